@@ -1,0 +1,171 @@
+//! Which sub-URLs a device generates: by system version, parsing configuration or expression.
+
+use super::{Case, ParsingConfiguration, PatternError, UrlPattern};
+use serde::{Deserialize, Serialize};
+
+/// The rule of a system version without a parsing configuration of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Profile {
+    /// The rule that Apple documents now: no `www.`, parents, with and without the port.
+    #[default]
+    #[serde(rename = "current")]
+    Current,
+    /// The rule of the first documentation (26.0): `www.` kept as well, no ports, a slash also after
+    /// query and fragment.
+    #[serde(rename = "ios26.0")]
+    Ios26_0,
+}
+
+impl Profile {
+    /// Its name in options and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Ios26_0 => "ios26.0",
+        }
+    }
+}
+
+/// Why a rule cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuleError {
+    /// The JSON is malformed or has a field that no configuration has.
+    #[error("the parsing configuration is not valid: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The JSON is something else than an object.
+    #[error("the parsing configuration is not a JSON object")]
+    NotAnObject,
+    /// The regular expression is not usable.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+}
+
+/// The rule by which a URL becomes sub-URLs.
+///
+/// As JSON it is an object with one of the fields `profile`, `urlParsingConfiguration` and
+/// `urlParsingRegularExpression`; as on a device, the expression overrides the configuration.
+///
+/// ```
+/// use filter_core::sub_url::SubUrlRule;
+///
+/// let rule = SubUrlRule::from_json(r#"{"path": {"excluded": true}}"#)?;
+/// assert!(matches!(rule, SubUrlRule::Parsing(ref c) if c.path.excluded && c.domain.strip_www));
+/// let json = serde_json::to_string(&SubUrlRule::default())?;
+/// assert_eq!(json, r#"{"profile":"current"}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RuleFields", into = "RuleFields")]
+pub enum SubUrlRule {
+    /// A system version's own rule.
+    Profile(Profile),
+    /// iOS 27 with `urlParsingConfiguration`.
+    Parsing(ParsingConfiguration),
+    /// iOS 27 with `urlParsingRegularExpression`.
+    RegularExpression(UrlPattern),
+}
+
+impl Default for SubUrlRule {
+    fn default() -> Self {
+        Self::Profile(Profile::Current)
+    }
+}
+
+impl SubUrlRule {
+    /// Whether sub-URLs keep the case of letters under this rule.
+    #[must_use]
+    pub fn case(&self) -> Case {
+        match self {
+            Self::Parsing(configuration) if configuration.case_sensitive => Case::Kept,
+            _ => Case::Ignored,
+        }
+    }
+
+    /// Reads a rule, or the bare fields of a [`ParsingConfiguration`].
+    ///
+    /// # Errors
+    /// [`RuleError`], naming an unknown field or what is wrong with the expression.
+    pub fn from_json(text: &str) -> Result<Self, RuleError> {
+        const FIELDS: [&str; 3] =
+            ["profile", "urlParsingConfiguration", "urlParsingRegularExpression"];
+        let value: serde_json::Value = serde_json::from_str(text)?;
+        let object = value.as_object().ok_or(RuleError::NotAnObject)?;
+        if FIELDS.iter().any(|&field| object.contains_key(field)) {
+            let fields: RuleFields = serde_json::from_value(value)?;
+            return Ok(fields.try_into()?);
+        }
+        Ok(Self::Parsing(serde_json::from_value(value)?))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RuleFields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    profile: Option<Profile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url_parsing_configuration: Option<ParsingConfiguration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url_parsing_regular_expression: Option<String>,
+}
+
+impl TryFrom<RuleFields> for SubUrlRule {
+    type Error = PatternError;
+
+    fn try_from(fields: RuleFields) -> Result<Self, PatternError> {
+        match (fields.url_parsing_regular_expression, fields.url_parsing_configuration) {
+            (Some(expression), _) => Ok(Self::RegularExpression(UrlPattern::new(&expression)?)),
+            (None, Some(configuration)) => Ok(Self::Parsing(configuration)),
+            (None, None) => Ok(Self::Profile(fields.profile.unwrap_or_default())),
+        }
+    }
+}
+
+impl From<SubUrlRule> for RuleFields {
+    fn from(rule: SubUrlRule) -> Self {
+        let mut fields = Self {
+            profile: None,
+            url_parsing_configuration: None,
+            url_parsing_regular_expression: None,
+        };
+        match rule {
+            SubUrlRule::Profile(profile) => fields.profile = Some(profile),
+            SubUrlRule::Parsing(configuration) => {
+                fields.url_parsing_configuration = Some(configuration)
+            }
+            SubUrlRule::RegularExpression(pattern) => {
+                fields.url_parsing_regular_expression = Some(pattern.as_str().to_owned());
+            }
+        }
+        fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_survive_json() {
+        let expression = r#"{"urlParsingRegularExpression":"(?<a>x)"}"#;
+        let configuration = r#"{"urlParsingConfiguration":{"excludeScheme":true,"domain":{"excluded":false,"stripWWW":true,"levels":2,"enumerateHierarchy":true},"path":{"excluded":false,"segments":0,"enumerateHierarchy":true},"query":{"excluded":false,"parameters":["id"]},"excludeFragment":false,"excludeIntermediates":false,"caseSensitive":false}}"#;
+        for text in [expression, configuration, r#"{"profile":"ios26.0"}"#] {
+            let rule = SubUrlRule::from_json(text).unwrap();
+            assert_eq!(serde_json::to_string(&rule).unwrap(), text);
+            assert_eq!(serde_json::from_str::<SubUrlRule>(text).unwrap(), rule);
+        }
+    }
+
+    #[test]
+    fn the_expression_overrides_and_mistakes_are_named() {
+        let both = r#"{"urlParsingConfiguration":{},"urlParsingRegularExpression":"(?<a>x)"}"#;
+        assert!(matches!(SubUrlRule::from_json(both), Ok(SubUrlRule::RegularExpression(_))));
+        let message = |text| SubUrlRule::from_json(text).unwrap_err().to_string();
+        assert!(message(r#"{"domain":{"stripWww":true}}"#).contains("stripWww"));
+        assert!(message(r#"{"urlParsingRegularExpression":"x"}"#).contains("named group"));
+        assert!(message("[]").contains("not a JSON object"));
+        assert!(message(r#"{"profile":"ios25"}"#).contains("ios25"));
+    }
+}
