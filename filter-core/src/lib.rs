@@ -7,6 +7,9 @@
 #![deny(unsafe_code)]
 
 pub mod bloom;
+pub mod build;
+pub mod file;
 pub mod hash;
 pub mod key;
+pub mod list;
 pub mod sub_url;

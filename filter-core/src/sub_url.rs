@@ -29,6 +29,7 @@ pub use expansion::{SubUrls, TooManySubUrls};
 pub(crate) use expansion::{first_segments, last_labels};
 pub use parsing::{DomainOptions, ParsingConfiguration, PathOptions, QueryOptions};
 pub use pattern::{PatternError, UrlPattern};
+pub(crate) use rule::RuleFields;
 pub use rule::{Profile, RuleError, SubUrlRule};
 
 /// What stands for a component that a parsing configuration excludes from a URL that has it.

@@ -100,9 +100,10 @@ impl SubUrlRule {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+/// The fields by which JSON names a rule, none of which need be there.
+#[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RuleFields {
+pub(crate) struct RuleFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     profile: Option<Profile>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,25 +112,30 @@ struct RuleFields {
     url_parsing_regular_expression: Option<String>,
 }
 
+impl RuleFields {
+    /// The rule that the fields name, if any is there.
+    pub(crate) fn into_rule(self) -> Result<Option<SubUrlRule>, PatternError> {
+        Ok(match (self.url_parsing_regular_expression, self.url_parsing_configuration) {
+            (Some(expression), _) => {
+                Some(SubUrlRule::RegularExpression(UrlPattern::new(&expression)?))
+            }
+            (None, Some(configuration)) => Some(SubUrlRule::Parsing(configuration)),
+            (None, None) => self.profile.map(SubUrlRule::Profile),
+        })
+    }
+}
+
 impl TryFrom<RuleFields> for SubUrlRule {
     type Error = PatternError;
 
     fn try_from(fields: RuleFields) -> Result<Self, PatternError> {
-        match (fields.url_parsing_regular_expression, fields.url_parsing_configuration) {
-            (Some(expression), _) => Ok(Self::RegularExpression(UrlPattern::new(&expression)?)),
-            (None, Some(configuration)) => Ok(Self::Parsing(configuration)),
-            (None, None) => Ok(Self::Profile(fields.profile.unwrap_or_default())),
-        }
+        Ok(fields.into_rule()?.unwrap_or_default())
     }
 }
 
 impl From<SubUrlRule> for RuleFields {
     fn from(rule: SubUrlRule) -> Self {
-        let mut fields = Self {
-            profile: None,
-            url_parsing_configuration: None,
-            url_parsing_regular_expression: None,
-        };
+        let mut fields = Self::default();
         match rule {
             SubUrlRule::Profile(profile) => fields.profile = Some(profile),
             SubUrlRule::Parsing(configuration) => {

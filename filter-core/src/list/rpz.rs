@@ -1,0 +1,121 @@
+//! Response policy zones (draft-vixie-dnsop-dns-rpz), in zone-file syntax.
+
+use super::{Emit, Entry, LineFormat, LineKind, hosts};
+use crate::key::{EntryKind, Refusal};
+
+/// The state of a zone file between lines.
+#[derive(Default)]
+pub(super) struct Rpz {
+    /// The zone's name, without its last dot.
+    origin: String,
+    /// The owner that a line starting with white space belongs to.
+    owner: String,
+    /// Whether a parenthesis is open.
+    open: bool,
+}
+
+impl LineFormat for Rpz {
+    fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
+        let content = line.split(';').next().unwrap_or_default().trim_end();
+        if content.trim().is_empty() {
+            return if line.trim().is_empty() { LineKind::Blank } else { LineKind::Comment };
+        }
+        let was_open = self.open;
+        match (content.rfind('('), content.rfind(')')) {
+            (Some(open), close) => self.open = close < Some(open),
+            (None, Some(_)) => self.open = false,
+            (None, None) => {}
+        }
+        if was_open {
+            return LineKind::Structure;
+        }
+        let mut words = content.split_whitespace();
+        if !content.starts_with([' ', '\t']) {
+            let owner = words.next().unwrap_or_default();
+            if owner.starts_with('$') {
+                if owner.eq_ignore_ascii_case("$ORIGIN") {
+                    self.origin = words.next().unwrap_or_default().trim_end_matches('.').to_owned();
+                }
+                return LineKind::Structure;
+            }
+            self.owner.clear();
+            self.owner.push_str(owner);
+        }
+        let mut words = words.skip_while(|word| is_class_or_ttl(word));
+        let (kind, data) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if ["SOA", "NS"].iter().any(|name| kind.eq_ignore_ascii_case(name)) {
+            if self.origin.is_empty() && self.owner.ends_with('.') {
+                self.origin = self.owner.trim_end_matches('.').to_owned();
+            }
+            return LineKind::Structure;
+        }
+        emit(self.record(kind, data));
+        LineKind::Entry
+    }
+}
+
+impl Rpz {
+    fn record(&self, kind: &str, data: &str) -> Result<Entry<'_>, (Refusal, &str)> {
+        let refuse = |refusal| Err((refusal, self.owner.as_str()));
+        let name = self.name();
+        let trigger = name.rsplit('.').next().unwrap_or_default();
+        if trigger.starts_with("rpz-") {
+            return refuse(Refusal::Directive);
+        }
+        let blocks = match kind.to_ascii_uppercase().as_str() {
+            "CNAME" => match data.to_ascii_lowercase().as_str() {
+                "." | "*." | "rpz-drop." => true,
+                "rpz-passthru." => return refuse(Refusal::Exception),
+                target if target.trim_end_matches('.') == name => {
+                    return refuse(Refusal::Exception);
+                }
+                _ => false,
+            },
+            "A" | "AAAA" => data.parse().is_ok_and(hosts::is_sink),
+            _ => return refuse(Refusal::Directive),
+        };
+        if blocks { Ok(Entry::new(name, EntryKind::Host)) } else { refuse(Refusal::NotABlock) }
+    }
+
+    /// The owner relative to the zone.
+    fn name(&self) -> &str {
+        let Some(absolute) = self.owner.strip_suffix('.') else { return &self.owner };
+        match absolute.strip_suffix(&self.origin) {
+            Some(relative) if !self.origin.is_empty() => relative.trim_end_matches('.'),
+            _ => absolute,
+        }
+    }
+}
+
+fn is_class_or_ttl(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit())
+        || ["IN", "CH", "HS"].iter().any(|class| word.eq_ignore_ascii_case(class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Format, tests::events};
+
+    #[test]
+    fn zone() {
+        let text = "$TTL 60\n@ IN SOA ns.example. root.example. (\n  1 60 60\n  60 60 )\n  IN NS ns.example.\n; x\n\
+                    $ORIGIN rpz.example.\na.example CNAME .\n*.a.example 300 IN CNAME .\nb.example.rpz.example. CNAME *.\n\
+                    c.example A 0.0.0.0\n\tAAAA ::\nd.example CNAME rpz-passthru.\ne.example CNAME garden.example.\n\
+                    32.1.2.0.192.rpz-ip CNAME .\nf.example TXT x\ng.example CNAME rpz-drop.\n";
+        assert_eq!(
+            events(text, Format::Rpz),
+            [
+                "8 a.example",
+                "9 *.a.example",
+                "10 b.example",
+                "11 c.example",
+                "12 c.example",
+                "13 -exception",
+                "14 -not-a-block",
+                "15 -directive",
+                "16 -directive",
+                "17 g.example",
+            ]
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! One URL or host a line.
+
+use super::{Emit, Entry, LineFormat, LineKind};
+use crate::key::EntryKind;
+use crate::sub_url::split_scheme;
+
+pub(super) struct Urls;
+
+impl LineFormat for Urls {
+    fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
+        let line = line.trim();
+        if line.is_empty() {
+            return LineKind::Blank;
+        }
+        if line.starts_with(['#', '!', ';']) {
+            return LineKind::Comment;
+        }
+        emit(Ok(Entry::new(without_remark(line), EntryKind::Url)));
+        LineKind::Entry
+    }
+}
+
+/// A host may be followed by a comment; in a URL, ` #` would be part of it.
+fn without_remark(line: &str) -> &str {
+    match line.split_once([' ', '\t']) {
+        Some((entry, rest))
+            if split_scheme(line).is_none() && rest.trim_start().starts_with('#') =>
+        {
+            entry
+        }
+        _ => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Format, tests::events};
+
+    #[test]
+    fn urls_hosts_and_comments() {
+        let text = "# list\n\nexample.com  # why\r\nhttps://example.com/a #b\n! x\n; y\n  example.org/c \n";
+        assert_eq!(
+            events(text, Format::Urls),
+            ["3 example.com", "4 https://example.com/a #b", "7 example.org/c",]
+        );
+    }
+}
