@@ -15,7 +15,7 @@ pub mod raw;
 
 pub use mapped::FilterBytes;
 
-use crate::bloom::{BloomError, BloomFilter, Sizing};
+use crate::bloom::{BloomError, BloomFilter, Parameters, Sizing};
 use crate::sub_url::{PatternError, RuleFields, SubUrlRule};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -177,6 +177,40 @@ impl<B: AsRef<[u8]>> Prefilter<B> {
     }
 }
 
+/// A filter as a file states it, before its parts are held against each other.
+#[derive(Debug)]
+pub struct Unverified<B = FilterBytes> {
+    /// Size and hashing.
+    pub parameters: Parameters,
+    /// The bits, of whatever length.
+    pub bytes: B,
+    /// What else the file says.
+    pub description: Description,
+    byte_count: Option<u64>,
+    tag: Option<String>,
+}
+
+impl<B: AsRef<[u8]>> Unverified<B> {
+    /// Checks `byteCount`, length, unused bits, tolerance and tag.
+    ///
+    /// # Errors
+    /// [`ContentError`].
+    pub fn verify(self) -> Result<Prefilter<B>, ContentError> {
+        let expected = self.parameters.byte_count();
+        if let Some(stated) = self.byte_count.filter(|&stated| stated != expected as u64) {
+            return Err(ContentError::ByteCount { stated, expected });
+        }
+        if self.description.false_positive_tolerance.is_some_and(|p| !(p > 0.0 && p < 1.0)) {
+            return Err(ContentError::Tolerance);
+        }
+        let filter = BloomFilter::from_bytes(self.parameters, self.bytes)?;
+        if self.tag.is_some_and(|stated| !stated.eq_ignore_ascii_case(&tag(filter.bytes()))) {
+            return Err(ContentError::Tag);
+        }
+        Ok(Prefilter { filter, description: self.description })
+    }
+}
+
 /// The tag of some bits, as for [`Prefilter::tag`].
 #[must_use]
 pub fn tag(bits: &[u8]) -> String {
@@ -193,22 +227,30 @@ pub fn tag(bits: &[u8]) -> String {
 /// folder that [`raw`] was written to. The bits of a raw filter are mapped, not read.
 ///
 /// # Errors
-/// [`FileError`]. Lengths, unused bits, `byteCount` and the tag are checked before this returns.
+/// [`FileError`]. Everything is [verified](Unverified::verify) before this returns.
 pub fn open(path: &Path) -> Result<(Prefilter, Form), FileError> {
+    let (unverified, form) = open_unverified(path)?;
+    Ok((unverified.verify().map_err(FileError::content(path))?, form))
+}
+
+/// As [`open`], for a file that is to be examined although it may be wrong.
+///
+/// # Errors
+/// [`FileError`], if the file cannot be read as any form at all.
+pub fn open_unverified(path: &Path) -> Result<(Unverified, Form), FileError> {
     if path.is_dir() {
-        return Ok((raw::open(&path.join(raw::METADATA_FILE))?, Form::Raw));
+        return Ok((raw::open_unverified(&path.join(raw::METADATA_FILE))?, Form::Raw));
     }
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => Ok((raw::open(path)?, Form::Raw)),
-        Some("bin") => Ok((raw::open(&path.with_extension("json"))?, Form::Raw)),
-        _ => plist::open(path),
+        Some("json") => Ok((raw::open_unverified(path)?, Form::Raw)),
+        Some("bin") => Ok((raw::open_unverified(&path.with_extension("json"))?, Form::Raw)),
+        _ => plist::open_unverified(path),
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::bloom::Parameters;
     use proptest::prelude::*;
 
     pub(crate) fn prefilters() -> impl Strategy<Value = Prefilter<Vec<u8>>> {

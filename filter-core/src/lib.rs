@@ -8,6 +8,7 @@
 
 pub mod bloom;
 pub mod build;
+pub mod diagnose;
 pub mod file;
 pub mod hash;
 pub mod key;

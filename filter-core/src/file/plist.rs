@@ -1,7 +1,7 @@
 //! `bloom_filter.plist`: the released form, and the beta form for reading.
 
-use super::{ContentError, Description, FileError, FilterBytes, Form, Prefilter};
-use crate::bloom::{BloomFilter, Parameters};
+use super::{ContentError, Description, FileError, FilterBytes, Form, Prefilter, Unverified};
+use crate::bloom::Parameters;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use plist::{Data, Value};
@@ -76,8 +76,8 @@ impl Bits {
 /// Opens a property list of either form, XML or binary.
 ///
 /// # Errors
-/// [`FileError`]; everything is checked before this returns.
-pub fn open(path: &Path) -> Result<(Prefilter, Form), FileError> {
+/// [`FileError`].
+pub(super) fn open_unverified(path: &Path) -> Result<(Unverified, Form), FileError> {
     let file = File::open(path).map_err(FileError::io(path))?;
     let mut content = Vec::new();
     let read = file.take(MAX_FILE + 1).read_to_end(&mut content).map_err(FileError::io(path))?;
@@ -89,14 +89,19 @@ pub fn open(path: &Path) -> Result<(Prefilter, Form), FileError> {
     if !STARTS.iter().any(|start| text.starts_with(start)) {
         return Err(FileError::UnknownForm(path.to_owned()));
     }
-    parse(&content).map_err(FileError::content(path))
+    parse_unverified(&content).map_err(FileError::content(path))
 }
 
-/// Parses a property list of either form, XML or binary.
+/// Parses a property list of either form, XML or binary, and verifies it.
 ///
 /// # Errors
 /// [`ContentError`].
 pub fn parse(content: &[u8]) -> Result<(Prefilter, Form), ContentError> {
+    let (unverified, form) = parse_unverified(content)?;
+    Ok((unverified.verify()?, form))
+}
+
+fn parse_unverified(content: &[u8]) -> Result<(Unverified, Form), ContentError> {
     let syntax = |error: plist::Error| ContentError::Plist(error.to_string());
     // The parser stops at the end of the dictionary; a file cut off behind it is damaged all the same.
     if !content.starts_with(b"bplist00") && !content.trim_ascii_end().ends_with(b"</plist>") {
@@ -105,40 +110,37 @@ pub fn parse(content: &[u8]) -> Result<(Prefilter, Form), ContentError> {
     let value = Value::from_reader(Cursor::new(content)).map_err(syntax)?;
     let dictionary =
         value.as_dictionary().ok_or_else(|| ContentError::Plist("it is no dictionary".into()))?;
-    if dictionary.contains_key("numberOfBits") {
-        let beta: Beta = plist::from_value(&value).map_err(syntax)?;
-        let parameters =
-            Parameters::new(beta.number_of_bits, beta.number_of_hashes, beta.murmur_seed)?;
-        let known = (beta.number_of_items, beta.false_positive_tolerance, beta.number_of_bytes);
-        Ok((checked(parameters, known, beta.bit_vector_data)?, Form::BetaPlist))
+    let (released, form) = if dictionary.contains_key("numberOfBits") {
+        (plist::from_value::<Beta>(&value).map_err(syntax)?.into(), Form::BetaPlist)
     } else {
-        let released: Released = plist::from_value(&value).map_err(syntax)?;
-        let parameters =
-            Parameters::new(released.bit_count, released.hash_count, released.murmur_seed)?;
-        let known = (released.item_count, released.false_positive_tolerance, released.byte_count);
-        Ok((checked(parameters, known, released.data)?, Form::Plist))
-    }
+        (plist::from_value::<Released>(&value).map_err(syntax)?, Form::Plist)
+    };
+    let unverified = Unverified {
+        parameters: Parameters::new(released.bit_count, released.hash_count, released.murmur_seed)?,
+        bytes: FilterBytes::Owned(released.data.decode()?),
+        description: Description {
+            item_count: Some(released.item_count),
+            false_positive_tolerance: Some(released.false_positive_tolerance),
+            ..Description::default()
+        },
+        byte_count: Some(released.byte_count),
+        tag: None,
+    };
+    Ok((unverified, form))
 }
 
-fn checked(
-    parameters: Parameters,
-    (items, tolerance, byte_count): (u64, f64, u64),
-    bits: Bits,
-) -> Result<Prefilter, ContentError> {
-    let expected = parameters.byte_count();
-    if byte_count != expected as u64 {
-        return Err(ContentError::ByteCount { stated: byte_count, expected });
+impl From<Beta> for Released {
+    fn from(beta: Beta) -> Self {
+        Self {
+            bit_count: beta.number_of_bits,
+            byte_count: beta.number_of_bytes,
+            data: beta.bit_vector_data,
+            false_positive_tolerance: beta.false_positive_tolerance,
+            hash_count: beta.number_of_hashes,
+            item_count: beta.number_of_items,
+            murmur_seed: beta.murmur_seed,
+        }
     }
-    if !(tolerance > 0.0 && tolerance < 1.0) {
-        return Err(ContentError::Tolerance);
-    }
-    let filter = BloomFilter::from_bytes(parameters, FilterBytes::Owned(bits.decode()?))?;
-    let description = Description {
-        item_count: Some(items),
-        false_positive_tolerance: Some(tolerance),
-        ..Description::default()
-    };
-    Ok(Prefilter { filter, description })
 }
 
 /// Writes the released form as XML.

@@ -3,8 +3,8 @@
 //! A control-provider extension is killed at a few megabytes of memory. It can hand this file of
 //! bits over by its path, without parsing anything.
 
-use super::{ContentError, Description, FileError, FilterBytes, Prefilter, tag};
-use crate::bloom::{BloomFilter, Parameters};
+use super::{ContentError, Description, FileError, FilterBytes, Prefilter, Unverified};
+use crate::bloom::Parameters;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::path::Path;
@@ -54,13 +54,7 @@ impl Metadata {
     /// # Errors
     /// [`ContentError`].
     pub fn parse(content: &[u8]) -> Result<Self, ContentError> {
-        let metadata: Self = serde_json::from_slice(content)?;
-        match metadata.description.false_positive_tolerance {
-            Some(tolerance) if !(tolerance > 0.0 && tolerance < 1.0) => {
-                Err(ContentError::Tolerance)
-            }
-            _ => Ok(metadata),
-        }
+        Ok(serde_json::from_slice(content)?)
     }
 
     /// Puts metadata and bits together, after checking one against the other.
@@ -68,12 +62,17 @@ impl Metadata {
     /// # Errors
     /// [`ContentError`].
     pub fn with_bits<B: AsRef<[u8]>>(self, bits: B) -> Result<Prefilter<B>, ContentError> {
-        let parameters = Parameters::new(self.bit_count, self.hash_count, self.murmur_seed)?;
-        let filter = BloomFilter::from_bytes(parameters, bits)?;
-        if tag(filter.bytes()) != self.tag.to_ascii_lowercase() {
-            return Err(ContentError::Tag);
-        }
-        Ok(Prefilter { filter, description: self.description })
+        self.unverified(bits)?.verify()
+    }
+
+    fn unverified<B>(self, bytes: B) -> Result<Unverified<B>, ContentError> {
+        Ok(Unverified {
+            parameters: Parameters::new(self.bit_count, self.hash_count, self.murmur_seed)?,
+            bytes,
+            description: self.description,
+            byte_count: None,
+            tag: Some(self.tag),
+        })
     }
 
     /// The metadata as indented JSON with a line end.
@@ -88,10 +87,7 @@ impl Metadata {
 }
 
 /// Opens a filter by its metadata; the bits lie beside it under the same name with `.bin`.
-///
-/// # Errors
-/// [`FileError`]; everything is checked before this returns.
-pub fn open(metadata: &Path) -> Result<Prefilter, FileError> {
+pub(super) fn open_unverified(metadata: &Path) -> Result<Unverified, FileError> {
     let size = fs::metadata(metadata).map_err(FileError::io(metadata))?.len();
     if size > MAX_METADATA {
         return Err(FileError::content(metadata)(ContentError::TooLarge(size)));
@@ -101,12 +97,13 @@ pub fn open(metadata: &Path) -> Result<Prefilter, FileError> {
     let path = metadata.with_extension("bin");
     let bits =
         File::open(&path).and_then(|file| FilterBytes::map(&file)).map_err(FileError::io(&path))?;
-    parsed.with_bits(bits).map_err(FileError::content(&path))
+    parsed.unverified(bits).map_err(FileError::content(metadata))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file::tag;
     use crate::file::tests::prefilters;
     use proptest::prelude::*;
 
@@ -140,6 +137,7 @@ mod tests {
         assert!(Metadata::parse(json.as_bytes()).unwrap().with_bits(bits).is_ok());
         assert!(Metadata::parse(json.replace("7", "-7").as_bytes()).is_err());
         let tolerance = json.replace("\"tag\"", "\"falsePositiveTolerance\":1,\"tag\"");
-        assert!(matches!(Metadata::parse(tolerance.as_bytes()), Err(ContentError::Tolerance)));
+        let parsed = Metadata::parse(tolerance.as_bytes()).unwrap();
+        assert!(matches!(parsed.with_bits(bits), Err(ContentError::Tolerance)));
     }
 }
