@@ -6,18 +6,19 @@
 //!
 //! ```
 //! use filter_core::bloom::{BloomFilter, Parameters};
-//! use filter_core::diagnose::{Deviation, diagnose};
+//! use filter_core::diagnose::diagnose;
 //! use filter_core::file::Description;
 //!
 //! let mut filter = BloomFilter::empty(Parameters::new(500, 10, 1)?);
 //! filter.insert_all(["https://example.com/a", "https://example.org/b"].map(str::as_bytes));
-//! let diagnosis = diagnose(&filter, &Description::default(), &["example.com/a", "example.org/b"], &[]);
+//! let keys = ["example.com/a", "example.org/b"];
+//! let diagnosis = diagnose(filter.parameters(), filter.bytes(), &Description::default(), &keys, &[]);
 //! let explanation = diagnosis.explanation.ok_or("nothing found")?;
 //! assert_eq!(explanation.deviations[0].name(), "key-form");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use crate::bloom::{BloomFilter, Parameters, Sizing};
+use crate::bloom::{Parameters, Sizing};
 use crate::file::Description;
 use crate::hash::{Fnv1a, Murmur3, fnv1_beta};
 use crate::key::{EntryKind, canonicalise};
@@ -240,44 +241,46 @@ impl Diagnosis {
     }
 }
 
-/// Looks for `keys` in `filter` as a device would, and if some are missing, for the mistake that
+/// Looks for `keys` in the bits as a device would, and if some are missing, for the mistake that
 /// explains it. `seeds` are seeds that the builder may have used beside the one in the file.
+///
+/// The bits need not be a valid filter: bits beyond their end count as not set.
 #[must_use]
-pub fn diagnose<B: AsRef<[u8]>>(
-    filter: &BloomFilter<B>,
+pub fn diagnose(
+    stated: Parameters,
+    bytes: &[u8],
     description: &Description,
     keys: &[impl AsRef<str>],
     seeds: &[u32],
 ) -> Diagnosis {
     let rule = description.rule.clone().unwrap_or_default();
     let all = candidates(keys, &rule);
-    let mut present = 0;
-    let mut missing = Vec::new();
-    for key in &all {
-        if filter.contains(key.key.as_bytes()) {
-            present += 1;
-        } else if missing.len() < 10 {
-            missing.push(key.given.to_owned());
-        }
-    }
-    let mut diagnosis = Diagnosis { keys: all.len(), present, missing, explanation: None };
+    let hypotheses = hypotheses(stated, description, all.len() as u64, seeds);
+    // The first hypothesis has no deviation: it is the device.
+    let found = |key: &&Candidate<'_>| hypotheses.first().is_some_and(|h| h.holds(bytes, key));
+    let (present, missing): (Vec<_>, Vec<_>) = all.iter().partition(found);
+    let mut diagnosis = Diagnosis {
+        keys: all.len(),
+        present: present.len(),
+        missing: missing.iter().take(10).map(|key| key.given.to_owned()).collect(),
+        explanation: None,
+    };
     if all.is_empty() {
         return diagnosis;
     }
+    let fits = |hypothesis: &&Hypothesis, keys: &[Candidate<'_>]| {
+        keys.iter().all(|key| hypothesis.holds(bytes, key))
+    };
     let sample = &all[..all.len().min(SAMPLE)];
-    let hypotheses = hypotheses(filter.parameters(), description, all.len() as u64, seeds);
-    let fitting = hypotheses.iter().find(|hypothesis| {
-        sample.iter().all(|key| hypothesis.holds(filter.bytes(), key))
-            && all.iter().all(|key| hypothesis.holds(filter.bytes(), key))
-    });
+    let fitting = hypotheses.iter().find(|h| fits(h, sample) && fits(h, &all));
     diagnosis.explanation = fitting.map(|hypothesis| {
-        let fill = filter.statistics().fill;
+        let set: f64 = bytes.iter().map(|byte| f64::from(byte.count_ones())).sum();
+        let fill = (set / f64::from(stated.bit_count())).min(1.0);
         let probes = f64::from(hypothesis.hashes) * all.len() as f64;
         let complete = description.item_count.is_none_or(|count| count == all.len() as u64);
         Explanation {
-            deviations: hypothesis.deviations(filter.parameters()),
-            reproduces: complete
-                && hypothesis.rebuild(filter.bytes().len(), &all) == filter.bytes(),
+            deviations: hypothesis.deviations(stated),
+            reproduces: complete && hypothesis.rebuild(bytes.len(), &all) == bytes,
             chance: (fill.powf(probes) * hypotheses.len() as f64).min(1.0),
         }
     });
@@ -451,15 +454,25 @@ mod tests {
         }
     }
 
-    /// A filter built with the given mistake, under metadata that does not mention it.
-    fn built(mistake: &Hypothesis, keys: &[String]) -> BloomFilter<Vec<u8>> {
-        let stated = Sizing::Ceil.parameters(keys.len() as u64, 0.003, SEED).unwrap();
-        let candidates = candidates(keys, &SubUrlRule::default());
-        BloomFilter::from_bytes(stated, mistake.rebuild(stated.byte_count(), &candidates)).unwrap()
+    fn stated(keys: &[String]) -> Parameters {
+        Sizing::Ceil.parameters(keys.len() as u64, 0.003, SEED).unwrap()
+    }
+
+    /// Looks for `asked` in bits made from `keys` with a mistake that the file does not mention.
+    fn diagnosed(
+        mistake: &Hypothesis,
+        keys: &[String],
+        asked: &[String],
+        seeds: &[u32],
+    ) -> Diagnosis {
+        let stated = stated(keys);
+        let keys_as_written = candidates(keys, &SubUrlRule::default());
+        let bytes = mistake.rebuild(stated.byte_count(), &keys_as_written);
+        diagnose(stated, &bytes, &known(keys), asked, seeds)
     }
 
     fn right(keys: &[String]) -> Hypothesis {
-        let stated = Sizing::Ceil.parameters(keys.len() as u64, 0.003, SEED).unwrap();
+        let stated = stated(keys);
         Hypothesis {
             beta_fnv: false,
             msb_first: false,
@@ -477,10 +490,10 @@ mod tests {
         let right = right(&keys);
         let rounded = Sizing::Round.parameters(keys.len() as u64, 0.003, SEED).unwrap();
         assert!(rounded.bit_count() < right.bits && rounded.hash_count() < right.hashes);
-        // A file in the other bit order may have its spare bits set; whole bytes have none.
         for (mistake, expected) in [
             (right.clone(), vec![]),
             (Hypothesis { beta_fnv: true, ..right.clone() }, vec![Deviation::BetaFnv]),
+            (Hypothesis { msb_first: true, ..right.clone() }, vec![Deviation::BitOrder]),
             (Hypothesis { unwrapped: true, ..right.clone() }, vec![Deviation::UnwrappedArithmetic]),
             (Hypothesis { seed: 7, ..right.clone() }, vec![Deviation::Seed(7)]),
             (
@@ -500,7 +513,7 @@ mod tests {
                 vec![Deviation::KeyForm(KeyForm::LineFeed)],
             ),
         ] {
-            let diagnosis = diagnose(&built(&mistake, &keys), &known(&keys), &keys, &[7, 8]);
+            let diagnosis = diagnosed(&mistake, &keys, &keys, &[7, 8]);
             let explanation = diagnosis.explanation.clone().unwrap();
             assert_eq!(explanation.deviations, expected);
             assert!(explanation.reproduces && explanation.is_conclusive());
@@ -509,27 +522,15 @@ mod tests {
     }
 
     #[test]
-    fn the_other_bit_order_is_recognised() {
-        let keys = keys();
-        let stated = Parameters::new(600, 10, SEED).unwrap();
-        let mistake = Hypothesis { msb_first: true, bits: 600, hashes: 10, ..right(&keys) };
-        let data = mistake.rebuild(75, &candidates(&keys, &SubUrlRule::default()));
-        let filter = BloomFilter::from_bytes(stated, data).unwrap();
-        let explanation =
-            diagnose(&filter, &Description::default(), &keys, &[]).explanation.unwrap();
-        assert_eq!(explanation.deviations, [Deviation::BitOrder]);
-    }
-
-    #[test]
     fn keys_that_were_never_inserted_are_not_explained() {
         let inserted = keys();
-        let filter = built(&right(&inserted), &inserted);
+        let right = right(&inserted);
         let others: Vec<String> = (0..30).map(|i| format!("other{i}.test")).collect();
-        let diagnosis = diagnose(&filter, &known(&inserted), &others, &[1, 2, 3]);
+        let diagnosis = diagnosed(&right, &inserted, &others, &[1, 2, 3]);
         assert!(diagnosis.explanation.is_none() && diagnosis.present < 3);
         assert_eq!(diagnosis.missing.len(), 10);
         let half: Vec<String> = inserted.iter().take(20).chain(&others).cloned().collect();
-        assert!(diagnose(&filter, &known(&inserted), &half, &[]).explanation.is_none());
+        assert!(diagnosed(&right, &inserted, &half, &[]).explanation.is_none());
     }
 
     #[test]
@@ -537,7 +538,7 @@ mod tests {
         let given: Vec<String> =
             (0..40).map(|i| format!("https://WWW.Host{i}.example/Path")).collect();
         let mistake = Hypothesis { form: Some(KeyForm::AsGiven), ..right(&given) };
-        let diagnosis = diagnose(&built(&mistake, &given), &known(&given), &given, &[]);
+        let diagnosis = diagnosed(&mistake, &given, &given, &[]);
         assert_eq!(
             diagnosis.explanation.unwrap().deviations,
             [Deviation::KeyForm(KeyForm::AsGiven)]
@@ -546,13 +547,13 @@ mod tests {
 
     #[test]
     fn a_single_key_in_a_full_filter_proves_nothing() {
-        let filter =
-            BloomFilter::from_bytes(Parameters::new(8, 1, 0).unwrap(), vec![0x7f]).unwrap();
+        let stated = Parameters::new(8, 1, 0).unwrap();
         let missing = (0..100)
             .map(|i| format!("a{i}.example"))
-            .find(|key| !filter.contains(key.as_bytes()))
+            .find(|key| stated.indices(key.as_bytes()).eq([7]))
             .unwrap();
-        let diagnosis = diagnose(&filter, &Description::default(), &[missing], &[]);
+        let diagnosis = diagnose(stated, &[0x7f], &Description::default(), &[missing], &[]);
+        assert!(!diagnosis.is_healthy());
         assert!(!diagnosis.explanation.unwrap().is_conclusive());
     }
 }

@@ -1,0 +1,181 @@
+//! `urlfilter diagnose`: why a filter does not match keys that should be in it.
+
+use crate::output::{DONE, NOTEWORTHY, Results};
+use anyhow::{Context, bail};
+use filter_core::diagnose::{Deviation, Diagnosis, Explanation, diagnose};
+use filter_core::file::{self, Form};
+use filter_core::list::{self, Event, Format};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+/// Find out why a filter does not match keys that should be in it
+///
+/// Tries the plausible mistakes of home-made filters, alone and combined (FNV order of the 2025 beta,
+/// bit order, unwrapped arithmetic, another seed, another rounding of the sizes, keys in another form),
+/// and names the one that explains the file.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  urlfilter diagnose bloom_filter.plist --keys keys.txt
+  urlfilter diagnose bloom_filter.plist --keys input.txtpb --seed 0 --seed 42 --json
+
+Exit codes: 0 a device finds every key; 1 it does not (the output says why, if that was found); 2 trouble.")]
+pub(crate) struct Arguments {
+    /// The filter, in any form that `inspect` reads; it may be damaged
+    filter: PathBuf,
+    /// Keys that should be in it: one a line as they were inserted, or a txtpb data set; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    keys: PathBuf,
+    /// A seed that may have been used; may be repeated
+    #[arg(long = "seed", value_name = "N")]
+    seeds: Vec<u32>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    form: Form,
+    /// `matches`, `explained`, `likely` or `unexplained`.
+    verdict: &'static str,
+    keys: usize,
+    present: usize,
+    missing: Vec<String>,
+    deviations: Vec<Cause>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reproduces_file: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cause {
+    name: &'static str,
+    explanation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<u32>,
+}
+
+impl From<&Deviation> for Cause {
+    fn from(deviation: &Deviation) -> Self {
+        let value = match deviation {
+            Deviation::Seed(value) | Deviation::BitCount(value) | Deviation::HashCount(value) => {
+                Some(*value)
+            }
+            _ => None,
+        };
+        Self { name: deviation.name(), explanation: deviation.explanation(), value }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let keys = read_keys(arguments)?;
+    if keys.is_empty() {
+        bail!("{}: no keys in this file", arguments.keys.display());
+    }
+    let (unverified, form) = file::open_unverified(&arguments.filter)?;
+    let diagnosis = diagnose(
+        unverified.parameters,
+        unverified.bytes.as_ref(),
+        &unverified.description,
+        &keys,
+        &arguments.seeds,
+    );
+    let problem = unverified.verify().err().map(|error| error.to_string());
+    let answer = answer(form, diagnosis, problem);
+    let mut results = Results::new();
+    if arguments.json {
+        results.json(&answer)?;
+    } else {
+        print(&answer, &mut results)?;
+    }
+    results.finish()?;
+    Ok(if answer.verdict == "matches" && answer.problem.is_none() { DONE } else { NOTEWORTHY })
+}
+
+fn read_keys(arguments: &Arguments) -> anyhow::Result<Vec<String>> {
+    let name = arguments.keys.display().to_string();
+    let mut text = Vec::new();
+    if arguments.keys.as_os_str() == "-" {
+        io::stdin().lock().read_to_end(&mut text)?;
+    } else {
+        File::open(&arguments.keys)
+            .and_then(|mut file| file.read_to_end(&mut text))
+            .with_context(|| name.clone())?;
+    }
+    let mut keys = Vec::new();
+    // Keys are taken as they stand; only a data set has a format of its own.
+    let format =
+        if text.trim_ascii_start().starts_with(b"rows") { Format::Txtpb } else { Format::Urls };
+    list::read(&text[..], Some(&format), |event| {
+        if let Event::Entry { entry, .. } = event {
+            keys.push(entry.text.to_owned());
+        }
+    })
+    .with_context(|| name)?;
+    Ok(keys)
+}
+
+fn answer(form: Form, diagnosis: Diagnosis, problem: Option<String>) -> Answer {
+    let healthy = diagnosis.is_healthy();
+    let verdict = match &diagnosis.explanation {
+        _ if healthy => "matches",
+        Some(explanation) if explanation.is_conclusive() => "explained",
+        Some(_) => "likely",
+        None => "unexplained",
+    };
+    let reproduces_file = diagnosis.explanation.as_ref().map(|explanation| explanation.reproduces);
+    let deviations = match &diagnosis.explanation {
+        Some(Explanation { deviations, .. }) if !healthy => {
+            deviations.iter().map(Cause::from).collect()
+        }
+        _ => Vec::new(),
+    };
+    let Diagnosis { keys, present, missing, .. } = diagnosis;
+    Answer { form, verdict, keys, present, missing, deviations, reproduces_file, problem }
+}
+
+fn print(answer: &Answer, results: &mut Results) -> anyhow::Result<()> {
+    results.line(format_args!("A device finds {} of {} keys.", answer.present, answer.keys))?;
+    if let Some(problem) = &answer.problem {
+        results.line(format_args!("The file contradicts itself: {problem}."))?;
+    }
+    match answer.verdict {
+        "matches" => {}
+        "unexplained" => {
+            results.line(format_args!(
+                "No mistake that this program knows explains the others. Perhaps they were never inserted, or were\n\
+                 inserted with another seed (try --seed N). Missing, for example:"
+            ))?;
+            for key in &answer.missing {
+                results.line(format_args!("  {key}"))?;
+            }
+        }
+        _ => {
+            results
+                .line(format_args!("All of them are there if the filter was built like this:"))?;
+            for cause in &answer.deviations {
+                results.line(format_args!("  {}: {}.", cause.name, cause.explanation))?;
+            }
+            if answer.reproduces_file == Some(true) {
+                results.line(format_args!(
+                    "Built like this, the keys give exactly the bits of the file."
+                ))?;
+            }
+            if answer.verdict == "likely" {
+                results.line(format_args!(
+                    "So few keys may fit by chance; give more of them to be sure."
+                ))?;
+            }
+        }
+    }
+    if answer.form == Form::BetaPlist {
+        results.line(format_args!("The file has the form of the 2025 beta, which released devices do not read: rebuild it."))?;
+    }
+    Ok(())
+}

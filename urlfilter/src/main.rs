@@ -1,0 +1,60 @@
+//! `urlfilter`: everything an operator of a private URL filter does at a terminal.
+#![forbid(unsafe_code)]
+
+mod command;
+mod output;
+mod vectors;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Build, inspect and explain prefilters for private URL filtering
+#[derive(Parser)]
+#[command(
+    name = "urlfilter",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  urlfilter build blocklist.txt --out dist
+  urlfilter check dist https://www.example.com/login
+  urlfilter explain 'https://www.example.com/a?b=c'
+  urlfilter diagnose bloom_filter.plist --keys keys.txt
+
+Exit codes: 0 done; 1 the answer is yes, some URL may match (check), or not all keys are found (diagnose); 2 trouble."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Build(command::build::Arguments),
+    Inspect(command::inspect::Arguments),
+    Check(command::check::Arguments),
+    Explain(command::explain::Arguments),
+    Hash(command::hash::Arguments),
+    Diagnose(command::diagnose::Arguments),
+    Vectors(command::vectors::Arguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Build(arguments) => command::build::run(&arguments),
+        Command::Inspect(arguments) => command::inspect::run(&arguments),
+        Command::Check(arguments) => command::check::run(&arguments),
+        Command::Explain(arguments) => command::explain::run(&arguments),
+        Command::Hash(arguments) => command::hash::run(&arguments),
+        Command::Diagnose(arguments) => command::diagnose::run(&arguments),
+        Command::Vectors(arguments) => command::vectors::run(&arguments),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(format_args!("urlfilter: {error:#}"));
+            ExitCode::from(output::TROUBLE)
+        }
+    }
+}
