@@ -256,21 +256,35 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> BloomFilter<B> {
 
     /// Inserts many keys.
     ///
-    /// Hashes are computed a block ahead of the bits, so that neither waits for the other.
+    /// The bytes that a block of keys will change are read first: reads of a large filter miss the
+    /// cache side by side, writes would one after the other.
     pub fn insert_all<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
         const BLOCK: usize = 64;
         let seed = self.parameters.murmur_seed;
         let mut block = [KeyHash { fnv1a: 0, murmur3: 0 }; BLOCK];
-        let mut filled = 0;
-        for key in keys {
-            block[filled] = KeyHash::new(key, seed);
-            filled += 1;
-            if filled == BLOCK {
-                block.iter().for_each(|&hash| self.insert_hash(hash));
-                filled = 0;
+        let mut bits = Vec::with_capacity(BLOCK * self.parameters.hash_count as usize);
+        let mut keys = keys.into_iter();
+        loop {
+            let mut filled = 0;
+            for (hash, key) in block.iter_mut().zip(keys.by_ref()) {
+                *hash = KeyHash::new(key, seed);
+                filled += 1;
+            }
+            bits.clear();
+            for hash in &block[..filled] {
+                let probes = 0..self.parameters.hash_count;
+                bits.extend(probes.map(|i| self.remainder.of(hash.position(i))));
+            }
+            let bytes = self.bytes.as_mut();
+            let read = bits.iter().fold(0, |all, &bit| all ^ bytes[(bit >> 3) as usize]);
+            std::hint::black_box(read);
+            for &bit in &bits {
+                bytes[(bit >> 3) as usize] |= 1 << (bit & 7);
+            }
+            if filled < BLOCK {
+                return;
             }
         }
-        block[..filled].iter().for_each(|&hash| self.insert_hash(hash));
     }
 
     /// Adds every key of `other` to this filter.

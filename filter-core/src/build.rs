@@ -98,7 +98,6 @@ pub struct Build {
     options: Options,
     keys: KeySet,
     report: Report,
-    full: bool,
 }
 
 /// A finished build.
@@ -117,9 +116,9 @@ impl Build {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let report = Report::new(&options);
-        let mut build = Self { options, keys: KeySet::default(), report, full: false };
+        let mut build = Self { options, keys: KeySet::default(), report };
         if build.options.onboarding_entry {
-            build.full |= build.keys.insert(ONBOARDING_ENTRY.as_bytes()).is_none();
+            build.keys.add([ONBOARDING_ENTRY.as_bytes()]);
         }
         build
     }
@@ -165,20 +164,16 @@ impl Build {
             && entry.text == ONBOARDING_ENTRY
             && entry.kind == EntryKind::Url
         {
-            self.report.keep(source, line, entry, ONBOARDING_ENTRY, entry.remarks, false);
+            self.report.take(source, line, entry, ONBOARDING_ENTRY, entry.remarks);
             return;
         }
         match canonicalise(entry.text, entry.kind, &self.options.rule) {
             Ok(key) => {
                 let mut remarks = key.remarks;
                 remarks.extend(entry.remarks);
-                let mut new = false;
-                for text in [Some(&key.text), key.also.as_ref()].into_iter().flatten() {
-                    let inserted = self.keys.insert(text.as_bytes());
-                    self.full |= inserted.is_none();
-                    new |= inserted == Some(true);
-                }
-                self.report.keep(source, line, entry, &key.text, remarks, new);
+                let texts = [Some(&*key.text), key.also.as_deref()];
+                self.keys.add(texts.into_iter().flatten().map(str::as_bytes));
+                self.report.take(source, line, entry, &key.text, remarks);
             }
             Err(refusal) => self.report.refuse(source, line, refusal, entry.text),
         }
@@ -201,12 +196,13 @@ impl Build {
     /// # Errors
     /// [`BuildError`]; a list without a usable entry is one, because its filter would allow all.
     pub fn finish(mut self) -> Result<Built, BuildError> {
-        if self.full {
+        self.keys.settle();
+        if self.keys.is_full() {
             return Err(BuildError::TooManyKeys);
         }
-        if self.keys.len() == usize::from(self.options.onboarding_entry)
-            && self.report.entries.kept == 0
-        {
+        let onboarding = u64::from(self.options.onboarding_entry);
+        self.report.count_kept(self.keys.new_groups() - onboarding);
+        if self.report.entries.read == self.report.entries.refused {
             let refused = self.report.refused.iter();
             return Err(BuildError::NoKeys {
                 read: self.report.lines.total(),

@@ -300,7 +300,7 @@ fn candidates<'k>(keys: &'k [impl AsRef<str>], rule: &SubUrlRule) -> Vec<Candida
         .filter(|given| !given.is_empty() && seen.insert(*given))
         .map(|given| {
             let key = canonicalise(given, EntryKind::Url, rule)
-                .map_or_else(|_| given.to_owned(), |key| key.text);
+                .map_or_else(|_| given.to_owned(), |key| key.text.into_owned());
             Candidate { given, key }
         })
         .collect()

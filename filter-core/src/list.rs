@@ -107,7 +107,7 @@ impl FromStr for Format {
 #[non_exhaustive]
 pub enum ListError {
     /// Reading or decompressing failed.
-    #[error("cannot read: {0}")]
+    #[error("cannot read this list")]
     Io(#[from] io::Error),
     /// The beginning is no text.
     #[error("this is not a text file; lists are UTF-8 text, plain or gzip-compressed")]

@@ -24,7 +24,7 @@ mod pattern;
 mod rule;
 
 pub use device_url::{Case, DeviceUrl, HostKind, MAX_URL_LENGTH, UrlError};
-pub(crate) use device_url::{authority, is_hostless, split_scheme};
+pub(crate) use device_url::{authority, is_hostless, is_plain_host, split_scheme};
 pub use expansion::{SubUrls, TooManySubUrls};
 pub(crate) use expansion::{first_segments, last_labels};
 pub use parsing::{DomainOptions, ParsingConfiguration, PathOptions, QueryOptions};

@@ -169,17 +169,16 @@ impl Report {
         self.lines.entry += summary.lines.entry;
     }
 
-    pub(super) fn keep(
+    /// Notes an entry that has a key, new or not.
+    pub(super) fn take(
         &mut self,
         source: usize,
         line: u64,
         entry: Entry<'_>,
         key: &str,
         remarks: Remarks,
-        new: bool,
     ) {
         self.entries.read += 1;
-        *(if new { &mut self.entries.kept } else { &mut self.entries.duplicate }) += 1;
         for remark in remarks.iter() {
             let name = &self.sources[source].name;
             let seen = self.remarks.entry(remark).or_default();
@@ -188,6 +187,12 @@ impl Report {
                 seen.examples.push(example(name, line, entry.text, Some(key)));
             }
         }
+    }
+
+    /// Notes how many entries brought a new key; the others that were taken are duplicates.
+    pub(super) fn count_kept(&mut self, kept: u64) {
+        self.entries.kept = kept;
+        self.entries.duplicate = self.entries.read - self.entries.refused - kept;
     }
 
     pub(super) fn refuse(&mut self, source: usize, line: u64, refusal: Refusal, text: &str) {

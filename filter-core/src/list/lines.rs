@@ -13,43 +13,63 @@ pub(super) enum Line<'l> {
 /// Reads lines ending in `\n` or `\r\n`, counting from 1.
 pub(super) struct Lines<R> {
     input: R,
-    line: Vec<u8>,
     number: u64,
+    /// Bytes of the input's buffer that the last line took.
+    taken: usize,
+    /// A line that did not lie in the buffer as a whole.
+    joined: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, line: Vec::new(), number: 0 }
+        Self { input, number: 0, taken: 0, joined: Vec::new() }
     }
 
     pub(super) fn next_line(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
-        self.line.clear();
+        self.input.consume(std::mem::take(&mut self.taken));
+        let ready = self.input.fill_buf()?;
+        if ready.is_empty() {
+            return Ok(None);
+        }
+        self.number += 1;
+        match memchr::memchr(b'\n', ready) {
+            // Lent from the buffer: a copy of each line costs more than it seems, since its reader
+            // has to wait until the copy has left the store buffer.
+            Some(end) => {
+                self.taken = end + 1;
+                let line = &self.input.fill_buf()?[..end];
+                Ok(Some((self.number, if end > MAX_LINE { Line::TooLong } else { bytes(line) })))
+            }
+            None => {
+                let length = self.join()?;
+                let line = if length > MAX_LINE { Line::TooLong } else { bytes(&self.joined) };
+                Ok(Some((self.number, line)))
+            }
+        }
+    }
+
+    /// Collects a line over several buffers; returns its length, of which no more than the limit is
+    /// kept.
+    fn join(&mut self) -> io::Result<usize> {
+        self.joined.clear();
         let mut length = 0;
         loop {
             let ready = self.input.fill_buf()?;
-            if ready.is_empty() {
-                if length == 0 {
-                    return Ok(None);
-                }
-                break;
-            }
             let end = memchr::memchr(b'\n', ready);
             let piece = &ready[..end.unwrap_or(ready.len())];
             length += piece.len();
             if length <= MAX_LINE {
-                self.line.extend_from_slice(piece);
+                self.joined.extend_from_slice(piece);
             }
             let used = piece.len() + usize::from(end.is_some());
             self.input.consume(used);
-            if end.is_some() {
-                break;
+            if end.is_some() || used == 0 {
+                return Ok(length);
             }
         }
-        self.number += 1;
-        if length > MAX_LINE {
-            return Ok(Some((self.number, Line::TooLong)));
-        }
-        let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
-        Ok(Some((self.number, Line::Bytes(line))))
     }
+}
+
+fn bytes(line: &[u8]) -> Line<'_> {
+    Line::Bytes(line.strip_suffix(b"\r").unwrap_or(line))
 }

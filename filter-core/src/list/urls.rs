@@ -22,7 +22,8 @@ impl LineFormat for Urls {
 
 /// A host may be followed by a comment; in a URL, ` #` would be part of it.
 fn without_remark(line: &str) -> &str {
-    match line.split_once([' ', '\t']) {
+    let Some(space) = memchr::memchr2(b' ', b'\t', line.as_bytes()) else { return line };
+    match line.split_at_checked(space) {
         Some((entry, rest))
             if split_scheme(line).is_none() && rest.trim_start().starts_with('#') =>
         {

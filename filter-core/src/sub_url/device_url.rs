@@ -364,7 +364,7 @@ fn trim_slashes(path: &[u8]) -> &[u8] {
 
 /// A host that serialises as itself: labels of letters, digits, `-` and `_`, none of them punycode,
 /// none empty, the last not starting like a number (it might be an IPv4 address).
-fn is_plain_host(host: &[u8]) -> bool {
+pub(crate) fn is_plain_host(host: &[u8]) -> bool {
     let mut label_start = 0;
     for (i, &byte) in host.iter().enumerate() {
         if byte == b'.' {
