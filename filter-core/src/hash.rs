@@ -165,6 +165,49 @@ impl Murmur3 {
     }
 }
 
+/// MurmurHash3 of growing prefixes of one text, after a beginning that is already hashed.
+///
+/// The text must have [`ROOM`](Self::ROOM) bytes in front and behind, so that blocks, which start
+/// wherever the beginning left off, are always read in one piece.
+pub(crate) struct Murmur3Prefixes<'t> {
+    text: &'t [u8],
+    /// Where the next block starts.
+    at: usize,
+    state: u32,
+    /// Length of the hash's input minus position in the text.
+    offset: u32,
+}
+
+impl<'t> Murmur3Prefixes<'t> {
+    /// Bytes that the text needs in front of its start and behind its end.
+    pub(crate) const ROOM: usize = 4;
+
+    /// `text` starts at `start`; what lies in front of that is overwritten.
+    pub(crate) fn new(beginning: Murmur3, text: &'t mut [u8], start: usize) -> Self {
+        let pending = (beginning.length % 4) as usize;
+        text[start - pending..start].copy_from_slice(&beginning.tail.to_le_bytes()[..pending]);
+        let offset = beginning.length.wrapping_sub(start as u32);
+        Self { text, at: start - pending, state: beginning.state, offset }
+    }
+
+    /// The hash of the beginning and the text up to `end`, which must not be before the last one.
+    #[inline]
+    pub(crate) fn hash_to(&mut self, end: usize) -> u32 {
+        while self.at + 4 <= end {
+            self.state = Murmur3::block(self.state, self.block_at(self.at));
+            self.at += 4;
+        }
+        // Keeps as many bytes as lie before the end, none to three.
+        let tail = self.block_at(self.at) & ((1u32 << (8 * (end - self.at))) - 1);
+        Murmur3 { state: self.state, tail, length: self.offset.wrapping_add(end as u32) }.finish()
+    }
+
+    #[inline]
+    fn block_at(&self, at: usize) -> u32 {
+        self.text[at..].first_chunk().map_or(0, |block| u32::from_le_bytes(*block))
+    }
+}
+
 /// Both hashes of one key, all that the Bloom filter needs to know of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyHash {
@@ -206,6 +249,24 @@ mod tests {
             let streamed = pieces.iter().fold(Murmur3::new(seed), |state, piece| state.update(piece));
             prop_assert_eq!(streamed.finish(), oracle);
             prop_assert_eq!(Murmur3::hash(&whole, seed), oracle);
+        }
+
+        #[test]
+        fn murmur3_of_prefixes_equals_one_shot(
+            beginning in prop::collection::vec(any::<u8>(), 0..9),
+            text in prop::collection::vec(any::<u8>(), 0..30),
+            mut ends in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+            seed in any::<u32>(),
+        ) {
+            const ROOM: usize = Murmur3Prefixes::ROOM;
+            let mut padded = [[9; ROOM].as_slice(), &text, &[7; ROOM]].concat();
+            let mut prefixes = Murmur3Prefixes::new(Murmur3::new(seed).update(&beginning), &mut padded, ROOM);
+            ends.sort_by_key(|end| end.index(text.len() + 1));
+            for end in ends {
+                let end = end.index(text.len() + 1);
+                let whole = [beginning.as_slice(), &text[..end]].concat();
+                prop_assert_eq!(prefixes.hash_to(ROOM + end), Murmur3::hash(&whole, seed));
+            }
         }
 
         #[test]

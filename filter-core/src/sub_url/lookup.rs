@@ -7,14 +7,11 @@
 use super::SubUrls;
 use super::expansion::{Head, Sink, port_text};
 use crate::bloom::{Bits, BloomFilter};
-use crate::hash::{Fnv1a, KeyHash, Murmur3};
+use crate::hash::{Fnv1a, KeyHash, Murmur3, Murmur3Prefixes};
 use std::ops::ControlFlow;
 
 /// Heads hashed side by side: enough to hide the latency of a 32-bit multiplication.
 const LANES: usize = 4;
-
-/// Forms expected per URL; more cost a reallocation.
-const FORMS: usize = 16;
 
 impl<B: AsRef<[u8]>> BloomFilter<B> {
     /// Whether any sub-URL may be in the filter, that is, whether a device would ask the PIR
@@ -54,7 +51,7 @@ impl<B: AsRef<[u8]>> BloomFilter<B> {
         }
         let seed = self.parameters().murmur_seed();
         let bits = self.bits();
-        let mut forms = Vec::with_capacity(FORMS);
+        let mut tape = Tape::default();
         let mut heads = sub_urls.heads();
         loop {
             let mut batch = [None; LANES];
@@ -72,21 +69,16 @@ impl<B: AsRef<[u8]>> BloomFilter<B> {
             if used == 0 {
                 return ControlFlow::Continue(());
             }
-            forms.clear();
-            let _ = sub_urls.walk(&mut FirstProbe { states, bits, forms: &mut forms });
+            tape.rewind();
+            let _ = sub_urls.walk(&mut FirstProbe { states, bits, tape: &mut tape });
+            tape.end();
             for (lane, head) in batch[..used].iter().flatten().enumerate() {
-                if forms.iter().all(|form| form.passed >> lane & 1 == 0) {
-                    continue;
+                tape.find_candidates(lane, feed(*head, Murmur3::new(seed), Murmur3::update));
+            }
+            for candidate in tape.candidates.drain(..) {
+                if bits.later_probes(candidate.hash) {
+                    visit(batch[usize::from(candidate.lane)], candidate.form as usize)?;
                 }
-                let mut rest = LaterProbes {
-                    state: feed(*head, Murmur3::new(seed), Murmur3::update),
-                    bits,
-                    forms: &forms,
-                    lane,
-                    next: 0,
-                    on_hit: |form| visit(Some(*head), form),
-                };
-                sub_urls.walk(&mut rest)?;
             }
         }
     }
@@ -102,82 +94,106 @@ fn feed<H>(head: Head<'_>, state: H, update: impl Fn(H, &[u8]) -> H) -> H {
     }
 }
 
-/// FNV of one form for each lane, and for which lanes probe 0 found a set bit.
-#[derive(Clone, Copy)]
+/// The forms of a walk, spelled out behind no head, and what probe 0 said of each.
+///
+/// Where a walk returns to a mark, a new *track* begins with a copy of the text up to there, so that
+/// every form is one piece of bytes.
+#[derive(Default)]
+struct Tape {
+    text: Vec<u8>,
+    /// Where the current track starts.
+    track: usize,
+    forms: Vec<Form>,
+    candidates: Vec<Candidate>,
+}
+
+/// One form: where it lies, and for each lane its FNV hash and whether probe 0 found a set bit.
 struct Form {
+    track: usize,
+    end: usize,
     fnv1a: [u32; LANES],
-    passed: u8,
+    passed: [bool; LANES],
+}
+
+/// A sub-URL that passed probe 0.
+struct Candidate {
+    hash: KeyHash,
+    form: u32,
+    lane: u8,
+}
+
+impl Tape {
+    /// Bytes that the forms of a typical URL take.
+    const TEXT: usize = 192;
+    /// Forms of a typical URL.
+    const FORMS: usize = 16;
+
+    fn rewind(&mut self) {
+        self.text.clear();
+        self.text.reserve(Self::TEXT);
+        self.forms.clear();
+        self.forms.reserve(Self::FORMS);
+        self.candidates.reserve(LANES * Self::FORMS);
+        self.text.extend_from_slice(&[0; Murmur3Prefixes::ROOM]);
+        self.track = self.text.len();
+    }
+
+    fn end(&mut self) {
+        self.text.extend_from_slice(&[0; Murmur3Prefixes::ROOM]);
+    }
+
+    /// Adds the forms of one lane that passed probe 0, with both hashes.
+    fn find_candidates(&mut self, lane: usize, head: Murmur3) {
+        let mut number = 0;
+        for track in self.forms.chunk_by(|a, b| a.track == b.track) {
+            let start = track.first().map_or(0, |form| form.track);
+            let mut prefixes = Murmur3Prefixes::new(head, &mut self.text, start);
+            for form in track {
+                let hash = KeyHash { fnv1a: form.fnv1a[lane], murmur3: prefixes.hash_to(form.end) };
+                // Whether a form passed is a coin toss, which a branch would lose half of the time:
+                // each is stored, and stays if it passed.
+                let count = self.candidates.len() + usize::from(form.passed[lane]);
+                self.candidates.push(Candidate { hash, form: number, lane: lane as u8 });
+                self.candidates.truncate(count);
+                number += 1;
+            }
+        }
+    }
 }
 
 struct FirstProbe<'a> {
     states: [Fnv1a; LANES],
     bits: Bits<'a>,
-    forms: &'a mut Vec<Form>,
+    tape: &'a mut Tape,
 }
 
 impl Sink for FirstProbe<'_> {
     type Break = ();
-    type Mark = [Fnv1a; LANES];
+    /// The states, the track and the place in it.
+    type Mark = ([Fnv1a; LANES], usize, usize);
 
     fn extend(&mut self, bytes: &[u8]) {
         Fnv1a::update_all(&mut self.states, bytes);
+        self.tape.text.extend_from_slice(bytes);
     }
 
     fn emit(&mut self) -> ControlFlow<()> {
         let fnv1a = self.states.map(Fnv1a::finish);
-        let mut passed = 0;
-        for (lane, &hash) in fnv1a.iter().enumerate() {
-            passed |= u8::from(self.bits.at(hash)) << lane;
-        }
-        self.forms.push(Form { fnv1a, passed });
+        let passed = fnv1a.map(|hash| self.bits.at(hash));
+        let Tape { track, ref text, .. } = *self.tape;
+        self.tape.forms.push(Form { track, end: text.len(), fnv1a, passed });
         ControlFlow::Continue(())
     }
 
     fn mark(&self) -> Self::Mark {
-        self.states
+        (self.states, self.tape.track, self.tape.text.len())
     }
 
-    fn reset(&mut self, mark: Self::Mark) {
-        self.states = mark;
-    }
-}
-
-struct LaterProbes<'a, V> {
-    state: Murmur3,
-    bits: Bits<'a>,
-    forms: &'a [Form],
-    lane: usize,
-    next: usize,
-    on_hit: V,
-}
-
-impl<T, V: FnMut(usize) -> ControlFlow<T>> Sink for LaterProbes<'_, V> {
-    type Break = T;
-    type Mark = Murmur3;
-
-    fn extend(&mut self, bytes: &[u8]) {
-        self.state = self.state.update(bytes);
-    }
-
-    fn emit(&mut self) -> ControlFlow<T> {
-        let form = self.next;
-        self.next += 1;
-        let probe = self.forms[form];
-        if probe.passed >> self.lane & 1 == 1 {
-            let hash = KeyHash { fnv1a: probe.fnv1a[self.lane], murmur3: self.state.finish() };
-            if self.bits.later_probes(hash) {
-                return (self.on_hit)(form);
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn mark(&self) -> Murmur3 {
-        self.state
-    }
-
-    fn reset(&mut self, mark: Murmur3) {
-        self.state = mark;
+    fn reset(&mut self, (states, track, end): Self::Mark) {
+        self.states = states;
+        self.tape.text.extend_from_slice(&[0; Murmur3Prefixes::ROOM]);
+        self.tape.track = self.tape.text.len();
+        self.tape.text.extend_from_within(track..end);
     }
 }
 
