@@ -1,0 +1,476 @@
+//! The command as its users meet it: arguments, output, exit codes, and what lies on disk after.
+
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn run(arguments: &[&str]) -> Output {
+    run_with(arguments, b"")
+}
+
+fn run_with(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_urlfilter"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that fails early does not read its input.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("killed: {output:?}"))
+}
+
+fn talk(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn json_lines(output: &Output) -> Vec<Value> {
+    let text = std::str::from_utf8(&output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A folder with some files in it.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        fs::write(self.0.path().join(name), content).unwrap();
+        self.path(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn build(place: &Place, list: &str, more: &[&str]) -> String {
+    let list = place.file("list", list);
+    let out = place.path("dist");
+    let output = run(&[&["build", &list, "--out", &out], more].concat());
+    assert_eq!(code(&output), 0, "{}", talk(&output));
+    out
+}
+
+const LIST: &str = "# list\nhttps://www.example.com/\nexample.org/Path\n*.example.net\ncom\n";
+
+#[test]
+fn build_writes_everything_and_sums_up() {
+    let place = Place::new();
+    let list = place.file("list", LIST);
+    let out = place.path("dist");
+    let output = run(&["build", &list, "--out", &out, "--json"]);
+    assert_eq!(code(&output), 0);
+    let summary = &json_lines(&output)[0];
+    for (field, expected) in [
+        ("linesRead", 5),
+        ("entriesRead", 4),
+        ("kept", 3),
+        ("refused", 1),
+        ("widened", 2),
+        ("keys", 3),
+    ] {
+        assert_eq!(summary[field], expected, "{field}");
+    }
+    let mut names: Vec<_> = fs::read_dir(&out)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["bloom.bin", "bloom.json", "bloom_filter.plist", "input.txtpb", "report.json"]
+    );
+    let rows = fs::read_to_string(format!("{out}/input.txtpb")).unwrap();
+    assert_eq!(
+        rows,
+        "rows: {keyword: \"example.com\" value: \"1\"}\nrows: {keyword: \"example.org/path\" value: \"1\"}\n\
+         rows: {keyword: \"example.net\" value: \"1\"}\n"
+    );
+    let report: Value =
+        serde_json::from_slice(&fs::read(format!("{out}/report.json")).unwrap()).unwrap();
+    assert_eq!(report["refused"][0]["reason"], "single-label");
+    assert_eq!(report["refused"][0]["lines"][&list], "5");
+    let human = talk(&run(&["build", &list, "--out", &out]));
+    for part in ["5 lines", "3 kept", "www-removed", "single-label", "3 keys", "false-positive"] {
+        assert!(human.contains(part), "{part} in {human}");
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let place = Place::new();
+    let list = place.file("list", LIST);
+    let (one, two) = (place.path("one"), place.path("two"));
+    for out in [&one, &two] {
+        assert_eq!(code(&run(&["build", &list, "--out", out, "--onboarding-entry"])), 0);
+    }
+    for name in ["bloom.bin", "bloom.json", "bloom_filter.plist", "input.txtpb", "report.json"] {
+        assert_eq!(
+            fs::read(format!("{one}/{name}")).unwrap(),
+            fs::read(format!("{two}/{name}")).unwrap(),
+            "{name}"
+        );
+    }
+    let rows = fs::read_to_string(format!("{one}/input.txtpb")).unwrap();
+    assert!(rows.starts_with("rows: {keyword: \"www.apple.com/url-filter-test\" value: \"1\"}\n"));
+}
+
+#[test]
+fn standard_input_gzip_and_every_format() {
+    let place = Place::new();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(b"||a.example^\n||b.example/x\n").unwrap();
+    let out = place.path("dist");
+    let output = run_with(&["build", "-", "--out", &out], &gzip.finish().unwrap());
+    assert_eq!(code(&output), 0, "{}", talk(&output));
+    assert!(talk(&output).contains("standard input: 2 lines, read as adblock"));
+    for (format, list, key) in [
+        ("urls", "http://a.example/b", "a.example/b"),
+        ("hosts", "0.0.0.0 a.example", "a.example"),
+        ("adblock", "||a.example^", "a.example"),
+        ("dnsmasq", "address=/a.example/", "a.example"),
+        ("rpz", "a.example CNAME .", "a.example"),
+        ("csv=link", "id,link\n1,a.example/b", "a.example/b"),
+        ("txtpb", "rows: [{keyword: 'a.example' value: '1'}]", "a.example"),
+    ] {
+        let output = run_with(&["build", "-", "--out", &out, "--format", format], list.as_bytes());
+        assert_eq!(code(&output), 0, "{format}: {}", talk(&output));
+        let rows = fs::read_to_string(format!("{out}/input.txtpb")).unwrap();
+        assert_eq!(rows, format!("rows: {{keyword: \"{key}\" value: \"1\"}}\n"), "{format}");
+    }
+}
+
+#[test]
+fn bad_input_is_explained_and_nothing_is_written() {
+    let place = Place::new();
+    let long = "a".repeat(1_000_000);
+    for (name, content, expected) in [
+        ("empty", &b""[..], "no entry of the input"),
+        ("comments", b"# nothing\n", "no entry of the input"),
+        ("binary", b"\x7fELF\0\x01\x02rubbish", "not a text file"),
+        ("long", long.as_bytes(), "too-long"),
+        ("utf8", b"\xff\xfe\xfd.example\n\xc3\x28\n", "not a text file"),
+        ("latin1", b"caf\xe9.example\nb\xfccher.example\n", "not-utf8"),
+        ("hosts", b"not a host\nfoo bar\n-\n...\n", "no entry of the input"),
+        ("columns.csv", b"id,url\n1,http://a.example\n", "csv=COLUMN"),
+        ("rows.txtpb", b"rows: {keyword: \"a.example\"\n", "line 2"),
+        ("cut.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b", "cut.gz"),
+    ] {
+        let list = place.file(name, content);
+        let before = place.names();
+        let output = run(&["build", &list, "--out", &place.path("dist")]);
+        assert_eq!(code(&output), 2, "{name}: {}", talk(&output));
+        assert!(talk(&output).contains(expected), "{name}: {}", talk(&output));
+        assert_eq!(place.names(), before, "{name}");
+    }
+    let list = place.file("good", "a.example\n");
+    for arguments in [
+        vec!["build", &list, "--out", "x", "--fpr", "0"],
+        vec!["build", &list, "--out", "x", "--fpr", "1"],
+        vec!["build", &list, "--out", "x", "--format", "excel"],
+        vec!["build", "/nonexistent/list", "--out", "x"],
+        vec!["build", place.0.path().to_str().unwrap(), "--out", "x"],
+        vec!["build", &list, "--out", &list],
+        vec!["build", &list],
+        vec!["frobnicate"],
+    ] {
+        let output = run(&arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        assert!(!talk(&output).is_empty() && !talk(&output).contains("panicked"), "{arguments:?}");
+    }
+    assert!(!Path::new("x").exists());
+}
+
+#[test]
+fn a_failed_build_leaves_the_old_one() {
+    let place = Place::new();
+    let out = build(&place, LIST, &[]);
+    let before = fs::read(format!("{out}/bloom.bin")).unwrap();
+    let strict = run(&["build", &place.path("list"), "--out", &out, "--strict", "--fpr", "0.5"]);
+    assert_eq!(code(&strict), 2);
+    assert!(talk(&strict).contains("--strict") && talk(&strict).contains("single-label"));
+    assert_eq!(fs::read(format!("{out}/bloom.bin")).unwrap(), before);
+    assert_eq!(code(&run_with(&["build", "-", "--out", &out, "--strict"], b"Example.org\n")), 0);
+}
+
+#[test]
+fn check_answers_per_url() {
+    let place = Place::new();
+    let out = build(&place, LIST, &["--fpr", "0.000001"]);
+    let no = run(&["check", &out, "https://other.test/"]);
+    assert_eq!(code(&no), 0);
+    let some = run(&[
+        "check",
+        &format!("{out}/bloom_filter.plist"),
+        "--json",
+        "https://a.example.com/x?y",
+        "http://other.test",
+    ]);
+    assert_eq!(code(&some), 1);
+    let lines = json_lines(&some);
+    assert_eq!(
+        lines[0],
+        serde_json::json!({"url": "https://a.example.com/x?y", "mayMatch": true, "hits": ["example.com"]})
+    );
+    assert_eq!(
+        lines[1],
+        serde_json::json!({"url": "http://other.test", "mayMatch": false, "hits": []})
+    );
+    let trouble = run(&["check", &out, "--json", "mailto:a@b.example", "example.org/path/deeper"]);
+    assert_eq!(code(&trouble), 2);
+    assert!(json_lines(&trouble)[0]["error"].is_string());
+    assert_eq!(json_lines(&trouble)[1]["hits"], serde_json::json!(["example.org/path"]));
+    let input = run_with(&["check", &out, "-"], b"https://example.net/\n\nhttps://other.test/\n");
+    assert_eq!(code(&input), 1);
+    assert!(String::from_utf8(input.stdout).unwrap().contains("by example.net"));
+}
+
+#[test]
+fn check_follows_the_rule_of_the_filter() {
+    let place = Place::new();
+    let config = place.file("config.json", r#"{"path":{"excluded":true}}"#);
+    let out = build(&place, "example.com/a/b\n", &["--parsing", &config, "--fpr", "0.000001"]);
+    let output = run(&["check", &out, "--json", "https://example.com/other"]);
+    assert_eq!(json_lines(&output)[0]["hits"], serde_json::json!(["example.com/%*"]));
+    let current = run(&["check", &out, "--profile", "current", "https://example.com/other"]);
+    assert_eq!(code(&current), 0);
+}
+
+#[test]
+fn damaged_filters_are_refused() {
+    let place = Place::new();
+    let out = build(&place, LIST, &[]);
+    for name in ["bloom.bin", "bloom_filter.plist"] {
+        let path = format!("{out}/{name}");
+        let sound = fs::read(&path).unwrap();
+        let mut cut = sound.clone();
+        cut.pop();
+        cut.pop();
+        let mut flipped = sound.clone();
+        *flipped.last_mut().unwrap() ^= 0x80;
+        for content in [&cut, &flipped, &Vec::new()] {
+            fs::write(&path, content).unwrap();
+            for command in ["inspect", "check"] {
+                let arguments = [command, &path, "https://example.com/"];
+                let output = run(&arguments[..if command == "check" { 3 } else { 2 }]);
+                // A flipped line end is no damage to a property list.
+                let harmless = name.ends_with("plist") && content.len() == sound.len();
+                assert!(code(&output) == 2 || harmless, "{command} {name}: {output:?}");
+            }
+        }
+        fs::write(&path, &sound).unwrap();
+    }
+    assert_eq!(code(&run(&["inspect", &format!("{out}/input.txtpb")])), 2);
+    assert_eq!(code(&run(&["inspect", &place.path("absent")])), 2);
+}
+
+#[test]
+fn inspect_shows_metadata_and_statistics() {
+    let place = Place::new();
+    let out = build(&place, LIST, &["--seed", "7", "--sizing", "ceil"]);
+    let inspection = &json_lines(&run(&["inspect", &out, "--json"]))[0];
+    assert_eq!(inspection["itemCount"], 3);
+    assert_eq!(inspection["murmurSeed"], 7);
+    assert_eq!(inspection["sizing"], "ceil");
+    assert_eq!(inspection["profile"], "current");
+    assert!(inspection["bitsSet"].as_u64().unwrap() > 0);
+    assert!(inspection["estimatedFalsePositiveRate"].as_f64().unwrap() < 0.01);
+    let plist = &json_lines(&run(&["inspect", &format!("{out}/bloom_filter.plist"), "--json"]))[0];
+    assert_eq!(plist["tag"], inspection["tag"]);
+}
+
+#[test]
+fn explain_lists_sorted_sub_urls() {
+    let output = run(&["explain", "--json", "https://www.sub1.example.com/a/b/c?id=123#fragment"]);
+    let sub_urls = json_lines(&output)[0]["subUrls"].as_array().unwrap().clone();
+    assert_eq!(sub_urls.len(), 48);
+    assert!(sub_urls.is_sorted_by_key(|value| value.as_str().unwrap().to_owned()));
+    let older =
+        run(&["explain", "--profile", "ios26.0", "https://www.example.com/a/b/c?id=123#fragment"]);
+    assert_eq!(String::from_utf8(older.stdout).unwrap().lines().count(), 24);
+    assert_eq!(code(&run(&["explain", "::"])), 2);
+    let place = Place::new();
+    let config = place.file("config.json", r#"{"urlParsingRegularExpression":"x=(?<x>[0-9]+)"}"#);
+    let matched = run(&["explain", "--parsing", &config, "https://example.com/?x=12"]);
+    assert_eq!(matched.stdout, b"x=12\n");
+    for bad in ["{", "[]", r#"{"path":{"depth":1}}"#, r#"{"urlParsingRegularExpression":"("}"#] {
+        let config = place.file("config.json", bad);
+        let output = run(&["explain", "--parsing", &config, "https://example.com/"]);
+        assert_eq!(code(&output), 2, "{bad}");
+        assert!(talk(&output).contains("config.json"), "{}", talk(&output));
+    }
+}
+
+#[test]
+fn hash_prints_what_other_tools_should() {
+    let output =
+        run(&["hash", "--json", "--seed", "3919904948", "--bits", "144", "--hashes", "10", "abcd"]);
+    let expected = serde_json::json!({
+        "input": "abcd", "fnv1a32": 3_459_545_533_u32, "murmur3_32": 1_593_096_563,
+        "indices": [109, 80, 19, 102, 73, 12, 127, 66, 5, 120],
+    });
+    assert_eq!(json_lines(&output)[0], expected);
+    assert!(json_lines(&run(&["hash", "--json", "a"]))[0].get("indices").is_none());
+    assert_eq!(code(&run(&["hash", "a", "--bits", "8"])), 2);
+    assert_eq!(code(&run(&["hash", "a", "--bits", "0", "--hashes", "1"])), 2);
+}
+
+#[test]
+fn diagnose_names_the_mistake() {
+    let beta = repository().join("testvectors/prefilter/files/beta.plist");
+    let place = Place::new();
+    let mut keys: Vec<String> = vec!["example.com".into()];
+    keys.extend((2..10).map(|i| format!("example{i}.com")));
+    keys.push("example10.com/resource?query=bugs".into());
+    let file = place.file("keys", keys.join("\n"));
+    let output = run(&["diagnose", beta.to_str().unwrap(), "--keys", &file, "--json"]);
+    assert_eq!(code(&output), 1);
+    let answer = &json_lines(&output)[0];
+    assert_eq!(answer["verdict"], "explained");
+    assert_eq!(answer["deviations"][0]["name"], "beta-fnv");
+    assert_eq!((&answer["form"], &answer["reproducesFile"]), (&"beta-plist".into(), &true.into()));
+
+    let out = build(&place, LIST, &[]);
+    let healthy = run(&["diagnose", &out, "--keys", &format!("{out}/input.txtpb")]);
+    assert_eq!(code(&healthy), 0);
+    let others =
+        place.file("others", (0..30).map(|i| format!("other{i}.test\n")).collect::<String>());
+    let output = run(&["diagnose", &out, "--keys", &others, "--seed", "1", "--json"]);
+    assert_eq!((code(&output), &json_lines(&output)[0]["verdict"]), (1, &"unexplained".into()));
+    let empty = place.file("none", "");
+    assert_eq!(code(&run(&["diagnose", &out, "--keys", &empty])), 2);
+}
+
+#[test]
+fn published_vectors_are_those_of_this_version() {
+    let place = Place::new();
+    let out = place.path("vectors");
+    assert_eq!(code(&run(&["vectors", "--out", &out])), 0);
+    let published = repository().join("testvectors");
+    let names = |folder: &Path| {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    for folder in ["prefilter", "prefilter/files"] {
+        let (new, old) = (Path::new(&out).join(folder), published.join(folder));
+        assert_eq!(
+            names(&new),
+            names(&old),
+            "regenerate with `urlfilter vectors --out testvectors`"
+        );
+        for name in names(&new).iter().filter(|name| new.join(name).is_file()) {
+            assert!(
+                fs::read(new.join(name)).unwrap() == fs::read(old.join(name)).unwrap(),
+                "{name:?} differs"
+            );
+        }
+    }
+}
+
+#[test]
+fn published_vectors_follow_their_schema() {
+    let folder = repository().join("testvectors");
+    let schema: Value =
+        serde_json::from_slice(&fs::read(folder.join("schema.json")).unwrap()).unwrap();
+    let files = schema["properties"].as_object().unwrap();
+    assert!(files.len() >= 8);
+    for (name, part) in files {
+        let mut part = part.clone();
+        part["$defs"] = schema["$defs"].clone();
+        let validator = jsonschema::validator_for(&part).unwrap();
+        let vectors: Value =
+            serde_json::from_slice(&fs::read(folder.join("prefilter").join(name)).unwrap())
+                .unwrap();
+        let errors: Vec<_> =
+            validator.iter_errors(&vectors).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
+    }
+}
+
+#[test]
+fn the_sample_of_the_readme_works() {
+    let place = Place::new();
+    let sample = repository().join("samples/blocklist.txt");
+    let out = place.path("dist");
+    let output = run(&["build", sample.to_str().unwrap(), "--out", &out]);
+    assert_eq!(code(&output), 0, "{}", talk(&output));
+    assert_eq!(code(&run(&["check", &out, "https://www.phish.example/login?session=1"])), 1);
+}
+
+/// Real lists, where they are at hand: nothing that was put in may be missing.
+#[test]
+fn every_url_of_a_real_list_is_found_again() {
+    let data = repository().join("../shared/data");
+    if !data.exists() {
+        return;
+    }
+    let place = Place::new();
+    for profile in ["current", "ios26.0"] {
+        let list = data.join("phishing-urls.txt");
+        let out = place.path(profile);
+        let output =
+            run(&["build", list.to_str().unwrap(), "--out", &out, "--profile", profile, "--json"]);
+        let summary = &json_lines(&output)[0];
+        let text = fs::read_to_string(&list).unwrap();
+        let sum: u64 = ["kept", "duplicate", "refused"]
+            .iter()
+            .map(|field| summary[field].as_u64().unwrap())
+            .sum();
+        assert_eq!(
+            (summary["linesRead"].as_u64().unwrap(), sum),
+            (text.lines().count() as u64, sum)
+        );
+        assert_eq!(summary["entriesRead"].as_u64().unwrap(), sum);
+        let urls: Vec<&str> = text.lines().filter(|line| line.starts_with("http")).collect();
+        let checked = run_with(&["check", &out, "-", "--json"], urls.join("\n").as_bytes());
+        let verdicts = json_lines(&checked);
+        assert_eq!(verdicts.len(), urls.len());
+        assert!(verdicts.iter().all(|verdict| verdict["mayMatch"] == true));
+    }
+    for (name, format, lines) in
+        [("phishing-domains.txt", "urls", 10_000), ("phishing-domains.adblock", "adblock", 20_000)]
+    {
+        let out = place.path(name);
+        let output = run(&["build", data.join(name).to_str().unwrap(), "--out", &out]);
+        assert_eq!(code(&output), 0);
+        assert!(talk(&output).contains(&format!("{lines} lines, read as {format}")));
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_trouble() {
+    let script = format!(
+        "{} explain https://example.com/a/b/c/d/e | head -n 1",
+        env!("CARGO_BIN_EXE_urlfilter")
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.stdout, b"example.com\n");
+    assert!(output.stderr.is_empty());
+}
