@@ -14,3 +14,8 @@ pub mod hash;
 pub mod key;
 pub mod list;
 pub mod sub_url;
+
+/// The examples of the README are tests of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,5 +1,7 @@
 //! The command as its users meet it: arguments, output, exit codes, and what lies on disk after.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use serde_json::Value;
 use std::fs;
 use std::io::Write;

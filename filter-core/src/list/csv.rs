@@ -2,7 +2,7 @@
 
 use super::{Entry, Event, LineCounts, ListError, MAX_LINE};
 use crate::key::{EntryKind, Refusal};
-use ::csv::{ByteRecord, ReaderBuilder, Trim};
+use ::csv::{ByteRecord, ReaderBuilder, Terminator, Trim};
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
 use std::rc::Rc;
@@ -27,6 +27,8 @@ pub(super) fn read(
         .has_headers(false)
         .flexible(true)
         .trim(Trim::All)
+        // By default a carriage return alone ends a record as well, which no line counter knows.
+        .terminator(Terminator::Any(b'\n'))
         .comment(Some(b'#'))
         .buffer_capacity(1 << 16)
         .from_reader(source);
@@ -39,6 +41,10 @@ pub(super) fn read(
         let more = reader.read_byte_record(&mut record).map_err(|error| broken(error, line))?;
         if !more {
             break;
+        }
+        // A line with nothing but a carriage return.
+        if record.len() == 1 && record.get(0).is_some_and(<[u8]>::is_empty) {
+            continue;
         }
         // The record's own position may lie before blank lines and comments; its end does not.
         let inside = memchr::memchr_iter(b'\n', record.as_slice()).count() as u64;
@@ -184,6 +190,14 @@ mod tests {
             (lines.total(), lines.entry, lines.comment, lines.blank, lines.structure),
             (7, 3, 1, 1, 2)
         );
+    }
+
+    #[test]
+    fn carriage_returns_end_no_line() {
+        let text = "id,url\r\n1,\"a.example\"\r\n\r\n2,b\r.example\r\n";
+        let (events, summary) = collect(text.as_bytes(), Some(&url_column()));
+        assert_eq!(events, ["2 a.example", "4 b\r.example"]);
+        assert_eq!((summary.lines.total(), summary.lines.entry, summary.lines.blank), (4, 2, 1));
     }
 
     #[test]

@@ -1,0 +1,29 @@
+//! Canonicalisation: a key stays as it is when canonicalised again, and devices generate it.
+#![no_main]
+
+use filter_core::key::{EntryKind, canonicalise};
+use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
+use libfuzzer_sys::fuzz_target;
+use std::sync::LazyLock;
+
+static RULES: LazyLock<Vec<SubUrlRule>> = LazyLock::new(|| {
+    [r#"{"profile":"current"}"#, r#"{"profile":"ios26.0"}"#, r#"{"path":{"segments":1},"caseSensitive":true}"#]
+        .iter()
+        .map(|json| SubUrlRule::from_json(json).unwrap())
+        .collect()
+});
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&choice, text)) = data.split_first() else { return };
+    let Ok(entry) = std::str::from_utf8(text) else { return };
+    let rule = &RULES[usize::from(choice) % RULES.len()];
+    let kind = if choice & 0x80 == 0 { EntryKind::Url } else { EntryKind::Host };
+    let Ok(key) = canonicalise(entry, kind, rule) else { return };
+    let again = canonicalise(&key.text, EntryKind::Url, rule).unwrap();
+    assert_eq!(again.text, key.text);
+    // The key names a URL that leads back to it.
+    let url = DeviceUrl::parse_lenient(&key.text, rule.case()).unwrap();
+    if let Ok(all) = SubUrls::new(&url, rule).sorted(5_000) {
+        assert!(all.iter().any(|sub_url| *sub_url == key.text), "{} is not among its own sub-URLs", key.text);
+    }
+});
