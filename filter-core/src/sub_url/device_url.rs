@@ -89,17 +89,10 @@ impl DeviceUrl {
     /// # Errors
     /// As [`parse`](Self::parse).
     pub fn parse_lenient(url: &str, case: Case) -> Result<Self, UrlError> {
-        /// Schemes of URLs without a host, which would otherwise read as `host:port` or `user:password`.
-        const HOSTLESS: [&str; 7] =
-            ["about", "blob", "data", "file", "javascript", "mailto", "tel"];
-        if url.contains("://") {
-            return Self::parse(url, case);
-        }
-        match url.split_once(':') {
-            Some((scheme, _)) if HOSTLESS.iter().any(|s| s.eq_ignore_ascii_case(scheme.trim())) => {
-                Err(UrlError::NoHost)
-            }
-            _ => Self::parse(&format!("https://{url}"), case),
+        match split_scheme(url) {
+            Some(_) => Self::parse(url, case),
+            None if is_hostless(url) => Err(UrlError::NoHost),
+            None => Self::parse(&format!("https://{url}"), case),
         }
     }
 
@@ -523,6 +516,8 @@ mod tests {
     fn a_bare_host_is_taken_as_https() {
         let url = DeviceUrl::parse_lenient("example.com:8443/x", Case::Ignored).unwrap();
         assert_eq!((url.scheme(), url.port()), ("https", Some(8443)));
+        let url = DeviceUrl::parse_lenient("example.com/?u=http://x", Case::Ignored).unwrap();
+        assert_eq!((url.host(), url.query()), ("example.com", "?u=http://x"));
         let refused = DeviceUrl::parse_lenient("mailto:a@example.com", Case::Ignored);
         assert_eq!(refused, Err(UrlError::NoHost));
     }
