@@ -1,6 +1,5 @@
 //! Filling a prefilter in memory, beside `fastbloom` for orientation: it has other hashes and another
 //! layout, so it could never make a file for a device.
-#![expect(missing_docs, reason = "criterion generates undocumented functions")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up should stop")]
 
 use benches::synthetic_keys;

@@ -1,5 +1,4 @@
 //! The whole check of a URL against a prefilter, parse included, beside a plain implementation.
-#![expect(missing_docs, reason = "criterion generates undocumented functions")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up should stop")]
 
 use benches::{TYPICAL_URL, plain, synthetic_filter, typical_urls};

@@ -2,9 +2,9 @@
 //!
 //! | form | content |
 //! | --- | --- |
-//! | [plist](plist), current | `bloom_filter.plist` as Apple's released sample reads it |
-//! | [plist](plist), beta | the field names of the first 2025 beta; read only |
-//! | [raw](raw) | `bloom.bin` with just the bits, and its metadata in `bloom.json` |
+//! | [plist], current | `bloom_filter.plist` as Apple's released sample reads it |
+//! | [plist], beta | the field names of the first 2025 beta; read only |
+//! | [raw] | `bloom.bin` with just the bits, and its metadata in `bloom.json` |
 //!
 //! [`open`] finds out which of them a path is.
 

@@ -8,8 +8,8 @@ use tempfile::NamedTempFile;
 
 /// Several files of one folder that replace their predecessors together.
 ///
-/// Each is written beside its destination under a temporary name and synchronised; [`commit`]
-/// (Self::commit) then renames them in the order in which they were added. Dropping the set instead
+/// Each is written beside its destination under a temporary name and synchronised; [`commit`](Self::commit)
+/// then renames them in the order in which they were added. Dropping the set instead
 /// leaves the folder as it was.
 #[derive(Debug)]
 pub struct FileSet {
