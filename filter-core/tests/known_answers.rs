@@ -1,7 +1,7 @@
 //! Known answers: the project's own `testvectors/`, and recordings of other implementations where
 //! they are at hand (`../shared/vectors`, or the folder that `URLFILTER_VECTORS` names).
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,6 +1,6 @@
 //! The command as its users meet it: arguments, output, exit codes, and what lies on disk after.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::Value;
 use std::fs;
