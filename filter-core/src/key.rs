@@ -561,10 +561,12 @@ mod tests {
         #[test]
         fn a_key_is_generated_for_its_own_url_and_stays_as_it_is(entry in ENTRY, rule in rules()) {
             let Ok(key) = canonicalise(&entry, EntryKind::Url, &rule) else { return Ok(()) };
-            let absolute = if split_scheme(&entry).is_some() {
-                entry.replacen("://*.", "://", 1)
-            } else {
-                format!("http://{}", entry.trim_start_matches("//").trim_start_matches("*."))
+            let absolute = match split_scheme(&entry) {
+                Some((scheme, rest)) => format!("{scheme}://{}", rest.strip_prefix("*.").unwrap_or(rest)),
+                None => {
+                    let rest = entry.strip_prefix("//").unwrap_or(&entry);
+                    format!("http://{}", rest.strip_prefix("*.").unwrap_or(rest))
+                }
             };
             let url = DeviceUrl::parse(&absolute, rule.case()).unwrap();
             let sub_urls = SubUrls::new(&url, &rule).sorted(100_000).unwrap();
