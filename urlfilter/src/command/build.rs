@@ -11,7 +11,7 @@ use filter_core::list::Format;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -124,6 +124,9 @@ fn add(build: &mut Build, path: &Path, format: &ListFormat) -> anyhow::Result<()
         ListFormat::Named(format) => Some(format),
     };
     let (name, input, size): (String, Box<dyn Read>, Option<u64>) = if path.as_os_str() == "-" {
+        if io::stdin().is_terminal() {
+            note(format_args!("reading a list from the terminal; end it with Ctrl-D"));
+        }
         ("standard input".to_owned(), Box::new(io::stdin().lock()), None)
     } else {
         let name = path.display().to_string();

@@ -1,10 +1,8 @@
 //! `urlfilter explain`: the sub-URLs of a URL.
 
-use super::check::Failure;
-use super::rule::RuleOptions;
-use super::with_standard_input;
-use crate::output::{DONE, Results, TROUBLE, note};
-use filter_core::sub_url::{DeviceUrl, SubUrls};
+use super::urls::UrlArguments;
+use crate::output::DONE;
+use filter_core::sub_url::SubUrls;
 use serde::Serialize;
 
 /// Sub-URLs that are printed for one URL at the most.
@@ -22,14 +20,8 @@ Examples:
 
 Exit codes: 0 done; 2 some argument is not a URL.")]
 pub(crate) struct Arguments {
-    /// URLs to expand; `-` takes them from standard input, one a line
-    #[arg(required = true, value_name = "URL")]
-    urls: Vec<String>,
     #[command(flatten)]
-    rule: RuleOptions,
-    /// Print one JSON object per URL
-    #[arg(long)]
-    json: bool,
+    urls: UrlArguments,
 }
 
 #[derive(Serialize)]
@@ -40,29 +32,19 @@ struct Explanation<'u> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
-    let rule = arguments.rule.given()?.unwrap_or_default();
-    let mut results = Results::new();
-    let mut code = DONE;
-    for url in with_standard_input(&arguments.urls)? {
-        let outcome = DeviceUrl::parse_lenient(url.trim(), rule.case())
-            .map_err(|error| error.to_string())
-            .and_then(|parsed| {
-                SubUrls::new(&parsed, &rule).sorted(LIMIT).map_err(|error| error.to_string())
-            });
-        match outcome {
-            Ok(sub_urls) if arguments.json => results.json(&Explanation { url: &url, sub_urls })?,
-            Ok(sub_urls) => {
-                sub_urls.iter().try_for_each(|sub_url| results.line(format_args!("{sub_url}")))?
-            }
-            Err(error) => {
-                note(format_args!("urlfilter: {url:?}: {error}"));
-                if arguments.json {
-                    results.json(&Failure { url: &url, error })?;
-                }
-                code = TROUBLE;
+    let rule = arguments.urls.rule.given()?.unwrap_or_default();
+    arguments.urls.answer_each(&rule, |url, parsed, results| {
+        let sub_urls = match SubUrls::new(parsed, &rule).sorted(LIMIT) {
+            Ok(sub_urls) => sub_urls,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        if arguments.urls.json {
+            results.json(&Explanation { url, sub_urls })?;
+        } else {
+            for sub_url in &sub_urls {
+                results.line(format_args!("{sub_url}"))?;
             }
         }
-    }
-    results.finish()?;
-    Ok(code)
+        Ok(Ok(DONE))
+    })
 }

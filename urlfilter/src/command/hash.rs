@@ -1,6 +1,6 @@
 //! `urlfilter hash`: the hashes and bits of a key, for comparison with other tools.
 
-use super::with_standard_input;
+use super::urls::with_standard_input;
 use crate::output::{DONE, Results};
 use filter_core::bloom::Parameters;
 use filter_core::build::DEFAULT_SEED;
