@@ -1,0 +1,186 @@
+//! Vectors of 512 bits: 16 residues of 32 bits, or 8 of 64.
+
+use super::lanes::{self, Lanes};
+use crate::ntt::NttTable;
+use std::arch::x86_64::*;
+
+/// Sixteen 32-bit residues.
+#[derive(Clone, Copy)]
+pub(crate) struct U32x16(__m512i);
+
+// SAFETY: used only by the entry points below, which carry the features.
+unsafe impl Lanes<u32> for U32x16 {
+    const COUNT: usize = 16;
+    const RADIX: usize = 16;
+
+    #[inline(always)]
+    unsafe fn splat(value: u32) -> Self {
+        unsafe { Self(_mm512_set1_epi32(value as i32)) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const u32) -> Self {
+        unsafe { Self(_mm512_loadu_si512(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u32) {
+        unsafe { _mm512_storeu_si512(to.cast(), self.0) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        unsafe { Self(_mm512_add_epi32(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        unsafe { Self(_mm512_sub_epi32(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        unsafe { Self(_mm512_min_epu32(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
+        unsafe {
+            // High halves of 32 × 32 products: even lanes, then odd ones brought to even places.
+            let even = _mm512_mul_epu32(self.0, quotient.0);
+            let odd = _mm512_mul_epu32(
+                _mm512_srli_epi64::<32>(self.0),
+                _mm512_srli_epi64::<32>(quotient.0),
+            );
+            let high = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even);
+            let product = _mm512_mullo_epi32(self.0, value.0);
+            Self(_mm512_sub_epi32(product, _mm512_mullo_epi32(high, p.0)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn transpose(rows: *mut Self) {
+        unsafe {
+            let v = &mut *rows.cast::<[__m512i; 16]>();
+            let mut t = [_mm512_setzero_si512(); 16];
+            // Within 128-bit parts: pairs of rows, then quadruples.
+            for k in 0..8 {
+                t[2 * k] = _mm512_unpacklo_epi32(v[2 * k], v[2 * k + 1]);
+                t[2 * k + 1] = _mm512_unpackhi_epi32(v[2 * k], v[2 * k + 1]);
+            }
+            let mut u = [_mm512_setzero_si512(); 16];
+            for k in 0..4 {
+                u[4 * k] = _mm512_unpacklo_epi64(t[4 * k], t[4 * k + 2]);
+                u[4 * k + 1] = _mm512_unpackhi_epi64(t[4 * k], t[4 * k + 2]);
+                u[4 * k + 2] = _mm512_unpacklo_epi64(t[4 * k + 1], t[4 * k + 3]);
+                u[4 * k + 3] = _mm512_unpackhi_epi64(t[4 * k + 1], t[4 * k + 3]);
+            }
+            // u[4a + c] part b holds column 4b + c of rows 4a .. 4a + 3: transpose the parts.
+            for c in 0..4 {
+                let x = _mm512_shuffle_i32x4::<0b01_00_01_00>(u[c], u[4 + c]);
+                let y = _mm512_shuffle_i32x4::<0b11_10_11_10>(u[c], u[4 + c]);
+                let z = _mm512_shuffle_i32x4::<0b01_00_01_00>(u[8 + c], u[12 + c]);
+                let w = _mm512_shuffle_i32x4::<0b11_10_11_10>(u[8 + c], u[12 + c]);
+                v[c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(x, z);
+                v[4 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(x, z);
+                v[8 + c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(y, w);
+                v[12 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(y, w);
+            }
+        }
+    }
+}
+
+/// Eight 64-bit residues.
+#[derive(Clone, Copy)]
+pub(crate) struct U64x8(__m512i);
+
+// SAFETY: used only by the entry points below, which carry the features.
+unsafe impl Lanes<u64> for U64x8 {
+    const COUNT: usize = 8;
+    const RADIX: usize = 16;
+
+    #[inline(always)]
+    unsafe fn splat(value: u64) -> Self {
+        unsafe { Self(_mm512_set1_epi64(value as i64)) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const u64) -> Self {
+        unsafe { Self(_mm512_loadu_si512(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u64) {
+        unsafe { _mm512_storeu_si512(to.cast(), self.0) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        unsafe { Self(_mm512_add_epi64(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        unsafe { Self(_mm512_sub_epi64(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        unsafe { Self(_mm512_min_epu64(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
+        unsafe {
+            // The high half of 64 × 64 from four products of halves, exact.
+            let low_mask = _mm512_set1_epi64(0xffff_ffff);
+            let x_high = _mm512_srli_epi64::<32>(self.0);
+            let q_high = _mm512_srli_epi64::<32>(quotient.0);
+            let low_low = _mm512_mul_epu32(self.0, quotient.0);
+            let high_low = _mm512_mul_epu32(x_high, quotient.0);
+            let low_high = _mm512_mul_epu32(self.0, q_high);
+            let high_high = _mm512_mul_epu32(x_high, q_high);
+            let middle = _mm512_add_epi64(high_low, _mm512_srli_epi64::<32>(low_low));
+            let carry = _mm512_add_epi64(low_high, _mm512_and_si512(middle, low_mask));
+            let high = _mm512_add_epi64(
+                _mm512_add_epi64(high_high, _mm512_srli_epi64::<32>(middle)),
+                _mm512_srli_epi64::<32>(carry),
+            );
+            let product = _mm512_mullo_epi64(self.0, value.0);
+            Self(_mm512_sub_epi64(product, _mm512_mullo_epi64(high, p.0)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn transpose(rows: *mut Self) {
+        unsafe {
+            let v = &mut *rows.cast::<[__m512i; 8]>();
+            let mut t = [_mm512_setzero_si512(); 8];
+            for k in 0..4 {
+                t[2 * k] = _mm512_unpacklo_epi64(v[2 * k], v[2 * k + 1]);
+                t[2 * k + 1] = _mm512_unpackhi_epi64(v[2 * k], v[2 * k + 1]);
+            }
+            // t[2a + c] part b holds column 2b + c of rows 2a and 2a + 1.
+            for c in 0..2 {
+                let x = _mm512_shuffle_i64x2::<0b01_00_01_00>(t[c], t[2 + c]);
+                let y = _mm512_shuffle_i64x2::<0b11_10_11_10>(t[c], t[2 + c]);
+                let z = _mm512_shuffle_i64x2::<0b01_00_01_00>(t[4 + c], t[6 + c]);
+                let w = _mm512_shuffle_i64x2::<0b11_10_11_10>(t[4 + c], t[6 + c]);
+                v[c] = _mm512_shuffle_i64x2::<0b10_00_10_00>(x, z);
+                v[2 + c] = _mm512_shuffle_i64x2::<0b11_01_11_01>(x, z);
+                v[4 + c] = _mm512_shuffle_i64x2::<0b10_00_10_00>(y, w);
+                v[6 + c] = _mm512_shuffle_i64x2::<0b11_01_11_01>(y, w);
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
+pub(crate) fn forward_u32(table: &NttTable<u32>, row: &mut [u32]) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::forward::<u32, U32x16, 16>(table, row) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
+pub(crate) fn inverse_u32(table: &NttTable<u32>, row: &mut [u32]) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::inverse::<u32, U32x16, 16>(table, row) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
+pub(crate) fn forward_u64(table: &NttTable<u64>, row: &mut [u64]) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::forward::<u64, U64x8, 8>(table, row) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
+pub(crate) fn inverse_u64(table: &NttTable<u64>, row: &mut [u64]) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::inverse::<u64, U64x8, 8>(table, row) }
+}

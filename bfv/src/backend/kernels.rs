@@ -1,0 +1,334 @@
+//! Element-wise loops over rows of residues: safe code, compiled once for each back end.
+//!
+//! Rows of one call have equal lengths; a shorter one shortens the work, it never reads past its
+//! end. No loop branches on a value, so the same code serves secret and public rows.
+
+use super::{Backend, Level};
+use crate::modulus::{Factor, Modulus};
+use crate::word::Word;
+
+/// Coefficients that a sum of products keeps in registers.
+pub(crate) const TILE: usize = 32;
+
+/// Defines functions whose bodies are compiled for every back end. The first argument of the
+/// function that comes out is the back end.
+macro_rules! kernels {
+    ($( $(#[$meta:meta])* fn $name:ident<$word:ident>($($arg:ident: $ty:ty),* $(,)?) $body:block )*) => {
+        $(
+            $(#[$meta])*
+            #[allow(clippy::too_many_arguments, reason = "constants of one formula")]
+            pub(crate) fn $name<$word: Word>(backend: Backend, $($arg: $ty),*) {
+                #[inline(always)]
+                fn portable<$word: Word>($($arg: $ty),*) $body
+
+                #[cfg(target_arch = "x86_64")]
+                #[target_feature(enable = "avx2,bmi2")]
+                fn avx2<$word: Word>($($arg: $ty),*) {
+                    portable($($arg),*);
+                }
+
+                #[cfg(target_arch = "x86_64")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
+                fn avx512<$word: Word>($($arg: $ty),*) {
+                    portable($($arg),*);
+                }
+
+                match backend.level() {
+                    Level::Scalar => portable($($arg),*),
+                    // SAFETY: the level exists only where the CPU has its features.
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2 => unsafe { avx2($($arg),*) },
+                    // SAFETY: as above.
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx512 => unsafe { avx512($($arg),*) },
+                }
+            }
+        )*
+    };
+}
+
+kernels! {
+    /// a += b.
+    fn add<W>(a: &mut [W], b: &[W], m: Modulus<W>) {
+        for (x, &y) in a.iter_mut().zip(b) {
+            *x = m.add(*x, y);
+        }
+    }
+
+    /// a -= b.
+    fn sub<W>(a: &mut [W], b: &[W], m: Modulus<W>) {
+        for (x, &y) in a.iter_mut().zip(b) {
+            *x = m.sub(*x, y);
+        }
+    }
+
+    /// out = a - b.
+    fn sub_into<W>(out: &mut [W], a: &[W], b: &[W], m: Modulus<W>) {
+        for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
+            *o = m.sub(x, y);
+        }
+    }
+
+    /// (a + b, w·(a - b)) for w in Montgomery form.
+    fn split_row<W>(out: [&mut [W]; 2], a: &[W], b: &[W], w: &[W], m: Modulus<W>) {
+        let [plus, minus] = out;
+        for ((((plus, minus), &x), &y), &w) in plus.iter_mut().zip(minus).zip(a).zip(b).zip(w) {
+            *plus = m.add(x, y);
+            *minus = m.montgomery_reduce(m.sub(x, y).widening_mul(w));
+        }
+    }
+
+    /// a = -a.
+    fn neg<W>(a: &mut [W], m: Modulus<W>) {
+        for x in a {
+            *x = m.neg(*x);
+        }
+    }
+
+    /// a ∘= b.
+    fn mul<W>(a: &mut [W], b: &[W], m: Modulus<W>) {
+        for (x, &y) in a.iter_mut().zip(b) {
+            *x = m.mul(*x, y);
+        }
+    }
+
+    /// a = w·a.
+    fn mul_factor<W>(a: &mut [W], w: Factor<W>, m: Modulus<W>) {
+        for x in a {
+            *x = m.mul_factor(*x, w);
+        }
+    }
+
+    /// out = w·a, of any words.
+    fn mul_factor_into<W>(out: &mut [W], a: &[W], w: Factor<W>, m: Modulus<W>) {
+        for (o, &x) in out.iter_mut().zip(a) {
+            *o = m.mul_factor(x, w);
+        }
+    }
+
+    /// Montgomery form.
+    fn to_montgomery<W>(a: &mut [W], m: Modulus<W>) {
+        for x in a {
+            *x = m.to_montgomery(*x);
+        }
+    }
+
+    /// out ≡ a, below 2p, for any words.
+    fn reduce_lazy<W>(out: &mut [W], a: &[W], m: Modulus<W>) {
+        for (o, &x) in out.iter_mut().zip(a) {
+            *o = m.reduce_lazy(x);
+        }
+    }
+
+    /// a mod p for any words.
+    fn reduce<W>(a: &mut [W], m: Modulus<W>) {
+        for x in a {
+            *x = m.reduce(*x);
+        }
+    }
+
+    /// out[j] = from[index[j]]: an automorphism of slots.
+    fn permute<W>(out: &mut [W], from: &[W], index: &[u32]) {
+        // The mask says to the compiler what the tables hold anyway.
+        let mask = from.len() - 1;
+        for (o, &i) in out.iter_mut().zip(index) {
+            *o = from[i as usize & mask];
+        }
+    }
+
+    /// out[j] = ±from[index[j]], minus where the index has its top bit set: an automorphism of
+    /// coefficients.
+    fn permute_signed<W>(out: &mut [W], from: &[W], index: &[u32], m: Modulus<W>) {
+        let mask = from.len() - 1;
+        for (o, &i) in out.iter_mut().zip(index) {
+            let x = from[i as usize & mask];
+            *o = if i >> 31 == 0 { x } else { m.neg(x) };
+        }
+    }
+
+    /// Two inner products that share their first factors: out_c = Σ_j x_j ∘ key_jc / R, where the
+    /// key's words lie in the order of reading: for each tile of coefficients, for each of its
+    /// `count` ciphertexts j, for both c.
+    fn switch_row<W>(
+        out: [&mut [W]; 2], digits: &[&[W]], key: &[W], count: usize, m: Modulus<W>,
+    ) {
+        let [out0, out1] = out;
+        let group = 2 * TILE * count;
+        let limit = m.lazy_products(W::MODULUS_BITS);
+        let tiles = out0.chunks_exact_mut(TILE).zip(out1.chunks_exact_mut(TILE));
+        for (tile, ((o0, o1), keys)) in tiles.zip(key.chunks_exact(group)).enumerate() {
+            let mut sum0 = [W::Wide::default(); TILE];
+            let mut sum1 = [W::Wide::default(); TILE];
+            for (j, (digit, key)) in digits.iter().zip(keys.chunks_exact(2 * TILE)).enumerate() {
+                let (k0, k1) = key.split_at(TILE);
+                let digit = &digit[tile * TILE..][..TILE];
+                for lane in 0..TILE {
+                    sum0[lane] = W::wide_add(sum0[lane], digit[lane].widening_mul(k0[lane]));
+                    sum1[lane] = W::wide_add(sum1[lane], digit[lane].widening_mul(k1[lane]));
+                }
+                if (j + 1).is_multiple_of(limit) {
+                    for lane in 0..TILE {
+                        sum0[lane] = m.fold(sum0[lane]);
+                        sum1[lane] = m.fold(sum1[lane]);
+                    }
+                }
+            }
+            for lane in 0..TILE {
+                o0[lane] = m.montgomery_reduce_any(sum0[lane]);
+                o1[lane] = m.montgomery_reduce_any(sum1[lane]);
+            }
+        }
+    }
+
+    /// The same for rows shorter than a tile: for each j, for both c, all coefficients.
+    fn switch_row_short<W>(out: [&mut [W]; 2], digits: &[&[W]], key: &[W], m: Modulus<W>) {
+        let [out0, out1] = out;
+        let degree = out0.len();
+        for lane in 0..degree {
+            let (mut sum0, mut sum1) = (W::Wide::default(), W::Wide::default());
+            for (j, digit) in digits.iter().enumerate() {
+                let at = 2 * j * degree + lane;
+                sum0 = m.fold(W::wide_add(sum0, digit[lane].widening_mul(key[at])));
+                sum1 = m.fold(W::wide_add(sum1, digit[lane].widening_mul(key[at + degree])));
+            }
+            out0[lane] = m.montgomery_reduce_any(sum0);
+            out1[lane] = m.montgomery_reduce_any(sum1);
+        }
+    }
+
+    /// out ≡ ⌈x⌋ mod p for the centred representative of x modulo `last`, lazily below 3p: the
+    /// part of x that division by `last` rounds away. `half` is ⌊last/2⌋ and `minus_half` its
+    /// negative modulo p.
+    fn centre_row<W>(
+        out: &mut [W], from: &[W], last: Modulus<W>, half: W, minus_half: W, m: Modulus<W>,
+    ) {
+        for (o, &x) in out.iter_mut().zip(from) {
+            *o = m.reduce_lazy(last.add(x, half)).wrapping_add(minus_half);
+        }
+    }
+
+    /// a = w·(a - b).
+    fn sub_mul_factor<W>(a: &mut [W], b: &[W], w: Factor<W>, m: Modulus<W>) {
+        for (x, &y) in a.iter_mut().zip(b) {
+            *x = m.mul_factor(m.value().wrapping_sub(y).wrapping_add(*x), w);
+        }
+    }
+
+    /// out = (Σ_i y_i·c_i + e·c + [e ≥ threshold]·over) / R: a base conversion with the correction
+    /// that makes it exact.
+    fn convert_row<W>(
+        out: &mut [W], ys: &[&[W]], constants: &[W], extra: &[W], constant: W, threshold: W, over: W,
+        m: Modulus<W>,
+    ) {
+        let limit = m.lazy_products(W::MODULUS_BITS) - 1;
+        for (tile, (o, e)) in out.chunks_mut(TILE).zip(extra.chunks(TILE)).enumerate() {
+            let mut sums = [W::Wide::default(); TILE];
+            for (i, (y, &c)) in ys.iter().zip(constants).enumerate() {
+                for (sum, &x) in sums.iter_mut().zip(&y[tile * TILE..]) {
+                    *sum = W::wide_add(*sum, x.widening_mul(c));
+                }
+                if (i + 1).is_multiple_of(limit) {
+                    for sum in &mut sums {
+                        *sum = m.fold(*sum);
+                    }
+                }
+            }
+            for ((o, &sum), &e) in o.iter_mut().zip(&sums).zip(e) {
+                // e < threshold gives a mask of ones.
+                let below = e.less_mask(threshold);
+                let over = over.wrapping_sub(over.and(below));
+                let sum = W::wide_add(m.fold(sum), e.widening_mul(constant));
+                *o = m.montgomery_reduce_any(W::wide_add(m.fold(sum), over.wide()));
+            }
+        }
+    }
+
+    /// out = (Σ_i y_i·c_i) / R.
+    fn dot_constants<W>(out: &mut [W], ys: &[&[W]], constants: &[W], m: Modulus<W>) {
+        let limit = m.lazy_products(W::MODULUS_BITS);
+        for (tile, o) in out.chunks_mut(TILE).enumerate() {
+            let mut sums = [W::Wide::default(); TILE];
+            for (i, (y, &c)) in ys.iter().zip(constants).enumerate() {
+                for (sum, &x) in sums.iter_mut().zip(&y[tile * TILE..]) {
+                    *sum = W::wide_add(*sum, x.widening_mul(c));
+                }
+                if (i + 1).is_multiple_of(limit) {
+                    for sum in &mut sums {
+                        *sum = m.fold(*sum);
+                    }
+                }
+            }
+            for (o, &sum) in o.iter_mut().zip(&sums) {
+                *o = m.montgomery_reduce_any(sum);
+            }
+        }
+    }
+
+    /// x = w·x - (Σ_i y_i·c_i) / R.
+    fn floor_row<W>(x: &mut [W], w: Factor<W>, ys: &[&[W]], constants: &[W], m: Modulus<W>) {
+        let limit = m.lazy_products(W::MODULUS_BITS);
+        for (tile, x) in x.chunks_mut(TILE).enumerate() {
+            let mut sums = [W::Wide::default(); TILE];
+            for (i, (y, &c)) in ys.iter().zip(constants).enumerate() {
+                for (sum, &x) in sums.iter_mut().zip(&y[tile * TILE..]) {
+                    *sum = W::wide_add(*sum, x.widening_mul(c));
+                }
+                if (i + 1).is_multiple_of(limit) {
+                    for sum in &mut sums {
+                        *sum = m.fold(*sum);
+                    }
+                }
+            }
+            for (x, &sum) in x.iter_mut().zip(&sums) {
+                *x = m.sub(m.mul_factor(*x, w), m.montgomery_reduce_any(sum));
+            }
+        }
+    }
+
+    /// out = Σ_i y_i·c_i modulo mask + 1, a power of two.
+    fn dot_power_of_two<W>(out: &mut [W], ys: &[&[W]], constants: &[W], mask: W) {
+        out.fill(W::ZERO);
+        for (y, &c) in ys.iter().zip(constants) {
+            for (o, &x) in out.iter_mut().zip(*y) {
+                *o = o.wrapping_add(x.wrapping_mul(c));
+            }
+        }
+        for o in out {
+            *o = o.and(mask);
+        }
+    }
+
+    /// Sums of products of two-polynomial ciphertexts, over R: (Σ a0·b0, Σ a0·b1 + a1·b0, Σ a1·b1).
+    fn product_row<W>(out: [&mut [W]; 3], a: &[[&[W]; 2]], b: &[[&[W]; 2]], m: Modulus<W>) {
+        const PART: usize = 16;
+        let limit = (m.lazy_products(m.bits()) / 2).max(1);
+        let [out0, out1, out2] = out;
+        let parts = out0.chunks_mut(PART).zip(out1.chunks_mut(PART)).zip(out2.chunks_mut(PART));
+        for (part, ((o0, o1), o2)) in parts.enumerate() {
+            let mut s0 = [W::Wide::default(); PART];
+            let mut s1 = [W::Wide::default(); PART];
+            let mut s2 = [W::Wide::default(); PART];
+            let at = part * PART;
+            for (j, ([a0, a1], [b0, b1])) in a.iter().zip(b).enumerate() {
+                let rows = a0[at..].iter().zip(&a1[at..]).zip(b0[at..].iter().zip(&b1[at..]));
+                let sums = s0.iter_mut().zip(&mut s1).zip(&mut s2);
+                for (((s0, s1), s2), ((&a0, &a1), (&b0, &b1))) in sums.zip(rows) {
+                    *s0 = W::wide_add(*s0, a0.widening_mul(b0));
+                    *s1 = W::wide_add(*s1, a0.widening_mul(b1));
+                    *s1 = W::wide_add(*s1, a1.widening_mul(b0));
+                    *s2 = W::wide_add(*s2, a1.widening_mul(b1));
+                }
+                if (j + 1).is_multiple_of(limit) {
+                    for sum in s0.iter_mut().chain(&mut s1).chain(&mut s2) {
+                        *sum = m.fold(*sum);
+                    }
+                }
+            }
+            for (o, sums) in [(o0, &s0), (o1, &s1), (o2, &s2)] {
+                for (o, &sum) in o.iter_mut().zip(sums) {
+                    *o = m.montgomery_reduce_any(sum);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Keys that the holder of the secret key gives away, so that others can apply automorphisms and
+//! relinearize.
+
+use crate::backend::aligned::AlignedBuffer;
+use crate::backend::kernels::{self, TILE};
+use crate::ciphertext::Ciphertext;
+use crate::context::Context;
+use crate::error::Error;
+use crate::galois::GaloisElement;
+use crate::parameters::Parameters;
+use crate::poly::{Evaluation, Poly};
+use crate::sampling::RandomSource;
+use crate::secret_key::SecretKey;
+use crate::word::Word;
+use std::collections::BTreeMap;
+use zeroize::Zeroize;
+
+/// Which keys a server wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvaluationKeyConfig {
+    /// The parameter set of the keys.
+    pub parameters: Parameters,
+    /// Galois elements, ascending.
+    pub galois_elements: Vec<u32>,
+    /// Whether a relinearization key is wanted.
+    pub has_relinearization_key: bool,
+}
+
+/// A key-switching key as it travels: one ciphertext a ciphertext modulus, in evaluation form over
+/// all moduli.
+#[derive(Clone)]
+pub struct KeySwitchKey<W: Word>(pub(crate) Vec<Ciphertext<W, Evaluation>>);
+
+impl<W: Word> KeySwitchKey<W> {
+    /// The ciphertexts, one for each ciphertext modulus.
+    pub fn ciphertexts(&self) -> &[Ciphertext<W, Evaluation>] {
+        &self.0
+    }
+}
+
+/// Evaluation keys as they travel.
+#[derive(Clone)]
+pub struct EvaluationKey<W: Word> {
+    pub(crate) galois: BTreeMap<GaloisElement, KeySwitchKey<W>>,
+    pub(crate) relinearization: Option<KeySwitchKey<W>>,
+}
+
+impl<W: Word> EvaluationKey<W> {
+    /// The Galois elements that it has keys for, ascending.
+    pub fn galois_elements(&self) -> impl Iterator<Item = GaloisElement> {
+        self.galois.keys().copied()
+    }
+
+    /// Whether it has a relinearization key.
+    pub fn has_relinearization_key(&self) -> bool {
+        self.relinearization.is_some()
+    }
+
+    /// The key of one element.
+    pub fn galois_key(&self, element: GaloisElement) -> Option<&KeySwitchKey<W>> {
+        self.galois.get(&element)
+    }
+
+    /// The relinearization key.
+    pub fn relinearization_key(&self) -> Option<&KeySwitchKey<W>> {
+        self.relinearization.as_ref()
+    }
+}
+
+/// A key-switching key ready for use: in Montgomery form, in the order in which it is read.
+pub(crate) struct PreparedSwitchKey<W> {
+    /// One row a modulus, that of key switching last.
+    pub(crate) rows: Vec<AlignedBuffer<W>>,
+    /// L, its ciphertexts.
+    pub(crate) count: usize,
+}
+
+/// A Galois key ready for use, with the automorphism's tables.
+pub(crate) struct PreparedGaloisKey<W> {
+    pub(crate) slots: Vec<u32>,
+    pub(crate) coefficients: Vec<u32>,
+    pub(crate) key: PreparedSwitchKey<W>,
+}
+
+/// Evaluation keys ready for use by a server: expanded, in Montgomery form and reading order.
+/// About 2·L·(L+1)·N words a key. Build it once a client and cache it.
+pub struct PreparedEvaluationKey<W> {
+    galois: BTreeMap<GaloisElement, PreparedGaloisKey<W>>,
+    relinearization: Option<PreparedSwitchKey<W>>,
+}
+
+impl<W: Word> PreparedEvaluationKey<W> {
+    /// The Galois elements that it has keys for, ascending.
+    pub fn galois_elements(&self) -> impl DoubleEndedIterator<Item = GaloisElement> {
+        self.galois.keys().copied()
+    }
+
+    /// Whether it has a relinearization key.
+    pub fn has_relinearization_key(&self) -> bool {
+        self.relinearization.is_some()
+    }
+
+    /// Memory that it takes, in bytes.
+    pub fn memory(&self) -> usize {
+        let words = |key: &PreparedSwitchKey<W>| {
+            key.rows.iter().map(|row| row.len() * size_of::<W>()).sum::<usize>()
+        };
+        let galois = |key: &PreparedGaloisKey<W>| words(&key.key) + 8 * key.slots.len();
+        self.galois.values().map(galois).sum::<usize>()
+            + self.relinearization.as_ref().map_or(0, words)
+    }
+
+    pub(crate) fn galois(&self, element: GaloisElement) -> Result<&PreparedGaloisKey<W>, Error> {
+        self.galois.get(&element).ok_or(Error::MissingGaloisKey(element.get()))
+    }
+
+    pub(crate) fn relinearization(&self) -> Result<&PreparedSwitchKey<W>, Error> {
+        self.relinearization.as_ref().ok_or(Error::MissingRelinearizationKey)
+    }
+}
+
+impl<W: Word> Context<W> {
+    /// A key that switches from `source` (evaluation form, all moduli) to `key`.
+    fn switch_key(
+        &self,
+        source: &Poly<W, Evaluation>,
+        key: &SecretKey<W>,
+        random: &mut impl RandomSource,
+    ) -> Result<KeySwitchKey<W>, Error> {
+        let special = self.key_modulus()?;
+        let p = self.basis()[special].modulus().to_u64();
+        let mut ciphertexts = Vec::with_capacity(special);
+        for row in 0..special {
+            let mut zero = self.encrypt_zero_for_key(key, random)?;
+            let modulus = *self.basis()[row].modulus();
+            let mut gadget = AlignedBuffer::zeroed(self.degree());
+            let factor = modulus.factor_u64(p);
+            kernels::mul_factor_into(self.backend(), &mut gadget, source.row(row), factor, modulus);
+            kernels::add(self.backend(), zero.polys[0].row_mut(row), &gadget, modulus);
+            gadget.zeroize();
+            ciphertexts.push(zero);
+        }
+        Ok(KeySwitchKey(ciphertexts))
+    }
+
+    /// Draws the keys that a configuration asks for.
+    pub fn generate_evaluation_key(
+        &self,
+        config: &EvaluationKeyConfig,
+        key: &SecretKey<W>,
+        random: &mut impl RandomSource,
+    ) -> Result<EvaluationKey<W>, Error> {
+        let mut galois = BTreeMap::new();
+        for &element in &config.galois_elements {
+            let element = GaloisElement::new(u64::from(element), self.degree())?;
+            let table = element.slot_table(self.degree());
+            let mut image = Poly::zero(self.degree(), self.basis().len());
+            for (out, row) in image.rows_mut().zip(key.poly().rows()) {
+                kernels::permute(self.backend(), out, row, &table);
+            }
+            galois.insert(element, self.switch_key(&image, key, random)?);
+            image.zeroize();
+        }
+        let relinearization = match config.has_relinearization_key {
+            true => {
+                let mut square = key.poly().clone();
+                for ((x, y), table) in square.rows_mut().zip(key.poly().rows()).zip(self.basis()) {
+                    kernels::mul(self.backend(), x, y, *table.modulus());
+                }
+                let switch = self.switch_key(&square, key, random)?;
+                square.zeroize();
+                Some(switch)
+            }
+            false => None,
+        };
+        Ok(EvaluationKey { galois, relinearization })
+    }
+
+    fn prepare_switch_key(&self, key: &KeySwitchKey<W>) -> PreparedSwitchKey<W> {
+        let degree = self.degree();
+        let count = key.0.len();
+        let tile = if degree.is_multiple_of(TILE) { TILE } else { degree };
+        let rows = self.basis().iter().enumerate().map(|(row, table)| {
+            let mut out = AlignedBuffer::zeroed(2 * degree * count);
+            let mut target = out.chunks_exact_mut(tile);
+            for start in (0..degree).step_by(tile) {
+                for ciphertext in &key.0 {
+                    for (poly, out) in ciphertext.polys.iter().zip(target.by_ref()) {
+                        out.copy_from_slice(&poly.row(row)[start..][..tile]);
+                    }
+                }
+            }
+            kernels::to_montgomery(self.backend(), &mut out, *table.modulus());
+            out
+        });
+        PreparedSwitchKey { rows: rows.collect(), count }
+    }
+
+    /// Makes evaluation keys ready for use.
+    pub fn prepare_evaluation_key(&self, key: &EvaluationKey<W>) -> PreparedEvaluationKey<W> {
+        let galois = key.galois.iter().map(|(&element, key)| {
+            let prepared = PreparedGaloisKey {
+                slots: element.slot_table(self.degree()),
+                coefficients: element.coefficient_table(self.degree()),
+                key: self.prepare_switch_key(key),
+            };
+            (element, prepared)
+        });
+        PreparedEvaluationKey {
+            galois: galois.collect(),
+            relinearization: key.relinearization.as_ref().map(|key| self.prepare_switch_key(key)),
+        }
+    }
+}

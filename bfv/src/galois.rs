@@ -1,0 +1,97 @@
+//! Automorphisms f(X) → f(X^g), in both forms.
+
+use crate::error::Error;
+use crate::ntt::reverse_bits;
+
+/// An odd exponent above 1 and below 2N.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GaloisElement(u32);
+
+impl GaloisElement {
+    /// Checks an element for polynomials of `degree`.
+    pub fn new(element: u64, degree: usize) -> Result<Self, Error> {
+        let bound = 2 * degree as u64;
+        if element > 1 && element < bound && element % 2 == 1 {
+            Ok(Self(element as u32))
+        } else {
+            Err(Error::GaloisElement { element, bound })
+        }
+    }
+
+    /// The element that turns the columns of SIMD slots by `steps` to the left.
+    pub fn rotating_columns(steps: usize, degree: usize) -> Result<Self, Error> {
+        let modulus = 2 * degree as u64;
+        let steps = steps % (degree / 2).max(1);
+        Self::new(crate::prime::pow_mod(3, steps as u64, modulus), degree)
+    }
+
+    /// The element that swaps the two rows of SIMD slots.
+    pub fn swapping_rows(degree: usize) -> Result<Self, Error> {
+        Self::new(2 * degree as u64 - 1, degree)
+    }
+
+    /// g.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+
+    /// Slot j of the image is slot `table[j]` of the argument.
+    pub(crate) fn slot_table(self, degree: usize) -> Vec<u32> {
+        let bits = degree.trailing_zeros();
+        let source = |slot: usize| {
+            let exponent = self.0 as usize * (2 * reverse_bits(slot, bits) + 1);
+            reverse_bits((exponent >> 1) % degree, bits) as u32
+        };
+        (0..degree).map(source).collect()
+    }
+
+    /// Coefficient j of the image is coefficient `table[j]` of the argument, negated where the top
+    /// bit is set.
+    pub(crate) fn coefficient_table(self, degree: usize) -> Vec<u32> {
+        let mut table = vec![0; degree];
+        for source in 0..degree {
+            let target = source * self.0 as usize % (2 * degree);
+            let sign = u32::from(target >= degree) << 31;
+            table[target % degree] = source as u32 | sign;
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Backend, kernels};
+    use crate::ntt::NttTable;
+
+    #[test]
+    fn both_forms_agree() {
+        let degree = 32;
+        for backend in Backend::available() {
+            let table = NttTable::<u32>::new(degree, 12_289, backend).unwrap();
+            let start: Vec<u32> = (0..32).map(|i| (i * i * 77 + 5) % 12_289).collect();
+            let mut slots = start.clone();
+            table.forward(&mut slots);
+            for element in (3..64).step_by(2) {
+                let element = GaloisElement::new(element, degree).unwrap();
+                let mut coefficients = vec![0; degree];
+                let index = element.coefficient_table(degree);
+                let m = *table.modulus();
+                kernels::permute_signed(backend, &mut coefficients, &start, &index, m);
+                table.forward(&mut coefficients);
+                let mut permuted = vec![0; degree];
+                kernels::permute(backend, &mut permuted, &slots, &element.slot_table(degree));
+                assert_eq!(permuted, coefficients);
+            }
+        }
+    }
+
+    #[test]
+    fn elements_are_checked() {
+        for element in [0, 1, 2, 64, 65, u64::MAX] {
+            assert!(GaloisElement::new(element, 32).is_err(), "{element}");
+        }
+        assert_eq!(GaloisElement::rotating_columns(2, 32).unwrap().get(), 9);
+        assert_eq!(GaloisElement::swapping_rows(32).unwrap().get(), 63);
+    }
+}

@@ -1,0 +1,361 @@
+//! Key switching and what is made of it: automorphisms and relinearization.
+//!
+//! The digit of modulus q_j is the row of residues modulo q_j itself, as integers, brought to every
+//! other modulus; the key-switching modulus P, which stands in row j of ciphertext j of the key, is
+//! the whole gadget. Products with the key are summed exactly and divided by P with rounding.
+
+use crate::backend::aligned::AlignedBuffer;
+use crate::backend::kernels::{self, TILE};
+use crate::ciphertext::Ciphertext;
+use crate::context::Context;
+use crate::error::Error;
+use crate::evaluation_key::{PreparedEvaluationKey, PreparedGaloisKey, PreparedSwitchKey};
+use crate::galois::GaloisElement;
+use crate::poly::{Coefficient, Evaluation, Poly};
+use crate::word::Word;
+
+/// Sums of products with a key over the moduli of a ciphertext, and modulo P apart.
+struct Accumulators<W> {
+    sums: [Poly<W, Evaluation>; 2],
+    special: [AlignedBuffer<W>; 2],
+}
+
+/// A two-polynomial ciphertext in evaluation form that also knows the coefficients of its second
+/// polynomial, where they are needed: what a chain of automorphisms works on. Its own row of every
+/// digit comes without a transform, and so does the result.
+pub struct DualCiphertext<W> {
+    /// c0 and c1.
+    pub(crate) slots: [Poly<W, Evaluation>; 2],
+    /// c1.
+    pub(crate) coefficients: Option<Poly<W, Coefficient>>,
+}
+
+impl<W: Word> Clone for DualCiphertext<W> {
+    fn clone(&self) -> Self {
+        Self { slots: self.slots.clone(), coefficients: self.coefficients.clone() }
+    }
+}
+
+impl<W: Word> DualCiphertext<W> {
+    /// The two polynomials in evaluation form.
+    pub fn slots(&self) -> &[Poly<W, Evaluation>; 2] {
+        &self.slots
+    }
+
+    /// The ciphertext in evaluation form.
+    pub fn into_evaluation(self) -> Ciphertext<W, Evaluation> {
+        Ciphertext::new(self.slots.into())
+    }
+}
+
+/// X^-power in evaluation form, prepared for [`Context::split`].
+pub struct InverseMonomial<W> {
+    power: usize,
+    /// In Montgomery form.
+    rows: Poly<W, Evaluation>,
+}
+
+impl<W: Word> Context<W> {
+    /// Σ_j digit_j ∘ key_j for `d` in coefficient form; `slots`, if at hand, is `d` in evaluation
+    /// form and saves the transforms of the digits' own rows.
+    fn multiply_digits(
+        &self,
+        d: &Poly<W, Coefficient>,
+        slots: Option<&Poly<W, Evaluation>>,
+        key: &PreparedSwitchKey<W>,
+    ) -> Result<Accumulators<W>, Error> {
+        let backend = self.backend();
+        let degree = self.degree();
+        let moduli = d.moduli();
+        let special = self.key_modulus()?;
+        if key.count < moduli {
+            let what = "ciphertexts of a key-switching key";
+            return Err(Error::Shape { what, expected: moduli, found: key.count });
+        }
+        let zero = || Poly::zero(degree, moduli);
+        let row = || AlignedBuffer::zeroed(degree);
+        let mut result = Accumulators { sums: [zero(), zero()], special: [row(), row()] };
+        let mut scratch = AlignedBuffer::<W>::zeroed(degree * moduli);
+        for target in (0..moduli).chain([special]) {
+            let table = &self.basis()[target];
+            let modulus = *table.modulus();
+            for (j, digit) in scratch.chunks_exact_mut(degree).enumerate() {
+                if j == target && slots.is_some() {
+                    continue;
+                }
+                // The transform takes values below four times its modulus.
+                if self.basis()[j].modulus().to_u64() <= 4 * modulus.to_u64() {
+                    digit.copy_from_slice(d.row(j));
+                } else {
+                    kernels::reduce_lazy(backend, digit, d.row(j), modulus);
+                }
+                table.forward(digit);
+            }
+            let digits: Vec<&[W]> = scratch
+                .chunks_exact(degree)
+                .enumerate()
+                .map(|(j, digit)| match slots {
+                    Some(slots) if j == target => slots.row(j),
+                    _ => digit,
+                })
+                .collect();
+            let [sum0, sum1] = &mut result.sums;
+            let [special0, special1] = &mut result.special;
+            let out: [&mut [W]; 2] = if target == special {
+                [special0, special1]
+            } else {
+                [sum0.row_mut(target), sum1.row_mut(target)]
+            };
+            let key_row = &key.rows[target];
+            if degree.is_multiple_of(TILE) {
+                kernels::switch_row(backend, out, &digits, key_row, key.count, modulus);
+            } else {
+                kernels::switch_row_short(backend, out, &digits, key_row, modulus);
+            }
+        }
+        Ok(result)
+    }
+
+    /// Divides by P, rounding, and stays in evaluation form.
+    fn divide_by_special(
+        &self,
+        accumulators: Accumulators<W>,
+    ) -> Result<[Poly<W, Evaluation>; 2], Error> {
+        let backend = self.backend();
+        let special = self.key_modulus()?;
+        let division = self.division(special);
+        let table = &self.basis()[special];
+        let mut scratch = AlignedBuffer::zeroed(self.degree());
+        let Accumulators { mut sums, special: mut rows } = accumulators;
+        for (sum, special_row) in sums.iter_mut().zip(&mut rows) {
+            table.inverse(special_row);
+            for (i, row) in sum.rows_mut().enumerate() {
+                let target = &self.basis()[i];
+                kernels::centre_row(
+                    backend,
+                    &mut scratch,
+                    special_row,
+                    *table.modulus(),
+                    division.half,
+                    division.minus_half[i],
+                    *target.modulus(),
+                );
+                target.forward(&mut scratch);
+                let inverse = division.inverse[i];
+                kernels::sub_mul_factor(backend, row, &scratch, inverse, *target.modulus());
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Divides by P, rounding, in coefficient form.
+    fn divide_by_special_in_coefficients(
+        &self,
+        accumulators: Accumulators<W>,
+    ) -> Result<[Poly<W, Coefficient>; 2], Error> {
+        let special = self.key_modulus()?;
+        let Accumulators { sums, special: mut rows } = accumulators;
+        let mut index = 0;
+        Ok(sums.map(|sum| {
+            let mut sum = sum.into_coefficients(self.basis());
+            self.basis()[special].inverse(&mut rows[index]);
+            self.divide_rows(&mut sum, &rows[index], special);
+            index += 1;
+            sum
+        }))
+    }
+
+    /// (x - [x]_m)/m for every row, where `last` is x modulo the modulus m of index `by`.
+    pub(crate) fn divide_rows(&self, poly: &mut Poly<W, Coefficient>, last: &[W], by: usize) {
+        let backend = self.backend();
+        let division = self.division(by);
+        let divisor = *self.basis()[by].modulus();
+        let mut scratch = AlignedBuffer::zeroed(self.degree());
+        for (i, row) in poly.rows_mut().enumerate() {
+            let modulus = *self.basis()[i].modulus();
+            let minus_half = division.minus_half[i];
+            kernels::centre_row(
+                backend,
+                &mut scratch,
+                last,
+                divisor,
+                division.half,
+                minus_half,
+                modulus,
+            );
+            kernels::reduce(backend, &mut scratch, modulus);
+            kernels::sub_mul_factor(backend, row, &scratch, division.inverse[i], modulus);
+        }
+    }
+
+    /// Applies f(X) → f(X^g) to the plaintext. The ciphertext has two polynomials.
+    pub fn apply_galois(
+        &self,
+        ciphertext: &Ciphertext<W, Coefficient>,
+        element: GaloisElement,
+        keys: &PreparedEvaluationKey<W>,
+    ) -> Result<Ciphertext<W, Coefficient>, Error> {
+        self.check_two(ciphertext)?;
+        let key = keys.galois(element)?;
+        let [c0, c1] = [0, 1].map(|i| self.permute_coefficients(&ciphertext.polys[i], key));
+        let accumulators = self.multiply_digits(&c1, None, &key.key)?;
+        let [mut u0, u1] = self.divide_by_special_in_coefficients(accumulators)?;
+        self.add_poly(&mut u0, &c0);
+        Ok(Ciphertext::new(vec![u0, u1]))
+    }
+
+    fn permute_coefficients(
+        &self,
+        poly: &Poly<W, Coefficient>,
+        key: &PreparedGaloisKey<W>,
+    ) -> Poly<W, Coefficient> {
+        let mut image = Poly::zero(self.degree(), poly.moduli());
+        for ((out, row), table) in image.rows_mut().zip(poly.rows()).zip(self.basis()) {
+            let m = *table.modulus();
+            kernels::permute_signed(self.backend(), out, row, &key.coefficients, m);
+        }
+        image
+    }
+
+    fn permute_slots(
+        &self,
+        poly: &Poly<W, Evaluation>,
+        key: &PreparedGaloisKey<W>,
+    ) -> Poly<W, Evaluation> {
+        let mut image = Poly::zero(self.degree(), poly.moduli());
+        for (out, row) in image.rows_mut().zip(poly.rows()) {
+            kernels::permute(self.backend(), out, row, &key.slots);
+        }
+        image
+    }
+
+    /// Makes a ciphertext of three polynomials one of two with the same plaintext.
+    pub fn relinearize(
+        &self,
+        ciphertext: &Ciphertext<W, Coefficient>,
+        keys: &PreparedEvaluationKey<W>,
+    ) -> Result<Ciphertext<W, Coefficient>, Error> {
+        self.check_ciphertext(ciphertext)?;
+        let [c0, c1, c2] = &ciphertext.polys[..] else {
+            let found = ciphertext.polys.len();
+            return Err(Error::Shape { what: "polynomials of a product", expected: 3, found });
+        };
+        let accumulators = self.multiply_digits(c2, None, keys.relinearization()?)?;
+        let [mut u0, mut u1] = self.divide_by_special_in_coefficients(accumulators)?;
+        self.add_poly(&mut u0, c0);
+        self.add_poly(&mut u1, c1);
+        Ok(Ciphertext::new(vec![u0, u1]))
+    }
+
+    /// Brings a two-polynomial ciphertext to the form that chains of automorphisms work on.
+    pub fn to_dual(
+        &self,
+        ciphertext: &Ciphertext<W, Coefficient>,
+    ) -> Result<DualCiphertext<W>, Error> {
+        self.check_two(ciphertext)?;
+        let slots = [0, 1].map(|i| ciphertext.polys[i].clone().into_evaluation(self.basis()));
+        Ok(DualCiphertext { slots, coefficients: Some(ciphertext.polys[1].clone()) })
+    }
+
+    /// A dual ciphertext in coefficient form; takes the transforms that are missing.
+    pub fn dual_coefficients(&self, dual: &DualCiphertext<W>) -> Ciphertext<W, Coefficient> {
+        let [c0, c1] = dual.slots.clone();
+        let c1 = match &dual.coefficients {
+            Some(coefficients) => coefficients.clone(),
+            None => c1.into_coefficients(self.basis()),
+        };
+        Ciphertext::new(vec![c0.into_coefficients(self.basis()), c1])
+    }
+
+    /// [`Self::apply_galois`] between dual ciphertexts; the coefficients of the result are left out
+    /// unless `with_coefficients`. Same bits.
+    pub fn apply_galois_dual(
+        &self,
+        dual: &DualCiphertext<W>,
+        element: GaloisElement,
+        keys: &PreparedEvaluationKey<W>,
+        with_coefficients: bool,
+    ) -> Result<DualCiphertext<W>, Error> {
+        let key = keys.galois(element)?;
+        let [c0, c1] = [0, 1].map(|i| self.permute_slots(&dual.slots[i], key));
+        let d = match &dual.coefficients {
+            Some(coefficients) => self.permute_coefficients(coefficients, key),
+            None => c1.clone().into_coefficients(self.basis()),
+        };
+        let accumulators = self.multiply_digits(&d, Some(&c1), &key.key)?;
+        let [mut u0, u1] = self.divide_by_special(accumulators)?;
+        self.add_poly(&mut u0, &c0);
+        let coefficients = with_coefficients.then(|| u1.clone().into_coefficients(self.basis()));
+        Ok(DualCiphertext { slots: [u0, u1], coefficients })
+    }
+
+    /// X^-power, for [`Self::split`]; 0 < power < N.
+    pub fn inverse_monomial(&self, power: usize) -> InverseMonomial<W> {
+        let mut monomial = Poly::<W, Coefficient>::zero(self.degree(), self.ciphertext_moduli());
+        for (row, table) in monomial.rows_mut().zip(self.basis()) {
+            row[0] = table.modulus().to_montgomery(W::ONE);
+        }
+        self.shift_poly(&mut monomial, -(power as i64));
+        InverseMonomial { power, rows: monomial.into_evaluation(self.basis()) }
+    }
+
+    /// (a + b, (a - b)·X^-power): the step of an oblivious expansion, where b is an automorphism of
+    /// a. Coefficients come out where `b` has them.
+    pub fn split(
+        &self,
+        a: &DualCiphertext<W>,
+        b: &DualCiphertext<W>,
+        monomial: &InverseMonomial<W>,
+    ) -> [DualCiphertext<W>; 2] {
+        let backend = self.backend();
+        let degree = self.degree();
+        let moduli = a.slots[0].moduli();
+        let pair = || [Poly::zero(degree, moduli), Poly::zero(degree, moduli)];
+        let (mut plus, mut minus) = (pair(), pair());
+        for c in 0..2 {
+            for (i, table) in self.prefix(moduli).iter().enumerate() {
+                kernels::split_row(
+                    backend,
+                    [plus[c].row_mut(i), minus[c].row_mut(i)],
+                    a.slots[c].row(i),
+                    b.slots[c].row(i),
+                    monomial.rows.row(i),
+                    *table.modulus(),
+                );
+            }
+        }
+        let mut coefficients = [None, None];
+        if let (Some(a), Some(b)) = (&a.coefficients, &b.coefficients) {
+            let mut sum = a.clone();
+            self.add_poly(&mut sum, b);
+            let mut difference = Poly::zero(degree, moduli);
+            for (i, table) in self.prefix(moduli).iter().enumerate() {
+                let m = *table.modulus();
+                let (low_a, high_a) = a.row(i).split_at(monomial.power);
+                let (low_b, high_b) = b.row(i).split_at(monomial.power);
+                let (high, low) = difference.row_mut(i).split_at_mut(degree - monomial.power);
+                kernels::sub_into(backend, high, high_a, high_b, m);
+                // What falls below X^0 comes back at the top, negated.
+                kernels::sub_into(backend, low, low_b, low_a, m);
+            }
+            coefficients = [Some(sum), Some(difference)];
+        }
+        let [first, second] = coefficients;
+        [
+            DualCiphertext { slots: plus, coefficients: first },
+            DualCiphertext { slots: minus, coefficients: second },
+        ]
+    }
+
+    /// a + a.
+    pub fn double_dual(&self, a: &DualCiphertext<W>) -> DualCiphertext<W> {
+        let mut result = a.clone();
+        for (x, y) in result.slots.iter_mut().zip(&a.slots) {
+            self.add_poly(x, y);
+        }
+        if let (Some(x), Some(y)) = (&mut result.coefficients, &a.coefficients) {
+            self.add_poly(x, y);
+        }
+        result
+    }
+}
