@@ -59,6 +59,13 @@ impl<W: Word, F: Form> Ciphertext<W, F> {
         &mut self.polys
     }
 
+    /// The two polynomials; fails if there are three.
+    pub fn into_polys(self) -> Result<[Poly<W, F>; 2], Error> {
+        let found = self.polys.len();
+        let what = "polynomials of a ciphertext";
+        self.polys.try_into().map_err(|_| Error::Shape { what, expected: 2, found })
+    }
+
     /// The seed of the second polynomial, if it is still that.
     pub fn seed(&self) -> Option<&Seed> {
         self.seed.as_ref()

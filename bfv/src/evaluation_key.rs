@@ -56,6 +56,12 @@ impl<W: Word> EvaluationKey<W> {
         self.relinearization.is_some()
     }
 
+    /// Drops all keys but those of `elements`, and the relinearization key unless it is wanted.
+    pub fn retain(&mut self, elements: &[GaloisElement], relinearization: bool) {
+        self.galois.retain(|element, _| elements.contains(element));
+        self.relinearization.take_if(|_| !relinearization);
+    }
+
     /// The key of one element.
     pub fn galois_key(&self, element: GaloisElement) -> Option<&KeySwitchKey<W>> {
         self.galois.get(&element)

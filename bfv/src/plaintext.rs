@@ -50,6 +50,11 @@ impl<W: Word> EvaluationPlaintext<W> {
         &self.0
     }
 
+    /// The rows, to keep.
+    pub fn into_poly(self) -> Poly<W, Evaluation> {
+        self.0
+    }
+
     /// Takes rows as they are.
     pub fn from_poly(poly: Poly<W, Evaluation>) -> Self {
         Self(poly)

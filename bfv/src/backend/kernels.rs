@@ -298,6 +298,55 @@ kernels! {
         }
     }
 
+    /// One tile of the products of a plaintext matrix with a vector of ciphertexts, over R. The
+    /// vector holds two polynomials an item, `out` two a column.
+    fn matrix_tile<W>(
+        out: &mut [W], items: &[W], matrix: &[W], columns: &[Vec<u32>], m: Modulus<W>,
+    ) {
+        let limit = m.lazy_products(m.bits());
+        let mut words = matrix.chunks_exact(TILE);
+        for (column, out) in columns.iter().zip(out.chunks_exact_mut(2 * TILE)) {
+            let mut sum0 = [W::Wide::default(); TILE];
+            let mut sum1 = [W::Wide::default(); TILE];
+            for (j, (&row, plaintext)) in column.iter().zip(words.by_ref()).enumerate() {
+                let item = &items[row as usize * 2 * TILE..][..2 * TILE];
+                for lane in 0..TILE {
+                    let x = plaintext[lane];
+                    sum0[lane] = W::wide_add(sum0[lane], x.widening_mul(item[lane]));
+                    sum1[lane] = W::wide_add(sum1[lane], x.widening_mul(item[TILE + lane]));
+                }
+                if (j + 1).is_multiple_of(limit) {
+                    for lane in 0..TILE {
+                        sum0[lane] = m.fold(sum0[lane]);
+                        sum1[lane] = m.fold(sum1[lane]);
+                    }
+                }
+            }
+            for lane in 0..TILE {
+                out[lane] = m.montgomery_reduce_any(sum0[lane]);
+                out[TILE + lane] = m.montgomery_reduce_any(sum1[lane]);
+            }
+        }
+    }
+
+    /// The same for tiles of any size.
+    fn matrix_tile_short<W>(
+        out: &mut [W], items: &[W], matrix: &[W], columns: &[Vec<u32>], tile: usize, m: Modulus<W>,
+    ) {
+        let mut words = matrix.chunks_exact(tile);
+        for (column, out) in columns.iter().zip(out.chunks_exact_mut(2 * tile)) {
+            out.fill(W::ZERO);
+            for (&row, plaintext) in column.iter().zip(words.by_ref()) {
+                let item = items[row as usize * 2 * tile..][..2 * tile].chunks_exact(tile);
+                for (out, item) in out.chunks_exact_mut(tile).zip(item) {
+                    for ((o, &x), &y) in out.iter_mut().zip(plaintext).zip(item) {
+                        *o = m.add(*o, m.montgomery_reduce(x.widening_mul(y)));
+                    }
+                }
+            }
+        }
+    }
+
     /// Sums of products of two-polynomial ciphertexts, over R: (Σ a0·b0, Σ a0·b1 + a1·b0, Σ a1·b1).
     fn product_row<W>(out: [&mut [W]; 3], a: &[[&[W]; 2]], b: &[[&[W]; 2]], m: Modulus<W>) {
         const PART: usize = 16;

@@ -1,0 +1,246 @@
+//! The client half: from a keyword to an encrypted query, and from the reply to the value.
+//!
+//! Queries are built without branches or indices that depend on the keyword once its hash is known.
+//! Decoding walks through a bucket and takes time that depends on what is in it: nothing of that,
+//! neither errors nor timing, may reach the server.
+
+use crate::bucket;
+use crate::error::Error;
+use crate::keyword::KeywordHash;
+use crate::parameters::{DatabaseKind, ShardParameters};
+use crate::query::SerializedQuery;
+use crate::scheme::{Scheme, SecretKey, both_words};
+use crate::server::Reply;
+use bfv::RandomSource;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use zeroize::Zeroizing;
+
+/// Makes queries to one shard and reads its replies.
+pub struct Client {
+    scheme: Scheme,
+    parameters: ShardParameters,
+}
+
+impl Client {
+    /// Fails if the parameters are of another set than the scheme.
+    pub fn new(scheme: Scheme, parameters: ShardParameters) -> Result<Self, Error> {
+        if parameters.encryption() != scheme.parameters() {
+            return Err(Error::Mismatch("the shard"));
+        }
+        Ok(Self { scheme, parameters })
+    }
+
+    /// The shard's parameters.
+    pub fn parameters(&self) -> &ShardParameters {
+        &self.parameters
+    }
+
+    fn candidates(&self, hash: KeywordHash) -> Result<Vec<u64>, Error> {
+        let description = self.parameters.description();
+        match description.kind {
+            DatabaseKind::Keyword { hash_functions, .. } => {
+                Ok(hash.candidates(description.entries, hash_functions))
+            }
+            DatabaseKind::Index { .. } => Err(Error::Kind),
+        }
+    }
+
+    /// A query for a keyword.
+    pub fn query_keyword(
+        &self,
+        keyword: &[u8],
+        key: &SecretKey,
+        random: &mut impl RandomSource,
+    ) -> Result<SerializedQuery, Error> {
+        self.query(&self.candidates(KeywordHash::of(keyword))?, key, random)
+    }
+
+    /// A query for entries by number, at most as many as the batch size.
+    pub fn query_entries(
+        &self,
+        entries: &[u64],
+        key: &SecretKey,
+        random: &mut impl RandomSource,
+    ) -> Result<SerializedQuery, Error> {
+        let description = self.parameters.description();
+        if !matches!(description.kind, DatabaseKind::Index { .. }) {
+            return Err(Error::Kind);
+        }
+        let (expected, found) = (self.parameters.calls(), entries.len());
+        if !(1..=expected).contains(&found) {
+            return Err(Error::Count { what: "entries of a query", expected, found });
+        }
+        if let Some(&index) = entries.iter().find(|&&index| index >= description.entries) {
+            return Err(Error::Index { index, entries: description.entries });
+        }
+        self.query(entries, key, random)
+    }
+
+    fn query(
+        &self,
+        indices: &[u64],
+        key: &SecretKey,
+        random: &mut impl RandomSource,
+    ) -> Result<SerializedQuery, Error> {
+        let parameters = &self.parameters;
+        let dimensions = &parameters.description().dimensions;
+        // For each lookup, one list of a single one among zeros a dimension.
+        let mut ones = Zeroizing::new(Vec::<u64>::new());
+        let mut offset = 0;
+        for &index in indices {
+            let plaintext = index / parameters.entries_per_plaintext() as u64;
+            let columns = parameters.columns() as u64;
+            let coordinates = [plaintext / columns, plaintext % columns];
+            for (&length, coordinate) in dimensions.iter().zip(coordinates) {
+                ones.push(offset + coordinate);
+                offset += length;
+            }
+        }
+        let (total, degree) = (offset, parameters.encryption().degree() as u64);
+        let t = parameters.encryption().plaintext_modulus();
+        both_words!(&self.scheme.0, &key.0, "the secret key", (tables, key) => {
+            let mut ciphertexts = Vec::new();
+            for start in (0..total).step_by(degree as usize) {
+                let count = degree.min(total - start);
+                let one = inverse_of_power_of_two(count.next_power_of_two().ilog2(), t);
+                let values = Zeroizing::new((start..start + count).map(|place| {
+                    let is_one = ones.iter().fold(Choice::from(0), |is_one, one| {
+                        is_one | one.ct_eq(&place)
+                    });
+                    u64::conditional_select(&0, &one, is_one)
+                }).collect::<Vec<_>>());
+                let plaintext = tables.context.encode_coefficients(&values)?;
+                let ciphertext = tables.context.encrypt(&plaintext, key, random)?;
+                ciphertexts.push(tables.context.write_ciphertext(&ciphertext));
+            }
+            Ok(SerializedQuery { ciphertexts, calls: indices.len() as u64 })
+        })
+    }
+
+    /// The payload of each lookup: its chunks decrypted and joined.
+    fn decrypt(
+        &self,
+        reply: &Reply,
+        calls: usize,
+        key: &SecretKey,
+    ) -> Result<Vec<Zeroizing<Vec<u8>>>, Error> {
+        let check = |what, expected, found| match expected == found {
+            true => Ok(()),
+            false => Err(Error::Count { what, expected, found }),
+        };
+        check("replies", calls, reply.len())?;
+        both_words!(&self.scheme.0, &key.0, "the secret key", (tables, key) => {
+            reply
+                .iter()
+                .map(|chunks| {
+                    check("ciphertexts of a reply", self.parameters.chunks(), chunks.len())?;
+                    let mut payload = Zeroizing::new(Vec::new());
+                    for chunk in chunks {
+                        let ciphertext = tables.context.read_ciphertext(chunk, 1)?;
+                        let plaintext = tables.context.decrypt(&ciphertext, key)?;
+                        payload.extend(tables.context.decode_bytes(&plaintext)?);
+                    }
+                    Ok(payload)
+                })
+                .collect()
+        })
+    }
+
+    fn entry<'p>(&self, payload: &'p [u8], index: u64) -> Result<&'p [u8], Error> {
+        let size = self.parameters.stored_entry_size();
+        let place = (index % self.parameters.entries_per_plaintext() as u64) as usize;
+        payload.get(place * size..(place + 1) * size).ok_or(Error::EntryLength)
+    }
+
+    /// The value of a keyword out of the reply to its query; `None` if the shard does not have it.
+    ///
+    /// A reply with one bucket that cannot be read and another that has the keyword gives the value.
+    pub fn decode_keyword(
+        &self,
+        reply: &Reply,
+        keyword: &[u8],
+        key: &SecretKey,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let hash = KeywordHash::of(keyword);
+        let candidates = self.candidates(hash)?;
+        let payloads = self.decrypt(reply, candidates.len(), key)?;
+        let mut found = Ok(None);
+        for (payload, index) in payloads.iter().zip(candidates) {
+            let value = self
+                .entry(payload, index)
+                .and_then(|entry| Ok(bucket::find(entry, hash)?.map(<[u8]>::to_vec)));
+            found = match (found, value) {
+                (Ok(Some(first)), _) => Ok(Some(first)),
+                (_, Ok(Some(value))) => Ok(Some(value)),
+                (Err(error), _) | (_, Err(error)) => Err(error),
+                (Ok(None), Ok(None)) => Ok(None),
+            };
+        }
+        found
+    }
+
+    /// Entries by number out of the reply to their query.
+    pub fn decode_entries(
+        &self,
+        reply: &Reply,
+        entries: &[u64],
+        key: &SecretKey,
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let description = self.parameters.description();
+        let DatabaseKind::Index { encodes_entry_size } = description.kind else {
+            return Err(Error::Kind);
+        };
+        let prefix = self.parameters.stored_entry_size() - description.entry_size as usize;
+        let payloads = self.decrypt(reply, entries.len(), key)?;
+        payloads
+            .iter()
+            .zip(entries)
+            .map(|(payload, &index)| {
+                let entry = self.entry(payload, index)?;
+                if !encodes_entry_size {
+                    return Ok(entry.to_vec());
+                }
+                let (length, entry) = entry.split_at(prefix);
+                let mut bytes = [0; 8];
+                bytes[..prefix].copy_from_slice(length);
+                let length = usize::try_from(u64::from_le_bytes(bytes)).ok();
+                let entry = length.and_then(|length| entry.get(..length));
+                Ok(entry.ok_or(Error::EntryLength)?.to_vec())
+            })
+            .collect()
+    }
+
+    /// The least noise budget of a reply, in bits. For the operator's own tests: it must never be
+    /// told to a server, see [`bfv::Context::noise_budget`].
+    pub fn noise_budget(&self, reply: &Reply, key: &SecretKey) -> Result<f64, Error> {
+        both_words!(&self.scheme.0, &key.0, "the secret key", (tables, key) => {
+            let mut least = f64::INFINITY;
+            for ciphertext in reply.iter().flatten() {
+                let ciphertext = tables.context.read_ciphertext(ciphertext, 1)?;
+                least = least.min(tables.context.noise_budget(&ciphertext, key)?);
+            }
+            Ok(least)
+        })
+    }
+}
+
+/// 2^-power modulo an odd t.
+fn inverse_of_power_of_two(power: u32, t: u64) -> u64 {
+    // Halving an odd number means halving its sum with t.
+    (0..power).fold(1 % t, |x, _| if x % 2 == 0 { x / 2 } else { x / 2 + t / 2 + 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inverses_of_powers_of_two() {
+        for t in [3, 11, 17, 40_961, 2_199_023_288_321] {
+            for power in 0..20 {
+                let inverse = u128::from(inverse_of_power_of_two(power, t));
+                assert_eq!((inverse << power) % u128::from(t), 1, "{power} {t}");
+            }
+        }
+    }
+}

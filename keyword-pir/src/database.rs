@@ -1,0 +1,282 @@
+//! Processed databases: plaintexts in evaluation form, in the order in which a server reads them.
+//!
+//! A native file is mapped and usable at once; nothing of it is parsed but its header, whose layout
+//! [`format`](self::format) describes. Files of the reference's tool are read as well.
+
+mod apple;
+pub mod format;
+mod mapped;
+
+use crate::error::{DatabaseError, Error};
+use crate::parameters::ShardParameters;
+use crate::payload::Payloads;
+use crate::scheme::{Scheme, any_word};
+use bfv::{Context, Evaluation, PlaintextMatrix, Poly, Word};
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+pub use apple::write_apple;
+pub use mapped::FileBytes;
+
+/// SHA-256 of all that a database says: equal digests mean equal files.
+pub type Digest = [u8; 32];
+
+/// Where the words are.
+enum Words {
+    File { bytes: FileBytes, start: usize },
+    Narrow(Vec<u32>),
+    Wide(Vec<u64>),
+}
+
+/// A processed database.
+pub struct Database {
+    parameters: ShardParameters,
+    /// For each table and chunk, for each column, the rows that have a plaintext.
+    columns: Vec<Vec<Vec<u32>>>,
+    /// For each table and chunk, plaintexts before it.
+    before: Vec<usize>,
+    words: Words,
+    word_bits: u32,
+    digest: Option<Digest>,
+}
+
+/// Rows of each column that have a plaintext, for each table and chunk.
+fn columns_of(parameters: &ShardParameters, present: impl Fn(usize) -> bool) -> Vec<Vec<Vec<u32>>> {
+    let (rows, columns) = (parameters.rows(), parameters.columns());
+    (0..parameters.tables() * parameters.chunks())
+        .map(|block| {
+            (0..columns)
+                .map(|column| {
+                    let start = (block * columns + column) * rows;
+                    (0..rows as u32).filter(|&row| present(start + row as usize)).collect()
+                })
+                .collect()
+        })
+        .collect()
+}
+
+fn running_sum(columns: &[Vec<Vec<u32>>]) -> Vec<usize> {
+    let mut before = 0;
+    let sum = |block: &Vec<Vec<u32>>| {
+        let start = before;
+        before += block.iter().map(Vec::len).sum::<usize>();
+        start
+    };
+    columns.iter().map(sum).collect()
+}
+
+/// Hands out the words of one table and chunk in file order: by modulus, tile, plaintext.
+fn write_block<W: Word, E>(
+    context: &Context<W>,
+    plaintexts: &[Poly<W, Evaluation>],
+    mut write: impl FnMut(&[W]) -> Result<(), E>,
+) -> Result<(), E> {
+    let tile = context.tile();
+    for modulus in 0..context.ciphertext_moduli() {
+        for start in (0..context.degree()).step_by(tile) {
+            for plaintext in plaintexts {
+                write(&plaintext.row(modulus)[start..][..tile])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Database {
+    /// Maps a native file and checks all of it.
+    pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        Self::from_bytes(FileBytes::map(&File::open(path)?)?)
+    }
+
+    /// Checks the bytes of a native file and takes them as they are.
+    pub fn from_bytes(bytes: FileBytes) -> Result<Self, DatabaseError> {
+        let file = format::check(bytes.as_ref())?;
+        let columns = columns_of(&file.parameters, |position| {
+            file.presence[position / 8] >> (position % 8) & 1 == 1
+        });
+        let start = file.data_start;
+        let (parameters, word_bits, digest) = (file.parameters, file.word_bits, file.digest);
+        Ok(Self {
+            before: running_sum(&columns),
+            columns,
+            parameters,
+            words: Words::File { bytes, start },
+            word_bits,
+            digest: Some(digest),
+        })
+    }
+
+    /// Reads a file of the reference's tool, of which `parameters` come from its parameter file.
+    pub fn read_apple(
+        scheme: &Scheme,
+        parameters: ShardParameters,
+        input: impl std::io::Read,
+    ) -> Result<Self, DatabaseError> {
+        any_word!(&scheme.0, tables => {
+            let rows = apple::read(&tables.context, &parameters, input)?;
+            Ok(Self::in_memory(&tables.context, parameters, &rows))
+        })
+    }
+
+    /// Keeps plaintexts in memory.
+    pub fn of_payloads(scheme: &Scheme, payloads: &Payloads) -> Result<Self, Error> {
+        if payloads.parameters().encryption() != scheme.parameters() {
+            return Err(Error::Mismatch("the payloads"));
+        }
+        any_word!(&scheme.0, tables => {
+            let rows = payloads
+                .plaintexts()
+                .iter()
+                .map(|payload| payload.as_deref().map(|p| transform(&tables.context, p)).transpose())
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(Self::in_memory(&tables.context, payloads.parameters().clone(), &rows))
+        })
+    }
+
+    fn in_memory<W: Word>(
+        context: &Context<W>,
+        parameters: ShardParameters,
+        rows: &[Option<Poly<W, Evaluation>>],
+    ) -> Self {
+        let columns = columns_of(&parameters, |position| rows[position].is_some());
+        let mut words: Vec<W> = Vec::new();
+        for block in rows.chunks(parameters.rows() * parameters.columns()) {
+            let present: Vec<Poly<W, Evaluation>> = block.iter().flatten().cloned().collect();
+            let Ok(()) = write_block(context, &present, |tile| {
+                words.extend_from_slice(tile);
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
+        let words = match W::BITS {
+            32 => Words::Narrow(bytemuck::allocation::cast_vec(words)),
+            _ => Words::Wide(bytemuck::allocation::cast_vec(words)),
+        };
+        let before = running_sum(&columns);
+        Self { parameters, columns, before, words, word_bits: W::BITS, digest: None }
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &ShardParameters {
+        &self.parameters
+    }
+
+    /// The digest of a native file.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// Plaintexts that are not empty.
+    pub fn present(&self) -> usize {
+        self.columns.iter().flatten().map(Vec::len).sum()
+    }
+
+    fn all_words<W: Word>(&self) -> Result<&[W], Error> {
+        let mismatch = |_| Error::Mismatch("the database");
+        match &self.words {
+            Words::File { bytes, start } => {
+                let length = self.present()
+                    * self.parameters.encryption().degree()
+                    * self.parameters.encryption().ciphertext_modulus_count()
+                    * (self.word_bits / 8) as usize;
+                if W::BITS != self.word_bits {
+                    return Err(Error::Mismatch("the database"));
+                }
+                bytemuck::try_cast_slice(&bytes.as_ref()[*start..][..length]).map_err(mismatch)
+            }
+            Words::Narrow(words) => bytemuck::try_cast_slice(words).map_err(mismatch),
+            Words::Wide(words) => bytemuck::try_cast_slice(words).map_err(mismatch),
+        }
+    }
+
+    /// The plaintexts of one chunk of one table.
+    pub(crate) fn matrix<W: Word>(
+        &self,
+        context: &Context<W>,
+        table: usize,
+        chunk: usize,
+    ) -> Result<PlaintextMatrix<'_, W>, Error> {
+        if W::BITS != self.word_bits {
+            return Err(Error::Mismatch("the database"));
+        }
+        let block = table * self.parameters.chunks() + chunk;
+        let columns = &self.columns[block];
+        let count: usize = columns.iter().map(Vec::len).sum();
+        let words = self.all_words()?;
+        let start = self.before[block] * context.matrix_words();
+        Ok(PlaintextMatrix { words: &words[start..][..count * context.matrix_words()], columns })
+    }
+}
+
+/// One plaintext ready for products.
+fn transform<W: Word>(
+    context: &Context<W>,
+    payload: &[u8],
+) -> Result<Poly<W, Evaluation>, bfv::Error> {
+    Ok(context.matrix_plaintext(&context.encode_bytes(payload)?))
+}
+
+/// Writes a native file. The bytes depend on the payloads alone.
+pub fn write(
+    scheme: &Scheme,
+    payloads: &Payloads,
+    out: &mut impl Write,
+) -> Result<Digest, DatabaseError> {
+    any_word!(&scheme.0, tables => write_words(&tables.context, payloads, out))
+}
+
+fn write_words<W: Word>(
+    context: &Context<W>,
+    payloads: &Payloads,
+    out: &mut impl Write,
+) -> Result<Digest, DatabaseError> {
+    let parameters = payloads.parameters();
+    let present = payloads.plaintexts().iter().map(Option::is_some);
+    let header = format::header(parameters, W::BITS, context.tile(), present);
+    out.write_all(&header)?;
+    let mut blocks = Blocks { out, pending: Vec::new(), digests: Vec::new() };
+    for block in payloads.plaintexts().chunks(parameters.rows() * parameters.columns()) {
+        let rows = block
+            .par_iter()
+            .flatten()
+            .map(|payload| transform(context, payload))
+            .collect::<Result<Vec<_>, _>>()?;
+        write_block(context, &rows, |tile| blocks.write(bytemuck::cast_slice(tile)))?;
+    }
+    let digests = blocks.finish()?;
+    out.write_all(&digests)?;
+    let digest = format::digest(&header, &digests);
+    out.write_all(&digest)?;
+    Ok(digest)
+}
+
+/// Writes data and keeps the digests of its blocks.
+struct Blocks<'o, O: Write> {
+    out: &'o mut O,
+    pending: Vec<u8>,
+    digests: Vec<u8>,
+}
+
+impl<O: Write> Blocks<'_, O> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        // Tiles divide blocks, so no tile straddles two.
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() >= format::BLOCK { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        for block in self.pending.chunks(format::BLOCK) {
+            self.digests.extend(Sha256::digest(block));
+        }
+        self.out.write_all(&self.pending)?;
+        self.pending.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> std::io::Result<Vec<u8>> {
+        self.flush()?;
+        Ok(self.digests)
+    }
+}

@@ -1,0 +1,108 @@
+//! What can go wrong besides parameters and tables.
+
+use crate::bucket::TruncatedBucket;
+use crate::parameters::ParameterError;
+
+/// A query, a reply, a key or a database was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Parameters are not valid.
+    #[error(transparent)]
+    Parameters(#[from] ParameterError),
+    /// A ciphertext or key is not valid, or does not fit.
+    #[error(transparent)]
+    Scheme(#[from] bfv::Error),
+    /// Two objects belong to different parameter sets.
+    #[error("{0} belongs to other encryption parameters")]
+    Mismatch(&'static str),
+    /// A count is not what the parameters make it.
+    #[error("{what}: expected {expected}, found {found}")]
+    Count {
+        /// What was counted.
+        what: &'static str,
+        /// The number that fits.
+        expected: usize,
+        /// The number that was given.
+        found: usize,
+    },
+    /// More payload than a plaintext of the shard holds.
+    #[error("a keyword database was asked by number, or a database of numbers by keyword")]
+    Kind,
+    /// An entry number is not in the database.
+    #[error("entry {index} was asked for, and there are {entries}")]
+    Index {
+        /// The number.
+        index: u64,
+        /// How many there are.
+        entries: u64,
+    },
+    /// A decrypted bucket cannot be read.
+    #[error(transparent)]
+    Bucket(#[from] TruncatedBucket),
+    /// A decrypted entry says that it is longer than entries are.
+    #[error("an entry of the reply is longer than its parameters allow")]
+    EntryLength,
+    /// The work was no longer wanted.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// A processed database cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// The file system failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The file begins like no database.
+    #[error(
+        "not a processed database: neither this project's format nor version 1 of the reference's"
+    )]
+    Magic,
+    /// The format's version is unknown.
+    #[error("format version {0} is not known; process the database again with this version")]
+    Version(u32),
+    /// The file ends early or late.
+    #[error(
+        "{what}: expected {expected} bytes, found {found}: the file is truncated or damaged, process it again"
+    )]
+    Length {
+        /// The part.
+        what: &'static str,
+        /// What it should have.
+        expected: u64,
+        /// What it has.
+        found: u64,
+    },
+    /// A field of the header has no meaning.
+    #[error("the header's {0} is not valid: the file is damaged, process it again")]
+    Header(&'static str),
+    /// The content does not match its digest.
+    #[error("{0} does not match its digest: the file was altered, process it again")]
+    Digest(&'static str),
+    /// A tag of the reference's format is neither 0 nor 1.
+    #[error("plaintext {plaintext} has tag {tag}; 0 and 1 are known")]
+    Tag {
+        /// Its number.
+        plaintext: usize,
+        /// The tag.
+        tag: u8,
+    },
+    /// The number of plaintexts is not that of the parameters.
+    #[error(
+        "the file has {found} plaintexts and its parameters make {expected}: they do not belong together"
+    )]
+    Plaintexts {
+        /// By the parameters.
+        expected: u64,
+        /// In the file.
+        found: u64,
+    },
+    /// The parameters are not valid.
+    #[error(transparent)]
+    Parameters(#[from] ParameterError),
+    /// A plaintext is not valid.
+    #[error(transparent)]
+    Scheme(#[from] bfv::Error),
+}

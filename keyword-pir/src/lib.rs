@@ -1,0 +1,62 @@
+//! Keyword PIR as Apple's devices speak it: a client learns the value of one keyword, a server
+//! nothing at all.
+//!
+//! Rows become [`cuckoo`] tables of [`bucket`]s, buckets the [`payload`]s of plaintexts, and those a
+//! processed [`database`] of one shard. A [`Client`] makes queries, a [`Server`] answers them.
+//! `docs/pir.md` has the whole protocol.
+//!
+//! ```
+//! use bfv::OsRandom;
+//! use keyword_pir::cuckoo::{BucketCount, CuckooConfig, CuckooTables, Row};
+//! use keyword_pir::database::Database;
+//! use keyword_pir::payload::Payloads;
+//! use keyword_pir::plan::Plan;
+//! use keyword_pir::{Client, Execution, KeywordHash, Scheme, Server};
+//!
+//! let scheme = Scheme::new(bfv::Parameters::predefined("n_4096_logq_27_28_28_logt_5").unwrap())?;
+//! let rows = [Row { hash: KeywordHash::of(b"host.example/path"), value: b"1" }];
+//! let plan = Plan::new(scheme.parameters().clone());
+//! let tables = CuckooTables::build(&plan.cuckoo(1), &rows)?;
+//! let parameters = plan.keyword_shard(&tables)?;
+//! let payloads = Payloads::of_tables(parameters.clone(), &tables)?;
+//! let server = Server::new(scheme.clone(), Database::of_payloads(&scheme, &payloads)?)?;
+//!
+//! let client = Client::new(scheme.clone(), parameters.clone())?;
+//! let secret = scheme.generate_secret_key(&mut OsRandom)?;
+//! let config = parameters.evaluation_key_config();
+//! let uploaded = scheme.generate_evaluation_key(&config, &secret, &mut OsRandom)?;
+//! let query = client.query_keyword(b"host.example/path", &secret, &mut OsRandom)?;
+//!
+//! let key = scheme.prepare_evaluation_key(&config, &uploaded)?;
+//! let query = server.read_query(&query)?;
+//! let (reply, _times) = server.answer(&query, &key, Execution::default())?;
+//!
+//! let value = client.decode_keyword(&reply, b"host.example/path", &secret)?;
+//! assert_eq!(value.as_deref(), Some(&b"1"[..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod bucket;
+mod client;
+pub mod cuckoo;
+pub mod database;
+mod error;
+mod keyword;
+mod parameters;
+pub mod payload;
+pub mod plan;
+mod query;
+mod scheme;
+mod server;
+pub mod shape;
+
+pub use client::Client;
+pub use error::{DatabaseError, Error};
+pub use keyword::{KeywordHash, MAX_HASH_FUNCTIONS, ShardingFunction};
+pub use parameters::{
+    DatabaseKind, MAX_CALLS, MAX_ENTRY_SIZE, MAX_EXPANDED, MAX_PLAINTEXTS, ParameterError,
+    ShardDescription, ShardParameters, SymmetricParameters,
+};
+pub use query::SerializedQuery;
+pub use scheme::{EvaluationKey, Scheme, SecretKey};
+pub use server::{Execution, Query, Reply, ReplyMode, Server, StageTimes};
