@@ -1,0 +1,114 @@
+//! The text form of parameter files.
+//!
+//! Anything valid is read. What is written has two spaces a level, lists of numbers in brackets,
+//! names of enumerations, no defaults, and empty messages on two lines, like the reference's files.
+
+use crate::{he, pir};
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage};
+use std::sync::OnceLock;
+
+/// Largest text that is read: parameter files have a few hundred bytes.
+pub const MAX_TEXT: usize = 1 << 20;
+
+/// A text that is not a valid message.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TextError {
+    /// The text has a mistake.
+    #[error("{0}")]
+    Syntax(String),
+    /// The text is longer than any such file.
+    #[error("{0} bytes; parameter files have at most {MAX_TEXT}")]
+    TooLong(usize),
+    /// The text is not UTF-8, so not the text form.
+    #[error("not a text file")]
+    NotText,
+}
+
+/// A message that has a text form here.
+pub trait TextMessage: Message + Default {
+    /// Its name in the schema.
+    const NAME: &'static str;
+}
+
+impl TextMessage for pir::PirParameters {
+    const NAME: &'static str = "apple.swift_homomorphic_encryption.pir.v1.PirParameters";
+}
+
+impl TextMessage for he::EvaluationKeyConfig {
+    const NAME: &'static str = "apple.swift_homomorphic_encryption.v1.EvaluationKeyConfig";
+}
+
+fn descriptor(name: &str) -> prost_reflect::MessageDescriptor {
+    static POOL: OnceLock<DescriptorPool> = OnceLock::new();
+    const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+    let pool = POOL.get_or_init(|| {
+        DescriptorPool::decode(DESCRIPTORS).expect("the build script writes valid descriptors")
+    });
+    pool.get_message_by_name(name).expect("the message is in the project's own files")
+}
+
+/// Reads the text form.
+pub fn from_text<M: TextMessage>(text: &[u8]) -> Result<M, TextError> {
+    if text.len() > MAX_TEXT {
+        return Err(TextError::TooLong(text.len()));
+    }
+    let text = std::str::from_utf8(text).map_err(|_| TextError::NotText)?;
+    let message = DynamicMessage::parse_text_format(descriptor(M::NAME), text)
+        .map_err(|error| TextError::Syntax(error.to_string()))?;
+    message.transcode_to().map_err(|error| TextError::Syntax(error.to_string()))
+}
+
+/// Writes the text form.
+pub fn to_text<M: TextMessage>(message: &M) -> String {
+    let mut dynamic = DynamicMessage::new(descriptor(M::NAME));
+    // The same schema on both sides, so there is nothing to fail.
+    let _ = dynamic.transcode_from(message);
+    let mut out = String::new();
+    write_message(&mut out, &dynamic, 0);
+    out
+}
+
+fn write_message(out: &mut String, message: &DynamicMessage, level: usize) {
+    use prost_reflect::Value;
+    use std::fmt::Write;
+    let mut fields: Vec<_> = message.fields().collect();
+    fields.sort_by_key(|(field, _)| field.number());
+    for (field, value) in fields {
+        let indent = 2 * level;
+        let name = field.name();
+        // Writing to a string cannot fail.
+        let _ = match value {
+            Value::Message(inner) => {
+                let _ = writeln!(out, "{:indent$}{name} {{", "");
+                write_message(out, inner, level + 1);
+                writeln!(out, "{:indent$}}}", "")
+            }
+            Value::List(values) => {
+                let values: Vec<String> =
+                    values.iter().map(|value| scalar(&field.kind(), value)).collect();
+                writeln!(out, "{:indent$}{name}: [{}]", "", values.join(", "))
+            }
+            value => writeln!(out, "{:indent$}{name}: {}", "", scalar(&field.kind(), value)),
+        };
+    }
+    let _ = message.descriptor();
+}
+
+fn scalar(kind: &prost_reflect::Kind, value: &prost_reflect::Value) -> String {
+    use prost_reflect::{Kind, Value};
+    match (kind, value) {
+        (Kind::Enum(names), Value::EnumNumber(number)) => names
+            .get_value(*number)
+            .map_or_else(|| number.to_string(), |value| value.name().to_owned()),
+        (_, Value::Bytes(bytes)) => format!("\"{}\"", bytes.escape_ascii()),
+        (_, Value::String(text)) => format!("\"{}\"", text.as_bytes().escape_ascii()),
+        (_, Value::Bool(value)) => value.to_string(),
+        (_, Value::U32(value)) => value.to_string(),
+        (_, Value::U64(value)) => value.to_string(),
+        (_, Value::I32(value)) => value.to_string(),
+        (_, Value::I64(value)) => value.to_string(),
+        (_, other) => other.to_string(),
+    }
+}
