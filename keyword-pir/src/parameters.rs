@@ -133,7 +133,6 @@ pub struct ShardParameters {
     rows: usize,
     columns: usize,
     calls: usize,
-    expansion: Vec<ExpansionStep>,
 }
 
 fn within(what: &'static str, found: u64, least: u64, most: u64) -> Result<(), ParameterError> {
@@ -168,6 +167,35 @@ pub(crate) fn packing(
     }
 }
 
+/// The steps of an expansion of ciphertexts of up to `values` values, with the keys of `elements`:
+/// for each step the largest that leads to the automorphism of the step.
+pub(crate) fn expansion_steps(
+    degree: usize,
+    values: u64,
+    elements: &[GaloisElement],
+) -> Result<Vec<ExpansionStep>, ParameterError> {
+    let steps = values.min(degree as u64).next_power_of_two().ilog2();
+    let mask = 2 * degree as u64 - 1;
+    (1..=steps)
+        .map(|step| {
+            let wanted = (1_u64 << (degree.ilog2() - step + 1)) + 1;
+            let missing = ParameterError::Element(wanted as u32);
+            let below = elements.iter().filter(|element| {
+                let element = u64::from(element.get());
+                element <= wanted && (element - 1).is_power_of_two()
+            });
+            let element = *below.max().ok_or(missing.clone())?;
+            let repeats = (wanted - 1).ilog2() - (element.get() - 1).ilog2();
+            // Squared as often, the element must become the wanted one.
+            let power = (0..repeats).fold(u64::from(element.get()), |g, _| (g * g) & mask);
+            if power != wanted {
+                return Err(missing);
+            }
+            Ok(ExpansionStep { element, repeats: 1 << repeats })
+        })
+        .collect()
+}
+
 impl ShardDescription {
     pub(crate) fn calls(&self) -> u64 {
         match self.kind {
@@ -189,36 +217,6 @@ impl ShardDescription {
     /// Values that a query of that many lookups expands to.
     pub(crate) fn expanded(&self, calls: u64) -> u64 {
         calls * self.dimensions.iter().sum::<u64>()
-    }
-
-    /// The steps of an expansion of ciphertexts of up to `values` values.
-    fn expansion(&self, values: u64) -> Result<Vec<ExpansionStep>, ParameterError> {
-        let degree = self.encryption.degree();
-        let elements = self
-            .galois_elements
-            .iter()
-            .map(|&element| GaloisElement::new(u64::from(element), degree))
-            .collect::<Result<Vec<_>, _>>()?;
-        let steps = values.min(degree as u64).next_power_of_two().ilog2();
-        let mask = 2 * degree as u64 - 1;
-        (1..=steps)
-            .map(|step| {
-                let wanted = (1_u64 << (degree.ilog2() - step + 1)) + 1;
-                let missing = ParameterError::Element(wanted as u32);
-                let below = elements.iter().filter(|element| {
-                    let element = u64::from(element.get());
-                    element <= wanted && (element - 1).is_power_of_two()
-                });
-                let element = *below.max().ok_or(missing.clone())?;
-                let repeats = (wanted - 1).ilog2() - (element.get() - 1).ilog2();
-                // Squared as often, the element must become the wanted one.
-                let power = (0..repeats).fold(u64::from(element.get()), |g, _| g * g & mask);
-                if power != wanted {
-                    return Err(missing);
-                }
-                Ok(ExpansionStep { element, repeats: 1 << repeats })
-            })
-            .collect()
     }
 
     /// Checks everything.
@@ -267,7 +265,13 @@ impl ShardDescription {
             DatabaseKind::Index { .. } => 1,
         };
         within("the number of plaintexts", held * tables * chunks as u64, 1, MAX_PLAINTEXTS)?;
-        let expansion = self.expansion(expanded)?;
+        let degree = self.encryption.degree();
+        let elements = self
+            .galois_elements
+            .iter()
+            .map(|&element| GaloisElement::new(u64::from(element), degree))
+            .collect::<Result<Vec<_>, _>>()?;
+        expansion_steps(degree, expanded, &elements)?;
         if dimensions > 1 && !self.has_relinearization_key {
             return Err(ParameterError::Relinearization);
         }
@@ -279,7 +283,6 @@ impl ShardDescription {
             rows: self.dimensions[0] as usize,
             columns: self.dimensions.get(1).map_or(1, |&columns| columns as usize),
             calls: calls as usize,
-            expansion,
             description: self,
         })
     }
@@ -374,10 +377,6 @@ impl ShardParameters {
     pub fn query_ciphertexts(&self, calls: usize) -> usize {
         self.expanded(calls).div_ceil(self.encryption().degree())
     }
-
-    pub(crate) fn expansion_steps(&self) -> &[ExpansionStep] {
-        &self.expansion
-    }
 }
 
 #[cfg(test)]
@@ -407,8 +406,9 @@ mod tests {
         assert_eq!(parameters.plaintexts(), 300);
         assert_eq!(parameters.position(1, 0, 7), 150 + 25 + 1);
         assert_eq!(parameters.expanded(2), 62);
-        let repeats: Vec<u32> =
-            parameters.expansion_steps().iter().map(|step| step.repeats).collect();
+        let elements = [129, 1025].map(|element| GaloisElement::new(element, 4096).unwrap());
+        let steps = expansion_steps(4096, 62, &elements).unwrap();
+        let repeats: Vec<u32> = steps.iter().map(|step| step.repeats).collect();
         assert_eq!(repeats, [4, 2, 1, 4, 2, 1]);
     }
 

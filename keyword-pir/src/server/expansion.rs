@@ -7,7 +7,7 @@
 
 use super::Work;
 use crate::error::Error;
-use crate::parameters::ExpansionStep;
+use crate::parameters::{ExpansionStep, expansion_steps};
 use bfv::{Ciphertext, Coefficient, DualCiphertext, Word};
 
 /// The part of the tree below one node.
@@ -32,10 +32,12 @@ impl<W: Word> Work<'_, W> {
         let parameters = self.server.parameters();
         let total = parameters.expanded(calls);
         let degree = parameters.encryption().degree();
+        // A key may hold more than this shard asks for; then there is less to do.
+        let elements: Vec<_> = self.keys.galois_elements().collect();
+        let steps = &expansion_steps(degree, total as u64, &elements)?;
         let parts = self.execution.map(query.len(), |index| {
             let count = (total - index * degree).min(degree);
             let height = count.next_power_of_two().ilog2() as usize;
-            let steps = parameters.expansion_steps();
             // Steps are those of polynomials of N coefficients, whatever the height of the tree.
             let steps = steps.get(..height).ok_or(Error::Mismatch("the query"))?;
             let ciphertext = self.tables.context.to_dual(&query[index])?;
