@@ -179,6 +179,19 @@ impl Client {
         found
     }
 
+    /// How many values a reply shows its reader: the wanted one, and those that share its
+    /// plaintexts.
+    pub fn entries_in(&self, reply: &Reply, key: &SecretKey) -> Result<usize, Error> {
+        let size = self.parameters.stored_entry_size();
+        let mut count = 0;
+        for payload in self.decrypt(reply, reply.len(), key)? {
+            for entry in payload.chunks_exact(size) {
+                count += bucket::Slots::new(entry)?.count();
+            }
+        }
+        Ok(count)
+    }
+
     /// Entries by number out of the reply to their query.
     pub fn decode_entries(
         &self,

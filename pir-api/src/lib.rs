@@ -3,9 +3,11 @@
 //!
 //! The messages are compiled from the project's own `.proto` files, whose names and numbers are those
 //! of the published schema. [`convert`] turns them into the objects of `bfv` and `keyword-pir` and
-//! back, [`text`] reads and writes their text form, and [`rows`] reads databases of any size.
+//! back, [`text`] reads and writes their text form, [`rows`] reads databases of any size, and
+//! [`processing`] the configuration of the processing tool.
 
 pub mod convert;
+pub mod processing;
 pub mod rows;
 pub mod text;
 

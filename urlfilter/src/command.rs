@@ -6,6 +6,7 @@ pub(crate) mod diagnose;
 pub(crate) mod explain;
 pub(crate) mod hash;
 pub(crate) mod inspect;
+pub(crate) mod process;
 mod rule;
 mod urls;
 pub(crate) mod vectors;

@@ -3,12 +3,13 @@
 
 mod command;
 mod output;
+mod process;
 mod vectors;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Build, inspect and explain prefilters for private URL filtering
+/// Build prefilters and PIR data sets for private URL filtering, inspect and explain them
 #[derive(Parser)]
 #[command(
     name = "urlfilter",
@@ -20,6 +21,7 @@ Examples:
   urlfilter check dist https://www.example.com/login
   urlfilter explain 'https://www.example.com/a?b=c'
   urlfilter diagnose bloom_filter.plist --keys keys.txt
+  urlfilter process process.json
 
 Exit codes: 0 done; 1 the answer is yes, some URL may match (check), or not all keys are found (diagnose); 2 trouble."
 )]
@@ -36,6 +38,7 @@ enum Command {
     Explain(command::explain::Arguments),
     Hash(command::hash::Arguments),
     Diagnose(command::diagnose::Arguments),
+    Process(command::process::Arguments),
     Vectors(command::vectors::Arguments),
 }
 
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => command::explain::run(&arguments),
         Command::Hash(arguments) => command::hash::run(&arguments),
         Command::Diagnose(arguments) => command::diagnose::run(&arguments),
+        Command::Process(arguments) => command::process::run(&arguments),
         Command::Vectors(arguments) => command::vectors::run(&arguments),
     };
     match outcome {

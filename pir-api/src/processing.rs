@@ -1,0 +1,527 @@
+//! The configuration of the processing tool, `PIRProcessDatabase` of the reference, as it is.
+//!
+//! The reference ignores keys that it does not know; here they are errors, so that a misspelt one
+//! does not silently change a data set. Commas before a closing bracket are allowed, as its manual
+//! has them.
+
+use keyword_pir::cuckoo::BucketCount;
+use keyword_pir::plan::Plan;
+use keyword_pir::shape::KeyCompression;
+use keyword_pir::{MAX_HASH_FUNCTIONS, ShardingFunction};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// Largest configuration that is read.
+pub const MAX_CONFIGURATION: usize = 1 << 20;
+/// The part of a path that stands for the shard's number.
+pub const SHARD_ID: &str = "SHARD_ID";
+/// Most shards.
+pub const MAX_SHARDS: u32 = 1 << 16;
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigurationError {
+    /// It is longer than any.
+    #[error("{0} bytes; a configuration has at most {MAX_CONFIGURATION}")]
+    TooLong(usize),
+    /// It is not JSON, or not of the right form.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// The parameter set is not known.
+    #[error("rlweParameters: there is no set `{name}`; known are {known}")]
+    ParameterSet {
+        /// The name.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// A path needs the shard's number.
+    #[error("{key}: the path must contain SHARD_ID, which becomes the number of the shard")]
+    ShardId {
+        /// The key.
+        key: &'static str,
+    },
+    /// A value is out of range.
+    #[error("{key} is {found}; {expected}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// What is possible.
+        expected: String,
+    },
+    /// A key that does not go with others.
+    #[error("{key}: {why}")]
+    Conflict {
+        /// The key.
+        key: &'static str,
+        /// Why.
+        why: &'static str,
+    },
+}
+
+/// The kind of a database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DatabaseType {
+    /// Rows of keyword and value.
+    #[default]
+    Keyword,
+    /// Rows by number.
+    Index,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Algorithm {
+    AclsPir,
+    #[default]
+    MulPir,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Compression {
+    #[default]
+    NoCompression,
+    HybridCompression,
+    MaxCompression,
+}
+
+/// How rows are divided.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sharding {
+    shard_count: Option<u32>,
+    entry_count_per_shard: Option<u64>,
+    max_shard_count: Option<u32>,
+    require_power_of_two_shard_count: Option<bool>,
+}
+
+impl Default for Sharding {
+    fn default() -> Self {
+        Self {
+            shard_count: Some(1),
+            entry_count_per_shard: None,
+            max_shard_count: None,
+            require_power_of_two_shard_count: None,
+        }
+    }
+}
+
+impl Sharding {
+    fn check(&self) -> Result<(), ConfigurationError> {
+        let key = "sharding";
+        let limit = |what: &str| format!("{what} from 1 to {MAX_SHARDS} is needed");
+        let refuse = |found: &dyn ToString, expected| {
+            Err(ConfigurationError::Value { key, found: found.to_string(), expected })
+        };
+        if self.max_shard_count == Some(0) {
+            return refuse(&0, limit("a maxShardCount"));
+        }
+        match (self.shard_count, self.entry_count_per_shard) {
+            (Some(count), None) => {
+                if !(1..=MAX_SHARDS).contains(&count) {
+                    return refuse(&count, limit("a shardCount"));
+                }
+                if let Some(most) = self.max_shard_count.filter(|&most| count > most) {
+                    return refuse(&count, format!("maxShardCount allows {most}"));
+                }
+                if self.require_power_of_two_shard_count == Some(true) && !count.is_power_of_two() {
+                    let expected = "requirePowerOfTwoShardCount wants a power of two".to_owned();
+                    return refuse(&count, expected);
+                }
+                Ok(())
+            }
+            (None, Some(0)) => refuse(&0, "an entryCountPerShard of at least 1 is needed".to_owned()),
+            (None, Some(_)) => Ok(()),
+            _ => Err(ConfigurationError::Conflict {
+                key,
+                why: "exactly one of shardCount and entryCountPerShard is needed",
+            }),
+        }
+    }
+
+    /// The number of shards for that many rows.
+    pub fn count(&self, rows: u64) -> u32 {
+        let Some(per_shard) = self.entry_count_per_shard else {
+            return self.shard_count.unwrap_or(1);
+        };
+        let most = self.max_shard_count.unwrap_or(MAX_SHARDS).min(MAX_SHARDS);
+        let count = (rows / per_shard).clamp(1, u64::from(most)) as u32;
+        match self.require_power_of_two_shard_count {
+            Some(true) => 1 << count.ilog2(),
+            _ => count,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum ShardingFunctionKey {
+    Sha256(Option<Empty>),
+    DoubleMod(u32),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum BucketCountKey {
+    AllowExpansion(Expansion),
+    FixedSize(FixedSize),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Expansion {
+    #[serde(default = "expansion_factor")]
+    expansion_factor: f64,
+    #[serde(default = "target_load_factor")]
+    target_load_factor: f64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FixedSize {
+    bucket_count: u64,
+}
+
+fn expansion_factor() -> f64 {
+    1.1
+}
+
+fn target_load_factor() -> f64 {
+    0.9
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Cuckoo {
+    hash_function_count: Option<usize>,
+    max_eviction_count: Option<u32>,
+    max_serialized_bucket_size: Option<usize>,
+    slot_count: Option<usize>,
+    bucket_count: Option<BucketCountKey>,
+}
+
+/// Where the keys of the symmetric variant are.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SymmetricPir {
+    /// A key to read.
+    pub database_encryption_key_file_path: Option<PathBuf>,
+    /// Where to write a new key.
+    pub output_database_encryption_key_file_path: Option<PathBuf>,
+    /// The kind of encryption.
+    pub config_type: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Keys {
+    rlwe_parameters: String,
+    input_database: PathBuf,
+    output_database: String,
+    output_pir_parameters: String,
+    #[serde(default)]
+    database_type: DatabaseType,
+    output_evaluation_key_config: Option<PathBuf>,
+    #[serde(default)]
+    sharding: Sharding,
+    sharding_function: Option<ShardingFunctionKey>,
+    #[serde(default)]
+    cuckoo_table_arguments: Cuckoo,
+    #[serde(default)]
+    algorithm: Algorithm,
+    #[serde(default)]
+    key_compression: Compression,
+    #[serde(default)]
+    use_max_serialized_bucket_size: bool,
+    symmetric_pir_arguments: Option<SymmetricPir>,
+    #[serde(default = "one")]
+    trials_per_shard: u32,
+    #[serde(default)]
+    encoding_entry_size: bool,
+    #[serde(default = "yes")]
+    uneven_dimensions: bool,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A path with the shard's number in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardPath(String);
+
+impl ShardPath {
+    /// The path of one shard.
+    pub fn of_shard(&self, shard: u32) -> PathBuf {
+        self.with(&shard.to_string())
+    }
+
+    /// The path with something else for the number.
+    pub fn with(&self, name: &str) -> PathBuf {
+        self.0.replace(SHARD_ID, name).into()
+    }
+
+    /// Whether the number occurs in the name of the file, and so tells shards apart.
+    pub fn has_shard_id(&self) -> bool {
+        self.0.contains(SHARD_ID)
+    }
+}
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// The layout of shards.
+    pub plan: Plan,
+    /// The kind of the database.
+    pub database_type: DatabaseType,
+    /// Rows: text if the name ends in `.txtpb`, else serialized.
+    pub input_database: PathBuf,
+    /// Where the processed shards go.
+    pub output_database: ShardPath,
+    /// Where the shards' parameters go.
+    pub output_parameters: ShardPath,
+    /// Where the evaluation key configuration of all shards goes.
+    pub output_evaluation_key_config: Option<PathBuf>,
+    /// How rows are divided.
+    pub sharding: Sharding,
+    /// The symmetric variant.
+    pub symmetric: Option<SymmetricPir>,
+    /// Test queries of each shard.
+    pub trials_per_shard: u32,
+    /// Whether entries of an index database begin with their length.
+    pub encoding_entry_size: bool,
+}
+
+/// Blanks out commas before a closing bracket, so that offsets stay.
+fn without_trailing_commas(json: &[u8]) -> Vec<u8> {
+    let mut out = json.to_vec();
+    let (mut in_string, mut escaped, mut comma) = (false, false, None);
+    for (at, &byte) in json.iter().enumerate() {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            continue;
+        }
+        match byte {
+            b'"' => (in_string, comma) = (true, None),
+            b',' => comma = Some(at),
+            b'}' | b']' => {
+                if let Some(comma) = comma.take() {
+                    out[comma] = b' ';
+                }
+            }
+            byte if byte.is_ascii_whitespace() => {}
+            _ => comma = None,
+        }
+    }
+    out
+}
+
+impl Configuration {
+    /// Reads and checks a configuration.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigurationError> {
+        if json.len() > MAX_CONFIGURATION {
+            return Err(ConfigurationError::TooLong(json.len()));
+        }
+        Self::check(serde_json::from_slice(&without_trailing_commas(json))?)
+    }
+
+    fn check(keys: Keys) -> Result<Self, ConfigurationError> {
+        let name = &keys.rlwe_parameters;
+        let encryption = bfv::Parameters::predefined(name).ok_or_else(|| {
+            let known: Vec<_> = bfv::Parameters::predefined_names().collect();
+            ConfigurationError::ParameterSet { name: name.clone(), known: known.join(", ") }
+        })?;
+        if matches!(keys.algorithm, Algorithm::AclsPir) {
+            let why = "aclsPir is known to the format, but only mulPir can be processed";
+            return Err(ConfigurationError::Conflict { key: "algorithm", why });
+        }
+        keys.sharding.check()?;
+        let is_single = keys.sharding == Sharding::default();
+        let path = |key, path: String| match is_single || path.contains(SHARD_ID) {
+            true => Ok(ShardPath(path)),
+            false => Err(ConfigurationError::ShardId { key }),
+        };
+        let output_database = path("outputDatabase", keys.output_database)?;
+        let output_parameters = path("outputPirParameters", keys.output_pir_parameters)?;
+        let index = keys.database_type == DatabaseType::Index;
+        if keys.encoding_entry_size && !index {
+            let why = "only index databases can have it";
+            return Err(ConfigurationError::Conflict { key: "encodingEntrySize", why });
+        }
+        if keys.symmetric_pir_arguments.is_some() && index {
+            let why = "only keyword databases can have it";
+            return Err(ConfigurationError::Conflict { key: "symmetricPirArguments", why });
+        }
+        if let Some(symmetric) = &keys.symmetric_pir_arguments
+            && symmetric.database_encryption_key_file_path.is_some()
+                == symmetric.output_database_encryption_key_file_path.is_some()
+        {
+            let why = "exactly one of databaseEncryptionKeyFilePath and \
+                       outputDatabaseEncryptionKeyFilePath is needed";
+            return Err(ConfigurationError::Conflict { key: "symmetricPirArguments", why });
+        }
+        let cuckoo = keys.cuckoo_table_arguments;
+        let mut plan = Plan::new(encryption);
+        plan.sharding = match keys.sharding_function {
+            None | Some(ShardingFunctionKey::Sha256(None | Some(Empty {}))) => {
+                ShardingFunction::Sha256
+            }
+            Some(ShardingFunctionKey::DoubleMod(0)) => {
+                let expected = "the other shard count is at least 1".to_owned();
+                let found = "doubleMod 0".to_owned();
+                return Err(ConfigurationError::Value { key: "shardingFunction", found, expected });
+            }
+            Some(ShardingFunctionKey::DoubleMod(other_shard_count)) => {
+                ShardingFunction::DoubleMod { other_shard_count }
+            }
+        };
+        plan.hash_functions = cuckoo.hash_function_count.unwrap_or(plan.hash_functions);
+        if !(1..=MAX_HASH_FUNCTIONS).contains(&plan.hash_functions) {
+            return Err(ConfigurationError::Value {
+                key: "hashFunctionCount",
+                found: plan.hash_functions.to_string(),
+                expected: format!("1 to {MAX_HASH_FUNCTIONS} are possible"),
+            });
+        }
+        plan.max_evictions = cuckoo.max_eviction_count.unwrap_or(plan.max_evictions);
+        plan.max_slots = cuckoo.slot_count.unwrap_or(plan.max_slots);
+        plan.max_bucket_size = cuckoo.max_serialized_bucket_size;
+        plan.buckets = match cuckoo.bucket_count {
+            None => plan.buckets,
+            Some(BucketCountKey::AllowExpansion(expansion)) => BucketCount::Expandable {
+                expansion_factor: expansion.expansion_factor,
+                target_load_factor: expansion.target_load_factor,
+            },
+            Some(BucketCountKey::FixedSize(fixed)) => BucketCount::Fixed(fixed.bucket_count),
+        };
+        plan.use_max_bucket_size = keys.use_max_serialized_bucket_size;
+        plan.uneven_dimensions = keys.uneven_dimensions;
+        plan.compression = match keys.key_compression {
+            Compression::NoCompression => KeyCompression::None,
+            Compression::HybridCompression => KeyCompression::Hybrid,
+            Compression::MaxCompression => KeyCompression::Maximum,
+        };
+        plan.cuckoo(0).check().map_err(|error| ConfigurationError::Value {
+            key: "cuckooTableArguments",
+            found: "not valid".to_owned(),
+            expected: error.to_string(),
+        })?;
+        Ok(Self {
+            plan,
+            database_type: keys.database_type,
+            input_database: keys.input_database,
+            output_database,
+            output_parameters,
+            output_evaluation_key_config: keys.output_evaluation_key_config,
+            sharding: keys.sharding,
+            symmetric: keys.symmetric_pir_arguments,
+            trials_per_shard: keys.trials_per_shard,
+            encoding_entry_size: keys.encoding_entry_size,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = r#"{"rlweParameters": "n_4096_logq_27_28_28_logt_5",
+        "inputDatabase": "in.txtpb", "outputDatabase": "db-SHARD_ID.bin",
+        "outputPirParameters": "params-SHARD_ID.txtpb" MORE}"#;
+
+    fn parse(more: &str) -> Result<Configuration, ConfigurationError> {
+        Configuration::parse(LEAST.replace("MORE", more).as_bytes())
+    }
+
+    #[test]
+    fn defaults() {
+        let configuration = parse("").unwrap();
+        assert_eq!(configuration.plan.hash_functions, 2);
+        assert_eq!(configuration.trials_per_shard, 1);
+        assert_eq!(configuration.sharding.count(1_000_000), 1);
+        assert_eq!(configuration.output_database.of_shard(7), PathBuf::from("db-7.bin"));
+        assert_eq!(configuration.database_type, DatabaseType::Keyword);
+    }
+
+    #[test]
+    fn every_key() {
+        let configuration = parse(
+            r#", "databaseType": "keyword", "outputEvaluationKeyConfig": "keys.txtpb",
+            "sharding": {"entryCountPerShard": 1000, "maxShardCount": 20, "requirePowerOfTwoShardCount": true},
+            "shardingFunction": {"doubleMod": 5}, "algorithm": "mulPir", "keyCompression": "hybridCompression",
+            "cuckooTableArguments": {"hashFunctionCount": 3, "maxEvictionCount": 7, "slotCount": 9,
+              "maxSerializedBucketSize": 512, "bucketCount": {"allowExpansion": {"expansionFactor": 1.5, "targetLoadFactor": 0.5}}},
+            "useMaxSerializedBucketSize": true, "trialsPerShard": 0, "unevenDimensions": false,
+            "encodingEntrySize": false,"#,
+        )
+        .unwrap();
+        assert_eq!(configuration.plan.max_bucket_size, Some(512));
+        assert_eq!(configuration.plan.compression, KeyCompression::Hybrid);
+        assert_eq!(configuration.sharding.count(5_500), 4);
+        assert_eq!(configuration.sharding.count(500_000), 16);
+        assert_eq!(configuration.sharding.count(3), 1);
+        assert!(parse(r#", "shardingFunction": {"sha256": null}"#).is_ok());
+        assert!(parse(r#", "shardingFunction": {"sha256": {}}"#).is_ok());
+        let fixed = r#", "cuckooTableArguments": {"bucketCount": {"fixedSize": {"bucketCount": 8}}}"#;
+        assert_eq!(parse(fixed).unwrap().plan.buckets, BucketCount::Fixed(8));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (more, named) in [
+            (r#", "trialPerShard": 1"#, "trialPerShard"),
+            (r#", "sharding": {"shards": 1}"#, "shards"),
+            (r#", "sharding": {}"#, "exactly one"),
+            (r#", "sharding": {"shardCount": 0}"#, "shardCount"),
+            (r#", "sharding": {"shardCount": 3, "requirePowerOfTwoShardCount": true}"#, "power of two"),
+            (r#", "sharding": {"shardCount": 3, "maxShardCount": 2}"#, "maxShardCount"),
+            (r#", "sharding": {"entryCountPerShard": 0}"#, "entryCountPerShard"),
+            (r#", "shardingFunction": {"doubleMod": 0}"#, "shardingFunction"),
+            (r#", "shardingFunction": {"md5": 1}"#, "md5"),
+            (r#", "cuckooTableArguments": {"slotCount": 256}"#, "slotCount"),
+            (r#", "cuckooTableArguments": {"slots": 2}"#, "slots"),
+            (r#", "cuckooTableArguments": {"hashFunctionCount": 0}"#, "hashFunctionCount"),
+            (r#", "cuckooTableArguments": {"bucketCount": {"fixedSize": {"bucketCount": 8, "x": 1}}}"#, "x"),
+            (r#", "algorithm": "aclsPir""#, "aclsPir"),
+            (r#", "keyCompression": "none""#, "none"),
+            (r#", "encodingEntrySize": true"#, "encodingEntrySize"),
+            (r#", "symmetricPirArguments": {}"#, "symmetricPirArguments"),
+        ] {
+            let error = parse(more).unwrap_err().to_string();
+            assert!(error.contains(named), "{more}: {error}");
+        }
+        let no_id = LEAST.replace("db-SHARD_ID", "db").replace("MORE", r#", "sharding": {"shardCount": 2}"#);
+        let error = Configuration::parse(no_id.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("outputDatabase") && error.contains("SHARD_ID"), "{error}");
+        let unknown = LEAST.replace("logt_5", "logt_7").replace("MORE", "");
+        let error = Configuration::parse(unknown.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("logt_7") && error.contains("n_8192_logq_3x55_logt_24"), "{error}");
+        assert!(Configuration::parse(b"{").is_err());
+        assert!(Configuration::parse(&vec![b' '; MAX_CONFIGURATION + 1]).is_err());
+    }
+
+    #[test]
+    fn commas_before_brackets() {
+        let json = br#"{"a": [1, 2 , ] , "b": ",]\",}" , }"#;
+        let value: serde_json::Value =
+            serde_json::from_slice(&without_trailing_commas(json)).unwrap();
+        assert_eq!(value, serde_json::json!({"a": [1, 2], "b": ",]\",}"}));
+        // Only one comma, and only before a bracket.
+        assert!(serde_json::from_slice::<serde_json::Value>(&without_trailing_commas(b"[1,,]")).is_err());
+        assert!(serde_json::from_slice::<serde_json::Value>(&without_trailing_commas(b"[1,2],")).is_err());
+    }
+}

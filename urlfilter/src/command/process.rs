@@ -1,0 +1,147 @@
+//! `urlfilter process`: a keyword database to the shards of a PIR service.
+
+use crate::output::{DONE, Results, note};
+use crate::process::{self, DatabaseFormat, ShardSummary, Summary};
+use anyhow::{Context, bail};
+use pir_api::processing::{Configuration, MAX_CONFIGURATION};
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+/// Turn a keyword database into the shards of a PIR service
+///
+/// The configuration is that of Apple's PIRProcessDatabase, unchanged; paths in it are relative to
+/// the current folder. Each shard is tried with test queries (trialsPerShard). The same input and
+/// configuration give the same bytes. Files appear when all shards are finished; a run that was
+/// interrupted is taken up where it stopped, and shards that did not change are kept.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  urlfilter process process.json
+  urlfilter process process.json --jobs 4 --json > report.json
+
+A small configuration:
+  { \"rlweParameters\": \"n_4096_logq_27_28_28_logt_5\",
+    \"inputDatabase\": \"dist/input.txtpb\",
+    \"outputDatabase\": \"dist/urls-SHARD_ID.bin\",
+    \"outputPirParameters\": \"dist/urls-SHARD_ID.params.txtpb\",
+    \"sharding\": { \"entryCountPerShard\": 50000 } }
+
+Exit codes: 0 processed; 2 trouble, and no finished file was changed.")]
+pub(crate) struct Arguments {
+    /// Configuration, JSON
+    #[arg(value_name = "CONFIG.json")]
+    configuration: PathBuf,
+    /// Threads; by default one a core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// How the processed databases are written
+    #[arg(long, value_enum, default_value_t)]
+    database_format: DatabaseFormat,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let name = arguments.configuration.display().to_string();
+    let mut json = Vec::new();
+    File::open(&arguments.configuration)
+        .and_then(|file| file.take(MAX_CONFIGURATION as u64 + 1).read_to_end(&mut json))
+        .with_context(|| name.clone())?;
+    if json.is_empty() {
+        bail!("{name}: empty");
+    }
+    let configuration = Configuration::parse(&json).context(name)?;
+    let jobs = arguments.jobs.map(usize::from);
+    let summary = process::run(&configuration, arguments.database_format, jobs)?;
+    if arguments.json {
+        let mut results = Results::new();
+        results.json(&summary)?;
+        results.finish()?;
+    } else {
+        describe(&summary);
+    }
+    Ok(DONE)
+}
+
+fn describe(summary: &Summary) {
+    for shard in &summary.shards {
+        describe_shard(shard);
+    }
+    note(format_args!(
+        "{} rows in {} shards ({} kept from before) in {:.2} s; manifest: {}",
+        summary.rows,
+        summary.shard_count,
+        summary.reused_shards,
+        summary.seconds,
+        summary.manifest
+    ));
+    note(format_args!("configuration id {}", summary.config_id));
+    match (summary.same_configuration, summary.same_evaluation_keys) {
+        (Some(true), _) => {
+            note(format_args!("devices keep their configuration and evaluation keys"));
+        }
+        (Some(false), Some(true)) => {
+            note(format_args!("devices must fetch the configuration, and keep their keys"));
+        }
+        (Some(false), _) => {
+            note(format_args!("devices must fetch the configuration and upload new keys"));
+        }
+        (None, _) => {}
+    }
+}
+
+fn kilobytes(bytes: usize) -> f64 {
+    bytes as f64 / 1024.0
+}
+
+fn describe_shard(shard: &ShardSummary) {
+    let record = &shard.record;
+    note(format_args!(
+        "shard {}: {} rows, {} entries of {} bytes a table, dimensions {:?}, {} plaintexts, {:.1} MB{}",
+        record.shard,
+        record.rows,
+        record.entries_per_table,
+        record.entry_size,
+        record.dimensions,
+        record.plaintexts,
+        record.database_bytes as f64 / 1e6,
+        if shard.reused { ", kept from before" } else { "" },
+    ));
+    if let Some(table) = &shard.table {
+        note(format_args!(
+            "  tables {:.0} % full, at most {} slots a bucket, {} rows moved, grown {} times",
+            100.0 * table.load,
+            table.most_slots,
+            table.evictions,
+            table.expansions
+        ));
+    }
+    if let Some(costs) = &shard.costs {
+        let mut times = costs.runtime_milliseconds.clone();
+        times.sort_by(f64::total_cmp);
+        note(format_args!(
+            "  evaluation key {:.1} KB ({} keys), query {:.1} KB ({} ciphertexts), \
+             response {:.1} KB ({} ciphertexts, entries {:?})",
+            kilobytes(costs.evaluation_key_bytes),
+            costs.evaluation_key_count,
+            kilobytes(costs.query_bytes),
+            costs.query_ciphertexts,
+            kilobytes(costs.response_bytes),
+            costs.response_ciphertexts,
+            costs.entry_count_per_response,
+        ));
+        let stages = &costs.stage_milliseconds;
+        note(format_args!(
+            "  noise budget {:.1} bits, {:.1} ms a query (expansion {:.1}, first dimension {:.1}, \
+             second {:.1}, reply {:.1})",
+            costs.noise_budget,
+            times[times.len() / 2],
+            stages.expansion,
+            stages.first_dimension,
+            stages.second_dimension,
+            stages.reply,
+        ));
+    }
+}

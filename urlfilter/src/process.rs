@@ -1,0 +1,365 @@
+//! Processing a database: rows to shards, with the configuration of the reference's tool.
+//!
+//! A run writes every file beside its place, notes each shard that is finished in a journal, and
+//! moves the files when all of them are there, the manifest last. A run that was killed therefore
+//! leaves the previous data set as it was, and the next run takes up what the journal lists.
+
+mod manifest;
+mod shard;
+mod store;
+mod trial;
+
+use crate::output::note;
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use keyword_pir::{Scheme, ShardParameters};
+use manifest::{Journal, Manifest, ShardRecord};
+use pir_api::convert::{self, ShardIds};
+use pir_api::processing::{Configuration, DatabaseType};
+use pir_api::rows::{self, Encoding, RowKind, RowsError};
+use pir_api::{Message, text};
+use rayon::prelude::*;
+use serde::Serialize;
+use shard::{Finished, TableFacts, file_digest, hex, unfinished, write_unfinished};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use store::{RowStore, Twins};
+use trial::{Costs, KeyRing};
+
+/// How the processed databases are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DatabaseFormat {
+    /// Mapped by pir-server as it is
+    #[default]
+    Native,
+    /// What Apple's service reads
+    Apple,
+}
+
+/// What the shards of a run have in common.
+pub(crate) struct Run<'r> {
+    configuration: &'r Configuration,
+    format: DatabaseFormat,
+    store: &'r RowStore,
+    scheme: &'r Scheme,
+    longest_value: usize,
+    settings: Vec<u8>,
+}
+
+impl Run<'_> {
+    fn input_digest(&self, rows: &[u32]) -> String {
+        hex(&self.store.digest(&self.settings, rows))
+    }
+}
+
+/// What a run tells its caller.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Summary {
+    pub(crate) rows: u64,
+    pub(crate) shard_count: u32,
+    /// Shards that an earlier run had finished from the same rows and settings.
+    pub(crate) reused_shards: u32,
+    pub(crate) config_id: String,
+    pub(crate) evaluation_key_config_sha256: String,
+    /// Whether devices keep their configuration; none if there was no data set before.
+    pub(crate) same_configuration: Option<bool>,
+    /// Whether devices keep their evaluation keys.
+    pub(crate) same_evaluation_keys: Option<bool>,
+    pub(crate) manifest: String,
+    pub(crate) seconds: f64,
+    pub(crate) shards: Vec<ShardSummary>,
+}
+
+/// One shard in the summary.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShardSummary {
+    #[serde(flatten)]
+    pub(crate) record: ShardRecord,
+    /// Whether an earlier run had made it.
+    pub(crate) reused: bool,
+    pub(crate) table: Option<TableFacts>,
+    pub(crate) costs: Option<Costs>,
+}
+
+fn read_rows(configuration: &Configuration) -> anyhow::Result<RowStore> {
+    let path = &configuration.input_database;
+    let name = || path.display().to_string();
+    let file = File::open(path).with_context(name)?;
+    let about = file.metadata().with_context(name)?;
+    if about.is_dir() {
+        bail!("{}: this is a folder, and inputDatabase names a file", name());
+    }
+    let encoding = if shard::is_text(path) { Encoding::Text } else { Encoding::Binary };
+    let kind = match configuration.database_type {
+        DatabaseType::Keyword => RowKind::Keyword,
+        DatabaseType::Index => RowKind::Index,
+    };
+    let bar = ProgressBar::new(about.len()).with_message("reading").with_style(style());
+    let mut store = RowStore::default();
+    enum Stop {
+        Rows(RowsError),
+        Store(anyhow::Error),
+    }
+    impl From<RowsError> for Stop {
+        fn from(error: RowsError) -> Self {
+            Self::Rows(error)
+        }
+    }
+    let outcome = rows::read(bar.wrap_read(file), encoding, kind, |row| {
+        store.push(row).map_err(Stop::Store)
+    });
+    bar.finish_and_clear();
+    match outcome {
+        Ok(_) => Ok(store),
+        Err(Stop::Rows(error)) => Err(error).with_context(name),
+        Err(Stop::Store(error)) => Err(error.context(name())),
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{msg} {bar:30} {percent}% {eta}")
+        .unwrap_or(ProgressStyle::default_bar())
+}
+
+/// Runs a configuration.
+pub(crate) fn run(
+    configuration: &Configuration,
+    format: DatabaseFormat,
+    jobs: Option<usize>,
+) -> anyhow::Result<Summary> {
+    let start = Instant::now();
+    if configuration.symmetric.is_some() {
+        bail!(
+            "symmetricPirArguments: the symmetric variant is not supported; it hides the other rows \
+             of a reply from clients, which URL filtering does not need. Remove the key"
+        );
+    }
+    let mut builder = rayon::ThreadPoolBuilder::new();
+    if let Some(jobs) = jobs {
+        builder = builder.num_threads(jobs);
+    }
+    let pool = builder.build()?;
+    let mut store = read_rows(configuration)?;
+    if store.len() == 0 {
+        note(format_args!("the input has no rows: every lookup will find nothing"));
+    }
+    let count = configuration.sharding.count(store.len() as u64);
+    if count > 1 && !configuration.output_database.has_shard_id() {
+        bail!("outputDatabase: the path must contain SHARD_ID: there are {count} shards");
+    }
+    let divided = match configuration.database_type {
+        DatabaseType::Keyword => {
+            let function = configuration.plan.sharding;
+            pool.install(|| store.by_keyword(function, count)).map_err(|twins| match twins {
+                Twins::Duplicate(a, b) => anyhow::anyhow!(
+                    "{}: the keyword of {} again; remove one of them",
+                    store.name(b),
+                    store.name(a)
+                ),
+                Twins::Collision(a, b) => anyhow::anyhow!(
+                    "{} and {} have the same hash, so that only one could be found; remove one",
+                    store.name(a),
+                    store.name(b)
+                ),
+            })?
+        }
+        DatabaseType::Index => store.by_number(count),
+    };
+    let longest_value =
+        (0..store.len() as u32).map(|row| store.value(row).len()).max().unwrap_or(0);
+    let scheme = Scheme::new(configuration.plan.encryption.clone())?;
+    let settings = format!(
+        "{} {format:?} {:?} {:?} {} {longest_value}",
+        env!("CARGO_PKG_VERSION"),
+        configuration.plan,
+        configuration.database_type,
+        configuration.encoding_entry_size,
+    );
+    let run = Run {
+        configuration,
+        format,
+        store: &store,
+        scheme: &scheme,
+        longest_value,
+        settings: settings.into_bytes(),
+    };
+    pool.install(|| shards(&run, &divided, start))
+}
+
+/// Where a data set's manifest is: in the name of the shard numbers.
+fn manifest_path(configuration: &Configuration) -> PathBuf {
+    let path = configuration.output_database.with("manifest");
+    match configuration.output_database.has_shard_id() {
+        true => path.with_extension("json"),
+        false => path.with_extension("manifest.json"),
+    }
+}
+
+/// The earlier record of a shard, if its files still are what it says.
+fn reusable<'r>(
+    run: &Run<'_>,
+    records: &'r BTreeMap<u32, ShardRecord>,
+    shard: u32,
+    rows: &[u32],
+    place: impl Fn(&Path) -> PathBuf,
+) -> Option<&'r ShardRecord> {
+    let record = records.get(&shard)?;
+    let configuration = run.configuration;
+    let same = record.input_sha256 == run.input_digest(rows)
+        && file_digest(&place(&configuration.output_parameters.of_shard(shard))).as_deref()
+            == Some(&record.parameters_sha256)
+        && file_digest(&place(&configuration.output_database.of_shard(shard))).as_deref()
+            == Some(&record.database_sha256);
+    same.then_some(record)
+}
+
+/// Where a shard's files come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// This run.
+    New,
+    /// A run that did not come to its end.
+    Interrupted,
+    /// They are in their place since an earlier run.
+    InPlace,
+}
+
+struct Made {
+    finished: Finished,
+    origin: Origin,
+}
+
+fn shards(run: &Run<'_>, divided: &[Vec<u32>], start: Instant) -> anyhow::Result<Summary> {
+    let configuration = run.configuration;
+    let manifest_path = manifest_path(configuration);
+    if let Some(folder) = manifest_path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let before = Manifest::read(&manifest_path);
+    let by_shard = |records: Vec<ShardRecord>| -> BTreeMap<u32, ShardRecord> {
+        records.into_iter().map(|record| (record.shard, record)).collect()
+    };
+    let in_place = by_shard(before.as_ref().map_or_else(Vec::new, |m| m.shards.clone()));
+    let (journal, left) = Journal::open(manifest_path.with_extension("journal"))?;
+    let beside = by_shard(left);
+    let ring = KeyRing::default();
+    let bar = ProgressBar::new(divided.len() as u64).with_message("shards").with_style(style());
+    let made: Vec<Made> = divided
+        .par_iter()
+        .enumerate()
+        .map(|(shard, rows)| {
+            let shard = shard as u32;
+            let known = |record: &ShardRecord, place: &dyn Fn(&Path) -> PathBuf| {
+                let path = configuration.output_parameters.of_shard(shard);
+                let parameters = shard::read_parameters(&path, &place(&path))?;
+                Ok::<_, anyhow::Error>(Finished {
+                    record: record.clone(),
+                    parameters,
+                    costs: None,
+                    table: None,
+                })
+            };
+            let here = |path: &Path| path.to_owned();
+            let result = if let Some(record) = reusable(run, &in_place, shard, rows, here) {
+                Made { finished: known(record, &here)?, origin: Origin::InPlace }
+            } else if let Some(record) = reusable(run, &beside, shard, rows, unfinished) {
+                Made { finished: known(record, &unfinished)?, origin: Origin::Interrupted }
+            } else {
+                let finished = shard::make(run, &ring, shard, rows)
+                    .with_context(|| format!("shard {shard}"))?;
+                journal.add(&finished.record)?;
+                Made { finished, origin: Origin::New }
+            };
+            bar.inc(1);
+            Ok(result)
+        })
+        .collect::<anyhow::Result<_>>()?;
+    bar.finish_and_clear();
+    finish(run, made, before.as_ref(), &manifest_path, journal, start)
+}
+
+/// Moves everything to its place, the manifest last.
+fn finish(
+    run: &Run<'_>,
+    made: Vec<Made>,
+    before: Option<&Manifest>,
+    manifest_path: &Path,
+    journal: Journal,
+    start: Instant,
+) -> anyhow::Result<Summary> {
+    let configuration = run.configuration;
+    let parameters: Vec<ShardParameters> =
+        made.iter().map(|made| made.finished.parameters.clone()).collect();
+    let keys = convert::key_config_message(&convert::union_key_config(&parameters)?);
+    let config_id = hex(&convert::config_id(&convert::config_message(&parameters, ShardIds::Absent)?));
+    let keys_sha256 = hex(&convert::key_config_hash(&keys));
+    let manifest = Manifest {
+        version: 1,
+        tool: format!("urlfilter {}", env!("CARGO_PKG_VERSION")),
+        rlwe_parameters: configuration.plan.encryption.name().unwrap_or_default().to_owned(),
+        shard_count: made.len() as u32,
+        rows: run.store.len() as u64,
+        evaluation_key_config_sha256: keys_sha256.clone(),
+        config_id: config_id.clone(),
+        shards: made.iter().map(|made| made.finished.record.clone()).collect(),
+    };
+    let mut moves = Vec::new();
+    for made in made.iter().filter(|made| made.origin != Origin::InPlace) {
+        let shard = made.finished.record.shard;
+        moves.push(configuration.output_database.of_shard(shard));
+        moves.push(configuration.output_parameters.of_shard(shard));
+    }
+    if let Some(path) = &configuration.output_evaluation_key_config {
+        let bytes = match shard::is_text(path) {
+            true => text::to_text(&keys).into_bytes(),
+            false => keys.encode_to_vec(),
+        };
+        write_unfinished(path, |out| Ok(out.write_all(&bytes)?))?;
+        moves.push(path.clone());
+    }
+    write_unfinished(manifest_path, |out| {
+        serde_json::to_writer_pretty(&mut *out, &manifest)?;
+        Ok(out.write_all(b"\n")?)
+    })?;
+    moves.push(manifest_path.to_owned());
+    for path in &moves {
+        fs::rename(unfinished(path), path).with_context(|| path.display().to_string())?;
+    }
+    // The names are only durable with their folders.
+    let folders: std::collections::BTreeSet<&Path> = moves
+        .iter()
+        .filter_map(|path| path.parent())
+        .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+        .collect();
+    for folder in folders {
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .with_context(|| folder.display().to_string())?;
+    }
+    journal.remove()?;
+    Ok(Summary {
+        rows: run.store.len() as u64,
+        shard_count: made.len() as u32,
+        reused_shards: made.iter().filter(|made| made.origin != Origin::New).count() as u32,
+        same_configuration: before.map(|before| before.config_id == config_id),
+        same_evaluation_keys: before
+            .map(|before| before.evaluation_key_config_sha256 == keys_sha256),
+        config_id,
+        evaluation_key_config_sha256: keys_sha256,
+        manifest: manifest_path.display().to_string(),
+        seconds: start.elapsed().as_secs_f64(),
+        shards: made
+            .into_iter()
+            .map(|made| ShardSummary {
+                record: made.finished.record,
+                costs: made.finished.costs,
+                table: made.finished.table,
+                reused: made.origin != Origin::New,
+            })
+            .collect(),
+    })
+}

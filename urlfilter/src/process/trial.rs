@@ -1,0 +1,149 @@
+//! Test queries: the whole way of a lookup, against the file that was written.
+
+use anyhow::{Context, ensure};
+use bfv::OsRandom;
+use keyword_pir::{
+    Client, EvaluationKey, Execution, Scheme, SecretKey, Server, StageTimes,
+};
+use pir_api::{Message, convert};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// What the trials of a shard showed.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Costs {
+    /// Entries that each reply carried, the wanted one among them.
+    pub(crate) entry_count_per_response: Vec<usize>,
+    pub(crate) evaluation_key_bytes: usize,
+    pub(crate) evaluation_key_count: usize,
+    pub(crate) query_bytes: usize,
+    pub(crate) query_ciphertexts: usize,
+    pub(crate) response_bytes: usize,
+    pub(crate) response_ciphertexts: usize,
+    /// The least of all trials, in bits.
+    pub(crate) noise_budget: f64,
+    pub(crate) runtime_milliseconds: Vec<f64>,
+    pub(crate) stage_milliseconds: Stages,
+}
+
+/// Time on cores by stage, mean of all trials.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Stages {
+    pub(crate) expansion: f64,
+    pub(crate) first_dimension: f64,
+    pub(crate) second_dimension: f64,
+    pub(crate) reply: f64,
+}
+
+impl Stages {
+    fn add(&mut self, times: StageTimes, trials: usize) {
+        let share = |time: std::time::Duration| time.as_secs_f64() * 1e3 / trials as f64;
+        self.expansion += share(times.expansion);
+        self.first_dimension += share(times.first_dimension);
+        self.second_dimension += share(times.second_dimension);
+        self.reply += share(times.reply);
+    }
+}
+
+/// A client made for trials; shards that ask for the same keys share it.
+pub(crate) struct TestKeys {
+    secret: SecretKey,
+    prepared: EvaluationKey,
+    bytes: usize,
+    count: usize,
+}
+
+/// Test keys by the Galois elements that a shard asks for.
+#[derive(Default)]
+pub(crate) struct KeyRing(Mutex<BTreeMap<Vec<u32>, Arc<TestKeys>>>);
+
+impl KeyRing {
+    fn keys(&self, scheme: &Scheme, server: &Server) -> anyhow::Result<Arc<TestKeys>> {
+        let config = server.parameters().evaluation_key_config();
+        let mut ring = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(keys) = ring.get(&config.galois_elements) {
+            return Ok(Arc::clone(keys));
+        }
+        let secret = scheme.generate_secret_key(&mut OsRandom)?;
+        let uploaded = scheme.generate_evaluation_key(&config, &secret, &mut OsRandom)?;
+        let prepared = scheme.prepare_evaluation_key(&config, &uploaded)?;
+        let count = uploaded.galois.len() + usize::from(uploaded.relinearization.is_some());
+        let bytes = convert::evaluation_key_message(uploaded).encoded_len();
+        let keys = Arc::new(TestKeys { secret, prepared, bytes, count });
+        ring.insert(config.galois_elements, Arc::clone(&keys));
+        Ok(keys)
+    }
+}
+
+/// What a trial asks for.
+pub(crate) enum Question<'q> {
+    Keyword { keyword: &'q [u8], value: &'q [u8] },
+    Entry { index: u64, value: &'q [u8] },
+}
+
+/// Asks questions and compares the answers.
+pub(crate) fn run(
+    ring: &KeyRing,
+    scheme: &Scheme,
+    server: &Server,
+    questions: &[Question<'_>],
+) -> anyhow::Result<Costs> {
+    let keys = ring.keys(scheme, server)?;
+    let client = Client::new(scheme.clone(), server.parameters().clone())?;
+    let mut costs = Costs {
+        evaluation_key_bytes: keys.bytes,
+        evaluation_key_count: keys.count,
+        noise_budget: f64::INFINITY,
+        ..Costs::default()
+    };
+    for question in questions {
+        let query = match question {
+            Question::Keyword { keyword, .. } => {
+                client.query_keyword(keyword, &keys.secret, &mut OsRandom)?
+            }
+            Question::Entry { index, .. } => {
+                client.query_entries(&[*index], &keys.secret, &mut OsRandom)?
+            }
+        };
+        costs.query_ciphertexts = query.ciphertexts.len();
+        let parsed = server.read_query(&query)?;
+        costs.query_bytes = convert::query_message(query).encoded_len();
+        let start = Instant::now();
+        let (reply, times) = server.answer(&parsed, &keys.prepared, Execution::default())?;
+        costs.runtime_milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
+        costs.stage_milliseconds.add(times, questions.len());
+        costs.response_ciphertexts = reply.iter().map(Vec::len).sum();
+        let budget = client.noise_budget(&reply, &keys.secret)?;
+        ensure!(
+            budget > 0.0,
+            "a test query used up its noise budget ({budget:.1} bits left): \
+             take an encryption set with a smaller plaintext modulus, or more shards"
+        );
+        costs.noise_budget = costs.noise_budget.min(budget);
+        let (found, value) = match question {
+            Question::Keyword { keyword, value } => {
+                costs
+                    .entry_count_per_response
+                    .push(client.entries_in(&reply, &keys.secret)?);
+                (client.decode_keyword(&reply, keyword, &keys.secret)?, value)
+            }
+            Question::Entry { index, value } => {
+                costs.entry_count_per_response.push(1);
+                (client.decode_entries(&reply, &[*index], &keys.secret)?.pop(), value)
+            }
+        };
+        costs.response_bytes = convert::reply_message(reply).encoded_len();
+        // Entries without a stored length end in padding.
+        let found = found.context("a test query did not find its row")?;
+        let same = found == **value
+            || (matches!(question, Question::Entry { .. })
+                && found.starts_with(value)
+                && found[value.len()..].iter().all(|&byte| byte == 0));
+        ensure!(same, "a test query found another value than its row has");
+    }
+    Ok(costs)
+}
