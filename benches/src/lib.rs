@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod plain;
+pub mod shard;
 
 use filter_core::bloom::{BloomFilter, Sizing};
 

@@ -223,7 +223,8 @@ impl Client {
             .collect()
     }
 
-    /// The least noise budget of a reply, in bits. For the operator's own tests: it must never be
+    /// The least noise budget of a reply, in bits; of one that was written with its low bits, or
+    /// what those would say is counted as noise. For the operator's own tests: it must never be
     /// told to a server, see [`bfv::Context::noise_budget`].
     pub fn noise_budget(&self, reply: &Reply, key: &SecretKey) -> Result<f64, Error> {
         both_words!(&self.scheme.0, &key.0, "the secret key", (tables, key) => {

@@ -59,6 +59,9 @@ pub struct Execution<'e> {
     pub cancelled: Option<&'e AtomicBool>,
     /// How the reply is computed.
     pub mode: ReplyMode,
+    /// Writes the low bits, too, that decryption cannot see. The reply is larger; measurements of
+    /// noise need it.
+    pub keep_low_bits: bool,
 }
 
 impl Execution<'_> {
@@ -311,7 +314,10 @@ impl<W: Word> Work<'_, W> {
             |times| &mut times.reply,
             || {
                 context.mod_switch_to_single(&mut ciphertext)?;
-                Ok(context.write_for_decryption(&ciphertext))
+                Ok(match self.execution.keep_low_bits {
+                    true => context.write_ciphertext(&ciphertext),
+                    false => context.write_for_decryption(&ciphertext),
+                })
             },
         )
     }
