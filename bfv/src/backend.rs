@@ -122,17 +122,35 @@ pub trait Kernels: Sized {
     fn lanes(backend: Backend) -> usize;
     /// Forward transform with vectors; `table` was built for `backend` and has `lanes` > 1.
     #[doc(hidden)]
-    fn vector_forward(table: &NttTable<Self>, row: &mut [Self])
+    fn vector_forward(table: &NttTable<Self>, from: Option<&[Self]>, row: &mut [Self])
+    where
+        Self: crate::Word;
+    /// An automorphism of slots: out[j] = from[index[j]], for the table of a Galois element.
+    #[doc(hidden)]
+    fn permute_slots(backend: Backend, out: &mut [Self], from: &[Self], index: &[u32])
     where
         Self: crate::Word;
     /// Inverse transform with vectors.
     #[doc(hidden)]
-    fn vector_inverse(table: &NttTable<Self>, row: &mut [Self])
+    fn vector_inverse(table: &NttTable<Self>, from: Option<&[Self]>, row: &mut [Self])
     where
         Self: crate::Word;
 }
 
 impl Kernels for u32 {
+    fn permute_slots(backend: Backend, out: &mut [u32], from: &[u32], index: &[u32]) {
+        let blocks = from.len().is_multiple_of(Self::lanes(backend));
+        match backend.level() {
+            // SAFETY: the level exists only where the CPU has its features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 if blocks => unsafe { avx2::permute(out, from, index) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 if blocks => unsafe { avx512::permute_u32(out, from, index) },
+            _ => kernels::permute(backend, out, from, index),
+        }
+    }
+
     fn lanes(backend: Backend) -> usize {
         match backend.level() {
             Level::Scalar => 1,
@@ -143,32 +161,42 @@ impl Kernels for u32 {
         }
     }
 
-    fn vector_forward(table: &NttTable<u32>, row: &mut [u32]) {
+    fn vector_forward(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
         match table.backend().level() {
-            Level::Scalar => scalar::forward(table, row),
+            Level::Scalar => scalar::forward_from(table, from, row),
             // SAFETY: the level exists only where the CPU has its features.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { avx2::forward(table, row) },
+            Level::Avx2 => unsafe { avx2::forward(table, from, row) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { avx512::forward_u32(table, row) },
+            Level::Avx512 => unsafe { avx512::forward_u32(table, from, row) },
         }
     }
 
-    fn vector_inverse(table: &NttTable<u32>, row: &mut [u32]) {
+    fn vector_inverse(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
         match table.backend().level() {
-            Level::Scalar => scalar::inverse(table, row),
+            Level::Scalar => scalar::inverse_from(table, from, row),
             // SAFETY: the level exists only where the CPU has its features.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { avx2::inverse(table, row) },
+            Level::Avx2 => unsafe { avx2::inverse(table, from, row) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { avx512::inverse_u32(table, row) },
+            Level::Avx512 => unsafe { avx512::inverse_u32(table, from, row) },
         }
     }
 }
 
 impl Kernels for u64 {
+    fn permute_slots(backend: Backend, out: &mut [u64], from: &[u64], index: &[u32]) {
+        let blocks = from.len().is_multiple_of(Self::lanes(backend));
+        match backend.level() {
+            // SAFETY: the level exists only where the CPU has its features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 if blocks => unsafe { avx512::permute_u64(out, from, index) },
+            _ => kernels::permute(backend, out, from, index),
+        }
+    }
+
     fn lanes(backend: Backend) -> usize {
         match backend.level() {
             Level::Scalar => 1,
@@ -180,21 +208,21 @@ impl Kernels for u64 {
         }
     }
 
-    fn vector_forward(table: &NttTable<u64>, row: &mut [u64]) {
+    fn vector_forward(table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
         match table.backend().level() {
             // SAFETY: the level exists only where the CPU has its features.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { avx512::forward_u64(table, row) },
-            _ => scalar::forward(table, row),
+            Level::Avx512 => unsafe { avx512::forward_u64(table, from, row) },
+            _ => scalar::forward_from(table, from, row),
         }
     }
 
-    fn vector_inverse(table: &NttTable<u64>, row: &mut [u64]) {
+    fn vector_inverse(table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
         match table.backend().level() {
             // SAFETY: the level exists only where the CPU has its features.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { avx512::inverse_u64(table, row) },
-            _ => scalar::inverse(table, row),
+            Level::Avx512 => unsafe { avx512::inverse_u64(table, from, row) },
+            _ => scalar::inverse_from(table, from, row),
         }
     }
 }

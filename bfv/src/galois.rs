@@ -63,25 +63,33 @@ mod tests {
     use super::*;
     use crate::backend::{Backend, kernels};
     use crate::ntt::NttTable;
+    use crate::word::Word;
+
+    fn both_forms<W: Word>(degree: usize, modulus: u64, backend: Backend) {
+        let table = NttTable::<W>::new(degree, modulus, backend).unwrap();
+        let start: Vec<W> =
+            (0..degree as u64).map(|i| W::truncate((i * i * 77 + 5) % modulus)).collect();
+        let mut slots = start.clone();
+        table.forward(&mut slots);
+        for element in (3..2 * degree as u64).step_by(2) {
+            let element = GaloisElement::new(element, degree).unwrap();
+            let mut coefficients = vec![W::ZERO; degree];
+            let index = element.coefficient_table(degree);
+            let m = *table.modulus();
+            kernels::permute_signed(backend, &mut coefficients, &start, &index, m);
+            table.forward(&mut coefficients);
+            let mut permuted = vec![W::ZERO; degree];
+            W::permute_slots(backend, &mut permuted, &slots, &element.slot_table(degree));
+            assert!(permuted == coefficients, "{degree} {backend:?}");
+        }
+    }
 
     #[test]
     fn both_forms_agree() {
-        let degree = 32;
         for backend in Backend::available() {
-            let table = NttTable::<u32>::new(degree, 12_289, backend).unwrap();
-            let start: Vec<u32> = (0..32).map(|i| (i * i * 77 + 5) % 12_289).collect();
-            let mut slots = start.clone();
-            table.forward(&mut slots);
-            for element in (3..64).step_by(2) {
-                let element = GaloisElement::new(element, degree).unwrap();
-                let mut coefficients = vec![0; degree];
-                let index = element.coefficient_table(degree);
-                let m = *table.modulus();
-                kernels::permute_signed(backend, &mut coefficients, &start, &index, m);
-                table.forward(&mut coefficients);
-                let mut permuted = vec![0; degree];
-                kernels::permute(backend, &mut permuted, &slots, &element.slot_table(degree));
-                assert_eq!(permuted, coefficients);
+            for degree in [4, 8, 16, 32, 256] {
+                both_forms::<u32>(degree, 12_289, backend);
+                both_forms::<u64>(degree, 12_289, backend);
             }
         }
     }

@@ -72,10 +72,10 @@ impl<W: Word> Context<W> {
             let what = "ciphertexts of a key-switching key";
             return Err(Error::Shape { what, expected: moduli, found: key.count });
         }
-        let zero = || Poly::zero(degree, moduli);
-        let row = || AlignedBuffer::zeroed(degree);
-        let mut result = Accumulators { sums: [zero(), zero()], special: [row(), row()] };
-        let mut scratch = AlignedBuffer::<W>::zeroed(degree * moduli);
+        let sum = || Poly::any(degree, moduli);
+        let row = || AlignedBuffer::any(degree);
+        let mut result = Accumulators { sums: [sum(), sum()], special: [row(), row()] };
+        let mut scratch = AlignedBuffer::<W>::any(degree * moduli);
         for target in (0..moduli).chain([special]) {
             let table = &self.basis()[target];
             let modulus = *table.modulus();
@@ -85,11 +85,11 @@ impl<W: Word> Context<W> {
                 }
                 // The transform takes values below four times its modulus.
                 if self.basis()[j].modulus().to_u64() <= 4 * modulus.to_u64() {
-                    digit.copy_from_slice(d.row(j));
+                    table.forward_from(d.row(j), digit);
                 } else {
                     kernels::reduce_lazy(backend, digit, d.row(j), modulus);
+                    table.forward(digit);
                 }
-                table.forward(digit);
             }
             let digits: Vec<&[W]> = scratch
                 .chunks_exact(degree)
@@ -125,7 +125,7 @@ impl<W: Word> Context<W> {
         let special = self.key_modulus()?;
         let division = self.division(special);
         let table = &self.basis()[special];
-        let mut scratch = AlignedBuffer::zeroed(self.degree());
+        let mut scratch = AlignedBuffer::any(self.degree());
         let Accumulators { mut sums, special: mut rows } = accumulators;
         for (sum, special_row) in sums.iter_mut().zip(&mut rows) {
             table.inverse(special_row);
@@ -170,7 +170,7 @@ impl<W: Word> Context<W> {
         let backend = self.backend();
         let division = self.division(by);
         let divisor = *self.basis()[by].modulus();
-        let mut scratch = AlignedBuffer::zeroed(self.degree());
+        let mut scratch = AlignedBuffer::any(self.degree());
         for (i, row) in poly.rows_mut().enumerate() {
             let modulus = *self.basis()[i].modulus();
             let minus_half = division.minus_half[i];
@@ -209,7 +209,7 @@ impl<W: Word> Context<W> {
         poly: &Poly<W, Coefficient>,
         key: &PreparedGaloisKey<W>,
     ) -> Poly<W, Coefficient> {
-        let mut image = Poly::zero(self.degree(), poly.moduli());
+        let mut image = Poly::any(self.degree(), poly.moduli());
         for ((out, row), table) in image.rows_mut().zip(poly.rows()).zip(self.basis()) {
             let m = *table.modulus();
             kernels::permute_signed(self.backend(), out, row, &key.coefficients, m);
@@ -222,9 +222,9 @@ impl<W: Word> Context<W> {
         poly: &Poly<W, Evaluation>,
         key: &PreparedGaloisKey<W>,
     ) -> Poly<W, Evaluation> {
-        let mut image = Poly::zero(self.degree(), poly.moduli());
+        let mut image = Poly::any(self.degree(), poly.moduli());
         for (out, row) in image.rows_mut().zip(poly.rows()) {
-            kernels::permute(self.backend(), out, row, &key.slots);
+            W::permute_slots(self.backend(), out, row, &key.slots);
         }
         image
     }
@@ -259,12 +259,12 @@ impl<W: Word> Context<W> {
 
     /// A dual ciphertext in coefficient form; takes the transforms that are missing.
     pub fn dual_coefficients(&self, dual: &DualCiphertext<W>) -> Ciphertext<W, Coefficient> {
-        let [c0, c1] = dual.slots.clone();
+        let [c0, c1] = &dual.slots;
         let c1 = match &dual.coefficients {
             Some(coefficients) => coefficients.clone(),
-            None => c1.into_coefficients(self.basis()),
+            None => c1.to_coefficients(self.basis()),
         };
-        Ciphertext::new(vec![c0.into_coefficients(self.basis()), c1])
+        Ciphertext::new(vec![c0.to_coefficients(self.basis()), c1])
     }
 
     /// [`Self::apply_galois`] between dual ciphertexts; the coefficients of the result are left out
@@ -280,12 +280,12 @@ impl<W: Word> Context<W> {
         let [c0, c1] = [0, 1].map(|i| self.permute_slots(&dual.slots[i], key));
         let d = match &dual.coefficients {
             Some(coefficients) => self.permute_coefficients(coefficients, key),
-            None => c1.clone().into_coefficients(self.basis()),
+            None => c1.to_coefficients(self.basis()),
         };
         let accumulators = self.multiply_digits(&d, Some(&c1), &key.key)?;
         let [mut u0, u1] = self.divide_by_special(accumulators)?;
         self.add_poly(&mut u0, &c0);
-        let coefficients = with_coefficients.then(|| u1.clone().into_coefficients(self.basis()));
+        let coefficients = with_coefficients.then(|| u1.to_coefficients(self.basis()));
         Ok(DualCiphertext { slots: [u0, u1], coefficients })
     }
 
@@ -310,7 +310,7 @@ impl<W: Word> Context<W> {
         let backend = self.backend();
         let degree = self.degree();
         let moduli = a.slots[0].moduli();
-        let pair = || [Poly::zero(degree, moduli), Poly::zero(degree, moduli)];
+        let pair = || [Poly::any(degree, moduli), Poly::any(degree, moduli)];
         let (mut plus, mut minus) = (pair(), pair());
         for c in 0..2 {
             for (i, table) in self.prefix(moduli).iter().enumerate() {
@@ -328,7 +328,7 @@ impl<W: Word> Context<W> {
         if let (Some(a), Some(b)) = (&a.coefficients, &b.coefficients) {
             let mut sum = a.clone();
             self.add_poly(&mut sum, b);
-            let mut difference = Poly::zero(degree, moduli);
+            let mut difference = Poly::any(degree, moduli);
             for (i, table) in self.prefix(moduli).iter().enumerate() {
                 let m = *table.modulus();
                 let (low_a, high_a) = a.row(i).split_at(monomial.power);

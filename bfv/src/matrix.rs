@@ -83,7 +83,7 @@ impl<W: Word> Context<W> {
             }
         }
         let tile = self.tile();
-        let mut words = AlignedBuffer::zeroed(2 * self.matrix_words() * items.len());
+        let mut words = AlignedBuffer::any(2 * self.matrix_words() * items.len());
         let mut out = words.chunks_exact_mut(tile);
         for modulus in 0..moduli {
             for start in (0..self.degree()).step_by(tile) {

@@ -198,6 +198,18 @@ impl<W: Word> Modulus<W> {
         1 << room.saturating_sub(product).min(20)
     }
 
+    /// Whether a sum of `count` products, of a residue modulo p and a number below `bound` each, is
+    /// below p·R, so that it needs no folding.
+    pub fn reduces_at_once(&self, count: usize, bound: u64) -> bool {
+        (count as u128).saturating_mul(u128::from(bound)) <= 1 << W::BITS
+    }
+
+    /// x·R^-1 for any wide x, or, if `at_once`, for x < p·R.
+    #[inline(always)]
+    pub fn montgomery_reduce_if(&self, x: W::Wide, at_once: bool) -> W {
+        if at_once { self.montgomery_reduce(x) } else { self.montgomery_reduce_any(x) }
+    }
+
     /// a^-1 modulo a prime.
     pub fn invert(&self, a: W) -> W {
         W::truncate(prime::inverse_mod(a.to_u64(), self.to_u64()))

@@ -50,13 +50,13 @@ impl<W: Word> Context<W> {
         let degree = self.degree();
         let moduli = poly.moduli();
         let constants = &self.level(moduli).product;
-        let mut digits = AlignedBuffer::zeroed(degree * moduli);
+        let mut digits = AlignedBuffer::any(degree * moduli);
         let rows = digits.chunks_exact_mut(degree).zip(poly.rows());
         for (((out, row), &factor), table) in rows.zip(&constants.lift_digits).zip(self.basis()) {
             kernels::mul_factor_into(backend, out, row, factor, *table.modulus());
         }
         let digits: Vec<&[W]> = digits.chunks_exact(degree).collect();
-        let mut remainder = AlignedBuffer::zeroed(degree);
+        let mut remainder = AlignedBuffer::any(degree);
         kernels::dot_power_of_two(
             backend,
             &mut remainder,
@@ -64,7 +64,7 @@ impl<W: Word> Context<W> {
             &constants.lift_remainder,
             constants.lift_mask,
         );
-        let mut lifted = Poly::<W, Coefficient>::zero(degree, moduli + 1);
+        let mut lifted = Poly::<W, Coefficient>::any(degree, moduli + 1);
         for (i, (row, table)) in lifted.rows_mut().zip(self.auxiliary()).enumerate() {
             let (correction, overflow) = constants.lift_correction[i];
             kernels::convert_row(
@@ -131,7 +131,7 @@ impl<W: Word> Context<W> {
         }
         let degree = self.degree();
         let rows = 2 * moduli + 1;
-        let mut sums = [0; 3].map(|_| Poly::<W, Coefficient>::zero(degree, rows));
+        let mut sums = [0; 3].map(|_| Poly::<W, Coefficient>::any(degree, rows));
         for index in 0..rows {
             let x: Vec<[&[W]; 2]> = a.iter().map(|o| [o.row(0, index), o.row(1, index)]).collect();
             let y: Vec<[&[W]; 2]> = b.iter().map(|o| [o.row(0, index), o.row(1, index)]).collect();
@@ -155,7 +155,7 @@ impl<W: Word> Context<W> {
         for (i, &factor) in constants.floor_digits.iter().enumerate() {
             kernels::mul_factor(backend, x.row_mut(i), factor, *self.basis()[i].modulus());
         }
-        let mut floored = Poly::<W, Coefficient>::zero(degree, moduli + 1);
+        let mut floored = Poly::<W, Coefficient>::any(degree, moduli + 1);
         let digits: Vec<&[W]> = x.rows().take(moduli).collect();
         for (i, row) in floored.rows_mut().enumerate() {
             row.copy_from_slice(x.row(moduli + i));
@@ -167,7 +167,7 @@ impl<W: Word> Context<W> {
             let modulus = *self.auxiliary()[i].modulus();
             kernels::mul_factor(backend, floored.row_mut(i), factor, modulus);
         }
-        let mut alpha = AlignedBuffer::zeroed(degree);
+        let mut alpha = AlignedBuffer::any(degree);
         alpha.copy_from_slice(floored.row(moduli));
         let digits: Vec<&[W]> = floored.rows().take(moduli).collect();
         kernels::floor_row(
@@ -178,7 +178,7 @@ impl<W: Word> Context<W> {
             &constants.back_alpha,
             *self.auxiliary()[moduli].modulus(),
         );
-        let mut result = Poly::zero(degree, moduli);
+        let mut result = Poly::any(degree, moduli);
         for (i, row) in result.rows_mut().enumerate() {
             let (correction, overflow) = constants.back_correction[i];
             kernels::convert_row(

@@ -147,15 +147,35 @@ impl<W: Word> NttTable<W> {
         self.degree_inverse
     }
 
+    fn check(&self, lengths: &[usize]) {
+        let fits = lengths.iter().all(|&length| length == self.degree);
+        assert!(fits, "a row has one residue per coefficient");
+    }
+
     /// Coefficients to slots, in place. Inputs may be lazy, below 4p; outputs are below p.
     ///
     /// # Panics
     /// If the row has not N residues.
     pub fn forward(&self, row: &mut [W]) {
-        assert_eq!(row.len(), self.degree, "a row has one residue per coefficient");
+        self.check(&[row.len()]);
         match self.vector {
-            Some(_) => W::vector_forward(self, row),
+            Some(_) => W::vector_forward(self, None, row),
             None => crate::backend::scalar::forward(self, row),
+        }
+    }
+
+    /// [`Self::forward`] from one row to another.
+    ///
+    /// # Panics
+    /// If a row has not N residues.
+    pub fn forward_from(&self, from: &[W], to: &mut [W]) {
+        self.check(&[from.len(), to.len()]);
+        match self.vector {
+            Some(_) => W::vector_forward(self, Some(from), to),
+            None => {
+                to.copy_from_slice(from);
+                crate::backend::scalar::forward(self, to);
+            }
         }
     }
 
@@ -164,10 +184,25 @@ impl<W: Word> NttTable<W> {
     /// # Panics
     /// If the row has not N residues.
     pub fn inverse(&self, row: &mut [W]) {
-        assert_eq!(row.len(), self.degree, "a row has one residue per coefficient");
+        self.check(&[row.len()]);
         match self.vector {
-            Some(_) => W::vector_inverse(self, row),
+            Some(_) => W::vector_inverse(self, None, row),
             None => crate::backend::scalar::inverse(self, row),
+        }
+    }
+
+    /// [`Self::inverse`] from one row to another.
+    ///
+    /// # Panics
+    /// If a row has not N residues.
+    pub fn inverse_from(&self, from: &[W], to: &mut [W]) {
+        self.check(&[from.len(), to.len()]);
+        match self.vector {
+            Some(_) => W::vector_inverse(self, Some(from), to),
+            None => {
+                to.copy_from_slice(from);
+                crate::backend::scalar::inverse(self, to);
+            }
         }
     }
 }
@@ -231,10 +266,15 @@ mod tests {
             let mut row = start.clone();
             table.forward(&mut row);
             assert_eq!(row, expected, "{backend:?} forward {degree} {modulus}");
+            let mut other = vec![W::ZERO; degree];
+            table.forward_from(&start, &mut other);
+            assert_eq!(other, expected, "{backend:?} forward from {degree} {modulus}");
             // Lazy inputs of the inverse: some slots hold p more.
             for slot in row.iter_mut().step_by(3) {
                 *slot = slot.wrapping_add(W::truncate(modulus));
             }
+            table.inverse_from(&row, &mut other);
+            assert_eq!(other, reduced, "{backend:?} inverse from {degree} {modulus}");
             table.inverse(&mut row);
             assert_eq!(row, reduced, "{backend:?} inverse {degree} {modulus}");
         }

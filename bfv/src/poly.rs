@@ -59,6 +59,11 @@ impl<W: Word, F: Form> Poly<W, F> {
         Self { residues: AlignedBuffer::zeroed(degree * moduli), degree, form: PhantomData }
     }
 
+    /// Any values, for those who overwrite them all.
+    pub(crate) fn any(degree: usize, moduli: usize) -> Self {
+        Self { residues: AlignedBuffer::any(degree * moduli), degree, form: PhantomData }
+    }
+
     /// N.
     pub fn degree(&self) -> usize {
         self.degree
@@ -99,7 +104,7 @@ impl<W: Word, F: Form> Poly<W, F> {
 
     /// The first rows only.
     pub fn truncated(&self, moduli: usize) -> Self {
-        let mut result = Self::zero(self.degree, moduli);
+        let mut result = Self::any(self.degree, moduli);
         result.residues.copy_from_slice(&self.residues[..moduli * self.degree]);
         result
     }
@@ -110,6 +115,15 @@ impl<W: Word, F: Form> Poly<W, F> {
 }
 
 impl<W: Word> Poly<W, Coefficient> {
+    /// A copy in evaluation form; `basis` begins with the moduli of the rows.
+    pub fn to_evaluation(&self, basis: &[NttTable<W>]) -> Poly<W, Evaluation> {
+        let mut copy = Poly::any(self.degree, self.moduli());
+        for ((out, row), table) in copy.rows_mut().zip(self.rows()).zip(basis) {
+            table.forward_from(row, out);
+        }
+        copy
+    }
+
     /// To evaluation form; `basis` begins with the moduli of the rows.
     pub fn into_evaluation(mut self, basis: &[NttTable<W>]) -> Poly<W, Evaluation> {
         for (row, table) in self.rows_mut().zip(basis) {
@@ -120,6 +134,15 @@ impl<W: Word> Poly<W, Coefficient> {
 }
 
 impl<W: Word> Poly<W, Evaluation> {
+    /// A copy in coefficient form; `basis` begins with the moduli of the rows.
+    pub fn to_coefficients(&self, basis: &[NttTable<W>]) -> Poly<W, Coefficient> {
+        let mut copy = Poly::any(self.degree, self.moduli());
+        for ((out, row), table) in copy.rows_mut().zip(self.rows()).zip(basis) {
+            table.inverse_from(row, out);
+        }
+        copy
+    }
+
     /// To coefficient form; `basis` begins with the moduli of the rows.
     pub fn into_coefficients(mut self, basis: &[NttTable<W>]) -> Poly<W, Coefficient> {
         for (row, table) in self.rows_mut().zip(basis) {

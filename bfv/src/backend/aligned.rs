@@ -2,6 +2,8 @@
 
 use crate::word::Word;
 use bytemuck::Zeroable;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use zeroize::Zeroize;
 
@@ -15,7 +17,35 @@ unsafe impl Zeroable for Line {}
 // SAFETY: as above; any bits are a value, and there is no interior pointer.
 unsafe impl bytemuck::Pod for Line {}
 
+/// Most bytes of buffers that a thread keeps for the next work.
+const KEPT: usize = 16 << 20;
+
+/// Buffers that were dropped, by their size, and the bytes of all.
+#[derive(Default)]
+struct Kept {
+    by_size: BTreeMap<usize, Vec<Vec<Line>>>,
+    bytes: usize,
+}
+
+thread_local! {
+    // Fresh memory costs more than the arithmetic on it: the kernel clears each page that it gives.
+    static KEPT_BUFFERS: RefCell<Kept> = RefCell::default();
+}
+
+fn take(lines: usize) -> Option<Vec<Line>> {
+    let taken = KEPT_BUFFERS.try_with(|kept| {
+        let mut kept = kept.try_borrow_mut().ok()?;
+        let buffer = kept.by_size.get_mut(&lines)?.pop()?;
+        kept.bytes -= lines * size_of::<Line>();
+        Some(buffer)
+    });
+    taken.ok().flatten()
+}
+
 /// A fixed number of words that start on a cache line.
+///
+/// Memory of dropped buffers is used again by their thread. What is secret is wiped by its owner
+/// before that.
 pub(crate) struct AlignedBuffer<W> {
     lines: Vec<Line>,
     length: usize,
@@ -25,8 +55,16 @@ pub(crate) struct AlignedBuffer<W> {
 impl<W: Word> AlignedBuffer<W> {
     /// `length` zeros.
     pub(crate) fn zeroed(length: usize) -> Self {
+        let mut buffer = Self::any(length);
+        buffer.lines.fill(Line::zeroed());
+        buffer
+    }
+
+    /// `length` words of any value, for those who overwrite them all.
+    pub(crate) fn any(length: usize) -> Self {
         let lines = (length * size_of::<W>()).div_ceil(size_of::<Line>());
-        Self { lines: vec![Line::zeroed(); lines], length, word: std::marker::PhantomData }
+        let lines = take(lines).unwrap_or_else(|| vec![Line::zeroed(); lines]);
+        Self { lines, length, word: std::marker::PhantomData }
     }
 }
 
@@ -48,7 +86,31 @@ impl<W: Word> DerefMut for AlignedBuffer<W> {
 
 impl<W> Clone for AlignedBuffer<W> {
     fn clone(&self) -> Self {
-        Self { lines: self.lines.clone(), length: self.length, word: std::marker::PhantomData }
+        let lines = match take(self.lines.len()) {
+            Some(mut lines) => {
+                lines.copy_from_slice(&self.lines);
+                lines
+            }
+            None => self.lines.clone(),
+        };
+        Self { lines, length: self.length, word: std::marker::PhantomData }
+    }
+}
+
+impl<W> Drop for AlignedBuffer<W> {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        let bytes = size_of_val(&lines[..]);
+        // A thread that is ending keeps nothing.
+        let _ = KEPT_BUFFERS.try_with(|kept| {
+            if let Ok(mut kept) = kept.try_borrow_mut()
+                && bytes > 0
+                && kept.bytes + bytes <= KEPT
+            {
+                kept.bytes += bytes;
+                kept.by_size.entry(lines.len()).or_default().push(lines);
+            }
+        });
     }
 }
 

@@ -51,6 +51,10 @@ unsafe impl Lanes<u32> for U32x8 {
         }
     }
     #[inline(always)]
+    unsafe fn permute(self, index: *const u32) -> Self {
+        unsafe { Self(_mm256_permutevar8x32_epi32(self.0, _mm256_loadu_si256(index.cast()))) }
+    }
+    #[inline(always)]
     unsafe fn transpose(rows: *mut Self) {
         unsafe {
             let v = &mut *rows.cast::<[__m256i; 8]>();
@@ -75,13 +79,19 @@ unsafe impl Lanes<u32> for U32x8 {
 }
 
 #[target_feature(enable = "avx2,bmi2")]
-pub(crate) fn forward(table: &NttTable<u32>, row: &mut [u32]) {
+pub(crate) fn forward(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
     // SAFETY: this function has the feature; the callee checks lengths.
-    unsafe { lanes::forward::<u32, U32x8, 8>(table, row) }
+    unsafe { lanes::forward::<u32, U32x8, 8>(table, from, row) }
 }
 
 #[target_feature(enable = "avx2,bmi2")]
-pub(crate) fn inverse(table: &NttTable<u32>, row: &mut [u32]) {
+pub(crate) fn inverse(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
     // SAFETY: this function has the feature; the callee checks lengths.
-    unsafe { lanes::inverse::<u32, U32x8, 8>(table, row) }
+    unsafe { lanes::inverse::<u32, U32x8, 8>(table, from, row) }
+}
+
+#[target_feature(enable = "avx2,bmi2")]
+pub(crate) fn permute(out: &mut [u32], from: &[u32], index: &[u32]) {
+    // SAFETY: this function has the feature; the callee checks lengths.
+    unsafe { lanes::permute::<u32, U32x8>(out, from, index) }
 }

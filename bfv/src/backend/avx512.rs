@@ -52,6 +52,10 @@ unsafe impl Lanes<u32> for U32x16 {
         }
     }
     #[inline(always)]
+    unsafe fn permute(self, index: *const u32) -> Self {
+        unsafe { Self(_mm512_permutexvar_epi32(_mm512_loadu_si512(index.cast()), self.0)) }
+    }
+    #[inline(always)]
     unsafe fn transpose(rows: *mut Self) {
         unsafe {
             let v = &mut *rows.cast::<[__m512i; 16]>();
@@ -138,6 +142,13 @@ unsafe impl Lanes<u64> for U64x8 {
         }
     }
     #[inline(always)]
+    unsafe fn permute(self, index: *const u32) -> Self {
+        unsafe {
+            let index = _mm512_cvtepu32_epi64(_mm256_loadu_si256(index.cast()));
+            Self(_mm512_permutexvar_epi64(index, self.0))
+        }
+    }
+    #[inline(always)]
     unsafe fn transpose(rows: *mut Self) {
         unsafe {
             let v = &mut *rows.cast::<[__m512i; 8]>();
@@ -162,25 +173,37 @@ unsafe impl Lanes<u64> for U64x8 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn forward_u32(table: &NttTable<u32>, row: &mut [u32]) {
+pub(crate) fn forward_u32(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
     // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::forward::<u32, U32x16, 16>(table, row) }
+    unsafe { lanes::forward::<u32, U32x16, 16>(table, from, row) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn inverse_u32(table: &NttTable<u32>, row: &mut [u32]) {
+pub(crate) fn inverse_u32(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
     // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::inverse::<u32, U32x16, 16>(table, row) }
+    unsafe { lanes::inverse::<u32, U32x16, 16>(table, from, row) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn forward_u64(table: &NttTable<u64>, row: &mut [u64]) {
+pub(crate) fn forward_u64(table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
     // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::forward::<u64, U64x8, 8>(table, row) }
+    unsafe { lanes::forward::<u64, U64x8, 8>(table, from, row) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn inverse_u64(table: &NttTable<u64>, row: &mut [u64]) {
+pub(crate) fn inverse_u64(table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
     // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::inverse::<u64, U64x8, 8>(table, row) }
+    unsafe { lanes::inverse::<u64, U64x8, 8>(table, from, row) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
+pub(crate) fn permute_u32(out: &mut [u32], from: &[u32], index: &[u32]) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::permute::<u32, U32x16>(out, from, index) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
+pub(crate) fn permute_u64(out: &mut [u64], from: &[u64], index: &[u32]) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::permute::<u64, U64x8>(out, from, index) }
 }

@@ -155,6 +155,7 @@ kernels! {
         let [out0, out1] = out;
         let group = 2 * TILE * count;
         let limit = m.lazy_products(W::MODULUS_BITS);
+        let at_once = m.reduces_at_once(digits.len(), m.to_u64());
         let tiles = out0.chunks_exact_mut(TILE).zip(out1.chunks_exact_mut(TILE));
         for (tile, ((o0, o1), keys)) in tiles.zip(key.chunks_exact(group)).enumerate() {
             let mut sum0 = [W::Wide::default(); TILE];
@@ -174,8 +175,8 @@ kernels! {
                 }
             }
             for lane in 0..TILE {
-                o0[lane] = m.montgomery_reduce_any(sum0[lane]);
-                o1[lane] = m.montgomery_reduce_any(sum1[lane]);
+                o0[lane] = m.montgomery_reduce_if(sum0[lane], at_once);
+                o1[lane] = m.montgomery_reduce_if(sum1[lane], at_once);
             }
         }
     }
@@ -221,6 +222,8 @@ kernels! {
         m: Modulus<W>,
     ) {
         let limit = m.lazy_products(W::MODULUS_BITS) - 1;
+        // One product more for what is added at the end.
+        let at_once = m.reduces_at_once(ys.len() + 2, 1 << W::MODULUS_BITS);
         for (tile, (o, e)) in out.chunks_mut(TILE).zip(extra.chunks(TILE)).enumerate() {
             let mut sums = [W::Wide::default(); TILE];
             for (i, (y, &c)) in ys.iter().zip(constants).enumerate() {
@@ -237,8 +240,12 @@ kernels! {
                 // e < threshold gives a mask of ones.
                 let below = e.less_mask(threshold);
                 let over = over.wrapping_sub(over.and(below));
-                let sum = W::wide_add(m.fold(sum), e.widening_mul(constant));
-                *o = m.montgomery_reduce_any(W::wide_add(m.fold(sum), over.wide()));
+                let product = W::wide_add(e.widening_mul(constant), over.wide());
+                *o = if at_once {
+                    m.montgomery_reduce(W::wide_add(sum, product))
+                } else {
+                    m.montgomery_reduce_any(W::wide_add(m.fold(sum), product))
+                };
             }
         }
     }
@@ -246,6 +253,7 @@ kernels! {
     /// out = (Σ_i y_i·c_i) / R.
     fn dot_constants<W>(out: &mut [W], ys: &[&[W]], constants: &[W], m: Modulus<W>) {
         let limit = m.lazy_products(W::MODULUS_BITS);
+        let at_once = m.reduces_at_once(ys.len(), 1 << W::MODULUS_BITS);
         for (tile, o) in out.chunks_mut(TILE).enumerate() {
             let mut sums = [W::Wide::default(); TILE];
             for (i, (y, &c)) in ys.iter().zip(constants).enumerate() {
@@ -259,7 +267,7 @@ kernels! {
                 }
             }
             for (o, &sum) in o.iter_mut().zip(&sums) {
-                *o = m.montgomery_reduce_any(sum);
+                *o = m.montgomery_reduce_if(sum, at_once);
             }
         }
     }
@@ -267,6 +275,7 @@ kernels! {
     /// x = w·x - (Σ_i y_i·c_i) / R.
     fn floor_row<W>(x: &mut [W], w: Factor<W>, ys: &[&[W]], constants: &[W], m: Modulus<W>) {
         let limit = m.lazy_products(W::MODULUS_BITS);
+        let at_once = m.reduces_at_once(ys.len(), 1 << W::MODULUS_BITS);
         for (tile, x) in x.chunks_mut(TILE).enumerate() {
             let mut sums = [W::Wide::default(); TILE];
             for (i, (y, &c)) in ys.iter().zip(constants).enumerate() {
@@ -280,7 +289,7 @@ kernels! {
                 }
             }
             for (x, &sum) in x.iter_mut().zip(&sums) {
-                *x = m.sub(m.mul_factor(*x, w), m.montgomery_reduce_any(sum));
+                *x = m.sub(m.mul_factor(*x, w), m.montgomery_reduce_if(sum, at_once));
             }
         }
     }
@@ -306,6 +315,7 @@ kernels! {
         let limit = m.lazy_products(m.bits());
         let mut words = matrix.chunks_exact(TILE);
         for (column, out) in columns.iter().zip(out.chunks_exact_mut(2 * TILE)) {
+            let at_once = m.reduces_at_once(column.len(), m.to_u64());
             let mut sum0 = [W::Wide::default(); TILE];
             let mut sum1 = [W::Wide::default(); TILE];
             for (j, (&row, plaintext)) in column.iter().zip(words.by_ref()).enumerate() {
@@ -323,8 +333,8 @@ kernels! {
                 }
             }
             for lane in 0..TILE {
-                out[lane] = m.montgomery_reduce_any(sum0[lane]);
-                out[TILE + lane] = m.montgomery_reduce_any(sum1[lane]);
+                out[lane] = m.montgomery_reduce_if(sum0[lane], at_once);
+                out[TILE + lane] = m.montgomery_reduce_if(sum1[lane], at_once);
             }
         }
     }
@@ -351,6 +361,7 @@ kernels! {
     fn product_row<W>(out: [&mut [W]; 3], a: &[[&[W]; 2]], b: &[[&[W]; 2]], m: Modulus<W>) {
         const PART: usize = 16;
         let limit = (m.lazy_products(m.bits()) / 2).max(1);
+        let at_once = m.reduces_at_once(2 * a.len(), m.to_u64());
         let [out0, out1, out2] = out;
         let parts = out0.chunks_mut(PART).zip(out1.chunks_mut(PART)).zip(out2.chunks_mut(PART));
         for (part, ((o0, o1), o2)) in parts.enumerate() {
@@ -375,7 +386,7 @@ kernels! {
             }
             for (o, sums) in [(o0, &s0), (o1, &s1), (o2, &s2)] {
                 for (o, &sum) in o.iter_mut().zip(sums) {
-                    *o = m.montgomery_reduce_any(sum);
+                    *o = m.montgomery_reduce_if(sum, at_once);
                 }
             }
         }

@@ -39,6 +39,8 @@ pub(crate) unsafe trait Lanes<W: Word>: Copy {
     unsafe fn min(self, other: Self) -> Self;
     /// x·w below 2p for any x, with Shoup's quotient of w.
     unsafe fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self;
+    /// Lane i becomes lane `index[i]` mod L; `index` points at L numbers.
+    unsafe fn permute(self, index: *const u32) -> Self;
     /// Transposes the L × L matrix whose rows start at `rows`.
     unsafe fn transpose(rows: *mut Self);
 }
@@ -185,6 +187,7 @@ unsafe fn inverse_tail_stage<W: Word, V: Lanes<W>, const R: usize, const S: usiz
 /// log2 R stages on R vectors `stride` apart, for each of `blocks` blocks of R·stride residues.
 #[inline(always)]
 unsafe fn forward_pass<W: Word, V: Lanes<W>, const R: usize>(
+    from: *const W,
     row: *mut W,
     blocks: usize,
     stride: usize,
@@ -197,8 +200,9 @@ unsafe fn forward_pass<W: Word, V: Lanes<W>, const R: usize>(
         let mut offset = 0;
         while offset < stride {
             unsafe {
-                let base = row.add(block * R * stride + offset);
-                let mut v: [V; R] = std::array::from_fn(|k| V::load(base.add(k * stride)));
+                let at = block * R * stride + offset;
+                let (source, base) = (from.add(at), row.add(at));
+                let mut v: [V; R] = std::array::from_fn(|k| V::load(source.add(k * stride)));
                 let at = |s: usize| (blocks + block) << s;
                 macro_rules! stage {
                     ($s:literal) => {
@@ -287,15 +291,19 @@ fn outer_passes(stages: u32, radix: usize) -> impl DoubleEndedIterator<Item = (u
 #[inline(always)]
 pub(crate) unsafe fn forward<W: Word, V: Lanes<W>, const R: usize>(
     table: &NttTable<W>,
+    from: Option<&[W]>,
     row: &mut [W],
 ) {
     const { assert!(R == V::COUNT) };
     let Some((roots, _)) = table.vector_roots() else { return };
     assert!(row.len() == table.degree() && roots.values.len() == row.len());
+    assert!(from.is_none_or(|from| from.len() == row.len()));
     assert!(roots.tail_values.len() == row.len() / R * (R - 1));
     let degree = row.len();
     let lane_bits = R.trailing_zeros();
     let data = row.as_mut_ptr();
+    // The first pass reads the source, the others what it wrote.
+    let mut source = from.map_or(data.cast_const(), <[W]>::as_ptr);
     unsafe {
         let p = V::splat(table.modulus().value());
         let b = Bounds { p, two_p: p.add(p) };
@@ -303,18 +311,20 @@ pub(crate) unsafe fn forward<W: Word, V: Lanes<W>, const R: usize>(
             let blocks = 1 << start;
             let stride = degree >> (start + stages);
             match stages {
-                1 => forward_pass::<W, V, 2>(data, blocks, stride, roots, b),
-                2 => forward_pass::<W, V, 4>(data, blocks, stride, roots, b),
-                3 => forward_pass::<W, V, 8>(data, blocks, stride, roots, b),
-                _ => forward_pass::<W, V, 16>(data, blocks, stride, roots, b),
+                1 => forward_pass::<W, V, 2>(source, data, blocks, stride, roots, b),
+                2 => forward_pass::<W, V, 4>(source, data, blocks, stride, roots, b),
+                3 => forward_pass::<W, V, 8>(source, data, blocks, stride, roots, b),
+                _ => forward_pass::<W, V, 16>(source, data, blocks, stride, roots, b),
             }
+            source = data;
         }
         let groups = degree / (R * R);
         let values = roots.values.as_ptr();
         let quotients = roots.quotients.as_ptr();
         for group in 0..groups {
             let base = data.add(group * R * R);
-            let mut v: [V; R] = std::array::from_fn(|k| V::load(base.add(k * R)));
+            let first = source.add(group * R * R);
+            let mut v: [V; R] = std::array::from_fn(|k| V::load(first.add(k * R)));
             let at = |s: usize| (groups + group) << s;
             let tail_values = roots.tail_values.as_ptr().add(group * R * (R - 1));
             let tail_quotients = roots.tail_quotients.as_ptr().add(group * R * (R - 1));
@@ -365,15 +375,19 @@ pub(crate) unsafe fn forward<W: Word, V: Lanes<W>, const R: usize>(
 #[inline(always)]
 pub(crate) unsafe fn inverse<W: Word, V: Lanes<W>, const R: usize>(
     table: &NttTable<W>,
+    from: Option<&[W]>,
     row: &mut [W],
 ) {
     const { assert!(R == V::COUNT) };
     let Some((_, roots)) = table.vector_roots() else { return };
     assert!(row.len() == table.degree() && roots.values.len() == row.len());
+    assert!(from.is_none_or(|from| from.len() == row.len()));
     assert!(roots.tail_values.len() == row.len() / R * (R - 1));
     let degree = row.len();
     let lane_bits = R.trailing_zeros();
     let data = row.as_mut_ptr();
+    // The first pass reads the source, the others what it wrote.
+    let source = from.map_or(data.cast_const(), <[W]>::as_ptr);
     unsafe {
         let p = V::splat(table.modulus().value());
         let b = Bounds { p, two_p: p.add(p) };
@@ -384,7 +398,8 @@ pub(crate) unsafe fn inverse<W: Word, V: Lanes<W>, const R: usize>(
         let quotients = roots.quotients.as_ptr();
         for group in 0..groups {
             let base = data.add(group * R * R);
-            let mut v: [V; R] = std::array::from_fn(|k| V::load(base.add(k * R)));
+            let first = source.add(group * R * R);
+            let mut v: [V; R] = std::array::from_fn(|k| V::load(first.add(k * R)));
             let at = |s: usize| (groups + group) << s;
             let tail_values = roots.tail_values.as_ptr().add(group * R * (R - 1));
             let tail_quotients = roots.tail_quotients.as_ptr().add(group * R * (R - 1));
@@ -442,5 +457,24 @@ pub(crate) unsafe fn inverse<W: Word, V: Lanes<W>, const R: usize>(
             x.min(x.sub(p)).store(data.add(at));
             at += V::COUNT;
         }
+    }
+}
+
+/// An automorphism of slots. An odd multiple of an exponent has low bits that depend on the
+/// exponent's low bits alone, and slots are in bit-reversed order: so aligned blocks of slots go to
+/// aligned blocks, and a vector comes from one vector.
+///
+/// # Safety
+/// The CPU has the features of `V`.
+#[inline(always)]
+pub(crate) unsafe fn permute<W: Word, V: Lanes<W>>(out: &mut [W], from: &[W], index: &[u32]) {
+    assert!(out.len() == from.len() && index.len() == from.len());
+    assert!(from.len().is_multiple_of(V::COUNT));
+    let mask = from.len() - 1;
+    for (out, index) in out.chunks_exact_mut(V::COUNT).zip(index.chunks_exact(V::COUNT)) {
+        let block = (index[0] as usize & mask) / V::COUNT * V::COUNT;
+        let source = &from[block..][..V::COUNT];
+        // SAFETY: source, index and out have COUNT words.
+        unsafe { V::load(source.as_ptr()).permute(index.as_ptr()).store(out.as_mut_ptr()) };
     }
 }

@@ -55,3 +55,19 @@ pub(crate) fn inverse<W: Word>(table: &NttTable<W>, row: &mut [W]) {
         *x = modulus.mul_factor(*x, table.degree_inverse());
     }
 }
+
+/// [`forward`], of another row if there is one.
+pub(crate) fn forward_from<W: Word>(table: &NttTable<W>, from: Option<&[W]>, row: &mut [W]) {
+    if let Some(from) = from {
+        row.copy_from_slice(from);
+    }
+    forward(table, row);
+}
+
+/// [`inverse`], of another row if there is one.
+pub(crate) fn inverse_from<W: Word>(table: &NttTable<W>, from: Option<&[W]>, row: &mut [W]) {
+    if let Some(from) = from {
+        row.copy_from_slice(from);
+    }
+    inverse(table, row);
+}
