@@ -38,7 +38,8 @@ fn narrow(c: &mut Criterion) {
 }
 
 fn wide(c: &mut Criterion) {
-    let start: Vec<u64> = (0..8192_u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 9).collect();
+    let start: Vec<u64> =
+        (0..8192_u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 9).collect();
     for inverse in [false, true] {
         let direction = if inverse { "inverse" } else { "forward" };
         let mut group = c.benchmark_group(format!("ntt/8192_55_bits/{direction}"));

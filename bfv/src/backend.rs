@@ -19,6 +19,7 @@ pub(crate) mod kernels;
 pub(crate) mod lanes;
 pub(crate) mod scalar;
 
+use crate::modulus::Modulus;
 use crate::ntt::NttTable;
 use std::fmt;
 use std::sync::OnceLock;
@@ -114,6 +115,19 @@ impl fmt::Debug for Backend {
     }
 }
 
+/// What makes a base conversion exact: e·constant, and `over` where e has reached `threshold`.
+#[doc(hidden)]
+pub struct Correction<'e, W> {
+    /// e, one number a coefficient.
+    pub extra: &'e [W],
+    /// What each e is multiplied by.
+    pub constant: W,
+    /// The first e that stands for a negative number.
+    pub threshold: W,
+    /// What those add.
+    pub over: W,
+}
+
 /// What differs between the two words: how many residues a vector of each back end holds, and the
 /// transforms over it.
 pub trait Kernels: Sized {
@@ -130,6 +144,61 @@ pub trait Kernels: Sized {
     fn permute_slots(backend: Backend, out: &mut [Self], from: &[Self], index: &[u32])
     where
         Self: crate::Word;
+    /// As [`kernels::matrix_tile`].
+    #[doc(hidden)]
+    fn matrix_tile(
+        backend: Backend,
+        out: &mut [Self],
+        items: &[Self],
+        matrix: &[Self],
+        columns: &[Vec<u32>],
+        m: Modulus<Self>,
+    ) where
+        Self: crate::Word,
+    {
+        kernels::matrix_tile(backend, out, items, matrix, columns, m);
+    }
+    /// As [`kernels::switch_row`].
+    #[doc(hidden)]
+    fn switch_row(
+        backend: Backend,
+        out: [&mut [Self]; 2],
+        digits: &[&[Self]],
+        key: &[Self],
+        count: usize,
+        m: Modulus<Self>,
+    ) where
+        Self: crate::Word,
+    {
+        kernels::switch_row(backend, out, digits, key, count, m);
+    }
+    /// As [`kernels::convert_row`].
+    #[doc(hidden)]
+    fn convert_row(
+        backend: Backend,
+        out: &mut [Self],
+        ys: &[&[Self]],
+        constants: &[Self],
+        correction: &Correction<'_, Self>,
+        m: Modulus<Self>,
+    ) where
+        Self: crate::Word,
+    {
+        kernels::convert_row(backend, out, ys, constants, correction, m);
+    }
+    /// As [`kernels::product_row`].
+    #[doc(hidden)]
+    fn product_row(
+        backend: Backend,
+        out: [&mut [Self]; 3],
+        a: &[[&[Self]; 2]],
+        b: &[[&[Self]; 2]],
+        m: Modulus<Self>,
+    ) where
+        Self: crate::Word,
+    {
+        kernels::product_row(backend, out, a, b, m);
+    }
     /// Inverse transform with vectors.
     #[doc(hidden)]
     fn vector_inverse(table: &NttTable<Self>, from: Option<&[Self]>, row: &mut [Self])
@@ -138,6 +207,89 @@ pub trait Kernels: Sized {
 }
 
 impl Kernels for u32 {
+    fn convert_row(
+        backend: Backend,
+        out: &mut [u32],
+        ys: &[&[u32]],
+        constants: &[u32],
+        correction: &Correction<'_, u32>,
+        m: Modulus<u32>,
+    ) {
+        match backend.level() {
+            // SAFETY: the level exists only where the CPU has its features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 if out.len().is_multiple_of(8) => unsafe {
+                avx2::convert_row(out, ys, constants, correction, m);
+            },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 if out.len().is_multiple_of(16) => unsafe {
+                avx512::convert_row(out, ys, constants, correction, m);
+            },
+            _ => kernels::convert_row(backend, out, ys, constants, correction, m),
+        }
+    }
+
+    fn matrix_tile(
+        backend: Backend,
+        out: &mut [u32],
+        items: &[u32],
+        matrix: &[u32],
+        columns: &[Vec<u32>],
+        m: Modulus<u32>,
+    ) {
+        match backend.level() {
+            // SAFETY: the level exists only where the CPU has its features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { avx2::matrix_tile(out, items, matrix, columns, m) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { avx512::matrix_tile(out, items, matrix, columns, m) },
+            _ => kernels::matrix_tile(backend, out, items, matrix, columns, m),
+        }
+    }
+
+    fn switch_row(
+        backend: Backend,
+        out: [&mut [u32]; 2],
+        digits: &[&[u32]],
+        key: &[u32],
+        count: usize,
+        m: Modulus<u32>,
+    ) {
+        match backend.level() {
+            // SAFETY: the level exists only where the CPU has its features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { avx2::switch_row(out, digits, key, count, m) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { avx512::switch_row(out, digits, key, count, m) },
+            _ => kernels::switch_row(backend, out, digits, key, count, m),
+        }
+    }
+
+    fn product_row(
+        backend: Backend,
+        out: [&mut [u32]; 3],
+        a: &[[&[u32]; 2]],
+        b: &[[&[u32]; 2]],
+        m: Modulus<u32>,
+    ) {
+        match backend.level() {
+            // SAFETY: the level exists only where the CPU has its features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 if out[0].len().is_multiple_of(16) => unsafe {
+                avx2::product_row(out, a, b, m)
+            },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 if out[0].len().is_multiple_of(16) => unsafe {
+                avx512::product_row(out, a, b, m)
+            },
+            _ => kernels::product_row(backend, out, a, b, m),
+        }
+    }
+
     fn permute_slots(backend: Backend, out: &mut [u32], from: &[u32], index: &[u32]) {
         let blocks = from.len().is_multiple_of(Self::lanes(backend));
         match backend.level() {

@@ -270,6 +270,15 @@ impl<W: Word> Context<W> {
         Ciphertext { polys: polys.collect(), seed: ciphertext.seed }
     }
 
+    /// A copy in coefficient form.
+    pub fn coefficients_of(
+        &self,
+        ciphertext: &Ciphertext<W, Evaluation>,
+    ) -> Ciphertext<W, Coefficient> {
+        let polys = ciphertext.polys.iter().map(|poly| poly.to_coefficients(self.basis()));
+        Ciphertext { polys: polys.collect(), seed: ciphertext.seed }
+    }
+
     /// To coefficient form. The seed stays attached.
     pub fn to_coefficients(
         &self,

@@ -42,6 +42,11 @@ impl<W: Word> DualCiphertext<W> {
         &self.slots
     }
 
+    /// The two polynomials in evaluation form, to keep.
+    pub fn into_slots(self) -> [Poly<W, Evaluation>; 2] {
+        self.slots
+    }
+
     /// The ciphertext in evaluation form.
     pub fn into_evaluation(self) -> Ciphertext<W, Evaluation> {
         Ciphertext::new(self.slots.into())
@@ -108,7 +113,7 @@ impl<W: Word> Context<W> {
             };
             let key_row = &key.rows[target];
             if degree.is_multiple_of(TILE) {
-                kernels::switch_row(backend, out, &digits, key_row, key.count, modulus);
+                W::switch_row(backend, out, &digits, key_row, key.count, modulus);
             } else {
                 kernels::switch_row_short(backend, out, &digits, key_row, modulus);
             }

@@ -130,7 +130,7 @@ impl<W: Word> Context<W> {
                 let (Some(words), Some(items)) = (words.next(), items.next()) else { continue };
                 let columns = matrix.columns;
                 if tile == TILE {
-                    kernels::matrix_tile(self.backend(), &mut out, items, words, columns, m);
+                    W::matrix_tile(self.backend(), &mut out, items, words, columns, m);
                 } else {
                     kernels::matrix_tile_short(
                         self.backend(),

@@ -198,6 +198,11 @@ impl<W: Word> Modulus<W> {
         1 << room.saturating_sub(product).min(20)
     }
 
+    /// p^-1 mod R and R mod p, for reductions with vectors.
+    pub(crate) fn reduction_constants(&self) -> (W, W) {
+        (self.inverse, self.r)
+    }
+
     /// Whether a sum of `count` products, of a residue modulo p and a number below `bound` each, is
     /// below p·R, so that it needs no folding.
     pub fn reduces_at_once(&self, count: usize, bound: u64) -> bool {

@@ -5,7 +5,7 @@
 //! brought back. Sums of products are scaled once.
 
 use crate::backend::aligned::AlignedBuffer;
-use crate::backend::kernels;
+use crate::backend::{Correction, kernels};
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
 use crate::error::Error;
@@ -66,16 +66,13 @@ impl<W: Word> Context<W> {
         );
         let mut lifted = Poly::<W, Coefficient>::any(degree, moduli + 1);
         for (i, (row, table)) in lifted.rows_mut().zip(self.auxiliary()).enumerate() {
-            let (correction, overflow) = constants.lift_correction[i];
-            kernels::convert_row(
+            let (constant, over) = constants.lift_correction[i];
+            W::convert_row(
                 backend,
                 row,
                 &digits,
                 &constants.lift[i],
-                &remainder,
-                correction,
-                constants.lift_half,
-                overflow,
+                &Correction { extra: &remainder, constant, threshold: constants.lift_half, over },
                 *table.modulus(),
             );
         }
@@ -138,7 +135,7 @@ impl<W: Word> Context<W> {
             let table = self.extended_table(moduli, index);
             let [s0, s1, s2] = &mut sums;
             let out = [s0.row_mut(index), s1.row_mut(index), s2.row_mut(index)];
-            kernels::product_row(self.backend(), out, &x, &y, *table.modulus());
+            W::product_row(self.backend(), out, &x, &y, *table.modulus());
             for sum in &mut sums {
                 table.inverse(sum.row_mut(index));
             }
@@ -180,16 +177,13 @@ impl<W: Word> Context<W> {
         );
         let mut result = Poly::any(degree, moduli);
         for (i, row) in result.rows_mut().enumerate() {
-            let (correction, overflow) = constants.back_correction[i];
-            kernels::convert_row(
+            let (constant, over) = constants.back_correction[i];
+            W::convert_row(
                 backend,
                 row,
                 &digits,
                 &constants.back[i],
-                &alpha,
-                correction,
-                constants.back_alpha_half,
-                overflow,
+                &Correction { extra: &alpha, constant, threshold: constants.back_alpha_half, over },
                 *self.basis()[i].modulus(),
             );
         }

@@ -5,7 +5,7 @@
 //! final range check of a serialized key, which say so.
 
 use crate::backend::aligned::AlignedBuffer;
-use crate::backend::kernels;
+use crate::backend::{Correction, kernels};
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
 use crate::drbg::{CtrDrbg, Seed};
@@ -194,15 +194,17 @@ impl<W: Word> Context<W> {
         {
             let rows: Vec<&[W]> = phase.rows().collect();
             kernels::dot_constants(backend, &mut gamma, &rows, &constants.to_gamma, *self.gamma());
-            kernels::convert_row(
+            W::convert_row(
                 backend,
                 &mut out,
                 &rows,
                 &constants.to_plaintext,
-                &gamma,
-                constants.gamma_correction,
-                constants.gamma_half,
-                constants.gamma_overflow,
+                &Correction {
+                    extra: &gamma,
+                    constant: constants.gamma_correction,
+                    threshold: constants.gamma_half,
+                    over: constants.gamma_overflow,
+                },
                 *self.plaintext_modulus(),
             );
         }

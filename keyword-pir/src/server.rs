@@ -81,20 +81,20 @@ impl Execution<'_> {
         if self.pool.is_some() { rayon::join(a, b) } else { (a(), b()) }
     }
 
-    /// Runs pieces of work, on all threads if there are several, and keeps their order.
-    fn map<T: Send>(
+    /// Does the work on each item, on all threads if there are several, and keeps their order.
+    fn map<I: Send, T: Send>(
         &self,
-        count: usize,
-        work: impl Fn(usize) -> Result<T, Error> + Sync + Send,
+        items: Vec<I>,
+        work: impl Fn(I) -> Result<T, Error> + Sync + Send,
     ) -> Result<Vec<T>, Error> {
-        let work = |index| {
+        let work = |item| {
             self.check()?;
-            work(index)
+            work(item)
         };
         if self.pool.is_some() {
-            (0..count).into_par_iter().map(work).collect()
+            items.into_par_iter().map(work).collect()
         } else {
-            (0..count).map(work).collect()
+            items.into_iter().map(work).collect()
         }
     }
 }
@@ -228,13 +228,13 @@ impl<W: Word> Work<'_, W> {
         let parameters = self.server.parameters();
         let expanded =
             self.clock.time(|times| &mut times.expansion, || self.expand(query, calls))?;
-        let per_call = parameters.expanded(1);
         let chunks = parameters.chunks();
-        let (rows, columns) = (parameters.rows(), parameters.columns());
+        let mut values = expanded.into_iter();
+        let mut take = |count| values.by_ref().take(count).collect::<Vec<_>>();
+        let second = parameters.expanded(1) - parameters.rows();
+        let lookups: Vec<_> = (0..calls).map(|_| (take(parameters.rows()), take(second))).collect();
         // Of one lookup: the first dimension arranged, and the second ready for products.
-        let dimensions = self.execution.map(calls, |call| {
-            let values = &expanded[call * per_call..][..per_call];
-            let (first, second) = values.split_at(rows);
+        let dimensions = self.execution.map(lookups, |(first, second)| {
             let first: Vec<&DualCiphertext<W>> = first.iter().collect();
             let vector = self
                 .clock
@@ -242,14 +242,13 @@ impl<W: Word> Work<'_, W> {
             let second = match self.multiplies() {
                 true => self.clock.time(
                     |times| &mut times.second_dimension,
-                    || self.execution.map(columns, |column| self.operand(&second[column])),
+                    || self.execution.map(second, |value| self.operand(value)),
                 )?,
                 false => Vec::new(),
             };
             Ok((vector, second))
         })?;
-        drop(expanded);
-        let replies = self.execution.map(calls * chunks, |index| {
+        let replies = self.execution.map((0..calls * chunks).collect(), |index| {
             let (call, chunk) = (index / chunks, index % chunks);
             let (vector, second) = &dimensions[call];
             // A database of one table serves every lookup.
@@ -268,10 +267,10 @@ impl<W: Word> Work<'_, W> {
             && (parameters.columns() > 1 || self.execution.mode == ReplyMode::Identical)
     }
 
-    fn operand(&self, value: &DualCiphertext<W>) -> Result<Operand<W>, Error> {
+    fn operand(&self, value: DualCiphertext<W>) -> Result<Operand<W>, Error> {
         let context = &self.tables.context;
-        let coefficients = context.dual_coefficients(value);
-        Ok(context.operand_from(value.slots().clone(), &coefficients)?)
+        let coefficients = context.dual_coefficients(&value);
+        Ok(context.operand_from(value.into_slots(), &coefficients)?)
     }
 
     /// The reply to one lookup in one chunk of one table.
@@ -284,7 +283,7 @@ impl<W: Word> Work<'_, W> {
     ) -> Result<SerializedCiphertext, Error> {
         let context = &self.tables.context;
         let matrix = self.server.database.matrix(context, table, chunk)?;
-        let mut columns = self.clock.time(
+        let columns = self.clock.time(
             |times| &mut times.first_dimension,
             || context.multiply_columns(vector, matrix),
         )?;
@@ -293,10 +292,9 @@ impl<W: Word> Work<'_, W> {
             let product = self.clock.time(
                 |times| &mut times.second_dimension,
                 || {
-                    let operands = self.execution.map(columns.len(), |column| {
-                        let slots = columns[column].clone();
-                        let coefficients = context.to_coefficients(slots.clone());
-                        Ok(context.operand_from(slots.into_polys()?, &coefficients)?)
+                    let operands = self.execution.map(columns, |column| {
+                        let coefficients = context.coefficients_of(&column);
+                        Ok(context.operand_from(column.into_polys()?, &coefficients)?)
                     })?;
                     let a: Vec<&Operand<W>> = second.iter().collect();
                     let b: Vec<&Operand<W>> = operands.iter().collect();
@@ -307,7 +305,7 @@ impl<W: Word> Work<'_, W> {
             self.clock
                 .time(|times| &mut times.reply, || context.relinearize(&product, self.keys))?
         } else {
-            let sum = columns.swap_remove(0);
+            let sum = columns.into_iter().next().ok_or(Error::Mismatch("the database"))?;
             self.clock.time(|times| &mut times.first_dimension, || context.to_coefficients(sum))
         };
         self.clock.time(

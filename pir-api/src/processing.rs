@@ -135,7 +135,9 @@ impl Sharding {
                 }
                 Ok(())
             }
-            (None, Some(0)) => refuse(&0, "an entryCountPerShard of at least 1 is needed".to_owned()),
+            (None, Some(0)) => {
+                refuse(&0, "an entryCountPerShard of at least 1 is needed".to_owned())
+            }
             (None, Some(_)) => Ok(()),
             _ => Err(ConfigurationError::Conflict {
                 key,
@@ -476,7 +478,8 @@ mod tests {
         assert_eq!(configuration.sharding.count(3), 1);
         assert!(parse(r#", "shardingFunction": {"sha256": null}"#).is_ok());
         assert!(parse(r#", "shardingFunction": {"sha256": {}}"#).is_ok());
-        let fixed = r#", "cuckooTableArguments": {"bucketCount": {"fixedSize": {"bucketCount": 8}}}"#;
+        let fixed =
+            r#", "cuckooTableArguments": {"bucketCount": {"fixedSize": {"bucketCount": 8}}}"#;
         assert_eq!(parse(fixed).unwrap().plan.buckets, BucketCount::Fixed(8));
     }
 
@@ -487,7 +490,10 @@ mod tests {
             (r#", "sharding": {"shards": 1}"#, "shards"),
             (r#", "sharding": {}"#, "exactly one"),
             (r#", "sharding": {"shardCount": 0}"#, "shardCount"),
-            (r#", "sharding": {"shardCount": 3, "requirePowerOfTwoShardCount": true}"#, "power of two"),
+            (
+                r#", "sharding": {"shardCount": 3, "requirePowerOfTwoShardCount": true}"#,
+                "power of two",
+            ),
             (r#", "sharding": {"shardCount": 3, "maxShardCount": 2}"#, "maxShardCount"),
             (r#", "sharding": {"entryCountPerShard": 0}"#, "entryCountPerShard"),
             (r#", "shardingFunction": {"doubleMod": 0}"#, "shardingFunction"),
@@ -495,7 +501,10 @@ mod tests {
             (r#", "cuckooTableArguments": {"slotCount": 256}"#, "slotCount"),
             (r#", "cuckooTableArguments": {"slots": 2}"#, "slots"),
             (r#", "cuckooTableArguments": {"hashFunctionCount": 0}"#, "hashFunctionCount"),
-            (r#", "cuckooTableArguments": {"bucketCount": {"fixedSize": {"bucketCount": 8, "x": 1}}}"#, "x"),
+            (
+                r#", "cuckooTableArguments": {"bucketCount": {"fixedSize": {"bucketCount": 8, "x": 1}}}"#,
+                "x",
+            ),
             (r#", "algorithm": "aclsPir""#, "aclsPir"),
             (r#", "keyCompression": "none""#, "none"),
             (r#", "encodingEntrySize": true"#, "encodingEntrySize"),
@@ -504,7 +513,9 @@ mod tests {
             let error = parse(more).unwrap_err().to_string();
             assert!(error.contains(named), "{more}: {error}");
         }
-        let no_id = LEAST.replace("db-SHARD_ID", "db").replace("MORE", r#", "sharding": {"shardCount": 2}"#);
+        let no_id = LEAST
+            .replace("db-SHARD_ID", "db")
+            .replace("MORE", r#", "sharding": {"shardCount": 2}"#);
         let error = Configuration::parse(no_id.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("outputDatabase") && error.contains("SHARD_ID"), "{error}");
         let unknown = LEAST.replace("logt_5", "logt_7").replace("MORE", "");
@@ -521,7 +532,13 @@ mod tests {
             serde_json::from_slice(&without_trailing_commas(json)).unwrap();
         assert_eq!(value, serde_json::json!({"a": [1, 2], "b": ",]\",}"}));
         // Only one comma, and only before a bracket.
-        assert!(serde_json::from_slice::<serde_json::Value>(&without_trailing_commas(b"[1,,]")).is_err());
-        assert!(serde_json::from_slice::<serde_json::Value>(&without_trailing_commas(b"[1,2],")).is_err());
+        assert!(
+            serde_json::from_slice::<serde_json::Value>(&without_trailing_commas(b"[1,,]"))
+                .is_err()
+        );
+        assert!(
+            serde_json::from_slice::<serde_json::Value>(&without_trailing_commas(b"[1,2],"))
+                .is_err()
+        );
     }
 }

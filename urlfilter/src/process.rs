@@ -109,9 +109,8 @@ fn read_rows(configuration: &Configuration) -> anyhow::Result<RowStore> {
             Self::Rows(error)
         }
     }
-    let outcome = rows::read(bar.wrap_read(file), encoding, kind, |row| {
-        store.push(row).map_err(Stop::Store)
-    });
+    let outcome =
+        rows::read(bar.wrap_read(file), encoding, kind, |row| store.push(row).map_err(Stop::Store));
     bar.finish_and_clear();
     match outcome {
         Ok(_) => Ok(store),
@@ -295,7 +294,8 @@ fn finish(
     let parameters: Vec<ShardParameters> =
         made.iter().map(|made| made.finished.parameters.clone()).collect();
     let keys = convert::key_config_message(&convert::union_key_config(&parameters)?);
-    let config_id = hex(&convert::config_id(&convert::config_message(&parameters, ShardIds::Absent)?));
+    let config_id =
+        hex(&convert::config_id(&convert::config_message(&parameters, ShardIds::Absent)?));
     let keys_sha256 = hex(&convert::key_config_hash(&keys));
     let manifest = Manifest {
         version: 1,

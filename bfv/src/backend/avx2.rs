@@ -1,6 +1,8 @@
 //! Vectors of 256 bits: 8 residues of 32 bits.
 
-use super::lanes::{self, Lanes};
+use super::Correction;
+use super::lanes::{self, Lanes, NarrowLanes};
+use crate::modulus::Modulus;
 use crate::ntt::NttTable;
 use std::arch::x86_64::*;
 
@@ -78,6 +80,41 @@ unsafe impl Lanes<u32> for U32x8 {
     }
 }
 
+// SAFETY: as above.
+unsafe impl NarrowLanes for U32x8 {
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        unsafe { Self(_mm256_setzero_si256()) }
+    }
+    #[inline(always)]
+    unsafe fn odd(self) -> Self {
+        unsafe { Self(_mm256_srli_epi64::<32>(self.0)) }
+    }
+    #[inline(always)]
+    unsafe fn low_halves(self) -> Self {
+        unsafe { Self(_mm256_blend_epi32::<0b1010_1010>(self.0, _mm256_setzero_si256())) }
+    }
+    #[inline(always)]
+    unsafe fn mul_even(self, other: Self) -> Self {
+        unsafe { Self(_mm256_mul_epu32(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn add_wide(self, other: Self) -> Self {
+        unsafe { Self(_mm256_add_epi64(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn high_halves(even: Self, odd: Self) -> Self {
+        unsafe { Self(_mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even.0), odd.0)) }
+    }
+    #[inline(always)]
+    unsafe fn unless_below(self, value: Self, threshold: Self) -> Self {
+        unsafe {
+            let reached = _mm256_cmpeq_epi32(_mm256_max_epu32(value.0, threshold.0), value.0);
+            Self(_mm256_and_si256(self.0, reached))
+        }
+    }
+}
+
 #[target_feature(enable = "avx2,bmi2")]
 pub(crate) fn forward(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
     // SAFETY: this function has the feature; the callee checks lengths.
@@ -94,4 +131,51 @@ pub(crate) fn inverse(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u3
 pub(crate) fn permute(out: &mut [u32], from: &[u32], index: &[u32]) {
     // SAFETY: this function has the feature; the callee checks lengths.
     unsafe { lanes::permute::<u32, U32x8>(out, from, index) }
+}
+
+#[target_feature(enable = "avx2,bmi2")]
+pub(crate) fn matrix_tile(
+    out: &mut [u32],
+    items: &[u32],
+    matrix: &[u32],
+    columns: &[Vec<u32>],
+    m: Modulus<u32>,
+) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::matrix_tile::<U32x8>(out, items, matrix, columns, m) }
+}
+
+#[target_feature(enable = "avx2,bmi2")]
+pub(crate) fn switch_row(
+    out: [&mut [u32]; 2],
+    digits: &[&[u32]],
+    key: &[u32],
+    count: usize,
+    m: Modulus<u32>,
+) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::switch_row::<U32x8>(out, digits, key, count, m) }
+}
+
+#[target_feature(enable = "avx2,bmi2")]
+pub(crate) fn convert_row(
+    out: &mut [u32],
+    ys: &[&[u32]],
+    constants: &[u32],
+    correction: &Correction<'_, u32>,
+    m: Modulus<u32>,
+) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::convert_row::<U32x8>(out, ys, constants, correction, m) }
+}
+
+#[target_feature(enable = "avx2,bmi2")]
+pub(crate) fn product_row(
+    out: [&mut [u32]; 3],
+    a: &[[&[u32]; 2]],
+    b: &[[&[u32]; 2]],
+    m: Modulus<u32>,
+) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::product_row::<U32x8>(out, a, b, m) }
 }

@@ -1,6 +1,8 @@
 //! Vectors of 512 bits: 16 residues of 32 bits, or 8 of 64.
 
-use super::lanes::{self, Lanes};
+use super::Correction;
+use super::lanes::{self, Lanes, NarrowLanes};
+use crate::modulus::Modulus;
 use crate::ntt::NttTable;
 use std::arch::x86_64::*;
 
@@ -83,6 +85,40 @@ unsafe impl Lanes<u32> for U32x16 {
                 v[8 + c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(y, w);
                 v[12 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(y, w);
             }
+        }
+    }
+}
+
+// SAFETY: as above.
+unsafe impl NarrowLanes for U32x16 {
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        unsafe { Self(_mm512_setzero_si512()) }
+    }
+    #[inline(always)]
+    unsafe fn odd(self) -> Self {
+        unsafe { Self(_mm512_srli_epi64::<32>(self.0)) }
+    }
+    #[inline(always)]
+    unsafe fn low_halves(self) -> Self {
+        unsafe { Self(_mm512_maskz_mov_epi32(0x5555, self.0)) }
+    }
+    #[inline(always)]
+    unsafe fn mul_even(self, other: Self) -> Self {
+        unsafe { Self(_mm512_mul_epu32(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn add_wide(self, other: Self) -> Self {
+        unsafe { Self(_mm512_add_epi64(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn high_halves(even: Self, odd: Self) -> Self {
+        unsafe { Self(_mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd.0, 0x5555, even.0)) }
+    }
+    #[inline(always)]
+    unsafe fn unless_below(self, value: Self, threshold: Self) -> Self {
+        unsafe {
+            Self(_mm512_maskz_mov_epi32(_mm512_cmpge_epu32_mask(value.0, threshold.0), self.0))
         }
     }
 }
@@ -206,4 +242,51 @@ pub(crate) fn permute_u32(out: &mut [u32], from: &[u32], index: &[u32]) {
 pub(crate) fn permute_u64(out: &mut [u64], from: &[u64], index: &[u32]) {
     // SAFETY: this function has the features; the callee checks lengths.
     unsafe { lanes::permute::<u64, U64x8>(out, from, index) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
+pub(crate) fn matrix_tile(
+    out: &mut [u32],
+    items: &[u32],
+    matrix: &[u32],
+    columns: &[Vec<u32>],
+    m: Modulus<u32>,
+) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::matrix_tile::<U32x16>(out, items, matrix, columns, m) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
+pub(crate) fn switch_row(
+    out: [&mut [u32]; 2],
+    digits: &[&[u32]],
+    key: &[u32],
+    count: usize,
+    m: Modulus<u32>,
+) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::switch_row::<U32x16>(out, digits, key, count, m) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
+pub(crate) fn convert_row(
+    out: &mut [u32],
+    ys: &[&[u32]],
+    constants: &[u32],
+    correction: &Correction<'_, u32>,
+    m: Modulus<u32>,
+) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::convert_row::<U32x16>(out, ys, constants, correction, m) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
+pub(crate) fn product_row(
+    out: [&mut [u32]; 3],
+    a: &[[&[u32]; 2]],
+    b: &[[&[u32]; 2]],
+    m: Modulus<u32>,
+) {
+    // SAFETY: this function has the features; the callee checks lengths.
+    unsafe { lanes::product_row::<U32x16>(out, a, b, m) }
 }

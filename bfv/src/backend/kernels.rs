@@ -3,7 +3,7 @@
 //! Rows of one call have equal lengths; a shorter one shortens the work, it never reads past its
 //! end. No loop branches on a value, so the same code serves secret and public rows.
 
-use super::{Backend, Level};
+use super::{Backend, Correction, Level};
 use crate::modulus::{Factor, Modulus};
 use crate::word::Word;
 
@@ -218,9 +218,9 @@ kernels! {
     /// out = (Σ_i y_i·c_i + e·c + [e ≥ threshold]·over) / R: a base conversion with the correction
     /// that makes it exact.
     fn convert_row<W>(
-        out: &mut [W], ys: &[&[W]], constants: &[W], extra: &[W], constant: W, threshold: W, over: W,
-        m: Modulus<W>,
+        out: &mut [W], ys: &[&[W]], constants: &[W], correction: &Correction<'_, W>, m: Modulus<W>,
     ) {
+        let Correction { extra, constant, threshold, over } = *correction;
         let limit = m.lazy_products(W::MODULUS_BITS) - 1;
         // One product more for what is added at the end.
         let at_once = m.reduces_at_once(ys.len() + 2, 1 << W::MODULUS_BITS);

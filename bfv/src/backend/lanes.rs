@@ -10,6 +10,9 @@
 //! product with a root is below 2p, so outputs are below 4p again, which is at most R for p < R/4.
 //! Inverse, everything is below 2p between stages.
 
+use super::Correction;
+use super::kernels::TILE;
+use crate::modulus::Modulus;
 use crate::ntt::{NttTable, VectorRoots};
 use crate::word::Word;
 
@@ -43,6 +46,289 @@ pub(crate) unsafe trait Lanes<W: Word>: Copy {
     unsafe fn permute(self, index: *const u32) -> Self;
     /// Transposes the L × L matrix whose rows start at `rows`.
     unsafe fn transpose(rows: *mut Self);
+}
+
+/// 32-bit residues, whose products are sums of 64 bits: those of even lanes apart from those of odd
+/// ones.
+///
+/// # Safety
+/// As for [`Lanes`].
+pub(crate) unsafe trait NarrowLanes: Lanes<u32> {
+    /// Zeros.
+    unsafe fn zero() -> Self;
+    /// Odd lanes in the place of even ones.
+    unsafe fn odd(self) -> Self;
+    /// The low halves of 64-bit lanes, zero-extended.
+    unsafe fn low_halves(self) -> Self;
+    /// Products of even lanes, 64 bits each.
+    unsafe fn mul_even(self, other: Self) -> Self;
+    /// Sums of 64-bit lanes.
+    unsafe fn add_wide(self, other: Self) -> Self;
+    /// The high halves of 64-bit lanes, in even and odd places.
+    unsafe fn high_halves(even: Self, odd: Self) -> Self;
+    /// Lanes of `self` where the value has reached the threshold, else 0.
+    unsafe fn unless_below(self, value: Self, threshold: Self) -> Self;
+}
+
+/// Sums of products of the even lanes and of the odd ones.
+#[derive(Clone, Copy)]
+struct Sums<V> {
+    even: V,
+    odd: V,
+}
+
+/// A modulus and its constants, splat.
+#[derive(Clone, Copy)]
+struct Reduction<V> {
+    p: V,
+    inverse: V,
+    r: V,
+    at_once: bool,
+}
+
+impl<V: NarrowLanes> Reduction<V> {
+    /// `at_once` if sums are below p·R.
+    #[inline(always)]
+    unsafe fn new(m: Modulus<u32>, at_once: bool) -> Self {
+        let (inverse, r) = m.reduction_constants();
+        unsafe {
+            Self { p: V::splat(m.value()), inverse: V::splat(inverse), r: V::splat(r), at_once }
+        }
+    }
+
+    /// As [`Modulus::fold`], of one half of the lanes.
+    #[inline(always)]
+    unsafe fn fold(&self, x: V) -> V {
+        unsafe { x.odd().mul_even(self.r).add_wide(x.low_halves()) }
+    }
+
+    /// As [`Modulus::montgomery_reduce_if`].
+    #[inline(always)]
+    unsafe fn reduce(&self, sums: Sums<V>) -> V {
+        unsafe {
+            let Sums { mut even, mut odd } = sums;
+            if !self.at_once {
+                (even, odd) = (self.fold(even), self.fold(odd));
+            }
+            // Only the low half of the first product counts, and the second reads only that.
+            let t_even = even.mul_even(self.inverse).mul_even(self.p);
+            let t_odd = odd.mul_even(self.inverse).mul_even(self.p);
+            let difference = V::high_halves(even, odd).sub(V::high_halves(t_even, t_odd));
+            difference.min(difference.add(self.p))
+        }
+    }
+}
+
+impl<V: NarrowLanes> Sums<V> {
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        unsafe { Self { even: V::zero(), odd: V::zero() } }
+    }
+
+    /// Adds x·y; the odd lanes come apart, since they serve several products.
+    #[inline(always)]
+    unsafe fn add_product(&mut self, x: (V, V), y: (V, V)) {
+        unsafe {
+            self.even = self.even.add_wide(x.0.mul_even(y.0));
+            self.odd = self.odd.add_wide(x.1.mul_even(y.1));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn fold(&mut self, reduction: &Reduction<V>) {
+        unsafe {
+            self.even = reduction.fold(self.even);
+            self.odd = reduction.fold(self.odd);
+        }
+    }
+}
+
+/// A vector at the start of a slice, and its odd lanes.
+#[inline(always)]
+unsafe fn both<V: NarrowLanes>(from: &[u32]) -> (V, V) {
+    assert!(from.len() >= V::COUNT);
+    unsafe {
+        let x = V::load(from.as_ptr());
+        (x, x.odd())
+    }
+}
+
+#[inline(always)]
+unsafe fn put<V: NarrowLanes>(to: &mut [u32], value: V) {
+    assert!(to.len() >= V::COUNT);
+    unsafe { value.store(to.as_mut_ptr()) }
+}
+
+/// [`super::kernels::matrix_tile`] with vectors.
+///
+/// # Safety
+/// The CPU has the features of `V`.
+#[inline(always)]
+pub(crate) unsafe fn matrix_tile<V: NarrowLanes>(
+    out: &mut [u32],
+    items: &[u32],
+    matrix: &[u32],
+    columns: &[Vec<u32>],
+    m: Modulus<u32>,
+) {
+    let limit = m.lazy_products(m.bits());
+    let mut words = matrix;
+    for (column, out) in columns.iter().zip(out.chunks_exact_mut(2 * TILE)) {
+        let (column_words, rest) = words.split_at(column.len() * TILE);
+        words = rest;
+        let (out0, out1) = out.split_at_mut(TILE);
+        unsafe {
+            let reduction = Reduction::<V>::new(m, m.reduces_at_once(column.len(), m.to_u64()));
+            // Two vectors at a time: with both polynomials that is eight sums, which any register
+            // file holds.
+            for start in (0..TILE).step_by(2 * V::COUNT) {
+                let mut sums = [[Sums::<V>::zero(); 2]; 2];
+                let mut left = limit;
+                for (&row, plaintext) in column.iter().zip(column_words.chunks_exact(TILE)) {
+                    let item = &items[row as usize * 2 * TILE..][..2 * TILE];
+                    for (part, sums) in sums.iter_mut().enumerate() {
+                        let at = start + part * V::COUNT;
+                        let x = both::<V>(&plaintext[at..]);
+                        sums[0].add_product(x, both(&item[at..]));
+                        sums[1].add_product(x, both(&item[TILE + at..]));
+                    }
+                    left -= 1;
+                    if left == 0 {
+                        sums.iter_mut().flatten().for_each(|sum| sum.fold(&reduction));
+                        left = limit;
+                    }
+                }
+                for (part, sums) in sums.iter().enumerate() {
+                    let at = start + part * V::COUNT;
+                    put(&mut out0[at..], reduction.reduce(sums[0]));
+                    put(&mut out1[at..], reduction.reduce(sums[1]));
+                }
+            }
+        }
+    }
+}
+
+/// [`super::kernels::switch_row`] with vectors.
+///
+/// # Safety
+/// The CPU has the features of `V`.
+#[inline(always)]
+pub(crate) unsafe fn switch_row<V: NarrowLanes>(
+    out: [&mut [u32]; 2],
+    digits: &[&[u32]],
+    key: &[u32],
+    count: usize,
+    m: Modulus<u32>,
+) {
+    let [out0, out1] = out;
+    let limit = m.lazy_products(u32::MODULUS_BITS);
+    let tiles = out0.chunks_exact_mut(TILE).zip(out1.chunks_exact_mut(TILE));
+    unsafe {
+        let reduction = Reduction::<V>::new(m, m.reduces_at_once(digits.len(), m.to_u64()));
+        for (tile, ((o0, o1), keys)) in tiles.zip(key.chunks_exact(2 * TILE * count)).enumerate() {
+            for start in (0..TILE).step_by(V::COUNT) {
+                let mut sums = [Sums::<V>::zero(); 2];
+                let mut left = limit;
+                for (digit, key) in digits.iter().zip(keys.chunks_exact(2 * TILE)) {
+                    let x = both::<V>(&digit[tile * TILE + start..]);
+                    sums[0].add_product(x, both(&key[start..]));
+                    sums[1].add_product(x, both(&key[TILE + start..]));
+                    left -= 1;
+                    if left == 0 {
+                        sums.iter_mut().for_each(|sum| sum.fold(&reduction));
+                        left = limit;
+                    }
+                }
+                put(&mut o0[start..], reduction.reduce(sums[0]));
+                put(&mut o1[start..], reduction.reduce(sums[1]));
+            }
+        }
+    }
+}
+
+/// [`super::kernels::convert_row`] with vectors, for rows of whole vectors.
+///
+/// # Safety
+/// The CPU has the features of `V`.
+#[inline(always)]
+pub(crate) unsafe fn convert_row<V: NarrowLanes>(
+    out: &mut [u32],
+    ys: &[&[u32]],
+    constants: &[u32],
+    correction: &Correction<'_, u32>,
+    m: Modulus<u32>,
+) {
+    let limit = m.lazy_products(u32::MODULUS_BITS) - 1;
+    let at_once = m.reduces_at_once(ys.len() + 2, 1 << u32::MODULUS_BITS);
+    unsafe {
+        let reduction = Reduction::<V>::new(m, at_once);
+        let (constant, threshold, over) = (
+            V::splat(correction.constant),
+            V::splat(correction.threshold),
+            V::splat(correction.over),
+        );
+        let vectors = out.chunks_exact_mut(V::COUNT).zip(correction.extra.chunks_exact(V::COUNT));
+        for (vector, (out, extra)) in vectors.enumerate() {
+            let mut sums = Sums::<V>::zero();
+            let mut left = limit;
+            for (y, &c) in ys.iter().zip(constants) {
+                let c = V::splat(c);
+                sums.add_product(both(&y[vector * V::COUNT..]), (c, c));
+                left -= 1;
+                if left == 0 {
+                    sums.fold(&reduction);
+                    left = limit;
+                }
+            }
+            if !at_once {
+                sums.fold(&reduction);
+            }
+            let e = both::<V>(extra);
+            sums.add_product(e, (constant, constant));
+            let over = over.unless_below(e.0, threshold);
+            sums.even = sums.even.add_wide(over.low_halves());
+            sums.odd = sums.odd.add_wide(over.odd());
+            put(out, reduction.reduce(sums));
+        }
+    }
+}
+
+/// [`super::kernels::product_row`] with vectors, for rows of whole vectors.
+///
+/// # Safety
+/// The CPU has the features of `V`.
+#[inline(always)]
+pub(crate) unsafe fn product_row<V: NarrowLanes>(
+    out: [&mut [u32]; 3],
+    a: &[[&[u32]; 2]],
+    b: &[[&[u32]; 2]],
+    m: Modulus<u32>,
+) {
+    let limit = (m.lazy_products(m.bits()) / 2).max(1);
+    let [out0, out1, out2] = out;
+    unsafe {
+        let reduction = Reduction::<V>::new(m, m.reduces_at_once(2 * a.len(), m.to_u64()));
+        for at in (0..out0.len()).step_by(V::COUNT) {
+            let mut sums = [Sums::<V>::zero(); 3];
+            let mut left = limit;
+            for ([a0, a1], [b0, b1]) in a.iter().zip(b) {
+                let (a0, a1) = (both::<V>(&a0[at..]), both::<V>(&a1[at..]));
+                let (b0, b1) = (both::<V>(&b0[at..]), both::<V>(&b1[at..]));
+                sums[0].add_product(a0, b0);
+                sums[1].add_product(a0, b1);
+                sums[1].add_product(a1, b0);
+                sums[2].add_product(a1, b1);
+                left -= 1;
+                if left == 0 {
+                    sums.iter_mut().for_each(|sum| sum.fold(&reduction));
+                    left = limit;
+                }
+            }
+            put(&mut out0[at..], reduction.reduce(sums[0]));
+            put(&mut out1[at..], reduction.reduce(sums[1]));
+            put(&mut out2[at..], reduction.reduce(sums[2]));
+        }
+    }
 }
 
 /// The modulus, splat.

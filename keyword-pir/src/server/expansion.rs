@@ -35,7 +35,7 @@ impl<W: Word> Work<'_, W> {
         // A key may hold more than this shard asks for; then there is less to do.
         let elements: Vec<_> = self.keys.galois_elements().collect();
         let steps = &expansion_steps(degree, total as u64, &elements)?;
-        let parts = self.execution.map(query.len(), |index| {
+        let parts = self.execution.map((0..query.len()).collect(), |index| {
             let count = (total - index * degree).min(degree);
             let height = count.next_power_of_two().ilog2() as usize;
             // Steps are those of polynomials of N coefficients, whatever the height of the tree.

@@ -71,11 +71,7 @@ fn describe(summary: &Summary) {
     }
     note(format_args!(
         "{} rows in {} shards ({} kept from before) in {:.2} s; manifest: {}",
-        summary.rows,
-        summary.shard_count,
-        summary.reused_shards,
-        summary.seconds,
-        summary.manifest
+        summary.rows, summary.shard_count, summary.reused_shards, summary.seconds, summary.manifest
     ));
     note(format_args!("configuration id {}", summary.config_id));
     match (summary.same_configuration, summary.same_evaluation_keys) {

@@ -70,10 +70,11 @@ impl Journal {
                 records.extend(serde_json::from_str::<ShardRecord>(&line));
             }
         }
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(&path).with_context(|| {
-                format!("{}: cannot keep a journal of the run", path.display())
-            })?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("{}: cannot keep a journal of the run", path.display()))?;
         // Whatever a torn line left must not run into the next one.
         file.write_all(b"\n").with_context(|| path.display().to_string())?;
         Ok((Self { path, file: Mutex::new(file) }, records))

@@ -117,7 +117,9 @@ fn remedy(error: CuckooError, plan: &Plan, store: &RowStore, rows: &[u32]) -> an
                 BucketCount::Expandable { expansion_factor: 1.1, target_load_factor: 0.9 };
             let all: Vec<Row<'_>> = rows.iter().map(|&row| store.row(row)).collect();
             let enough = CuckooTables::build(&growing.cuckoo(0), &all)
-                .map_or(2 * buckets, |tables| (tables.buckets_per_table() * tables.tables()) as u64);
+                .map_or(2 * buckets, |tables| {
+                    (tables.buckets_per_table() * tables.tables()) as u64
+                });
             anyhow::anyhow!(
                 "{name}: no room; {count} rows do not fit {buckets} buckets: raise \
                  cuckooTableArguments.bucketCount.fixedSize.bucketCount (these rows fit {enough}), \

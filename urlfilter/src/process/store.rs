@@ -103,9 +103,9 @@ impl RowStore {
         }
         divided.par_iter_mut().try_for_each(|rows| {
             rows.sort_unstable_by_key(|&row| (self.hashes[row as usize], row));
-            let twins = rows.windows(2).find(|pair| {
-                self.hashes[pair[0] as usize] == self.hashes[pair[1] as usize]
-            });
+            let twins = rows
+                .windows(2)
+                .find(|pair| self.hashes[pair[0] as usize] == self.hashes[pair[1] as usize]);
             match twins {
                 None => Ok(()),
                 Some(&[a, b]) if self.keyword(a) == self.keyword(b) => Err(Twins::Duplicate(a, b)),

@@ -2,9 +2,7 @@
 
 use anyhow::{Context, ensure};
 use bfv::OsRandom;
-use keyword_pir::{
-    Client, EvaluationKey, Execution, Scheme, SecretKey, Server, StageTimes,
-};
+use keyword_pir::{Client, EvaluationKey, Execution, Scheme, SecretKey, Server, StageTimes};
 use pir_api::{Message, convert};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -128,9 +126,7 @@ pub(crate) fn run(
         costs.noise_budget = costs.noise_budget.min(budget);
         let (found, value) = match question {
             Question::Keyword { keyword, value } => {
-                costs
-                    .entry_count_per_response
-                    .push(client.entries_in(&reply, &keys.secret)?);
+                costs.entry_count_per_response.push(client.entries_in(&reply, &keys.secret)?);
                 (client.decode_keyword(&reply, keyword, &keys.secret)?, value)
             }
             Question::Entry { index, value } => {
