@@ -17,9 +17,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+type Ciphertexts<W> = Vec<Ciphertext<W, Coefficient>>;
+
 /// A query whose ciphertexts were checked.
 pub struct Query {
-    ciphertexts: ByWord<Vec<Ciphertext<u32, Coefficient>>, Vec<Ciphertext<u64, Coefficient>>>,
+    ciphertexts: ByWord<Ciphertexts<u32>, Ciphertexts<u64>>,
     calls: usize,
 }
 

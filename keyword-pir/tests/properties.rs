@@ -64,7 +64,7 @@ fn keyword_payloads(plan: &Plan, rows: &[(Vec<u8>, Vec<u8>)]) -> Payloads {
     Payloads::of_tables(plan.keyword_shard(&tables).unwrap(), &tables).unwrap()
 }
 
-fn numbered_rows(count: usize, length: impl Fn(usize) -> usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn numbered_rows(count: usize, length: impl Fn(usize) -> usize) -> Rows {
     let value = |i: usize| (0..length(i)).map(|j| (i * 7 + j * 3 + 1) as u8).collect();
     (0..count).map(|i| (format!("keyword {i}").into_bytes(), value(i))).collect()
 }
@@ -136,7 +136,10 @@ proptest! {
     }
 }
 
-fn usual() -> (World, Vec<(Vec<u8>, Vec<u8>)>) {
+/// Keywords and values.
+type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn usual() -> (World, Rows) {
     let parameters = small_set(64, 29);
     let plan = Plan::new(parameters.clone());
     let rows = numbered_rows(150, |i| i % 9);

@@ -82,12 +82,14 @@ enum Algorithm {
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
 enum Compression {
     #[default]
-    NoCompression,
-    HybridCompression,
-    MaxCompression,
+    #[serde(rename = "noCompression")]
+    None,
+    #[serde(rename = "hybridCompression")]
+    Hybrid,
+    #[serde(rename = "maxCompression")]
+    Maximum,
 }
 
 /// How rows are divided.
@@ -413,9 +415,9 @@ impl Configuration {
         plan.use_max_bucket_size = keys.use_max_serialized_bucket_size;
         plan.uneven_dimensions = keys.uneven_dimensions;
         plan.compression = match keys.key_compression {
-            Compression::NoCompression => KeyCompression::None,
-            Compression::HybridCompression => KeyCompression::Hybrid,
-            Compression::MaxCompression => KeyCompression::Maximum,
+            Compression::None => KeyCompression::None,
+            Compression::Hybrid => KeyCompression::Hybrid,
+            Compression::Maximum => KeyCompression::Maximum,
         };
         plan.cuckoo(0).check().map_err(|error| ConfigurationError::Value {
             key: "cuckooTableArguments",
