@@ -10,6 +10,32 @@ use crate::backend::aligned::AlignedBuffer;
 use crate::modulus::{Factor, Modulus};
 use crate::prime;
 use crate::word::Word;
+use std::cell::Cell;
+
+thread_local! {
+    static TRANSFORMS: Cell<Transforms> = const { Cell::new(Transforms { forward: 0, inverse: 0 }) };
+}
+
+/// How many transforms a thread has done, for measurements: transforms are most of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transforms {
+    /// Forward ones.
+    pub forward: u64,
+    /// Inverse ones.
+    pub inverse: u64,
+}
+
+impl Transforms {
+    /// Those of this thread, since it began.
+    pub fn of_this_thread() -> Self {
+        TRANSFORMS.get()
+    }
+
+    fn count(forward: u64, inverse: u64) {
+        let Self { forward: f, inverse: i } = TRANSFORMS.get();
+        TRANSFORMS.set(Self { forward: f + forward, inverse: i + inverse });
+    }
+}
 
 /// Reverses the low `bits` bits of `index`.
 pub(crate) fn reverse_bits(index: usize, bits: u32) -> usize {
@@ -158,6 +184,7 @@ impl<W: Word> NttTable<W> {
     /// If the row has not N residues.
     pub fn forward(&self, row: &mut [W]) {
         self.check(&[row.len()]);
+        Transforms::count(1, 0);
         match self.vector {
             Some(_) => W::vector_forward(self, None, row),
             None => crate::backend::scalar::forward(self, row),
@@ -170,6 +197,7 @@ impl<W: Word> NttTable<W> {
     /// If a row has not N residues.
     pub fn forward_from(&self, from: &[W], to: &mut [W]) {
         self.check(&[from.len(), to.len()]);
+        Transforms::count(1, 0);
         match self.vector {
             Some(_) => W::vector_forward(self, Some(from), to),
             None => {
@@ -185,6 +213,7 @@ impl<W: Word> NttTable<W> {
     /// If the row has not N residues.
     pub fn inverse(&self, row: &mut [W]) {
         self.check(&[row.len()]);
+        Transforms::count(0, 1);
         match self.vector {
             Some(_) => W::vector_inverse(self, None, row),
             None => crate::backend::scalar::inverse(self, row),
@@ -197,6 +226,7 @@ impl<W: Word> NttTable<W> {
     /// If a row has not N residues.
     pub fn inverse_from(&self, from: &[W], to: &mut [W]) {
         self.check(&[from.len(), to.len()]);
+        Transforms::count(0, 1);
         match self.vector {
             Some(_) => W::vector_inverse(self, Some(from), to),
             None => {

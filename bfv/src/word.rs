@@ -64,6 +64,10 @@ pub trait Word:
     /// All ones if `self` is less than `other`, else 0; no branch.
     fn less_mask(self, other: Self) -> Self;
 
+    /// `self`, less `bound` if it is not below that; for `self` below twice `bound`, which is below
+    /// 2^(`BITS` - 1). No branch, and no instruction that the oldest vector units lack.
+    fn less_once(self, bound: Self) -> Self;
+
     /// Zero-extends.
     fn wide(self) -> Self::Wide;
     /// Low half.
@@ -129,6 +133,12 @@ macro_rules! word {
             fn less_mask(self, other: Self) -> Self {
                 // Both are below 2^(BITS-1), so the top bit of the difference is its sign.
                 <$word>::wrapping_sub(0, <$word>::wrapping_sub(self, other) >> (<$word>::BITS - 1))
+            }
+            #[inline(always)]
+            fn less_once(self, bound: Self) -> Self {
+                let difference = <$word>::wrapping_sub(self, bound).cast_signed();
+                let is_below = (difference >> (<$word>::BITS - 1)).cast_unsigned();
+                <$word>::wrapping_add(difference.cast_unsigned(), bound & is_below)
             }
             #[inline(always)]
             fn wide(self) -> $wide {
