@@ -321,7 +321,7 @@ mod tests {
                     let prime = prime::primes_above(bits, 2 * degree as u64, 1)[0];
                     same_on_every_backend::<u32>(degree, prime, seed);
                 }
-                for bits in [30, 40, 55, 61] {
+                for bits in [30, 40, 55, 57, 61] {
                     let prime = prime::primes_above(bits, 2 * degree as u64, 1)[0];
                     same_on_every_backend::<u64>(degree, prime, seed);
                 }

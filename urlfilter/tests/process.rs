@@ -237,11 +237,11 @@ fn serialized_input_and_output() {
     let mut database = Vec::new();
     for i in 0..60 {
         let (keyword, value) = (format!("host{i}.example/path{i}"), i.to_string());
-        let row =
-            pir_api::rows::RowBytes { keyword: keyword.as_bytes(), value: value.as_bytes() };
+        let row = pir_api::rows::RowBytes { keyword: keyword.as_bytes(), value: value.as_bytes() };
         pir_api::rows::write(&mut database, Encoding::Binary, RowKind::Keyword, row).unwrap();
     }
-    let changes = json!({"inputDatabase": "in.binpb", "outputPirParameters": "urls-SHARD_ID.binpb"});
+    let changes =
+        json!({"inputDatabase": "in.binpb", "outputPirParameters": "urls-SHARD_ID.binpb"});
     let folder = place(changes, "");
     fs::write(folder.path().join("in.binpb"), database).unwrap();
     succeeds(&process(folder.path(), &[]));
@@ -258,7 +258,8 @@ fn databases_by_number() {
     let input: String =
         (0..100).map(|i| format!("rows {{ value: \"{}\" }}\n", "v".repeat(i % 7))).collect();
     for encoding in [false, true] {
-        let changes = json!({"databaseType": "index", "encodingEntrySize": encoding, "trialsPerShard": 5});
+        let changes =
+            json!({"databaseType": "index", "encodingEntrySize": encoding, "trialsPerShard": 5});
         let folder = place(changes, &input);
         let output = process(folder.path(), &["--json"]);
         succeeds(&output);
@@ -312,7 +313,8 @@ fn trouble_names_the_row_and_the_remedy() {
         &format!("{}{large}", rows(0..9)),
         &["row 10 (\"big\")", "3011", "maxSerializedBucketSize", "shard"],
     );
-    let few_buckets = json!({"cuckooTableArguments": {"bucketCount": {"fixedSize": {"bucketCount": 2}}}});
+    let few_buckets =
+        json!({"cuckooTableArguments": {"bucketCount": {"fixedSize": {"bucketCount": 2}}}});
     refused(few_buckets, &rows(0..3000), &["row ", "bucketCount", "shardCount"]);
     refused(
         json!({}),

@@ -208,6 +208,97 @@ unsafe impl Lanes<u64> for U64x8 {
     }
 }
 
+/// Eight 64-bit residues modulo a prime below 2^56: 64p fits a word, so that products need not be
+/// exact and forward stages need no reduction. 15 stages of 4p each leave less than 64p.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(crate) struct RoomyU64x8(U64x8);
+
+impl RoomyU64x8 {
+    /// Bits of the primes that it serves.
+    pub(crate) const MODULUS_BITS: u32 = 56;
+}
+
+// SAFETY: used only by the entry points below, which carry the features.
+unsafe impl Lanes<u64> for RoomyU64x8 {
+    const COUNT: usize = 8;
+    const RADIX: usize = 16;
+    const SLACK: u32 = 4;
+
+    #[inline(always)]
+    unsafe fn splat(value: u64) -> Self {
+        unsafe { Self(U64x8::splat(value)) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const u64) -> Self {
+        unsafe { Self(U64x8::load(from)) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u64) {
+        unsafe { self.0.store(to) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        unsafe { Self(self.0.add(other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        unsafe { Self(self.0.sub(other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        unsafe { Self(self.0.min(other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
+        unsafe {
+            // The high half of 64 × 64 without the carries from below: at most 2 too small.
+            let (x, q) = (self.0.0, quotient.0.0);
+            let x_high = _mm512_srli_epi64::<32>(x);
+            let q_high = _mm512_srli_epi64::<32>(q);
+            let high_low = _mm512_srli_epi64::<32>(_mm512_mul_epu32(x_high, q));
+            let low_high = _mm512_srli_epi64::<32>(_mm512_mul_epu32(x, q_high));
+            let high_high = _mm512_mul_epu32(x_high, q_high);
+            let high = _mm512_add_epi64(_mm512_add_epi64(high_high, high_low), low_high);
+            let product = _mm512_mullo_epi64(x, value.0.0);
+            Self(U64x8(_mm512_sub_epi64(product, _mm512_mullo_epi64(high, p.0.0))))
+        }
+    }
+    #[inline(always)]
+    unsafe fn before_forward(self, _: Self) -> Self {
+        self
+    }
+    #[inline(always)]
+    unsafe fn after_forward(self, p: Self) -> Self {
+        unsafe {
+            let x = self.0.0;
+            let reduce = |x, bound| _mm512_min_epu64(x, _mm512_sub_epi64(x, bound));
+            let x = reduce(x, _mm512_slli_epi64::<5>(p.0.0));
+            let x = reduce(x, _mm512_slli_epi64::<4>(p.0.0));
+            let x = reduce(x, _mm512_slli_epi64::<3>(p.0.0));
+            let x = reduce(x, _mm512_slli_epi64::<2>(p.0.0));
+            let x = reduce(x, _mm512_slli_epi64::<1>(p.0.0));
+            Self(U64x8(reduce(x, p.0.0)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn after_inverse(self, p: Self) -> Self {
+        unsafe {
+            let x = self.min(self.sub(p.add(p)));
+            x.min(x.sub(p))
+        }
+    }
+    #[inline(always)]
+    unsafe fn permute(self, index: *const u32) -> Self {
+        unsafe { Self(self.0.permute(index)) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(rows: *mut Self) {
+        // SAFETY: the wrapper has the layout of what it wraps.
+        unsafe { U64x8::transpose(rows.cast()) }
+    }
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
 pub(crate) fn forward_u32(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
     // SAFETY: this function has the features; the callee checks lengths.
@@ -223,13 +314,25 @@ pub(crate) fn inverse_u32(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
 pub(crate) fn forward_u64(table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
     // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::forward::<u64, U64x8, 8>(table, from, row) }
+    unsafe {
+        if table.modulus().bits() <= RoomyU64x8::MODULUS_BITS {
+            lanes::forward::<u64, RoomyU64x8, 8>(table, from, row);
+        } else {
+            lanes::forward::<u64, U64x8, 8>(table, from, row);
+        }
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
 pub(crate) fn inverse_u64(table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
     // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::inverse::<u64, U64x8, 8>(table, from, row) }
+    unsafe {
+        if table.modulus().bits() <= RoomyU64x8::MODULUS_BITS {
+            lanes::inverse::<u64, RoomyU64x8, 8>(table, from, row);
+        } else {
+            lanes::inverse::<u64, U64x8, 8>(table, from, row);
+        }
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]

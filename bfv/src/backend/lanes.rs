@@ -9,6 +9,9 @@
 //! Bounds: forward, both inputs of a butterfly are below 4p, the first is brought below 2p, the
 //! product with a root is below 2p, so outputs are below 4p again, which is at most R for p < R/4.
 //! Inverse, everything is below 2p between stages.
+//!
+//! Where p is so small that 64p fits a word, products may be a little larger, below 4p, and nothing
+//! is reduced between forward stages.
 
 use super::Correction;
 use super::kernels::TILE;
@@ -40,8 +43,28 @@ pub(crate) unsafe trait Lanes<W: Word>: Copy {
     unsafe fn sub(self, other: Self) -> Self;
     /// Lane-wise unsigned minimum.
     unsafe fn min(self, other: Self) -> Self;
-    /// x·w below 2p for any x, with Shoup's quotient of w.
+    /// Products are below `SLACK`·p.
+    const SLACK: u32 = 2;
+    /// x·w below `SLACK`·p for any x, with Shoup's quotient of w.
     unsafe fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self;
+    /// What a forward butterfly does to its first input, to keep it below 4p.
+    #[inline(always)]
+    unsafe fn before_forward(self, slack_p: Self) -> Self {
+        unsafe { self.min(self.sub(slack_p)) }
+    }
+    /// The results of a forward transform, below p.
+    #[inline(always)]
+    unsafe fn after_forward(self, p: Self) -> Self {
+        unsafe {
+            let x = self.min(self.sub(p.add(p)));
+            x.min(x.sub(p))
+        }
+    }
+    /// The results of an inverse transform, below p.
+    #[inline(always)]
+    unsafe fn after_inverse(self, p: Self) -> Self {
+        unsafe { self.min(self.sub(p)) }
+    }
     /// Lane i becomes lane `index[i]` mod L; `index` points at L numbers.
     unsafe fn permute(self, index: *const u32) -> Self;
     /// Transposes the L × L matrix whose rows start at `rows`.
@@ -335,7 +358,19 @@ pub(crate) unsafe fn product_row<V: NarrowLanes>(
 #[derive(Clone, Copy)]
 struct Bounds<V> {
     p: V,
-    two_p: V,
+    /// `SLACK`·p.
+    slack_p: V,
+}
+
+impl<V> Bounds<V> {
+    #[inline(always)]
+    unsafe fn new<W: Word>(p: W) -> Self
+    where
+        V: Lanes<W>,
+    {
+        let slack_p = (1..V::SLACK).fold(p, |sum, _| sum.wrapping_add(p));
+        unsafe { Self { p: V::splat(p), slack_p: V::splat(slack_p) } }
+    }
 }
 
 #[inline(always)]
@@ -347,10 +382,10 @@ unsafe fn forward_butterfly<W: Word, V: Lanes<W>>(
     b: Bounds<V>,
 ) {
     unsafe {
-        let u = x.min(x.sub(b.two_p));
+        let u = x.before_forward(b.slack_p);
         let v = y.mul_lazy(value, quotient, b.p);
         *x = u.add(v);
-        *y = u.sub(v).add(b.two_p);
+        *y = u.sub(v).add(b.slack_p);
     }
 }
 
@@ -364,8 +399,8 @@ unsafe fn inverse_butterfly<W: Word, V: Lanes<W>>(
 ) {
     unsafe {
         let sum = x.add(*y);
-        let difference = x.sub(*y).add(b.two_p);
-        *x = sum.min(sum.sub(b.two_p));
+        let difference = x.sub(*y).add(b.slack_p);
+        *x = sum.min(sum.sub(b.slack_p));
         *y = difference.mul_lazy(value, quotient, b.p);
     }
 }
@@ -591,8 +626,7 @@ pub(crate) unsafe fn forward<W: Word, V: Lanes<W>, const R: usize>(
     // The first pass reads the source, the others what it wrote.
     let mut source = from.map_or(data.cast_const(), <[W]>::as_ptr);
     unsafe {
-        let p = V::splat(table.modulus().value());
-        let b = Bounds { p, two_p: p.add(p) };
+        let b = Bounds::<V>::new(table.modulus().value());
         for (start, stages) in outer_passes(degree.trailing_zeros() - 2 * lane_bits, V::RADIX) {
             let blocks = 1 << start;
             let stride = degree >> (start + stages);
@@ -643,8 +677,7 @@ pub(crate) unsafe fn forward<W: Word, V: Lanes<W>, const R: usize>(
             tail_stage!(2);
             tail_stage!(3);
             for x in &mut v {
-                let y = x.min(x.sub(b.two_p));
-                *x = y.min(y.sub(b.p));
+                *x = x.after_forward(b.p);
             }
             V::transpose(v.as_mut_ptr());
             for (k, vector) in v.iter().enumerate() {
@@ -675,8 +708,7 @@ pub(crate) unsafe fn inverse<W: Word, V: Lanes<W>, const R: usize>(
     // The first pass reads the source, the others what it wrote.
     let source = from.map_or(data.cast_const(), <[W]>::as_ptr);
     unsafe {
-        let p = V::splat(table.modulus().value());
-        let b = Bounds { p, two_p: p.add(p) };
+        let b = Bounds::<V>::new(table.modulus().value());
         let scale = table.degree_inverse();
         let (scale_value, scale_quotient) = (V::splat(scale.value), V::splat(scale.quotient));
         let groups = degree / (R * R);
@@ -720,7 +752,7 @@ pub(crate) unsafe fn inverse<W: Word, V: Lanes<W>, const R: usize>(
             stage!(0);
             for x in &mut v {
                 // N^-1 here, where the vectors are at hand: the remaining stages are linear.
-                *x = x.mul_lazy(scale_value, scale_quotient, p);
+                *x = x.mul_lazy(scale_value, scale_quotient, b.p);
             }
             for (k, vector) in v.iter().enumerate() {
                 vector.store(base.add(k * R));
@@ -740,7 +772,7 @@ pub(crate) unsafe fn inverse<W: Word, V: Lanes<W>, const R: usize>(
         let mut at = 0;
         while at < degree {
             let x = V::load(data.add(at));
-            x.min(x.sub(p)).store(data.add(at));
+            x.after_inverse(b.p).store(data.add(at));
             at += V::COUNT;
         }
     }
