@@ -2,10 +2,13 @@
 //! and 18 ms for 10,000 on another machine (see `docs/speed.md`).
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up should stop")]
 
-use benches::shard::Lookup;
+use benches::shard::{self, Lookup};
+use benches::synthetic_keys;
 use bfv::{Backend, OsRandom};
 use criterion::{Criterion, criterion_group, criterion_main};
 use keyword_pir::Execution;
+use keyword_pir::database::{self, Database};
+use pir_api::rows::{self, Encoding, RowKind, RowsError};
 use std::hint::black_box;
 
 fn server(c: &mut Criterion) {
@@ -45,9 +48,41 @@ fn client(c: &mut Criterion) {
     group.finish();
 }
 
+/// Opening a shard of 50,000 rows checks all of its bytes; 1 M rows are twenty such shards.
+fn open(c: &mut Criterion) {
+    let (scheme, payloads) = shard::payloads(50_000, Backend::detect()).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    database::write(&scheme, &payloads, &mut file).unwrap();
+    let mut group = c.benchmark_group("database/50000_rows");
+    group.bench_function("open", |b| b.iter(|| Database::open(black_box(file.path())).unwrap()));
+    group.bench_function("write", |b| {
+        b.iter(|| database::write(&scheme, &payloads, &mut std::io::sink()).unwrap());
+    });
+    group.finish();
+}
+
+/// Rows of a text database, as a stream.
+fn rows(c: &mut Criterion) {
+    let text: String = synthetic_keys(1_000_000)
+        .iter()
+        .map(|key| format!("rows: {{keyword: \"{key}\" value: \"1\"}}\n"))
+        .collect();
+    let mut group = c.benchmark_group("rows/1M");
+    group.bench_function("text", |b| {
+        b.iter(|| {
+            rows::read(black_box(text.as_bytes()), Encoding::Text, RowKind::Keyword, |row| {
+                black_box(row);
+                Ok::<(), RowsError>(())
+            })
+            .unwrap()
+        });
+    });
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = server, client
+    targets = server, client, open, rows
 }
 criterion_main!(benches);

@@ -34,23 +34,32 @@ pub struct Lookup {
     pub keyword: String,
 }
 
+/// The payloads of a shard of `rows` rows `host<i>.example/path<i>` with the value `1`, default
+/// settings.
+///
+/// # Errors
+/// Whatever the library reports.
+pub fn payloads(rows: usize, backend: Backend) -> Result<(Scheme, Payloads), Box<dyn Error>> {
+    let parameters = Parameters::predefined(PARAMETERS).ok_or("no such parameter set")?;
+    let scheme = Scheme::with_backend(parameters.clone(), backend)?;
+    let keys = super::synthetic_keys(rows);
+    let rows: Vec<Row<'_>> =
+        keys.iter().map(|key| Row { hash: KeywordHash::of(key.as_bytes()), value: b"1" }).collect();
+    let plan = Plan::new(parameters);
+    let tables = CuckooTables::build(&plan.cuckoo(1), &rows)?;
+    let payloads = Payloads::of_tables(plan.keyword_shard(&tables)?, &tables)?;
+    Ok((scheme, payloads))
+}
+
 impl Lookup {
-    /// A shard of `rows` rows `host<i>.example/path<i>` with the value `1`, default settings.
+    /// A shard as [`payloads`] makes it.
     ///
     /// # Errors
     /// Whatever the library reports.
     pub fn new(rows: usize, backend: Backend) -> Result<Self, Box<dyn Error>> {
-        let parameters = Parameters::predefined(PARAMETERS).ok_or("no such parameter set")?;
-        let scheme = Scheme::with_backend(parameters.clone(), backend)?;
+        let (scheme, payloads) = payloads(rows, backend)?;
         let keys = super::synthetic_keys(rows);
-        let rows: Vec<Row<'_>> = keys
-            .iter()
-            .map(|key| Row { hash: KeywordHash::of(key.as_bytes()), value: b"1" })
-            .collect();
-        let plan = Plan::new(parameters);
-        let tables = CuckooTables::build(&plan.cuckoo(1), &rows)?;
-        let parameters = plan.keyword_shard(&tables)?;
-        let payloads = Payloads::of_tables(parameters.clone(), &tables)?;
+        let parameters = payloads.parameters().clone();
         let server = Server::new(scheme.clone(), Database::of_payloads(&scheme, &payloads)?)?;
         let client = Client::new(scheme.clone(), parameters.clone())?;
         let secret = scheme.generate_secret_key(&mut OsRandom)?;

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// Bits of noise budget that a reply must have left. The largest of thousands of coefficients is
-/// measured, about four standard deviations; twice that is beyond chance (`docs/pir.md`).
-const LEAST_BUDGET: f64 = 1.0;
+/// Bits of noise budget that a reply must have left, so that lookups do not fail by chance: see
+/// section 10 of `docs/pir.md`.
+const LEAST_BUDGET: f64 = 2.0;
 
 /// What the trials of a shard showed.
 #[derive(Debug, Default, Serialize)]
