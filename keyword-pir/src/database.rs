@@ -1,7 +1,7 @@
 //! Processed databases: plaintexts in evaluation form, in the order in which a server reads them.
 //!
 //! A native file is mapped and usable at once; nothing of it is parsed but its header, whose layout
-//! [`format`](self::format) describes. Files of the reference's tool are read as well.
+//! [`mod@format`] describes. Files of the reference's tool are read as well.
 
 mod apple;
 pub mod format;
