@@ -1,9 +1,9 @@
 //! Which instructions the arithmetic uses, chosen when the program runs.
 //!
-//! Element-wise work is written once, as safe loops in [`kernels`]; each loop is compiled for every
+//! Element-wise work is written once, as safe loops in `kernels`; each loop is compiled for every
 //! back end and the compiler vectorises it. The number-theoretic transform is written with explicit
-//! vectors in [`lanes`], over the register types of [`avx2`] and [`avx512`], beside its safe scalar
-//! twin in [`scalar`]. All back ends give the same bits.
+//! vectors in `lanes`, over the register types of `avx2` and `avx512`, beside its safe scalar
+//! twin in `scalar`. All back ends give the same bits.
 //!
 //! `unsafe` occurs in this module only: calling a function that needs a CPU feature, and loading and
 //! storing vectors.
@@ -144,7 +144,7 @@ pub trait Kernels: Sized {
     fn permute_slots(backend: Backend, out: &mut [Self], from: &[Self], index: &[u32])
     where
         Self: crate::Word;
-    /// As [`kernels::matrix_tile`].
+    /// As `kernels::matrix_tile`.
     #[doc(hidden)]
     fn matrix_tile(
         backend: Backend,
@@ -158,7 +158,7 @@ pub trait Kernels: Sized {
     {
         kernels::matrix_tile(backend, out, items, matrix, columns, m);
     }
-    /// As [`kernels::switch_row`].
+    /// As `kernels::switch_row`.
     #[doc(hidden)]
     fn switch_row(
         backend: Backend,
@@ -172,7 +172,7 @@ pub trait Kernels: Sized {
     {
         kernels::switch_row(backend, out, digits, key, count, m);
     }
-    /// As [`kernels::convert_row`].
+    /// As `kernels::convert_row`.
     #[doc(hidden)]
     fn convert_row(
         backend: Backend,
@@ -186,7 +186,7 @@ pub trait Kernels: Sized {
     {
         kernels::convert_row(backend, out, ys, constants, correction, m);
     }
-    /// As [`kernels::product_row`].
+    /// As `kernels::product_row`.
     #[doc(hidden)]
     fn product_row(
         backend: Backend,

@@ -1,8 +1,6 @@
 //! Vectors of 256 bits: 8 residues of 32 bits.
 
-use super::Correction;
 use super::lanes::{self, Lanes, NarrowLanes};
-use crate::modulus::Modulus;
 use crate::ntt::NttTable;
 use std::arch::x86_64::*;
 
@@ -133,49 +131,4 @@ pub(crate) fn permute(out: &mut [u32], from: &[u32], index: &[u32]) {
     unsafe { lanes::permute::<u32, U32x8>(out, from, index) }
 }
 
-#[target_feature(enable = "avx2,bmi2")]
-pub(crate) fn matrix_tile(
-    out: &mut [u32],
-    items: &[u32],
-    matrix: &[u32],
-    columns: &[Vec<u32>],
-    m: Modulus<u32>,
-) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::matrix_tile::<U32x8>(out, items, matrix, columns, m) }
-}
-
-#[target_feature(enable = "avx2,bmi2")]
-pub(crate) fn switch_row(
-    out: [&mut [u32]; 2],
-    digits: &[&[u32]],
-    key: &[u32],
-    count: usize,
-    m: Modulus<u32>,
-) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::switch_row::<U32x8>(out, digits, key, count, m) }
-}
-
-#[target_feature(enable = "avx2,bmi2")]
-pub(crate) fn convert_row(
-    out: &mut [u32],
-    ys: &[&[u32]],
-    constants: &[u32],
-    correction: &Correction<'_, u32>,
-    m: Modulus<u32>,
-) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::convert_row::<U32x8>(out, ys, constants, correction, m) }
-}
-
-#[target_feature(enable = "avx2,bmi2")]
-pub(crate) fn product_row(
-    out: [&mut [u32]; 3],
-    a: &[[&[u32]; 2]],
-    b: &[[&[u32]; 2]],
-    m: Modulus<u32>,
-) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::product_row::<U32x8>(out, a, b, m) }
-}
+lanes::narrow_entry_points!(U32x8, "avx2,bmi2");

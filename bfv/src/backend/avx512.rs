@@ -1,8 +1,6 @@
 //! Vectors of 512 bits: 16 residues of 32 bits, or 8 of 64.
 
-use super::Correction;
 use super::lanes::{self, Lanes, NarrowLanes};
-use crate::modulus::Modulus;
 use crate::ntt::NttTable;
 use std::arch::x86_64::*;
 
@@ -347,49 +345,4 @@ pub(crate) fn permute_u64(out: &mut [u64], from: &[u64], index: &[u32]) {
     unsafe { lanes::permute::<u64, U64x8>(out, from, index) }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn matrix_tile(
-    out: &mut [u32],
-    items: &[u32],
-    matrix: &[u32],
-    columns: &[Vec<u32>],
-    m: Modulus<u32>,
-) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::matrix_tile::<U32x16>(out, items, matrix, columns, m) }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn switch_row(
-    out: [&mut [u32]; 2],
-    digits: &[&[u32]],
-    key: &[u32],
-    count: usize,
-    m: Modulus<u32>,
-) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::switch_row::<U32x16>(out, digits, key, count, m) }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn convert_row(
-    out: &mut [u32],
-    ys: &[&[u32]],
-    constants: &[u32],
-    correction: &Correction<'_, u32>,
-    m: Modulus<u32>,
-) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::convert_row::<U32x16>(out, ys, constants, correction, m) }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn product_row(
-    out: [&mut [u32]; 3],
-    a: &[[&[u32]; 2]],
-    b: &[[&[u32]; 2]],
-    m: Modulus<u32>,
-) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::product_row::<U32x16>(out, a, b, m) }
-}
+lanes::narrow_entry_points!(U32x16, "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2");

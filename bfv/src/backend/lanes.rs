@@ -93,6 +93,63 @@ pub(crate) unsafe trait NarrowLanes: Lanes<u32> {
     unsafe fn unless_below(self, value: Self, threshold: Self) -> Self;
 }
 
+/// Defines functions that carry CPU features around the generic ones over 32-bit residues.
+macro_rules! narrow_entry_points {
+    ($vector:ty, $features:literal) => {
+        #[target_feature(enable = $features)]
+        pub(crate) fn matrix_tile(
+            out: &mut [u32],
+            items: &[u32],
+            matrix: &[u32],
+            columns: &[Vec<u32>],
+            m: $crate::modulus::Modulus<u32>,
+        ) {
+            // SAFETY: this function has the features; the callee checks lengths.
+            unsafe {
+                $crate::backend::lanes::matrix_tile::<$vector>(out, items, matrix, columns, m)
+            }
+        }
+
+        #[target_feature(enable = $features)]
+        pub(crate) fn switch_row(
+            out: [&mut [u32]; 2],
+            digits: &[&[u32]],
+            key: &[u32],
+            count: usize,
+            m: $crate::modulus::Modulus<u32>,
+        ) {
+            // SAFETY: as above.
+            unsafe { $crate::backend::lanes::switch_row::<$vector>(out, digits, key, count, m) }
+        }
+
+        #[target_feature(enable = $features)]
+        pub(crate) fn convert_row(
+            out: &mut [u32],
+            ys: &[&[u32]],
+            constants: &[u32],
+            correction: &$crate::backend::Correction<'_, u32>,
+            m: $crate::modulus::Modulus<u32>,
+        ) {
+            // SAFETY: as above.
+            unsafe {
+                $crate::backend::lanes::convert_row::<$vector>(out, ys, constants, correction, m);
+            }
+        }
+
+        #[target_feature(enable = $features)]
+        pub(crate) fn product_row(
+            out: [&mut [u32]; 3],
+            a: &[[&[u32]; 2]],
+            b: &[[&[u32]; 2]],
+            m: $crate::modulus::Modulus<u32>,
+        ) {
+            // SAFETY: as above.
+            unsafe { $crate::backend::lanes::product_row::<$vector>(out, a, b, m) }
+        }
+    };
+}
+pub(crate) use narrow_entry_points;
+
 /// Sums of products of the even lanes and of the odd ones.
 #[derive(Clone, Copy)]
 struct Sums<V> {
