@@ -49,6 +49,8 @@ mod query;
 mod scheme;
 mod server;
 pub mod shape;
+#[cfg(feature = "symmetric")]
+pub mod symmetric;
 
 pub use client::Client;
 pub use error::{DatabaseError, Error};

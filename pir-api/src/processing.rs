@@ -15,6 +15,8 @@ use std::path::PathBuf;
 pub const MAX_CONFIGURATION: usize = 1 << 20;
 /// The part of a path that stands for the shard's number.
 pub const SHARD_ID: &str = "SHARD_ID";
+/// The only kind of the symmetric variant.
+pub const SYMMETRIC_CONFIG_TYPE: &str = "OPRF_P384_AES_GCM_192_NONCE_96_TAG_128";
 /// Most shards.
 pub const MAX_SHARDS: u32 = 1 << 16;
 
@@ -378,6 +380,18 @@ impl Configuration {
                        outputDatabaseEncryptionKeyFilePath is needed";
             return Err(ConfigurationError::Conflict { key: "symmetricPirArguments", why });
         }
+        if let Some(config_type) = keys
+            .symmetric_pir_arguments
+            .as_ref()
+            .and_then(|symmetric| symmetric.config_type.as_ref())
+            && config_type != SYMMETRIC_CONFIG_TYPE
+        {
+            return Err(ConfigurationError::Value {
+                key: "symmetricPirArguments.configType",
+                found: config_type.clone(),
+                expected: format!("{SYMMETRIC_CONFIG_TYPE} is the only one"),
+            });
+        }
         let cuckoo = keys.cuckoo_table_arguments;
         let mut plan = Plan::new(encryption);
         plan.sharding = match keys.sharding_function {
@@ -511,6 +525,10 @@ mod tests {
             (r#", "keyCompression": "none""#, "none"),
             (r#", "encodingEntrySize": true"#, "encodingEntrySize"),
             (r#", "symmetricPirArguments": {}"#, "symmetricPirArguments"),
+            (
+                r#", "symmetricPirArguments": {"databaseEncryptionKeyFilePath": "k", "configType": "x"}"#,
+                "configType",
+            ),
         ] {
             let error = parse(more).unwrap_err().to_string();
             assert!(error.contains(named), "{more}: {error}");

@@ -12,21 +12,24 @@ mod trial;
 use crate::output::note;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use keyword_pir::{Scheme, ShardParameters};
+use keyword_pir::symmetric::DatabaseKey;
+use keyword_pir::{Scheme, ShardParameters, SymmetricParameters};
 use manifest::{Journal, Manifest, ShardRecord};
 use pir_api::convert::{self, ShardIds};
-use pir_api::processing::{Configuration, DatabaseType};
+use pir_api::processing::{Configuration, DatabaseType, SymmetricPir};
 use pir_api::rows::{self, Encoding, RowKind, RowsError};
 use pir_api::{Message, text};
 use rayon::prelude::*;
 use serde::Serialize;
 use shard::{Finished, TableFacts, file_digest, hex, unfinished, write_unfinished};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use store::{RowStore, Twins};
 use trial::{Costs, KeyRing};
+use zeroize::Zeroizing;
 
 /// How the processed databases are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -119,6 +122,34 @@ fn read_rows(configuration: &Configuration) -> anyhow::Result<RowStore> {
     }
 }
 
+/// Reads the key of the symmetric variant, or draws one and writes it for its owner alone.
+fn database_key(symmetric: &SymmetricPir) -> anyhow::Result<DatabaseKey> {
+    if let Some(path) = &symmetric.database_encryption_key_file_path {
+        let name = || path.display().to_string();
+        let text = Zeroizing::new(fs::read(path).with_context(name)?);
+        return DatabaseKey::from_hex(&text).with_context(name);
+    }
+    let key = DatabaseKey::generate()?;
+    let path = symmetric.output_database_encryption_key_file_path.as_deref();
+    let path = path.context("symmetricPirArguments: no path for the key")?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| {
+        file.write_all(key.to_hex().as_bytes())?;
+        file.sync_all()
+    });
+    written.with_context(|| {
+        format!(
+            "{}: cannot write the new key; to use one that is there, name it as \
+             databaseEncryptionKeyFilePath",
+            path.display()
+        )
+    })?;
+    Ok(key)
+}
+
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{msg} {bar:30} {percent}% {eta}")
         .unwrap_or(ProgressStyle::default_bar())
@@ -131,18 +162,20 @@ pub(crate) fn run(
     jobs: Option<usize>,
 ) -> anyhow::Result<Summary> {
     let start = Instant::now();
-    if configuration.symmetric.is_some() {
-        bail!(
-            "symmetricPirArguments: the symmetric variant is not supported; it hides the other rows \
-             of a reply from clients, which URL filtering does not need. Remove the key"
-        );
-    }
     let mut builder = rayon::ThreadPoolBuilder::new();
     if let Some(jobs) = jobs {
         builder = builder.num_threads(jobs);
     }
     let pool = builder.build()?;
     let mut store = read_rows(configuration)?;
+    let mut configuration = configuration.clone();
+    if let Some(symmetric) = &configuration.symmetric {
+        let key = database_key(symmetric)?;
+        store = pool.install(|| store.encrypt(&key))?;
+        configuration.plan.symmetric =
+            Some(SymmetricParameters { server_public_key: key.public_key() });
+    }
+    let configuration = &configuration;
     if store.len() == 0 {
         note(format_args!("the input has no rows: every lookup will find nothing"));
     }

@@ -331,13 +331,57 @@ fn trouble_names_the_row_and_the_remedy() {
         &["noise budget", "rlweParameters"],
     );
     refused(
-        json!({"symmetricPirArguments": {"databaseEncryptionKeyFilePath": "key"}}),
+        json!({"symmetricPirArguments": {"databaseEncryptionKeyFilePath": "none"}}),
         "",
-        &["symmetricPirArguments"],
+        &["none"],
+    );
+    refused(
+        json!({"symmetricPirArguments": {"databaseEncryptionKeyFilePath": "process.json"}}),
+        "",
+        &["process.json", "96 hexadecimal digits"],
     );
     let folder = place(json!({}), "");
     fs::write(folder.path().join("process.json"), "").unwrap();
     assert!(talk(&process(folder.path(), &[])).contains("empty"));
+}
+
+#[test]
+fn the_symmetric_variant() {
+    let new = json!({"symmetricPirArguments": {"outputDatabaseEncryptionKeyFilePath": "in.key"}});
+    let folder = place(new, rows(0..40));
+    succeeds(&process(folder.path(), &[]));
+    let key = fs::read(folder.path().join("in.key")).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(folder.path().join("in.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    // A key that is there is never replaced.
+    let again = process(folder.path(), &[]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(talk(&again).contains("databaseEncryptionKeyFilePath"), "{}", talk(&again));
+    assert_eq!(fs::read(folder.path().join("in.key")).unwrap(), key);
+
+    // The same key gives the same files.
+    let changes = json!({"symmetricPirArguments": {
+        "databaseEncryptionKeyFilePath": "in.key",
+        "configType": "OPRF_P384_AES_GCM_192_NONCE_96_TAG_128"}});
+    let other = place(changes, rows(0..40));
+    fs::write(other.path().join("in.key"), &key).unwrap();
+    succeeds(&process(other.path(), &[]));
+    assert!(files(other.path()) == files(folder.path()));
+
+    let text = fs::read(folder.path().join("urls-0.params.txtpb")).unwrap();
+    let message: pir_api::pir::PirParameters = pir_api::text::from_text(&text).unwrap();
+    let keyword = message.keyword_pir_params.clone().unwrap();
+    let client = keyword.symmetric_pir_client_config.unwrap();
+    let key = keyword_pir::symmetric::DatabaseKey::from_hex(&key).unwrap();
+    assert_eq!(client.server_public_key, key.public_key());
+    assert_eq!(pir_api::text::to_text(&message).into_bytes(), text);
+    // Rows are named as they were before.
+    let twice = json!({"symmetricPirArguments": {"outputDatabaseEncryptionKeyFilePath": "in.key"}});
+    refused(twice, &format!("{}{}", rows(0..3), rows(1..2)), &["host1.example/path1", "row 4"]);
 }
 
 #[test]

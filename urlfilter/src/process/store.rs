@@ -1,6 +1,8 @@
 //! All rows of a database in memory, without an allocation for each.
 
+use indicatif::ProgressBar;
 use keyword_pir::cuckoo::Row;
+use keyword_pir::symmetric::{DatabaseKey, SymmetricError};
 use keyword_pir::{KeywordHash, ShardingFunction};
 use pir_api::rows::RowBytes;
 use rayon::prelude::*;
@@ -23,6 +25,8 @@ pub(crate) struct RowStore {
     chunks: Vec<Vec<u8>>,
     places: Vec<Place>,
     hashes: Vec<KeywordHash>,
+    /// The rows as they were before they were encrypted, for messages.
+    plain: Option<Box<RowStore>>,
 }
 
 /// The rows of one shard, by number.
@@ -82,9 +86,29 @@ impl RowStore {
 
     /// A row as messages name it.
     pub(crate) fn name(&self, row: u32) -> String {
-        let keyword = self.keyword(row);
+        let keyword = self.plain.as_deref().unwrap_or(self).keyword(row);
         let shown: String = String::from_utf8_lossy(keyword).chars().take(200).collect();
         format!("row {} ({shown:?})", u64::from(row) + 1)
+    }
+
+    /// The rows of the symmetric variant: keywords and values as the key makes them.
+    pub(crate) fn encrypt(self, key: &DatabaseKey) -> anyhow::Result<Self> {
+        let bar = ProgressBar::new(self.len() as u64).with_message("encrypting");
+        let rows: Vec<(Vec<u8>, Vec<u8>)> = (0..self.len() as u32)
+            .into_par_iter()
+            .map(|row| {
+                bar.inc(1);
+                let secret = key.evaluate(self.keyword(row))?;
+                Ok((secret.keyword().to_vec(), secret.encrypt(self.value(row))?))
+            })
+            .collect::<Result<_, SymmetricError>>()?;
+        bar.finish_and_clear();
+        let mut encrypted = Self::default();
+        for (keyword, value) in &rows {
+            encrypted.push(RowBytes { keyword, value })?;
+        }
+        encrypted.plain = Some(Box::new(self));
+        Ok(encrypted)
     }
 
     /// Divides keyword rows by their hashes.
