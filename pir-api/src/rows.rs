@@ -715,9 +715,11 @@ mod tests {
                     write(&mut bytes, encoding, RowKind::Keyword, row).unwrap();
                 }
                 prop_assert_eq!(&rows(Drip(&bytes, drip), encoding).unwrap(), &all);
-                if encoding == Encoding::Binary {
-                    prop_assert_eq!(KeywordDatabase::decode(&bytes[..]).unwrap(), message.clone());
-                }
+                let oracle = match encoding {
+                    Encoding::Text => crate::text::from_text(&bytes).unwrap(),
+                    Encoding::Binary => KeywordDatabase::decode(&bytes[..]).unwrap(),
+                };
+                prop_assert_eq!(oracle, message.clone());
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::{he, pir};
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage};
+use prost_reflect::{DescriptorPool, DynamicMessage};
 use std::sync::OnceLock;
 
 /// Largest text that is read: parameter files have a few hundred bytes.
@@ -38,6 +38,11 @@ impl TextMessage for pir::PirParameters {
 
 impl TextMessage for he::EvaluationKeyConfig {
     const NAME: &'static str = "apple.swift_homomorphic_encryption.v1.EvaluationKeyConfig";
+}
+
+/// For small databases; [`crate::rows`] reads and writes those of any size.
+impl TextMessage for pir::KeywordDatabase {
+    const NAME: &'static str = "apple.swift_homomorphic_encryption.pir.v1.KeywordDatabase";
 }
 
 fn descriptor(name: &str) -> prost_reflect::MessageDescriptor {
@@ -85,6 +90,14 @@ fn write_message(out: &mut String, message: &DynamicMessage, level: usize) {
                 write_message(out, inner, level + 1);
                 writeln!(out, "{:indent$}}}", "")
             }
+            Value::List(values) if matches!(field.kind(), prost_reflect::Kind::Message(_)) => {
+                for inner in values.iter().filter_map(Value::as_message) {
+                    let _ = writeln!(out, "{:indent$}{name} {{", "");
+                    write_message(out, inner, level + 1);
+                    let _ = writeln!(out, "{:indent$}}}", "");
+                }
+                Ok(())
+            }
             Value::List(values) => {
                 let values: Vec<String> =
                     values.iter().map(|value| scalar(&field.kind(), value)).collect();
@@ -93,7 +106,6 @@ fn write_message(out: &mut String, message: &DynamicMessage, level: usize) {
             value => writeln!(out, "{:indent$}{name}: {}", "", scalar(&field.kind(), value)),
         };
     }
-    let _ = message.descriptor();
 }
 
 fn scalar(kind: &prost_reflect::Kind, value: &prost_reflect::Value) -> String {
