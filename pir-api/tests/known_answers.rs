@@ -124,7 +124,7 @@ fn files_of_the_tool_are_read_and_written() {
             .unwrap();
             assert!(whole.next().is_none());
             let whole: pir::KeywordDatabase = text::from_text(&content).unwrap();
-            let again = text::from_text(text::to_text(&whole).as_bytes());
+            let again = text::from_text::<pir::KeywordDatabase>(text::to_text(&whole).as_bytes());
             let too_long = |error: &text::TextError| matches!(error, text::TextError::TooLong(_));
             assert!(again.as_ref().map_or_else(too_long, |again| *again == whole));
         }
