@@ -1,0 +1,57 @@
+//! The issuer: signs without seeing what.
+
+use crate::{Error, MODULUS_BYTES, PublicKey, TokenRequest, blind_rsa};
+use getrandom::SysRng;
+use rsa::hazmat::rsa_decrypt_and_check;
+use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use zeroize::Zeroizing;
+
+/// A private key. It cannot be printed, and is wiped when dropped.
+pub struct IssuerKey {
+    private: rsa::PrivateKey,
+    public: PublicKey,
+}
+
+impl IssuerKey {
+    /// Draws a key.
+    pub fn generate() -> Result<Self, Error> {
+        Self::new(rsa::PrivateKey::new(&mut SysRng, 2048).map_err(|_| Error::Randomness)?)
+    }
+
+    fn new(private: rsa::PrivateKey) -> Result<Self, Error> {
+        let public = PublicKey::new(private.to_public_key())?;
+        Ok(Self { private, public })
+    }
+
+    /// Reads PKCS #8, DER.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, Error> {
+        Self::new(rsa::PrivateKey::from_pkcs8_der(der).map_err(|_| Error::Key)?)
+    }
+
+    /// Reads PKCS #8, PEM.
+    pub fn from_pkcs8_pem(pem: &str) -> Result<Self, Error> {
+        Self::new(rsa::PrivateKey::from_pkcs8_pem(pem).map_err(|_| Error::Key)?)
+    }
+
+    /// PKCS #8, DER.
+    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let document = self.private.to_pkcs8_der().map_err(|_| Error::Internal)?;
+        Ok(Zeroizing::new(document.as_bytes().to_vec()))
+    }
+
+    /// The public half.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// Answers a request for a token of this key. The work is blinded and checked, so that neither its
+    /// time nor a fault in it tells anything of the key.
+    pub fn issue(&self, request: &TokenRequest) -> Result<[u8; MODULUS_BYTES], Error> {
+        if request.truncated_key_id != self.public.truncated_id() {
+            return Err(Error::OtherKey);
+        }
+        let blinded = blind_rsa::representative(&request.blinded, self.public.rsa())?;
+        let signature = rsa_decrypt_and_check(&self.private, Some(&mut SysRng), &blinded);
+        Ok(blind_rsa::bytes(&signature.map_err(|_| Error::Internal)?))
+    }
+}

@@ -1,0 +1,276 @@
+//! Keys that rotate, kept on disk.
+//!
+//! A key is *upcoming* until its time comes, then *signing* until the next one's time comes, then
+//! *accepted* for a while, so that tokens that clients hold stay good, and then gone. Several live at
+//! once; no two of them share the byte that requests name them by. A restart finds the same keys: a
+//! file that cannot be read is an error, never a reason to draw new ones.
+
+use crate::{DirectoryKey, Error, IssuerKey, PublicKey, Token, TokenRequest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Most keys that live at once.
+const MAX_KEYS: usize = 64;
+/// Largest key file.
+const MAX_FILE: u64 = 1 << 20;
+const VERSION: u32 = 1;
+
+/// How long keys live, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// How long a key signs.
+    pub period: u64,
+    /// How long before its time a key is published, so that clients and caches know it.
+    pub ahead: u64,
+    /// How long tokens are accepted after their key has stopped signing: longer than clients keep
+    /// tokens.
+    pub overlap: u64,
+}
+
+impl Default for Rotation {
+    /// A month, published two days ahead, accepted three days longer. Devices drop tokens after a day.
+    fn default() -> Self {
+        const DAY: u64 = 86_400;
+        Self { period: 30 * DAY, ahead: 2 * DAY, overlap: 3 * DAY }
+    }
+}
+
+/// A key set cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeySetError {
+    /// The file system failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// Others may read the keys.
+    #[error("{path}: readable by others than its owner; run `chmod 600` on it")]
+    Permissions {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is damaged. Nothing was changed.
+    #[error(
+        "{path}: not a key file ({reason}); restore it from a backup, or move it away to begin \
+             with new keys, which makes all tokens invalid"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A key or a token was refused.
+    #[error(transparent)]
+    Token(#[from] Error),
+}
+
+struct Entry {
+    key: IssuerKey,
+    not_before: u64,
+}
+
+/// The keys of one issuer, oldest first.
+pub struct KeySet {
+    entries: Vec<Entry>,
+    rotation: Rotation,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StoredSet {
+    version: u32,
+    keys: Vec<StoredKey>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StoredKey {
+    not_before: u64,
+    pkcs8: Zeroizing<String>,
+}
+
+/// What [`KeySet::maintain`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintenance {
+    /// Ids of keys that were drawn.
+    pub drawn: Vec<[u8; 32]>,
+    /// Ids of keys that are gone: nonces of their tokens may be forgotten.
+    pub retired: Vec<[u8; 32]>,
+}
+
+impl Maintenance {
+    /// Whether the set changed, and must be saved before it is used.
+    pub fn is_change(&self) -> bool {
+        !self.drawn.is_empty() || !self.retired.is_empty()
+    }
+}
+
+impl KeySet {
+    /// A set with one key, which signs from now on.
+    pub fn create(rotation: Rotation, now: u64) -> Result<Self, Error> {
+        let entries = vec![Entry { key: IssuerKey::generate()?, not_before: now }];
+        Ok(Self { entries, rotation })
+    }
+
+    /// The set of a file; where there is none, a new set, which is written there.
+    pub fn open(path: &Path, rotation: Rotation, now: u64) -> Result<Self, KeySetError> {
+        match fs::symlink_metadata(path) {
+            Ok(_) => Self::load(path, rotation),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let set = Self::create(rotation, now)?;
+                set.save(path)?;
+                Ok(set)
+            }
+            Err(source) => Err(KeySetError::Io { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Reads a file, which nobody but its owner may be able to read.
+    pub fn load(path: &Path, rotation: Rotation) -> Result<Self, KeySetError> {
+        let io = |source| KeySetError::Io { path: path.to_owned(), source };
+        let damaged = |reason| KeySetError::Damaged { path: path.to_owned(), reason };
+        let about = fs::metadata(path).map_err(io)?;
+        #[cfg(unix)]
+        if std::os::unix::fs::MetadataExt::mode(&about) & 0o077 != 0 {
+            return Err(KeySetError::Permissions { path: path.to_owned() });
+        }
+        if about.len() > MAX_FILE {
+            return Err(damaged("too long"));
+        }
+        let text = Zeroizing::new(fs::read(path).map_err(io)?);
+        let stored: StoredSet = serde_json::from_slice(&text).map_err(|_| damaged("not JSON"))?;
+        if stored.version != VERSION {
+            return Err(damaged("another version"));
+        }
+        if stored.keys.is_empty() || stored.keys.len() > MAX_KEYS {
+            return Err(damaged("the number of keys"));
+        }
+        let mut entries = Vec::with_capacity(stored.keys.len());
+        for stored in stored.keys {
+            let der = STANDARD.decode(stored.pkcs8.as_bytes()).map_err(|_| damaged("a key"))?;
+            let der = Zeroizing::new(der);
+            let key = IssuerKey::from_pkcs8(&der).map_err(|_| damaged("a key"))?;
+            entries.push(Entry { key, not_before: stored.not_before });
+        }
+        if !entries.is_sorted_by(|a, b| a.not_before < b.not_before) {
+            return Err(damaged("the order of keys"));
+        }
+        Ok(Self { entries, rotation })
+    }
+
+    /// Writes the file, whole or not at all, for its owner alone.
+    pub fn save(&self, path: &Path) -> Result<(), KeySetError> {
+        let keys = self
+            .entries
+            .iter()
+            .map(|entry| {
+                let pkcs8 = Zeroizing::new(STANDARD.encode(&*entry.key.to_pkcs8()?));
+                Ok(StoredKey { not_before: entry.not_before, pkcs8 })
+            })
+            .collect::<Result<_, Error>>()?;
+        let text = serde_json::to_vec(&StoredSet { version: VERSION, keys });
+        let text = Zeroizing::new(text.map_err(|_| Error::Internal)?);
+        let io = |source| KeySetError::Io { path: path.to_owned(), source };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        // Temporary files are made for their owner alone.
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+        file.write_all(&text).map_err(io)?;
+        file.as_file().sync_all().map_err(io)?;
+        file.persist(path).map_err(|error| io(error.error))?;
+        #[cfg(unix)]
+        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+        Ok(())
+    }
+
+    /// When a key stops being accepted: a while after its successor began to sign.
+    fn retires(&self, index: usize) -> Option<u64> {
+        let next = self.entries.get(index + 1)?;
+        Some(next.not_before.saturating_add(self.rotation.overlap))
+    }
+
+    /// Draws the next key when it is time to publish it, and drops those that are no longer accepted.
+    /// Call it every few minutes, and save the set if it changed before anyone sees the new key.
+    pub fn maintain(&mut self, now: u64) -> Result<Maintenance, Error> {
+        let mut done = Maintenance::default();
+        let Rotation { period, ahead, .. } = self.rotation;
+        if let Some(last) = self.entries.last() {
+            let next = last.not_before.saturating_add(period);
+            if next.saturating_sub(ahead) <= now {
+                // After a long sleep the time may have passed; clients still get their notice.
+                let not_before = next.max(now.saturating_add(ahead)).max(last.not_before + 1);
+                let key = self.draw()?;
+                done.drawn.push(*key.public().id());
+                self.entries.push(Entry { key, not_before });
+            }
+        }
+        while self.retires(0).is_some_and(|time| time <= now) {
+            done.retired.push(*self.entries.remove(0).key.public().id());
+        }
+        Ok(done)
+    }
+
+    /// A key whose short name no living key has.
+    fn draw(&self) -> Result<IssuerKey, Error> {
+        loop {
+            let key = IssuerKey::generate()?;
+            let taken =
+                |entry: &Entry| entry.key.public().truncated_id() == key.public().truncated_id();
+            if !self.entries.iter().any(taken) {
+                return Ok(key);
+            }
+        }
+    }
+
+    /// The key that signs.
+    pub fn signing_key(&self, now: u64) -> Option<&IssuerKey> {
+        let ready = |entry: &&Entry| entry.not_before <= now;
+        self.entries.iter().rev().find(ready).map(|entry| &entry.key)
+    }
+
+    fn is_accepted(&self, index: usize, now: u64) -> bool {
+        self.entries[index].not_before <= now && self.retires(index).is_none_or(|time| now < time)
+    }
+
+    /// The keys whose tokens are accepted.
+    pub fn accepted_keys(&self, now: u64) -> impl Iterator<Item = &PublicKey> {
+        (0..self.entries.len())
+            .filter(move |&index| self.is_accepted(index, now))
+            .map(|index| self.entries[index].key.public())
+    }
+
+    /// Answers a request for a token of an accepted key.
+    pub fn issue(&self, request: &TokenRequest, now: u64) -> Result<Vec<u8>, Error> {
+        let index = (0..self.entries.len()).rev().find(|&index| {
+            self.entries[index].key.public().truncated_id() == request.truncated_key_id()
+                && self.is_accepted(index, now)
+        });
+        Ok(self.entries[index.ok_or(Error::OtherKey)?].key.issue(request)?.to_vec())
+    }
+
+    /// Verifies a token of an accepted key. Whether its nonce was seen before is for the caller.
+    pub fn verify(&self, token: &Token, now: u64) -> Result<(), Error> {
+        let id = token.key_id();
+        let key = self.accepted_keys(now).find(|key| *key.id() == id).ok_or(Error::OtherKey)?;
+        key.verify(token)
+    }
+
+    /// The entries of a directory: the signing key first, then those whose time has not come.
+    pub fn directory_keys(&self, now: u64) -> Vec<DirectoryKey> {
+        let signing = self.signing_key(now).map(|key| DirectoryKey::new(key.public(), None));
+        let upcoming = self.entries.iter().filter(|entry| entry.not_before > now);
+        let upcoming =
+            upcoming.map(|entry| DirectoryKey::new(entry.key.public(), Some(entry.not_before)));
+        signing.into_iter().chain(upcoming).collect()
+    }
+}

@@ -1,0 +1,126 @@
+//! Public keys, as they are published.
+
+use crate::blind_rsa::SALT;
+use crate::{Error, MODULUS_BYTES, Token};
+use base64::Engine;
+use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use rsa::pkcs1::{DecodeRsaPublicKey, EncodeRsaPublicKey};
+use rsa::pss::{Signature, VerifyingKey};
+use rsa::signature::Verifier;
+use rsa::traits::PublicKeyParts;
+use sha2::{Digest, Sha256, Sha384};
+use subtle::ConstantTimeEq;
+
+/// id-RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes, as DER (RFC 4055).
+const ALGORITHM: [u8; 63] = [
+    0x30, 0x3d, // SEQUENCE
+    0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, // id-RSASSA-PSS
+    0x30, 0x30, // parameters
+    0xa0, 0x0d, 0x30, 0x0b, // hash
+    0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, // SHA-384
+    0xa1, 0x1a, 0x30, 0x18, // mask generation
+    0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, // MGF1
+    0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, // SHA-384
+    0xa2, 0x03, 0x02, 0x01, 0x30, // salt length
+];
+
+/// A key that tokens are verified with, and blinded for.
+#[derive(Clone, Debug)]
+pub struct PublicKey {
+    key: rsa::PublicKey,
+    spki: Vec<u8>,
+    id: [u8; 32],
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.spki == other.spki
+    }
+}
+
+impl Eq for PublicKey {}
+
+/// A DER element with a content of 128 to 65,535 bytes.
+fn long_element(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+    let length: usize = content.iter().map(|part| part.len()).sum();
+    let mut out = vec![tag];
+    match u8::try_from(length) {
+        Ok(length) => out.extend([0x81, length]),
+        Err(_) => {
+            out.push(0x82);
+            out.extend((length as u16).to_be_bytes());
+        }
+    }
+    content.iter().for_each(|part| out.extend_from_slice(part));
+    out
+}
+
+impl PublicKey {
+    pub(crate) fn new(key: rsa::PublicKey) -> Result<Self, Error> {
+        if key.size() != MODULUS_BYTES || key.n().bit_width() != 2048 {
+            return Err(Error::Key);
+        }
+        let inner = key.to_pkcs1_der().map_err(|_| Error::Key)?;
+        let bits = long_element(0x03, &[&[0], inner.as_bytes()]);
+        let spki = long_element(0x30, &[&ALGORITHM, &bits]);
+        let id = Sha256::digest(&spki).into();
+        Ok(Self { key, spki, id })
+    }
+
+    /// Reads a `SubjectPublicKeyInfo`. Only the form that RFC 9578 publishes is accepted: the hash,
+    /// the mask and the salt length are part of what a key means.
+    pub fn from_spki(der: &[u8]) -> Result<Self, Error> {
+        let at = der.windows(ALGORITHM.len()).position(|part| part == ALGORITHM);
+        let start = at.ok_or(Error::Key)? + ALGORITHM.len();
+        // Header of the bit string, then the number of unused bits.
+        let inner = der.get(start + 5..).ok_or(Error::Key)?;
+        let key = rsa::PublicKey::from_pkcs1_der(inner).map_err(|_| Error::Key)?;
+        let key = Self::new(key)?;
+        // Whatever was skipped above must be what it is written as.
+        if key.spki == der { Ok(key) } else { Err(Error::Key) }
+    }
+
+    /// Reads the base64url text of a directory, with or without padding.
+    pub fn from_base64(text: &str) -> Result<Self, Error> {
+        let der = URL_SAFE_NO_PAD.decode(text).or_else(|_| URL_SAFE.decode(text));
+        Self::from_spki(&der.map_err(|_| Error::Key)?)
+    }
+
+    /// The `SubjectPublicKeyInfo`, DER.
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// The base64url text of a directory.
+    pub fn to_base64(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.spki)
+    }
+
+    /// SHA-256 of the `SubjectPublicKeyInfo`.
+    pub fn id(&self) -> &[u8; 32] {
+        &self.id
+    }
+
+    /// The last byte of the id: what requests name a key by.
+    pub fn truncated_id(&self) -> u8 {
+        self.id[31]
+    }
+
+    pub(crate) fn rsa(&self) -> &rsa::PublicKey {
+        &self.key
+    }
+
+    /// Verifies a token of this key. The challenge is not checked: whoever made it knows it.
+    pub fn verify(&self, token: &Token) -> Result<(), Error> {
+        if !bool::from(token.key_id().ct_eq(&self.id)) {
+            return Err(Error::OtherKey);
+        }
+        self.verify_signature(&token.signed_part(), token.authenticator())
+    }
+
+    pub(crate) fn verify_signature(&self, message: &[u8], signature: &[u8]) -> Result<(), Error> {
+        let signature = Signature::try_from(signature).map_err(|_| Error::Signature)?;
+        let key = VerifyingKey::<Sha384>::new_with_salt_len(self.key.clone(), SALT);
+        key.verify(message, &signature).map_err(|_| Error::Signature)
+    }
+}

@@ -1,0 +1,140 @@
+//! Tokens and requests for them (RFC 9577, section 2.2; RFC 9578, section 6).
+
+use crate::{
+    Error, MODULUS_BYTES, PublicKey, REQUEST_BYTES, TOKEN_BYTES, TOKEN_TYPE, check_length,
+};
+use base64::Engine;
+use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+/// Bytes of a token that its signature covers.
+const SIGNED: usize = TOKEN_BYTES - MODULUS_BYTES;
+
+/// A token. It is as good as a bearer's pass until it is spent, so it cannot be printed, and is wiped
+/// when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Zeroizing<Vec<u8>>);
+
+impl Token {
+    pub(crate) fn unsigned(
+        nonce: &[u8; 32],
+        challenge_digest: &[u8; 32],
+        key: &PublicKey,
+    ) -> [u8; SIGNED] {
+        let mut bytes = [0; SIGNED];
+        bytes[..2].copy_from_slice(&TOKEN_TYPE.to_be_bytes());
+        bytes[2..34].copy_from_slice(nonce);
+        bytes[34..66].copy_from_slice(challenge_digest);
+        bytes[66..].copy_from_slice(key.id());
+        bytes
+    }
+
+    pub(crate) fn signed(part: &[u8; SIGNED], authenticator: &[u8; MODULUS_BYTES]) -> Self {
+        Self(Zeroizing::new([&part[..], authenticator].concat()))
+    }
+
+    /// Reads a token. Whether it is valid, [`PublicKey::verify`] tells.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        if let Some(&[high, low]) = bytes.first_chunk::<2>() {
+            let token_type = u16::from_be_bytes([high, low]);
+            if token_type != TOKEN_TYPE {
+                return Err(Error::TokenType(token_type));
+            }
+        }
+        check_length("token", TOKEN_BYTES, bytes)?;
+        Ok(Self(Zeroizing::new(bytes.to_vec())))
+    }
+
+    /// The token as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn part(&self, start: usize) -> [u8; 32] {
+        let mut part = [0; 32];
+        part.copy_from_slice(&self.0[start..start + 32]);
+        part
+    }
+
+    /// What makes it one of its kind: to be accepted once.
+    pub fn nonce(&self) -> [u8; 32] {
+        self.part(2)
+    }
+
+    /// SHA-256 of the challenge.
+    pub fn challenge_digest(&self) -> [u8; 32] {
+        self.part(34)
+    }
+
+    /// The id of its key.
+    pub fn key_id(&self) -> [u8; 32] {
+        self.part(66)
+    }
+
+    pub(crate) fn signed_part(&self) -> [u8; SIGNED] {
+        let mut part = [0; SIGNED];
+        part.copy_from_slice(&self.0[..SIGNED]);
+        part
+    }
+
+    pub(crate) fn authenticator(&self) -> &[u8] {
+        &self.0[SIGNED..]
+    }
+
+    /// The value of an `Authorization` header.
+    pub fn to_authorization(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("PrivateToken token={}", URL_SAFE.encode(&*self.0)))
+    }
+
+    /// Reads the value of an `Authorization` header: quoted or not, padded or not.
+    pub fn from_authorization(value: &str) -> Result<Self, Error> {
+        const SCHEME: &str = "PrivateToken";
+        let (scheme, rest) = value.trim().split_once(' ').ok_or(Error::Authorization)?;
+        if !scheme.eq_ignore_ascii_case(SCHEME) {
+            return Err(Error::Authorization);
+        }
+        let parameter = rest.split(',').map(str::trim).find_map(|part| part.strip_prefix("token="));
+        let text = parameter.ok_or(Error::Authorization)?.trim_matches('"').trim_end_matches('=');
+        if text.len() > TOKEN_BYTES.div_ceil(3) * 4 {
+            return Err(Error::Authorization);
+        }
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Authorization)?);
+        Self::from_bytes(&bytes)
+    }
+}
+
+/// A request for a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRequest {
+    pub(crate) truncated_key_id: u8,
+    pub(crate) blinded: [u8; MODULUS_BYTES],
+}
+
+impl TokenRequest {
+    /// Reads a request.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        if let Some(&[high, low]) = bytes.first_chunk::<2>() {
+            let token_type = u16::from_be_bytes([high, low]);
+            if token_type != TOKEN_TYPE {
+                return Err(Error::TokenType(token_type));
+            }
+        }
+        check_length("token request", REQUEST_BYTES, bytes)?;
+        let mut blinded = [0; MODULUS_BYTES];
+        blinded.copy_from_slice(&bytes[3..]);
+        Ok(Self { truncated_key_id: bytes[2], blinded })
+    }
+
+    /// The request as bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = TOKEN_TYPE.to_be_bytes().to_vec();
+        out.push(self.truncated_key_id);
+        out.extend(self.blinded);
+        out
+    }
+
+    /// The last byte of the wanted key's id.
+    pub fn truncated_key_id(&self) -> u8 {
+        self.truncated_key_id
+    }
+}

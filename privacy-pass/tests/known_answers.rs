@@ -1,0 +1,153 @@
+//! The vectors of the RFCs where they are at hand (`../shared/vectors/privacy-pass`, or that folder
+//! of the one that `URLFILTER_VECTORS` names), and the tokens of recorded traffic.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use privacy_pass::{
+    Error, IssuerDirectory, IssuerKey, PendingToken, PublicKey, Token, TokenChallenge, TokenRequest,
+};
+use serde_json::Value;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn recorded() -> Option<PathBuf> {
+    match env::var_os("URLFILTER_VECTORS") {
+        Some(folder) => Some(PathBuf::from(folder)),
+        None => Some(repository().join("../shared/vectors")).filter(|folder| folder.exists()),
+    }
+}
+
+fn vectors(name: &str) -> Vec<Value> {
+    let Some(folder) = recorded() else { return Vec::new() };
+    let vectors: Vec<Value> =
+        serde_json::from_slice(&fs::read(folder.join("privacy-pass").join(name)).unwrap()).unwrap();
+    assert!(!vectors.is_empty());
+    vectors
+}
+
+fn hex(text: &Value) -> Vec<u8> {
+    let text = text.as_str().unwrap();
+    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn public_tokens_of_rfc_9578() {
+    for vector in vectors("PrivacyPassPublicTokens.json") {
+        let private = String::from_utf8(hex(&vector["skS"])).unwrap();
+        let issuer = IssuerKey::from_pkcs8_pem(&private).unwrap();
+        let spki = hex(&vector["pkS"]);
+        assert_eq!(issuer.public().spki(), spki);
+        let public = PublicKey::from_spki(&spki).unwrap();
+        assert_eq!(PublicKey::from_base64(&public.to_base64()).unwrap(), public);
+
+        let bytes = hex(&vector["token_challenge"]);
+        let challenge = TokenChallenge::from_bytes(&bytes).unwrap();
+        assert_eq!(challenge.to_bytes().unwrap(), bytes);
+        let pending = PendingToken::with_randomness(
+            &challenge.digest().unwrap(),
+            &public,
+            &hex(&vector["nonce"]).try_into().unwrap(),
+            &hex(&vector["salt"]).try_into().unwrap(),
+            &hex(&vector["blind"]).try_into().unwrap(),
+        )
+        .unwrap();
+        let request = hex(&vector["token_request"]);
+        assert_eq!(pending.request().to_bytes(), request);
+        let request = TokenRequest::from_bytes(&request).unwrap();
+        assert_eq!(request, pending.request());
+        let response = issuer.issue(&request).unwrap();
+        assert_eq!(response[..], hex(&vector["token_response"]));
+        let token = pending.finalize(&response).unwrap();
+        assert_eq!(token.as_bytes(), hex(&vector["token"]));
+        let same = Token::from_authorization(&token.to_authorization()).unwrap();
+        assert!(same == token);
+        public.verify(&same).unwrap();
+    }
+}
+
+#[test]
+fn challenges_of_rfc_9577() {
+    for vector in vectors("PrivacyPassChallengeAndRedemptionStructure.json") {
+        if vector["token_type"] != "0002" {
+            continue;
+        }
+        let text = |name: &str| String::from_utf8(hex(&vector[name])).unwrap();
+        let context = hex(&vector["redemption_context"]);
+        let challenge = TokenChallenge {
+            issuer_name: text("issuer_name"),
+            redemption_context: (!context.is_empty()).then(|| context.try_into().unwrap()),
+            origin_info: text("origin_info"),
+        };
+        let input = hex(&vector["token_authenticator_input"]);
+        assert_eq!(input[34..66], challenge.digest().unwrap());
+        let bytes = challenge.to_bytes().unwrap();
+        assert_eq!(TokenChallenge::from_bytes(&bytes).unwrap(), challenge);
+        let token = Token::from_bytes(&[&input[..], &[0; 256]].concat()).unwrap();
+        assert_eq!(token.nonce()[..], hex(&vector["nonce"]));
+        assert_eq!(token.key_id()[..], hex(&vector["token_key_id"]));
+        assert_eq!(token.challenge_digest(), challenge.digest().unwrap());
+    }
+}
+
+fn cases() -> Vec<PathBuf> {
+    let mut folders = vec![repository().join("testvectors/interop/pir")];
+    if let Some(folder) = recorded() {
+        folders.extend([folder.join("pir"), folder.join("synthetic/pir")]);
+    }
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
+}
+
+/// Tokens that Apple's client showed verify under the key that the service published.
+#[test]
+fn recorded_tokens() {
+    let mut verified = 0;
+    for case in cases() {
+        let mut paths: Vec<PathBuf> =
+            fs::read_dir(case.join("record")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        let named = |ending: &str| {
+            let ending = ending.to_owned();
+            paths.iter().filter(move |path| path.to_str().unwrap().ends_with(&ending))
+        };
+        let mut keys = Vec::new();
+        for path in named("token-issuer-directory.response.bin") {
+            let directory: IssuerDirectory =
+                serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+            assert_eq!(directory.issuer_request_uri, "/issue");
+            keys.extend(directory.token_keys.iter().map(|key| key.public_key().unwrap()));
+            assert_eq!(directory.key_at(0).unwrap(), keys[0]);
+        }
+        for path in named("token-key-for-user-token.response.bin") {
+            let key = PublicKey::from_spki(&fs::read(path).unwrap()).unwrap();
+            assert!(keys.contains(&key));
+        }
+        for path in named("issue.request.bin") {
+            let bytes = fs::read(path).unwrap();
+            let request = TokenRequest::from_bytes(&bytes).unwrap();
+            assert_eq!(request.to_bytes(), bytes);
+            assert!(keys.iter().any(|key| key.truncated_id() == request.truncated_key_id()));
+        }
+        for path in named(".txt") {
+            let text = fs::read_to_string(path).unwrap();
+            let header = text.lines().find_map(|line| line.strip_prefix("> Authorization: "));
+            let Some(header) = header.filter(|header| header.starts_with("PrivateToken")) else {
+                continue;
+            };
+            let token = Token::from_authorization(header).unwrap();
+            let key = keys.iter().find(|key| *key.id() == token.key_id()).unwrap();
+            key.verify(&token).unwrap();
+            let mut altered = token.as_bytes().to_vec();
+            altered[5] ^= 1;
+            let altered = Token::from_bytes(&altered).unwrap();
+            assert_eq!(key.verify(&altered), Err(Error::Signature));
+            verified += 1;
+        }
+    }
+    assert!(verified >= 10, "{verified} tokens");
+}
