@@ -84,13 +84,17 @@ impl<W: Word> Context<W> {
         }
         let tile = self.tile();
         let mut words = AlignedBuffer::any(2 * self.matrix_words() * items.len());
-        let mut out = words.chunks_exact_mut(tile);
-        for modulus in 0..moduli {
-            for start in (0..self.degree()).step_by(tile) {
-                let polys = items.iter().flat_map(|item| item.slots());
-                for (poly, out) in polys.zip(out.by_ref()) {
-                    out.copy_from_slice(&poly.row(modulus)[start..][..tile]);
-                }
+        let size = (2 * self.degree() * items.len()).max(1);
+        for (modulus, out) in words.chunks_exact_mut(size).enumerate() {
+            let rows: Vec<&[W]> =
+                items.iter().flat_map(|item| item.slots()).map(|poly| poly.row(modulus)).collect();
+            if tile == TILE {
+                kernels::group_tiles(self.backend(), out, &rows);
+            } else {
+                // There is a single tile.
+                rows.iter().zip(out.chunks_exact_mut(tile)).for_each(|(row, out)| {
+                    out.copy_from_slice(row);
+                });
             }
         }
         Ok(CiphertextVector { words, count: items.len() })
@@ -123,29 +127,27 @@ impl<W: Word> Context<W> {
         }
         let mut words = matrix.words.chunks_exact(present * tile);
         let mut items = vector.words.chunks_exact(2 * vector.count * tile);
-        let mut out = AlignedBuffer::zeroed(2 * tile * matrix.columns.len());
+        let columns = matrix.columns;
+        let width = 2 * columns.len() * tile;
+        let mut out = AlignedBuffer::any(degree / tile * width);
         for modulus in 0..moduli {
             let m = *self.basis()[modulus].modulus();
-            for start in (0..degree).step_by(tile) {
+            for out in out.chunks_exact_mut(width) {
                 let (Some(words), Some(items)) = (words.next(), items.next()) else { continue };
-                let columns = matrix.columns;
                 if tile == TILE {
-                    W::matrix_tile(self.backend(), &mut out, items, words, columns, m);
+                    W::matrix_tile(self.backend(), out, items, words, columns, m);
                 } else {
-                    kernels::matrix_tile_short(
-                        self.backend(),
-                        &mut out,
-                        items,
-                        words,
-                        columns,
-                        tile,
-                        m,
-                    );
+                    kernels::matrix_tile_short(self.backend(), out, items, words, columns, tile, m);
                 }
-                let polys = sums.iter_mut().flatten();
-                for (poly, out) in polys.zip(out.chunks_exact(tile)) {
-                    poly.row_mut(modulus)[start..][..tile].copy_from_slice(out);
-                }
+            }
+            let polys = sums.iter_mut().flatten();
+            let mut rows: Vec<&mut [W]> = polys.map(|poly| poly.row_mut(modulus)).collect();
+            if tile == TILE {
+                kernels::ungroup_tiles(self.backend(), &mut rows, &out);
+            } else {
+                rows.iter_mut().zip(out.chunks_exact(tile)).for_each(|(row, out)| {
+                    row.copy_from_slice(out);
+                });
             }
         }
         Ok(sums.into_iter().map(|sum| Ciphertext::new(sum.into())).collect())

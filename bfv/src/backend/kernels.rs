@@ -307,6 +307,24 @@ kernels! {
         }
     }
 
+    /// Rows side by side, tile by tile: for each tile, for each row, the tile's words.
+    fn group_tiles<W>(out: &mut [W], rows: &[&[W]]) {
+        for (tile, out) in out.chunks_exact_mut(TILE * rows.len()).enumerate() {
+            for (out, row) in out.chunks_exact_mut(TILE).zip(rows) {
+                out.copy_from_slice(&row[tile * TILE..][..TILE]);
+            }
+        }
+    }
+
+    /// The inverse of [`group_tiles`].
+    fn ungroup_tiles<W>(rows: &mut [&mut [W]], from: &[W]) {
+        for (tile, from) in from.chunks_exact(TILE * rows.len()).enumerate() {
+            for (from, row) in from.chunks_exact(TILE).zip(rows.iter_mut()) {
+                row[tile * TILE..][..TILE].copy_from_slice(from);
+            }
+        }
+    }
+
     /// One tile of the products of a plaintext matrix with a vector of ciphertexts, over R. The
     /// vector holds two polynomials an item, `out` two a column.
     fn matrix_tile<W>(
