@@ -90,6 +90,10 @@ unsafe impl Lanes<u32> for U32x16 {
 // SAFETY: as above.
 unsafe impl NarrowLanes for U32x16 {
     #[inline(always)]
+    unsafe fn prefetch(from: *const u32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
+    #[inline(always)]
     unsafe fn zero() -> Self {
         unsafe { Self(_mm512_setzero_si512()) }
     }

@@ -77,6 +77,8 @@ pub(crate) unsafe trait Lanes<W: Word>: Copy {
 /// # Safety
 /// As for [`Lanes`].
 pub(crate) unsafe trait NarrowLanes: Lanes<u32> {
+    /// Asks for the cache line at an address, which need not be valid.
+    unsafe fn prefetch(from: *const u32);
     /// Zeros.
     unsafe fn zero() -> Self;
     /// Odd lanes in the place of even ones.
@@ -239,6 +241,9 @@ unsafe fn put<V: NarrowLanes>(to: &mut [u32], value: V) {
     unsafe { value.store(to.as_mut_ptr()) }
 }
 
+/// Tiles of the matrix that are asked for ahead: it comes from memory, once.
+const AHEAD: usize = 16;
+
 /// [`super::kernels::matrix_tile`] with vectors.
 ///
 /// # Safety
@@ -265,6 +270,7 @@ pub(crate) unsafe fn matrix_tile<V: NarrowLanes>(
                 let mut sums = [[Sums::<V>::zero(); 2]; 2];
                 let mut left = limit;
                 for (&row, plaintext) in column.iter().zip(column_words.chunks_exact(TILE)) {
+                    V::prefetch(plaintext.as_ptr().wrapping_add(AHEAD * TILE + start));
                     let item = &items[row as usize * 2 * TILE..][..2 * TILE];
                     for (part, sums) in sums.iter_mut().enumerate() {
                         let at = start + part * V::COUNT;
