@@ -121,10 +121,11 @@ impl<W: Word> Context<W> {
         Ok(result)
     }
 
-    /// Divides by P, rounding, and stays in evaluation form.
+    /// Divides by P, rounding, stays in evaluation form, and adds `c0` to the first polynomial.
     fn divide_by_special(
         &self,
         accumulators: Accumulators<W>,
+        c0: &Poly<W, Evaluation>,
     ) -> Result<[Poly<W, Evaluation>; 2], Error> {
         let backend = self.backend();
         let special = self.key_modulus()?;
@@ -132,7 +133,7 @@ impl<W: Word> Context<W> {
         let table = &self.basis()[special];
         let mut scratch = AlignedBuffer::any(self.degree());
         let Accumulators { mut sums, special: mut rows } = accumulators;
-        for (sum, special_row) in sums.iter_mut().zip(&mut rows) {
+        for ((sum, special_row), added) in sums.iter_mut().zip(&mut rows).zip([Some(c0), None]) {
             table.inverse(special_row);
             for (i, row) in sum.rows_mut().enumerate() {
                 let target = &self.basis()[i];
@@ -146,8 +147,13 @@ impl<W: Word> Context<W> {
                     *target.modulus(),
                 );
                 target.forward(&mut scratch);
-                let inverse = division.inverse[i];
-                kernels::sub_mul_factor(backend, row, &scratch, inverse, *target.modulus());
+                let (inverse, m) = (division.inverse[i], *target.modulus());
+                match added {
+                    Some(c) => {
+                        kernels::sub_mul_factor_add(backend, row, &scratch, inverse, c.row(i), m);
+                    }
+                    None => kernels::sub_mul_factor(backend, row, &scratch, inverse, m),
+                }
             }
         }
         Ok(sums)
@@ -288,8 +294,7 @@ impl<W: Word> Context<W> {
             None => c1.to_coefficients(self.basis()),
         };
         let accumulators = self.multiply_digits(&d, Some(&c1), &key.key)?;
-        let [mut u0, u1] = self.divide_by_special(accumulators)?;
-        self.add_poly(&mut u0, &c0);
+        let [u0, u1] = self.divide_by_special(accumulators, &c0)?;
         let coefficients = with_coefficients.then(|| u1.to_coefficients(self.basis()));
         Ok(DualCiphertext { slots: [u0, u1], coefficients })
     }
@@ -331,11 +336,11 @@ impl<W: Word> Context<W> {
         }
         let mut coefficients = [None, None];
         if let (Some(a), Some(b)) = (&a.coefficients, &b.coefficients) {
-            let mut sum = a.clone();
-            self.add_poly(&mut sum, b);
+            let mut sum = Poly::any(degree, moduli);
             let mut difference = Poly::any(degree, moduli);
             for (i, table) in self.prefix(moduli).iter().enumerate() {
                 let m = *table.modulus();
+                kernels::add_into(backend, sum.row_mut(i), a.row(i), b.row(i), m);
                 let (low_a, high_a) = a.row(i).split_at(monomial.power);
                 let (low_b, high_b) = b.row(i).split_at(monomial.power);
                 let (high, low) = difference.row_mut(i).split_at_mut(degree - monomial.power);

@@ -62,6 +62,13 @@ kernels! {
         }
     }
 
+    /// out = a + b.
+    fn add_into<W>(out: &mut [W], a: &[W], b: &[W], m: Modulus<W>) {
+        for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
+            *o = m.add(x, y);
+        }
+    }
+
     /// out = a - b.
     fn sub_into<W>(out: &mut [W], a: &[W], b: &[W], m: Modulus<W>) {
         for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
@@ -205,6 +212,14 @@ kernels! {
     ) {
         for (o, &x) in out.iter_mut().zip(from) {
             *o = m.reduce_lazy(last.add(x, half)).wrapping_add(minus_half);
+        }
+    }
+
+    /// a = w·(a - b) + c.
+    fn sub_mul_factor_add<W>(a: &mut [W], b: &[W], w: Factor<W>, c: &[W], m: Modulus<W>) {
+        for ((x, &y), &z) in a.iter_mut().zip(b).zip(c) {
+            let product = m.mul_factor(m.value().wrapping_sub(y).wrapping_add(*x), w);
+            *x = m.add(product, z);
         }
     }
 
