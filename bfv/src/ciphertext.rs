@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::plaintext::{EvaluationPlaintext, Plaintext};
 use crate::poly::{Coefficient, Evaluation, Form, Poly};
 use crate::word::Word;
+use zeroize::Zeroize;
 
 /// Two polynomials (three after a product) that decrypt with the powers of the secret key.
 ///
@@ -174,8 +175,9 @@ impl<W: Word> Context<W> {
         plaintext: &Plaintext<W>,
     ) -> Result<(), Error> {
         self.check_ciphertext(a)?;
-        let scaled = self.scale_plaintext(plaintext, a.moduli());
+        let mut scaled = self.scale_plaintext(plaintext, a.moduli());
         self.add_poly(&mut a.polys[0], &scaled);
+        scaled.zeroize();
         Ok(())
     }
 
@@ -186,8 +188,9 @@ impl<W: Word> Context<W> {
         plaintext: &Plaintext<W>,
     ) -> Result<(), Error> {
         self.check_ciphertext(a)?;
-        let scaled = self.scale_plaintext(plaintext, a.moduli());
+        let mut scaled = self.scale_plaintext(plaintext, a.moduli());
         self.sub_poly(&mut a.polys[0], &scaled);
+        scaled.zeroize();
         Ok(())
     }
 
