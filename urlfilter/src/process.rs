@@ -311,7 +311,28 @@ fn shards(run: &Run<'_>, divided: &[Vec<u32>], start: Instant) -> anyhow::Result
         })
         .collect::<anyhow::Result<_>>()?;
     bar.finish_and_clear();
-    finish(run, made, before.as_ref(), &manifest_path, journal, start)
+    let last = in_place.keys().chain(beside.keys()).max();
+    let left_over = last.map_or(0, |last| last + 1);
+    finish(run, made, before.as_ref(), &manifest_path, journal, left_over, start)
+}
+
+/// Removes the files of shards that the data set no longer has, up to `left_over`: they would look
+/// finished to whoever counts files.
+fn remove_stale(configuration: &Configuration, count: u32, left_over: u32) -> anyhow::Result<()> {
+    let templates = [&configuration.output_database, &configuration.output_parameters];
+    // Without the number in its name a file is that of the only shard.
+    for template in templates.into_iter().filter(|template| template.has_shard_id()) {
+        let paths = (count..left_over).map(|shard| template.of_shard(shard));
+        for path in paths.flat_map(|path| [path.clone(), unfinished(&path)]) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| path.display().to_string());
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Moves everything to its place, the manifest last.
@@ -321,6 +342,7 @@ fn finish(
     before: Option<&Manifest>,
     manifest_path: &Path,
     journal: Journal,
+    left_over: u32,
     start: Instant,
 ) -> anyhow::Result<Summary> {
     let configuration = run.configuration;
@@ -374,6 +396,7 @@ fn finish(
             .with_context(|| folder.display().to_string())?;
     }
     journal.remove()?;
+    remove_stale(configuration, made.len() as u32, left_over)?;
     Ok(Summary {
         rows: run.store.len() as u64,
         shard_count: made.len() as u32,

@@ -346,6 +346,27 @@ fn trouble_names_the_row_and_the_remedy() {
 }
 
 #[test]
+fn shards_that_are_no_more_are_removed() {
+    let folder = place(json!({"sharding": {"shardCount": 5}}), rows(0..100));
+    succeeds(&process(folder.path(), &[]));
+    let fewer = place(json!({"sharding": {"shardCount": 2}}), rows(0..100));
+    succeeds(&process(fewer.path(), &[]));
+    fs::copy(fewer.path().join("process.json"), folder.path().join("process.json")).unwrap();
+    // What is not of the data set stays.
+    fs::write(folder.path().join("urls-9.bin"), b"mine").unwrap();
+    succeeds(&process(folder.path(), &[]));
+    let mut left = files(folder.path());
+    assert_eq!(left.remove("urls-9.bin").as_deref(), Some(&b"mine"[..]));
+    assert!(left == files(fewer.path()));
+    // A single shard may go without its number.
+    let single = json!({"sharding": {"shardCount": 1}, "outputPirParameters": "params.txtpb"});
+    let text = configuration(single).to_string();
+    fs::write(folder.path().join("process.json"), text).unwrap();
+    succeeds(&process(folder.path(), &[]));
+    assert!(files(folder.path()).contains_key("params.txtpb"));
+}
+
+#[test]
 fn the_symmetric_variant() {
     let new = json!({"symmetricPirArguments": {"outputDatabaseEncryptionKeyFilePath": "in.key"}});
     let folder = place(new, rows(0..40));
