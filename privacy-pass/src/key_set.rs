@@ -118,8 +118,21 @@ impl Maintenance {
 impl KeySet {
     /// A set with one key, which signs from now on.
     pub fn create(rotation: Rotation, now: u64) -> Result<Self, Error> {
-        let entries = vec![Entry { key: IssuerKey::generate()?, not_before: now }];
-        Ok(Self { entries, rotation })
+        Self::create_beside(rotation, now, &[])
+    }
+
+    /// The same beside other sets of one issuer, of whose short names ([`KeySet::truncated_ids`])
+    /// it takes none.
+    pub fn create_beside(rotation: Rotation, now: u64, taken: &[u8]) -> Result<Self, Error> {
+        let mut set = Self { entries: Vec::new(), rotation };
+        let key = set.draw(taken)?;
+        set.entries.push(Entry { key, not_before: now });
+        Ok(set)
+    }
+
+    /// The short names of all keys.
+    pub fn truncated_ids(&self) -> impl Iterator<Item = u8> {
+        self.entries.iter().map(|entry| entry.key.public().truncated_id())
     }
 
     /// The set of a file; where there is none, a new set, which is written there.
@@ -148,28 +161,33 @@ impl KeySet {
             return Err(damaged("too long"));
         }
         let text = Zeroizing::new(fs::read(path).map_err(io)?);
-        let stored: StoredSet = serde_json::from_slice(&text).map_err(|_| damaged("not JSON"))?;
+        Self::from_json(&text, rotation).map_err(damaged)
+    }
+
+    /// Reads what [`KeySet::to_json`] wrote. The error says what is wrong.
+    pub fn from_json(text: &[u8], rotation: Rotation) -> Result<Self, &'static str> {
+        let stored: StoredSet = serde_json::from_slice(text).map_err(|_| "not JSON")?;
         if stored.version != VERSION {
-            return Err(damaged("another version"));
+            return Err("another version");
         }
         if stored.keys.is_empty() || stored.keys.len() > MAX_KEYS {
-            return Err(damaged("the number of keys"));
+            return Err("the number of keys");
         }
         let mut entries = Vec::with_capacity(stored.keys.len());
         for stored in stored.keys {
-            let der = STANDARD.decode(stored.pkcs8.as_bytes()).map_err(|_| damaged("a key"))?;
+            let der = STANDARD.decode(stored.pkcs8.as_bytes()).map_err(|_| "a key")?;
             let der = Zeroizing::new(der);
-            let key = IssuerKey::from_pkcs8(&der).map_err(|_| damaged("a key"))?;
+            let key = IssuerKey::from_pkcs8(&der).map_err(|_| "a key")?;
             entries.push(Entry { key, not_before: stored.not_before });
         }
         if !entries.is_sorted_by(|a, b| a.not_before < b.not_before) {
-            return Err(damaged("the order of keys"));
+            return Err("the order of keys");
         }
         Ok(Self { entries, rotation })
     }
 
-    /// Writes the file, whole or not at all, for its owner alone.
-    pub fn save(&self, path: &Path) -> Result<(), KeySetError> {
+    /// The private keys as text, for a store that keeps them from others.
+    pub fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         let keys = self
             .entries
             .iter()
@@ -179,7 +197,12 @@ impl KeySet {
             })
             .collect::<Result<_, Error>>()?;
         let text = serde_json::to_vec(&StoredSet { version: VERSION, keys });
-        let text = Zeroizing::new(text.map_err(|_| Error::Internal)?);
+        Ok(Zeroizing::new(text.map_err(|_| Error::Internal)?))
+    }
+
+    /// Writes the file, whole or not at all, for its owner alone.
+    pub fn save(&self, path: &Path) -> Result<(), KeySetError> {
+        let text = self.to_json()?;
         let io = |source| KeySetError::Io { path: path.to_owned(), source };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
@@ -202,6 +225,11 @@ impl KeySet {
     /// Draws the next key when it is time to publish it, and drops those that are no longer accepted.
     /// Call it every few minutes, and save the set if it changed before anyone sees the new key.
     pub fn maintain(&mut self, now: u64) -> Result<Maintenance, Error> {
+        self.maintain_beside(now, &[])
+    }
+
+    /// The same beside other sets of one issuer, see [`KeySet::create_beside`].
+    pub fn maintain_beside(&mut self, now: u64, taken: &[u8]) -> Result<Maintenance, Error> {
         let mut done = Maintenance::default();
         let Rotation { period, ahead, .. } = self.rotation;
         if let Some(last) = self.entries.last() {
@@ -209,7 +237,7 @@ impl KeySet {
             if next.saturating_sub(ahead) <= now {
                 // After a long sleep the time may have passed; clients still get their notice.
                 let not_before = next.max(now.saturating_add(ahead)).max(last.not_before + 1);
-                let key = self.draw()?;
+                let key = self.draw(taken)?;
                 done.drawn.push(*key.public().id());
                 self.entries.push(Entry { key, not_before });
             }
@@ -220,13 +248,17 @@ impl KeySet {
         Ok(done)
     }
 
-    /// A key whose short name no living key has.
-    fn draw(&self) -> Result<IssuerKey, Error> {
+    /// Ids of all keys.
+    pub fn key_ids(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.entries.iter().map(|entry| entry.key.public().id())
+    }
+
+    /// A key whose short name is free.
+    fn draw(&self, taken: &[u8]) -> Result<IssuerKey, Error> {
         loop {
             let key = IssuerKey::generate()?;
-            let taken =
-                |entry: &Entry| entry.key.public().truncated_id() == key.public().truncated_id();
-            if !self.entries.iter().any(taken) {
+            let name = key.public().truncated_id();
+            if !taken.contains(&name) && self.truncated_ids().all(|id| id != name) {
                 return Ok(key);
             }
         }
@@ -260,9 +292,12 @@ impl KeySet {
 
     /// Verifies a token of an accepted key. Whether its nonce was seen before is for the caller.
     pub fn verify(&self, token: &Token, now: u64) -> Result<(), Error> {
-        let id = token.key_id();
-        let key = self.accepted_keys(now).find(|key| *key.id() == id).ok_or(Error::OtherKey)?;
-        key.verify(token)
+        self.accepted_key(&token.key_id(), now).ok_or(Error::OtherKey)?.verify(token)
+    }
+
+    /// The key of that id, if its tokens are accepted.
+    pub fn accepted_key(&self, id: &[u8; 32], now: u64) -> Option<&PublicKey> {
+        self.accepted_keys(now).find(|key| key.id() == id)
     }
 
     /// The entries of a directory: the signing key first, then those whose time has not come.

@@ -96,3 +96,11 @@ fn check_length(what: &'static str, expected: usize, bytes: &[u8]) -> Result<(),
         false => Err(Error::Length { what, expected, found: bytes.len() }),
     }
 }
+
+/// Checks the type that bytes begin with, if there are enough.
+fn check_type(bytes: &[u8]) -> Result<(), Error> {
+    match bytes.first_chunk().map(|&start| u16::from_be_bytes(start)) {
+        Some(token_type) if token_type != TOKEN_TYPE => Err(Error::TokenType(token_type)),
+        _ => Ok(()),
+    }
+}

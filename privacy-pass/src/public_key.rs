@@ -27,7 +27,7 @@ const ALGORITHM: [u8; 63] = [
 /// A key that tokens are verified with, and blinded for.
 #[derive(Clone, Debug)]
 pub struct PublicKey {
-    key: rsa::PublicKey,
+    key: VerifyingKey<Sha384>,
     spki: Vec<u8>,
     id: [u8; 32],
 }
@@ -64,6 +64,7 @@ impl PublicKey {
         let bits = long_element(0x03, &[&[0], inner.as_bytes()]);
         let spki = long_element(0x30, &[&ALGORITHM, &bits]);
         let id = Sha256::digest(&spki).into();
+        let key = VerifyingKey::new_with_salt_len(key, SALT);
         Ok(Self { key, spki, id })
     }
 
@@ -107,7 +108,7 @@ impl PublicKey {
     }
 
     pub(crate) fn rsa(&self) -> &rsa::PublicKey {
-        &self.key
+        self.key.as_ref()
     }
 
     /// Verifies a token of this key. The challenge is not checked: whoever made it knows it.
@@ -120,7 +121,6 @@ impl PublicKey {
 
     pub(crate) fn verify_signature(&self, message: &[u8], signature: &[u8]) -> Result<(), Error> {
         let signature = Signature::try_from(signature).map_err(|_| Error::Signature)?;
-        let key = VerifyingKey::<Sha384>::new_with_salt_len(self.key.clone(), SALT);
-        key.verify(message, &signature).map_err(|_| Error::Signature)
+        self.key.verify(message, &signature).map_err(|_| Error::Signature)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     Error, MODULUS_BYTES, PublicKey, REQUEST_BYTES, TOKEN_BYTES, TOKEN_TYPE, check_length,
+    check_type,
 };
 use base64::Engine;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
@@ -35,12 +36,7 @@ impl Token {
 
     /// Reads a token. Whether it is valid, [`PublicKey::verify`] tells.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        if let Some(&[high, low]) = bytes.first_chunk::<2>() {
-            let token_type = u16::from_be_bytes([high, low]);
-            if token_type != TOKEN_TYPE {
-                return Err(Error::TokenType(token_type));
-            }
-        }
+        check_type(bytes)?;
         check_length("token", TOKEN_BYTES, bytes)?;
         Ok(Self(Zeroizing::new(bytes.to_vec())))
     }
@@ -113,12 +109,7 @@ pub struct TokenRequest {
 impl TokenRequest {
     /// Reads a request.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        if let Some(&[high, low]) = bytes.first_chunk::<2>() {
-            let token_type = u16::from_be_bytes([high, low]);
-            if token_type != TOKEN_TYPE {
-                return Err(Error::TokenType(token_type));
-            }
-        }
+        check_type(bytes)?;
         check_length("token request", REQUEST_BYTES, bytes)?;
         let mut blinded = [0; MODULUS_BYTES];
         blinded.copy_from_slice(&bytes[3..]);
