@@ -14,7 +14,6 @@ use keyword_pir::{
     Client, DatabaseKind, EvaluationKey, Execution, KeywordHash, Reply, ReplyMode, Scheme,
     SecretKey, Server, ShardParameters, ShardingFunction,
 };
-use pir_api::convert::ShardIds;
 use pir_api::rows::{Encoding, RowKind};
 use pir_api::{Message, api, convert, he, pir, rows, text};
 use std::collections::BTreeMap;
@@ -170,7 +169,7 @@ impl Case {
         let response = api::ConfigResponse::decode(&response[..]).unwrap();
         let config = response.configs.into_values().next().unwrap();
         let Some(api::config::Config::PirConfig(published)) = config.config else { panic!() };
-        let ours = convert::config_message(&self.shards, ShardIds::Empty).unwrap();
+        let ours = convert::config_message(&self.shards).unwrap();
         assert_eq!(convert::config_id(&ours)[..], config.config_id);
         let status = &response.key_info[0];
         let key_config = status.key_config.clone().unwrap();

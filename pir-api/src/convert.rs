@@ -334,22 +334,10 @@ pub fn union_key_config<'s>(
     Ok(union)
 }
 
-/// Whether each shard of a configuration carries an empty identifier, as the example service's do.
-/// It changes the configuration's bytes, and so its id, and nothing else.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ShardIds {
-    /// Left out.
-    #[default]
-    Absent,
-    /// Present and empty.
-    Empty,
-}
-
-/// The configuration of a use case: shards that are all alike once, others one by one.
-pub fn config_message(
-    shards: &[ShardParameters],
-    ids: ShardIds,
-) -> Result<api::pir::PirConfig, ConvertError> {
+/// The configuration of a use case: shards that are all alike once, others one by one. Equal in every
+/// byte to what the example service sends, and so in its id: devices keep what they have when a
+/// service moves from one to the other.
+pub fn config_message(shards: &[ShardParameters]) -> Result<api::pir::PirConfig, ConvertError> {
     let keys = key_config_message(&union_key_config(shards)?);
     let first = shards.first().ok_or(ConvertError::Missing("a shard"))?.description();
     let shard = |parameters: &ShardParameters| {
@@ -358,7 +346,7 @@ pub fn config_message(
             num_entries: description.entries,
             entry_size: description.entry_size,
             dimensions: description.dimensions.clone(),
-            shard_id: (ids == ShardIds::Empty).then(String::new),
+            shard_id: Some(String::new()),
             compress_vectorized_pir_response: None,
             vectorized_pir_internal_batching_size: None,
         }

@@ -3,9 +3,10 @@
 //!
 //! The messages are compiled from the project's own `.proto` files, whose names and numbers are those
 //! of the published schema. [`convert`] turns them into the objects of `bfv` and `keyword-pir` and
-//! back, [`text`] reads and writes their text form, [`rows`] reads databases of any size, and
+//! back, [`bounded`] decodes what comes from anywhere, [`text`] reads and writes their text form, [`rows`] reads databases of any size, and
 //! [`processing`] the configuration of the processing tool.
 
+pub mod bounded;
 pub mod convert;
 pub mod processing;
 pub mod rows;
@@ -14,6 +15,9 @@ pub mod text;
 /// Generated from the `.proto` files; the modules are those of the packages.
 #[allow(missing_docs, clippy::all, reason = "generated; the .proto files have the comments")]
 mod generated {
+    pub(crate) mod report {
+        include!(concat!(env!("OUT_DIR"), "/_.rs"));
+    }
     pub(crate) mod apple {
         pub(crate) mod swift_homomorphic_encryption {
             pub(crate) mod v1 {
@@ -78,4 +82,9 @@ pub mod api {
     }
 }
 
-pub use prost::Message;
+/// The reports of supervised devices.
+pub mod report {
+    pub use crate::generated::report::UrlFilterReport;
+}
+
+pub use prost::{Message, Name};

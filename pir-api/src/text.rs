@@ -3,9 +3,8 @@
 //! Anything valid is read. What is written has two spaces a level, lists of numbers in brackets,
 //! names of enumerations, no defaults, and empty messages on two lines, like the reference's files.
 
-use crate::{he, pir};
-use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage};
+use prost::{Message, Name};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use std::sync::OnceLock;
 
 /// Largest text that is read: parameter files have a few hundred bytes.
@@ -26,48 +25,34 @@ pub enum TextError {
     NotText,
 }
 
-/// A message that has a text form here.
-pub trait TextMessage: Message + Default {
-    /// Its name in the schema.
-    const NAME: &'static str;
-}
-
-impl TextMessage for pir::PirParameters {
-    const NAME: &'static str = "apple.swift_homomorphic_encryption.pir.v1.PirParameters";
-}
-
-impl TextMessage for he::EvaluationKeyConfig {
-    const NAME: &'static str = "apple.swift_homomorphic_encryption.v1.EvaluationKeyConfig";
-}
-
-/// For small databases; [`crate::rows`] reads and writes those of any size.
-impl TextMessage for pir::KeywordDatabase {
-    const NAME: &'static str = "apple.swift_homomorphic_encryption.pir.v1.KeywordDatabase";
-}
-
-fn descriptor(name: &str) -> prost_reflect::MessageDescriptor {
+/// The schema of all messages.
+pub(crate) fn descriptors() -> &'static DescriptorPool {
     static POOL: OnceLock<DescriptorPool> = OnceLock::new();
     const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-    let pool = POOL.get_or_init(|| {
+    POOL.get_or_init(|| {
         DescriptorPool::decode(DESCRIPTORS).expect("the build script writes valid descriptors")
-    });
-    pool.get_message_by_name(name).expect("the message is in the project's own files")
+    })
+}
+
+fn descriptor<M: Name>() -> MessageDescriptor {
+    let descriptor = descriptors().get_message_by_name(&M::full_name());
+    descriptor.expect("the message is in the project's own files")
 }
 
 /// Reads the text form.
-pub fn from_text<M: TextMessage>(text: &[u8]) -> Result<M, TextError> {
+pub fn from_text<M: Message + Name + Default>(text: &[u8]) -> Result<M, TextError> {
     if text.len() > MAX_TEXT {
         return Err(TextError::TooLong(text.len()));
     }
     let text = std::str::from_utf8(text).map_err(|_| TextError::NotText)?;
-    let message = DynamicMessage::parse_text_format(descriptor(M::NAME), text)
+    let message = DynamicMessage::parse_text_format(descriptor::<M>(), text)
         .map_err(|error| TextError::Syntax(error.to_string()))?;
     message.transcode_to().map_err(|error| TextError::Syntax(error.to_string()))
 }
 
 /// Writes the text form.
-pub fn to_text<M: TextMessage>(message: &M) -> String {
-    let mut dynamic = DynamicMessage::new(descriptor(M::NAME));
+pub fn to_text<M: Message + Name + Default>(message: &M) -> String {
+    let mut dynamic = DynamicMessage::new(descriptor::<M>());
     // The same schema on both sides, so there is nothing to fail.
     let _ = dynamic.transcode_from(message);
     let mut out = String::new();

@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use keyword_pir::symmetric::DatabaseKey;
 use keyword_pir::{Scheme, ShardParameters, SymmetricParameters};
 use manifest::{Journal, Manifest, ShardRecord};
-use pir_api::convert::{self, ShardIds};
+use pir_api::convert;
 use pir_api::processing::{Configuration, DatabaseType, SymmetricPir};
 use pir_api::rows::{self, Encoding, RowKind, RowsError};
 use pir_api::{Message, text};
@@ -349,8 +349,7 @@ fn finish(
     let parameters: Vec<ShardParameters> =
         made.iter().map(|made| made.finished.parameters.clone()).collect();
     let keys = convert::key_config_message(&convert::union_key_config(&parameters)?);
-    let config_id =
-        hex(&convert::config_id(&convert::config_message(&parameters, ShardIds::Absent)?));
+    let config_id = hex(&convert::config_id(&convert::config_message(&parameters)?));
     let keys_sha256 = hex(&convert::key_config_hash(&keys));
     let manifest = Manifest {
         version: 1,
