@@ -1,0 +1,553 @@
+//! `service-config.json`: that of the example service, and what this service adds to it.
+//!
+//! The file of the example works unchanged. Keys that are not known are refused: a misspelt limit must
+//! not count for nothing. `docs/service.md` describes each key for operators.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+/// Largest configuration file.
+const MAX_FILE: u64 = 64 << 20;
+
+/// What a user token entitles to; each tier has issuer keys of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// The first.
+    Tier1,
+    /// The second.
+    Tier2,
+    /// The third.
+    Tier3,
+}
+
+impl Tier {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tier1, Self::Tier2, Self::Tier3];
+
+    /// Its name in configurations and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tier1 => "tier1",
+            Self::Tier2 => "tier2",
+            Self::Tier3 => "tier3",
+        }
+    }
+
+    /// The tier of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tier| tier.name() == name)
+    }
+}
+
+/// User tokens of one tier.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UserGroup {
+    /// The tier.
+    pub tier: Tier,
+    /// The tokens, as they follow `Bearer ` in the header.
+    pub tokens: Vec<String>,
+}
+
+/// A key of the symmetric variant.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SymmetricArguments {
+    /// The hexadecimal key with which the database was processed.
+    pub database_encryption_key_file_path: PathBuf,
+    /// `OPRF_P384_AES_GCM_192_NONCE_96_TAG_128`, the only one there is.
+    #[serde(default)]
+    pub config_type: Option<String>,
+}
+
+/// A use case: one data set and its name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UseCase {
+    /// `<app bundle id>.url.filtering` for a URL filter.
+    pub name: String,
+    /// Files are `<stem>-<shard>.bin` and `<stem>-<shard>.params.txtpb`.
+    pub file_stem: String,
+    /// Number of shards.
+    pub shard_count: u32,
+    /// Configurations that are served at once; 0 removes the use case.
+    #[serde(default = "two")]
+    pub version_count: usize,
+    /// For the symmetric variant.
+    #[serde(default)]
+    pub symmetric_pir_arguments: Option<SymmetricArguments>,
+}
+
+fn two() -> usize {
+    2
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tls {
+    /// The chain, PEM, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub private_key: PathBuf,
+}
+
+/// Where state is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// The folder.
+    pub directory: PathBuf,
+    /// Bytes of evaluation keys that are kept; the least recently used go first.
+    pub evaluation_key_bytes: u64,
+    /// Days without use after which an evaluation key goes.
+    pub evaluation_key_days: u32,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("pir-server-state"),
+            evaluation_key_bytes: 20 << 30,
+            evaluation_key_days: 90,
+        }
+    }
+}
+
+/// What requests may cost.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of a body.
+    pub body_bytes: usize,
+    /// Bytes of all bodies that are being read or answered.
+    pub bodies_in_flight_bytes: usize,
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// Queries in one request.
+    pub batch: usize,
+    /// Queries and other work that wait for a core.
+    pub queue: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// Seconds for the head of a request to arrive, and for a TLS handshake.
+    pub header_seconds: u64,
+    /// Seconds for a body to arrive.
+    pub body_seconds: u64,
+    /// Seconds for a whole request.
+    pub request_seconds: u64,
+    /// Seconds after which a connection on which nothing moves is closed.
+    pub idle_seconds: u64,
+    /// Seconds that requests have to finish after SIGTERM.
+    pub drain_seconds: u64,
+    /// Bytes of parsed evaluation keys in memory.
+    pub key_cache_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 10 << 20,
+            bodies_in_flight_bytes: 512 << 20,
+            header_bytes: 32 << 10,
+            batch: 128,
+            queue: 1024,
+            connections: 10_000,
+            header_seconds: 10,
+            body_seconds: 30,
+            request_seconds: 60,
+            idle_seconds: 120,
+            drain_seconds: 30,
+            key_cache_bytes: 1 << 30,
+        }
+    }
+}
+
+impl Limits {
+    /// How long a head may take.
+    pub fn header_time(&self) -> Duration {
+        Duration::from_secs(self.header_seconds)
+    }
+
+    /// How long a body may take.
+    pub fn body_time(&self) -> Duration {
+        Duration::from_secs(self.body_seconds)
+    }
+
+    /// How long a request may take.
+    pub fn request_time(&self) -> Duration {
+        Duration::from_secs(self.request_seconds)
+    }
+
+    /// How long a connection may rest.
+    pub fn idle_time(&self) -> Duration {
+        Duration::from_secs(self.idle_seconds)
+    }
+
+    /// How long the last requests have.
+    pub fn drain_time(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}
+
+/// How issuer keys rotate.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct IssuerSettings {
+    /// Days that a key signs.
+    pub rotation_days: u32,
+    /// Hours before its time at which a key is published.
+    pub published_ahead_hours: u32,
+    /// Hours for which tokens of a superseded key are accepted.
+    pub overlap_hours: u32,
+}
+
+impl Default for IssuerSettings {
+    fn default() -> Self {
+        Self { rotation_days: 30, published_ahead_hours: 48, overlap_hours: 72 }
+    }
+}
+
+impl IssuerSettings {
+    /// The same in seconds.
+    pub fn rotation(&self) -> privacy_pass::key_set::Rotation {
+        privacy_pass::key_set::Rotation {
+            period: u64::from(self.rotation_days) * 86_400,
+            ahead: u64::from(self.published_ahead_hours) * 3600,
+            overlap: u64::from(self.overlap_hours) * 3600,
+        }
+    }
+}
+
+/// Where user tokens are known besides `users`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct UserTokenSettings {
+    /// A file like `users`: `[{"tier": "tier1", "tokens": ["…"]}]`. Read again when it changes.
+    pub file: Option<PathBuf>,
+    /// A program with its arguments. It reads the token and a line end, and prints the tier's name,
+    /// or exits with 1 if the token is not good.
+    pub command: Option<Vec<String>>,
+    /// An address that is sent `{"token": "…"}` and answers `{"tier": "tier1"}`, or 401, 403 or 404.
+    pub url: Option<String>,
+    /// Seconds for which an answer of the program or the address holds.
+    pub cache_seconds: u64,
+    /// Seconds that they have to answer.
+    pub timeout_seconds: u64,
+}
+
+impl Default for UserTokenSettings {
+    fn default() -> Self {
+        Self { file: None, command: None, url: None, cache_seconds: 300, timeout_seconds: 5 }
+    }
+}
+
+/// How reports are stored in `reportDirectory`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ReportSettings {
+    /// Bytes after which a file is finished.
+    pub file_bytes: u64,
+    /// Hours after which a file is finished.
+    pub file_hours: u32,
+    /// Finished files that are kept.
+    pub files: usize,
+    /// Entries of one report.
+    pub entries: usize,
+}
+
+impl Default for ReportSettings {
+    fn default() -> Self {
+        Self { file_bytes: 64 << 20, file_hours: 24, files: 100, entries: 1000 }
+    }
+}
+
+/// The whole configuration.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Configuration {
+    /// User tokens by tier.
+    pub users: Vec<UserGroup>,
+    /// The use cases.
+    #[serde(rename = "usecases")]
+    pub use_cases: Vec<UseCase>,
+    /// Where tokens are asked for, if not at `/issue` here.
+    #[serde(default)]
+    pub issuer_request_uri: Option<String>,
+    /// Where reports go; without one they are dropped.
+    #[serde(default)]
+    pub report_directory: Option<PathBuf>,
+    /// Addresses of the service.
+    #[serde(default = "local")]
+    pub listen: Vec<SocketAddr>,
+    /// Address for health, metrics and reloading: for operators only.
+    #[serde(default)]
+    pub admin: Option<SocketAddr>,
+    /// With it the service speaks TLS.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// State.
+    #[serde(default)]
+    pub store: StoreSettings,
+    /// Limits.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Threads for queries; one a core without it.
+    #[serde(default)]
+    pub workers: Option<usize>,
+    /// Issuer keys.
+    #[serde(default)]
+    pub issuer: IssuerSettings,
+    /// More user tokens.
+    #[serde(default)]
+    pub user_tokens: UserTokenSettings,
+    /// Report files.
+    #[serde(default)]
+    pub reports: ReportSettings,
+}
+
+fn local() -> Vec<SocketAddr> {
+    vec![SocketAddr::from(([127, 0, 0, 1], 8080))]
+}
+
+/// A configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigurationError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not JSON, or not such a file.
+    #[error("{path}: {reason}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        reason: String,
+    },
+    /// A value makes no sense.
+    #[error("{key}: {reason}")]
+    Value {
+        /// The key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+fn bad(key: impl Into<String>, reason: impl Into<String>) -> ConfigurationError {
+    ConfigurationError::Value { key: key.into(), reason: reason.into() }
+}
+
+/// What serde says, without the values that it found: they may be tokens.
+fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!("line {}, column {}", error.line(), error.column());
+    // `unknown field` and `missing field` name keys; `invalid type` and the like quote values.
+    match text.starts_with("unknown field")
+        || text.starts_with("missing field")
+        || text.starts_with("duplicate field")
+        || error.is_syntax()
+        || error.is_eof()
+    {
+        true => text,
+        false => format!("a value of the wrong kind at {place}"),
+    }
+}
+
+pub(crate) fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, ConfigurationError> {
+    let io = |source| ConfigurationError::Io { path: path.to_owned(), source };
+    let about = fs::metadata(path).map_err(io)?;
+    if about.len() > most {
+        return Err(ConfigurationError::Syntax {
+            path: path.to_owned(),
+            reason: format!("longer than {most} bytes"),
+        });
+    }
+    fs::read(path).map_err(io)
+}
+
+/// Reads user groups from a file of their own.
+pub fn read_users(path: &Path) -> Result<Vec<UserGroup>, ConfigurationError> {
+    let text = zeroize::Zeroizing::new(read_bounded(path, MAX_FILE)?);
+    serde_json::from_slice(&text).map_err(|error| ConfigurationError::Syntax {
+        path: path.to_owned(),
+        reason: without_values(&error),
+    })
+}
+
+impl Configuration {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self, ConfigurationError> {
+        let text = zeroize::Zeroizing::new(read_bounded(path, MAX_FILE)?);
+        Self::parse(&text).map_err(|error| match error {
+            ConfigurationError::Syntax { reason, .. } => {
+                ConfigurationError::Syntax { path: path.to_owned(), reason }
+            }
+            other => other,
+        })
+    }
+
+    /// Reads and checks JSON.
+    pub fn parse(text: &[u8]) -> Result<Self, ConfigurationError> {
+        let configuration: Self =
+            serde_json::from_slice(text).map_err(|error| ConfigurationError::Syntax {
+                path: PathBuf::from("service configuration"),
+                reason: without_values(&error),
+            })?;
+        configuration.check()?;
+        Ok(configuration)
+    }
+
+    fn check(&self) -> Result<(), ConfigurationError> {
+        let mut names = BTreeSet::new();
+        for use_case in &self.use_cases {
+            let name = &use_case.name;
+            if name.is_empty() || name.len() > 255 || name.contains(char::is_control) {
+                return Err(bad("usecases.name", "1 to 255 printable characters are needed"));
+            }
+            if !names.insert(name) {
+                return Err(bad("usecases.name", format!("{name} is there twice")));
+            }
+            if !(1..=pir_api::convert::MAX_SHARDS).contains(&use_case.shard_count) {
+                return Err(bad(
+                    format!("usecases ({name}).shardCount"),
+                    format!("1 to {} are possible", pir_api::convert::MAX_SHARDS),
+                ));
+            }
+            let kind = use_case.symmetric_pir_arguments.as_ref();
+            if let Some(kind) = kind.and_then(|symmetric| symmetric.config_type.as_deref())
+                && kind != "OPRF_P384_AES_GCM_192_NONCE_96_TAG_128"
+            {
+                return Err(bad(
+                    format!("usecases ({name}).symmetricPirArguments.configType"),
+                    "OPRF_P384_AES_GCM_192_NONCE_96_TAG_128 is the only one",
+                ));
+            }
+        }
+        let tokens = self.users.iter().flat_map(|group| &group.tokens);
+        if tokens.into_iter().any(|token| token.is_empty() || token.len() > 4096) {
+            return Err(bad("users.tokens", "a token is empty or has more than 4096 bytes"));
+        }
+        if self.listen.is_empty() {
+            return Err(bad("listen", "at least one address is needed, such as 127.0.0.1:8080"));
+        }
+        let limits = &self.limits;
+        let positive = [
+            ("bodyBytes", limits.body_bytes as u64),
+            ("batch", limits.batch as u64),
+            ("queue", limits.queue as u64),
+            ("connections", limits.connections as u64),
+            ("headerSeconds", limits.header_seconds),
+            ("bodySeconds", limits.body_seconds),
+            ("requestSeconds", limits.request_seconds),
+            ("idleSeconds", limits.idle_seconds),
+        ];
+        if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(bad(format!("limits.{key}"), "must not be 0"));
+        }
+        if limits.header_bytes < 8192 {
+            return Err(bad("limits.headerBytes", "less than 8192 does not hold every request"));
+        }
+        if limits.bodies_in_flight_bytes < limits.body_bytes {
+            return Err(bad("limits.bodiesInFlightBytes", "less than limits.bodyBytes"));
+        }
+        if limits.queue < limits.batch {
+            return Err(bad("limits.queue", "less than limits.batch: a full batch never fits"));
+        }
+        if self.workers == Some(0) {
+            return Err(bad("workers", "must not be 0"));
+        }
+        let issuer = &self.issuer;
+        let rotation = issuer.rotation();
+        if rotation.period == 0 || rotation.ahead >= rotation.period {
+            return Err(bad(
+                "issuer.rotationDays",
+                "a key must sign for longer than it is published ahead (publishedAheadHours)",
+            ));
+        }
+        if rotation.overlap < 86_400 {
+            return Err(bad(
+                "issuer.overlapHours",
+                "devices keep tokens for 24 hours; at least 24",
+            ));
+        }
+        if rotation.overlap > 8 * rotation.period {
+            return Err(bad("issuer.overlapHours", "more than eight rotations"));
+        }
+        let tokens = &self.user_tokens;
+        if tokens.command.as_ref().is_some_and(Vec::is_empty) {
+            return Err(bad("userTokens.command", "names no program"));
+        }
+        if tokens.command.is_some() && tokens.url.is_some() {
+            return Err(bad("userTokens", "either command or url, not both"));
+        }
+        if let Some(url) = &tokens.url
+            && !(url.starts_with("https://") || url.starts_with("http://"))
+        {
+            return Err(bad("userTokens.url", "must begin with https:// (or http://)"));
+        }
+        if tokens.timeout_seconds == 0 {
+            return Err(bad("userTokens.timeoutSeconds", "must not be 0"));
+        }
+        if self.reports.entries == 0 || self.reports.file_bytes == 0 {
+            return Err(bad("reports", "entries and fileBytes must not be 0"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = r#"{
+      "issuerRequestUri": "http://host.example:8080/issue",
+      "reportDirectory": null,
+      "users": [
+        {"tier": "tier1", "tokens": ["AAAA"]},
+        {"tier": "tier2", "tokens": ["BBBB", "CCCC"]}
+      ],
+      "usecases": [
+        {"fileStem": "url", "shardCount": 1, "name": "com.example.app.url.filtering"}
+      ]
+    }"#;
+
+    #[test]
+    fn the_file_of_the_example_is_accepted() {
+        let read = Configuration::parse(EXAMPLE.as_bytes()).unwrap();
+        assert_eq!(read.users.len(), 2);
+        assert_eq!(read.use_cases[0].version_count, 2);
+        assert_eq!(read.listen, local());
+    }
+
+    #[test]
+    fn mistakes_are_named_and_tokens_are_not() {
+        let fail = |from: &str, to: &str| {
+            assert!(EXAMPLE.contains(from));
+            let text = EXAMPLE.replace(from, to);
+            Configuration::parse(text.as_bytes()).err().unwrap().to_string()
+        };
+        assert!(fail("\"fileStem\"", "\"filestem\"").contains("filestem"));
+        assert!(fail("\"shardCount\": 1", "\"shardCount\": 0").contains("shardCount"));
+        assert!(fail("tier2", "tier9").contains("line"));
+        assert!(fail("\"AAAA\"", "\"\"").contains("users.tokens"));
+        let secret = fail("[\"AAAA\"]", "\"AAAA\"");
+        assert!(secret.contains("line 5") && !secret.contains("AAAA"), "{secret}");
+        let limits = r#""limits": {"batch": 5, "queue": 4}, "users""#;
+        assert!(fail("\"users\"", limits).contains("limits.queue"));
+        let issuer = r#""issuer": {"overlapHours": 1}, "users""#;
+        assert!(fail("\"users\"", issuer).contains("24"));
+        assert!(fail("\"users\"", r#""userToken": {}, "users""#).contains("userToken"));
+    }
+}

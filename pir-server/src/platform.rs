@@ -1,0 +1,82 @@
+//! What a device can read, from its `User-Agent`.
+
+/// The system that a request came from, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// iOS or iPadOS, with major and minor version.
+    Ios(u32, u32),
+    /// macOS, with major and minor version.
+    MacOs(u32, u32),
+    /// Anything else: served in the newest form.
+    Unknown,
+}
+
+/// The version `digits.digits` that a text begins with.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let number = |text: &str| -> Option<(u32, usize)> {
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        Some((text[..end].parse().ok()?, end))
+    };
+    let (major, end) = number(text)?;
+    let (minor, _) = number(text[end..].strip_prefix('.')?)?;
+    Some((major, minor))
+}
+
+impl Platform {
+    /// Reads headers such as `com.apple.ciphermld/1.0 iOS/18.0 …` and
+    /// `com.apple.ciphermld/1.2 (Macintosh; OS X 15.2; …) …`.
+    pub fn from_user_agent(text: &str) -> Self {
+        let after = |mark: &str| text.rfind(mark).and_then(|at| version(&text[at + mark.len()..]));
+        if let Some((major, minor)) = after("iOS/") {
+            Self::Ios(major, minor)
+        } else if let Some((major, minor)) = after("Macintosh; OS X ") {
+            Self::MacOs(major, minor)
+        } else {
+            Self::Unknown
+        }
+    }
+
+    /// Whether it reads shards that are given once with a count, and sharding functions other than
+    /// SHA-256: from iOS 18.2 and macOS 15.2 on.
+    pub fn reads_compact_configurations(self) -> bool {
+        match self {
+            Self::Ios(major, minor) => (major, minor) >= (18, 2),
+            Self::MacOs(major, minor) => (major, minor) >= (15, 2),
+            Self::Unknown => true,
+        }
+    }
+}
+
+impl std::fmt::Display for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ios(major, minor) => write!(f, "iOS {major}.{minor}"),
+            Self::MacOs(major, minor) => write!(f, "macOS {major}.{minor}"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_agents() {
+        for (text, platform, compact) in [
+            ("com.apple.ciphermld/1.0 iOS/18.0 ...", Platform::Ios(18, 0), false),
+            ("com.apple.ciphermld/1.0 iOS/18.2.1 x", Platform::Ios(18, 2), true),
+            ("com.apple.ciphermld/1.0 iOS/26.0", Platform::Ios(26, 0), true),
+            ("c/1.2 (Macintosh; OS X 15.1.9; 24B5) x", Platform::MacOs(15, 1), false),
+            ("c/1.2 (Macintosh; OS X 15.10; 24B5)", Platform::MacOs(15, 10), true),
+            ("curl/8.0", Platform::Unknown, true),
+            ("", Platform::Unknown, true),
+            ("iOS/", Platform::Unknown, true),
+            ("iOS/99999999999.1", Platform::Unknown, true),
+            ("iOS/18", Platform::Unknown, true),
+        ] {
+            let read = Platform::from_user_agent(text);
+            assert_eq!((read, read.reads_compact_configurations()), (platform, compact), "{text}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Reports of supervised devices, as lines of JSON in files that rotate.
+//!
+//! A line has the time, the system's name and version, and the entries. Neither the whole `User-Agent`
+//! nor anything that tells one device from another is kept.
+
+use crate::configuration::ReportSettings;
+use crate::platform::Platform;
+use serde::Serialize;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+const CURRENT: &str = "reports.jsonl";
+const FINISHED: &str = "reports-";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'r> {
+    received_at: u64,
+    platform: String,
+    urls: &'r [String],
+}
+
+struct Current {
+    file: File,
+    begun: u64,
+    bytes: u64,
+}
+
+/// Where reports go.
+pub struct ReportLog {
+    directory: PathBuf,
+    settings: ReportSettings,
+    current: Mutex<Option<Current>>,
+}
+
+impl ReportLog {
+    /// Reports go to a folder, which is made if it is not there.
+    pub fn open(directory: &Path, settings: &ReportSettings) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        let log = Self {
+            directory: directory.to_owned(),
+            settings: settings.clone(),
+            current: Mutex::new(None),
+        };
+        // Fails now rather than at the first report.
+        log.open_current(0)?;
+        Ok(log)
+    }
+
+    /// The folder.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &ReportSettings {
+        &self.settings
+    }
+
+    fn open_current(&self, now: u64) -> io::Result<Current> {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(self.directory.join(CURRENT))?;
+        let bytes = file.metadata()?.len();
+        Ok(Current { file, begun: now, bytes })
+    }
+
+    /// Adds a report. Blocks for the disk.
+    pub fn add(&self, urls: &[String], platform: Platform, now: u64) -> io::Result<()> {
+        let line = Line { received_at: now, platform: platform.to_string(), urls };
+        let mut line = serde_json::to_vec(&line)?;
+        line.push(b'\n');
+        let mut place = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = match place.take() {
+            Some(current) => current,
+            None => self.open_current(now)?,
+        };
+        let age = now.saturating_sub(current.begun);
+        let full = current.bytes + line.len() as u64 > self.settings.file_bytes;
+        if current.bytes > 0 && (full || age >= u64::from(self.settings.file_hours) * 3600) {
+            current.file.sync_data()?;
+            self.finish(now)?;
+            current = self.open_current(now)?;
+        }
+        // One call, so that lines of a file never mix.
+        current.file.write_all(&line)?;
+        current.bytes += line.len() as u64;
+        *place = Some(current);
+        Ok(())
+    }
+
+    /// Gives the current file its last name, and removes the oldest ones.
+    fn finish(&self, now: u64) -> io::Result<()> {
+        let mut finished = self.finished()?;
+        let number = (0u32..)
+            .find(|number| !finished.contains(&finished_name(now, *number)))
+            .unwrap_or_default();
+        let name = finished_name(now, number);
+        fs::rename(self.directory.join(CURRENT), self.directory.join(&name))?;
+        finished.push(name);
+        finished.sort();
+        let surplus = finished.len().saturating_sub(self.settings.files);
+        for name in finished.drain(..surplus) {
+            fs::remove_file(self.directory.join(name))?;
+        }
+        Ok(())
+    }
+
+    fn finished(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let name = entry?.file_name();
+            if let Some(name) = name.to_str().filter(|name| name.starts_with(FINISHED)) {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+}
+
+fn finished_name(now: u64, number: u32) -> String {
+    format!("{FINISHED}{now:012}-{number:04}.jsonl")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_rotate_and_the_oldest_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = ReportSettings { file_bytes: 200, file_hours: 1, files: 2, entries: 10 };
+        let log = ReportLog::open(folder.path(), &settings).unwrap();
+        let urls = vec!["https://example.com/".to_owned()];
+        for now in 0..20 {
+            log.add(&urls, Platform::Ios(27, 0), 1000 + now).unwrap();
+        }
+        log.add(&urls, Platform::Unknown, 10_000).unwrap();
+        let mut names: Vec<String> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names.len(), 3, "{names:?}");
+        let last = fs::read_to_string(folder.path().join(CURRENT)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(last.trim()).unwrap();
+        assert_eq!(line["urls"][0], "https://example.com/");
+        assert_eq!((&line["receivedAt"], &line["platform"]), (&10_000.into(), &"unknown".into()));
+        // A restart goes on with the same file.
+        let log = ReportLog::open(folder.path(), &settings).unwrap();
+        log.add(&urls, Platform::Unknown, 10_001).unwrap();
+        let text = fs::read_to_string(folder.path().join(CURRENT)).unwrap();
+        assert_eq!(text.lines().count(), 2);
+    }
+}

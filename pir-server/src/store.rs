@@ -1,0 +1,133 @@
+//! What must outlive a restart: evaluation keys, spent nonces, issuer keys.
+//!
+//! [`Store`] is what the service needs of an engine; [`EmbeddedStore`] keeps all of it in files of one
+//! machine.
+
+mod embedded;
+
+pub use embedded::{EmbeddedStore, Part};
+
+use crate::configuration::Tier;
+use privacy_pass::key_set::{KeySet, KeySetError, Rotation};
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use tokio::sync::oneshot;
+
+/// The store cannot do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It does not answer, or cannot write. Nothing was accepted.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// A file is damaged.
+    #[error(
+        "{path}: damaged ({reason}). Restore it from a backup, or start once with \
+         `--discard {}`: {}", .part.name(), .part.consequence()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was seen.
+        reason: String,
+        /// Which part of the state it is.
+        part: Part,
+    },
+    /// Issuer keys cannot be read or written.
+    #[error(transparent)]
+    Issuer(#[from] KeySetError),
+}
+
+/// The place of one evaluation key: made of a user identifier and a key configuration's hash, and
+/// telling neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeySlot(pub [u8; 32]);
+
+/// An evaluation key as it was uploaded.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    /// When the client made it, in seconds since 1970, as the client says.
+    pub timestamp: u64,
+    /// The serialized `SerializedEvaluationKey`.
+    pub bytes: Vec<u8>,
+}
+
+/// What became of a nonce.
+pub enum Spending {
+    /// It was not known, and now is. Nothing may be given for it before [`Durable::wait`] says that
+    /// it will be known after a crash, too.
+    Fresh(Durable),
+    /// It was spent before.
+    Spent,
+}
+
+/// A nonce on its way to the disk.
+pub struct Durable(pub(crate) Option<oneshot::Receiver<Result<(), StoreError>>>);
+
+impl Durable {
+    /// One that is safe already.
+    pub fn already() -> Self {
+        Self(None)
+    }
+
+    /// Waits until it is safe.
+    pub async fn wait(self) -> Result<(), StoreError> {
+        match self.0 {
+            None => Ok(()),
+            Some(receiver) => receiver
+                .await
+                .unwrap_or_else(|_| Err(StoreError::Unavailable("it was closed".to_owned()))),
+        }
+    }
+}
+
+/// How much is in a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStatistics {
+    /// Evaluation keys.
+    pub evaluation_keys: u64,
+    /// Their bytes.
+    pub evaluation_key_bytes: u64,
+    /// Spent nonces.
+    pub nonces: u64,
+}
+
+/// The future of an operation.
+pub type StoreFuture<'s, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 's>>;
+
+/// An engine for the service's state.
+pub trait Store: Send + Sync + 'static {
+    /// The place for a user's key of a key configuration.
+    fn slot(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeySlot;
+
+    /// Keeps an evaluation key, in place of an earlier one. Done when it outlives a crash.
+    fn put_evaluation_key(&self, slot: KeySlot, key: StoredKey, now: u64) -> StoreFuture<'_, ()>;
+
+    /// An evaluation key. One that is damaged counts as none: clients upload again.
+    fn evaluation_key(&self, slot: KeySlot) -> StoreFuture<'_, Option<StoredKey>>;
+
+    /// The timestamp of an evaluation key.
+    fn evaluation_key_timestamp(&self, slot: KeySlot) -> StoreFuture<'_, Option<u64>>;
+
+    /// Notes that an evaluation key was used. Once a day is enough.
+    fn touch_evaluation_key(&self, slot: KeySlot, now: u64);
+
+    /// Drops evaluation keys that were not used for long.
+    fn collect_garbage(&self, now: u64) -> StoreFuture<'_, ()>;
+
+    /// Spends a nonce: of concurrent calls, one finds it fresh.
+    fn spend(&self, key_id: &[u8; 32], nonce: &[u8; 32]) -> StoreFuture<'_, Spending>;
+
+    /// Forgets the nonces of a key whose tokens are not accepted any more.
+    fn forget_nonces(&self, key_id: &[u8; 32]) -> StoreFuture<'_, ()>;
+
+    /// The issuer keys of a tier, if there are any.
+    fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> Result<Option<KeySet>, StoreError>;
+
+    /// Keeps the issuer keys of a tier.
+    fn put_issuer_keys(&self, tier: Tier, keys: &KeySet) -> Result<(), StoreError>;
+
+    /// How much is there.
+    fn statistics(&self) -> StoreStatistics;
+}

@@ -1,0 +1,180 @@
+//! State in a folder: two databases (redb) and one file of issuer keys a tier.
+//!
+//! The parts stand alone, so that one that is damaged can be discarded without the others. Writes go
+//! through one thread a database, which commits what has come together (one `fsync` for many).
+
+mod database;
+mod evaluation_keys;
+mod nonces;
+
+use super::{KeySlot, Spending, Store, StoreError, StoreFuture, StoreStatistics, StoredKey};
+use crate::configuration::{StoreSettings, Tier};
+use evaluation_keys::EvaluationKeys;
+use nonces::Nonces;
+use privacy_pass::key_set::{KeySet, Rotation};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A part of the state that can be discarded when it is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Evaluation keys.
+    EvaluationKeys,
+    /// Spent nonces.
+    Nonces,
+    /// Issuer keys.
+    IssuerKeys,
+}
+
+impl Part {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EvaluationKeys => "evaluation-keys",
+            Self::Nonces => "nonces",
+            Self::IssuerKeys => "issuer-keys",
+        }
+    }
+
+    /// What discarding it means.
+    pub fn consequence(self) -> &'static str {
+        match self {
+            Self::EvaluationKeys => "devices upload their keys again, and nothing else is lost",
+            Self::Nonces | Self::IssuerKeys => {
+                "new issuer keys are drawn, so that no token can be spent twice; devices fetch new \
+                 tokens, and evaluation keys stay"
+            }
+        }
+    }
+
+    /// The part of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::EvaluationKeys, Self::Nonces, Self::IssuerKeys];
+        all.into_iter().find(|part| part.name() == name)
+    }
+
+    fn files(self) -> Vec<String> {
+        let issuer = Tier::ALL.into_iter().map(issuer_file);
+        match self {
+            Self::EvaluationKeys => vec![evaluation_keys::FILE.to_owned()],
+            // Without the nonces, tokens of the keys could be spent again; without the keys, nonces
+            // mean nothing.
+            Self::Nonces | Self::IssuerKeys => issuer.chain([nonces::FILE.to_owned()]).collect(),
+        }
+    }
+}
+
+fn issuer_file(tier: Tier) -> String {
+    format!("issuer-{}.json", tier.name())
+}
+
+/// State in a folder.
+pub struct EmbeddedStore {
+    directory: PathBuf,
+    evaluation_keys: EvaluationKeys,
+    nonces: Nonces,
+}
+
+fn unavailable(path: &Path, error: impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(format!("{}: {error}", path.display()))
+}
+
+fn create_private(directory: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+impl EmbeddedStore {
+    /// Opens a folder, or makes a new one. Every page of its databases is checked.
+    pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let directory = settings.directory.clone();
+        create_private(&directory).map_err(|error| unavailable(&directory, error))?;
+        Ok(Self {
+            evaluation_keys: EvaluationKeys::open(&directory, settings)?,
+            nonces: Nonces::open(&directory)?,
+            directory,
+        })
+    }
+
+    /// Moves the files of a damaged part aside. Returns where they are now.
+    pub fn discard(
+        settings: &StoreSettings,
+        part: Part,
+        now: u64,
+    ) -> Result<Vec<PathBuf>, StoreError> {
+        let mut moved = Vec::new();
+        for name in part.files() {
+            let path = settings.directory.join(&name);
+            let aside = settings.directory.join(format!("{name}.discarded-{now}"));
+            match fs::rename(&path, &aside) {
+                Ok(()) => moved.push(aside),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unavailable(&path, error)),
+            }
+        }
+        Ok(moved)
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn slot(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeySlot {
+        self.evaluation_keys.slot(user, key_config_hash)
+    }
+
+    fn put_evaluation_key(&self, slot: KeySlot, key: StoredKey, now: u64) -> StoreFuture<'_, ()> {
+        Box::pin(self.evaluation_keys.put(slot, key, now))
+    }
+
+    fn evaluation_key(&self, slot: KeySlot) -> StoreFuture<'_, Option<StoredKey>> {
+        Box::pin(self.evaluation_keys.get(slot))
+    }
+
+    fn evaluation_key_timestamp(&self, slot: KeySlot) -> StoreFuture<'_, Option<u64>> {
+        Box::pin(self.evaluation_keys.timestamp(slot))
+    }
+
+    fn touch_evaluation_key(&self, slot: KeySlot, now: u64) {
+        self.evaluation_keys.touch(slot, now);
+    }
+
+    fn collect_garbage(&self, now: u64) -> StoreFuture<'_, ()> {
+        Box::pin(self.evaluation_keys.collect_garbage(now))
+    }
+
+    fn spend(&self, key_id: &[u8; 32], nonce: &[u8; 32]) -> StoreFuture<'_, Spending> {
+        Box::pin(self.nonces.spend(key_id, nonce))
+    }
+
+    fn forget_nonces(&self, key_id: &[u8; 32]) -> StoreFuture<'_, ()> {
+        Box::pin(self.nonces.forget(key_id))
+    }
+
+    fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> Result<Option<KeySet>, StoreError> {
+        use privacy_pass::key_set::KeySetError;
+        let path = self.directory.join(issuer_file(tier));
+        match KeySet::load(&path, rotation) {
+            Ok(keys) => Ok(Some(keys)),
+            Err(KeySetError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Ok(None)
+            }
+            Err(KeySetError::Damaged { path, reason }) => {
+                Err(StoreError::Damaged { path, reason: reason.to_owned(), part: Part::IssuerKeys })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn put_issuer_keys(&self, tier: Tier, keys: &KeySet) -> Result<(), StoreError> {
+        Ok(keys.save(&self.directory.join(issuer_file(tier)))?)
+    }
+
+    fn statistics(&self) -> StoreStatistics {
+        let (evaluation_keys, evaluation_key_bytes) = self.evaluation_keys.statistics();
+        StoreStatistics { evaluation_keys, evaluation_key_bytes, nonces: self.nonces.count() }
+    }
+}
