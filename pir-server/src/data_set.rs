@@ -411,6 +411,11 @@ impl Catalog {
         self.use_cases.iter().map(|(name, versions)| (name.as_str(), versions.as_slice()))
     }
 
+    /// The newest version of every use case.
+    pub fn newest_of_all(&self) -> impl Iterator<Item = (&str, Arc<DataSet>)> {
+        self.versions().filter_map(|(name, versions)| Some((name, Arc::clone(versions.last()?))))
+    }
+
     /// The newest version of a use case.
     pub fn newest(&self, name: &str) -> Option<&Arc<DataSet>> {
         self.use_cases.get(name)?.last()

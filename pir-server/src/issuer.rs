@@ -53,12 +53,12 @@ impl Issuer {
         Ok(Self { store, rotation, sets: ArcSwap::from_pointee(sets), rotating: Mutex::default() })
     }
 
-    /// Publishes and retires keys as time goes by. Takes long when a key is drawn. Returns the ids of
-    /// keys that are gone; their nonces may be forgotten.
-    pub fn maintain(&self, now: u64) -> Result<Vec<[u8; 32]>, IssuerError> {
+    /// Publishes and retires keys as time goes by. Takes long when a key is drawn. Tells whether keys
+    /// are gone, so that nonces of others than [`Issuer::key_ids`] may be forgotten.
+    pub fn maintain(&self, now: u64) -> Result<bool, IssuerError> {
         let _one = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sets = KeySets::clone(&self.sets.load());
-        let mut retired = Vec::new();
+        let mut retired = false;
         for tier in Tier::ALL {
             let Some(current) = sets.get(&tier) else { continue };
             // Worked on as a copy: tokens are issued and verified meanwhile.
@@ -68,13 +68,22 @@ impl Issuer {
             let done = set.maintain_beside(now, &taken(others))?;
             if done.is_change() {
                 self.store.put_issuer_keys(tier, &set)?;
-                retired.extend(done.retired);
+                retired |= !done.retired.is_empty();
                 sets.insert(tier, Arc::new(set));
                 // Published at once: what is on the disk is what is in use.
                 self.sets.store(Arc::new(sets.clone()));
             }
         }
         Ok(retired)
+    }
+
+    /// Ids of all keys.
+    pub fn key_ids(&self) -> Vec<[u8; 32]> {
+        self.sets
+            .load()
+            .values()
+            .flat_map(|set| set.key_ids().copied().collect::<Vec<_>>())
+            .collect()
     }
 
     /// The entries of the directory: keys in use first.

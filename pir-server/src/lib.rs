@@ -1,12 +1,33 @@
 //! The service of private URL filters: configurations, keys, queries, tokens and reports over HTTP.
+//!
+//! [`Service`] holds what is served and what must outlive a restart; [`endpoints::router`] has the endpoints
+//! of the device API, [`admin::router`] those of operators, and a [`Listener`] serves either. The
+//! command `pir-server` puts them together; `docs/service.md` describes it for operators, and
+//! `docs/privacy.md` who learns what.
+//!
+//! No user identifier, token, key, keyword or address of a client leaves this crate in a log line, a
+//! metric or an error.
+#![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod configuration;
+mod connections;
 pub mod data_set;
+pub mod endpoints;
+mod file_mark;
 pub mod issuer;
 pub mod key_cache;
 pub mod metrics;
+mod pace;
 pub mod platform;
 pub mod reports;
+pub mod service;
 pub mod store;
+mod tls;
 pub mod user_tokens;
 pub mod work;
+
+pub use configuration::Configuration;
+pub use connections::Listener;
+pub use service::{Service, ServiceError};
+pub use tls::{Certificates, TlsError};

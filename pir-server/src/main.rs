@@ -1,2 +1,204 @@
-//! x
-fn main() {}
+//! `pir-server`: the service at a terminal.
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, bail};
+use clap::{Parser, ValueEnum};
+use pir_server::store::{EmbeddedStore, Part};
+use pir_server::{Configuration, Listener, Service, admin, endpoints, service};
+use std::future::Future;
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Serve private URL filters: configurations, keys, queries, tokens and reports over HTTP
+///
+/// The configuration is the service-config.json of Apple's example service as it is, or with the keys that
+/// docs/service.md describes. SIGHUP loads it and its data sets again, in one step or not at all; SIGTERM
+/// finishes what has begun and stops.
+#[derive(Parser)]
+#[command(
+    name = "pir-server",
+    version,
+    after_help = "\
+Examples:
+  pir-server --config service-config.json
+  pir-server --config service-config.json --listen 0.0.0.0:8080 --admin 127.0.0.1:9090
+  pir-server --config service-config.json --check-config
+
+Addresses are printed to standard output once they accept connections, everything else goes to standard error.
+
+Exit codes: 0 stopped by a signal, or the configuration is good (--check-config); 2 trouble."
+)]
+struct Arguments {
+    /// Configuration, JSON
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Address to serve, instead of those of the configuration; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<SocketAddr>,
+    /// Address for health, metrics and reloading, instead of the configuration's
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+    /// Open and check all that the configuration names, say what it is, and stop
+    #[arg(long)]
+    check_config: bool,
+    /// Before starting, move a damaged part of the state aside and begin it anew
+    #[arg(long, value_name = "PART", value_parser = part)]
+    discard: Option<Part>,
+    /// How log lines are written; by default text on a terminal and JSON elsewhere
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Least level of log lines; debug has one for each request
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: LevelFilter,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+fn part(name: &str) -> Result<Part, &'static str> {
+    Part::from_name(name).ok_or("one of evaluation-keys, nonces, issuer-keys is needed")
+}
+
+fn start_logging(arguments: &Arguments) {
+    let by_place = || if stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    // Libraries may speak of what they read; only their warnings are of use here.
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN.min(arguments.log_level))
+        .with_target("pir_server", arguments.log_level);
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
+    match arguments.log_format.unwrap_or_else(by_place) {
+        LogFormat::Text => registry.with(layer.with_ansi(stderr().is_terminal())).init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
+    }
+    // The message of a panic may quote what was worked on; its place says as much.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a bug: something panicked");
+    }));
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_logging(&arguments);
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(stderr().lock(), "pir-server: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut configuration = Configuration::read(&arguments.config)?;
+    if !arguments.listen.is_empty() {
+        configuration.listen = arguments.listen.clone();
+    }
+    configuration.admin = arguments.admin.or(configuration.admin);
+    if arguments.check_config {
+        return check(&configuration);
+    }
+    let clock = service::system_clock();
+    if let Some(part) = arguments.discard {
+        let moved = EmbeddedStore::discard(&configuration.store, part, clock())?;
+        if moved.is_empty() {
+            bail!("--discard {}: there is nothing to discard", part.name());
+        }
+        for path in moved {
+            tracing::warn!(path = %path.display(), "moved aside");
+        }
+    }
+    let opened = Service::open(&configuration, clock)?;
+    let service = Arc::new(opened.with_source(arguments.config.clone()));
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?
+        .block_on(serve(&configuration, service))
+}
+
+fn check(configuration: &Configuration) -> anyhow::Result<()> {
+    let loaded = Service::check(configuration)?;
+    let mut out = stdout().lock();
+    for (name, _, shards) in &loaded.use_cases {
+        writeln!(out, "use case {name}: {shards} shards")?;
+    }
+    writeln!(out, "{} user tokens", loaded.user_tokens)?;
+    Ok(writeln!(out, "the configuration is good")?)
+}
+
+async fn serve(configuration: &Configuration, service: Arc<Service>) -> anyhow::Result<()> {
+    let mut hang_up = signal(SignalKind::hangup()).context("signals")?;
+    let mut terminate = signal(SignalKind::terminate()).context("signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("signals")?;
+
+    let tls = service.tls()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let devices = Listener::bind(&configuration.listen, endpoints::router(&service)).await?;
+    let devices = devices.with_tls(tls);
+    let admin: Vec<SocketAddr> = configuration.admin.into_iter().collect();
+    let operators = Listener::bind(&admin, admin::router(&service)).await?;
+    announce("listening", scheme, &devices)?;
+    announce("admin", "http", &operators)?;
+
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let stopped = || {
+        let mut stopping = stopping.clone();
+        async move {
+            // An error means that the sender is gone, which is a stop as well.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        }
+    };
+    let maintenance = tokio::spawn(Arc::clone(&service).maintain_always());
+    let operators = tokio::spawn(serve_in_background(operators, &service, stopped()));
+    let signals = async {
+        loop {
+            tokio::select! {
+                _ = hang_up.recv() => {
+                    let service = Arc::clone(&service);
+                    // What comes of it is in the log.
+                    tokio::spawn(async move { admin::reload_and_log(&service).await });
+                }
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
+        }
+        service.retire();
+        tracing::info!("stopping: requests that have begun are finished");
+        let _ = stop.send(true);
+    };
+    tokio::join!(devices.serve(&service, stopped()), signals);
+    let _ = operators.await;
+    maintenance.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn serve_in_background(
+    listener: Listener,
+    service: &Arc<Service>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let service = Arc::clone(service);
+    async move { listener.serve(&service, stop).await }
+}
+
+fn announce(what: &str, scheme: &str, listener: &Listener) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    for address in listener.addresses()? {
+        writeln!(out, "{what} {scheme}://{address}")?;
+    }
+    Ok(out.flush()?)
+}

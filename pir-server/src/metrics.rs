@@ -177,7 +177,7 @@ pub struct Metrics {
     stage_seconds: Latency<StageLabels>,
     queries: Family<UseCaseLabel, Counter>,
     queue: Gauge,
-    queue_refusals: Counter,
+    busy: Family<EndpointLabel, Counter>,
     tokens_issued: Family<TierLabel, Counter>,
     tokens_refused: Family<RefusalLabel, Counter>,
     tokens_accepted: Family<TierLabel, Counter>,
@@ -221,7 +221,7 @@ impl Default for Metrics {
             stage_seconds: Family::new_with_constructor(Seconds),
             queries: Family::default(),
             queue: Gauge::default(),
-            queue_refusals: Counter::default(),
+            busy: Family::default(),
             tokens_issued: Family::default(),
             tokens_refused: Family::default(),
             tokens_accepted: Family::default(),
@@ -276,9 +276,9 @@ impl Metrics {
         registry.register("queries", "Keywords answered", self.queries.clone());
         registry.register("queue_depth", "Work that waits or runs", self.queue.clone());
         registry.register(
-            "queue_refusals",
-            "Requests refused because the queue was full",
-            self.queue_refusals.clone(),
+            "busy",
+            "Requests answered with 503, which clients try again",
+            self.busy.clone(),
         );
         registry.register("tokens_issued", "Tokens issued", self.tokens_issued.clone());
         registry.register(
@@ -358,9 +358,9 @@ impl Metrics {
         self.queries.get_or_create(&UseCaseLabel { usecase }).inc();
     }
 
-    /// The queue was full.
-    pub fn queue_full(&self) {
-        self.queue_refusals.inc();
+    /// A request was refused for want of time or room.
+    pub fn refused_busy(&self, endpoint: Endpoint) {
+        self.busy.get_or_create(&EndpointLabel { endpoint }).inc();
     }
 
     /// A token was issued.
@@ -408,13 +408,13 @@ impl Metrics {
     }
 
     /// Data sets were loaded.
-    pub fn loaded<'n>(&self, catalog: impl Iterator<Item = (&'n str, usize, usize)>, now: u64) {
+    pub fn loaded(&self, loaded: &crate::service::Loaded, now: u64) {
         self.versions.clear();
         self.shards.clear();
-        for (name, versions, shards) in catalog {
-            let label = UseCaseLabel { usecase: name.to_owned() };
-            self.versions.get_or_create(&label).set(versions as i64);
-            self.shards.get_or_create(&label).set(shards as i64);
+        for (name, versions, shards) in &loaded.use_cases {
+            let label = UseCaseLabel { usecase: name.clone() };
+            self.versions.get_or_create(&label).set(*versions as i64);
+            self.shards.get_or_create(&label).set(*shards as i64);
         }
         self.reloads.get_or_create(&OutcomeLabel { outcome: Outcome::Done }).inc();
         self.last_reload.set(i64::try_from(now).unwrap_or(i64::MAX));

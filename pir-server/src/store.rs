@@ -119,8 +119,8 @@ pub trait Store: Send + Sync + 'static {
     /// Spends a nonce: of concurrent calls, one finds it fresh.
     fn spend(&self, key_id: &[u8; 32], nonce: &[u8; 32]) -> StoreFuture<'_, Spending>;
 
-    /// Forgets the nonces of a key whose tokens are not accepted any more.
-    fn forget_nonces(&self, key_id: &[u8; 32]) -> StoreFuture<'_, ()>;
+    /// Forgets the nonces of all keys but those: tokens of others are not accepted any more.
+    fn retain_nonces(&self, key_ids: &[[u8; 32]]) -> StoreFuture<'_, ()>;
 
     /// The issuer keys of a tier, if there are any.
     fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> Result<Option<KeySet>, StoreError>;

@@ -68,7 +68,17 @@ pub struct UserTable(HashMap<TokenDigest, Tier>);
 impl UserTable {
     /// Takes groups in their order; of a token that is in two, the last counts.
     pub fn new<'g>(hasher: &TokenHasher, groups: impl IntoIterator<Item = &'g UserGroup>) -> Self {
-        let mut table = HashMap::new();
+        Self::default().with(hasher, groups)
+    }
+
+    /// The same with more groups.
+    #[must_use]
+    pub fn with<'g>(
+        &self,
+        hasher: &TokenHasher,
+        groups: impl IntoIterator<Item = &'g UserGroup>,
+    ) -> Self {
+        let mut table = self.0.clone();
         for group in groups {
             for token in &group.tokens {
                 table.insert(hasher.digest(token.as_bytes()), group.tier);

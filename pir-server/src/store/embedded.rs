@@ -148,8 +148,8 @@ impl Store for EmbeddedStore {
         Box::pin(self.nonces.spend(key_id, nonce))
     }
 
-    fn forget_nonces(&self, key_id: &[u8; 32]) -> StoreFuture<'_, ()> {
-        Box::pin(self.nonces.forget(key_id))
+    fn retain_nonces(&self, key_ids: &[[u8; 32]]) -> StoreFuture<'_, ()> {
+        Box::pin(self.nonces.retain(key_ids))
     }
 
     fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> Result<Option<KeySet>, StoreError> {

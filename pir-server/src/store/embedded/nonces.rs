@@ -4,6 +4,7 @@ use super::super::{Durable, Spending, StoreError};
 use super::Part;
 use super::database::File;
 use redb::{ReadableTableMetadata, TableDefinition};
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +26,9 @@ enum Job {
         fresh: oneshot::Sender<bool>,
         durable: oneshot::Sender<Result<(), StoreError>>,
     },
-    Forget {
-        prefix: [u8; 8],
+    Retain {
+        /// Ascending, each once.
+        prefixes: Vec<[u8; 8]>,
         done: oneshot::Sender<Result<(), StoreError>>,
     },
 }
@@ -86,17 +88,34 @@ impl Nonces {
         }
     }
 
-    pub(super) fn forget(
+    pub(super) fn retain(
         &self,
-        key_id: &[u8; 32],
+        key_ids: &[[u8; 32]],
     ) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         let (done, is_done) = oneshot::channel();
-        let (jobs, prefix) = (self.jobs.clone(), prefix(key_id));
+        let jobs = self.jobs.clone();
+        let mut prefixes: Vec<[u8; 8]> = key_ids.iter().map(prefix).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
         async move {
-            jobs.send(Job::Forget { prefix, done }).await.map_err(|_| closed())?;
+            jobs.send(Job::Retain { prefixes, done }).await.map_err(|_| closed())?;
             is_done.await.map_err(|_| closed())?
         }
     }
+}
+
+/// The ranges of entries whose prefix is none of those.
+fn gaps(prefixes: &[[u8; 8]]) -> Vec<(Bound<Entry>, Bound<Entry>)> {
+    let end = |prefix: &[u8; 8], rest: u8| {
+        let mut entry = [rest; 40];
+        entry[..8].copy_from_slice(prefix);
+        entry
+    };
+    let starts = prefixes.iter().map(|prefix| Bound::Excluded(end(prefix, 0xff)));
+    let ends = prefixes.iter().map(|prefix| Bound::Excluded(end(prefix, 0)));
+    let starts = std::iter::once(Bound::Unbounded).chain(starts);
+    let ends = ends.chain(std::iter::once(Bound::Unbounded));
+    starts.zip(ends).collect()
 }
 
 /// Takes what waits, writes it in one transaction, and tells. Whether a nonce is fresh is told before
@@ -118,14 +137,11 @@ fn write_all(file: &File, mut jobs: mpsc::Receiver<Job>, count: &AtomicU64) {
                             durable.push(told);
                         }
                     }
-                    Job::Forget { prefix, done } => {
-                        let range = |rest: u8| {
-                            let mut entry = [rest; 40];
-                            entry[..8].copy_from_slice(&prefix);
-                            entry
-                        };
+                    Job::Retain { prefixes, done } => {
                         let before = table.len()?;
-                        table.retain_in(range(0)..=range(0xff), |_, ()| false)?;
+                        for gap in gaps(&prefixes) {
+                            table.retain_in(gap, |_, ()| false)?;
+                        }
                         removed += before - table.len()?;
                         durable.push(done);
                     }

@@ -1,0 +1,69 @@
+//! What operators ask: health, metrics, and to load new data sets. Not for the open network.
+
+use crate::endpoints::health;
+use crate::service::Service;
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use std::sync::Arc;
+
+async fn metrics(State(service): State<Arc<Service>>) -> Response {
+    let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, media)], service.metrics_text()).into_response()
+}
+
+/// Loads data sets, and says what there is now, or why all stayed as it was.
+async fn reload(State(service): State<Arc<Service>>) -> Response {
+    let (status, body) = match reload_and_log(&service).await {
+        Ok(loaded) => {
+            let use_cases = loaded.use_cases.iter().map(|(name, versions, shards)| {
+                serde_json::json!({ "name": name, "versions": versions, "shards": shards })
+            });
+            let body = serde_json::json!({
+                "useCases": use_cases.collect::<Vec<_>>(),
+                "userTokens": loaded.user_tokens,
+                "afterRestart": loaded.after_restart,
+            });
+            (StatusCode::OK, body)
+        }
+        Err(reason) => {
+            let body = serde_json::json!({ "error": { "message": reason } });
+            (StatusCode::CONFLICT, body)
+        }
+    };
+    (status, [(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}
+
+/// Reloads, and notes what came of it.
+///
+/// # Errors
+/// Why all stayed as it was, as text.
+pub async fn reload_and_log(service: &Arc<Service>) -> Result<crate::service::Loaded, String> {
+    match service.reload().await {
+        Ok(loaded) => {
+            let use_cases = loaded.use_cases.len();
+            tracing::info!(use_cases, user_tokens = loaded.user_tokens, "reloaded");
+            for key in &loaded.after_restart {
+                tracing::warn!(key, "changed in the configuration; counts from the next start");
+            }
+            Ok(loaded)
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            tracing::error!(reason, "not reloaded; everything stays as it was");
+            Err(reason)
+        }
+    }
+}
+
+/// The endpoints of the admin listener.
+pub fn router(service: &Arc<Service>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/reload", post(reload))
+        .with_state(Arc::clone(service))
+        .merge(health(service))
+}

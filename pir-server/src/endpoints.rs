@@ -1,0 +1,149 @@
+//! The endpoints of the device API.
+//!
+//! Each has a module; [`Refusal`] has the statuses. What all requests have in common is here: paths,
+//! time limits, metrics and logs, which tell the endpoint, the status, times and sizes, and nothing
+//! that could tell one device or one question from another.
+
+mod admission;
+mod body;
+mod config;
+mod issuance;
+mod key;
+mod queries;
+mod refusal;
+mod report;
+
+pub use body::BodyError;
+pub use refusal::Refusal;
+
+use crate::metrics::Endpoint;
+use crate::service::Service;
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use hyper::body::Body as _;
+use pir_api::Message;
+use std::sync::Arc;
+use std::time::Instant;
+use tower_http::compression::CompressionLayer;
+
+const DIRECTORY: &str = "/.well-known/private-token-issuer-directory";
+const TOKEN_KEY: &str = "/token-key-for-user-token";
+
+/// An answer, and how much was read for it.
+pub(crate) struct Reply {
+    received: usize,
+    response: Response,
+}
+
+impl Reply {
+    fn of(received: usize, response: Response) -> Self {
+        Self { received, response }
+    }
+}
+
+/// Bytes of a request's body; an extension of responses on their way out.
+#[derive(Clone, Copy)]
+struct Received(usize);
+
+impl IntoResponse for Reply {
+    fn into_response(mut self) -> Response {
+        self.response.extensions_mut().insert(Received(self.received));
+        self.response
+    }
+}
+
+/// Marks a response that is worth compressing: all others are as good as random.
+#[derive(Clone, Copy)]
+struct Compressible;
+
+/// A message as the body of a response.
+fn protobuf(message: &impl Message) -> Response {
+    let mut response = message.encode_to_vec().into_response();
+    let media = HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().insert(CONTENT_TYPE, media);
+    response
+}
+
+/// Whatever a parser found wrong.
+fn invalid(error: impl std::fmt::Display) -> Refusal {
+    Refusal::Invalid(error.to_string())
+}
+
+fn endpoint(request: &Request) -> Endpoint {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    match path {
+        DIRECTORY => Endpoint::Directory,
+        TOKEN_KEY => Endpoint::TokenKey,
+        "/issue" => Endpoint::Issue,
+        "/config" => Endpoint::Config,
+        "/key" => Endpoint::Key,
+        "/queries" => Endpoint::Queries,
+        "/report" => Endpoint::Report,
+        _ => Endpoint::Other,
+    }
+}
+
+/// Bounds the time of a request, and measures it.
+async fn watch(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let endpoint = endpoint(&request);
+    let answer = tokio::time::timeout(service.limits().request_time(), next.run(request)).await;
+    let response = answer.unwrap_or_else(|_| Refusal::Timeout.into_response());
+    let (status, time) = (response.status().as_u16(), begun.elapsed());
+    let received = response.extensions().get().map_or(0, |Received(bytes)| *bytes);
+    let sent = response.body().size_hint().exact().unwrap_or(0);
+    service.metrics().answered(endpoint, status, time, received as u64, sent);
+    if response.status() == http::StatusCode::SERVICE_UNAVAILABLE {
+        service.metrics().refused_busy(endpoint);
+    }
+    let milliseconds = time.as_secs_f64() * 1e3;
+    tracing::debug!(endpoint = endpoint.name(), status, milliseconds, received, sent, "answered");
+    response
+}
+
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// Whether requests should be sent here.
+pub(crate) async fn readiness(State(service): State<Arc<Service>>) -> Response {
+    match service.is_ready() {
+        true => "ready\n".into_response(),
+        false => (http::StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
+    }
+}
+
+/// Health for load balancers, without metrics of its own.
+pub(crate) fn health(service: &Arc<Service>) -> Router {
+    Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(readiness))
+        .with_state(Arc::clone(service))
+}
+
+/// All endpoints of devices.
+pub fn router(service: &Arc<Service>) -> Router {
+    let worth =
+        |_: http::StatusCode, _: http::Version, _: &http::HeaderMap, marks: &http::Extensions| {
+            marks.get::<Compressible>().is_some()
+        };
+    Router::new()
+        .route(DIRECTORY, get(issuance::directory))
+        .route(TOKEN_KEY, get(issuance::token_key))
+        .route("/issue", post(issuance::issue))
+        .route("/config", post(config::config))
+        .route("/key", post(key::key))
+        .route("/queries", post(queries::queries))
+        .route("/report", post(report::report))
+        .fallback(async || Refusal::NotFound)
+        .method_not_allowed_fallback(async || Refusal::Method)
+        .layer(middleware::from_fn_with_state(Arc::clone(service), watch))
+        .layer(CompressionLayer::new().compress_when(worth))
+        .with_state(Arc::clone(service))
+        .merge(health(service))
+}

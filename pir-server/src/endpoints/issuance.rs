@@ -1,0 +1,74 @@
+//! Tokens: the directory of keys, the key of a tier, and issuing.
+
+use super::{Refusal, Reply, admission, body};
+use crate::metrics::TokenRefusal;
+use crate::service::Service;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::HeaderMap;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY};
+use privacy_pass::{Error, IssuerDirectory, TokenRequest};
+use std::sync::Arc;
+
+/// Longest body that is read to see that it is no request.
+const MAX_BODY: usize = 4096;
+
+/// `GET /.well-known/private-token-issuer-directory`
+///
+/// The media type is RFC 9578's for those who name it, and otherwise what the example service says.
+pub(super) async fn directory(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+) -> Result<Reply, Refusal> {
+    let directory = IssuerDirectory {
+        issuer_request_uri: service.live().issuer_request_uri.clone(),
+        token_keys: service.issuer().directory_keys(service.now()),
+    };
+    let text = serde_json::to_vec(&directory).map_err(|_| Refusal::Internal)?;
+    let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let by_name = accept.into_iter().any(|value| value.contains(IssuerDirectory::MEDIA_TYPE));
+    let media =
+        if by_name { IssuerDirectory::MEDIA_TYPE } else { "application/json; charset=utf-8" };
+    let headers = [(CONTENT_TYPE, media), (CACHE_CONTROL, "max-age=600"), (VARY, "accept")];
+    Ok(Reply::of(0, (headers, text).into_response()))
+}
+
+/// `GET /token-key-for-user-token`
+pub(super) async fn token_key(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+) -> Result<Reply, Refusal> {
+    let tier = admission::user_tier(&service, &headers).await?;
+    let key = service.issuer().token_key(tier, service.now()).ok_or(Refusal::Internal)?;
+    let headers = [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "no-store")];
+    Ok(Reply::of(0, (headers, key).into_response()))
+}
+
+/// `POST /issue`
+pub(super) async fn issue(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Reply, Refusal> {
+    let tier = admission::user_tier(&service, &headers).await?;
+    let held = body::read(body, MAX_BODY, service.limits().body_time(), service.bodies()).await?;
+    let refused = |refusal: Refusal| {
+        service.metrics().token_refused(TokenRefusal::Request);
+        refusal
+    };
+    let request = TokenRequest::from_bytes(&held.bytes)
+        .map_err(|error| refused(Refusal::TokenRequest(error)))?;
+    let room = service.pool().reserve(1)?;
+    let worker = Arc::clone(&service);
+    let signed = room.run_one(move |_| worker.issuer().issue(tier, &request, worker.now())).await?;
+    let signed = signed.map_err(|error| match error {
+        Error::OtherKey => refused(Refusal::OtherTier),
+        Error::Range => refused(Refusal::TokenRequest(error)),
+        _ => Refusal::Internal,
+    })?;
+    service.metrics().token_issued(tier);
+    let headers =
+        [(CONTENT_TYPE, "application/private-token-response"), (CACHE_CONTROL, "no-store")];
+    Ok(Reply::of(held.bytes.len(), (headers, signed).into_response()))
+}

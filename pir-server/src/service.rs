@@ -1,0 +1,485 @@
+//! The service behind its endpoints: what they share, how it is opened, reloaded and maintained.
+
+use crate::configuration::{Configuration, ConfigurationError, Limits, Tier, read_users};
+use crate::data_set::{Catalog, DataSetError};
+use crate::file_mark::FileMark;
+use crate::issuer::{Issuer, IssuerError};
+use crate::key_cache::KeyCache;
+use crate::metrics::{Levels, Metrics};
+use crate::reports::ReportLog;
+use crate::store::{EmbeddedStore, Store, StoreError};
+use crate::tls::{Certificates, TlsError};
+use crate::user_tokens::{HookError, UserTable, UserTokens};
+use crate::work::WorkPool;
+use arc_swap::ArcSwap;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{io, thread};
+use tokio::sync::{Mutex, Semaphore};
+
+/// Seconds since 1970.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The clock of the system.
+pub fn system_clock() -> Clock {
+    Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()))
+}
+
+/// How often issuer keys are looked at.
+const ROTATION_EVERY: Duration = Duration::from_secs(60);
+/// How often evaluation keys that were not used for long are looked for.
+const GARBAGE_EVERY: u64 = 3600;
+/// How often files of user tokens and certificates are looked at.
+const FILES_EVERY: Duration = Duration::from_secs(2);
+
+/// The service cannot be opened or reloaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The configuration is not usable.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    /// A data set cannot be served.
+    #[error("use case data: {0}")]
+    DataSet(#[from] DataSetError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Issuer keys cannot be had.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// TLS cannot be offered.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Something else failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What it was for.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no file to read the configuration from.
+    #[error("the service was not started from a configuration file")]
+    NoSource,
+}
+
+fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServiceError {
+    let what = what.into();
+    move |source| ServiceError::Io { what, source }
+}
+
+/// What a reload replaces, all of it at once.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) catalog: Catalog,
+    users: UserTable,
+    /// What [`Live::users`] had from the configuration itself.
+    configured_users: UserTable,
+    users_file: Option<(PathBuf, FileMark)>,
+    pub(crate) issuer_request_uri: String,
+    pub(crate) reports: Option<Arc<ReportLog>>,
+}
+
+/// What a reload found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// Use cases, each with its versions and the shards of the newest one.
+    pub use_cases: Vec<(String, usize, usize)>,
+    /// User tokens.
+    pub user_tokens: usize,
+    /// Settings that differ from those in use, and count from the next start only.
+    pub after_restart: Vec<&'static str>,
+}
+
+/// The service.
+pub struct Service {
+    clock: Clock,
+    source: Option<PathBuf>,
+    settings: Settings,
+    live: ArcSwap<Live>,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+    store: Arc<dyn Store>,
+    issuer: Issuer,
+    user_tokens: UserTokens,
+    certificates: Option<Arc<Certificates>>,
+    keys: KeyCache,
+    pool: WorkPool,
+    metrics: Metrics,
+    bodies: Arc<Semaphore>,
+    ready: AtomicBool,
+    last_collection: AtomicU64,
+}
+
+/// Settings that stay as they are until the next start.
+struct Settings {
+    limits: Limits,
+    /// Their text, to tell what a reload would change.
+    fixed: Vec<(&'static str, String)>,
+}
+
+impl Settings {
+    fn of(configuration: &Configuration) -> Self {
+        let fixed = vec![
+            ("listen", format!("{:?}", configuration.listen)),
+            ("admin", format!("{:?}", configuration.admin)),
+            ("tls", format!("{:?}", configuration.tls.is_some())),
+            ("store", format!("{:?}", configuration.store)),
+            ("limits", format!("{:?}", configuration.limits)),
+            ("workers", format!("{:?}", configuration.workers)),
+            ("issuer", format!("{:?}", configuration.issuer)),
+            ("userTokens", format!("{:?}", configuration.user_tokens)),
+        ];
+        Self { limits: configuration.limits.clone(), fixed }
+    }
+
+    fn changed(&self, other: &Self) -> Vec<&'static str> {
+        let pairs = self.fixed.iter().zip(&other.fixed);
+        pairs.filter(|(a, b)| a.1 != b.1).map(|(a, _)| a.0).collect()
+    }
+}
+
+/// Reads all that a configuration names. Takes long.
+fn load(
+    configuration: &Configuration,
+    user_tokens: &UserTokens,
+    earlier: Option<&Live>,
+) -> Result<Live, ServiceError> {
+    let none = Catalog::default();
+    let catalog =
+        Catalog::open(&configuration.use_cases, earlier.map_or(&none, |live| &live.catalog))?;
+    let configured_users = UserTable::new(user_tokens.hasher(), &configuration.users);
+    let mut live = Live {
+        catalog,
+        users: configured_users.clone(),
+        configured_users,
+        users_file: None,
+        issuer_request_uri: configuration
+            .issuer_request_uri
+            .clone()
+            .unwrap_or_else(|| "/issue".to_owned()),
+        reports: open_reports(configuration, earlier)?,
+    };
+    if let Some(path) = &configuration.user_tokens.file {
+        live.read_users_file(path, user_tokens)?;
+    }
+    Ok(live)
+}
+
+fn open_reports(
+    configuration: &Configuration,
+    earlier: Option<&Live>,
+) -> Result<Option<Arc<ReportLog>>, ServiceError> {
+    let Some(directory) = &configuration.report_directory else { return Ok(None) };
+    if let Some(log) = earlier.and_then(|live| live.reports.as_ref())
+        && log.directory() == directory
+        && *log.settings() == configuration.reports
+    {
+        return Ok(Some(Arc::clone(log)));
+    }
+    let log = ReportLog::open(directory, &configuration.reports)
+        .map_err(io_error(format!("reportDirectory {}", directory.display())))?;
+    Ok(Some(Arc::new(log)))
+}
+
+impl Live {
+    fn read_users_file(&mut self, path: &Path, tokens: &UserTokens) -> Result<(), ServiceError> {
+        let what = || format!("userTokens.file {}", path.display());
+        // Looked at before it is read: a change in between is seen the next time.
+        let mark = FileMark::of(path).map_err(io_error(what()))?;
+        let groups = read_users(path)?;
+        self.users = self.configured_users.with(tokens.hasher(), &groups);
+        self.users_file = Some((path.to_owned(), mark));
+        Ok(())
+    }
+
+    fn loaded(&self) -> Loaded {
+        let use_cases = self.catalog.versions().map(|(name, versions)| {
+            let shards = versions.last().map_or(0, |newest| newest.shard_count());
+            (name.to_owned(), versions.len(), shards)
+        });
+        Loaded {
+            use_cases: use_cases.collect(),
+            user_tokens: self.users.len(),
+            after_restart: Vec::new(),
+        }
+    }
+}
+
+/// Threads that compute, by the configuration or the machine.
+fn workers(configuration: &Configuration) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    configuration.workers.unwrap_or_else(cores)
+}
+
+impl Service {
+    /// Opens the store that a configuration names, reads issuer keys or draws them, and opens all data
+    /// sets. Takes long.
+    pub fn open(configuration: &Configuration, clock: Clock) -> Result<Self, ServiceError> {
+        let store = Arc::new(EmbeddedStore::open(&configuration.store)?);
+        Self::with_store(configuration, store, clock)
+    }
+
+    /// The same with a store that is open already.
+    pub fn with_store(
+        configuration: &Configuration,
+        store: Arc<dyn Store>,
+        clock: Clock,
+    ) -> Result<Self, ServiceError> {
+        let issuer = Issuer::open(Arc::clone(&store), configuration.issuer.rotation(), clock())?;
+        let user_tokens =
+            UserTokens::new(&configuration.user_tokens).map_err(io_error("userTokens"))?;
+        let certificates = configuration.tls.as_ref().map(Certificates::open).transpose()?;
+        let live = load(configuration, &user_tokens, None)?;
+        let limits = &configuration.limits;
+        let pool = WorkPool::new(workers(configuration), limits.queue)
+            .map_err(io_error("threads for queries"))?;
+        let metrics = Metrics::default();
+        let loaded = live.loaded();
+        metrics.loaded(&loaded, clock());
+        Ok(Self {
+            source: None,
+            settings: Settings::of(configuration),
+            live: ArcSwap::from_pointee(live),
+            reloading: Mutex::default(),
+            keys: KeyCache::new(limits.key_cache_bytes),
+            bodies: Arc::new(Semaphore::new(limits.bodies_in_flight_bytes.div_ceil(1024))),
+            store,
+            issuer,
+            user_tokens,
+            certificates,
+            pool,
+            metrics,
+            ready: AtomicBool::new(true),
+            last_collection: AtomicU64::new(0),
+            clock,
+        })
+    }
+
+    /// Names the file that [`Service::reload`] reads.
+    #[must_use]
+    pub fn with_source(mut self, path: PathBuf) -> Self {
+        self.source = Some(path);
+        self
+    }
+
+    /// What a configuration names, opened and checked, and nothing of it served or changed: neither
+    /// the store nor issuer keys are touched. Takes long.
+    pub fn check(configuration: &Configuration) -> Result<Loaded, ServiceError> {
+        let user_tokens =
+            UserTokens::new(&configuration.user_tokens).map_err(io_error("userTokens"))?;
+        configuration.tls.as_ref().map(Certificates::open).transpose()?;
+        let quiet = Configuration { report_directory: None, ..configuration.clone() };
+        Ok(load(&quiet, &user_tokens, None)?.loaded())
+    }
+
+    /// Reads the configuration again, opens its data sets beside those in use, and takes all of it in
+    /// one step. If anything is wrong, all stays as it is.
+    pub async fn reload(self: &Arc<Self>) -> Result<Loaded, ServiceError> {
+        let source = self.source.clone().ok_or(ServiceError::NoSource)?;
+        self.reload_with(move || Configuration::read(&source)).await
+    }
+
+    /// The same with a configuration from elsewhere.
+    pub async fn reload_with(
+        self: &Arc<Self>,
+        configuration: impl FnOnce() -> Result<Configuration, ConfigurationError> + Send + 'static,
+    ) -> Result<Loaded, ServiceError> {
+        let _one = self.reloading.lock().await;
+        let service = Arc::clone(self);
+        let task = tokio::task::spawn_blocking(move || -> Result<Loaded, ServiceError> {
+            let configuration = configuration()?;
+            // Threads of its own: queries go on meanwhile.
+            let threads = rayon::ThreadPoolBuilder::new()
+                .num_threads(workers(&configuration).div_ceil(2))
+                .build()
+                .map_err(|error| io_error("threads")(io::Error::other(error)))?;
+            let earlier = service.live.load_full();
+            let live =
+                threads.install(|| load(&configuration, &service.user_tokens, Some(&earlier)))?;
+            if let (Some(certificates), Some(tls)) = (&service.certificates, &configuration.tls) {
+                certificates.reload(tls)?;
+            }
+            let mut loaded = live.loaded();
+            loaded.after_restart = service.settings.changed(&Settings::of(&configuration));
+            service.live.store(Arc::new(live));
+            Ok(loaded)
+        });
+        let outcome =
+            task.await.unwrap_or_else(|error| Err(io_error("loading")(io::Error::other(error))));
+        match &outcome {
+            Ok(loaded) => self.metrics.loaded(loaded, self.now()),
+            Err(_) => self.metrics.load_failed(),
+        }
+        outcome
+    }
+
+    /// Reads the file of user tokens again if it changed. One that cannot be read changes nothing.
+    pub async fn refresh_users(self: &Arc<Self>) -> Result<bool, ServiceError> {
+        let Some((path, mark)) = self.live.load().users_file.clone() else { return Ok(false) };
+        let _one = self.reloading.lock().await;
+        let service = Arc::clone(self);
+        let task = tokio::task::spawn_blocking(move || -> Result<bool, ServiceError> {
+            let what = format!("userTokens.file {}", path.display());
+            if FileMark::of(&path).map_err(io_error(what))? == mark {
+                return Ok(false);
+            }
+            let mut live = Live::clone(&service.live.load());
+            live.read_users_file(&path, &service.user_tokens)?;
+            service.live.store(Arc::new(live));
+            Ok(true)
+        });
+        task.await.unwrap_or_else(|error| Err(io_error("loading")(io::Error::other(error))))
+    }
+
+    /// One round of maintenance: issuer keys rotate, what is not needed any more goes.
+    pub async fn maintain(self: &Arc<Self>) -> Result<(), ServiceError> {
+        let service = Arc::clone(self);
+        let task = tokio::task::spawn_blocking(move || service.issuer.maintain(service.now()));
+        let retired = task
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()).into()))?;
+        let now = self.now();
+        let last = self.last_collection.load(Ordering::Relaxed);
+        // At the first round, too: a crash may have come between a rotation and this.
+        if retired || last == 0 {
+            self.store.retain_nonces(&self.issuer.key_ids()).await?;
+        }
+        if now.saturating_sub(last) >= GARBAGE_EVERY {
+            self.store.collect_garbage(now).await?;
+            self.last_collection.store(now.max(1), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Maintains the service for as long as it lives.
+    pub async fn maintain_always(self: Arc<Self>) {
+        let rotation = async {
+            let mut ticks = tokio::time::interval(ROTATION_EVERY);
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.maintain().await {
+                    self.metrics.store_failed();
+                    tracing::error!(%error, "maintenance failed and will be tried again");
+                }
+            }
+        };
+        let files = async {
+            let mut ticks = tokio::time::interval(FILES_EVERY);
+            let (mut users, mut certificate) =
+                (Refresh::of("user tokens"), Refresh::of("certificate"));
+            loop {
+                ticks.tick().await;
+                users.tell(self.refresh_users().await);
+                if let Some(certificates) = self.certificates.clone() {
+                    let task = tokio::task::spawn_blocking(move || certificates.refresh());
+                    certificate.tell(task.await.unwrap_or(Ok(false)).map_err(ServiceError::from));
+                }
+            }
+        };
+        futures_util::future::join(rotation, files).await;
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        (self.clock)()
+    }
+
+    pub(crate) fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    pub(crate) fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    pub(crate) fn keys(&self) -> &KeyCache {
+        &self.keys
+    }
+
+    pub(crate) fn pool(&self) -> &WorkPool {
+        &self.pool
+    }
+
+    pub(crate) fn bodies(&self) -> &Arc<Semaphore> {
+        &self.bodies
+    }
+
+    /// Its metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The text of the metrics.
+    pub fn metrics_text(&self) -> String {
+        self.metrics.text(&Levels {
+            queue: self.pool.depth(),
+            cached_keys: self.keys.len(),
+            cached_key_bytes: self.keys.bytes(),
+            store: self.store.statistics(),
+        })
+    }
+
+    /// The tier of a user token.
+    pub(crate) async fn user_tier(&self, token: &str) -> Result<Option<Tier>, HookError> {
+        self.user_tokens.tier(&self.live().users, token).await
+    }
+
+    /// What TLS connections are accepted with, if the configuration has a certificate.
+    ///
+    /// # Errors
+    /// If the library refuses it.
+    pub fn tls(&self) -> Result<Option<Arc<rustls::ServerConfig>>, TlsError> {
+        self.certificates.as_ref().map(Certificates::server_config).transpose()
+    }
+
+    /// Whether requests should be sent here.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// From now on the service says that it is not ready; what comes is still answered.
+    pub fn retire(&self) {
+        self.ready.store(false, Ordering::Relaxed);
+    }
+}
+
+/// What became of a file that is looked at again and again.
+struct Refresh {
+    what: &'static str,
+    last_failure: String,
+}
+
+impl Refresh {
+    fn of(what: &'static str) -> Self {
+        Self { what, last_failure: String::new() }
+    }
+
+    /// Notes it; the same failure again and again is told once.
+    fn tell(&mut self, outcome: Result<bool, ServiceError>) {
+        let what = self.what;
+        match outcome {
+            Ok(false) => {}
+            Ok(true) => {
+                self.last_failure.clear();
+                tracing::info!(what, "read again");
+            }
+            Err(error) if error.to_string() == self.last_failure => {}
+            Err(error) => {
+                tracing::error!(what, %error, "cannot be read again; the earlier state stays");
+                self.last_failure = error.to_string();
+            }
+        }
+    }
+}
