@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// Requests at once on one connection of HTTP/2.
@@ -67,6 +67,7 @@ impl Listener {
     /// Serves until `stop` is done, then finishes what has begun, for as long as the limits say.
     pub async fn serve(self, service: &Arc<Service>, stop: impl Future<Output = ()>) {
         let (cut, is_cut) = watch::channel(());
+        let (alive, mut all_gone) = mpsc::channel(1);
         let acceptor = Acceptor {
             service: Arc::clone(service),
             room: Arc::new(Semaphore::new(service.limits().connections)),
@@ -74,6 +75,7 @@ impl Listener {
             router: TowerToHyperService::new(self.router),
             graceful: GracefulShutdown::new(),
             is_cut,
+            alive,
         };
         let accepting = self.sockets.iter().map(|socket| acceptor.accept_all(socket));
         let accepting = future::join_all(accepting);
@@ -85,7 +87,9 @@ impl Listener {
         drop(self.sockets);
         let _ =
             tokio::time::timeout(service.limits().drain_time(), acceptor.graceful.shutdown()).await;
-        drop(cut);
+        drop((cut, acceptor.alive));
+        // Nothing of the service is held by a connection any more when this returns.
+        let _: Option<()> = all_gone.recv().await;
     }
 }
 
@@ -97,6 +101,8 @@ struct Acceptor {
     graceful: GracefulShutdown,
     /// Changes when connections have to end at once.
     is_cut: watch::Receiver<()>,
+    /// Held by each connection.
+    alive: mpsc::Sender<()>,
 }
 
 /// Counts a connection for as long as it lives.
@@ -131,8 +137,10 @@ impl Acceptor {
                 self.router.clone(),
                 self.graceful.watcher(),
             );
-            let mut is_cut = self.is_cut.clone();
+            let (mut is_cut, alive) = (self.is_cut.clone(), self.alive.clone());
             tokio::spawn(async move {
+                // Dropped last.
+                let _alive = alive;
                 let _held = (room, open);
                 tokio::select! {
                     () = conversation => {}

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
+use pir_server::configuration::ConfigurationError;
 use pir_server::store::{EmbeddedStore, Part};
 use pir_server::{Configuration, Listener, Service, admin, endpoints, service};
 use std::future::Future;
@@ -102,11 +103,17 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut configuration = Configuration::read(&arguments.config)?;
-    if !arguments.listen.is_empty() {
-        configuration.listen = arguments.listen.clone();
-    }
-    configuration.admin = arguments.admin.or(configuration.admin);
+    let (path, listen, admin) =
+        (arguments.config.clone(), arguments.listen.clone(), arguments.admin);
+    let read = move || -> Result<Configuration, ConfigurationError> {
+        let mut configuration = Configuration::read(&path)?;
+        if !listen.is_empty() {
+            configuration.listen = listen.clone();
+        }
+        configuration.admin = admin.or(configuration.admin);
+        Ok(configuration)
+    };
+    let configuration = read()?;
     if arguments.check_config {
         return check(&configuration);
     }
@@ -121,7 +128,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
     let opened = Service::open(&configuration, clock)?;
-    let service = Arc::new(opened.with_source(arguments.config.clone()));
+    let service = Arc::new(opened.with_source(Arc::new(read)));
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -72,6 +72,9 @@ fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServiceError {
     move |source| ServiceError::Io { what, source }
 }
 
+/// Gives the configuration anew, for a reload.
+pub type Source = Arc<dyn Fn() -> Result<Configuration, ConfigurationError> + Send + Sync>;
+
 /// What a reload replaces, all of it at once.
 #[derive(Clone)]
 pub(crate) struct Live {
@@ -98,13 +101,13 @@ pub struct Loaded {
 /// The service.
 pub struct Service {
     clock: Clock,
-    source: Option<PathBuf>,
+    source: Option<Source>,
     settings: Settings,
     live: ArcSwap<Live>,
     /// One reload at a time.
     reloading: Mutex<()>,
     store: Arc<dyn Store>,
-    issuer: Issuer,
+    issuer: Arc<Issuer>,
     user_tokens: UserTokens,
     certificates: Option<Arc<Certificates>>,
     keys: KeyCache,
@@ -230,7 +233,8 @@ impl Service {
         store: Arc<dyn Store>,
         clock: Clock,
     ) -> Result<Self, ServiceError> {
-        let issuer = Issuer::open(Arc::clone(&store), configuration.issuer.rotation(), clock())?;
+        let issuer =
+            Arc::new(Issuer::open(Arc::clone(&store), configuration.issuer.rotation(), clock())?);
         let user_tokens =
             UserTokens::new(&configuration.user_tokens).map_err(io_error("userTokens"))?;
         let certificates = configuration.tls.as_ref().map(Certificates::open).transpose()?;
@@ -260,10 +264,10 @@ impl Service {
         })
     }
 
-    /// Names the file that [`Service::reload`] reads.
+    /// Where [`Service::reload`] has the configuration from.
     #[must_use]
-    pub fn with_source(mut self, path: PathBuf) -> Self {
-        self.source = Some(path);
+    pub fn with_source(mut self, source: Source) -> Self {
+        self.source = Some(source);
         self
     }
 
@@ -281,18 +285,10 @@ impl Service {
     /// one step. If anything is wrong, all stays as it is.
     pub async fn reload(self: &Arc<Self>) -> Result<Loaded, ServiceError> {
         let source = self.source.clone().ok_or(ServiceError::NoSource)?;
-        self.reload_with(move || Configuration::read(&source)).await
-    }
-
-    /// The same with a configuration from elsewhere.
-    pub async fn reload_with(
-        self: &Arc<Self>,
-        configuration: impl FnOnce() -> Result<Configuration, ConfigurationError> + Send + 'static,
-    ) -> Result<Loaded, ServiceError> {
         let _one = self.reloading.lock().await;
         let service = Arc::clone(self);
         let task = tokio::task::spawn_blocking(move || -> Result<Loaded, ServiceError> {
-            let configuration = configuration()?;
+            let configuration = source()?;
             // Threads of its own: queries go on meanwhile.
             let threads = rayon::ThreadPoolBuilder::new()
                 .num_threads(workers(&configuration).div_ceil(2))
@@ -400,7 +396,7 @@ impl Service {
         &*self.store
     }
 
-    pub(crate) fn issuer(&self) -> &Issuer {
+    pub(crate) fn issuer(&self) -> &Arc<Issuer> {
         &self.issuer
     }
 

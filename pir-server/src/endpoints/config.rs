@@ -1,10 +1,10 @@
 //! `POST /config`: configurations of use cases, and which keys the service holds.
 
-use super::{Compressible, Refusal, Reply, admission, body, protobuf};
+use super::body::Incoming;
+use super::{Compressible, Refusal, Reply, admission, protobuf};
 use crate::data_set::DataSet;
 use crate::platform::Platform;
 use crate::service::Service;
-use axum::body::Body;
 use axum::extract::State;
 use http::HeaderMap;
 use pir_api::{api, bounded};
@@ -18,14 +18,12 @@ const MAX_BODY: usize = 512 << 10;
 pub(super) async fn config(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Reply, Refusal> {
     let admission = admission::private_token(&service, &headers)?;
     let user = admission::user_identifier(&headers)?;
     let platform = Platform::from_user_agent(admission::user_agent(&headers)?);
-    let limits = service.limits();
-    let most = MAX_BODY.min(limits.body_bytes);
-    let held = body::read(body, most, limits.body_time(), service.bodies()).await?;
+    let held = body.read(MAX_BODY).await?;
     let request: api::ConfigRequest = bounded::decode(&held.bytes, 2 * MAX_USE_CASES)
         .map_err(|error| Refusal::Invalid(error.to_string()))?;
     let durable = admission.spend(&service).await?;

@@ -1,9 +1,9 @@
 //! Tokens: the directory of keys, the key of a tier, and issuing.
 
-use super::{Refusal, Reply, admission, body};
+use super::body::Incoming;
+use super::{Refusal, Reply, admission};
 use crate::metrics::TokenRefusal;
 use crate::service::Service;
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
@@ -49,10 +49,10 @@ pub(super) async fn token_key(
 pub(super) async fn issue(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Reply, Refusal> {
     let tier = admission::user_tier(&service, &headers).await?;
-    let held = body::read(body, MAX_BODY, service.limits().body_time(), service.bodies()).await?;
+    let held = body.read(MAX_BODY).await?;
     let refused = |refusal: Refusal| {
         service.metrics().token_refused(TokenRefusal::Request);
         refusal
@@ -60,8 +60,9 @@ pub(super) async fn issue(
     let request = TokenRequest::from_bytes(&held.bytes)
         .map_err(|error| refused(Refusal::TokenRequest(error)))?;
     let room = service.pool().reserve(1)?;
-    let worker = Arc::clone(&service);
-    let signed = room.run_one(move |_| worker.issuer().issue(tier, &request, worker.now())).await?;
+    // Not the whole service: it must not end on one of its own threads.
+    let (issuer, now) = (Arc::clone(service.issuer()), service.now());
+    let signed = room.run_one(move |_| issuer.issue(tier, &request, now)).await?;
     let signed = signed.map_err(|error| match error {
         Error::OtherKey => refused(Refusal::OtherTier),
         Error::Range => refused(Refusal::TokenRequest(error)),

@@ -1,10 +1,10 @@
 //! `POST /key`: evaluation keys, checked before any of them is stored.
 
-use super::{Refusal, Reply, admission, body, invalid};
+use super::body::Incoming;
+use super::{Refusal, Reply, admission, invalid};
 use crate::key_cache::{self, MAX_KEY_FIELDS};
 use crate::service::Service;
 use crate::store::StoredKey;
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
@@ -17,13 +17,13 @@ const MAX_KEYS: usize = 16;
 pub(super) async fn key(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Reply, Refusal> {
     let admission = admission::private_token(&service, &headers)?;
     let user = admission::user_identifier(&headers)?;
     admission::user_agent(&headers)?;
     let limits = service.limits();
-    let held = body::read(body, limits.body_bytes, limits.body_time(), service.bodies()).await?;
+    let held = body.read(limits.body_bytes).await?;
     let request: api::shared::EvaluationKeys =
         bounded::decode(&held.bytes, MAX_KEYS * MAX_KEY_FIELDS).map_err(invalid)?;
     if request.keys.len() > MAX_KEYS {

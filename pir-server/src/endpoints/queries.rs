@@ -1,13 +1,13 @@
 //! `POST /queries`: encrypted questions, answered in their order.
 
-use super::{Refusal, Reply, admission, body, invalid, protobuf};
+use super::body::Incoming;
+use super::{Refusal, Reply, admission, invalid, protobuf};
 use crate::data_set::{DataSet, Missing};
 use crate::key_cache::{self, MAX_KEY_FIELDS, ReadyKey};
 use crate::service::Service;
 use crate::store::KeySlot;
 use crate::work::Slot;
 use api::request::Request as Kind;
-use axum::body::Body;
 use axum::extract::State;
 use http::HeaderMap;
 use keyword_pir::{Execution, StageTimes};
@@ -43,13 +43,13 @@ struct Cost {
 pub(super) async fn queries(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Reply, Refusal> {
     let admission = admission::private_token(&service, &headers)?;
     let user = admission::user_identifier(&headers)?;
     admission::user_agent(&headers)?;
     let limits = service.limits();
-    let held = body::read(body, limits.body_bytes, limits.body_time(), service.bodies()).await?;
+    let held = body.read(limits.body_bytes).await?;
     let most = limits.batch.saturating_mul(MAX_QUERY_FIELDS).saturating_add(MAX_KEY_FIELDS);
     let request: api::Requests = bounded::decode(&held.bytes, most).map_err(invalid)?;
     if request.requests.len() > limits.batch {

@@ -1,10 +1,10 @@
 //! `POST /report`: what supervised devices blocked.
 
-use super::{Refusal, Reply, admission, body, invalid};
+use super::body::Incoming;
+use super::{Refusal, Reply, admission, invalid};
 use crate::metrics::Outcome;
 use crate::platform::Platform;
 use crate::service::Service;
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
@@ -18,14 +18,12 @@ const MAX_BODY: usize = 1 << 20;
 pub(super) async fn report(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Reply, Refusal> {
     let admission = admission::private_token(&service, &headers)?;
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let platform = Platform::from_user_agent(agent);
-    let limits = service.limits();
-    let most = MAX_BODY.min(limits.body_bytes);
-    let held = body::read(body, most, limits.body_time(), service.bodies()).await?;
+    let held = body.read(MAX_BODY).await?;
     let live = service.live();
     let entries = live.reports.as_ref().map_or(usize::MAX, |log| log.settings().entries);
     let urls = decode(&headers, &held.bytes, entries)?;

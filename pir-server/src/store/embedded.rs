@@ -6,6 +6,7 @@
 mod database;
 mod evaluation_keys;
 mod nonces;
+mod writer;
 
 use super::{KeySlot, Spending, Store, StoreError, StoreFuture, StoreStatistics, StoredKey};
 use crate::configuration::{StoreSettings, Tier};

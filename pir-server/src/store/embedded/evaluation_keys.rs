@@ -3,12 +3,13 @@
 use super::super::{KeySlot, StoreError, StoredKey};
 use super::Part;
 use super::database::File;
+use super::writer::Writer;
 use crate::configuration::StoreSettings;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 pub(super) const FILE: &str = "evaluation-keys.redb";
@@ -36,7 +37,6 @@ const CACHE: usize = 64 << 20;
 const BATCH: usize = 32;
 /// Uploads that wait for a commit.
 const WAITING: usize = 256;
-/// Uses that wait to be noted; more are noted another time.
 const DAY: u64 = 86_400;
 
 impl From<AboutRow> for About {
@@ -52,9 +52,22 @@ impl About {
 }
 
 enum Job {
-    Put { slot: KeySlot, key: StoredKey, day: u32, done: oneshot::Sender<Result<(), StoreError>> },
-    Touch { slot: KeySlot, day: u32 },
-    Collect { day: u32, done: oneshot::Sender<Result<(), StoreError>> },
+    Put {
+        slot: KeySlot,
+        key: StoredKey,
+        day: u32,
+        done: oneshot::Sender<Result<(), StoreError>>,
+    },
+    Touch {
+        slot: KeySlot,
+        day: u32,
+    },
+    Collect {
+        day: u32,
+        done: oneshot::Sender<Result<(), StoreError>>,
+    },
+    /// Look whether it is time to end.
+    Wake,
 }
 
 #[derive(Default)]
@@ -75,6 +88,7 @@ pub(super) struct EvaluationKeys {
     jobs: mpsc::Sender<Job>,
     totals: Arc<Totals>,
     salt: [u8; 32],
+    _writer: Writer,
 }
 
 fn day(now: u64) -> u32 {
@@ -113,17 +127,19 @@ impl EvaluationKeys {
         })?;
         let totals = Arc::new(Totals { keys: keys.into(), bytes: bytes.into() });
         let (jobs, receiver) = mpsc::channel(WAITING);
-        let writer = Writer {
+        let work = WriteKeys {
             file: Arc::clone(&file),
             totals: Arc::clone(&totals),
             most_bytes: settings.evaluation_key_bytes,
             days: settings.evaluation_key_days,
         };
-        std::thread::Builder::new()
-            .name("evaluation-keys".to_owned())
-            .spawn(move || writer.write_all(receiver))
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { file, jobs, totals, salt })
+        let waker = jobs.clone();
+        let writer = Writer::start(
+            "evaluation-keys",
+            move || drop(waker.try_send(Job::Wake)),
+            move |closing| work.write_all(receiver, closing),
+        )?;
+        Ok(Self { file, jobs, totals, salt, _writer: writer })
     }
 
     /// Slots are salted: whoever finds the database cannot try user identifiers against another one.
@@ -208,17 +224,17 @@ fn read(
     Ok(whole.then_some(StoredKey { timestamp: about.timestamp, bytes }))
 }
 
-struct Writer {
+struct WriteKeys {
     file: Arc<File>,
     totals: Arc<Totals>,
     most_bytes: u64,
     days: u32,
 }
 
-impl Writer {
-    fn write_all(&self, mut jobs: mpsc::Receiver<Job>) {
+impl WriteKeys {
+    fn write_all(&self, mut jobs: mpsc::Receiver<Job>, closing: &AtomicBool) {
         let mut batch = Vec::with_capacity(BATCH);
-        while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+        while !closing.load(Ordering::Acquire) && jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
             let mut told = Vec::new();
             let mut change = Change::default();
             let outcome = self.file.write(|transaction| {
@@ -231,6 +247,7 @@ impl Writer {
                             change = change + insert(transaction, slot, &key, day)?;
                         }
                         Job::Touch { slot, day } => touch(transaction, slot, day)?,
+                        Job::Wake => {}
                         Job::Collect { day, done } => {
                             told.push(done);
                             let oldest = day.saturating_sub(self.days);

@@ -3,11 +3,12 @@
 use super::super::{Durable, Spending, StoreError};
 use super::Part;
 use super::database::File;
+use super::writer::Writer;
 use redb::{ReadableTableMetadata, TableDefinition};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 pub(super) const FILE: &str = "nonces.redb";
@@ -31,11 +32,14 @@ enum Job {
         prefixes: Vec<[u8; 8]>,
         done: oneshot::Sender<Result<(), StoreError>>,
     },
+    /// Look whether it is time to end.
+    Wake,
 }
 
 pub(super) struct Nonces {
     jobs: mpsc::Sender<Job>,
     count: Arc<AtomicU64>,
+    _writer: Writer,
 }
 
 fn prefix(key_id: &[u8; 32]) -> [u8; 8] {
@@ -55,12 +59,13 @@ impl Nonces {
         let count = Arc::new(AtomicU64::new(length));
         let (jobs, receiver) = mpsc::channel(WAITING);
         let counter = Arc::clone(&count);
-        let name = "nonces".to_owned();
-        std::thread::Builder::new()
-            .name(name)
-            .spawn(move || write_all(&file, receiver, &counter))
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { jobs, count })
+        let waker = jobs.clone();
+        let writer = Writer::start(
+            "nonces",
+            move || drop(waker.try_send(Job::Wake)),
+            move |closing| write_all(&file, receiver, &counter, closing),
+        )?;
+        Ok(Self { jobs, count, _writer: writer })
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -120,9 +125,9 @@ fn gaps(prefixes: &[[u8; 8]]) -> Vec<(Bound<Entry>, Bound<Entry>)> {
 
 /// Takes what waits, writes it in one transaction, and tells. Whether a nonce is fresh is told before
 /// the commit, so that work can begin meanwhile.
-fn write_all(file: &File, mut jobs: mpsc::Receiver<Job>, count: &AtomicU64) {
+fn write_all(file: &File, mut jobs: mpsc::Receiver<Job>, count: &AtomicU64, closing: &AtomicBool) {
     let mut batch = Vec::with_capacity(BATCH);
-    while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+    while !closing.load(Ordering::Acquire) && jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         let mut durable = Vec::with_capacity(batch.len());
         let (mut added, mut removed) = (0, 0);
         let outcome = file.write(|transaction| {
@@ -137,6 +142,7 @@ fn write_all(file: &File, mut jobs: mpsc::Receiver<Job>, count: &AtomicU64) {
                             durable.push(told);
                         }
                     }
+                    Job::Wake => {}
                     Job::Retain { prefixes, done } => {
                         let before = table.len()?;
                         for gap in gaps(&prefixes) {

@@ -1,0 +1,166 @@
+//! Peers that are slow, many, or want TLS.
+
+use crate::support::{Case, Running, Settings};
+use pir_server::{Certificates, Listener, endpoints};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+async fn impatient() -> Running {
+    let case = Case::new("synthetic_small_logt5");
+    let folder = tempfile::tempdir().unwrap();
+    let limits = json!({
+        "headerSeconds": 1, "bodySeconds": 1, "idleSeconds": 2, "connections": 3,
+        "bodyBytes": 1 << 20, "bodiesInFlightBytes": 1 << 20,
+    });
+    let settings = Settings::new(vec![case.install(folder.path(), "data")]).with("limits", limits);
+    Running::start(folder, settings).await
+}
+
+async fn connect(running: &Running) -> TcpStream {
+    TcpStream::connect(running.url.strip_prefix("http://").unwrap()).await.unwrap()
+}
+
+/// All that a peer is sent before the connection is closed.
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A reset is an end as well.
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_peers_are_let_go() {
+    let running = impatient().await;
+    // Says nothing; begins a head and stops; sends less of a body than it announced.
+    let mut silent = connect(&running).await;
+    let mut slow_head = connect(&running).await;
+    slow_head.write_all(b"POST /config HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    assert_eq!(read_to_end(&mut silent).await, "");
+    let text = read_to_end(&mut slow_head).await;
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 408"), "{text}");
+    let mut slow_body = connect(&running).await;
+    let token = running.token().await.to_authorization();
+    let head = format!(
+        "POST /config HTTP/1.1\r\nHost: x\r\nUser-Agent: x\r\nUser-Identifier: x\r\n\
+         Authorization: {}\r\nContent-Length: 100\r\n\r\nonly this",
+        token.as_str()
+    );
+    slow_body.write_all(head.as_bytes()).await.unwrap();
+    let text = read_to_end(&mut slow_body).await;
+    assert!(text.starts_with("HTTP/1.1 408"), "{text}");
+    // None of them holds a place: there are three, and more than three come now.
+    for _ in 0..5 {
+        assert_eq!(
+            running.http.get(format!("{}/healthz", running.url)).send().await.unwrap().status(),
+            200
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn room_for_bodies_is_bounded() {
+    let running = impatient().await;
+    let token = running.token().await;
+    let long = vec![0; (1 << 20) + 1];
+    let response = running.post_with(&token, "/queries", &long).await;
+    assert_eq!(response.status(), 413);
+    // One that is begun and not finished holds its share; another must go away.
+    let mut holding = connect(&running).await;
+    let head = format!(
+        "POST /queries HTTP/1.1\r\nHost: x\r\nUser-Agent: x\r\nUser-Identifier: x\r\n\
+         Authorization: {}\r\nContent-Length: {}\r\n\r\n",
+        token.to_authorization().as_str(),
+        1 << 20
+    );
+    holding.write_all(head.as_bytes()).await.unwrap();
+    holding.write_all(&vec![0; (1 << 20) - 1]).await.unwrap();
+    let body = vec![0; 1 << 20];
+    let mut status = 0;
+    // Until the first body has arrived there is room for the second.
+    while status != 503 {
+        status = running.post_with(&token, "/queries", &body).await.status().as_u16();
+        assert!([400, 503, 401].contains(&status), "{status}");
+        if status == 401 {
+            panic!("the token was spent on bytes that are no message");
+        }
+    }
+    drop(holding);
+}
+
+fn write_certificate(folder: &Path) -> String {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    fs::write(folder.join("cert.pem"), cert.pem()).unwrap();
+    fs::write(folder.join("key.pem"), signing_key.serialize_pem()).unwrap();
+    cert.pem()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_speaks_http_2_and_certificates_are_replaced() {
+    let case = Case::new("synthetic_small_logt5");
+    let folder = tempfile::tempdir().unwrap();
+    let first = write_certificate(folder.path());
+    let tls = json!({
+        "certificate": folder.path().join("cert.pem"), "privateKey": folder.path().join("key.pem"),
+    });
+    let settings = Settings::new(vec![case.install(folder.path(), "data")]).with("tls", tls);
+    let running = Running::start(folder, settings).await;
+    let service = Arc::clone(&running.service);
+    let any = ["127.0.0.1:0".parse().unwrap()];
+    let listener = Listener::bind(&any, endpoints::router(&service)).await.unwrap();
+    let listener = listener.with_tls(service.tls().unwrap());
+    let port = listener.addresses().unwrap()[0].port();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(async move {
+        listener.serve(&service, async { drop(stopped.await) }).await;
+    });
+    let status = async |certificate: &str, old: bool| {
+        let root = reqwest::Certificate::from_pem(certificate.as_bytes()).unwrap();
+        let builder = reqwest::Client::builder().tls_certs_only([root]);
+        let builder = if old { builder.http1_only() } else { builder };
+        let url = format!("https://localhost:{port}/healthz");
+        let response = builder.build().unwrap().get(url).send().await;
+        response.map(|response| (response.status().as_u16(), response.version()))
+    };
+    assert_eq!(status(&first, false).await.unwrap(), (200, reqwest::Version::HTTP_2));
+    assert_eq!(status(&first, true).await.unwrap(), (200, reqwest::Version::HTTP_11));
+    let second = write_certificate(running.folder.path());
+    running.service.reload().await.unwrap();
+    assert!(status(&first, false).await.is_err());
+    assert_eq!(status(&second, false).await.unwrap().0, 200);
+    // Files that do not belong together change nothing.
+    let other = tempfile::tempdir().unwrap();
+    write_certificate(other.path());
+    fs::copy(other.path().join("key.pem"), running.folder.path().join("key.pem")).unwrap();
+    assert!(running.service.reload().await.is_err());
+    assert_eq!(status(&second, false).await.unwrap().0, 200);
+    drop(stop);
+    server.await.unwrap();
+}
+
+#[test]
+fn certificates_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    write_certificate(folder.path());
+    let settings = |text: serde_json::Value| serde_json::from_value(text).unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let good = settings(json!({ "certificate": path("cert.pem"), "privateKey": path("key.pem") }));
+    let certificates = Certificates::open(&good).unwrap();
+    assert!(!certificates.refresh().unwrap());
+    write_certificate(folder.path());
+    assert!(certificates.refresh().unwrap());
+    for (certificate, key) in [
+        ("none.pem", "key.pem"),
+        ("cert.pem", "none.pem"),
+        ("key.pem", "key.pem"),
+        ("cert.pem", "cert.pem"),
+    ] {
+        let bad = settings(json!({ "certificate": path(certificate), "privateKey": path(key) }));
+        assert!(Certificates::open(&bad).is_err(), "{certificate} {key}");
+    }
+}

@@ -1,0 +1,198 @@
+//! What is true after the power went.
+
+use crate::process::{Process, run};
+use crate::support::{AGENT, Case, Settings};
+use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy, WalletPolicy};
+use futures_util::future::join_all;
+use pir_api::{Message, api};
+use privacy_pass::{PendingToken, PublicKey, Token, TokenChallenge};
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What a device was told before the crash.
+#[derive(Default)]
+struct Promises {
+    /// Users whose upload was answered with 200, and the time of their key.
+    keys: Mutex<Vec<(String, u64)>>,
+    /// Tokens whose request was answered with 200.
+    spent: Mutex<Vec<Token>>,
+    done: AtomicUsize,
+    over: AtomicBool,
+}
+
+struct Device {
+    http: reqwest::Client,
+    url: String,
+    user: String,
+}
+
+impl Device {
+    async fn token(&self) -> Option<Token> {
+        let get = self.http.get(format!("{}/token-key-for-user-token", self.url));
+        let key = get.bearer_auth("AAAA").send().await.ok()?.bytes().await.ok()?;
+        let key = PublicKey::from_spki(&key).ok()?;
+        let pending = PendingToken::new(&TokenChallenge::for_issuer("i"), &key).unwrap();
+        let post = self.http.post(format!("{}/issue", self.url)).bearer_auth("AAAA");
+        let response = post.body(pending.request().to_bytes()).send().await.ok()?;
+        pending.finalize(&response.bytes().await.ok()?).ok()
+    }
+
+    async fn post(&self, path: &str, token: &Token, body: Vec<u8>) -> Option<reqwest::Response> {
+        let request = self.http.post(format!("{}{path}", self.url)).body(body);
+        let authorization = token.to_authorization();
+        let request = request
+            .header("authorization", authorization.as_str())
+            .header("user-identifier", &self.user)
+            .header("user-agent", AGENT);
+        request.send().await.ok()
+    }
+
+    /// Uploads and asks until the service is gone.
+    async fn live(&self, promises: &Promises, case: &Case) {
+        let upload = api::shared::EvaluationKeys::decode(&case.first("/key").request[..]).unwrap();
+        let queries = case.first("/queries").request;
+        for timestamp in 1_800_000_000.. {
+            if promises.over.load(Ordering::Relaxed) {
+                return;
+            }
+            let mut upload = upload.clone();
+            upload.keys[0].metadata.as_mut().unwrap().timestamp = timestamp;
+            for (path, body) in [("/key", upload.encode_to_vec()), ("/queries", queries.clone())] {
+                let Some(token) = self.token().await else { return };
+                let Some(response) = self.post(path, &token, body).await else { return };
+                assert_eq!(response.status(), 200, "{path}");
+                promises.spent.lock().unwrap().push(token);
+                if path == "/key" {
+                    promises.keys.lock().unwrap().push((self.user.clone(), timestamp));
+                }
+                promises.done.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_holds_after_kill_9() {
+    let case = Arc::new(Case::new("synthetic_small_logt5"));
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::new(vec![case.install(folder.path(), "data")]);
+    for round in 0..4 {
+        let process = Process::start(folder.path(), &settings, &[]);
+        let promises = Arc::new(Promises::default());
+        let devices: Vec<_> = (0..4)
+            .map(|number| {
+                let user = format!("user-{round}-{number}");
+                let device =
+                    Device { http: reqwest::Client::new(), url: process.url.clone(), user };
+                let (promises, case) = (Arc::clone(&promises), Arc::clone(&case));
+                tokio::spawn(async move { device.live(&promises, &case).await })
+            })
+            .collect();
+        // In the middle of whatever the others do.
+        while promises.done.load(Ordering::Relaxed) < 9 + 4 * round {
+            assert!(!devices.iter().all(tokio::task::JoinHandle::is_finished));
+            tokio::task::yield_now().await;
+        }
+        process.kill();
+        promises.over.store(true, Ordering::Relaxed);
+        for device in devices {
+            device.await.unwrap();
+        }
+
+        let process = Process::start(folder.path(), &settings, &[]);
+        let (http, url) = (reqwest::Client::new(), process.url.clone());
+        let mut newest = std::collections::BTreeMap::new();
+        for (user, timestamp) in promises.keys.lock().unwrap().drain(..) {
+            newest.insert(user, timestamp);
+        }
+        for (user, timestamp) in newest {
+            let device = Device { http: http.clone(), url: url.clone(), user };
+            let token = device.token().await.unwrap();
+            let body = api::ConfigRequest::default().encode_to_vec();
+            let response = device.post("/config", &token, body).await.unwrap();
+            let response = api::ConfigResponse::decode(response.bytes().await.unwrap()).unwrap();
+            // A later upload may have arrived without its answer.
+            assert!(response.key_info[0].timestamp >= timestamp);
+        }
+        let device = Device { http, url, user: "anyone".to_owned() };
+        let spent: Vec<Token> = promises.spent.lock().unwrap().drain(..).collect();
+        assert!(spent.len() >= 9);
+        let again = spent.iter().map(|token| {
+            device.post("/config", token, api::ConfigRequest::default().encode_to_vec())
+        });
+        for response in join_all(again).await {
+            assert_eq!(response.unwrap().status(), 401);
+        }
+        process.kill();
+    }
+}
+
+/// A damaged part is seen at the start, and only that part is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_parts_are_named_and_can_be_discarded() {
+    let case = Case::new("synthetic_small_logt5");
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::new(vec![case.install(folder.path(), "data")]);
+    let config = folder.path().join("service-config.json");
+    let config = config.to_str().unwrap();
+    let state = folder.path().join("state");
+    let options = ClientOptions {
+        retry: RetryPolicy { tries: 1, ..RetryPolicy::default() },
+        wallet: WalletPolicy { low: 0, ..WalletPolicy::default() },
+        pause: Duration::ZERO,
+        ..ClientOptions::default()
+    };
+    let client = |url: &str, state: ClientState| {
+        PirClient::builder(url, case.use_case())
+            .user_token("AAAA")
+            .options(options.clone())
+            .state(state)
+            .build()
+            .unwrap()
+    };
+    let mut kept = ClientState::new();
+    // Before, and after each part was damaged and discarded: tokens refused, keys uploaded.
+    for (file, part, uploads) in [
+        ("", "", 1),
+        ("evaluation-keys.redb", "evaluation-keys", 1),
+        ("nonces.redb", "nonces", 0),
+        ("issuer-tier1.json", "issuer-keys", 0),
+    ] {
+        if !file.is_empty() {
+            let path = state.join(file);
+            let mut bytes = fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            let end = bytes.len().min(middle + 4096);
+            bytes[..64].fill(0x55);
+            bytes[middle..end].fill(0x55);
+            fs::write(&path, bytes).unwrap();
+            let (code, _, error) = run(&["--config", config]);
+            assert_eq!(code, 2, "{file}");
+            assert!(
+                error.contains(file) && error.contains(&format!("--discard {part}")),
+                "{error}"
+            );
+            // It names itself as often as it is asked, and touches nothing.
+            assert_eq!(run(&["--config", config]).0, 2);
+        }
+        let arguments: &[&str] = if part.is_empty() { &[] } else { &["--discard", part] };
+        let process = Process::start(folder.path(), &settings, arguments);
+        let client = client(&process.url, kept);
+        let found = client.lookup(&[case.expected()[0].0.as_bytes()]).await.unwrap();
+        assert!(found[0].is_some());
+        assert_eq!(client.costs().keys_uploaded, uploads, "{part}");
+        kept = client.state();
+        assert!(process.terminate().0.success());
+    }
+    let names: Vec<String> = fs::read_dir(&state)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains(".discarded-"))
+        .collect();
+    assert!(names.len() >= 3, "{names:?}");
+    let (code, _, error) = run(&["--config", config, "--discard", "everything"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("evaluation-keys"), "{error}");
+}

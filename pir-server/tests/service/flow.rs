@@ -1,0 +1,246 @@
+//! The whole way, with the project's own client.
+
+use crate::support::{Case, NOW, Running, Settings};
+use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy, WalletPolicy};
+use futures_util::future::join_all;
+use std::fs;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+fn keywords(expected: &[(String, Option<String>)]) -> Vec<&[u8]> {
+    expected.iter().map(|(keyword, _)| keyword.as_bytes()).collect()
+}
+
+fn values(expected: &[(String, Option<String>)]) -> Vec<Option<Vec<u8>>> {
+    expected.iter().map(|(_, value)| value.clone().map(String::into_bytes)).collect()
+}
+
+/// Options that never wait: a failure is to show.
+fn impatient() -> ClientOptions {
+    ClientOptions {
+        retry: RetryPolicy { tries: 1, ..RetryPolicy::default() },
+        pause: Duration::ZERO,
+        ..ClientOptions::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_find_what_is_there_and_nothing_else() {
+    for case in Case::all() {
+        let running = Running::of(&case).await;
+        let expected = case.expected();
+        let client = running.client();
+        let found = client.lookup(&keywords(&expected)).await.unwrap();
+        assert_eq!(found, values(&expected), "{}", case.0.display());
+        let costs = client.costs();
+        assert_eq!(costs.keys_uploaded, 1);
+        assert_eq!(costs.keywords_asked as usize, expected.len());
+        // Remembered: nothing is asked again.
+        assert_eq!(client.lookup(&keywords(&expected)).await.unwrap(), found);
+        assert_eq!(client.costs().keywords_asked, costs.keywords_asked);
+        client.reset_answers();
+        assert_eq!(client.lookup(&keywords(&expected)).await.unwrap(), found);
+        assert_eq!(client.costs().keywords_asked, 2 * costs.keywords_asked);
+        assert_eq!(client.costs().keys_uploaded, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_users_at_once() {
+    let case = Case::new("synthetic_shards3_logt4");
+    let running = Running::of(&case).await;
+    let expected = case.expected();
+    let users = (0..12).map(|_| async {
+        let client = running.client();
+        for _ in 0..3 {
+            client.reset_answers();
+            let found = client.lookup(&keywords(&expected)).await.unwrap();
+            assert_eq!(found, values(&expected));
+        }
+    });
+    join_all(users).await;
+    let metrics = running.metrics().await;
+    assert!(metrics.contains("pir_stored_keys 12\n"), "{metrics}");
+    assert!(metrics.contains("pir_queue_depth 0\n"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_goes_on_where_it_stopped() {
+    let case = Case::new("synthetic_small_logt5");
+    let running = Running::of(&case).await;
+    let expected = case.expected();
+    let client = running.client();
+    client.lookup(&keywords(&expected)).await.unwrap();
+    assert!(client.revision() > 0);
+    let state = client.state().to_bytes().unwrap();
+    drop(client);
+    // The service restarts meanwhile.
+    let (folder, settings) = running.stop().await;
+    let running = Running::start(folder, settings).await;
+    let client = PirClient::builder(&running.url, case.use_case())
+        .user_token("AAAA")
+        .state(ClientState::from_bytes(&state).unwrap())
+        .options(impatient())
+        .build()
+        .unwrap();
+    let found = client.lookup(&keywords(&expected)).await.unwrap();
+    assert_eq!(found, values(&expected));
+    let costs = client.costs();
+    assert_eq!((costs.keys_uploaded, costs.requests), (0, 1), "only the query");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_the_service_lost_are_uploaded_again() {
+    let case = Case::new("synthetic_small_logt5");
+    let running = Running::of(&case).await;
+    let expected = case.expected();
+    let client = running.client_with(impatient());
+    client.lookup(&keywords(&expected)).await.unwrap();
+    let state = client.state();
+    let (folder, settings) = running.stop().await;
+    fs::remove_dir_all(folder.path().join("state")).unwrap();
+    let running = Running::start(folder, settings).await;
+    let client = PirClient::builder(&running.url, case.use_case())
+        .user_token("AAAA")
+        .state(state)
+        .options(impatient())
+        .build()
+        .unwrap();
+    // Its tokens are worth nothing any more, and neither is its key.
+    let found = client.lookup(&keywords(&expected)).await.unwrap();
+    assert_eq!(found, values(&expected));
+    assert_eq!(client.costs().keys_uploaded, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_uploaded_elsewhere_replaces_the_cached_one() {
+    let case = Case::new("synthetic_small_logt5");
+    let running = Running::of(&case).await;
+    let expected = case.expected();
+    let user = "0C5E1B54-ADF5-41E2-AF9C-5C4F7A7B2D2E";
+    let client = |state: ClientState| {
+        PirClient::builder(&running.url, case.use_case())
+            .user_token("AAAA")
+            .state(state)
+            .options(impatient())
+            .build()
+            .unwrap()
+    };
+    let first = client(ClientState::with_user_identifier(user.to_owned()));
+    first.lookup(&keywords(&expected)).await.unwrap();
+    // Another device of the same pseudonym with a key of its own: the time tells them apart.
+    let second = client(ClientState::with_user_identifier(user.to_owned()));
+    let found = second.lookup(&keywords(&expected)).await.unwrap();
+    assert_eq!(found, values(&expected));
+    // The first one notices at its next look at the configuration.
+    first.reset_answers();
+    first.refresh().await.unwrap();
+    assert_eq!(first.lookup(&keywords(&expected)).await.unwrap(), values(&expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wallets_are_filled_in_the_background() {
+    let case = Case::new("synthetic_small_logt5");
+    let running = Running::of(&case).await;
+    let options = ClientOptions {
+        wallet: WalletPolicy { full: 10, low: 5, extra: 3, lifetime: 86_400 },
+        ..ClientOptions::default()
+    };
+    let client = running.client_with(options);
+    let expected = case.expected();
+    client.lookup(&keywords(&expected)).await.unwrap();
+    // Four were fetched, three spent: configuration, key, query.
+    while client.tokens() < 10 {
+        tokio::task::yield_now().await;
+    }
+    client.reset_answers();
+    client.lookup(&keywords(&expected)).await.unwrap();
+    assert_eq!(client.tokens(), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_names_are_told() {
+    let case = Case::new("synthetic_small_logt5");
+    let running = Running::of(&case).await;
+    let build = |use_case: &str, token: &str| {
+        PirClient::builder(&running.url, use_case)
+            .user_token(token)
+            .options(impatient())
+            .build()
+            .unwrap()
+    };
+    let error = build("other", "AAAA").lookup(&[b"x"]).await.unwrap_err();
+    assert!(matches!(*error, filter_client::Error::UseCase), "{error}");
+    let error = build(&case.use_case(), "nobody").lookup(&[b"x"]).await.unwrap_err();
+    assert!(matches!(*error, filter_client::Error::UserToken), "{error}");
+    // Another issuer than the service's: its tokens are refused.
+    let other = Running::of(&case).await;
+    let client = PirClient::builder(&running.url, case.use_case())
+        .issuer(&other.url)
+        .user_token("AAAA")
+        .options(impatient())
+        .build()
+        .unwrap();
+    let error = client.lookup(&[b"x"]).await.unwrap_err();
+    assert!(matches!(*error, filter_client::Error::Status { status: 401, .. }), "{error}");
+}
+
+/// Present and absent keywords are answered alike: the server cannot know the difference, and nobody
+/// who counts bytes can either.
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_have_one_size() {
+    let case = Case::new("synthetic_ios26_fixed4_logt5");
+    let running = Running::of(&case).await;
+    let client = running.client();
+    let expected = case.expected();
+    client.prepare().await.unwrap();
+    let mut sizes = std::collections::BTreeSet::new();
+    for (keyword, _) in &expected {
+        while client.tokens() < 5 {
+            tokio::task::yield_now().await;
+        }
+        let before = client.costs();
+        client.lookup(&[keyword.as_bytes()]).await.unwrap();
+        let after = client.costs();
+        if after.requests == before.requests + 1 {
+            sizes.insert(after.bytes_received - before.bytes_received);
+        }
+    }
+    assert_eq!(sizes.len(), 1, "{sizes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evaluation_keys_expire_and_are_bounded() {
+    const DAY: u64 = 86_400;
+    let case = Case::new("synthetic_small_logt5");
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let store = serde_json::json!({
+        "directory": state, "evaluationKeyBytes": 1 << 20, "evaluationKeyDays": 10,
+    });
+    let settings = Settings::new(vec![case.install(folder.path(), "data")]).with("store", store);
+    let running = Running::start(folder, settings).await;
+    let stored = async || {
+        let metrics = running.metrics().await;
+        let line = metrics.lines().find(|line| line.starts_with("pir_stored_keys ")).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    for _ in 0..6 {
+        running.client().lookup(&[b"x"]).await.unwrap();
+    }
+    let uploaded = case.first("/key").request.len();
+    let kept = stored().await;
+    assert_eq!(kept as usize, (1 << 20) / uploaded);
+    assert!(kept < 6);
+    running.service.maintain().await.unwrap();
+    assert_eq!(stored().await, kept);
+    running.clock.store(NOW + 8 * DAY, Ordering::Relaxed);
+    let used = running.client();
+    used.lookup(&[b"x"]).await.unwrap();
+    running.clock.store(NOW + 12 * DAY, Ordering::Relaxed);
+    running.service.maintain().await.unwrap();
+    assert_eq!(stored().await, 1);
+    used.reset_answers();
+    used.lookup(&[b"x"]).await.unwrap();
+    assert_eq!(used.costs().keys_uploaded, 1);
+}

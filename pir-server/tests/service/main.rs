@@ -1,0 +1,15 @@
+//! The service over real HTTP on loopback.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod connections;
+mod crash;
+mod flow;
+mod malformed;
+mod overload;
+mod process;
+mod reload;
+mod replay;
+mod secrecy;
+mod support;
+mod tokens;

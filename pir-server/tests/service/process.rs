@@ -1,0 +1,84 @@
+//! The command `pir-server`, run as a process.
+
+use crate::support::Settings;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pir-server");
+
+/// A service that runs in a process of its own.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) admin: String,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Process {
+    pub(crate) fn start(folder: &Path, settings: &Settings, arguments: &[&str]) -> Self {
+        let path = folder.join("service-config.json");
+        fs::write(&path, settings.text(folder)).unwrap();
+        let mut child = Command::new(PROGRAM)
+            .arg("--config")
+            .arg(&path)
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut errors = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            errors.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = |what: &str| match lines.next() {
+            Some(line) => line.unwrap().strip_prefix(what).unwrap().to_owned(),
+            None => String::new(),
+        };
+        let (url, admin) = (address("listening "), address("admin "));
+        let mut process = Self { child, url, admin, log: Some(log) };
+        if process.url.is_empty() {
+            let log = process.log.take().unwrap().join().unwrap();
+            panic!("did not start: {log}");
+        }
+        process
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    /// As if the power went.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop; gives its exit status and its log.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+        self.signal("-TERM");
+        let status = self.child.wait().unwrap();
+        (status, self.log.take().unwrap().join().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the command to its end: exit code, standard output, standard error.
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}

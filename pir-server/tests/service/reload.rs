@@ -1,0 +1,225 @@
+//! New data sets beside the old ones.
+
+use crate::process::{Process, run};
+use crate::support::{Case, Running, Settings, message};
+use filter_client::PirClient;
+use pir_api::{Message, api};
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Installs a case under the name that the service has already.
+fn replace(running: &Running, case: &Case) -> Settings {
+    let name = running.settings.use_cases[0].name.clone();
+    let mut text = case.install(running.folder.path(), "data");
+    text.name = name;
+    let settings = Settings { use_cases: vec![text], more: running.settings.more.clone() };
+    running.write_configuration(&settings);
+    settings
+}
+
+async fn current_id(running: &Running) -> Vec<u8> {
+    let response = running.post("/config", &api::ConfigRequest::default().encode_to_vec()).await;
+    let response: api::ConfigResponse = message(response).await;
+    response.configs.into_values().next().unwrap().config_id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_versions_are_served() {
+    let cases = [
+        Case::new("synthetic_small_logt5"),
+        Case::new("synthetic_shards3_logt4"),
+        Case::new("synthetic_varied_logt6"),
+    ];
+    let running = Running::of(&cases[0]).await;
+    let first = current_id(&running).await;
+    running.post("/key", &cases[0].first("/key").request).await;
+    let queries = cases[0].first("/queries").request;
+    assert_eq!(running.post("/queries", &queries).await.status(), 200);
+    // The second version beside the first.
+    replace(&running, &cases[1]);
+    let loaded = running.service.reload().await.unwrap();
+    assert_eq!(loaded.use_cases[0].1, 2);
+    assert_ne!(current_id(&running).await, first);
+    assert_eq!(running.post("/queries", &queries).await.status(), 200);
+    // With the third, the first is gone.
+    replace(&running, &cases[2]);
+    running.service.reload().await.unwrap();
+    assert_eq!(running.post("/queries", &queries).await.status(), 410);
+    // The same again is no version of its own.
+    let loaded = running.service.reload().await.unwrap();
+    assert_eq!(loaded.use_cases[0].1, 2);
+    let metrics = running.metrics().await;
+    let name = &running.settings.use_cases[0].name;
+    assert!(metrics.contains(&format!("pir_versions{{usecase=\"{name}\"}} 2\n")), "{metrics}");
+    // versionCount 0 takes the use case away.
+    let mut settings = running.settings.clone();
+    settings.use_cases[0].versions = 0;
+    running.write_configuration(&settings);
+    running.service.reload().await.unwrap();
+    assert_eq!(running.post("/queries", &queries).await.status(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_wrong_leaves_everything_as_it_was() {
+    let case = Case::new("synthetic_shards3_logt4");
+    let running = Running::of(&case).await;
+    let id = current_id(&running).await;
+    let folder = running.folder.path();
+    let good = running.settings.clone();
+    let refuse = async |what: &str| {
+        let response = running.http.post(format!("{}/reload", running.admin)).send().await.unwrap();
+        assert_eq!(response.status(), 409, "{what}");
+        let text = response.text().await.unwrap();
+        assert!(text.contains(what), "{text}");
+        assert_eq!(current_id(&running).await, id);
+    };
+    let config = folder.join("service-config.json");
+    fs::write(&config, "{").unwrap();
+    refuse("service-config.json").await;
+    fs::write(&config, good.text(folder).replace("\"users\"", "\"user\"")).unwrap();
+    refuse("user").await;
+    fs::remove_file(&config).unwrap();
+    refuse("service-config.json").await;
+    // A shard is missing, cut, of another run, or of another shape.
+    let shard = folder.join("data-1.bin");
+    let parameters = folder.join("data-1.params.txtpb");
+    let (bytes, text) = (fs::read(&shard).unwrap(), fs::read(&parameters).unwrap());
+    running.write_configuration(&good);
+    fs::remove_file(&shard).unwrap();
+    refuse("data-1.bin").await;
+    fs::write(&shard, &bytes[..bytes.len() - 1]).unwrap();
+    refuse("data-1.bin").await;
+    fs::write(&shard, &bytes).unwrap();
+    fs::write(&parameters, "nonsense").unwrap();
+    refuse("data-1.params.txtpb").await;
+    let other = Case::new("synthetic_small_logt5").read("params-0.txtpb");
+    fs::write(&parameters, other).unwrap();
+    refuse("data-1.params.txtpb").await;
+    fs::write(&parameters, &text).unwrap();
+    // More shards than there are.
+    let mut more = good.clone();
+    more.use_cases[0].shards = 4;
+    running.write_configuration(&more);
+    refuse("data-3").await;
+    running.write_configuration(&good);
+    running.service.reload().await.unwrap();
+    assert!(running.metrics().await.contains("pir_reloads_total{outcome=\"failed\"} 8\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_notices_a_reload() {
+    let cases = [Case::new("synthetic_small_logt5"), Case::new("synthetic_shards3_logt4")];
+    let running = Arc::new(Running::of(&cases[0]).await);
+    // A keyword that both have not, and one that both have under the same name.
+    let absent = b"absent0.example/x";
+    let done = Arc::new(AtomicBool::new(false));
+    let lookups = Arc::new(AtomicUsize::new(0));
+    let users: Vec<_> = (0..4)
+        .map(|_| {
+            let (running, done) = (Arc::clone(&running), Arc::clone(&done));
+            let lookups = Arc::clone(&lookups);
+            tokio::spawn(async move {
+                let client = running.client();
+                while !done.load(Ordering::Relaxed) {
+                    client.reset_answers();
+                    let found = client.lookup(&[absent]).await.unwrap();
+                    assert_eq!(found, [None]);
+                    lookups.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let progress = async |least: usize| {
+        let begun = lookups.load(Ordering::Relaxed);
+        while lookups.load(Ordering::Relaxed) < begun + least {
+            tokio::task::yield_now().await;
+        }
+    };
+    for round in 0..8 {
+        progress(8).await;
+        replace(&running, &cases[(round + 1) % 2]);
+        running.service.reload().await.unwrap();
+    }
+    progress(8).await;
+    done.store(true, Ordering::Relaxed);
+    for user in users {
+        user.await.unwrap();
+    }
+    let metrics = running.metrics().await;
+    for status in [500, 503] {
+        assert!(!metrics.contains(&format!("status=\"{status}\"")), "{metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_reload_and_drain() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::new("synthetic_small_logt5");
+    let settings = Settings::new(vec![case.install(folder.path(), "data")]);
+    let process = Process::start(folder.path(), &settings, &["--log-format", "json"]);
+    let client = PirClient::builder(&process.url, case.use_case()).user_token("AAAA");
+    let client = client.build().unwrap();
+    client.prepare().await.unwrap();
+    let mut other = Case::new("synthetic_shards3_logt4").install(folder.path(), "data");
+    other.name = case.use_case();
+    let path = folder.path().join("service-config.json");
+    fs::write(path, Settings::new(vec![other]).text(folder.path())).unwrap();
+    process.signal("-HUP");
+    let http = reqwest::Client::new();
+    let metrics = async || {
+        let response = http.get(format!("{}/metrics", process.admin)).send().await.unwrap();
+        response.text().await.unwrap()
+    };
+    while !metrics().await.contains("pir_reloads_total{outcome=\"done\"} 2\n") {
+        tokio::task::yield_now().await;
+    }
+    client.refresh().await.unwrap();
+    assert_eq!(client.lookup(&[b"absent0.example/x"]).await.unwrap(), [None]);
+    for (path, text) in [("healthz", "ok\n"), ("readyz", "ready\n")] {
+        for base in [&process.url, &process.admin] {
+            let response = http.get(format!("{base}/{path}")).send().await.unwrap();
+            assert_eq!(response.text().await.unwrap(), text);
+        }
+    }
+    let (status, log) = process.terminate();
+    assert!(status.success());
+    let messages: Vec<String> = log
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line["message"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(
+        messages,
+        ["reloaded", "stopping: requests that have begun are finished", "stopped"]
+    );
+}
+
+#[test]
+fn configurations_are_checked_before_they_are_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::new("synthetic_shards3_logt4");
+    let settings = Settings::new(vec![case.install(folder.path(), "data")]);
+    let path = folder.path().join("service-config.json");
+    fs::write(&path, settings.text(folder.path())).unwrap();
+    let path = path.to_str().unwrap();
+    let (code, out, error) = run(&["--config", path, "--check-config"]);
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(out.contains(": 3 shards") && out.ends_with("the configuration is good\n"), "{out}");
+    assert!(!folder.path().join("state").exists(), "checking changes nothing");
+    fs::remove_file(folder.path().join("data-2.bin")).unwrap();
+    let (code, _, error) = run(&["--config", path, "--check-config"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("data-2.bin"), "{error}");
+    let (code, _, error) = run(&["--config", path]);
+    assert_eq!(code, 2);
+    assert!(error.contains("data-2.bin"), "{error}");
+    let (code, _, error) = run(&["--config", "/no/such/file"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("/no/such/file"), "{error}");
+    let (code, out, _) = run(&["--help"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("Examples:") && out.contains("Exit codes:"));
+}

@@ -1,0 +1,331 @@
+//! Services on free ports, and what their clients need.
+
+use bytes::Bytes;
+use filter_client::{ClientOptions, PirClient};
+use futures_util::future::join_all;
+use pir_api::{Message, api, he};
+use pir_server::store::EmbeddedStore;
+use pir_server::{Configuration, Listener, Service, admin, endpoints};
+use privacy_pass::{PendingToken, PublicKey, Token, TokenChallenge};
+use reqwest::{Method, Response};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// When the services of tests live: somewhere in 2026.
+pub(crate) const NOW: u64 = 1_795_000_000;
+pub(crate) const USER: &str = "BCB4B850-E688-4AAF-A38D-779889FB388A";
+pub(crate) const AGENT: &str = "com.apple.ciphermld/1.0 iOS/26.0 ...";
+
+/// A recorded case that the repository carries.
+pub(crate) struct Case(pub(crate) PathBuf);
+
+/// A recorded exchange.
+pub(crate) struct Recorded {
+    pub(crate) path: String,
+    pub(crate) request: Vec<u8>,
+    pub(crate) response: Vec<u8>,
+}
+
+impl Case {
+    pub(crate) fn new(name: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testvectors/interop/pir");
+        Self(root.join(name))
+    }
+
+    /// All that the repository carries, and others of the kind where they are at hand.
+    pub(crate) fn all() -> Vec<Self> {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut folders = vec![repository.join("testvectors/interop/pir")];
+        let shared = match std::env::var_os("URLFILTER_VECTORS") {
+            Some(folder) => PathBuf::from(folder),
+            None => repository.join("../shared/vectors"),
+        };
+        folders.extend(Some(shared.join("pir")).filter(|folder| folder.exists()));
+        let mut cases = Vec::new();
+        for folder in folders {
+            let mut paths: Vec<PathBuf> =
+                fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+            paths.retain(|path| path.join("db-0.bin").exists());
+            paths.sort();
+            cases.extend(paths.into_iter().map(Self));
+        }
+        assert!(cases.len() >= 5);
+        cases
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        let path = self.0.join(name);
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    pub(crate) fn use_case(&self) -> String {
+        String::from_utf8(self.read("usecase")).unwrap().trim().to_owned()
+    }
+
+    pub(crate) fn expected(&self) -> Vec<(String, Option<String>)> {
+        let asked = String::from_utf8(self.read("asked.txt")).unwrap();
+        let expected: serde_json::Value =
+            serde_json::from_slice(&self.read("expected.json")).unwrap();
+        let asked = asked.lines().filter(|line| !line.is_empty());
+        asked
+            .map(|line| (line.to_owned(), expected[line].as_str().map(ToOwned::to_owned)))
+            .collect()
+    }
+
+    fn shards(&self) -> u32 {
+        (0..).take_while(|shard| self.0.join(format!("db-{shard}.bin")).exists()).count() as u32
+    }
+
+    /// Puts the files where a service looks for them.
+    pub(crate) fn install(&self, folder: &Path, stem: &str) -> UseCaseText {
+        for shard in 0..self.shards() {
+            for (from, to) in [("db", "bin"), ("params", "params.txtpb")] {
+                let ending = if from == "db" { "bin" } else { "txtpb" };
+                let content = self.read(&format!("{from}-{shard}.{ending}"));
+                fs::write(folder.join(format!("{stem}-{shard}.{to}")), content).unwrap();
+            }
+        }
+        UseCaseText {
+            name: self.use_case(),
+            stem: folder.join(stem).to_str().unwrap().to_owned(),
+            shards: self.shards(),
+            versions: 2,
+        }
+    }
+
+    pub(crate) fn recorded(&self) -> Vec<Recorded> {
+        let mut names: Vec<String> = fs::read_dir(self.0.join("record"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".request.bin"))
+            .collect();
+        names.sort();
+        let record = |name: String| {
+            let stem = name.strip_suffix(".request.bin").unwrap();
+            Recorded {
+                path: format!("/{}", &stem[4..]),
+                request: self.read(&format!("record/{name}")),
+                response: self.read(&format!("record/{stem}.response.bin")),
+            }
+        };
+        names.into_iter().map(record).collect()
+    }
+
+    pub(crate) fn first(&self, path: &str) -> Recorded {
+        self.recorded().into_iter().find(|recorded| recorded.path == path).unwrap()
+    }
+
+    /// The secret key of the recorded client, as its scheme reads it, and its use.
+    pub(crate) fn secret_key(&self) -> Vec<u8> {
+        let name = fs::read_dir(self.0.join("record"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.to_str().unwrap().contains("secret-key-"))
+            .unwrap();
+        let message = he::SerializedSecretKey::decode(&fs::read(name).unwrap()[..]).unwrap();
+        message.polys
+    }
+}
+
+/// A use case of a configuration.
+#[derive(Clone)]
+pub(crate) struct UseCaseText {
+    pub(crate) name: String,
+    pub(crate) stem: String,
+    pub(crate) shards: u32,
+    pub(crate) versions: u32,
+}
+
+/// A configuration in parts that tests change.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) use_cases: Vec<UseCaseText>,
+    pub(crate) more: serde_json::Value,
+}
+
+impl Settings {
+    pub(crate) fn new(use_cases: Vec<UseCaseText>) -> Self {
+        Self { use_cases, more: serde_json::json!({}) }
+    }
+
+    pub(crate) fn with(mut self, key: &str, value: serde_json::Value) -> Self {
+        self.more[key] = value;
+        self
+    }
+
+    pub(crate) fn text(&self, folder: &Path) -> String {
+        let use_case = |text: &UseCaseText| {
+            serde_json::json!({
+                "name": text.name, "fileStem": text.stem, "shardCount": text.shards,
+                "versionCount": text.versions,
+            })
+        };
+        let mut all = serde_json::json!({
+            "users": [
+                { "tier": "tier1", "tokens": ["AAAA"] },
+                { "tier": "tier2", "tokens": ["BBBB", "CCCC"] },
+            ],
+            "usecases": self.use_cases.iter().map(use_case).collect::<Vec<_>>(),
+            "store": { "directory": folder.join("state") },
+            "workers": 2,
+        });
+        for (key, value) in self.more.as_object().unwrap() {
+            all[key] = value.clone();
+        }
+        serde_json::to_string_pretty(&all).unwrap()
+    }
+}
+
+/// A service that runs in this process.
+pub(crate) struct Running {
+    pub(crate) folder: TempDir,
+    pub(crate) settings: Settings,
+    pub(crate) service: Arc<Service>,
+    pub(crate) url: String,
+    pub(crate) admin: String,
+    pub(crate) http: reqwest::Client,
+    pub(crate) clock: Arc<AtomicU64>,
+    stop: Option<oneshot::Sender<()>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// A service of one recorded case.
+    pub(crate) async fn of(case: &Case) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings::new(vec![case.install(folder.path(), "data")]);
+        Self::start(folder, settings).await
+    }
+
+    pub(crate) async fn start(folder: TempDir, settings: Settings) -> Self {
+        let path = folder.path().join("service-config.json");
+        fs::write(&path, settings.text(folder.path())).unwrap();
+        let configuration = Configuration::read(&path).unwrap();
+        let clock = Arc::new(AtomicU64::new(NOW));
+        let reads = Arc::clone(&clock);
+        let clock_of_service: pir_server::service::Clock =
+            Arc::new(move || reads.load(Ordering::Relaxed));
+        let store = Arc::new(EmbeddedStore::open(&configuration.store).unwrap());
+        let service = Service::with_store(&configuration, store, clock_of_service).unwrap();
+        let service = service.with_source(Arc::new(move || Configuration::read(&path)));
+        let service = Arc::new(service);
+        let any = ["127.0.0.1:0".parse().unwrap()];
+        let devices = Listener::bind(&any, endpoints::router(&service)).await.unwrap();
+        let operators = Listener::bind(&any, admin::router(&service)).await.unwrap();
+        let url = |listener: &Listener| format!("http://{}", listener.addresses().unwrap()[0]);
+        let (url, admin) = (url(&devices), url(&operators));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = futures_util::FutureExt::shared(stopped);
+        let mut tasks = Vec::new();
+        for listener in [devices, operators] {
+            let (service, stopped) = (Arc::clone(&service), stopped.clone());
+            tasks.push(tokio::spawn(async move {
+                listener.serve(&service, async { drop(stopped.await) }).await;
+            }));
+        }
+        let http = reqwest::Client::new();
+        Self { folder, settings, service, url, admin, http, clock, stop: Some(stop), tasks }
+    }
+
+    /// Stops, drains, and gives the folder back.
+    pub(crate) async fn stop(mut self) -> (TempDir, Settings) {
+        drop(self.stop.take());
+        join_all(self.tasks).await;
+        drop(self.service);
+        (self.folder, self.settings)
+    }
+
+    pub(crate) fn write_configuration(&self, settings: &Settings) {
+        let path = self.folder.path().join("service-config.json");
+        fs::write(path, settings.text(self.folder.path())).unwrap();
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Response {
+        let mut request = self.http.request(method, format!("{}{path}", self.url)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// What a device posts: with a token, its pseudonym and its system.
+    pub(crate) async fn post(&self, path: &str, body: &[u8]) -> Response {
+        let token = self.token().await;
+        self.post_with(&token, path, body).await
+    }
+
+    pub(crate) async fn post_with(&self, token: &Token, path: &str, body: &[u8]) -> Response {
+        let token = token.to_authorization();
+        let headers =
+            [("authorization", token.as_str()), ("user-identifier", USER), ("user-agent", AGENT)];
+        self.send(Method::POST, path, &headers, body.to_vec()).await
+    }
+
+    pub(crate) async fn token(&self) -> Token {
+        self.token_of("AAAA").await
+    }
+
+    pub(crate) async fn token_of(&self, user: &str) -> Token {
+        let bearer = format!("Bearer {user}");
+        let headers = [("authorization", bearer.as_str())];
+        let key = self.send(Method::GET, "/token-key-for-user-token", &headers, "").await;
+        assert_eq!(key.status(), 200);
+        let key = PublicKey::from_spki(&key.bytes().await.unwrap()).unwrap();
+        let challenge = TokenChallenge::for_issuer("127.0.0.1");
+        let pending = PendingToken::new(&challenge, &key).unwrap();
+        let body = pending.request().to_bytes();
+        let signed = self.send(Method::POST, "/issue", &headers, body).await;
+        assert_eq!(signed.status(), 200);
+        assert_eq!(signed.headers()["content-type"], "application/private-token-response");
+        pending.finalize(&signed.bytes().await.unwrap()).unwrap()
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        let response = self.http.get(format!("{}/metrics", self.admin)).send().await.unwrap();
+        response.text().await.unwrap()
+    }
+
+    pub(crate) fn client(&self) -> PirClient {
+        self.client_with(ClientOptions::default())
+    }
+
+    pub(crate) fn client_with(&self, options: ClientOptions) -> PirClient {
+        PirClient::builder(&self.url, self.settings.use_cases[0].name.clone())
+            .user_token("AAAA")
+            .options(options)
+            .build()
+            .unwrap()
+    }
+}
+
+/// The message of a refusal.
+pub(crate) async fn refusal(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body: serde_json::Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    (status, body["error"]["message"].as_str().unwrap().to_owned())
+}
+
+pub(crate) async fn message<M: Message + Default>(response: Response) -> M {
+    let status = response.status();
+    let body: Bytes = response.bytes().await.unwrap();
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+    M::decode(body).unwrap()
+}
+
+pub(crate) fn pir_request(requests: &mut api::Requests, index: usize) -> &mut api::pir::PirRequest {
+    match requests.requests[index].request.as_mut().unwrap() {
+        api::request::Request::PirRequest(request) => request,
+        api::request::Request::OprfRequest(_) => panic!(),
+    }
+}

@@ -1,0 +1,212 @@
+//! Tokens: issued to those who may have them, accepted once.
+
+use crate::support::{Case, NOW, Running, refusal};
+use futures_util::future::join_all;
+use pir_api::{Message, api};
+use privacy_pass::{IssuerDirectory, IssuerKey, PendingToken, Token, TokenChallenge};
+use reqwest::Method;
+use std::sync::atomic::Ordering;
+
+async fn small() -> Running {
+    Running::of(&Case::new("synthetic_small_logt5")).await
+}
+
+fn all_configs() -> Vec<u8> {
+    api::ConfigRequest::default().encode_to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_lists_the_keys_of_all_tiers() {
+    let running = small().await;
+    let path = "/.well-known/private-token-issuer-directory";
+    let response = running.send(Method::GET, path, &[], "").await;
+    assert_eq!(response.headers()["content-type"], "application/json; charset=utf-8");
+    let directory: IssuerDirectory =
+        serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    assert_eq!(directory.issuer_request_uri, "/issue");
+    assert_eq!(directory.token_keys.len(), 3);
+    let by_name =
+        running.send(Method::GET, path, &[("accept", IssuerDirectory::MEDIA_TYPE)], "").await;
+    assert_eq!(by_name.headers()["content-type"], IssuerDirectory::MEDIA_TYPE);
+    for (user, other) in [("AAAA", "BBBB"), ("CCCC", "AAAA")] {
+        let headers = [("authorization", format!("Bearer {user}"))];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let key = running.send(Method::GET, "/token-key-for-user-token", &headers, "").await;
+        let key = privacy_pass::PublicKey::from_spki(&key.bytes().await.unwrap()).unwrap();
+        assert!(directory.token_keys.iter().any(|entry| entry.public_key().unwrap() == key));
+        // A request for this key by someone of another tier.
+        let pending = PendingToken::new(&TokenChallenge::for_issuer("i"), &key).unwrap();
+        let body = pending.request().to_bytes();
+        let other = format!("Bearer {other}");
+        let headers = [("authorization", other.as_str())];
+        let response = running.send(Method::POST, "/issue", &headers, body).await;
+        assert_eq!(response.status(), 422);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_users_get_tokens_and_only_for_requests() {
+    let running = small().await;
+    for path in ["/token-key-for-user-token", "/issue"] {
+        let method = if path == "/issue" { Method::POST } else { Method::GET };
+        for header in ["", "Bearer", "Bearer ", "Bearer AAAB", "Basic AAAA", "PrivateToken AAAA"] {
+            let headers = [("authorization", header)];
+            let response = running.send(method.clone(), path, &headers, "").await;
+            let (status, text) = refusal(response).await;
+            assert_eq!((status, text.as_str()), (401, "User token is unauthorized"), "{header}");
+        }
+        assert_eq!(running.send(method, path, &[], "").await.status(), 401);
+    }
+    let issue = async |body: Vec<u8>| {
+        let headers = [("authorization", "Bearer AAAA")];
+        running.send(Method::POST, "/issue", &headers, body).await.status().as_u16()
+    };
+    let request = [&[0, 2, 0][..], &[0xff; 256]].concat();
+    assert_eq!(issue(Vec::new()).await, 422);
+    assert_eq!(issue(request[..258].to_vec()).await, 422);
+    assert_eq!(issue([&request[..], &[0]].concat()).await, 422);
+    assert_eq!(issue([&[0, 1][..], &request[2..]].concat()).await, 422);
+    assert_eq!(issue(request).await, 422);
+    assert_eq!(issue(vec![0; 5000]).await, 413);
+    let metrics = running.metrics().await;
+    assert!(metrics.contains(r#"pir_tokens_refused_total{reason="user_token"} 14"#), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_accepted_once() {
+    let running = small().await;
+    let token = running.token().await;
+    let post = async |token: &Token| {
+        let response = running.post_with(token, "/config", &all_configs()).await;
+        response.status().as_u16()
+    };
+    assert_eq!(post(&token).await, 200);
+    assert_eq!(post(&token).await, 401);
+    // At the same time.
+    let token = running.token_of("BBBB").await;
+    let statuses = join_all((0..20).map(|_| post(&token))).await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1);
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 19);
+    // After a restart.
+    let (folder, settings) = running.stop().await;
+    let running = Running::start(folder, settings).await;
+    let response = running.post_with(&token, "/config", &all_configs()).await;
+    let (status, text) = refusal(response).await;
+    assert_eq!((status, text.as_str()), (401, "the token was spent before"));
+    // Tokens of before are good after it.
+    let token = running.token().await;
+    let (folder, settings) = running.stop().await;
+    let running = Running::start(folder, settings).await;
+    let response = running.post_with(&token, "/config", &all_configs()).await;
+    assert_eq!(response.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_and_altered_tokens_are_refused() {
+    let running = small().await;
+    let good = running.token().await;
+    let foreign = {
+        let key = IssuerKey::generate().unwrap();
+        let challenge = TokenChallenge::for_issuer("127.0.0.1");
+        let pending = PendingToken::new(&challenge, key.public()).unwrap();
+        let signed = key.issue(&pending.request()).unwrap();
+        pending.finalize(&signed).unwrap()
+    };
+    let altered = |at: usize| {
+        let mut bytes = good.as_bytes().to_vec();
+        bytes[at] ^= 1;
+        Token::from_bytes(&bytes).unwrap()
+    };
+    for token in [foreign, altered(2), altered(40), altered(70), altered(353)] {
+        let response = running.post_with(&token, "/config", &all_configs()).await;
+        assert_eq!(refusal(response).await.0, 401);
+    }
+    for header in ["PrivateToken", "PrivateToken token=", "PrivateToken token=AAA", "Bearer AAAA"] {
+        let headers = [("authorization", header), ("user-identifier", "x"), ("user-agent", "x")];
+        let response = running.send(Method::POST, "/config", &headers, all_configs()).await;
+        assert_eq!(response.status(), 401, "{header}");
+    }
+    // The good one was not spent by any of that.
+    assert_eq!(running.post_with(&good, "/config", &all_configs()).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_rotate_with_an_overlap() {
+    const DAY: u64 = 86_400;
+    let running = small().await;
+    let directory = async || -> IssuerDirectory {
+        let path = "/.well-known/private-token-issuer-directory";
+        let response = running.send(Method::GET, path, &[], "").await;
+        serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
+    };
+    let status = async |token: &Token| {
+        running.post_with(token, "/config", &all_configs()).await.status().as_u16()
+    };
+    let spent = running.token().await;
+    assert_eq!(status(&spent).await, 200);
+    let (early, late) = (running.token().await, running.token().await);
+    // Two days ahead the next keys are published.
+    running.clock.store(NOW + 28 * DAY, Ordering::Relaxed);
+    running.service.maintain().await.unwrap();
+    let published = directory().await;
+    assert_eq!(published.token_keys.len(), 6);
+    let times: Vec<_> = published.token_keys.iter().map(|key| key.not_before).collect();
+    assert_eq!(
+        times,
+        [None, None, None, Some(NOW + 30 * DAY), Some(NOW + 30 * DAY), Some(NOW + 30 * DAY)]
+    );
+    let before = published.key_at(NOW + 29 * DAY).unwrap();
+    let after = published.token_keys[3].public_key().unwrap();
+    assert_ne!(before, after);
+    // Then they sign, and tokens of the earlier ones are good for three days more.
+    running.clock.store(NOW + 31 * DAY, Ordering::Relaxed);
+    running.service.maintain().await.unwrap();
+    assert_eq!(directory().await.token_keys.len(), 3);
+    assert_eq!(status(&early).await, 200);
+    assert_eq!(status(&spent).await, 401);
+    let new = running.token().await;
+    assert_ne!(new.key_id(), early.key_id());
+    assert_eq!(status(&new).await, 200);
+    running.clock.store(NOW + 33 * DAY, Ordering::Relaxed);
+    running.service.maintain().await.unwrap();
+    let response = running.post_with(&late, "/config", &all_configs()).await;
+    let (code, text) = refusal(response).await;
+    assert_eq!(
+        (code, text.as_str()),
+        (401, "the token's key is not known, or not accepted any more")
+    );
+    // Their nonces are forgotten, those of the new keys are not.
+    assert!(running.metrics().await.contains("pir_stored_nonces 1\n"));
+    assert_eq!(status(&new).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_tokens_come_from_a_file_that_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::new("synthetic_small_logt5");
+    let file = folder.path().join("users.json");
+    std::fs::write(&file, r#"[{"tier": "tier3", "tokens": ["FROM-FILE"]}]"#).unwrap();
+    let settings = crate::support::Settings::new(vec![case.install(folder.path(), "data")])
+        .with("userTokens", serde_json::json!({ "file": file }));
+    let running = Running::start(folder, settings).await;
+    let status = async |user: &str| {
+        let bearer = format!("Bearer {user}");
+        let headers = [("authorization", bearer.as_str())];
+        let response = running.send(Method::GET, "/token-key-for-user-token", &headers, "").await;
+        response.status().as_u16()
+    };
+    assert_eq!((status("AAAA").await, status("FROM-FILE").await), (200, 200));
+    assert!(!running.service.refresh_users().await.unwrap());
+    let next = running.folder.path().join("users.next");
+    std::fs::write(&next, r#"[{"tier": "tier3", "tokens": ["ANOTHER"]}]"#).unwrap();
+    std::fs::rename(&next, &file).unwrap();
+    assert!(running.service.refresh_users().await.unwrap());
+    assert_eq!((status("AAAA").await, status("FROM-FILE").await), (200, 401));
+    assert_eq!(status("ANOTHER").await, 200);
+    // A broken file changes nothing, and its error has no tokens in it.
+    std::fs::write(&next, r#"[{"tier": "tier9", "tokens": ["SECRET"]}]"#).unwrap();
+    std::fs::rename(&next, &file).unwrap();
+    let error = running.service.refresh_users().await.unwrap_err().to_string();
+    assert!(error.contains("users.json") && !error.contains("SECRET"), "{error}");
+    assert_eq!(status("ANOTHER").await, 200);
+}
