@@ -91,8 +91,7 @@ mod tests {
     #[test]
     fn tokens_go_in_turn_and_in_time() {
         let mut wallet = Wallet::new(WalletPolicy::default(), Vec::new());
-        let mut take =
-            |wallet: &mut Wallet, now| wallet.take(now).map(|held| held.token.as_bytes()[2]);
+        let take = |wallet: &mut Wallet, now| wallet.take(now).map(|held| held.token.as_bytes()[2]);
         assert_eq!(take(&mut wallet, 0), None);
         assert_eq!((wallet.when_empty(), wallet.wanted(0)), (4, 10));
         wallet.add((0..6).map(token).collect(), 100);

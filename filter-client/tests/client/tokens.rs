@@ -1,0 +1,216 @@
+//! Where tokens come from, and what becomes of them.
+
+use crate::support::{Case, Function, Outcome, impatient, ok, status};
+use bytes::Bytes;
+use filter_client::{ClientOptions, ClientState, Error, PirClient, TransportError, WalletPolicy};
+use privacy_pass::{DirectoryKey, IssuerDirectory, IssuerKey, Token, TokenRequest};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+struct World {
+    key: IssuerKey,
+    listed: Vec<DirectoryKey>,
+    request_uri: String,
+    seen: Mutex<HashSet<[u8; 32]>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let key = IssuerKey::generate().unwrap();
+        let listed = vec![DirectoryKey::new(key.public(), None)];
+        Self { key, listed, request_uri: "/issue".to_owned(), seen: Mutex::default() }
+    }
+
+    fn issue(&self, request: &http::Request<Bytes>) -> Option<Outcome> {
+        let bearer = request.headers().get("authorization").map(|value| value.to_str().unwrap());
+        match request.uri().path() {
+            "/.well-known/private-token-issuer-directory" => {
+                let directory = IssuerDirectory {
+                    issuer_request_uri: self.request_uri.clone(),
+                    token_keys: self.listed.clone(),
+                };
+                Some(ok(serde_json::to_vec(&directory).unwrap()))
+            }
+            "/token-key-for-user-token" if bearer == Some("Bearer AAAA") => {
+                Some(ok(self.key.public().spki().to_vec()))
+            }
+            "/issue" if bearer == Some("Bearer AAAA") => {
+                let request = TokenRequest::from_bytes(request.body()).unwrap();
+                Some(ok(self.key.issue(&request).unwrap().to_vec()))
+            }
+            "/token-key-for-user-token" | "/issue" => Some(status(401)),
+            _ => None,
+        }
+    }
+
+    /// Whether the request has a good token that was not there before.
+    fn admit(&self, request: &http::Request<Bytes>) -> bool {
+        let Some(header) = request.headers().get("authorization") else { return false };
+        let Ok(token) = Token::from_authorization(header.to_str().unwrap()) else { return false };
+        self.key.public().verify(&token).is_ok() && self.seen.lock().unwrap().insert(token.nonce())
+    }
+}
+
+fn service(
+    world: World,
+    other: impl Fn(&str, usize) -> Option<Outcome> + Send + Sync + 'static,
+) -> Arc<Function> {
+    let case = Case::new("synthetic_small_logt5");
+    let config = case.config_with_key();
+    let reply = case.record("/queries", "response").remove(0);
+    let count = Mutex::new(0);
+    Function::new(move |request| {
+        let path = request.uri().path();
+        if let Some(issued) = world.issue(request) {
+            return issued;
+        }
+        let number = {
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            *count
+        };
+        if let Some(outcome) = other(path, number) {
+            if outcome.as_ref().map_or_else(TransportError::may_have_arrived, |_| true) {
+                world.admit(request);
+            }
+            return outcome;
+        }
+        match (world.admit(request), path) {
+            (false, _) => status(401),
+            (true, "/config") => ok(config.clone()),
+            (true, "/queries") => ok(reply.clone()),
+            (true, _) => ok(""),
+        }
+    })
+}
+
+fn client(transport: &Arc<Function>, state: Option<ClientState>) -> PirClient {
+    let case = Case::new("synthetic_small_logt5");
+    let (hash, timestamp, key) = case.secret();
+    let state = state.unwrap_or_else(|| ClientState::new().with_secret_key(hash, timestamp, key));
+    let wallet = WalletPolicy { low: 0, ..WalletPolicy::default() };
+    PirClient::builder("https://pir.example", case.use_case())
+        .issuer("https://issuer.example")
+        .user_token("AAAA")
+        .transport(transport.clone())
+        .state(state)
+        .options(ClientOptions { wallet, ..impatient() })
+        .build()
+        .unwrap()
+}
+
+async fn lookup(client: &PirClient) -> Result<(), Arc<Error>> {
+    let expected = Case::new("synthetic_small_logt5").expected();
+    let keywords: Vec<&[u8]> =
+        expected.iter().take(3).map(|(keyword, _)| keyword.as_bytes()).collect();
+    client.reset_answers();
+    client.lookup(&keywords).await.map(drop)
+}
+
+#[tokio::test]
+async fn each_request_has_a_token_of_its_own() {
+    let transport = service(World::new(), |_, _| None);
+    let client = client(&transport, None);
+    for _ in 0..6 {
+        lookup(&client).await.unwrap();
+    }
+    // Seven requests, two times four tokens, each from a look at the directory and the key.
+    let paths = transport.paths();
+    let count = |path: &str| paths.iter().filter(|asked| *asked == path).count();
+    assert_eq!((count("/config"), count("/queries"), count("/issue")), (1, 6, 8));
+    assert_eq!(count("/token-key-for-user-token"), 2);
+    assert_eq!(client.tokens(), 1);
+    // The issuer sees the user token and never the pseudonym; the service sees it the other way.
+    for request in transport.asked.lock().unwrap().iter() {
+        let is_issuer = request.uri().host() == Some("issuer.example");
+        assert_eq!(request.headers().contains_key("user-identifier"), !is_issuer);
+        let bearer = request.headers().get("authorization").is_some_and(|value| {
+            assert!(value.is_sensitive());
+            value.as_bytes().starts_with(b"Bearer")
+        });
+        assert!(!bearer || is_issuer);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_may_have_arrived_is_not_shown_again() {
+    for (failure, arrived) in [
+        (TransportError::Timeout, true),
+        (TransportError::Broken, true),
+        (TransportError::Unreachable, false),
+    ] {
+        let broken = failure.clone();
+        let transport = service(World::new(), move |path, number| {
+            (path == "/queries" && number == 2).then(|| Err(broken.clone()))
+        });
+        let client = client(&transport, None);
+        lookup(&client).await.unwrap();
+        let asked = transport.asked.lock().unwrap();
+        let shown: Vec<_> = asked
+            .iter()
+            .filter(|request| request.uri().path() == "/queries")
+            .map(|request| request.headers()["authorization"].clone())
+            .collect();
+        assert_eq!(shown.len(), 2);
+        assert_eq!(shown[0] != shown[1], arrived, "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_a_key_that_is_gone_are_replaced() {
+    let transport = service(World::new(), |_, _| None);
+    let first = client(&transport, None);
+    lookup(&first).await.unwrap();
+    let state = first.state();
+    assert_eq!(state.token_count(), 2);
+    // The issuer has another key now.
+    let transport = service(World::new(), |_, _| None);
+    let second = client(&transport, Some(state));
+    lookup(&second).await.unwrap();
+    assert_eq!(second.costs().tokens_fetched, 4);
+    assert_eq!(second.tokens(), 3);
+    // A service that takes no token is not asked for ever.
+    let transport = service(World::new(), |path, _| (path == "/queries").then(|| status(401)));
+    let third = client(&transport, None);
+    let error = lookup(&third).await.unwrap_err();
+    assert!(matches!(*error, Error::Status { status: 401, .. }), "{error}");
+    assert!(transport.paths().len() < 30);
+}
+
+#[tokio::test]
+async fn keys_that_could_tell_users_apart_are_refused() {
+    // The key of this user is not in the directory, or not yet.
+    for listed in [vec![], vec![DirectoryKey::new(IssuerKey::generate().unwrap().public(), None)]] {
+        let world = World { listed, ..World::new() };
+        let transport = service(world, |_, _| None);
+        let error = lookup(&client(&transport, None)).await.unwrap_err();
+        assert!(matches!(*error, Error::IssuerKey), "{error}");
+        assert!(!transport.paths().contains(&"/issue".to_owned()));
+    }
+    let mut world = World::new();
+    world.listed[0].not_before = Some(u64::MAX);
+    let transport = service(world, |_, _| None);
+    let error = lookup(&client(&transport, None)).await.unwrap_err();
+    assert!(matches!(*error, Error::IssuerKey), "{error}");
+}
+
+#[tokio::test]
+async fn the_issuer_says_where_tokens_are_issued() {
+    for (uri, host, path) in [
+        ("/issue", "issuer.example", "/issue"),
+        ("issue", "issuer.example", "/issue"),
+        ("https://other.example/issue", "other.example", "/issue"),
+    ] {
+        let world = World { request_uri: uri.to_owned(), ..World::new() };
+        let transport = service(world, |_, _| None);
+        lookup(&client(&transport, None)).await.unwrap();
+        let asked = transport.asked.lock().unwrap();
+        let issued = asked.iter().find(|request| request.uri().path() == path).unwrap();
+        assert_eq!(issued.uri().host(), Some(host));
+    }
+    // Not without TLS.
+    let world = World { request_uri: "http://other.example/issue".to_owned(), ..World::new() };
+    let transport = service(world, |_, _| None);
+    assert!(lookup(&client(&transport, None)).await.is_err());
+    assert!(!transport.paths().contains(&"/issue".to_owned()));
+}
