@@ -387,6 +387,25 @@ pub fn read_users(path: &Path) -> Result<Vec<UserGroup>, ConfigurationError> {
 }
 
 impl Configuration {
+    /// A configuration of users and use cases, everything else as it is by default.
+    pub fn new(users: Vec<UserGroup>, use_cases: Vec<UseCase>) -> Self {
+        Self {
+            users,
+            use_cases,
+            issuer_request_uri: None,
+            report_directory: None,
+            listen: local(),
+            admin: None,
+            tls: None,
+            store: StoreSettings::default(),
+            limits: Limits::default(),
+            workers: None,
+            issuer: IssuerSettings::default(),
+            user_tokens: UserTokenSettings::default(),
+            reports: ReportSettings::default(),
+        }
+    }
+
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self, ConfigurationError> {
         let text = zeroize::Zeroizing::new(read_bounded(path, MAX_FILE)?);

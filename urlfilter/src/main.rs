@@ -9,7 +9,7 @@ mod vectors;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Build prefilters and PIR data sets for private URL filtering, inspect and explain them
+/// Build prefilters and PIR data sets for private URL filtering, explain them, and look URLs up privately
 #[derive(Parser)]
 #[command(
     name = "urlfilter",
@@ -17,13 +17,17 @@ use std::process::ExitCode;
     arg_required_else_help = true,
     after_help = "\
 Examples:
+  urlfilter demo
   urlfilter build blocklist.txt --out dist
   urlfilter check dist https://www.example.com/login
   urlfilter explain 'https://www.example.com/a?b=c'
   urlfilter diagnose bloom_filter.plist --keys keys.txt
   urlfilter process process.json
+  urlfilter query --server https://pir.example --usecase com.example.app.url.filtering \\
+      --token-file token --filter dist https://www.example.com/login
 
-Exit codes: 0 done; 1 the answer is yes, some URL may match (check), or not all keys are found (diagnose); 2 trouble."
+Exit codes: 0 done; 1 the answer is yes, some URL may match (check) or is denied (query), or not all keys are
+found (diagnose); 2 trouble."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -39,6 +43,8 @@ enum Command {
     Hash(command::hash::Arguments),
     Diagnose(command::diagnose::Arguments),
     Process(command::process::Arguments),
+    Query(command::query::Arguments),
+    Demo(command::demo::Arguments),
     Vectors(command::vectors::Arguments),
 }
 
@@ -51,6 +57,8 @@ fn main() -> ExitCode {
         Command::Hash(arguments) => command::hash::run(&arguments),
         Command::Diagnose(arguments) => command::diagnose::run(&arguments),
         Command::Process(arguments) => command::process::run(&arguments),
+        Command::Query(arguments) => command::query::run(&arguments),
+        Command::Demo(arguments) => command::demo::run(&arguments),
         Command::Vectors(arguments) => command::vectors::run(&arguments),
     };
     match outcome {

@@ -11,9 +11,11 @@ use zeroize::Zeroizing;
 
 pub(crate) type Outcome = Result<http::Response<Bytes>, TransportError>;
 
+type Answer = dyn Fn(&http::Request<Bytes>) -> Outcome + Send + Sync;
+
 /// Answers with a function, and remembers what it was asked.
 pub(crate) struct Function {
-    answer: Box<dyn Fn(&http::Request<Bytes>) -> Outcome + Send + Sync>,
+    answer: Box<Answer>,
     pub(crate) asked: Mutex<Vec<http::Request<Bytes>>>,
 }
 

@@ -1,0 +1,230 @@
+//! `urlfilter demo`: the whole way of a lookup on one machine.
+
+use super::verdicts;
+use crate::output::{DONE, Results, TROUBLE, note};
+use crate::process::{self, DatabaseFormat};
+use anyhow::{Context, ensure};
+use filter_client::{
+    ClientOptions, Decision, FilterOptions, OnFailure, PirClient, PrefilterSource, UrlFilter,
+    Verdict, WalletPolicy,
+};
+use filter_core::build::{Build, Built, Options};
+use filter_core::sub_url::{DeviceUrl, SubUrls};
+use pir_api::processing::Configuration as ProcessConfiguration;
+use pir_server::configuration::{Tier, UseCase, UserGroup};
+use pir_server::{Configuration, Listener, Service, endpoints, service};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+const USE_CASE: &str = "com.example.demo.url.filtering";
+const USER_TOKEN: &str = "DEMO";
+/// The list that is used when none is given.
+const SAMPLE: &str = include_str!("../../../samples/blocklist.txt");
+/// Rows that the sample list is filled up to, for costs as those of a list of some size.
+const FILLED: usize = 50_000;
+/// Listed URLs that are looked up.
+const LISTED: usize = 3;
+/// URLs that are tried to find some that hit the prefilter by chance.
+const TRIED: usize = 100_000;
+
+/// Show the whole path on this machine: build, process, serve, fetch tokens, look URLs up privately
+///
+/// Takes block lists as `build` does; without one, a sample list filled up to 50,000 rows. Everything happens in
+/// a temporary folder and on a free port of the loopback interface, and nothing is left behind.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  urlfilter demo
+  urlfilter demo hosts.txt --url https://www.example.com/login
+  urlfilter demo --json
+
+Exit codes: 0 every lookup had the verdict that the list calls for; 2 trouble.")]
+pub(crate) struct Arguments {
+    /// Block lists
+    #[arg(value_name = "FILE")]
+    lists: Vec<PathBuf>,
+    /// URL to look up, besides some that are listed and some that are not
+    #[arg(long, value_name = "URL")]
+    url: Vec<String>,
+    /// Print one JSON object per URL
+    #[arg(long)]
+    json: bool,
+}
+
+/// Tells how long a step took.
+struct Steps(Instant);
+
+impl Steps {
+    fn done(&mut self, what: std::fmt::Arguments<'_>) {
+        note(format_args!("{:>8.2} s  {what}", self.0.elapsed().as_secs_f64()));
+        self.0 = Instant::now();
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let folder = tempfile::tempdir().context("a temporary folder")?;
+    let mut steps = Steps(Instant::now());
+    let built = build(arguments, folder.path())?;
+    let parameters = built.prefilter.filter.parameters();
+    steps.done(format_args!(
+        "built: {} keys, prefilter of {} bytes, tag {}…",
+        built.keys.len(),
+        parameters.byte_count(),
+        &built.prefilter.tag()[..8],
+    ));
+    let shards = process(folder.path())?;
+    steps.done(format_args!("processed for private lookups: {shards} shards"));
+
+    let runtime = tokio::runtime::Runtime::new().context("threads")?;
+    let (service, listener, address) = runtime.block_on(serve(folder.path(), shards))?;
+    steps.done(format_args!("served at {address}, with new issuer keys"));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = {
+        let service = Arc::clone(&service);
+        runtime.spawn(async move {
+            // The sender's end is the sign.
+            listener.serve(&service, async { drop(stopped.await) }).await;
+        })
+    };
+    let code = runtime.block_on(look_up(arguments, folder.path(), &built, &address, &mut steps));
+    drop(stop);
+    let _ = runtime.block_on(server);
+    drop((service, runtime));
+    folder.close().context("the temporary folder")?;
+    code
+}
+
+fn build(arguments: &Arguments, folder: &Path) -> anyhow::Result<Built> {
+    let mut build = Build::new(Options { onboarding_entry: true, ..Options::default() });
+    for path in &arguments.lists {
+        let name = path.display().to_string();
+        let file = File::open(path).with_context(|| name.clone())?;
+        build.add_list(&name, file, None, |_| {}).with_context(|| name)?;
+    }
+    if arguments.lists.is_empty() {
+        build.add_list("the sample list", SAMPLE.as_bytes(), None, |_| {})?;
+        let rows: String =
+            (0..FILLED).map(|row| format!("host{row}.example/path{row}\n")).collect();
+        build.add_list("rows to fill it up", rows.as_bytes(), None, |_| {})?;
+    }
+    let built = build.finish()?;
+    built.write(folder)?;
+    Ok(built)
+}
+
+fn process(folder: &Path) -> anyhow::Result<u32> {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let text = serde_json::json!({
+        "rlweParameters": "n_4096_logq_27_28_28_logt_5",
+        "inputDatabase": path("input.txtpb"),
+        "outputDatabase": path("urls-SHARD_ID.bin"),
+        "outputPirParameters": path("urls-SHARD_ID.params.txtpb"),
+        "sharding": { "entryCountPerShard": 50_000 },
+    });
+    let configuration = ProcessConfiguration::parse(text.to_string().as_bytes())?;
+    Ok(process::run(&configuration, DatabaseFormat::Native, None)?.shard_count)
+}
+
+async fn serve(folder: &Path, shards: u32) -> anyhow::Result<(Arc<Service>, Listener, String)> {
+    let users = UserGroup { tier: Tier::Tier1, tokens: vec![USER_TOKEN.to_owned()] };
+    let use_case = UseCase {
+        name: USE_CASE.to_owned(),
+        file_stem: folder.join("urls").display().to_string(),
+        shard_count: shards,
+        version_count: 1,
+        symmetric_pir_arguments: None,
+    };
+    let mut configuration = Configuration::new(vec![users], vec![use_case]);
+    configuration.store.directory = folder.join("state");
+    let opened =
+        tokio::task::spawn_blocking(move || Service::open(&configuration, service::system_clock()));
+    let service = Arc::new(opened.await??);
+    let any = ["127.0.0.1:0".parse()?];
+    let listener = Listener::bind(&any, endpoints::router(&service)).await?;
+    let address = listener.addresses()?.first().map(ToString::to_string);
+    let address = format!("http://{}", address.context("no address")?);
+    Ok((service, listener, address))
+}
+
+/// Some URLs that are listed, some that are not, and one that only hits the prefilter.
+fn questions(arguments: &Arguments, built: &Built) -> Vec<(String, Option<bool>)> {
+    let mut all: Vec<(String, Option<bool>)> =
+        arguments.url.iter().map(|url| (url.clone(), None)).collect();
+    let step = (built.keys.len() / LISTED).max(1);
+    let listed = built.keys.iter().filter_map(|key| std::str::from_utf8(key).ok());
+    let listed = listed.map(|key| format!("https://{key}"));
+    let listed = listed.filter(|url| reaches_service(built, url).is_some_and(|hits| hits > 0));
+    all.extend(listed.step_by(step).take(LISTED).map(|url| (url, Some(true))));
+    let absent = (0..TRIED).map(|number| format!("https://absent{number}.example/page"));
+    let chance =
+        absent.clone().find(|url| reaches_service(built, url).is_some_and(|hits| hits > 0));
+    all.extend(chance.map(|url| (url, Some(false))));
+    let miss = absent.into_iter().find(|url| reaches_service(built, url) == Some(0));
+    all.extend(miss.map(|url| (url, Some(false))));
+    all
+}
+
+/// How many sub-URLs of a URL hit the prefilter.
+fn reaches_service(built: &Built, url: &str) -> Option<usize> {
+    let rule = built.prefilter.description.rule.clone().unwrap_or_default();
+    let parsed = DeviceUrl::parse(url, rule.case()).ok()?;
+    Some(built.prefilter.filter.hits(&SubUrls::new(&parsed, &rule)).len())
+}
+
+async fn look_up(
+    arguments: &Arguments,
+    folder: &Path,
+    built: &Built,
+    address: &str,
+    steps: &mut Steps,
+) -> anyhow::Result<u8> {
+    // Tokens are fetched when they are needed, so that their cost is seen apart.
+    let wallet = WalletPolicy { low: 0, extra: 9, ..WalletPolicy::default() };
+    let client = PirClient::builder(address, USE_CASE)
+        .user_token(USER_TOKEN)
+        .options(ClientOptions { wallet, ..ClientOptions::default() })
+        .build()?;
+    client.prepare().await?;
+    let costs = client.costs();
+    steps.done(format_args!(
+        "prepared: {} tokens, configuration, key uploaded; {:.1} KB sent, {:.1} KB received",
+        costs.tokens_fetched,
+        costs.bytes_sent as f64 / 1024.0,
+        costs.bytes_received as f64 / 1024.0,
+    ));
+    let options = FilterOptions { on_failure: OnFailure::Closed, ..FilterOptions::default() };
+    let filter = UrlFilter::new(PrefilterSource::File(folder.into()), client, options).await?;
+    let mut results = Results::new();
+    let mut code = DONE;
+    for (url, expected) in questions(arguments, built) {
+        let (begun, before) = (Instant::now(), filter.client().costs());
+        let decision = filter.check(&url).await;
+        let costs = verdicts::spent(&before, &filter.client().costs());
+        verdicts::tell(&mut results, &url, &decision, arguments.json)?;
+        if !arguments.json {
+            results.line(format_args!(
+                "         {:.1} ms; {}",
+                begun.elapsed().as_secs_f64() * 1e3,
+                verdicts::describe(&costs)
+            ))?;
+        }
+        if let Some(expected) = expected {
+            ensure!(is_as_expected(&decision, expected), "{url}: not the verdict of the list");
+        } else if decision.verdict == Verdict::Unknown {
+            code = TROUBLE;
+        }
+    }
+    results.finish()?;
+    steps.done(format_args!("looked up; nothing is left behind"));
+    Ok(code)
+}
+
+fn is_as_expected(decision: &Decision, denied: bool) -> bool {
+    match decision.verdict {
+        Verdict::Deny { .. } => denied,
+        Verdict::Allow => !denied,
+        Verdict::Unknown => false,
+    }
+}
