@@ -383,6 +383,14 @@ impl PirClient {
         outcome
     }
 
+    /// Fetches tokens ahead, besides those at hand: for a time of many lookups.
+    ///
+    /// # Errors
+    /// If the issuer cannot be reached or refuses.
+    pub async fn fetch_tokens(&self, count: usize) -> Result<(), Error> {
+        self.0.fetch_tokens(count).await
+    }
+
     /// Asks for the configuration anew, as after a change of the service's parameters.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ async fn reload(State(service): State<Arc<Service>>) -> Response {
                 "useCases": use_cases.collect::<Vec<_>>(),
                 "userTokens": loaded.user_tokens,
                 "afterRestart": loaded.after_restart,
+                "warnings": loaded.warnings,
             });
             (StatusCode::OK, body)
         }
@@ -46,6 +47,9 @@ pub async fn reload_and_log(service: &Arc<Service>) -> Result<crate::service::Lo
         Ok(loaded) => {
             let use_cases = loaded.use_cases.len();
             tracing::info!(use_cases, user_tokens = loaded.user_tokens, "reloaded");
+            for warning in &loaded.warnings {
+                tracing::warn!("{warning}");
+            }
             for key in &loaded.after_restart {
                 tracing::warn!(key, "changed in the configuration; counts from the next start");
             }

@@ -205,11 +205,22 @@ pub struct IssuerSettings {
     pub published_ahead_hours: u32,
     /// Hours for which tokens of a superseded key are accepted.
     pub overlap_hours: u32,
+    /// Whether the first key of the directory is refused to users of other tiers. Devices from 27.3 on
+    /// ask for tokens of that key whatever their user's tier.
+    pub strict_tiers: bool,
 }
+
+/// Hours for which devices keep tokens, from iOS and macOS 27 on.
+const TOKEN_HOURS: u32 = 7 * 24;
 
 impl Default for IssuerSettings {
     fn default() -> Self {
-        Self { rotation_days: 30, published_ahead_hours: 48, overlap_hours: 72 }
+        Self {
+            rotation_days: 30,
+            published_ahead_hours: 48,
+            overlap_hours: TOKEN_HOURS + 24,
+            strict_tiers: false,
+        }
     }
 }
 
@@ -220,6 +231,7 @@ impl IssuerSettings {
             period: u64::from(self.rotation_days) * 86_400,
             ahead: u64::from(self.published_ahead_hours) * 3600,
             overlap: u64::from(self.overlap_hours) * 3600,
+            lifetime: u64::from(TOKEN_HOURS) * 3600,
         }
     }
 }
@@ -495,10 +507,10 @@ impl Configuration {
                 "a key must sign for longer than it is published ahead (publishedAheadHours)",
             ));
         }
-        if rotation.overlap < 86_400 {
+        if issuer.overlap_hours < TOKEN_HOURS {
             return Err(bad(
                 "issuer.overlapHours",
-                "devices keep tokens for 24 hours; at least 24",
+                format!("devices keep tokens for a week; at least {TOKEN_HOURS}"),
             ));
         }
         if rotation.overlap > 8 * rotation.period {
@@ -566,7 +578,7 @@ mod tests {
         let limits = r#""limits": {"batch": 5, "queue": 4}, "users""#;
         assert!(fail("\"users\"", limits).contains("limits.queue"));
         let issuer = r#""issuer": {"overlapHours": 1}, "users""#;
-        assert!(fail("\"users\"", issuer).contains("24"));
+        assert!(fail("\"users\"", issuer).contains("168"));
         assert!(fail("\"users\"", r#""userToken": {}, "users""#).contains("userToken"));
     }
 }

@@ -136,7 +136,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route(DIRECTORY, get(issuance::directory))
         .route(TOKEN_KEY, get(issuance::token_key))
         .route("/issue", post(issuance::issue))
-        .route("/config", post(config::config))
+        .route("/config", post(config::config).get(config::public))
         .route("/key", post(key::key))
         .route("/queries", post(queries::queries))
         .route("/report", post(report::report))

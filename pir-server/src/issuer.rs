@@ -1,6 +1,6 @@
 //! Issuer keys of all tiers: who may ask for which token, and which tokens are good.
 
-use crate::configuration::Tier;
+use crate::configuration::{IssuerSettings, Tier};
 use crate::store::{Store, StoreError};
 use arc_swap::ArcSwap;
 use privacy_pass::key_set::{KeySet, Rotation};
@@ -14,6 +14,7 @@ type KeySets = BTreeMap<Tier, Arc<KeySet>>;
 pub struct Issuer {
     store: Arc<dyn Store>,
     rotation: Rotation,
+    strict_tiers: bool,
     sets: ArcSwap<KeySets>,
     /// One rotation at a time.
     rotating: Mutex<()>,
@@ -36,7 +37,12 @@ fn taken<'s>(sets: impl IntoIterator<Item = &'s Arc<KeySet>>) -> Vec<u8> {
 
 impl Issuer {
     /// Takes the keys of a store, and draws those that are not there.
-    pub fn open(store: Arc<dyn Store>, rotation: Rotation, now: u64) -> Result<Self, IssuerError> {
+    pub fn open(
+        store: Arc<dyn Store>,
+        settings: &IssuerSettings,
+        now: u64,
+    ) -> Result<Self, IssuerError> {
+        let (rotation, strict_tiers) = (settings.rotation(), settings.strict_tiers);
         let mut sets = KeySets::new();
         for tier in Tier::ALL {
             if let Some(set) = store.issuer_keys(tier, rotation)? {
@@ -50,7 +56,8 @@ impl Issuer {
                 sets.insert(tier, Arc::new(set));
             }
         }
-        Ok(Self { store, rotation, sets: ArcSwap::from_pointee(sets), rotating: Mutex::default() })
+        let (sets, rotating) = (ArcSwap::from_pointee(sets), Mutex::default());
+        Ok(Self { store, rotation, strict_tiers, sets, rotating })
     }
 
     /// Publishes and retires keys as time goes by. Takes long when a key is drawn. Tells whether keys
@@ -99,10 +106,19 @@ impl Issuer {
         Some(self.sets.load().get(&tier)?.signing_key(now)?.public().spki().to_vec())
     }
 
-    /// Signs a token of a tier, blindly. Takes milliseconds.
+    /// Signs a token for a user of a tier, blindly. Takes milliseconds. Besides the tier's own keys, it
+    /// may be of the first tier's, which come first in the directory: newer devices know no other.
     pub fn issue(&self, tier: Tier, request: &TokenRequest, now: u64) -> Result<Vec<u8>, Error> {
         let sets = self.sets.load_full();
-        sets.get(&tier).ok_or(Error::OtherKey)?.issue(request, now)
+        let own = sets.get(&tier).ok_or(Error::OtherKey)?.issue(request, now);
+        match sets.first_key_value() {
+            Some((first, set))
+                if own == Err(Error::OtherKey) && *first != tier && !self.strict_tiers =>
+            {
+                set.issue(request, now)
+            }
+            _ => own,
+        }
     }
 
     /// Verifies a token. Whether it was spent is another question.

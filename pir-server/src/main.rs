@@ -143,6 +143,9 @@ fn check(configuration: &Configuration) -> anyhow::Result<()> {
         writeln!(out, "use case {name}: {shards} shards")?;
     }
     writeln!(out, "{} user tokens", loaded.user_tokens)?;
+    for warning in &loaded.warnings {
+        writeln!(stderr().lock(), "pir-server: {warning}")?;
+    }
     Ok(writeln!(out, "the configuration is good")?)
 }
 
@@ -157,6 +160,9 @@ async fn serve(configuration: &Configuration, service: Arc<Service>) -> anyhow::
     let devices = devices.with_tls(tls);
     let admin: Vec<SocketAddr> = configuration.admin.into_iter().collect();
     let operators = Listener::bind(&admin, admin::router(&service)).await?;
+    for warning in service.loaded().warnings {
+        tracing::warn!("{warning}");
+    }
     announce("listening", scheme, &devices)?;
     announce("admin", "http", &operators)?;
 

@@ -45,6 +45,15 @@ impl Platform {
             Self::Unknown => true,
         }
     }
+
+    /// Whether it reads refusals of queries as messages (`Error` of the schema): from 27.0 on. Earlier
+    /// systems log them as text.
+    pub fn reads_error_messages(self) -> bool {
+        match self {
+            Self::Ios(major, _) | Self::MacOs(major, _) => major >= 27,
+            Self::Unknown => false,
+        }
+    }
 }
 
 impl std::fmt::Display for Platform {
@@ -77,6 +86,14 @@ mod tests {
         ] {
             let read = Platform::from_user_agent(text);
             assert_eq!((read, read.reads_compact_configurations()), (platform, compact), "{text}");
+        }
+        for (text, reads) in [
+            ("com.apple.ciphermld/1.0 iOS/26.4", false),
+            ("com.apple.ciphermld/1.0 iOS/27.0", true),
+            ("c/1.2 (Macintosh; OS X 27.3; x)", true),
+            ("curl/8.0", false),
+        ] {
+            assert_eq!(Platform::from_user_agent(text).reads_error_messages(), reads, "{text}");
         }
     }
 }

@@ -96,6 +96,8 @@ pub struct Loaded {
     pub user_tokens: usize,
     /// Settings that differ from those in use, and count from the next start only.
     pub after_restart: Vec<&'static str>,
+    /// What is served all the same, and should be looked at.
+    pub warnings: Vec<String>,
 }
 
 /// The service.
@@ -205,10 +207,19 @@ impl Live {
             let shards = versions.last().map_or(0, |newest| newest.shard_count());
             (name.to_owned(), versions.len(), shards)
         });
+        let use_cases: Vec<(String, usize, usize)> = use_cases.collect();
+        let odd = use_cases.iter().filter(|(_, _, shards)| !shards.is_power_of_two());
+        let warnings = odd.map(|(name, _, shards)| {
+            format!(
+                "use case {name}: {shards} shards; devices from iOS and macOS 27.3 on take powers of \
+                 two only (process with requirePowerOfTwoShardCount)"
+            )
+        });
         Loaded {
-            use_cases: use_cases.collect(),
+            warnings: warnings.collect(),
             user_tokens: self.users.len(),
             after_restart: Vec::new(),
+            use_cases,
         }
     }
 }
@@ -233,8 +244,7 @@ impl Service {
         store: Arc<dyn Store>,
         clock: Clock,
     ) -> Result<Self, ServiceError> {
-        let issuer =
-            Arc::new(Issuer::open(Arc::clone(&store), configuration.issuer.rotation(), clock())?);
+        let issuer = Arc::new(Issuer::open(Arc::clone(&store), &configuration.issuer, clock())?);
         let user_tokens =
             UserTokens::new(&configuration.user_tokens).map_err(io_error("userTokens"))?;
         let certificates = configuration.tls.as_ref().map(Certificates::open).transpose()?;
@@ -410,6 +420,11 @@ impl Service {
 
     pub(crate) fn bodies(&self) -> &Arc<Semaphore> {
         &self.bodies
+    }
+
+    /// What is served.
+    pub fn loaded(&self) -> Loaded {
+        self.live().loaded()
     }
 
     /// Its metrics.

@@ -1,7 +1,9 @@
 //! Keys that rotate, kept on disk.
 //!
 //! A key is *upcoming* until its time comes, then *signing* until the next one's time comes, then
-//! *accepted* for a while, so that tokens that clients hold stay good, and then gone. Several live at
+//! *accepted* for a while, so that tokens that clients hold stay good, and then gone. Clients that
+//! have not seen the new key yet get tokens of the old one for the part of that while that is longer
+//! than a token's life: no token outlives its key. Several live at
 //! once; no two of them share the byte that requests name them by. A restart finds the same keys: a
 //! file that cannot be read is an error, never a reason to draw new ones.
 
@@ -27,16 +29,18 @@ pub struct Rotation {
     pub period: u64,
     /// How long before its time a key is published, so that clients and caches know it.
     pub ahead: u64,
-    /// How long tokens are accepted after their key has stopped signing: longer than clients keep
-    /// tokens.
+    /// How long tokens are accepted after their key has stopped signing.
     pub overlap: u64,
+    /// How long clients keep tokens; less than `overlap`.
+    pub lifetime: u64,
 }
 
 impl Default for Rotation {
-    /// A month, published two days ahead, accepted three days longer. Devices drop tokens after a day.
+    /// A month, published two days ahead, accepted eight days longer: devices keep tokens for a week
+    /// (from iOS and macOS 27 on; for a day before).
     fn default() -> Self {
         const DAY: u64 = 86_400;
-        Self { period: 30 * DAY, ahead: 2 * DAY, overlap: 3 * DAY }
+        Self { period: 30 * DAY, ahead: 2 * DAY, overlap: 8 * DAY, lifetime: 7 * DAY }
     }
 }
 
@@ -281,11 +285,19 @@ impl KeySet {
             .map(|index| self.entries[index].key.public())
     }
 
-    /// Answers a request for a token of an accepted key.
+    /// Whether tokens of a key are still issued: not when they would outlive it.
+    fn is_issued(&self, index: usize, now: u64) -> bool {
+        let Some(next) = self.entries.get(index + 1) else { return true };
+        let grace = self.rotation.overlap.saturating_sub(self.rotation.lifetime);
+        now < next.not_before.saturating_add(grace)
+    }
+
+    /// Answers a request for a token of a key whose tokens are issued.
     pub fn issue(&self, request: &TokenRequest, now: u64) -> Result<Vec<u8>, Error> {
         let index = (0..self.entries.len()).rev().find(|&index| {
             self.entries[index].key.public().truncated_id() == request.truncated_key_id()
                 && self.is_accepted(index, now)
+                && self.is_issued(index, now)
         });
         Ok(self.entries[index.ok_or(Error::OtherKey)?].key.issue(request)?.to_vec())
     }

@@ -21,7 +21,7 @@ fn token(key: &IssuerKey) -> Token {
 
 #[test]
 fn keys_rotate_with_overlap() {
-    let rotation = Rotation { period: 100, ahead: 10, overlap: 20 };
+    let rotation = Rotation { period: 100, ahead: 10, overlap: 20, lifetime: 15 };
     let mut set = KeySet::create(rotation, 1000).unwrap();
     let challenge = TokenChallenge::for_issuer("issuer.example");
     let directory = |set: &KeySet, now| {
@@ -49,6 +49,12 @@ fn keys_rotate_with_overlap() {
     let early = PendingToken::new(&challenge, &second_key).unwrap();
     assert_eq!(set.issue(&early.request(), 1099), Err(Error::OtherKey));
     assert!(set.issue(&early.request(), 1100).is_ok());
+
+    // Clients that do not know it yet get tokens of the first, as long as those live within its time.
+    let first_key = listed[0].public_key().unwrap();
+    let late = PendingToken::new(&challenge, &first_key).unwrap();
+    assert!(set.issue(&late.request(), 1104).is_ok());
+    assert_eq!(set.issue(&late.request(), 1105), Err(Error::OtherKey));
 
     // Then it signs, and the tokens of the first are accepted for a while.
     assert_eq!(*set.signing_key(1100).unwrap().public(), second_key);

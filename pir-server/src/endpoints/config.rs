@@ -1,19 +1,26 @@
-//! `POST /config`: configurations of use cases, and which keys the service holds.
+//! `/config`: configurations of use cases, and which keys the service holds.
 
 use super::body::Incoming;
 use super::{Compressible, Refusal, Reply, admission, protobuf};
-use crate::data_set::DataSet;
+use crate::data_set::{Catalog, DataSet};
 use crate::platform::Platform;
 use crate::service::Service;
 use axum::extract::State;
-use http::HeaderMap;
-use pir_api::{api, bounded};
+use axum::response::IntoResponse;
+use base64::Engine;
+use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use pir_api::{Message, api, bounded};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// Use cases in one request.
 const MAX_USE_CASES: usize = 1000;
 /// Longest body: names and ids.
 const MAX_BODY: usize = 512 << 10;
+/// How long caches may keep what everyone gets. A device that comes with an older configuration is
+/// served as long as its version is, and then told so.
+const PUBLIC: &str = "public, max-age=300";
 
 pub(super) async fn config(
     State(service): State<Arc<Service>>,
@@ -35,8 +42,8 @@ pub(super) async fn config(
         return Err(Refusal::Invalid(counts));
     }
     // Each with the id that its own place has: the pairs are those of the request.
-    let wanted: Vec<(&str, Arc<DataSet>, &[u8])> = if names.is_empty() {
-        live.catalog.newest_of_all().map(|(name, data)| (name, data, &[][..])).collect()
+    let wanted: Vec<Wanted<'_>> = if names.is_empty() {
+        all(&live.catalog)
     } else {
         let ids = ids.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
         names
@@ -49,21 +56,72 @@ pub(super) async fn config(
             .collect::<Result<_, Refusal>>()?
     };
 
+    let response = answer(&service, Some(user), platform, wanted).await?;
+    durable.wait().await?;
+    let mut response = protobuf(&response);
+    response.extensions_mut().insert(Compressible);
+    Ok(Reply::of(held.bytes.len(), response))
+}
+
+/// A use case by name, its newest data set, and the id that the client has.
+pub(super) type Wanted<'w> = (&'w str, Arc<DataSet>, &'w [u8]);
+
+fn all(catalog: &Catalog) -> Vec<Wanted<'_>> {
+    catalog.newest_of_all().map(|(name, data)| (name, data, &[][..])).collect()
+}
+
+/// `GET /config`, which asks neither who nor for what: the same for everyone, so that it can be fetched
+/// through caches that say nothing of who asked. From iOS and macOS 27.3 on, devices do.
+pub(super) async fn public(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+) -> Result<Reply, Refusal> {
+    let live = service.live();
+    // Whoever asks without saying who is new enough for the newest form.
+    let response = answer(&service, None, Platform::Unknown, all(&live.catalog)).await?;
+    let bytes = response.encode_to_vec();
+    let tag = format!(
+        "\"{}\"",
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Sha256::digest(&bytes))
+    );
+    let known =
+        headers.get_all(IF_NONE_MATCH).iter().any(|value| value.as_bytes() == tag.as_bytes());
+    let mut response = match known {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => protobuf(&response),
+    };
+    response.extensions_mut().insert(Compressible);
+    let fields = response.headers_mut();
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static(PUBLIC));
+    fields.insert(ETAG, HeaderValue::from_str(&tag).map_err(|_| Refusal::Internal)?);
+    Ok(Reply::of(0, response))
+}
+
+/// Configurations and the states of keys, in the order of what is wanted. Without a user there are no
+/// keys.
+pub(super) async fn answer(
+    service: &Service,
+    user: Option<&[u8]>,
+    platform: Platform,
+    wanted: Vec<Wanted<'_>>,
+) -> Result<api::ConfigResponse, Refusal> {
     let mut response = api::ConfigResponse::default();
     for (name, data, id) in wanted {
         let config = config_of(&data, platform, id)?;
         response.configs.insert(name.to_owned(), config);
-        let slot = service.store().slot(user, data.key_config_hash());
-        let timestamp = service.store().evaluation_key_timestamp(slot).await?;
+        let timestamp = match user {
+            None => None,
+            Some(user) => {
+                let slot = service.store().slot(user, data.key_config_hash());
+                service.store().evaluation_key_timestamp(slot).await?
+            }
+        };
         response.key_info.push(api::shared::KeyStatus {
             timestamp: timestamp.unwrap_or(0),
             key_config: Some(data.key_config_message().clone()),
         });
     }
-    durable.wait().await?;
-    let mut response = protobuf(&response);
-    response.extensions_mut().insert(Compressible);
-    Ok(Reply::of(held.bytes.len(), response))
+    Ok(response)
 }
 
 /// The configuration of a data set, or the word that the client has it already.

@@ -1,19 +1,21 @@
 //! `POST /queries`: encrypted questions, answered in their order.
 
 use super::body::Incoming;
-use super::{Refusal, Reply, admission, invalid, protobuf};
+use super::{Refusal, Reply, admission, config, invalid, protobuf};
 use crate::data_set::{DataSet, Missing};
 use crate::key_cache::{self, MAX_KEY_FIELDS, ReadyKey};
+use crate::platform::Platform;
 use crate::service::Service;
 use crate::store::KeySlot;
 use crate::work::Slot;
 use api::request::Request as Kind;
 use axum::extract::State;
-use http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
 use keyword_pir::{Execution, StageTimes};
 use pir_api::{api, bounded, convert};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Fields of one query without a key in it: a few for each of its ciphertexts.
@@ -28,9 +30,26 @@ enum Question {
 /// The evaluation key of a question.
 enum KeyOf {
     /// It came with it.
-    Inline(Box<api::shared::EvaluationKey>),
+    Inline(Arc<InlineKey>),
     /// It was uploaded before.
     Ready(Arc<ReadyKey>),
+}
+
+/// A key that came with questions: prepared once, by whoever needs it first.
+struct InlineKey {
+    message: api::shared::EvaluationKey,
+    ready: OnceLock<Result<ReadyKey, String>>,
+}
+
+impl InlineKey {
+    fn ready(&self, data: &DataSet) -> Result<&ReadyKey, Refusal> {
+        let prepare = || {
+            let key = self.message.evaluation_key.clone();
+            let key = key.ok_or_else(|| "Evaluation key has unset fields".to_owned())?;
+            key_cache::prepare(data, key, 0).map_err(|error| error.to_string())
+        };
+        self.ready.get_or_init(prepare).as_ref().map_err(|error| Refusal::Invalid(error.clone()))
+    }
 }
 
 /// What a question cost.
@@ -44,10 +63,60 @@ pub(super) async fn queries(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
     body: Incoming,
+) -> Response {
+    match answer_all(&service, &headers, body).await {
+        Ok(reply) => reply.into_response(),
+        Err(refusal) => refuse(&service, &headers, refusal).await,
+    }
+}
+
+/// Refuses queries in the words that the sender's system understands.
+async fn refuse(service: &Arc<Service>, headers: &HeaderMap, refusal: Refusal) -> Response {
+    use api::error::ErrorType;
+    let agent = admission::user_agent(headers).unwrap_or_default();
+    let platform = Platform::from_user_agent(agent);
+    let status = refusal.status();
+    if !platform.reads_error_messages() {
+        return refusal.into_response();
+    }
+    let reason = match &refusal {
+        Refusal::Gone(name) => {
+            let newest = service.live().catalog.newest(name).cloned();
+            let user = admission::user_identifier(headers).ok();
+            // With the new configuration at hand the device need not ask for it.
+            let response = match newest {
+                Some(data) => {
+                    config::answer(service, user, platform, vec![(name, data, &[])]).await.ok()
+                }
+                None => None,
+            };
+            let gone = api::error::ConfigVersionNotFound { config_response: response };
+            ErrorType::ConfigVersionNotFound(gone)
+        }
+        Refusal::NoEvaluationKey => {
+            ErrorType::EvaluationKeyNotFound(api::error::EvaluationKeyNotFound {})
+        }
+        _ if status == StatusCode::BAD_REQUEST => {
+            ErrorType::InvalidRequest(api::error::InvalidRequest {})
+        }
+        _ if status == StatusCode::INTERNAL_SERVER_ERROR => {
+            ErrorType::InternalError(api::error::InternalError {})
+        }
+        _ => return refusal.into_response(),
+    };
+    let message = protobuf(&api::Error { error_type: Some(reason) });
+    (status, message).into_response()
+}
+
+async fn answer_all(
+    service: &Arc<Service>,
+    headers: &HeaderMap,
+    body: Incoming,
 ) -> Result<Reply, Refusal> {
-    let admission = admission::private_token(&service, &headers)?;
-    let user = admission::user_identifier(&headers)?;
-    admission::user_agent(&headers)?;
+    let admission = admission::private_token(service, headers)?;
+    // A device that sends its keys along needs no place where they are kept.
+    let user = admission::user_identifier(headers);
+    admission::user_agent(headers)?;
     let limits = service.limits();
     let held = body.read(limits.body_bytes).await?;
     let most = limits.batch.saturating_mul(MAX_QUERY_FIELDS).saturating_add(MAX_KEY_FIELDS);
@@ -56,9 +125,9 @@ pub(super) async fn queries(
         return Err(Refusal::TooMany(limits.batch));
     }
     let room = service.pool().reserve(request.requests.len())?;
-    let durable = admission.spend(&service).await?;
+    let durable = admission.spend(service).await?;
 
-    let mut finder = Finder { service: &service, user, found: HashMap::new() };
+    let mut finder = Finder { service, user: user.ok(), found: HashMap::new(), inline: Vec::new() };
     let mut pieces = Vec::with_capacity(request.requests.len());
     for request in request.requests {
         let (use_case, question) = finder.find(request).await?;
@@ -81,8 +150,10 @@ pub(super) async fn queries(
 /// Finds data sets and keys for the questions of one request.
 struct Finder<'f> {
     service: &'f Arc<Service>,
-    user: &'f [u8],
+    user: Option<&'f [u8]>,
     found: HashMap<(KeySlot, u64), Arc<ReadyKey>>,
+    /// Keys that came along, with the version of the data set that each is for.
+    inline: Vec<([u8; 32], Arc<InlineKey>)>,
 }
 
 impl Finder<'_> {
@@ -98,10 +169,10 @@ impl Finder<'_> {
                 let version = live.catalog.version(&name, &query.configuration_hash);
                 let data = Arc::clone(version.map_err(|missing| match missing {
                     Missing::UseCase => Refusal::QueryUseCase,
-                    Missing::Version => Refusal::Gone,
+                    Missing::Version => Refusal::Gone(name.clone()),
                 })?);
                 let key = match query.evaluation_key.take() {
-                    Some(key) => KeyOf::Inline(Box::new(key)),
+                    Some(key) => KeyOf::Inline(self.inline(&data, key)),
                     None => KeyOf::Ready(self.stored(&data, &query).await?),
                 };
                 Question::Pir { data, query: Box::new(query), key }
@@ -113,13 +184,26 @@ impl Finder<'_> {
                 };
                 let data = Arc::clone(data.map_err(|missing| match missing {
                     Missing::UseCase => Refusal::QueryUseCase,
-                    Missing::Version => Refusal::Gone,
+                    Missing::Version => Refusal::Gone(name.clone()),
                 })?);
                 Question::Oprf { data, element: request.query_element }
             }
             None => return Err(Refusal::Invalid("Unknown request type".to_owned())),
         };
         Ok((name, question))
+    }
+
+    /// A key that came with a question; questions of one request mostly bring the same.
+    fn inline(&mut self, data: &DataSet, message: api::shared::EvaluationKey) -> Arc<InlineKey> {
+        let same = |(id, key): &&([u8; 32], Arc<InlineKey>)| {
+            id == data.config_id() && key.message == message
+        };
+        if let Some((_, key)) = self.inline.iter().find(same) {
+            return Arc::clone(key);
+        }
+        let key = Arc::new(InlineKey { message, ready: OnceLock::new() });
+        self.inline.push((*data.config_id(), Arc::clone(&key)));
+        key
     }
 
     /// The key that a client uploaded. A client that names another time than that of the key in
@@ -133,7 +217,8 @@ impl Finder<'_> {
         if metadata.identifier != data.key_config_hash() {
             return Err(Refusal::NoEvaluationKey);
         }
-        let slot = self.service.store().slot(self.user, data.key_config_hash());
+        let user = self.user.ok_or(Refusal::Header("User-Identifier"))?;
+        let slot = self.service.store().slot(user, data.key_config_hash());
         if let Some(key) = self.found.get(&(slot, metadata.timestamp)) {
             return Ok(Arc::clone(key));
         }
@@ -189,17 +274,9 @@ fn answer(
             (api::response::Response::OprfResponse(response), None)
         }
         Question::Pir { data, query, key } => {
-            let ready;
             let key = match &key {
                 KeyOf::Ready(key) => key.key(),
-                KeyOf::Inline(key) => {
-                    let message = key.evaluation_key.clone();
-                    let message = message.ok_or_else(|| {
-                        Refusal::Invalid("Evaluation key has unset fields".to_owned())
-                    })?;
-                    ready = key_cache::prepare(&data, message, 0).map_err(invalid)?;
-                    ready.key()
-                }
+                KeyOf::Inline(key) => key.ready(&data)?.key(),
             };
             let shard = data.shard(query.shard_index).ok_or_else(|| {
                 let count = data.shard_count();

@@ -52,9 +52,9 @@ pub enum Refusal {
     /// A query names a use case that is not known.
     #[error("unknown use case")]
     QueryUseCase,
-    /// A query was made for a configuration that is gone.
+    /// A query was made for a configuration of that use case that is gone.
     #[error("the configuration is not available any more; fetch it again")]
-    Gone,
+    Gone(String),
     /// A system cannot read the configuration.
     #[error("this system's version cannot use the sharding function of the use case")]
     OldSystem,
@@ -126,7 +126,7 @@ impl Refusal {
             | Self::Store(_)
             | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoUseCase | Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Gone => StatusCode::GONE,
+            Self::Gone(_) => StatusCode::GONE,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::OldSystem | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,

@@ -10,13 +10,9 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-async fn impatient() -> Running {
+async fn limited(limits: serde_json::Value) -> Running {
     let case = Case::new("synthetic_small_logt5");
     let folder = tempfile::tempdir().unwrap();
-    let limits = json!({
-        "headerSeconds": 1, "bodySeconds": 1, "idleSeconds": 2, "connections": 3,
-        "bodyBytes": 1 << 20, "bodiesInFlightBytes": 1 << 20,
-    });
     let settings = Settings::new(vec![case.install(folder.path(), "data")]).with("limits", limits);
     Running::start(folder, settings).await
 }
@@ -35,7 +31,10 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_peers_are_let_go() {
-    let running = impatient().await;
+    let limits = json!({
+        "headerSeconds": 1, "bodySeconds": 1, "idleSeconds": 2, "connections": 3,
+    });
+    let running = limited(limits).await;
     // Says nothing; begins a head and stops; sends less of a body than it announced.
     let mut silent = connect(&running).await;
     let mut slow_head = connect(&running).await;
@@ -64,7 +63,10 @@ async fn slow_peers_are_let_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn room_for_bodies_is_bounded() {
-    let running = impatient().await;
+    let limits = json!({
+        "bodySeconds": 600, "bodyBytes": 1 << 20, "bodiesInFlightBytes": 1 << 20,
+    });
+    let running = limited(limits).await;
     let token = running.token().await;
     let long = vec![0; (1 << 20) + 1];
     let response = running.post_with(&token, "/queries", &long).await;

@@ -15,9 +15,10 @@ fn values(expected: &[(String, Option<String>)]) -> Vec<Option<Vec<u8>>> {
     expected.iter().map(|(_, value)| value.clone().map(String::into_bytes)).collect()
 }
 
-/// Options that never wait: a failure is to show.
+/// Options that never wait, and do nothing in the background: a failure is to show.
 fn impatient() -> ClientOptions {
     ClientOptions {
+        wallet: WalletPolicy { low: 0, ..WalletPolicy::default() },
         retry: RetryPolicy { tries: 1, ..RetryPolicy::default() },
         pause: Duration::ZERO,
         ..ClientOptions::default()
@@ -69,7 +70,7 @@ async fn a_client_goes_on_where_it_stopped() {
     let case = Case::new("synthetic_small_logt5");
     let running = Running::of(&case).await;
     let expected = case.expected();
-    let client = running.client();
+    let client = running.client_with(impatient());
     client.lookup(&keywords(&expected)).await.unwrap();
     assert!(client.revision() > 0);
     let state = client.state().to_bytes().unwrap();

@@ -6,6 +6,7 @@ mod connections;
 mod crash;
 mod flow;
 mod malformed;
+mod newer_systems;
 mod overload;
 mod process;
 mod reload;

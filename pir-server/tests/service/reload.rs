@@ -2,7 +2,7 @@
 
 use crate::process::{Process, run};
 use crate::support::{Case, Running, Settings, message};
-use filter_client::PirClient;
+use filter_client::{ClientOptions, PirClient, WalletPolicy};
 use pir_api::{Message, api};
 use std::fs;
 use std::sync::Arc;
@@ -161,7 +161,7 @@ async fn signals_reload_and_drain() {
     let client = PirClient::builder(&process.url, case.use_case()).user_token("AAAA");
     let client = client.build().unwrap();
     client.prepare().await.unwrap();
-    let mut other = Case::new("synthetic_shards3_logt4").install(folder.path(), "data");
+    let mut other = Case::new("synthetic_ios26_fixed4_logt5").install(folder.path(), "data");
     other.name = case.use_case();
     let path = folder.path().join("service-config.json");
     fs::write(path, Settings::new(vec![other]).text(folder.path())).unwrap();
@@ -200,14 +200,14 @@ async fn signals_reload_and_drain() {
 #[test]
 fn configurations_are_checked_before_they_are_used() {
     let folder = tempfile::tempdir().unwrap();
-    let case = Case::new("synthetic_shards3_logt4");
+    let case = Case::new("synthetic_ios26_fixed4_logt5");
     let settings = Settings::new(vec![case.install(folder.path(), "data")]);
     let path = folder.path().join("service-config.json");
     fs::write(&path, settings.text(folder.path())).unwrap();
     let path = path.to_str().unwrap();
     let (code, out, error) = run(&["--config", path, "--check-config"]);
     assert_eq!((code, error.as_str()), (0, ""));
-    assert!(out.contains(": 3 shards") && out.ends_with("the configuration is good\n"), "{out}");
+    assert!(out.contains(": 4 shards") && out.ends_with("the configuration is good\n"), "{out}");
     assert!(!folder.path().join("state").exists(), "checking changes nothing");
     fs::remove_file(folder.path().join("data-2.bin")).unwrap();
     let (code, _, error) = run(&["--config", path, "--check-config"]);
@@ -222,4 +222,40 @@ fn configurations_are_checked_before_they_are_used() {
     let (code, out, _) = run(&["--help"]);
     assert_eq!(code, 0);
     assert!(out.contains("Examples:") && out.contains("Exit codes:"));
+}
+
+/// Work that has begun when the signal comes is finished, and nothing new is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_have_begun_are_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::new("synthetic_small_logt5");
+    let settings = Settings::new(vec![case.install(folder.path(), "data")]);
+    let process = Process::start(folder.path(), &settings, &[]);
+    // No tokens in the background: what the queue has is the queries.
+    let wallet = WalletPolicy { low: 0, ..WalletPolicy::default() };
+    let options = ClientOptions { batch: 120, wallet, ..ClientOptions::default() };
+    let client = PirClient::builder(&process.url, case.use_case()).user_token("AAAA");
+    let client = client.options(options).build().unwrap();
+    client.prepare().await.unwrap();
+    let asking = tokio::spawn(async move {
+        let keywords: Vec<String> = (0..120).map(|n| format!("absent{n}.example")).collect();
+        let keywords: Vec<&[u8]> = keywords.iter().map(|text| text.as_bytes()).collect();
+        client.lookup(&keywords).await
+    });
+    let http = reqwest::Client::new();
+    let busy = async || {
+        let response = http.get(format!("{}/metrics", process.admin)).send().await.unwrap();
+        !response.text().await.unwrap().contains("pir_queue_depth 0\n")
+    };
+    while !busy().await {
+        assert!(!asking.is_finished());
+        tokio::task::yield_now().await;
+    }
+    process.signal("-TERM");
+    let url = process.url.clone();
+    // Blocks until the process has ended.
+    let (status, _) = tokio::task::spawn_blocking(move || process.terminate()).await.unwrap();
+    assert!(status.success());
+    assert_eq!(asking.await.unwrap().unwrap(), vec![None; 120]);
+    assert!(http.get(format!("{url}/healthz")).send().await.is_err());
 }

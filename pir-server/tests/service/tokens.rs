@@ -28,19 +28,34 @@ async fn the_directory_lists_the_keys_of_all_tiers() {
     let by_name =
         running.send(Method::GET, path, &[("accept", IssuerDirectory::MEDIA_TYPE)], "").await;
     assert_eq!(by_name.headers()["content-type"], IssuerDirectory::MEDIA_TYPE);
-    for (user, other) in [("AAAA", "BBBB"), ("CCCC", "AAAA")] {
+    for (user, other, status) in [("AAAA", "BBBB", 200), ("CCCC", "AAAA", 422)] {
         let headers = [("authorization", format!("Bearer {user}"))];
         let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
         let key = running.send(Method::GET, "/token-key-for-user-token", &headers, "").await;
         let key = privacy_pass::PublicKey::from_spki(&key.bytes().await.unwrap()).unwrap();
         assert!(directory.token_keys.iter().any(|entry| entry.public_key().unwrap() == key));
-        // A request for this key by someone of another tier.
+        // A request for this key by someone of another tier: newer devices take the first key of the
+        // directory whatever their tier.
+        let is_first = directory.token_keys[0].public_key().unwrap() == key;
+        assert_eq!(is_first, user == "AAAA");
         let pending = PendingToken::new(&TokenChallenge::for_issuer("i"), &key).unwrap();
         let body = pending.request().to_bytes();
         let other = format!("Bearer {other}");
         let headers = [("authorization", other.as_str())];
+        let response = running.send(Method::POST, "/issue", &headers, body.clone()).await;
+        assert_eq!(response.status(), status);
+    }
+    // Unless the configuration says that tiers are kept apart.
+    let (folder, settings) = running.stop().await;
+    let settings = settings.with("issuer", serde_json::json!({ "strictTiers": true }));
+    let running = Running::start(folder, settings).await;
+    let first = directory.token_keys[0].public_key().unwrap();
+    let pending = PendingToken::new(&TokenChallenge::for_issuer("i"), &first).unwrap();
+    for (user, status) in [("Bearer AAAA", 200), ("Bearer BBBB", 422)] {
+        let body = pending.request().to_bytes();
+        let headers = [("authorization", user)];
         let response = running.send(Method::POST, "/issue", &headers, body).await;
-        assert_eq!(response.status(), 422);
+        assert_eq!(response.status(), status);
     }
 }
 
@@ -145,6 +160,7 @@ async fn keys_rotate_with_an_overlap() {
     let spent = running.token().await;
     assert_eq!(status(&spent).await, 200);
     let (early, late) = (running.token().await, running.token().await);
+    let week_old = running.token().await;
     // Two days ahead the next keys are published.
     running.clock.store(NOW + 28 * DAY, Ordering::Relaxed);
     running.service.maintain().await.unwrap();
@@ -158,7 +174,7 @@ async fn keys_rotate_with_an_overlap() {
     let before = published.key_at(NOW + 29 * DAY).unwrap();
     let after = published.token_keys[3].public_key().unwrap();
     assert_ne!(before, after);
-    // Then they sign, and tokens of the earlier ones are good for three days more.
+    // Then they sign, and tokens of the earlier ones are good for eight days more.
     running.clock.store(NOW + 31 * DAY, Ordering::Relaxed);
     running.service.maintain().await.unwrap();
     assert_eq!(directory().await.token_keys.len(), 3);
@@ -167,7 +183,10 @@ async fn keys_rotate_with_an_overlap() {
     let new = running.token().await;
     assert_ne!(new.key_id(), early.key_id());
     assert_eq!(status(&new).await, 200);
-    running.clock.store(NOW + 33 * DAY, Ordering::Relaxed);
+    running.clock.store(NOW + 38 * DAY - 1, Ordering::Relaxed);
+    running.service.maintain().await.unwrap();
+    assert_eq!(status(&week_old).await, 200);
+    running.clock.store(NOW + 38 * DAY, Ordering::Relaxed);
     running.service.maintain().await.unwrap();
     let response = running.post_with(&late, "/config", &all_configs()).await;
     let (code, text) = refusal(response).await;
@@ -209,4 +228,56 @@ async fn user_tokens_come_from_a_file_that_is_read_again() {
     let error = running.service.refresh_users().await.unwrap_err().to_string();
     assert!(error.contains("users.json") && !error.contains("SECRET"), "{error}");
     assert_eq!(status("ANOTHER").await, 200);
+}
+
+/// An address of the operator's is asked about tokens, and its answers are remembered.
+#[tokio::test(flavor = "multi_thread")]
+async fn user_tokens_are_asked_for_at_an_address() {
+    use axum::Json;
+    use axum::http::StatusCode;
+    use axum::routing::post;
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let answer = move |Json(question): Json<Value>| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async move {
+            match question["token"].as_str() {
+                Some("good") => (StatusCode::OK, Json(json!({ "tier": "tier2" }))),
+                Some("odd") => (StatusCode::OK, Json(json!({ "tier": "gold" }))),
+                Some("broken") => (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({}))),
+                _ => (StatusCode::NOT_FOUND, Json(json!({}))),
+            }
+        }
+    };
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/users", socket.local_addr().unwrap());
+    let router = axum::Router::new().route("/users", post(answer));
+    let hook = tokio::spawn(async move { axum::serve(socket, router).await });
+
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::new("synthetic_small_logt5");
+    let settings = crate::support::Settings::new(vec![case.install(folder.path(), "data")])
+        .with("userTokens", json!({ "url": url }));
+    let running = Running::start(folder, settings).await;
+    let status = async |user: &str| {
+        let bearer = format!("Bearer {user}");
+        let headers = [("authorization", bearer.as_str())];
+        let response = running.send(Method::GET, "/token-key-for-user-token", &headers, "").await;
+        response.status().as_u16()
+    };
+    for _ in 0..3 {
+        assert_eq!((status("good").await, status("bad").await), (200, 401));
+        // Known without asking.
+        assert_eq!(status("AAAA").await, 200);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    // What is no answer is not taken for a no, and not remembered.
+    assert_eq!((status("odd").await, status("broken").await), (503, 503));
+    hook.abort();
+    let _ = hook.await;
+    assert_eq!((status("good").await, status("new").await), (200, 503));
 }

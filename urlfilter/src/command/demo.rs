@@ -121,7 +121,7 @@ fn process(folder: &Path) -> anyhow::Result<u32> {
         "inputDatabase": path("input.txtpb"),
         "outputDatabase": path("urls-SHARD_ID.bin"),
         "outputPirParameters": path("urls-SHARD_ID.params.txtpb"),
-        "sharding": { "entryCountPerShard": 50_000 },
+        "sharding": { "entryCountPerShard": 50_000, "requirePowerOfTwoShardCount": true },
     });
     let configuration = ProcessConfiguration::parse(text.to_string().as_bytes())?;
     Ok(process::run(&configuration, DatabaseFormat::Native, None)?.shard_count)

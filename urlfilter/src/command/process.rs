@@ -25,7 +25,7 @@ A small configuration:
     \"inputDatabase\": \"dist/input.txtpb\",
     \"outputDatabase\": \"dist/urls-SHARD_ID.bin\",
     \"outputPirParameters\": \"dist/urls-SHARD_ID.params.txtpb\",
-    \"sharding\": { \"entryCountPerShard\": 50000 } }
+    \"sharding\": { \"entryCountPerShard\": 50000, \"requirePowerOfTwoShardCount\": true } }
 
 Exit codes: 0 processed; 2 trouble, and no finished file was changed.")]
 pub(crate) struct Arguments {
@@ -73,6 +73,12 @@ fn describe(summary: &Summary) {
         "{} rows in {} shards ({} kept from before) in {:.2} s; manifest: {}",
         summary.rows, summary.shard_count, summary.reused_shards, summary.seconds, summary.manifest
     ));
+    if !summary.shard_count.is_power_of_two() {
+        note(format_args!(
+            "devices from iOS and macOS 27.3 on refuse a number of shards that is no power of two: set \
+             requirePowerOfTwoShardCount"
+        ));
+    }
     note(format_args!("configuration id {}", summary.config_id));
     match (summary.same_configuration, summary.same_evaluation_keys) {
         (Some(true), _) => {

@@ -1,0 +1,274 @@
+//! `urlfilter query` and `urlfilter demo`: lookups against a service on a free port.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use pir_server::{Configuration, Listener, Service, endpoints, service};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const USE_CASE: &str = "com.example.app.url.filtering";
+
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_urlfilter"));
+    command.current_dir(folder).stdin(Stdio::null()).env_remove("URLFILTER_TOKEN");
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder).args(arguments).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn talk(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[track_caller]
+fn succeeds(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}{}", out(output), talk(output));
+}
+
+/// A list, built, processed and served.
+struct Served {
+    folder: TempDir,
+    url: String,
+    _runtime: Runtime,
+}
+
+fn serve(lines: &str, more: Value, arguments: Value) -> Served {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("list.txt"), lines).unwrap();
+    // So small a tolerance that no URL of a test hits by chance.
+    succeeds(&run(path, &["build", "list.txt", "--out", "dist", "--fpr", "1e-9"]));
+    let mut process = json!({
+        "rlweParameters": "n_4096_logq_27_28_28_logt_5",
+        "inputDatabase": "dist/input.txtpb",
+        "outputDatabase": "dist/urls-SHARD_ID.bin",
+        "outputPirParameters": "dist/urls-SHARD_ID.params.txtpb",
+        "sharding": { "shardCount": 2 },
+    });
+    for (key, value) in more.as_object().unwrap() {
+        process[key] = value.clone();
+    }
+    fs::write(path.join("process.json"), process.to_string()).unwrap();
+    succeeds(&run(path, &["process", "process.json"]));
+    let mut use_case = json!({
+        "name": USE_CASE, "fileStem": path.join("dist/urls"), "shardCount": 2,
+    });
+    for (key, value) in arguments.as_object().unwrap() {
+        use_case[key] = value.clone();
+    }
+    let configuration = json!({
+        "users": [{ "tier": "tier1", "tokens": ["AAAA"] }],
+        "usecases": [use_case],
+        "store": { "directory": path.join("state") },
+    });
+    let configuration = Configuration::parse(configuration.to_string().as_bytes()).unwrap();
+    let service = Arc::new(Service::open(&configuration, service::system_clock()).unwrap());
+    let runtime = Runtime::new().unwrap();
+    let any = ["127.0.0.1:0".parse().unwrap()];
+    let listener = runtime.block_on(Listener::bind(&any, endpoints::router(&service))).unwrap();
+    let url = format!("http://{}", listener.addresses().unwrap()[0]);
+    runtime.spawn(async move { listener.serve(&service, std::future::pending()).await });
+    Served { folder, url, _runtime: runtime }
+}
+
+impl Served {
+    fn query(&self, arguments: &[&str]) -> Output {
+        let mut all = vec!["query", "--server", &self.url, "--usecase", USE_CASE];
+        all.extend(arguments);
+        run(self.folder.path(), &all)
+    }
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    out(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn urls_get_verdicts() {
+    let served = serve("https://www.phish.example/login\nbad.example\n", json!({}), json!({}));
+    let urls = [
+        "https://www.phish.example/login?session=1",
+        "https://good.example/",
+        "deep.bad.example/x",
+    ];
+    let mut arguments = vec!["--token", "AAAA", "--filter", "dist", "--json"];
+    arguments.extend(urls);
+    let output = served.query(&arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", talk(&output));
+    let expected = [
+        json!({ "url": urls[0], "verdict": "deny", "matched": "phish.example/login",
+            "blocked": true, "basis": "service", "hits": 1 }),
+        json!({ "url": urls[1], "verdict": "allow", "blocked": false, "basis": "prefilter",
+            "hits": 0 }),
+        json!({ "url": urls[2], "verdict": "deny", "matched": "bad.example", "blocked": true,
+            "basis": "service", "hits": 1 }),
+    ];
+    assert_eq!(lines(&output), expected);
+    // For people, without a prefilter, with what it cost.
+    let output = served.query(&["--token", "AAAA", "-v", "phish.example/login", "good.example"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = out(&output);
+    assert!(
+        text.contains("deny     phish.example/login\n         by phish.example/login\n"),
+        "{text}"
+    );
+    assert!(text.contains("allow    good.example\n"), "{text}");
+    assert!(talk(&output).contains("keywords in"), "{}", talk(&output));
+    // Nothing is denied.
+    let output = served.query(&["--token", "AAAA", "--filter", "dist", "good.example"]);
+    succeeds(&output);
+}
+
+#[test]
+fn keywords_get_values_and_a_state_is_kept() {
+    let served = serve("bad.example\n", json!({}), json!({}));
+    let path = served.folder.path();
+    fs::write(path.join("token"), "AAAA\n").unwrap();
+    let arguments =
+        ["--token-file", "token", "--state", "state.json", "--keywords", "--json", "-v"];
+    let ask = |keywords: &[&str]| served.query(&[&arguments[..], keywords].concat());
+    let output = ask(&["bad.example", "absent.example", "bad.example"]);
+    assert_eq!(output.status.code(), Some(1), "{}", talk(&output));
+    assert_eq!(
+        lines(&output),
+        [
+            json!({ "keyword": "bad.example", "found": true, "value": "1" }),
+            json!({ "keyword": "absent.example", "found": false }),
+            json!({ "keyword": "bad.example", "found": true, "value": "1" }),
+        ]
+    );
+    assert!(talk(&output).contains("2 keywords in"), "{}", talk(&output));
+    assert!(talk(&output).contains("1 keys uploaded"), "{}", talk(&output));
+    #[cfg(unix)]
+    {
+        let about = fs::metadata(path.join("state.json")).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&about) & 0o777, 0o600);
+    }
+    let output = ask(&["absent.example"]);
+    succeeds(&output);
+    assert!(talk(&output).contains("0 keys uploaded"), "{}", talk(&output));
+    fs::write(path.join("state.json"), "nonsense").unwrap();
+    let output = ask(&["absent.example"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(talk(&output).contains("state.json"), "{}", talk(&output));
+}
+
+#[test]
+fn trouble_is_told() {
+    let served = serve("bad.example\n", json!({}), json!({}));
+    let filter = ["--filter", "dist", "--json"];
+    for (arguments, needle) in [
+        (&["--token", "WRONG"][..], "user token"),
+        (&[], "401"),
+        (&["--token", "AAAA", "--usecase", "other"], "use case"),
+        (&["--token", "AAAA", "--server", "http://127.0.0.1:1"], "cannot be reached"),
+    ] {
+        // Later options win, as at any terminal.
+        let mut all = vec!["query", "--server", &served.url, "--usecase", USE_CASE];
+        for pair in arguments.chunks(2) {
+            if let Some(at) = all.iter().position(|known| *known == pair[0]) {
+                all[at + 1] = pair[1];
+            } else {
+                all.extend(pair);
+            }
+        }
+        all.extend(filter);
+        let output = run(served.folder.path(), &[&all[..], &["bad.example"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let line = &lines(&output)[0];
+        assert_eq!((&line["verdict"], &line["blocked"]), (&json!("unknown"), &json!(false)));
+        assert!(line["error"].as_str().unwrap().contains(needle), "{line}");
+        let closed = [&all[..], &["--on-failure", "closed", "bad.example"]].concat();
+        let output = run(served.folder.path(), &closed);
+        let line = &lines(&output)[0];
+        assert_eq!((&line["basis"], &line["blocked"]), (&json!("failedClosed"), &json!(true)));
+    }
+    for (arguments, needle) in [
+        (&["--filter", "nowhere", "x.example"][..], "nowhere"),
+        (&["--token-file", "nowhere", "x.example"], "nowhere"),
+        (&["--server", "pir.example", "x.example"], "cannot be used multiple times"),
+        (&["--keywords", ""], "empty keyword"),
+    ] {
+        let output = served.query(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(talk(&output).contains(needle), "{}", talk(&output));
+    }
+    // The token of the environment.
+    let mut command = command(served.folder.path());
+    command.env("URLFILTER_TOKEN", "AAAA").args(["query", "--server", &served.url]);
+    command.args(["--usecase", USE_CASE, "--keywords", "absent.example"]);
+    succeeds(&command.output().unwrap());
+}
+
+/// The variant in which a client can read no row but its own.
+#[test]
+fn the_symmetric_variant_is_served_and_asked() {
+    let key = tempfile::tempdir().unwrap();
+    let key = key.path().join("key.hex");
+    let symmetric = json!({
+        "symmetricPirArguments": { "outputDatabaseEncryptionKeyFilePath": key },
+    });
+    let service = json!({
+        "symmetricPirArguments": { "databaseEncryptionKeyFilePath": key },
+    });
+    let served = serve("bad.example\nworse.example/x\n", symmetric, service);
+    let output = served.query(&[
+        "--token",
+        "AAAA",
+        "--keywords",
+        "--json",
+        "bad.example",
+        "absent.example",
+        "worse.example/x",
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{}{}", out(&output), talk(&output));
+    let found: Vec<_> = lines(&output).iter().map(|line| line["found"].clone()).collect();
+    assert_eq!(found, [true, false, true]);
+}
+
+#[test]
+fn the_demo_shows_everything_and_leaves_nothing() {
+    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/phishing-urls.txt");
+    let mut lists: Vec<Option<PathBuf>> = vec![None];
+    lists.extend(Some(real).filter(|list| list.exists()).map(Some));
+    for list in lists {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command(folder.path());
+        command.env("TMPDIR", folder.path()).args(["demo", "--json"]);
+        command.args(["--url", "https://harmless.example/"]).args(&list);
+        let output = command.output().unwrap();
+        succeeds(&output);
+        let verdicts: Vec<(String, String)> = lines(&output)
+            .iter()
+            .map(|line| {
+                let text = |key: &str| line[key].as_str().unwrap().to_owned();
+                (text("verdict"), text("basis"))
+            })
+            .collect();
+        let count = |verdict: &str, basis: &str| {
+            verdicts.iter().filter(|pair| **pair == (verdict.into(), basis.into())).count()
+        };
+        assert_eq!(count("deny", "service"), 3, "{verdicts:?}");
+        assert!(count("allow", "service") >= 1, "{verdicts:?}");
+        assert!(count("allow", "prefilter") >= 1, "{verdicts:?}");
+        for step in ["built", "processed", "served", "prepared", "looked up"] {
+            assert!(talk(&output).contains(step), "{}", talk(&output));
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["demo", "nowhere.txt"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(talk(&output).contains("nowhere.txt"), "{}", talk(&output));
+}
