@@ -56,7 +56,10 @@ impl Issuer {
         now: u64,
     ) -> Result<Vec<Token>, Error> {
         let directory = self.directory(calls).await?;
-        let key = self.key(calls).await?;
+        let key = match self.key(calls).await? {
+            Some(key) => key,
+            None => directory.key_at(now)?,
+        };
         let listed = directory.token_keys.iter().take(MAX_KEYS).any(|entry| {
             entry.not_before.is_none_or(|time| time <= now)
                 && entry.public_key().is_ok_and(|listed| listed == key)
@@ -81,12 +84,16 @@ impl Issuer {
             .map_err(|error| Error::Response { endpoint: DIRECTORY, reason: error.to_string() })
     }
 
-    async fn key(&self, calls: &Calls) -> Result<PublicKey, Error> {
+    /// The key for this user; none if the issuer has one for all, the first of its directory.
+    async fn key(&self, calls: &Calls) -> Result<Option<PublicKey>, Error> {
         let uri = below(&self.url, "/token-key-for-user-token");
         let mut request = request(Method::GET, uri, Bytes::new());
         request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
-        let body = calls.call(TOKEN_KEY, &request, MAX_BODY).await.map_err(unauthorized)?;
-        Ok(PublicKey::from_spki(&body)?)
+        match calls.call(TOKEN_KEY, &request, MAX_BODY).await {
+            Ok(body) => Ok(Some(PublicKey::from_spki(&body)?)),
+            Err(Error::Status { status: 404, .. }) => Ok(None),
+            Err(error) => Err(unauthorized(error)),
+        }
     }
 
     /// Where tokens are asked for: relative to the directory, or absolute. Never without TLS if the

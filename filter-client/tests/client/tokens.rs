@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 struct World {
     key: IssuerKey,
+    one_key: bool,
     listed: Vec<DirectoryKey>,
     request_uri: String,
     seen: Mutex<HashSet<[u8; 32]>>,
@@ -18,7 +19,13 @@ impl World {
     fn new() -> Self {
         let key = IssuerKey::generate().unwrap();
         let listed = vec![DirectoryKey::new(key.public(), None)];
-        Self { key, listed, request_uri: "/issue".to_owned(), seen: Mutex::default() }
+        Self {
+            key,
+            one_key: false,
+            listed,
+            request_uri: "/issue".to_owned(),
+            seen: Mutex::default(),
+        }
     }
 
     fn issue(&self, request: &http::Request<Bytes>) -> Option<Outcome> {
@@ -31,6 +38,7 @@ impl World {
                 };
                 Some(ok(serde_json::to_vec(&directory).unwrap()))
             }
+            "/token-key-for-user-token" if self.one_key => Some(status(404)),
             "/token-key-for-user-token" if bearer == Some("Bearer AAAA") => {
                 Some(ok(self.key.public().spki().to_vec()))
             }
@@ -213,4 +221,14 @@ async fn the_issuer_says_where_tokens_are_issued() {
     let transport = service(world, |_, _| None);
     assert!(lookup(&client(&transport, None)).await.is_err());
     assert!(!transport.paths().contains(&"/issue".to_owned()));
+}
+
+/// An issuer without tiers has one key, and no endpoint that tells which.
+#[tokio::test]
+async fn the_first_key_is_taken_where_there_are_no_tiers() {
+    let mut world = World { one_key: true, ..World::new() };
+    let other = IssuerKey::generate().unwrap();
+    world.listed.insert(0, DirectoryKey::new(other.public(), Some(u64::MAX)));
+    let transport = service(world, |_, _| None);
+    lookup(&client(&transport, None)).await.unwrap();
 }
