@@ -98,7 +98,7 @@ pub struct Tls {
 }
 
 /// Where state is kept.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct StoreSettings {
     /// The folder.
@@ -107,6 +107,66 @@ pub struct StoreSettings {
     pub evaluation_key_bytes: u64,
     /// Days without use after which an evaluation key goes.
     pub evaluation_key_days: u32,
+    /// A server that several nodes share, in place of the folder.
+    pub redis: Option<RedisSettings>,
+}
+
+/// Redis, Valkey, or what speaks as they do.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RedisSettings {
+    /// `redis://host:6379/0`, `rediss://` with TLS, `redis+unix:///path`. One of a server, or several
+    /// of sentinels or of a cluster.
+    pub urls: Vec<String>,
+    /// Whether the addresses are of a cluster.
+    #[serde(default)]
+    pub cluster: bool,
+    /// The master's name, if the addresses are of sentinels.
+    #[serde(default)]
+    pub sentinel_master: Option<String>,
+    /// File with the password, if it is not in the addresses.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// Authorities that the server's certificate is checked with, PEM; the system's without.
+    #[serde(default)]
+    pub authorities: Option<PathBuf>,
+    /// Certificate that is shown to the server, PEM.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[serde(default)]
+    pub private_key: Option<PathBuf>,
+    /// What names begin with.
+    #[serde(default = "prefix")]
+    pub prefix: String,
+    /// Milliseconds for which a server that is away is waited for.
+    #[serde(default = "redis_timeout")]
+    pub timeout_milliseconds: u64,
+    /// Replicas that must have a nonce before its token counts as spent.
+    #[serde(default)]
+    pub replicas: u32,
+}
+
+fn prefix() -> String {
+    "pir:".to_owned()
+}
+
+fn redis_timeout() -> u64 {
+    1000
+}
+
+impl RedisSettings {
+    /// How long a server that is away is waited for.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_milliseconds)
+    }
+}
+
+/// Without the addresses, which may hold a password.
+impl std::fmt::Debug for RedisSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisSettings").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
 }
 
 impl Default for StoreSettings {
@@ -115,12 +175,13 @@ impl Default for StoreSettings {
             directory: PathBuf::from("pir-server-state"),
             evaluation_key_bytes: 20 << 30,
             evaluation_key_days: 90,
+            redis: None,
         }
     }
 }
 
 /// What requests may cost.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
     /// Bytes of a body.
@@ -196,7 +257,7 @@ impl Limits {
 }
 
 /// How issuer keys rotate.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct IssuerSettings {
     /// Days that a key signs.
@@ -237,7 +298,7 @@ impl IssuerSettings {
 }
 
 /// Where user tokens are known besides `users`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UserTokenSettings {
     /// A file like `users`: `[{"tier": "tier1", "tokens": ["…"]}]`. Read again when it changes.
@@ -440,6 +501,36 @@ impl Configuration {
         Ok(configuration)
     }
 
+    fn check_redis(&self) -> Result<(), ConfigurationError> {
+        let Some(redis) = &self.store.redis else { return Ok(()) };
+        let key = |key: &str| format!("store.redis.{key}");
+        if !cfg!(feature = "redis") {
+            return Err(bad("store.redis", "this program was built without the feature `redis`"));
+        }
+        if redis.urls.is_empty() {
+            return Err(bad(key("urls"), "at least one address is needed"));
+        }
+        let several = redis.cluster || redis.sentinel_master.is_some();
+        if redis.urls.len() > 1 && !several {
+            let reason =
+                "several addresses are those of a cluster, or of sentinels (sentinelMaster)";
+            return Err(bad(key("urls"), reason));
+        }
+        if redis.cluster && redis.sentinel_master.is_some() {
+            return Err(bad(key("cluster"), "either cluster or sentinelMaster"));
+        }
+        if redis.cluster && redis.replicas > 0 {
+            return Err(bad(key("replicas"), "a cluster has its own way: leave it out"));
+        }
+        if redis.certificate.is_some() != redis.private_key.is_some() {
+            return Err(bad(key("certificate"), "certificate and privateKey go together"));
+        }
+        if !(10..=60_000).contains(&redis.timeout_milliseconds) {
+            return Err(bad(key("timeoutMilliseconds"), "10 to 60000"));
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), ConfigurationError> {
         let mut names = BTreeSet::new();
         for use_case in &self.use_cases {
@@ -496,6 +587,7 @@ impl Configuration {
         if limits.queue < limits.batch {
             return Err(bad("limits.queue", "less than limits.batch: a full batch never fits"));
         }
+        self.check_redis()?;
         if self.workers == Some(0) {
             return Err(bad("workers", "must not be 0"));
         }
@@ -579,6 +671,23 @@ mod tests {
         assert!(fail("\"users\"", limits).contains("limits.queue"));
         let issuer = r#""issuer": {"overlapHours": 1}, "users""#;
         assert!(fail("\"users\"", issuer).contains("168"));
+        let redis = |settings: &str| {
+            let settings = format!(r#""store": {{"redis": {{{settings}}}}}, "users""#);
+            fail("\"users\"", &settings)
+        };
+        let one = r#""urls": ["redis://a"]"#;
+        let two = r#""urls": ["redis://:secret@a", "redis://b"]"#;
+        for (settings, expected) in [
+            (two.to_owned(), "several addresses"),
+            (format!(r#"{two}, "cluster": true, "sentinelMaster": "m""#), "redis.cluster"),
+            (format!(r#"{two}, "cluster": true, "replicas": 1"#), "redis.replicas"),
+            (format!(r#"{one}, "certificate": "c.pem""#), "privateKey"),
+            (format!(r#"{one}, "timeoutMilliseconds": 5"#), "10 to 60000"),
+        ] {
+            let error = redis(&settings);
+            let named = error.contains(expected) || !cfg!(feature = "redis");
+            assert!(named && !error.contains("secret"), "{error}");
+        }
         assert!(fail("\"users\"", r#""userToken": {}, "users""#).contains("userToken"));
     }
 }

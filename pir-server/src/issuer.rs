@@ -1,12 +1,14 @@
 //! Issuer keys of all tiers: who may ask for which token, and which tokens are good.
 
 use crate::configuration::{IssuerSettings, Tier};
-use crate::store::{Store, StoreError};
+use crate::store::{Lease, Store, StoreError};
 use arc_swap::ArcSwap;
 use privacy_pass::key_set::{KeySet, Rotation};
 use privacy_pass::{DirectoryKey, Error, Token, TokenRequest};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
 
 type KeySets = BTreeMap<Tier, Arc<KeySet>>;
 
@@ -35,53 +37,96 @@ fn taken<'s>(sets: impl IntoIterator<Item = &'s Arc<KeySet>>) -> Vec<u8> {
     sets.into_iter().flat_map(|set| set.truncated_ids()).collect()
 }
 
+/// Runs what draws keys, which takes a second or so.
+async fn drawing<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, IssuerError> {
+    Ok(tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal))?)
+}
+
+/// Pause between looks for the keys that another node draws.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How many such looks; drawing takes a few seconds.
+const LOOKS: u32 = 300;
+
 impl Issuer {
-    /// Takes the keys of a store, and draws those that are not there.
-    pub fn open(
+    /// Takes the keys of a store, and draws those that are not there, or that it is time for.
+    pub async fn open(
         store: Arc<dyn Store>,
         settings: &IssuerSettings,
         now: u64,
     ) -> Result<Self, IssuerError> {
         let (rotation, strict_tiers) = (settings.rotation(), settings.strict_tiers);
-        let mut sets = KeySets::new();
-        for tier in Tier::ALL {
-            if let Some(set) = store.issuer_keys(tier, rotation)? {
-                sets.insert(tier, Arc::new(set));
+        let sets = ArcSwap::from_pointee(KeySets::new());
+        let issuer = Self { store, rotation, strict_tiers, sets, rotating: Mutex::default() };
+        for _ in 0..LOOKS {
+            issuer.maintain(now).await?;
+            if issuer.sets.load().len() == Tier::ALL.len() {
+                return Ok(issuer);
             }
+            // Another node is at it.
+            tokio::time::sleep(PAUSE).await;
         }
-        for tier in Tier::ALL {
-            if !sets.contains_key(&tier) {
-                let set = KeySet::create_beside(rotation, now, &taken(sets.values()))?;
-                store.put_issuer_keys(tier, &set)?;
-                sets.insert(tier, Arc::new(set));
-            }
-        }
-        let (sets, rotating) = (ArcSwap::from_pointee(sets), Mutex::default());
-        Ok(Self { store, rotation, strict_tiers, sets, rotating })
+        let reason = "another node has begun to draw issuer keys and does not finish".to_owned();
+        Err(StoreError::Unavailable(reason).into())
     }
 
-    /// Publishes and retires keys as time goes by. Takes long when a key is drawn. Tells whether keys
-    /// are gone, so that nonces of others than [`Issuer::key_ids`] may be forgotten.
-    pub fn maintain(&self, now: u64) -> Result<bool, IssuerError> {
-        let _one = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sets = KeySets::clone(&self.sets.load());
-        let mut retired = false;
+    async fn stored(&self) -> Result<KeySets, StoreError> {
+        let mut sets = KeySets::new();
         for tier in Tier::ALL {
-            let Some(current) = sets.get(&tier) else { continue };
-            // Worked on as a copy: tokens are issued and verified meanwhile.
-            let mut set = KeySet::from_json(&current.to_json()?, self.rotation)
-                .map_err(|_| Error::Internal)?;
-            let others = sets.iter().filter(|(other, _)| **other != tier).map(|(_, set)| set);
-            let done = set.maintain_beside(now, &taken(others))?;
-            if done.is_change() {
-                self.store.put_issuer_keys(tier, &set)?;
-                retired |= !done.retired.is_empty();
+            if let Some(set) = self.store.issuer_keys(tier, self.rotation).await? {
                 sets.insert(tier, Arc::new(set));
-                // Published at once: what is on the disk is what is in use.
-                self.sets.store(Arc::new(sets.clone()));
             }
         }
-        Ok(retired)
+        Ok(sets)
+    }
+
+    /// Takes over what other nodes did, and publishes and retires keys as time goes by, if no other
+    /// node is at it. Takes long when a key is drawn. Tells whether keys are gone, so that nonces of
+    /// others than [`Issuer::key_ids`] may be forgotten.
+    pub async fn maintain(&self, now: u64) -> Result<bool, IssuerError> {
+        let _one = self.rotating.lock().await;
+        let before: HashSet<[u8; 32]> = self.key_ids().into_iter().collect();
+        let mut sets = self.stored().await?;
+        if Tier::ALL.iter().any(|tier| sets.get(tier).is_none_or(|set| set.is_due(now)))
+            && let Some(lease) = self.store.lease().await?
+        {
+            let outcome = self.change(now, &lease).await;
+            // It ends by itself if it cannot be given back.
+            let _ = self.store.release(lease).await;
+            sets = outcome?;
+        }
+        self.sets.store(Arc::new(sets));
+        let after: HashSet<[u8; 32]> = self.key_ids().into_iter().collect();
+        Ok(!before.is_subset(&after))
+    }
+
+    /// Draws and retires keys, and keeps them before anyone sees them.
+    async fn change(&self, now: u64, lease: &Lease) -> Result<KeySets, IssuerError> {
+        // Once more: the lease may have been another's a moment ago.
+        let mut sets = self.stored().await?;
+        for tier in Tier::ALL {
+            let current = sets.get(&tier).cloned();
+            if current.as_ref().is_some_and(|set| !set.is_due(now)) {
+                continue;
+            }
+            let others = sets.iter().filter(|(other, _)| **other != tier).map(|(_, set)| set);
+            let (taken, rotation) = (taken(others), self.rotation);
+            let set = drawing(move || match current {
+                None => KeySet::create_beside(rotation, now, &taken),
+                Some(current) => {
+                    // Worked on as a copy: tokens are issued and verified meanwhile.
+                    let mut set = KeySet::from_json(&current.to_json()?, rotation)
+                        .map_err(|_| Error::Internal)?;
+                    set.maintain_beside(now, &taken)?;
+                    Ok(set)
+                }
+            })
+            .await?;
+            self.store.put_issuer_keys(tier, &set, lease).await?;
+            sets.insert(tier, Arc::new(set));
+        }
+        Ok(sets)
     }
 
     /// Ids of all keys.
@@ -121,12 +166,14 @@ impl Issuer {
         }
     }
 
-    /// Verifies a token. Whether it was spent is another question.
-    pub fn verify(&self, token: &Token, now: u64) -> Result<Tier, Error> {
+    /// Verifies a token, and tells until when its nonce must be remembered. Whether it was spent is
+    /// another question.
+    pub fn verify(&self, token: &Token, now: u64) -> Result<(Tier, u64), Error> {
         let (sets, id) = (self.sets.load(), token.key_id());
         for (&tier, set) in sets.iter() {
             if let Some(key) = set.accepted_key(&id, now) {
-                return key.verify(token).map(|()| tier);
+                key.verify(token)?;
+                return Ok((tier, set.remembered_until(&id).ok_or(Error::OtherKey)?));
             }
         }
         Err(Error::OtherKey)

@@ -127,13 +127,14 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             tracing::warn!(path = %path.display(), "moved aside");
         }
     }
-    let opened = Service::open(&configuration, clock)?;
-    let service = Arc::new(opened.with_source(Arc::new(read)));
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("cannot start threads")?
-        .block_on(serve(&configuration, service))
+        .context("cannot start threads")?;
+    runtime.block_on(async {
+        let opened = Service::open(&configuration, clock).await?;
+        serve(&configuration, Arc::new(opened.with_source(Arc::new(read)))).await
+    })
 }
 
 fn check(configuration: &Configuration) -> anyhow::Result<()> {

@@ -1,17 +1,23 @@
 //! The service behind its endpoints: what they share, how it is opened, reloaded and maintained.
 
-use crate::configuration::{Configuration, ConfigurationError, Limits, Tier, read_users};
+use crate::configuration::{
+    Configuration, ConfigurationError, IssuerSettings, Limits, StoreSettings, Tier,
+    UserTokenSettings, read_users,
+};
 use crate::data_set::{Catalog, DataSetError};
 use crate::file_mark::FileMark;
 use crate::issuer::{Issuer, IssuerError};
 use crate::key_cache::KeyCache;
 use crate::metrics::{Levels, Metrics};
 use crate::reports::ReportLog;
+#[cfg(feature = "redis")]
+use crate::store::RedisStore;
 use crate::store::{EmbeddedStore, Store, StoreError};
 use crate::tls::{Certificates, TlsError};
 use crate::user_tokens::{HookError, UserTable, UserTokens};
 use crate::work::WorkPool;
 use arc_swap::ArcSwap;
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,8 +34,8 @@ pub fn system_clock() -> Clock {
     Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()))
 }
 
-/// How often issuer keys are looked at.
-const ROTATION_EVERY: Duration = Duration::from_secs(60);
+/// How often issuer keys are looked at: another node may have changed them.
+const ROTATION_EVERY: Duration = Duration::from_secs(15);
 /// How often evaluation keys that were not used for long are looked for.
 const GARBAGE_EVERY: u64 = 3600;
 /// How often files of user tokens and certificates are looked at.
@@ -123,28 +129,41 @@ pub struct Service {
 /// Settings that stay as they are until the next start.
 struct Settings {
     limits: Limits,
-    /// Their text, to tell what a reload would change.
-    fixed: Vec<(&'static str, String)>,
+    listen: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    tls: bool,
+    store: StoreSettings,
+    workers: Option<usize>,
+    issuer: IssuerSettings,
+    user_tokens: UserTokenSettings,
 }
 
 impl Settings {
     fn of(configuration: &Configuration) -> Self {
-        let fixed = vec![
-            ("listen", format!("{:?}", configuration.listen)),
-            ("admin", format!("{:?}", configuration.admin)),
-            ("tls", format!("{:?}", configuration.tls.is_some())),
-            ("store", format!("{:?}", configuration.store)),
-            ("limits", format!("{:?}", configuration.limits)),
-            ("workers", format!("{:?}", configuration.workers)),
-            ("issuer", format!("{:?}", configuration.issuer)),
-            ("userTokens", format!("{:?}", configuration.user_tokens)),
-        ];
-        Self { limits: configuration.limits.clone(), fixed }
+        Self {
+            limits: configuration.limits.clone(),
+            listen: configuration.listen.clone(),
+            admin: configuration.admin,
+            tls: configuration.tls.is_some(),
+            store: configuration.store.clone(),
+            workers: configuration.workers,
+            issuer: configuration.issuer.clone(),
+            user_tokens: configuration.user_tokens.clone(),
+        }
     }
 
     fn changed(&self, other: &Self) -> Vec<&'static str> {
-        let pairs = self.fixed.iter().zip(&other.fixed);
-        pairs.filter(|(a, b)| a.1 != b.1).map(|(a, _)| a.0).collect()
+        let pairs = [
+            ("listen", self.listen == other.listen),
+            ("admin", self.admin == other.admin),
+            ("tls", self.tls == other.tls),
+            ("store", self.store == other.store),
+            ("limits", self.limits == other.limits),
+            ("workers", self.workers == other.workers),
+            ("issuer", self.issuer == other.issuer),
+            ("userTokens", self.user_tokens == other.user_tokens),
+        ];
+        pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
     }
 }
 
@@ -224,6 +243,14 @@ impl Live {
     }
 }
 
+/// Runs what takes long.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
+) -> Result<T, ServiceError> {
+    let task = tokio::task::spawn_blocking(work);
+    task.await.unwrap_or_else(|error| Err(io_error("loading")(io::Error::other(error))))
+}
+
 /// Threads that compute, by the configuration or the machine.
 fn workers(configuration: &Configuration) -> usize {
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
@@ -233,22 +260,36 @@ fn workers(configuration: &Configuration) -> usize {
 impl Service {
     /// Opens the store that a configuration names, reads issuer keys or draws them, and opens all data
     /// sets. Takes long.
-    pub fn open(configuration: &Configuration, clock: Clock) -> Result<Self, ServiceError> {
-        let store = Arc::new(EmbeddedStore::open(&configuration.store)?);
-        Self::with_store(configuration, store, clock)
+    pub async fn open(configuration: &Configuration, clock: Clock) -> Result<Self, ServiceError> {
+        let settings = configuration.store.clone();
+        #[cfg(feature = "redis")]
+        if let Some(redis) = &settings.redis {
+            let store = RedisStore::open(redis, settings.evaluation_key_days).await?;
+            return Self::with_store(configuration, Arc::new(store), clock).await;
+        }
+        let store = blocking(move || Ok(EmbeddedStore::open(&settings)?)).await?;
+        Self::with_store(configuration, Arc::new(store), clock).await
     }
 
     /// The same with a store that is open already.
-    pub fn with_store(
+    pub async fn with_store(
         configuration: &Configuration,
         store: Arc<dyn Store>,
         clock: Clock,
     ) -> Result<Self, ServiceError> {
-        let issuer = Arc::new(Issuer::open(Arc::clone(&store), &configuration.issuer, clock())?);
+        let issuer = Issuer::open(Arc::clone(&store), &configuration.issuer, clock()).await?;
+        let issuer = Arc::new(issuer);
         let user_tokens =
             UserTokens::new(&configuration.user_tokens).map_err(io_error("userTokens"))?;
         let certificates = configuration.tls.as_ref().map(Certificates::open).transpose()?;
-        let live = load(configuration, &user_tokens, None)?;
+        let (user_tokens, live) = {
+            let configuration = configuration.clone();
+            blocking(move || {
+                let live = load(&configuration, &user_tokens, None)?;
+                Ok((user_tokens, live))
+            })
+            .await?
+        };
         let limits = &configuration.limits;
         let pool = WorkPool::new(workers(configuration), limits.queue)
             .map_err(io_error("threads for queries"))?;
@@ -297,7 +338,7 @@ impl Service {
         let source = self.source.clone().ok_or(ServiceError::NoSource)?;
         let _one = self.reloading.lock().await;
         let service = Arc::clone(self);
-        let task = tokio::task::spawn_blocking(move || -> Result<Loaded, ServiceError> {
+        let outcome = blocking(move || {
             let configuration = source()?;
             // Threads of its own: queries go on meanwhile.
             let threads = rayon::ThreadPoolBuilder::new()
@@ -314,9 +355,8 @@ impl Service {
             loaded.after_restart = service.settings.changed(&Settings::of(&configuration));
             service.live.store(Arc::new(live));
             Ok(loaded)
-        });
-        let outcome =
-            task.await.unwrap_or_else(|error| Err(io_error("loading")(io::Error::other(error))));
+        })
+        .await;
         match &outcome {
             Ok(loaded) => self.metrics.loaded(loaded, self.now()),
             Err(_) => self.metrics.load_failed(),
@@ -329,7 +369,7 @@ impl Service {
         let Some((path, mark)) = self.live.load().users_file.clone() else { return Ok(false) };
         let _one = self.reloading.lock().await;
         let service = Arc::clone(self);
-        let task = tokio::task::spawn_blocking(move || -> Result<bool, ServiceError> {
+        blocking(move || {
             let what = format!("userTokens.file {}", path.display());
             if FileMark::of(&path).map_err(io_error(what))? == mark {
                 return Ok(false);
@@ -338,17 +378,13 @@ impl Service {
             live.read_users_file(&path, &service.user_tokens)?;
             service.live.store(Arc::new(live));
             Ok(true)
-        });
-        task.await.unwrap_or_else(|error| Err(io_error("loading")(io::Error::other(error))))
+        })
+        .await
     }
 
     /// One round of maintenance: issuer keys rotate, what is not needed any more goes.
     pub async fn maintain(self: &Arc<Self>) -> Result<(), ServiceError> {
-        let service = Arc::clone(self);
-        let task = tokio::task::spawn_blocking(move || service.issuer.maintain(service.now()));
-        let retired = task
-            .await
-            .unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()).into()))?;
+        let retired = self.issuer.maintain(self.now()).await?;
         let now = self.now();
         let last = self.last_collection.load(Ordering::Relaxed);
         // At the first round, too: a crash may have come between a rotation and this.

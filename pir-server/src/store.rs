@@ -1,14 +1,19 @@
 //! What must outlive a restart: evaluation keys, spent nonces, issuer keys.
 //!
 //! [`Store`] is what the service needs of an engine; [`EmbeddedStore`] keeps all of it in files of one
-//! machine.
+//! machine, and with the feature `redis` several nodes can share it.
 
 mod embedded;
+#[cfg(feature = "redis")]
+mod redis;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub use embedded::{EmbeddedStore, Part};
 
 use crate::configuration::Tier;
 use privacy_pass::key_set::{KeySet, KeySetError, Rotation};
+use sha2::{Digest, Sha256};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -37,12 +42,32 @@ pub enum StoreError {
     /// Issuer keys cannot be read or written.
     #[error(transparent)]
     Issuer(#[from] KeySetError),
+    /// What the configuration says cannot be used.
+    #[error("{key}: {reason}")]
+    Settings {
+        /// The key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// The place of one evaluation key: made of a user identifier and a key configuration's hash, and
 /// telling neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeySlot(pub [u8; 32]);
+
+impl KeySlot {
+    /// Slots are salted: whoever finds the store of one service cannot try user identifiers against
+    /// another's.
+    fn of(salt: &[u8; 32], user: &[u8], key_config_hash: &[u8; 32]) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(salt);
+        digest.update(key_config_hash);
+        digest.update(user);
+        Self(digest.finalize().into())
+    }
+}
 
 /// An evaluation key as it was uploaded.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,12 +88,17 @@ pub enum Spending {
 }
 
 /// A nonce on its way to the disk.
-pub struct Durable(pub(crate) Option<oneshot::Receiver<Result<(), StoreError>>>);
+pub struct Durable(Option<oneshot::Receiver<Result<(), StoreError>>>);
 
 impl Durable {
     /// One that is safe already.
     pub fn already() -> Self {
         Self(None)
+    }
+
+    /// One that is safe when this says so.
+    pub fn when(done: oneshot::Receiver<Result<(), StoreError>>) -> Self {
+        Self(Some(done))
     }
 
     /// Waits until it is safe.
@@ -116,18 +146,50 @@ pub trait Store: Send + Sync + 'static {
     /// Drops evaluation keys that were not used for long.
     fn collect_garbage(&self, now: u64) -> StoreFuture<'_, ()>;
 
-    /// Spends a nonce: of concurrent calls, one finds it fresh.
-    fn spend(&self, key_id: &[u8; 32], nonce: &[u8; 32]) -> StoreFuture<'_, Spending>;
+    /// Spends a nonce: of concurrent calls, wherever they come from, one finds it fresh. After `until`,
+    /// in seconds since 1970, no token of the key is accepted, and the nonce may be forgotten.
+    fn spend<'s>(
+        &'s self,
+        key_id: &'s [u8; 32],
+        nonce: &'s [u8; 32],
+        until: u64,
+    ) -> StoreFuture<'s, Spending>;
 
     /// Forgets the nonces of all keys but those: tokens of others are not accepted any more.
     fn retain_nonces(&self, key_ids: &[[u8; 32]]) -> StoreFuture<'_, ()>;
 
     /// The issuer keys of a tier, if there are any.
-    fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> Result<Option<KeySet>, StoreError>;
+    fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> StoreFuture<'_, Option<KeySet>>;
 
-    /// Keeps the issuer keys of a tier.
-    fn put_issuer_keys(&self, tier: Tier, keys: &KeySet) -> Result<(), StoreError>;
+    /// The right to change issuer keys, for a while; none if another node has it.
+    fn lease(&self) -> StoreFuture<'_, Option<Lease>>;
 
-    /// How much is there.
+    /// Keeps the issuer keys of a tier, if the lease still holds.
+    fn put_issuer_keys<'s>(
+        &'s self,
+        tier: Tier,
+        keys: &'s KeySet,
+        lease: &'s Lease,
+    ) -> StoreFuture<'s, ()>;
+
+    /// Gives the right back. It also ends by itself.
+    fn release(&self, lease: Lease) -> StoreFuture<'_, ()>;
+
+    /// How much is there, as far as this node knows.
     fn statistics(&self) -> StoreStatistics;
+}
+
+/// The right to change issuer keys.
+pub struct Lease(String);
+
+impl Lease {
+    /// The right of a holder, whom the store tells from all others by this name.
+    pub fn of(holder: String) -> Self {
+        Self(holder)
+    }
+
+    /// The name.
+    pub fn holder(&self) -> &str {
+        &self.0
+    }
 }

@@ -205,10 +205,14 @@ impl Room {
             results.push(receive);
             let room = self.split();
             boxed.push_back(Box::new(move |slot: Slot<'_>| {
-                let _room = room;
-                if !slot.cancelled.load(Ordering::Relaxed) {
-                    let _ = send.send(piece(slot));
+                // Room is given back before anyone hears of the result, after a panic, too.
+                let (send, room) = (send, room);
+                if slot.cancelled.load(Ordering::Relaxed) {
+                    return;
                 }
+                let result = piece(slot);
+                drop(room);
+                let _ = send.send(result);
             }));
         }
         if boxed.is_empty() {

@@ -152,6 +152,11 @@ impl KeySet {
         }
     }
 
+    /// How its keys rotate.
+    pub fn rotation(&self) -> Rotation {
+        self.rotation
+    }
+
     /// Reads a file, which nobody but its owner may be able to read.
     pub fn load(path: &Path, rotation: Rotation) -> Result<Self, KeySetError> {
         let io = |source| KeySetError::Io { path: path.to_owned(), source };
@@ -206,24 +211,43 @@ impl KeySet {
 
     /// Writes the file, whole or not at all, for its owner alone.
     pub fn save(&self, path: &Path) -> Result<(), KeySetError> {
-        let text = self.to_json()?;
-        let io = |source| KeySetError::Io { path: path.to_owned(), source };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        // Temporary files are made for their owner alone.
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-        file.write_all(&text).map_err(io)?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(path).map_err(|error| io(error.error))?;
-        #[cfg(unix)]
-        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
-        Ok(())
+        write(path, &self.to_json()?)
+    }
+
+    /// The last moment at which a key could be accepted, whatever becomes of its successor: nonces of
+    /// its tokens need not be remembered for longer.
+    fn latest(&self, index: usize) -> u64 {
+        let Rotation { period, ahead, overlap, .. } = self.rotation;
+        let late = ahead.saturating_mul(2).saturating_add(overlap);
+        self.entries[index].not_before.saturating_add(period).saturating_add(late)
     }
 
     /// When a key stops being accepted: a while after its successor began to sign.
-    fn retires(&self, index: usize) -> Option<u64> {
-        let next = self.entries.get(index + 1)?;
-        Some(next.not_before.saturating_add(self.rotation.overlap))
+    fn retires(&self, index: usize) -> u64 {
+        let next = self.entries.get(index + 1);
+        let regular = next.map(|next| next.not_before.saturating_add(self.rotation.overlap));
+        regular.unwrap_or(u64::MAX).min(self.latest(index))
+    }
+
+    /// Until when nonces of a key's tokens must be remembered, if it is one of these.
+    pub fn remembered_until(&self, id: &[u8; 32]) -> Option<u64> {
+        let index = self.entries.iter().position(|entry| entry.key.public().id() == id)?;
+        Some(self.latest(index))
+    }
+
+    /// Whether [`KeySet::maintain`] has something to do.
+    pub fn is_due(&self, now: u64) -> bool {
+        let Rotation { period, ahead, .. } = self.rotation;
+        let last = self.entries.last();
+        let draws = last.is_some_and(|last| {
+            last.not_before.saturating_add(period).saturating_sub(ahead) <= now
+        });
+        draws || self.retires_first(now)
+    }
+
+    /// Whether the oldest key is gone; never the only one.
+    fn retires_first(&self, now: u64) -> bool {
+        self.entries.len() > 1 && self.retires(0) <= now
     }
 
     /// Draws the next key when it is time to publish it, and drops those that are no longer accepted.
@@ -239,14 +263,16 @@ impl KeySet {
         if let Some(last) = self.entries.last() {
             let next = last.not_before.saturating_add(period);
             if next.saturating_sub(ahead) <= now {
-                // After a long sleep the time may have passed; clients still get their notice.
-                let not_before = next.max(now.saturating_add(ahead)).max(last.not_before + 1);
+                // After a sleep the time may have passed; clients still get their notice, unless it
+                // was so long that the earlier key may be gone before.
+                let notice = if now > next.saturating_add(ahead) { 0 } else { ahead };
+                let not_before = next.max(now.saturating_add(notice)).max(last.not_before + 1);
                 let key = self.draw(taken)?;
                 done.drawn.push(*key.public().id());
                 self.entries.push(Entry { key, not_before });
             }
         }
-        while self.retires(0).is_some_and(|time| time <= now) {
+        while self.retires_first(now) {
             done.retired.push(*self.entries.remove(0).key.public().id());
         }
         Ok(done)
@@ -270,12 +296,12 @@ impl KeySet {
 
     /// The key that signs.
     pub fn signing_key(&self, now: u64) -> Option<&IssuerKey> {
-        let ready = |entry: &&Entry| entry.not_before <= now;
-        self.entries.iter().rev().find(ready).map(|entry| &entry.key)
+        let ready = |index: &usize| self.is_accepted(*index, now);
+        (0..self.entries.len()).rev().find(ready).map(|index| &self.entries[index].key)
     }
 
     fn is_accepted(&self, index: usize, now: u64) -> bool {
-        self.entries[index].not_before <= now && self.retires(index).is_none_or(|time| now < time)
+        self.entries[index].not_before <= now && now < self.retires(index)
     }
 
     /// The keys whose tokens are accepted.
@@ -320,4 +346,19 @@ impl KeySet {
             upcoming.map(|entry| DirectoryKey::new(entry.key.public(), Some(entry.not_before)));
         signing.into_iter().chain(upcoming).collect()
     }
+}
+
+/// Writes what [`KeySet::to_json`] gave, whole or not at all, for the file's owner alone.
+pub fn write(path: &Path, text: &[u8]) -> Result<(), KeySetError> {
+    let io = |source| KeySetError::Io { path: path.to_owned(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    // Temporary files are made for their owner alone.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    file.write_all(text).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    file.persist(path).map_err(|error| io(error.error))?;
+    #[cfg(unix)]
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+    Ok(())
 }

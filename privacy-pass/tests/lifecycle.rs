@@ -67,11 +67,25 @@ fn keys_rotate_with_overlap() {
     assert_eq!(done.retired, [first.key_id()]);
     set.verify(&second, 1120).unwrap();
 
-    // After a long sleep the key goes on until a new one has had its notice.
-    let done = set.maintain(5000).unwrap();
+    // After a short sleep the key goes on until a new one has had its notice.
+    assert_eq!(set.remembered_until(second_key.id()), Some(1240));
+    assert!(set.is_due(1205));
+    let done = set.maintain(1205).unwrap();
     assert_eq!((done.drawn.len(), done.retired.len()), (1, 0));
-    set.verify(&second, 5000).unwrap();
-    assert_eq!(set.directory_keys(5000)[1].not_before, Some(5010));
+    assert!(!set.is_due(1205));
+    set.verify(&second, 1205).unwrap();
+    assert_eq!(set.directory_keys(1205)[1].not_before, Some(1215));
+    assert_eq!(set.verify(&second, 1235), Err(Error::OtherKey));
+    set.maintain(1235).unwrap();
+
+    // After a long one it is not accepted any more: its nonces may be forgotten by now.
+    let third = ask(&set, 1240);
+    assert_eq!(set.verify(&third, 5000), Err(Error::OtherKey));
+    assert!(set.signing_key(5000).is_none());
+    let done = set.maintain(5000).unwrap();
+    assert_eq!((done.drawn.len(), done.retired.len()), (1, 1));
+    let fourth = ask(&set, 5000);
+    set.verify(&fourth, 5000).unwrap();
 }
 
 #[test]

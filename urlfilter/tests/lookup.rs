@@ -73,8 +73,9 @@ fn serve(lines: &str, more: Value, arguments: Value) -> Served {
         "store": { "directory": path.join("state") },
     });
     let configuration = Configuration::parse(configuration.to_string().as_bytes()).unwrap();
-    let service = Arc::new(Service::open(&configuration, service::system_clock()).unwrap());
     let runtime = Runtime::new().unwrap();
+    let opened = runtime.block_on(Service::open(&configuration, service::system_clock()));
+    let service = Arc::new(opened.unwrap());
     let any = ["127.0.0.1:0".parse().unwrap()];
     let listener = runtime.block_on(Listener::bind(&any, endpoints::router(&service))).unwrap();
     let url = format!("http://{}", listener.addresses().unwrap()[0]);

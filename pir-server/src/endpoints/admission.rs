@@ -36,6 +36,8 @@ pub(crate) struct Admission {
     tier: Tier,
     key_id: [u8; 32],
     nonce: [u8; 32],
+    /// When the nonce may be forgotten.
+    until: u64,
 }
 
 /// Verifies the token of a request.
@@ -47,11 +49,12 @@ pub(crate) fn private_token(service: &Service, headers: &HeaderMap) -> Result<Ad
             Error::Authorization => TokenRefusal::Missing,
             _ => TokenRefusal::Malformed,
         })?;
-        let tier = service.issuer().verify(&token, service.now()).map_err(|error| match error {
-            Error::OtherKey => TokenRefusal::UnknownKey,
-            _ => TokenRefusal::Signature,
-        })?;
-        Ok(Admission { tier, key_id: token.key_id(), nonce: token.nonce() })
+        let (tier, until) =
+            service.issuer().verify(&token, service.now()).map_err(|error| match error {
+                Error::OtherKey => TokenRefusal::UnknownKey,
+                _ => TokenRefusal::Signature,
+            })?;
+        Ok(Admission { tier, key_id: token.key_id(), nonce: token.nonce(), until })
     };
     verify().map_err(|reason| refused(service, reason))
 }
@@ -65,7 +68,7 @@ impl Admission {
     /// Spends the token. Nothing may be answered before what this returns says that the token stays
     /// spent after a crash.
     pub(crate) async fn spend(self, service: &Service) -> Result<Durable, Refusal> {
-        match service.store().spend(&self.key_id, &self.nonce).await? {
+        match service.store().spend(&self.key_id, &self.nonce, self.until).await? {
             Spending::Fresh(durable) => {
                 service.metrics().token_accepted(self.tier);
                 Ok(durable)

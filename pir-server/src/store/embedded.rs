@@ -8,12 +8,13 @@ mod evaluation_keys;
 mod nonces;
 mod writer;
 
-use super::{KeySlot, Spending, Store, StoreError, StoreFuture, StoreStatistics, StoredKey};
+use super::{KeySlot, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics, StoredKey};
 use crate::configuration::{StoreSettings, Tier};
 use evaluation_keys::EvaluationKeys;
 use nonces::Nonces;
-use privacy_pass::key_set::{KeySet, Rotation};
+use privacy_pass::key_set::{self, KeySet, KeySetError, Rotation};
 use std::fs;
+use std::future::ready;
 use std::path::{Path, PathBuf};
 
 /// A part of the state that can be discarded when it is damaged.
@@ -80,6 +81,14 @@ fn unavailable(path: &Path, error: impl std::fmt::Display) -> StoreError {
     StoreError::Unavailable(format!("{}: {error}", path.display()))
 }
 
+/// Runs what may block for the disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let task = tokio::task::spawn_blocking(work);
+    task.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+}
+
 fn create_private(directory: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -93,6 +102,13 @@ impl EmbeddedStore {
     pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
         let directory = settings.directory.clone();
         create_private(&directory).map_err(|error| unavailable(&directory, error))?;
+        let nonces = directory.join(nonces::FILE);
+        let issues = Tier::ALL.into_iter().any(|tier| directory.join(issuer_file(tier)).exists());
+        if issues && !nonces.exists() {
+            // Every token would be good once more.
+            let reason = "it is not there, but issuer keys are".to_owned();
+            return Err(StoreError::Damaged { path: nonces, reason, part: Part::Nonces });
+        }
         Ok(Self {
             evaluation_keys: EvaluationKeys::open(&directory, settings)?,
             nonces: Nonces::open(&directory)?,
@@ -145,7 +161,13 @@ impl Store for EmbeddedStore {
         Box::pin(self.evaluation_keys.collect_garbage(now))
     }
 
-    fn spend(&self, key_id: &[u8; 32], nonce: &[u8; 32]) -> StoreFuture<'_, Spending> {
+    fn spend<'s>(
+        &'s self,
+        key_id: &'s [u8; 32],
+        nonce: &'s [u8; 32],
+        _: u64,
+    ) -> StoreFuture<'s, Spending> {
+        // Forgotten with their key, see `retain_nonces`.
         Box::pin(self.nonces.spend(key_id, nonce))
     }
 
@@ -153,10 +175,9 @@ impl Store for EmbeddedStore {
         Box::pin(self.nonces.retain(key_ids))
     }
 
-    fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> Result<Option<KeySet>, StoreError> {
-        use privacy_pass::key_set::KeySetError;
+    fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> StoreFuture<'_, Option<KeySet>> {
         let path = self.directory.join(issuer_file(tier));
-        match KeySet::load(&path, rotation) {
+        Box::pin(blocking(move || match KeySet::load(&path, rotation) {
             Ok(keys) => Ok(Some(keys)),
             Err(KeySetError::Io { source, .. })
                 if source.kind() == std::io::ErrorKind::NotFound =>
@@ -167,11 +188,27 @@ impl Store for EmbeddedStore {
                 Err(StoreError::Damaged { path, reason: reason.to_owned(), part: Part::IssuerKeys })
             }
             Err(error) => Err(error.into()),
-        }
+        }))
     }
 
-    fn put_issuer_keys(&self, tier: Tier, keys: &KeySet) -> Result<(), StoreError> {
-        Ok(keys.save(&self.directory.join(issuer_file(tier)))?)
+    fn lease(&self) -> StoreFuture<'_, Option<Lease>> {
+        // The databases are locked: there is no other node.
+        Box::pin(ready(Ok(Some(Lease::of(String::new())))))
+    }
+
+    fn put_issuer_keys<'s>(
+        &'s self,
+        tier: Tier,
+        keys: &'s KeySet,
+        _: &'s Lease,
+    ) -> StoreFuture<'s, ()> {
+        let path = self.directory.join(issuer_file(tier));
+        let text = keys.to_json().map_err(KeySetError::from);
+        Box::pin(blocking(move || Ok(key_set::write(&path, &text?)?)))
+    }
+
+    fn release(&self, _: Lease) -> StoreFuture<'_, ()> {
+        Box::pin(ready(Ok(())))
     }
 
     fn statistics(&self) -> StoreStatistics {

@@ -1,11 +1,11 @@
 //! What is true after the power went.
 
 use crate::process::{Process, run};
-use crate::support::{AGENT, Case, Settings};
+use crate::support::{Case, Device, Settings};
 use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy, WalletPolicy};
 use futures_util::future::join_all;
 use pir_api::{Message, api};
-use privacy_pass::{PendingToken, PublicKey, Token, TokenChallenge};
+use privacy_pass::Token;
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,33 +22,7 @@ struct Promises {
     over: AtomicBool,
 }
 
-struct Device {
-    http: reqwest::Client,
-    url: String,
-    user: String,
-}
-
 impl Device {
-    async fn token(&self) -> Option<Token> {
-        let get = self.http.get(format!("{}/token-key-for-user-token", self.url));
-        let key = get.bearer_auth("AAAA").send().await.ok()?.bytes().await.ok()?;
-        let key = PublicKey::from_spki(&key).ok()?;
-        let pending = PendingToken::new(&TokenChallenge::for_issuer("i"), &key).unwrap();
-        let post = self.http.post(format!("{}/issue", self.url)).bearer_auth("AAAA");
-        let response = post.body(pending.request().to_bytes()).send().await.ok()?;
-        pending.finalize(&response.bytes().await.ok()?).ok()
-    }
-
-    async fn post(&self, path: &str, token: &Token, body: Vec<u8>) -> Option<reqwest::Response> {
-        let request = self.http.post(format!("{}{path}", self.url)).body(body);
-        let authorization = token.to_authorization();
-        let request = request
-            .header("authorization", authorization.as_str())
-            .header("user-identifier", &self.user)
-            .header("user-agent", AGENT);
-        request.send().await.ok()
-    }
-
     /// Uploads and asks until the service is gone.
     async fn live(&self, promises: &Promises, case: &Case) {
         let upload = api::shared::EvaluationKeys::decode(&case.first("/key").request[..]).unwrap();
@@ -186,6 +160,10 @@ async fn damaged_parts_are_named_and_can_be_discarded() {
         kept = client.state();
         assert!(process.terminate().0.success());
     }
+    // Nonces that are gone while issuer keys are there: every token would be good once more.
+    fs::remove_file(state.join("nonces.redb")).unwrap();
+    let (code, _, error) = run(&["--config", config]);
+    assert!(code == 2 && error.contains("--discard nonces"), "{error}");
     let names: Vec<String> = fs::read_dir(&state)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use filter_client::{ClientOptions, PirClient};
 use futures_util::future::join_all;
 use pir_api::{Message, api, he};
-use pir_server::store::EmbeddedStore;
 use pir_server::{Configuration, Listener, Service, admin, endpoints};
 use privacy_pass::{PendingToken, PublicKey, Token, TokenChallenge};
 use reqwest::{Method, Response};
@@ -203,15 +202,22 @@ impl Running {
     }
 
     pub(crate) async fn start(folder: TempDir, settings: Settings) -> Self {
+        Self::start_at(folder, settings, Arc::new(AtomicU64::new(NOW))).await
+    }
+
+    /// With a clock that others may look at, too.
+    pub(crate) async fn start_at(
+        folder: TempDir,
+        settings: Settings,
+        clock: Arc<AtomicU64>,
+    ) -> Self {
         let path = folder.path().join("service-config.json");
         fs::write(&path, settings.text(folder.path())).unwrap();
         let configuration = Configuration::read(&path).unwrap();
-        let clock = Arc::new(AtomicU64::new(NOW));
         let reads = Arc::clone(&clock);
         let clock_of_service: pir_server::service::Clock =
             Arc::new(move || reads.load(Ordering::Relaxed));
-        let store = Arc::new(EmbeddedStore::open(&configuration.store).unwrap());
-        let service = Service::with_store(&configuration, store, clock_of_service).unwrap();
+        let service = Service::open(&configuration, clock_of_service).await.unwrap();
         let service = service.with_source(Arc::new(move || Configuration::read(&path)));
         let service = Arc::new(service);
         let any = ["127.0.0.1:0".parse().unwrap()];
@@ -306,6 +312,40 @@ impl Running {
             .options(options)
             .build()
             .unwrap()
+    }
+}
+
+/// A device, as far as one request at a time goes. What it does fails when the service is gone.
+pub(crate) struct Device {
+    pub(crate) http: reqwest::Client,
+    pub(crate) url: String,
+    pub(crate) user: String,
+}
+
+impl Device {
+    pub(crate) async fn token(&self) -> Option<Token> {
+        let get = self.http.get(format!("{}/token-key-for-user-token", self.url));
+        let key = get.bearer_auth("AAAA").send().await.ok()?.bytes().await.ok()?;
+        let key = PublicKey::from_spki(&key).ok()?;
+        let pending = PendingToken::new(&TokenChallenge::for_issuer("i"), &key).unwrap();
+        let post = self.http.post(format!("{}/issue", self.url)).bearer_auth("AAAA");
+        let response = post.body(pending.request().to_bytes()).send().await.ok()?;
+        pending.finalize(&response.bytes().await.ok()?).ok()
+    }
+
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        token: &Token,
+        body: Vec<u8>,
+    ) -> Option<reqwest::Response> {
+        let request = self.http.post(format!("{}{path}", self.url)).body(body);
+        let authorization = token.to_authorization();
+        let request = request
+            .header("authorization", authorization.as_str())
+            .header("user-identifier", &self.user)
+            .header("user-agent", AGENT);
+        request.send().await.ok()
     }
 }
 

@@ -138,9 +138,7 @@ async fn serve(folder: &Path, shards: u32) -> anyhow::Result<(Arc<Service>, List
     };
     let mut configuration = Configuration::new(vec![users], vec![use_case]);
     configuration.store.directory = folder.join("state");
-    let opened =
-        tokio::task::spawn_blocking(move || Service::open(&configuration, service::system_clock()));
-    let service = Arc::new(opened.await??);
+    let service = Arc::new(Service::open(&configuration, service::system_clock()).await?);
     let any = ["127.0.0.1:0".parse()?];
     let listener = Listener::bind(&any, endpoints::router(&service)).await?;
     let address = listener.addresses()?.first().map(ToString::to_string);

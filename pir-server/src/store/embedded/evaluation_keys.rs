@@ -142,13 +142,8 @@ impl EvaluationKeys {
         Ok(Self { file, jobs, totals, salt, _writer: writer })
     }
 
-    /// Slots are salted: whoever finds the database cannot try user identifiers against another one.
     pub(super) fn slot(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeySlot {
-        let mut digest = Sha256::new();
-        digest.update(self.salt);
-        digest.update(key_config_hash);
-        digest.update(user);
-        KeySlot(digest.finalize().into())
+        KeySlot::of(&self.salt, user, key_config_hash)
     }
 
     pub(super) fn statistics(&self) -> (u64, u64) {

@@ -86,7 +86,7 @@ impl Nonces {
         async move {
             sent.map_err(|_| StoreError::Unavailable("too many tokens at once".to_owned()))?;
             match is_fresh.await {
-                Ok(true) => Ok(Spending::Fresh(Durable(Some(is_durable)))),
+                Ok(true) => Ok(Spending::Fresh(Durable::when(is_durable))),
                 Ok(false) => Ok(Spending::Spent),
                 Err(_) => Err(closed()),
             }
