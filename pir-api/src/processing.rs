@@ -162,6 +162,15 @@ impl Sharding {
             _ => count,
         }
     }
+
+    /// The same, but an earlier number of shards stays as long as it would be right for a number of
+    /// rows within a quarter of this one: each change of it is a new configuration for every client.
+    pub fn count_near(&self, rows: u64, earlier: u32) -> u32 {
+        let quarter = rows / 4;
+        let near = self.count(rows - quarter)..=self.count(rows.saturating_add(quarter));
+        let odd = self.require_power_of_two_shard_count == Some(true) && !earlier.is_power_of_two();
+        if near.contains(&earlier) && !odd { earlier } else { self.count(rows) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -492,6 +501,14 @@ mod tests {
         assert_eq!(configuration.sharding.count(5_500), 4);
         assert_eq!(configuration.sharding.count(500_000), 16);
         assert_eq!(configuration.sharding.count(3), 1);
+        // 4 shards are right for 4000 to 7999 rows.
+        for (rows, earlier, count) in
+            [(8_500, 4, 4), (12_000, 4, 8), (3_300, 4, 4), (3_000, 4, 2), (7_900, 5, 4), (0, 1, 1)]
+        {
+            assert_eq!(configuration.sharding.count_near(rows, earlier), count, "{rows}");
+        }
+        let fixed = parse(r#", "sharding": {"shardCount": 3}"#).unwrap().sharding;
+        assert_eq!(fixed.count_near(1_000_000, 5), 3);
         assert!(parse(r#", "shardingFunction": {"sha256": null}"#).is_ok());
         assert!(parse(r#", "shardingFunction": {"sha256": {}}"#).is_ok());
         let fixed =

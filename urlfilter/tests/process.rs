@@ -191,6 +191,122 @@ fn a_changed_row_changes_its_shard_only() {
     assert!(files(folder.path()) == after);
 }
 
+fn report(folder: &Path, more: &[&str]) -> Value {
+    let output = process(folder, &[&["--json"], more].concat());
+    succeeds(&output);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Clients keep their configuration and keys as long as rows fit where they were.
+#[test]
+fn changed_rows_get_the_layout_that_they_had() {
+    let folder = place(json!({"trialsPerShard": 3}), rows(0..3000));
+    let put = |text: String| fs::write(folder.path().join("in.txtpb"), text).unwrap();
+    let first = report(folder.path(), &[]);
+    assert_eq!((&first["layouts"], &first["rowsBefore"]), (&json!("new"), &Value::Null));
+    // A part of the rows is replaced, and a few are added: round after round.
+    for round in 1..6 {
+        put(rows(0..3000 - 100 * round) + &rows(5000..5000 + 101 * round));
+        let next = report(folder.path(), &[]);
+        assert_eq!(next["layouts"], "kept");
+        assert_eq!(next["rows"], 3000 + round);
+        assert_eq!(next["sameConfiguration"], true, "round {round}");
+        assert_eq!(next["sameEvaluationKeys"], true);
+        assert_eq!(next["configId"], first["configId"]);
+    }
+    // Rows as they were at first: the files may differ, the configuration does not.
+    put(rows(0..3000));
+    assert_eq!(report(folder.path(), &[])["configId"], first["configId"]);
+    // What follows from the input alone.
+    assert_eq!(report(folder.path(), &["--anew"])["layouts"], "new");
+    let whole = place(json!({"trialsPerShard": 3}), rows(0..3000));
+    report(whole.path(), &[]);
+    assert!(files(folder.path()) == files(whole.path()));
+
+    // More than fit, a longer value, and far fewer rows: a new layout, which is kept from then on.
+    let mut long = rows(0..4500);
+    long.push_str(&format!("rows {{ keyword: \"long\" value: \"{}\" }}\n", "v".repeat(1900)));
+    for (text, because) in
+        [(rows(0..4500), "more rows"), (long, "longer than"), (rows(0..900), "far fewer rows")]
+    {
+        put(text);
+        let next = report(folder.path(), &[]);
+        assert_eq!(next["layouts"], "renewed", "{because}");
+        let reason = next["renewedBecause"].as_str().unwrap();
+        assert!(reason.contains(because), "{reason}");
+        assert_eq!(next["sameConfiguration"], false);
+        put(format!("{}rows {{ keyword: \"more\" value: \"1\" }}\n", rows(0..900)));
+        if because != "far fewer rows" {
+            continue;
+        }
+        let next = report(folder.path(), &[]);
+        assert_eq!((&next["layouts"], &next["sameConfiguration"]), (&json!("kept"), &json!(true)));
+    }
+    // Other settings.
+    let text = configuration(json!({"shardingFunction": {"doubleMod": 5}})).to_string();
+    fs::write(folder.path().join("process.json"), text).unwrap();
+    assert_eq!(report(folder.path(), &[])["renewedBecause"], "other settings");
+}
+
+/// A number of shards stays as long as it is about right.
+#[test]
+fn the_number_of_shards_stays() {
+    let sharding = json!({"sharding": {"entryCountPerShard": 100}});
+    let folder = place(sharding, rows(0..500));
+    for (count, shards) in [(500, 5), (560, 5), (450, 5), (700, 5), (800, 8)] {
+        fs::write(folder.path().join("in.txtpb"), rows(0..count)).unwrap();
+        assert_eq!(report(folder.path(), &[])["shardCount"], shards);
+    }
+    fs::write(folder.path().join("in.txtpb"), rows(0..650)).unwrap();
+    assert_eq!(report(folder.path(), &["--anew"])["shardCount"], 6);
+}
+
+/// Several runs of some shards each, and one that takes them up, make what one run makes.
+#[test]
+fn shards_can_be_made_in_parts() {
+    let sharding = json!({"sharding": {"shardCount": 12}});
+    let whole = place(sharding.clone(), rows(0..3000));
+    succeeds(&process(whole.path(), &[]));
+    let folder = place(sharding, rows(0..3000));
+    let parts = ["0..5", "5..6", "6..12"].map(|part| {
+        let mut command = command(folder.path());
+        let command = command.args(["process", "process.json", "--shards", part]);
+        command.stderr(Stdio::null()).spawn().unwrap()
+    });
+    for mut part in parts {
+        assert!(part.wait().unwrap().success());
+    }
+    let finished = |name: &&String| !name.ends_with(".unfinished") && !name.ends_with(".journal");
+    assert_eq!(files(folder.path()).keys().filter(finished).count(), 0);
+    let last = report(folder.path(), &[]);
+    assert_eq!((&last["reusedShards"], &last["layouts"]), (&json!(12), &json!("new")));
+    assert!(files(folder.path()) == files(whole.path()));
+
+    // The same for an update, of which one part was forgotten.
+    for folder in [&folder, &whole] {
+        fs::write(folder.path().join("in.txtpb"), rows(20..3025)).unwrap();
+    }
+    assert_eq!(report(whole.path(), &[])["layouts"], "kept");
+    for part in ["0..4", "8..12"] {
+        let part = report(folder.path(), &["--shards", part]);
+        assert_eq!(part["shards"].as_array().unwrap().len(), 4);
+        assert_eq!((&part["shardCount"], &part["rows"]), (&json!(12), &json!(3005)));
+    }
+    assert_eq!(report(folder.path(), &[])["reusedShards"], 8);
+    assert!(files(folder.path()) == files(whole.path()));
+    // When the rows of other shards do not fit, a part knows.
+    fs::write(folder.path().join("in.txtpb"), rows(0..9000)).unwrap();
+    report(folder.path(), &["--shards", "0..6"]);
+    let last = report(folder.path(), &[]);
+    assert_eq!((&last["reusedShards"], &last["layouts"]), (&json!(6), &json!("renewed")));
+
+    for (part, said) in [("0..13", "12 shards"), ("3..3", "0..64"), ("x", "0..64")] {
+        let output = process(folder.path(), &["--shards", part]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(talk(&output).contains(said), "{}", talk(&output));
+    }
+}
+
 #[test]
 fn a_killed_run_leaves_nothing_that_looks_finished() {
     let whole = place(json!({"sharding": {"shardCount": 12}}), rows(0..3000));

@@ -2,7 +2,7 @@
 
 use super::verdicts;
 use crate::output::{DONE, Results, TROUBLE, note};
-use crate::process::{self, DatabaseFormat};
+use crate::process;
 use anyhow::{Context, ensure};
 use filter_client::{
     ClientOptions, Decision, FilterOptions, OnFailure, PirClient, PrefilterSource, UrlFilter,
@@ -124,7 +124,10 @@ fn process(folder: &Path) -> anyhow::Result<u32> {
         "sharding": { "entryCountPerShard": 50_000, "requirePowerOfTwoShardCount": true },
     });
     let configuration = ProcessConfiguration::parse(text.to_string().as_bytes())?;
-    Ok(process::run(&configuration, DatabaseFormat::Native, None)?.shard_count)
+    match process::run(&configuration, &process::Options::default())? {
+        process::Outcome::Whole(summary) => Ok(summary.shard_count),
+        process::Outcome::Part(part) => Ok(part.shard_count),
+    }
 }
 
 async fn serve(folder: &Path, shards: u32) -> anyhow::Result<(Arc<Service>, Listener, String)> {

@@ -1,24 +1,34 @@
 //! `urlfilter process`: a keyword database to the shards of a PIR service.
 
 use crate::output::{DONE, Results, note};
-use crate::process::{self, DatabaseFormat, ShardSummary, Summary};
+use crate::process::{
+    self, DatabaseFormat, Layouts, Options, Outcome, PartSummary, ShardSummary, Summary,
+};
 use anyhow::{Context, bail};
 use pir_api::processing::{Configuration, MAX_CONFIGURATION};
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Turn a keyword database into the shards of a PIR service
 ///
 /// The configuration is that of Apple's PIRProcessDatabase, unchanged; paths in it are relative to
-/// the current folder. Each shard is tried with test queries (trialsPerShard). The same input and
-/// configuration give the same bytes. Files appear when all shards are finished; a run that was
-/// interrupted is taken up where it stopped, and shards that did not change are kept.
+/// the current folder. Each shard is tried with test queries (trialsPerShard). Files appear when all
+/// shards are finished; a run that was interrupted is taken up where it stopped.
+///
+/// Where a data set is already there, shards whose rows did not change are kept, and changed ones get
+/// the layout that they had, as long as the rows fit: devices then notice nothing. With --anew, the same
+/// input and configuration give the same bytes, whatever was there.
+///
+/// A large data set can be divided between machines that share a folder: each makes some shards with
+/// --shards, and a run without it takes them up and finishes.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   urlfilter process process.json
   urlfilter process process.json --jobs 4 --json > report.json
+  urlfilter process process.json --shards 0..64      (and 64..128 elsewhere, then without)
 
 A small configuration:
   { \"rlweParameters\": \"n_4096_logq_27_28_28_logt_5\",
@@ -38,9 +48,23 @@ pub(crate) struct Arguments {
     /// How the processed databases are written
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     database_format: DatabaseFormat,
+    /// Make only these shards (the end excluded), for a run without this option to take up
+    #[arg(long, value_name = "A..B", value_parser = shard_range)]
+    shards: Option<Range<u32>>,
+    /// Do not regard the layout of a data set that is already there
+    #[arg(long)]
+    anew: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+}
+
+fn shard_range(text: &str) -> Result<Range<u32>, String> {
+    let range = text.split_once("..").and_then(|(start, end)| {
+        let range: Range<u32> = start.parse().ok()?..end.parse().ok()?;
+        (range.start < range.end).then_some(range)
+    });
+    range.ok_or_else(|| "two numbers are needed, such as 0..64".to_owned())
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
@@ -53,16 +77,39 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         bail!("{name}: empty");
     }
     let configuration = Configuration::parse(&json).context(name)?;
-    let jobs = arguments.jobs.map(usize::from);
-    let summary = process::run(&configuration, arguments.database_format, jobs)?;
+    let options = Options {
+        format: arguments.database_format,
+        jobs: arguments.jobs.map(usize::from),
+        part: arguments.shards.clone(),
+        anew: arguments.anew,
+    };
+    let outcome = process::run(&configuration, &options)?;
     if arguments.json {
         let mut results = Results::new();
-        results.json(&summary)?;
+        match &outcome {
+            Outcome::Whole(summary) => results.json(summary)?,
+            Outcome::Part(part) => results.json(part)?,
+        }
         results.finish()?;
     } else {
-        describe(&summary);
+        match &outcome {
+            Outcome::Whole(summary) => describe(summary),
+            Outcome::Part(part) => describe_part(part),
+        }
     }
     Ok(DONE)
+}
+
+fn describe_part(part: &PartSummary) {
+    part.shards.iter().for_each(describe_shard);
+    note(format_args!(
+        "shards {} to {} of {} ({} kept from before) in {:.2} s; a run without --shards takes them up",
+        part.first_shard,
+        part.end_shard - 1,
+        part.shard_count,
+        part.reused_shards,
+        part.seconds,
+    ));
 }
 
 fn describe(summary: &Summary) {
@@ -77,6 +124,21 @@ fn describe(summary: &Summary) {
         note(format_args!(
             "devices from iOS and macOS 27.3 on refuse a number of shards that is no power of two: set \
              requirePowerOfTwoShardCount"
+        ));
+    }
+    if let Some(before) = summary.rows_before {
+        let layouts = match summary.layouts {
+            Layouts::Kept => "changed shards have the layout that they had".to_owned(),
+            Layouts::Renewed => format!(
+                "all shards have a new layout ({})",
+                summary.renewed_because.as_deref().unwrap_or_default()
+            ),
+            Layouts::New => "the layout follows from the settings alone".to_owned(),
+        };
+        note(format_args!(
+            "{} rows before ({:+}); {layouts}",
+            before,
+            summary.rows as i64 - before as i64
         ));
     }
     note(format_args!("configuration id {}", summary.config_id));

@@ -4,6 +4,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -14,6 +15,9 @@ pub(crate) struct ShardRecord {
     pub(crate) shard: u32,
     /// SHA-256 of the shard's rows and of the settings.
     pub(crate) input_sha256: String,
+    /// SHA-256 of the layout that the rows were to get; empty in manifests of earlier versions.
+    #[serde(default)]
+    pub(crate) layout_sha256: String,
     /// SHA-256 of the database file.
     pub(crate) database_sha256: String,
     /// SHA-256 of the parameter file.
@@ -54,22 +58,77 @@ impl Manifest {
 }
 
 /// Shards that are finished, but not yet at their places: one JSON object a line. A line that was
-/// not written to its end counts as none.
+/// not written to its end counts as none. Runs of some shards have journals of their own, so that they
+/// can share a folder.
 pub(crate) struct Journal {
     path: PathBuf,
     file: Mutex<File>,
 }
 
-impl Journal {
-    /// Opens the journal, with what an earlier run left in it.
-    pub(crate) fn open(path: PathBuf) -> anyhow::Result<(Self, Vec<ShardRecord>)> {
+/// The journals of a data set.
+pub(crate) struct Journals {
+    /// Without the ending.
+    stem: PathBuf,
+}
+
+const ENDING: &str = "journal";
+
+impl Journals {
+    pub(crate) fn of(manifest: &Path) -> Self {
+        Self { stem: manifest.with_extension("") }
+    }
+
+    fn path(&self, part: Option<&Range<u32>>) -> PathBuf {
+        let mut name = self.stem.clone().into_os_string();
+        if let Some(part) = part {
+            name.push(format!(".{}-{}", part.start, part.end));
+        }
+        name.push(format!(".{ENDING}"));
+        name.into()
+    }
+
+    /// All that are there.
+    fn paths(&self) -> Vec<PathBuf> {
+        let whole = self.path(None);
+        let stem = self.stem.file_name().unwrap_or_default().as_encoded_bytes();
+        let folder = match self.stem.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let is_part = |name: &std::ffi::OsStr| -> bool {
+            let range = name
+                .as_encoded_bytes()
+                .strip_prefix(stem)
+                .and_then(|rest| rest.strip_prefix(b".")?.strip_suffix(b".journal"));
+            range.is_some_and(|range| range.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-')))
+        };
+        let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| is_part(&entry.file_name()))
+            .map(|entry| folder.join(entry.file_name()))
+            .collect();
+        paths.sort();
+        paths.push(whole);
+        paths
+    }
+
+    /// What earlier runs left.
+    pub(crate) fn records(&self) -> Vec<ShardRecord> {
         let mut records = Vec::new();
-        if let Ok(file) = File::open(&path) {
+        for file in self.paths().into_iter().flat_map(File::open) {
             for line in BufReader::new(file).lines() {
                 let Ok(line) = line else { break };
                 records.extend(serde_json::from_str::<ShardRecord>(&line));
             }
         }
+        records
+    }
+
+    /// The journal of a run.
+    pub(crate) fn open(&self, part: Option<&Range<u32>>) -> anyhow::Result<Journal> {
+        let path = self.path(part);
         let mut file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -77,17 +136,30 @@ impl Journal {
             .with_context(|| format!("{}: cannot keep a journal of the run", path.display()))?;
         // Whatever a torn line left must not run into the next one.
         file.write_all(b"\n").with_context(|| path.display().to_string())?;
-        Ok((Self { path, file: Mutex::new(file) }, records))
+        Ok(Journal { path, file: Mutex::new(file) })
     }
 
+    /// The data set is finished.
+    pub(crate) fn remove(&self) -> anyhow::Result<()> {
+        for path in self.paths() {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| path.display().to_string());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Journal {
     pub(crate) fn add(&self, record: &ShardRecord) -> anyhow::Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
         let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        file.write_all(&line).with_context(|| self.path.display().to_string())
-    }
-
-    pub(crate) fn remove(self) -> anyhow::Result<()> {
-        fs::remove_file(&self.path).with_context(|| self.path.display().to_string())
+        let name = || self.path.display().to_string();
+        file.write_all(&line).with_context(name)?;
+        file.sync_data().with_context(name)
     }
 }

@@ -130,16 +130,72 @@ fn remedy(error: CuckooError, plan: &Plan, store: &RowStore, rows: &[u32]) -> an
     }
 }
 
-fn layout(run: &Run<'_>, rows: &[u32]) -> anyhow::Result<(Payloads, Option<TableFacts>)> {
+/// Rows do not fit the layout that their shard had, or are too few for it.
+#[derive(Debug, thiserror::Error)]
+#[error("shard {shard}: {reason}")]
+pub(crate) struct Outgrown {
+    shard: u32,
+    reason: &'static str,
+}
+
+/// Below this load, a kept layout may cost twice what a new one would.
+const LEAST_LOAD: f64 = 0.45;
+
+fn size(parameters: &ShardParameters) -> u64 {
+    let description = parameters.description();
+    description.entries * description.entry_size
+}
+
+/// The tables of a keyword shard, and its parameters.
+pub(crate) fn tables<'s>(
+    run: &Run<'s>,
+    shard: u32,
+    rows: &[u32],
+) -> anyhow::Result<(CuckooTables<'s>, ShardParameters)> {
+    let (store, kept) = (run.store, run.kept_shard(shard));
+    let plan = run.plan(shard);
+    let all: Vec<Row<'_>> = rows.iter().map(|&row| store.row(row)).collect();
+    let built = CuckooTables::build(&plan.cuckoo(run.longest_value), &all);
+    let Some(kept) = kept else {
+        let tables = built.map_err(|error| remedy(error, &plan, store, rows))?;
+        let parameters = plan.keyword_shard(&tables)?;
+        return Ok((tables, parameters));
+    };
+    let outgrown = |reason| Outgrown { shard, reason };
+    let tables = match built {
+        Ok(tables) => tables,
+        Err(CuckooError::Full { .. }) => {
+            return Err(outgrown("more rows than there is room for").into());
+        }
+        Err(CuckooError::TooLarge { .. }) => {
+            return Err(outgrown("a value that is longer than there is room for").into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if tables.load(kept.stored_entry_size()) < LEAST_LOAD {
+        // Of few rows any layout is mostly empty.
+        let plan = &run.configuration.plan;
+        let new = CuckooTables::build(&plan.cuckoo(run.longest_value), &all)?;
+        if 2 * size(&plan.keyword_shard(&new)?) < size(kept) {
+            return Err(outgrown("far fewer rows than there is room for").into());
+        }
+    }
+    let parameters = plan.keyword_shard(&tables)?;
+    match parameters == *kept {
+        true => Ok((tables, parameters)),
+        false => Err(outgrown("another layout").into()),
+    }
+}
+
+fn layout(
+    run: &Run<'_>,
+    shard: u32,
+    rows: &[u32],
+) -> anyhow::Result<(Payloads, Option<TableFacts>)> {
     let (configuration, store) = (run.configuration, run.store);
-    let plan = &configuration.plan;
     match configuration.database_type {
         DatabaseType::Keyword => {
-            let all: Vec<Row<'_>> = rows.iter().map(|&row| store.row(row)).collect();
-            let config = plan.cuckoo(run.longest_value);
-            let tables = CuckooTables::build(&config, &all)
-                .map_err(|error| remedy(error, plan, store, rows))?;
-            let parameters = plan.keyword_shard(&tables)?;
+            let (tables, parameters) = tables(run, shard, rows)?;
             let facts = TableFacts {
                 load: tables.load(parameters.stored_entry_size()),
                 most_slots: tables.most_slots(),
@@ -154,7 +210,7 @@ fn layout(run: &Run<'_>, rows: &[u32]) -> anyhow::Result<(Payloads, Option<Table
                 bail!("a shard without rows; choose a smaller sharding.shardCount");
             }
             let longest = entries.iter().map(|entry| entry.len()).max().unwrap_or(0);
-            let parameters = plan.index_shard(
+            let parameters = configuration.plan.index_shard(
                 entries.len() as u64,
                 longest as u64,
                 configuration.encoding_entry_size,
@@ -173,7 +229,7 @@ pub(crate) fn make(
 ) -> anyhow::Result<Finished> {
     let configuration = run.configuration;
     let input_sha256 = run.input_digest(rows);
-    let (payloads, table) = layout(run, rows)?;
+    let (payloads, table) = layout(run, shard, rows)?;
     let parameters = payloads.parameters().clone();
     let path = configuration.output_database.of_shard(shard);
     let (database_sha256, database_bytes) = write_unfinished(&path, |mut out| {
@@ -218,6 +274,7 @@ pub(crate) fn make(
     let record = ShardRecord {
         shard,
         input_sha256,
+        layout_sha256: run.layout_digest(shard),
         database_sha256,
         parameters_sha256,
         rows: rows.len() as u64,
