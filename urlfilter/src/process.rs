@@ -373,13 +373,12 @@ fn reusable<'r>(
     run: &Run<'_>,
     records: &'r BTreeMap<u32, Vec<ShardRecord>>,
     shard: u32,
-    rows: &[u32],
+    input: &str,
     place: impl Fn(&Path) -> PathBuf,
     is_laid_out: impl Fn(&ShardRecord) -> bool,
 ) -> Option<&'r ShardRecord> {
     let records = records.get(&shard)?;
     let configuration = run.configuration;
-    let input = run.input_digest(rows);
     let same = |record: &&ShardRecord| record.input_sha256 == input && is_laid_out(record);
     let record = records.iter().rfind(same)?;
     let unchanged = file_digest(&place(&configuration.output_parameters.of_shard(shard)))
@@ -467,17 +466,17 @@ fn make_shards(
             })
         };
         let here = |path: &Path| path.to_owned();
-        let layout = run.layout_digest(shard);
+        let (input, layout) = (run.input_digest(rows), run.layout_digest(shard));
         let as_wanted = |record: &ShardRecord| record.layout_sha256 == layout;
         // What is in place has the layout that is to be kept, whatever it was chosen for.
         let as_it_is = |record: &ShardRecord| run.kept.is_some() || as_wanted(record);
-        let made = if let Some(record) = reusable(run, &in_place, shard, rows, here, as_it_is) {
+        let made = if let Some(record) = reusable(run, &in_place, shard, &input, here, as_it_is) {
             Made { finished: known(record, &here)?, origin: Origin::InPlace }
-        } else if let Some(record) = reusable(run, &beside, shard, rows, unfinished, as_wanted) {
+        } else if let Some(record) = reusable(run, &beside, shard, &input, unfinished, as_wanted) {
             Made { finished: known(record, &unfinished)?, origin: Origin::Earlier }
         } else {
-            let finished =
-                shard::make(run, &ring, shard, rows).with_context(|| format!("shard {shard}"))?;
+            let finished = shard::make(run, &ring, shard, rows, input)
+                .with_context(|| format!("shard {shard}"))?;
             journal.add(&finished.record)?;
             Made { finished, origin: Origin::New }
         };

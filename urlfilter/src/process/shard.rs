@@ -220,15 +220,15 @@ fn layout(
     }
 }
 
-/// Makes the files of a shard, and tries them.
+/// Makes the files of a shard, and tries them. The digest is that of its rows.
 pub(crate) fn make(
     run: &Run<'_>,
     ring: &KeyRing,
     shard: u32,
     rows: &[u32],
+    input_sha256: String,
 ) -> anyhow::Result<Finished> {
     let configuration = run.configuration;
-    let input_sha256 = run.input_digest(rows);
     let (payloads, table) = layout(run, shard, rows)?;
     let parameters = payloads.parameters().clone();
     let path = configuration.output_database.of_shard(shard);

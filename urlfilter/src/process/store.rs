@@ -147,16 +147,23 @@ impl RowStore {
         (0..shards).map(|shard| (shard..rows).step_by(shards as usize).collect()).collect()
     }
 
-    /// SHA-256 of the rows of a shard, in the order that they are given in.
+    /// SHA-256 of what is stored of the rows of a shard, in the order that they are given in: hashes
+    /// and values.
     pub(crate) fn digest(&self, settings: &[u8], rows: &[u32]) -> [u8; 32] {
+        // Short pieces are gathered: the digest is made of blocks.
+        const BLOCK: usize = 8192;
         let mut digest = Sha256::new().chain_update(settings);
+        let mut block = Vec::with_capacity(2 * BLOCK);
         for &row in rows {
-            let (keyword, value) = self.bytes(row);
-            digest.update((keyword.len() as u32).to_le_bytes());
-            digest.update((value.len() as u32).to_le_bytes());
-            digest.update(keyword);
-            digest.update(value);
+            let value = self.value(row);
+            block.extend(self.hashes[row as usize].to_u64().to_le_bytes());
+            block.extend((value.len() as u32).to_le_bytes());
+            block.extend(value);
+            if block.len() >= BLOCK {
+                digest.update(&block);
+                block.clear();
+            }
         }
-        digest.finalize().into()
+        digest.chain_update(&block).finalize().into()
     }
 }
