@@ -78,6 +78,9 @@ pub struct UseCase {
     /// Configurations that are served at once; 0 removes the use case.
     #[serde(default = "two")]
     pub version_count: usize,
+    /// Minutes for which a configuration is served after another took its place.
+    #[serde(default = "superseded_minutes")]
+    pub superseded_minutes: u32,
     /// For the symmetric variant.
     #[serde(default)]
     pub symmetric_pir_arguments: Option<SymmetricArguments>,
@@ -85,6 +88,12 @@ pub struct UseCase {
 
 fn two() -> usize {
     2
+}
+
+/// Devices fetch the new configuration as soon as they are told that theirs is gone; what is under way
+/// is answered.
+fn superseded_minutes() -> u32 {
+    10
 }
 
 /// A certificate and its key.

@@ -1,4 +1,4 @@
-//! What is served: data sets, in the versions that clients know.
+//! One version of a data set: its files opened, checked against each other, and ready for queries.
 
 use crate::configuration::{UseCase, read_bounded};
 use crate::platform::Platform;
@@ -10,11 +10,9 @@ use pir_api::{api, he, pir, text};
 use rayon::prelude::*;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Largest parameter file and manifest.
 const MAX_TEXT: u64 = 64 << 20;
@@ -367,68 +365,4 @@ fn check_manifest(path: &Path, manifest: &Manifest, files: &[Files]) -> Result<(
         }
         Ok(())
     })
-}
-
-/// Why there is no data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// The use case is unknown.
-    UseCase,
-    /// The use case is known, and the version is not, or not any more.
-    Version,
-}
-
-/// All use cases, each with its versions, the newest last.
-#[derive(Clone, Default)]
-pub struct Catalog {
-    use_cases: BTreeMap<String, Vec<Arc<DataSet>>>,
-}
-
-impl Catalog {
-    /// Opens the data sets of a configuration. Versions of an earlier catalog stay, as many as the
-    /// configuration says; use cases that it does not name go.
-    pub fn open(use_cases: &[UseCase], earlier: &Self) -> Result<Self, DataSetError> {
-        let mut catalog = Self::default();
-        for use_case in use_cases.iter().filter(|use_case| use_case.version_count > 0) {
-            let newest = Arc::new(DataSet::open(use_case)?);
-            let mut versions = earlier.use_cases.get(&use_case.name).cloned().unwrap_or_default();
-            versions.retain(|version| version.config_id != newest.config_id);
-            versions.push(newest);
-            let surplus = versions.len().saturating_sub(use_case.version_count);
-            versions.drain(..surplus);
-            catalog.use_cases.insert(use_case.name.clone(), versions);
-        }
-        Ok(catalog)
-    }
-
-    /// Names of the use cases.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.use_cases.keys().map(String::as_str)
-    }
-
-    /// The versions of all use cases.
-    pub fn versions(&self) -> impl Iterator<Item = (&str, &[Arc<DataSet>])> {
-        self.use_cases.iter().map(|(name, versions)| (name.as_str(), versions.as_slice()))
-    }
-
-    /// The newest version of every use case.
-    pub fn newest_of_all(&self) -> impl Iterator<Item = (&str, Arc<DataSet>)> {
-        self.versions().filter_map(|(name, versions)| Some((name, Arc::clone(versions.last()?))))
-    }
-
-    /// The newest version of a use case.
-    pub fn newest(&self, name: &str) -> Option<&Arc<DataSet>> {
-        self.use_cases.get(name)?.last()
-    }
-
-    /// The version that a client names.
-    pub fn version(&self, name: &str, id: &[u8]) -> Result<&Arc<DataSet>, Missing> {
-        let versions = self.use_cases.get(name).ok_or(Missing::UseCase)?;
-        versions.iter().find(|version| version.config_id == id).ok_or(Missing::Version)
-    }
-
-    /// A data set of that key configuration.
-    pub fn with_keys(&self, hash: &[u8]) -> Option<&Arc<DataSet>> {
-        self.use_cases.values().flatten().find(|version| version.keys_hash == hash)
-    }
 }

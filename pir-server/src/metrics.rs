@@ -409,6 +409,13 @@ impl Metrics {
 
     /// Data sets were loaded.
     pub fn loaded(&self, loaded: &crate::service::Loaded, now: u64) {
+        self.versions(loaded);
+        self.reloads.get_or_create(&OutcomeLabel { outcome: Outcome::Done }).inc();
+        self.last_reload.set(i64::try_from(now).unwrap_or(i64::MAX));
+    }
+
+    /// What is served has changed.
+    pub fn versions(&self, loaded: &crate::service::Loaded) {
         self.versions.clear();
         self.shards.clear();
         for (name, versions, shards) in &loaded.use_cases {
@@ -416,8 +423,6 @@ impl Metrics {
             self.versions.get_or_create(&label).set(*versions as i64);
             self.shards.get_or_create(&label).set(*shards as i64);
         }
-        self.reloads.get_or_create(&OutcomeLabel { outcome: Outcome::Done }).inc();
-        self.last_reload.set(i64::try_from(now).unwrap_or(i64::MAX));
     }
 
     /// Data sets could not be loaded.

@@ -1,10 +1,11 @@
 //! The service behind its endpoints: what they share, how it is opened, reloaded and maintained.
 
+use crate::catalog::Catalog;
 use crate::configuration::{
     Configuration, ConfigurationError, IssuerSettings, Limits, StoreSettings, Tier,
     UserTokenSettings, read_users,
 };
-use crate::data_set::{Catalog, DataSetError};
+use crate::data_set::DataSetError;
 use crate::file_mark::FileMark;
 use crate::issuer::{Issuer, IssuerError};
 use crate::key_cache::KeyCache;
@@ -172,10 +173,11 @@ fn load(
     configuration: &Configuration,
     user_tokens: &UserTokens,
     earlier: Option<&Live>,
+    now: u64,
 ) -> Result<Live, ServiceError> {
     let none = Catalog::default();
-    let catalog =
-        Catalog::open(&configuration.use_cases, earlier.map_or(&none, |live| &live.catalog))?;
+    let earlier_catalog = earlier.map_or(&none, |live| &live.catalog);
+    let catalog = Catalog::open(&configuration.use_cases, earlier_catalog, now)?;
     let configured_users = UserTable::new(user_tokens.hasher(), &configuration.users);
     let mut live = Live {
         catalog,
@@ -222,10 +224,10 @@ impl Live {
     }
 
     fn loaded(&self) -> Loaded {
-        let use_cases = self.catalog.versions().map(|(name, versions)| {
-            let shards = versions.last().map_or(0, |newest| newest.shard_count());
-            (name.to_owned(), versions.len(), shards)
-        });
+        let use_cases = self
+            .catalog
+            .newest_of_all()
+            .map(|(name, newest, versions)| (name.to_owned(), versions, newest.shard_count()));
         let use_cases: Vec<(String, usize, usize)> = use_cases.collect();
         let odd = use_cases.iter().filter(|(_, _, shards)| !shards.is_power_of_two());
         let warnings = odd.map(|(name, _, shards)| {
@@ -283,9 +285,9 @@ impl Service {
             UserTokens::new(&configuration.user_tokens).map_err(io_error("userTokens"))?;
         let certificates = configuration.tls.as_ref().map(Certificates::open).transpose()?;
         let (user_tokens, live) = {
-            let configuration = configuration.clone();
+            let (configuration, now) = (configuration.clone(), clock());
             blocking(move || {
-                let live = load(&configuration, &user_tokens, None)?;
+                let live = load(&configuration, &user_tokens, None, now)?;
                 Ok((user_tokens, live))
             })
             .await?
@@ -329,7 +331,7 @@ impl Service {
             UserTokens::new(&configuration.user_tokens).map_err(io_error("userTokens"))?;
         configuration.tls.as_ref().map(Certificates::open).transpose()?;
         let quiet = Configuration { report_directory: None, ..configuration.clone() };
-        Ok(load(&quiet, &user_tokens, None)?.loaded())
+        Ok(load(&quiet, &user_tokens, None, 0)?.loaded())
     }
 
     /// Reads the configuration again, opens its data sets beside those in use, and takes all of it in
@@ -346,8 +348,8 @@ impl Service {
                 .build()
                 .map_err(|error| io_error("threads")(io::Error::other(error)))?;
             let earlier = service.live.load_full();
-            let live =
-                threads.install(|| load(&configuration, &service.user_tokens, Some(&earlier)))?;
+            let (tokens, now) = (&service.user_tokens, service.now());
+            let live = threads.install(|| load(&configuration, tokens, Some(&earlier), now))?;
             if let (Some(certificates), Some(tls)) = (&service.certificates, &configuration.tls) {
                 certificates.reload(tls)?;
             }
@@ -382,8 +384,22 @@ impl Service {
         .await
     }
 
+    /// Stops serving versions whose time is over.
+    async fn expire_versions(&self) {
+        if !self.live.load().catalog.is_due(self.now()) {
+            return;
+        }
+        let _one = self.reloading.lock().await;
+        let mut live = Live::clone(&self.live.load());
+        live.catalog.expire(self.now());
+        self.metrics.versions(&live.loaded());
+        self.live.store(Arc::new(live));
+        tracing::info!("superseded versions are not served any more");
+    }
+
     /// One round of maintenance: issuer keys rotate, what is not needed any more goes.
     pub async fn maintain(self: &Arc<Self>) -> Result<(), ServiceError> {
+        self.expire_versions().await;
         let retired = self.issuer.maintain(self.now()).await?;
         let now = self.now();
         let last = self.last_collection.load(Ordering::Relaxed);

@@ -527,6 +527,7 @@ fn finish(run: &Run<'_>, made: Vec<Made>) -> anyhow::Result<Summary> {
         rows: run.store.len() as u64,
         evaluation_key_config_sha256: keys_sha256.clone(),
         config_id: config_id.clone(),
+        keywords_sha256: run.store.keywords_digest().map(|digest| hex(&digest)),
         shards: made.iter().map(|made| made.finished.record.clone()).collect(),
     };
     let mut moves = Vec::new();

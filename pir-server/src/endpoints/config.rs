@@ -2,7 +2,8 @@
 
 use super::body::Incoming;
 use super::{Compressible, Refusal, Reply, admission, protobuf};
-use crate::data_set::{Catalog, DataSet};
+use crate::catalog::Catalog;
+use crate::data_set::DataSet;
 use crate::platform::Platform;
 use crate::service::Service;
 use axum::extract::State;
@@ -67,7 +68,7 @@ pub(super) async fn config(
 pub(super) type Wanted<'w> = (&'w str, Arc<DataSet>, &'w [u8]);
 
 fn all(catalog: &Catalog) -> Vec<Wanted<'_>> {
-    catalog.newest_of_all().map(|(name, data)| (name, data, &[][..])).collect()
+    catalog.newest_of_all().map(|(name, data, _)| (name, Arc::clone(data), &[][..])).collect()
 }
 
 /// `GET /config`, which asks neither who nor for what: the same for everyone, so that it can be fetched

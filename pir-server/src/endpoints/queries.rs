@@ -2,7 +2,8 @@
 
 use super::body::Incoming;
 use super::{Refusal, Reply, admission, config, invalid, protobuf};
-use crate::data_set::{DataSet, Missing};
+use crate::catalog::Missing;
+use crate::data_set::DataSet;
 use crate::key_cache::{self, MAX_KEY_FIELDS, ReadyKey};
 use crate::platform::Platform;
 use crate::service::Service;

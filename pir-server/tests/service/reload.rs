@@ -60,6 +60,34 @@ async fn the_last_versions_are_served() {
     assert_eq!(running.post("/queries", &queries).await.status(), 400);
 }
 
+/// What was taken off the list must not be found for longer than the configuration says.
+#[tokio::test(flavor = "multi_thread")]
+async fn superseded_versions_go_after_their_time() {
+    let cases = [Case::new("synthetic_small_logt5"), Case::new("synthetic_shards3_logt4")];
+    let running = Running::of(&cases[0]).await;
+    running.post("/key", &cases[0].first("/key").request).await;
+    let queries = cases[0].first("/queries").request;
+    let mut settings = replace(&running, &cases[1]);
+    settings.use_cases[0].superseded = 3;
+    running.write_configuration(&settings);
+    running.service.reload().await.unwrap();
+    for (seconds, status) in [(0, 200), (179, 200), (1, 410)] {
+        running.clock.fetch_add(seconds, Ordering::Relaxed);
+        running.service.maintain().await.unwrap();
+        assert_eq!(running.post("/queries", &queries).await.status(), status);
+    }
+    let name = &running.settings.use_cases[0].name;
+    assert!(running.metrics().await.contains(&format!("pir_versions{{usecase=\"{name}\"}} 1\n")));
+    // It may come back, and its time begins anew.
+    let mut settings = replace(&running, &cases[0]);
+    settings.use_cases[0].superseded = 0;
+    running.write_configuration(&settings);
+    running.service.reload().await.unwrap();
+    assert_eq!(running.post("/queries", &queries).await.status(), 200);
+    running.service.maintain().await.unwrap();
+    assert_eq!(running.service.loaded().use_cases[0].1, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_wrong_leaves_everything_as_it_was() {
     let case = Case::new("synthetic_shards3_logt4");

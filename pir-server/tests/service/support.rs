@@ -94,6 +94,7 @@ impl Case {
             stem: folder.join(stem).to_str().unwrap().to_owned(),
             shards: self.shards(),
             versions: 2,
+            superseded: 10,
         }
     }
 
@@ -138,6 +139,7 @@ pub(crate) struct UseCaseText {
     pub(crate) stem: String,
     pub(crate) shards: u32,
     pub(crate) versions: u32,
+    pub(crate) superseded: u32,
 }
 
 /// A configuration in parts that tests change.
@@ -162,6 +164,7 @@ impl Settings {
             serde_json::json!({
                 "name": text.name, "fileStem": text.stem, "shardCount": text.shards,
                 "versionCount": text.versions,
+                "supersededMinutes": text.superseded,
             })
         };
         let mut all = serde_json::json!({

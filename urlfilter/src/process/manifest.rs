@@ -1,7 +1,10 @@
 //! What a run has made: a manifest of a finished data set, and the journal of one under way.
 
 use anyhow::Context;
+use keyword_pir::KeywordHash;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
@@ -30,6 +33,17 @@ pub(crate) struct ShardRecord {
     pub(crate) database_bytes: u64,
 }
 
+/// SHA-256 of the hashes of all keywords in ascending order, 8 bytes each, little endian.
+pub(crate) fn keywords_digest(mut hashes: Vec<KeywordHash>) -> [u8; 32] {
+    hashes.par_sort_unstable();
+    let mut digest = Sha256::new();
+    for some in hashes.chunks(1024) {
+        let bytes: Vec<u8> = some.iter().flat_map(|hash| hash.to_u64().to_le_bytes()).collect();
+        digest.update(&bytes);
+    }
+    digest.finalize().into()
+}
+
 /// A finished data set. Equal inputs and settings give equal bytes.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -45,6 +59,10 @@ pub(crate) struct Manifest {
     pub(crate) evaluation_key_config_sha256: String,
     /// SHA-256 of the configuration that the data set makes: what clients know it by.
     pub(crate) config_id: String,
+    /// What a prefilter of the same build is recognised by, see [`keywords_digest`]. None for
+    /// databases by number.
+    #[serde(default)]
+    pub(crate) keywords_sha256: Option<String>,
     pub(crate) shards: Vec<ShardRecord>,
 }
 

@@ -30,30 +30,41 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Passes bytes on and keeps their digest and number.
-struct Digesting<W> {
-    out: W,
+struct Digesting<F> {
+    file: F,
     digest: Sha256,
     length: u64,
 }
 
+impl<F> Digesting<F> {
+    fn of(file: F) -> Self {
+        Self { file, digest: Sha256::new(), length: 0 }
+    }
+
+    /// The digest of what was passed on.
+    fn hex(self) -> String {
+        hex(&self.digest.finalize())
+    }
+}
+
 impl<W: Write> Write for Digesting<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
+        let written = self.file.write(bytes)?;
         self.digest.update(&bytes[..written]);
         self.length += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        self.file.flush()
     }
 }
 
 /// The digest of a file, if it can be read.
 pub(crate) fn file_digest(path: &Path) -> Option<String> {
-    let mut out = Digesting { out: io::sink(), digest: Sha256::new(), length: 0 };
+    let mut out = Digesting::of(io::sink());
     io::copy(&mut BufReader::with_capacity(1 << 18, File::open(path).ok()?), &mut out).ok()?;
-    Some(hex(&out.digest.finalize()))
+    Some(out.hex())
 }
 
 /// Writes a file beside its place; returns its digest and length.
@@ -67,11 +78,10 @@ pub(crate) fn write_unfinished(
         fs::create_dir_all(folder).with_context(name)?;
     }
     let file = File::create(&path).with_context(name)?;
-    let out = BufWriter::with_capacity(1 << 18, file);
-    let mut out = Digesting { out, digest: Sha256::new(), length: 0 };
+    let mut out = Digesting::of(BufWriter::with_capacity(1 << 18, file));
     write(&mut out).with_context(name)?;
-    let Digesting { out, digest, length } = out;
-    let file = out.into_inner().map_err(|error| error.into_error()).with_context(name)?;
+    let Digesting { file, digest, length } = out;
+    let file = file.into_inner().map_err(|error| error.into_error()).with_context(name)?;
     file.sync_data().with_context(name)?;
     Ok((hex(&digest.finalize()), length))
 }

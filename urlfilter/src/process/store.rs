@@ -1,5 +1,6 @@
 //! All rows of a database in memory, without an allocation for each.
 
+use super::manifest::keywords_digest;
 use indicatif::ProgressBar;
 use keyword_pir::cuckoo::Row;
 use keyword_pir::symmetric::{DatabaseKey, SymmetricError};
@@ -25,6 +26,7 @@ pub(crate) struct RowStore {
     chunks: Vec<Vec<u8>>,
     places: Vec<Place>,
     hashes: Vec<KeywordHash>,
+    is_numbered: bool,
     /// The rows as they were before they were encrypted, for messages.
     plain: Option<Box<RowStore>>,
 }
@@ -140,8 +142,22 @@ impl RowStore {
         Ok(divided)
     }
 
+    /// A digest of all keywords, whatever their order; of those that were encrypted as they were before.
+    pub(crate) fn keywords_digest(&self) -> Option<[u8; 32]> {
+        let hashes = match &self.plain {
+            None if self.is_numbered => return None,
+            None => self.hashes.clone(),
+            Some(plain) => {
+                let rows = (0..plain.places.len() as u32).into_par_iter();
+                rows.map(|row| KeywordHash::of(plain.keyword(row))).collect()
+            }
+        };
+        Some(keywords_digest(hashes))
+    }
+
     /// Deals rows by number.
     pub(crate) fn by_number(&mut self, shards: u32) -> Vec<ShardRows> {
+        self.is_numbered = true;
         self.hashes = vec![KeywordHash::from_u64(0); self.places.len()];
         let rows = self.places.len() as u32;
         (0..shards).map(|shard| (shard..rows).step_by(shards as usize).collect()).collect()
