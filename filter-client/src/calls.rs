@@ -35,6 +35,10 @@ pub struct Costs {
     pub waiting_micros: u64,
 }
 
+/// The program, and nothing about whom it works for.
+const USER_AGENT: http::HeaderValue =
+    http::HeaderValue::from_static(concat!("url-filter-client/", env!("CARGO_PKG_VERSION")));
+
 #[derive(Default)]
 pub(crate) struct Counters {
     requests: AtomicU64,
@@ -126,9 +130,11 @@ impl Calls {
     pub(crate) async fn attempt(
         &self,
         endpoint: &'static str,
-        request: http::Request<Bytes>,
+        mut request: http::Request<Bytes>,
         most: usize,
     ) -> Result<Bytes, Failure> {
+        // Services want one, whatever the transport.
+        request.headers_mut().entry(http::header::USER_AGENT).or_insert(USER_AGENT);
         let counters = &self.counters;
         counters.requests.fetch_add(1, Ordering::Relaxed);
         counters.bytes_sent.fetch_add(request.body().len() as u64, Ordering::Relaxed);

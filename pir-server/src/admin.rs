@@ -38,6 +38,11 @@ async fn reload(State(service): State<Arc<Service>>) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }
 
+/// How far this node is with the releases that were published.
+async fn releases(State(service): State<Arc<Service>>) -> Response {
+    axum::Json(service.publications().standings(service.now())).into_response()
+}
+
 /// Reloads, and notes what came of it.
 ///
 /// # Errors
@@ -67,6 +72,7 @@ pub async fn reload_and_log(service: &Arc<Service>) -> Result<crate::service::Lo
 pub fn router(service: &Arc<Service>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
+        .route("/releases", get(releases))
         .route("/reload", post(reload))
         .with_state(Arc::clone(service))
         .merge(health(service))

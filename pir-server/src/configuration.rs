@@ -4,7 +4,7 @@
 //! not count for nothing. `docs/service.md` describes each key for operators.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -72,9 +72,14 @@ pub struct UseCase {
     /// `<app bundle id>.url.filtering` for a URL filter.
     pub name: String,
     /// Files are `<stem>-<shard>.bin` and `<stem>-<shard>.params.txtpb`.
+    #[serde(default)]
     pub file_stem: String,
     /// Number of shards.
+    #[serde(default)]
     pub shard_count: u32,
+    /// In place of files on this machine, where releases are published.
+    #[serde(default)]
+    pub published: Option<String>,
     /// Configurations that are served at once; 0 removes the use case.
     #[serde(default = "two")]
     pub version_count: usize,
@@ -84,6 +89,73 @@ pub struct UseCase {
     /// For the symmetric variant.
     #[serde(default)]
     pub symmetric_pir_arguments: Option<SymmetricArguments>,
+}
+
+impl UseCase {
+    /// Whether it is there at all.
+    pub fn is_served(&self) -> bool {
+        self.version_count > 0
+    }
+}
+
+/// An Oblivious HTTP gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewaySettings {
+    /// Hosts that requests may name, and that this service answers for.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Hosts that others answer for, and where these are.
+    #[serde(default)]
+    pub origins: BTreeMap<String, String>,
+    /// How long a key is published.
+    #[serde(default = "thirty")]
+    pub rotation_days: u32,
+    /// How long it is accepted after that.
+    #[serde(default = "seven")]
+    pub overlap_days: u32,
+}
+
+fn thirty() -> u32 {
+    30
+}
+
+fn seven() -> u32 {
+    7
+}
+
+/// How publications are followed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PublicationSettings {
+    /// Where releases are brought.
+    pub directory: PathBuf,
+    /// Seconds between two looks.
+    pub poll_seconds: u64,
+    /// Seconds for which a node that is late says that it is not ready.
+    pub late_seconds: u64,
+    /// Options of the object store, such as `aws_endpoint`; they count more than the environment.
+    pub options: BTreeMap<String, String>,
+}
+
+impl Default for PublicationSettings {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("pir-server-data"),
+            poll_seconds: 10,
+            late_seconds: 120,
+            options: BTreeMap::new(),
+        }
+    }
+}
+
+/// Without the options, which may hold a secret.
+impl std::fmt::Debug for PublicationSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PublicationSettings")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
 }
 
 fn two() -> usize {
@@ -373,6 +445,12 @@ pub struct Configuration {
     /// With it the service speaks TLS.
     #[serde(default)]
     pub tls: Option<Tls>,
+    /// With it the service is a gateway for a relay, too.
+    #[serde(default)]
+    pub gateway: Option<GatewaySettings>,
+    /// Data sets that come from an object store.
+    #[serde(default)]
+    pub publications: PublicationSettings,
     /// State.
     #[serde(default)]
     pub store: StoreSettings,
@@ -479,6 +557,8 @@ impl Configuration {
             listen: local(),
             admin: None,
             tls: None,
+            gateway: None,
+            publications: PublicationSettings::default(),
             store: StoreSettings::default(),
             limits: Limits::default(),
             workers: None,
@@ -508,6 +588,35 @@ impl Configuration {
             })?;
         configuration.check()?;
         Ok(configuration)
+    }
+
+    fn check_gateway(&self) -> Result<(), ConfigurationError> {
+        let Some(gateway) = &self.gateway else { return Ok(()) };
+        if gateway.hosts.is_empty() && gateway.origins.is_empty() {
+            return Err(bad("gateway.hosts", "no host: every request would be refused"));
+        }
+        for host in gateway.hosts.iter().chain(gateway.origins.keys()) {
+            let is_host = host.parse::<http::uri::Authority>().is_ok_and(|authority| {
+                authority.host() == authority.as_str() || authority.port_u16().is_some()
+            });
+            if !is_host || host.contains('@') {
+                return Err(bad("gateway.hosts", format!("{host:?} is not the name of a host")));
+            }
+        }
+        for (host, base) in &gateway.origins {
+            let is_base = url::Url::parse(base)
+                .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            if !is_base {
+                return Err(bad(
+                    format!("gateway.origins ({host})"),
+                    "an address is needed, such as http://10.0.0.2:8080",
+                ));
+            }
+        }
+        if !(1..=3650).contains(&gateway.rotation_days) || gateway.overlap_days > 3650 {
+            return Err(bad("gateway.rotationDays", "1 to 3650, and overlapDays at most 3650"));
+        }
+        Ok(())
     }
 
     fn check_redis(&self) -> Result<(), ConfigurationError> {
@@ -550,11 +659,31 @@ impl Configuration {
             if !names.insert(name) {
                 return Err(bad("usecases.name", format!("{name} is there twice")));
             }
-            if !(1..=pir_api::convert::MAX_SHARDS).contains(&use_case.shard_count) {
-                return Err(bad(
-                    format!("usecases ({name}).shardCount"),
-                    format!("1 to {} are possible", pir_api::convert::MAX_SHARDS),
-                ));
+            let has_files = !use_case.file_stem.is_empty() || use_case.shard_count > 0;
+            match &use_case.published {
+                Some(address) if address.is_empty() || has_files => {
+                    return Err(bad(
+                        format!("usecases ({name}).published"),
+                        "an address is needed, in place of fileStem and shardCount",
+                    ));
+                }
+                Some(_) if name.contains('/') || name.starts_with('.') => {
+                    return Err(bad(
+                        "usecases.name",
+                        format!("{name} is not the name of a folder"),
+                    ));
+                }
+                Some(_) => {}
+                None if use_case.file_stem.is_empty() => {
+                    return Err(bad(format!("usecases ({name}).fileStem"), "it is missing"));
+                }
+                None if !(1..=pir_api::convert::MAX_SHARDS).contains(&use_case.shard_count) => {
+                    return Err(bad(
+                        format!("usecases ({name}).shardCount"),
+                        format!("1 to {} are possible", pir_api::convert::MAX_SHARDS),
+                    ));
+                }
+                None => {}
             }
             let kind = use_case.symmetric_pir_arguments.as_ref();
             if let Some(kind) = kind.and_then(|symmetric| symmetric.config_type.as_deref())
@@ -597,6 +726,10 @@ impl Configuration {
             return Err(bad("limits.queue", "less than limits.batch: a full batch never fits"));
         }
         self.check_redis()?;
+        self.check_gateway()?;
+        if !(1..=3600).contains(&self.publications.poll_seconds) {
+            return Err(bad("publications.pollSeconds", "1 to 3600"));
+        }
         if self.workers == Some(0) {
             return Err(bad("workers", "must not be 0"));
         }

@@ -7,6 +7,7 @@
 mod admission;
 mod body;
 mod config;
+mod gateway;
 mod issuance;
 mod key;
 mod queries;
@@ -84,6 +85,7 @@ fn endpoint(request: &Request) -> Endpoint {
         "/key" => Endpoint::Key,
         "/queries" => Endpoint::Queries,
         "/report" => Endpoint::Report,
+        gateway::PATH => Endpoint::Gateway,
         _ => Endpoint::Other,
     }
 }
@@ -132,7 +134,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         |_: http::StatusCode, _: http::Version, _: &http::HeaderMap, marks: &http::Extensions| {
             marks.get::<Compressible>().is_some()
         };
-    Router::new()
+    let devices = Router::new()
         .route(DIRECTORY, get(issuance::directory))
         .route(TOKEN_KEY, get(issuance::token_key))
         .route("/issue", post(issuance::issue))
@@ -144,6 +146,9 @@ pub fn router(service: &Arc<Service>) -> Router {
         .method_not_allowed_fallback(async || Refusal::Method)
         .layer(middleware::from_fn_with_state(Arc::clone(service), watch))
         .layer(CompressionLayer::new().compress_when(worth))
-        .with_state(Arc::clone(service))
-        .merge(health(service))
+        .with_state(Arc::clone(service));
+    // What comes through the gateway reaches the endpoints of devices, and nothing else.
+    let gateway = gateway::router(service, devices.clone())
+        .layer(middleware::from_fn_with_state(Arc::clone(service), watch));
+    devices.merge(gateway).merge(health(service))
 }

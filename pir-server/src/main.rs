@@ -4,6 +4,7 @@
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use pir_server::configuration::ConfigurationError;
+use pir_server::service::Checked;
 use pir_server::store::{EmbeddedStore, Part};
 use pir_server::{Configuration, Listener, Service, admin, endpoints, service};
 use std::future::Future;
@@ -114,8 +115,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Ok(configuration)
     };
     let configuration = read()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
     if arguments.check_config {
-        return check(&configuration);
+        return runtime.block_on(check(&configuration));
     }
     let clock = service::system_clock();
     if let Some(part) = arguments.discard {
@@ -127,21 +132,20 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             tracing::warn!(path = %path.display(), "moved aside");
         }
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start threads")?;
     runtime.block_on(async {
         let opened = Service::open(&configuration, clock).await?;
         serve(&configuration, Arc::new(opened.with_source(Arc::new(read)))).await
     })
 }
 
-fn check(configuration: &Configuration) -> anyhow::Result<()> {
-    let loaded = Service::check(configuration)?;
+async fn check(configuration: &Configuration) -> anyhow::Result<()> {
+    let Checked { loaded, releases } = Service::check(configuration).await?;
     let mut out = stdout().lock();
     for (name, _, shards) in &loaded.use_cases {
         writeln!(out, "use case {name}: {shards} shards")?;
+    }
+    for release in releases {
+        writeln!(out, "{release}")?;
     }
     writeln!(out, "{} user tokens", loaded.user_tokens)?;
     for warning in &loaded.warnings {

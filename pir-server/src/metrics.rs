@@ -4,6 +4,7 @@
 //! come from the configuration. Nothing that a client sends can become a label.
 
 use crate::configuration::Tier;
+use crate::gateway::GatewayRefusal;
 use keyword_pir::StageTimes;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -54,6 +55,8 @@ words! {
         Queries = "queries",
         /// Reports.
         Report = "report",
+        /// The gateway; what was in its requests is counted at its own endpoint, too.
+        Gateway = "gateway",
         /// Anything else.
         Other = "other",
     }
@@ -105,6 +108,17 @@ words! {
     }
 }
 
+impl EncodeLabelValue for GatewayRefusal {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
+        encoder.write_str(match self {
+            Self::Key => "key",
+            Self::Message => "message",
+            Self::Target => "target",
+            Self::Origin => "origin",
+        })
+    }
+}
+
 impl EncodeLabelValue for Tier {
     fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
         encoder.write_str(self.name())
@@ -149,9 +163,22 @@ struct RefusalLabel {
     reason: TokenRefusal,
 }
 
+/// Reason alone, at the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GatewayLabel {
+    reason: GatewayRefusal,
+}
+
 /// Outcome alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
+    outcome: Outcome,
+}
+
+/// Use case and outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UseCaseOutcomeLabels {
+    usecase: String,
     outcome: Outcome,
 }
 
@@ -181,8 +208,11 @@ pub struct Metrics {
     tokens_issued: Family<TierLabel, Counter>,
     tokens_refused: Family<RefusalLabel, Counter>,
     tokens_accepted: Family<TierLabel, Counter>,
+    gateway_refused: Family<GatewayLabel, Counter>,
     versions: Family<UseCaseLabel, Gauge>,
     shards: Family<UseCaseLabel, Gauge>,
+    release_checks: Family<UseCaseOutcomeLabels, Counter>,
+    release_late: Family<UseCaseLabel, Gauge>,
     reloads: Family<OutcomeLabel, Counter>,
     last_reload: Gauge,
     cached_keys: Gauge,
@@ -225,8 +255,11 @@ impl Default for Metrics {
             tokens_issued: Family::default(),
             tokens_refused: Family::default(),
             tokens_accepted: Family::default(),
+            gateway_refused: Family::default(),
             versions: Family::default(),
             shards: Family::default(),
+            release_checks: Family::default(),
+            release_late: Family::default(),
             reloads: Family::default(),
             last_reload: Gauge::default(),
             cached_keys: Gauge::default(),
@@ -287,8 +320,23 @@ impl Metrics {
             self.tokens_refused.clone(),
         );
         registry.register("tokens_accepted", "Tokens spent", self.tokens_accepted.clone());
+        registry.register(
+            "gateway_refused",
+            "Encapsulated requests that were not passed on, by reason",
+            self.gateway_refused.clone(),
+        );
         registry.register("versions", "Versions served", self.versions.clone());
         registry.register("shards", "Shards of the newest version", self.shards.clone());
+        registry.register(
+            "release_checks",
+            "Looks at publications by outcome",
+            self.release_checks.clone(),
+        );
+        registry.register(
+            "release_late",
+            "1 where another release should be served than is",
+            self.release_late.clone(),
+        );
         registry.register("reloads", "Attempts to load data sets", self.reloads.clone());
         registry.register_with_unit(
             "last_reload",
@@ -378,6 +426,11 @@ impl Metrics {
         self.tokens_refused.get_or_create(&RefusalLabel { reason }).inc();
     }
 
+    /// An encapsulated request was not passed on.
+    pub fn gateway_refused(&self, reason: GatewayRefusal) {
+        self.gateway_refused.get_or_create(&GatewayLabel { reason }).inc();
+    }
+
     /// An evaluation key was found parsed, or not.
     pub fn key_cache(&self, hit: bool) {
         if hit {
@@ -423,6 +476,15 @@ impl Metrics {
             self.versions.get_or_create(&label).set(*versions as i64);
             self.shards.get_or_create(&label).set(*shards as i64);
         }
+    }
+
+    /// A publication was looked at.
+    pub fn followed(&self, use_case: &str, outcome: Outcome, late: bool) {
+        let usecase = use_case.to_owned();
+        self.release_late
+            .get_or_create(&UseCaseLabel { usecase: usecase.clone() })
+            .set(late.into());
+        self.release_checks.get_or_create(&UseCaseOutcomeLabels { usecase, outcome }).inc();
     }
 
     /// Data sets could not be loaded.

@@ -2,14 +2,17 @@
 
 use crate::catalog::Catalog;
 use crate::configuration::{
-    Configuration, ConfigurationError, IssuerSettings, Limits, StoreSettings, Tier,
-    UserTokenSettings, read_users,
+    Configuration, ConfigurationError, GatewaySettings, IssuerSettings, Limits,
+    PublicationSettings, StoreSettings, Tier, UseCase, UserTokenSettings, read_users,
 };
-use crate::data_set::DataSetError;
+use crate::data_set::{DataSet, DataSetError};
 use crate::file_mark::FileMark;
+use crate::following::Publications;
+use crate::gateway::{Gateway, GatewayError};
 use crate::issuer::{Issuer, IssuerError};
 use crate::key_cache::KeyCache;
 use crate::metrics::{Levels, Metrics};
+use crate::publication::PlaceError;
 use crate::reports::ReportLog;
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
@@ -25,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{io, thread};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 /// Seconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -58,6 +61,9 @@ pub enum ServiceError {
     /// Issuer keys cannot be had.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
+    /// The gateway cannot be opened.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
     /// TLS cannot be offered.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -69,6 +75,12 @@ pub enum ServiceError {
         /// What the system said.
         source: io::Error,
     },
+    /// A publication cannot be followed.
+    #[error(transparent)]
+    Publication(Box<PlaceError>),
+    /// A use case has no release.
+    #[error("{0}: nothing was published there yet (`urlfilter publish`)")]
+    NothingPublished(String),
     /// There is no file to read the configuration from.
     #[error("the service was not started from a configuration file")]
     NoSource,
@@ -86,6 +98,8 @@ pub type Source = Arc<dyn Fn() -> Result<Configuration, ConfigurationError> + Se
 #[derive(Clone)]
 pub(crate) struct Live {
     pub(crate) catalog: Catalog,
+    /// As the configuration has them.
+    use_cases: Vec<UseCase>,
     users: UserTable,
     /// What [`Live::users`] had from the configuration itself.
     configured_users: UserTable,
@@ -107,16 +121,27 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
+/// What a check found.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What is on this machine.
+    pub loaded: Loaded,
+    /// What is published, in a sentence each. It was not brought here.
+    pub releases: Vec<String>,
+}
+
 /// The service.
 pub struct Service {
     clock: Clock,
     source: Option<Source>,
     settings: Settings,
     live: ArcSwap<Live>,
+    publications: Publications,
     /// One reload at a time.
     reloading: Mutex<()>,
     store: Arc<dyn Store>,
     issuer: Arc<Issuer>,
+    gateway: Option<Arc<Gateway>>,
     user_tokens: UserTokens,
     certificates: Option<Arc<Certificates>>,
     keys: KeyCache,
@@ -137,6 +162,10 @@ struct Settings {
     workers: Option<usize>,
     issuer: IssuerSettings,
     user_tokens: UserTokenSettings,
+    gateway: Option<GatewaySettings>,
+    publications: PublicationSettings,
+    /// Use cases that are followed, and where.
+    published: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -150,6 +179,13 @@ impl Settings {
             workers: configuration.workers,
             issuer: configuration.issuer.clone(),
             user_tokens: configuration.user_tokens.clone(),
+            gateway: configuration.gateway.clone(),
+            publications: configuration.publications.clone(),
+            published: configuration
+                .use_cases
+                .iter()
+                .filter_map(|use_case| Some((use_case.name.clone(), use_case.published.clone()?)))
+                .collect(),
         }
     }
 
@@ -163,24 +199,30 @@ impl Settings {
             ("workers", self.workers == other.workers),
             ("issuer", self.issuer == other.issuer),
             ("userTokens", self.user_tokens == other.user_tokens),
+            ("gateway", self.gateway == other.gateway),
+            ("publications", self.publications == other.publications),
+            ("usecases.published", self.published == other.published),
         ];
         pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
     }
 }
 
-/// Reads all that a configuration names. Takes long.
+/// Reads all that a configuration names. Takes long. Files of publications are those that are here.
 fn load(
     configuration: &Configuration,
+    publications: &Publications,
     user_tokens: &UserTokens,
     earlier: Option<&Live>,
     now: u64,
 ) -> Result<Live, ServiceError> {
     let none = Catalog::default();
     let earlier_catalog = earlier.map_or(&none, |live| &live.catalog);
-    let catalog = Catalog::open(&configuration.use_cases, earlier_catalog, now)?;
+    let catalog =
+        Catalog::open(&publications.resolve(&configuration.use_cases), earlier_catalog, now)?;
     let configured_users = UserTable::new(user_tokens.hasher(), &configuration.users);
     let mut live = Live {
         catalog,
+        use_cases: configuration.use_cases.clone(),
         users: configured_users.clone(),
         configured_users,
         users_file: None,
@@ -253,6 +295,11 @@ async fn blocking<T: Send + 'static>(
     task.await.unwrap_or_else(|error| Err(io_error("loading")(io::Error::other(error))))
 }
 
+fn some_threads(count: usize) -> Result<rayon::ThreadPool, ServiceError> {
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+    threads.map_err(|error| io_error("threads")(io::Error::other(error)))
+}
+
 /// Threads that compute, by the configuration or the machine.
 fn workers(configuration: &Configuration) -> usize {
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
@@ -284,15 +331,24 @@ impl Service {
         let user_tokens =
             UserTokens::new(&configuration.user_tokens).map_err(io_error("userTokens"))?;
         let certificates = configuration.tls.as_ref().map(Certificates::open).transpose()?;
-        let (user_tokens, live) = {
+        let publications = Publications::open(configuration, &clock).await?;
+        let (user_tokens, publications, live) = {
             let (configuration, now) = (configuration.clone(), clock());
             blocking(move || {
-                let live = load(&configuration, &user_tokens, None, now)?;
-                Ok((user_tokens, live))
+                let live = load(&configuration, &publications, &user_tokens, None, now)?;
+                Ok((user_tokens, publications, live))
             })
             .await?
         };
         let limits = &configuration.limits;
+        let gateway = match &configuration.gateway {
+            Some(settings) => {
+                let (most, time) = (limits.body_bytes, limits.request_time());
+                let gateway = Gateway::open(Arc::clone(&store), settings, most, time, clock());
+                Some(Arc::new(gateway.await?))
+            }
+            None => None,
+        };
         let pool = WorkPool::new(workers(configuration), limits.queue)
             .map_err(io_error("threads for queries"))?;
         let metrics = Metrics::default();
@@ -302,11 +358,13 @@ impl Service {
             source: None,
             settings: Settings::of(configuration),
             live: ArcSwap::from_pointee(live),
+            publications,
             reloading: Mutex::default(),
             keys: KeyCache::new(limits.key_cache_bytes),
             bodies: Arc::new(Semaphore::new(limits.bodies_in_flight_bytes.div_ceil(1024))),
             store,
             issuer,
+            gateway,
             user_tokens,
             certificates,
             pool,
@@ -326,12 +384,15 @@ impl Service {
 
     /// What a configuration names, opened and checked, and nothing of it served or changed: neither
     /// the store nor issuer keys are touched. Takes long.
-    pub fn check(configuration: &Configuration) -> Result<Loaded, ServiceError> {
+    pub async fn check(configuration: &Configuration) -> Result<Checked, ServiceError> {
+        let releases = Publications::check(configuration).await?;
         let user_tokens =
             UserTokens::new(&configuration.user_tokens).map_err(io_error("userTokens"))?;
         configuration.tls.as_ref().map(Certificates::open).transpose()?;
         let quiet = Configuration { report_directory: None, ..configuration.clone() };
-        Ok(load(&quiet, &user_tokens, None, 0)?.loaded())
+        let nothing = Publications::default();
+        let load = move || Ok(load(&quiet, &nothing, &user_tokens, None, 0)?.loaded());
+        Ok(Checked { loaded: blocking(load).await?, releases })
     }
 
     /// Reads the configuration again, opens its data sets beside those in use, and takes all of it in
@@ -343,13 +404,12 @@ impl Service {
         let outcome = blocking(move || {
             let configuration = source()?;
             // Threads of its own: queries go on meanwhile.
-            let threads = rayon::ThreadPoolBuilder::new()
-                .num_threads(workers(&configuration).div_ceil(2))
-                .build()
-                .map_err(|error| io_error("threads")(io::Error::other(error)))?;
+            let threads = some_threads(workers(&configuration).div_ceil(2))?;
             let earlier = service.live.load_full();
             let (tokens, now) = (&service.user_tokens, service.now());
-            let live = threads.install(|| load(&configuration, tokens, Some(&earlier), now))?;
+            let publications = &service.publications;
+            let live = threads
+                .install(|| load(&configuration, publications, tokens, Some(&earlier), now))?;
             if let (Some(certificates), Some(tls)) = (&service.certificates, &configuration.tls) {
                 certificates.reload(tls)?;
             }
@@ -401,6 +461,9 @@ impl Service {
     pub async fn maintain(self: &Arc<Self>) -> Result<(), ServiceError> {
         self.expire_versions().await;
         let retired = self.issuer.maintain(self.now()).await?;
+        if let Some(gateway) = &self.gateway {
+            gateway.maintain(self.now()).await?;
+        }
         let now = self.now();
         let last = self.last_collection.load(Ordering::Relaxed);
         // At the first round, too: a crash may have come between a rotation and this.
@@ -439,7 +502,8 @@ impl Service {
                 }
             }
         };
-        futures_util::future::join(rotation, files).await;
+        let publications = Arc::clone(&self).follow_always();
+        futures_util::future::join3(rotation, files, publications).await;
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -460,6 +524,10 @@ impl Service {
 
     pub(crate) fn issuer(&self) -> &Arc<Issuer> {
         &self.issuer
+    }
+
+    pub(crate) fn gateway(&self) -> Option<&Arc<Gateway>> {
+        self.gateway.as_ref()
     }
 
     pub(crate) fn keys(&self) -> &KeyCache {
@@ -507,9 +575,43 @@ impl Service {
         self.certificates.as_ref().map(Certificates::server_config).transpose()
     }
 
+    /// Publications that are followed.
+    pub fn publications(&self) -> &Publications {
+        &self.publications
+    }
+
+    /// A use case as the configuration has it.
+    pub(crate) fn use_case(&self, name: &str) -> Option<UseCase> {
+        self.live().use_cases.iter().find(|use_case| use_case.name == name).cloned()
+    }
+
+    /// Keeps reloads away.
+    pub(crate) async fn reloading(&self) -> MutexGuard<'_, ()> {
+        self.reloading.lock().await
+    }
+
+    /// Serves a data set from now on. Reloads must be kept away.
+    pub(crate) fn put_version(&self, name: &str, data: Arc<DataSet>) {
+        let mut live = Live::clone(&self.live.load());
+        if let Some(use_case) = live.use_cases.iter().find(|use_case| use_case.name == name) {
+            live.catalog.put(use_case, data, self.now());
+            self.metrics.loaded(&live.loaded(), self.now());
+            self.live.store(Arc::new(live));
+        }
+    }
+
+    /// Runs what takes long on threads of its own: queries go on meanwhile.
+    pub(crate) async fn aside<T: Send + 'static, E: Into<ServiceError> + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let count = self.pool.threads().div_ceil(2);
+        blocking(move || some_threads(count)?.install(move || work().map_err(Into::into))).await
+    }
+
     /// Whether requests should be sent here.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+        self.ready.load(Ordering::Relaxed) && self.publications.is_in_step(self.now())
     }
 
     /// From now on the service says that it is not ready; what comes is still answered.

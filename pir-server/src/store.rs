@@ -18,6 +18,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 /// The store cannot do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +172,12 @@ pub trait Store: Send + Sync + 'static {
         keys: &'s KeySet,
         lease: &'s Lease,
     ) -> StoreFuture<'s, ()>;
+
+    /// What [`Store::put_gateway_keys`] kept last.
+    fn gateway_keys(&self) -> StoreFuture<'_, Option<Zeroizing<Vec<u8>>>>;
+
+    /// Keeps the keys of the gateway, if the lease still holds.
+    fn put_gateway_keys<'s>(&'s self, text: &'s [u8], lease: &'s Lease) -> StoreFuture<'s, ()>;
 
     /// Gives the right back. It also ends by itself.
     fn release(&self, lease: Lease) -> StoreFuture<'_, ()>;

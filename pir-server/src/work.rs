@@ -134,6 +134,11 @@ impl WorkPool {
         Ok(Self { shared, threads: Mutex::new(threads) })
     }
 
+    /// How many threads compute.
+    pub fn threads(&self) -> usize {
+        self.shared.spread.current_num_threads()
+    }
+
     /// Pieces that wait or run.
     pub fn depth(&self) -> usize {
         self.shared.taken.load(Ordering::Relaxed)

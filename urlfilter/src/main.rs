@@ -4,6 +4,7 @@
 mod command;
 mod output;
 mod process;
+mod publish;
 mod vectors;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +24,7 @@ Examples:
   urlfilter explain 'https://www.example.com/a?b=c'
   urlfilter diagnose bloom_filter.plist --keys keys.txt
   urlfilter process process.json
+  urlfilter publish --to s3://lists/urls --usecase com.example.app.url.filtering --data dist/urls --filter dist
   urlfilter query --server https://pir.example --usecase com.example.app.url.filtering \\
       --token-file token --filter dist https://www.example.com/login
 
@@ -43,6 +45,7 @@ enum Command {
     Hash(command::hash::Arguments),
     Diagnose(command::diagnose::Arguments),
     Process(command::process::Arguments),
+    Publish(command::publish::Arguments),
     Query(command::query::Arguments),
     Demo(command::demo::Arguments),
     Vectors(command::vectors::Arguments),
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Hash(arguments) => command::hash::run(&arguments),
         Command::Diagnose(arguments) => command::diagnose::run(&arguments),
         Command::Process(arguments) => command::process::run(&arguments),
+        Command::Publish(arguments) => command::publish::run(&arguments),
         Command::Query(arguments) => command::query::run(&arguments),
         Command::Demo(arguments) => command::demo::run(&arguments),
         Command::Vectors(arguments) => command::vectors::run(&arguments),

@@ -43,6 +43,9 @@ pub enum Refusal {
     /// The body means nothing.
     #[error("{0}")]
     Invalid(String),
+    /// The body is of another kind.
+    #[error("the content must be {0}")]
+    MediaType(&'static str),
     /// Too many parts in one request.
     #[error("more than {0} in one request")]
     TooMany(usize),
@@ -117,6 +120,7 @@ impl Refusal {
             | Self::TooMany(_)
             | Self::QueryUseCase
             | Self::NoEvaluationKey => StatusCode::BAD_REQUEST,
+            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Body(BodyError::TooLong(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::Slow) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(BodyError::Broken) => StatusCode::BAD_REQUEST,

@@ -16,6 +16,7 @@ use privacy_pass::key_set::{self, KeySet, KeySetError, Rotation};
 use std::fs;
 use std::future::ready;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// A part of the state that can be discarded when it is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,9 @@ impl Part {
 fn issuer_file(tier: Tier) -> String {
     format!("issuer-{}.json", tier.name())
 }
+
+/// Keys of the gateway. If they are lost, new ones are drawn, and relays fetch them.
+const GATEWAY_FILE: &str = "gateway.json";
 
 /// State in a folder.
 pub struct EmbeddedStore {
@@ -205,6 +209,21 @@ impl Store for EmbeddedStore {
         let path = self.directory.join(issuer_file(tier));
         let text = keys.to_json().map_err(KeySetError::from);
         Box::pin(blocking(move || Ok(key_set::write(&path, &text?)?)))
+    }
+
+    fn gateway_keys(&self) -> StoreFuture<'_, Option<Zeroizing<Vec<u8>>>> {
+        let path = self.directory.join(GATEWAY_FILE);
+        Box::pin(blocking(move || match fs::read(&path) {
+            Ok(text) => Ok(Some(Zeroizing::new(text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unavailable(&path, error)),
+        }))
+    }
+
+    fn put_gateway_keys<'s>(&'s self, text: &'s [u8], _: &'s Lease) -> StoreFuture<'s, ()> {
+        let path = self.directory.join(GATEWAY_FILE);
+        let text = Zeroizing::new(text.to_vec());
+        Box::pin(blocking(move || Ok(key_set::write(&path, &text)?)))
     }
 
     fn release(&self, _: Lease) -> StoreFuture<'_, ()> {

@@ -38,6 +38,8 @@ const LEASE_SECONDS: u64 = 60;
 const LEASE: &str = "lease";
 /// What holds the salt.
 const GENERATION: &str = "generation";
+/// Keys of the gateway: another kind, under the same lease.
+const GATEWAY: &str = "gateway";
 /// Bytes before an evaluation key: its timestamp and its digest.
 const HEAD: usize = 8 + 32;
 const DAY: u64 = 86_400;
@@ -372,6 +374,18 @@ impl Store for RedisStore {
             self.read_issuer_keys(tier, keys.rotation()).await?;
             Ok(())
         })
+    }
+
+    fn gateway_keys(&self) -> StoreFuture<'_, Option<Zeroizing<Vec<u8>>>> {
+        Box::pin(async move {
+            let text: Option<Vec<u8>> =
+                self.link.command(cmd("GET").arg(self.issuer_name(GATEWAY))).await?;
+            Ok(text.map(Zeroizing::new))
+        })
+    }
+
+    fn put_gateway_keys<'s>(&'s self, text: &'s [u8], lease: &'s Lease) -> StoreFuture<'s, ()> {
+        Box::pin(self.set_with_lease(GATEWAY, text, lease.holder()))
     }
 
     fn release(&self, lease: Lease) -> StoreFuture<'_, ()> {

@@ -5,11 +5,13 @@
 mod connections;
 mod crash;
 mod flow;
+mod gateway;
 mod malformed;
 mod newer_systems;
 mod nodes;
 mod overload;
 mod process;
+mod publications;
 mod redis_server;
 mod reload;
 mod replay;

@@ -137,6 +137,7 @@ async fn serve(folder: &Path, shards: u32) -> anyhow::Result<(Arc<Service>, List
         file_stem: folder.join("urls").display().to_string(),
         shard_count: shards,
         version_count: 1,
+        published: None,
         superseded_minutes: 0,
         symmetric_pir_arguments: None,
     };

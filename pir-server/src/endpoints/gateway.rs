@@ -1,0 +1,96 @@
+//! The gateway's resource (RFC 9540): key configurations by GET, encapsulated requests by POST.
+
+use super::body::Incoming;
+use super::{Refusal, Reply};
+use crate::gateway::GatewayRefusal;
+use crate::service::Service;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use std::sync::Arc;
+
+pub(super) const PATH: &str = "/.well-known/ohttp-gateway";
+const REQUEST: &str = "message/ohttp-req";
+const RESPONSE: HeaderValue = HeaderValue::from_static("message/ohttp-res");
+const KEYS: HeaderValue = HeaderValue::from_static("application/ohttp-keys");
+/// Nobody keeps what is for one client.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// Keys are accepted for days after they were published last.
+const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+
+/// Whom the gateway asks in the service itself.
+#[derive(Clone)]
+struct Local(Router);
+
+/// The gateway before the endpoints of devices.
+pub(super) fn router(service: &Arc<Service>, local: Router) -> Router {
+    Router::new()
+        .route(PATH, get(keys).post(pass_on))
+        .method_not_allowed_fallback(async || Refusal::Method)
+        .layer(Extension(Local(local)))
+        .with_state(Arc::clone(service))
+}
+
+async fn keys(State(service): State<Arc<Service>>) -> Result<Response, Refusal> {
+    let gateway = service.gateway().ok_or(Refusal::NotFound)?;
+    let keys = gateway.published(service.now()).ok_or(Refusal::Internal)?;
+    Ok(([(CONTENT_TYPE, KEYS), (CACHE_CONTROL, CACHED)], keys).into_response())
+}
+
+fn is_request(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(REQUEST)
+}
+
+/// RFC 9458, section 5.3.
+fn wrong_key() -> Response {
+    let body = serde_json::json!({
+        "type": "https://iana.org/assignments/http-problem-types#ohttp-key",
+        "title": GatewayRefusal::Key.to_string(),
+    });
+    let problem = HeaderValue::from_static("application/problem+json");
+    (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, problem)], body.to_string()).into_response()
+}
+
+/// Runs what computes for as long as a body is long.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Internal)
+}
+
+async fn pass_on(
+    State(service): State<Arc<Service>>,
+    Extension(Local(local)): Extension<Local>,
+    headers: HeaderMap,
+    body: Incoming,
+) -> Result<Reply, Refusal> {
+    let gateway = Arc::clone(service.gateway().ok_or(Refusal::NotFound)?);
+    if !is_request(&headers) {
+        return Err(Refusal::MediaType(REQUEST));
+    }
+    let held = body.read(usize::MAX).await?;
+    let received = held.bytes.len();
+    let opener = Arc::clone(&gateway);
+    let opened = aside(move || {
+        // The share of memory is held until the request is answered.
+        let opened = opener.open_request(&held.bytes);
+        (opened, held)
+    });
+    let (opened, _held) = opened.await?;
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(refusal) => {
+            service.metrics().gateway_refused(refusal);
+            return Ok(Reply::of(received, wrong_key()));
+        }
+    };
+    let (answer, refused) = gateway.answer(opened.request(), &local).await;
+    if let Some(refusal) = refused {
+        service.metrics().gateway_refused(refusal);
+    }
+    let closed = aside(move || opened.close(&answer)).await?.map_err(|_| Refusal::Internal)?;
+    let headers = [(CONTENT_TYPE, RESPONSE), (CACHE_CONTROL, NO_STORE)];
+    Ok(Reply::of(received, (headers, closed).into_response()))
+}

@@ -1,0 +1,248 @@
+//! Binary HTTP (RFC 9292) to requests, and responses to Binary HTTP.
+
+use bhttp::{Message, Mode};
+use bytes::Bytes;
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, Uri};
+use std::io::Cursor;
+
+/// Bytes of all fields of a request, and of its method, host and path.
+pub const MAX_FIELDS: usize = 32 << 10;
+
+/// A message is not one that can be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// It is not Binary HTTP, or cut short.
+    #[error("not a request in Binary HTTP")]
+    Format,
+    /// Its head is too long.
+    #[error("a head of more than {MAX_FIELDS} bytes")]
+    TooLong,
+    /// Its scheme, host or path cannot be.
+    #[error("not a request for an https address")]
+    Target,
+    /// A field cannot be.
+    #[error("a field that is none")]
+    Field,
+}
+
+/// Fields that are of one connection (RFC 9110, section 7.6.1), or say what the message itself says.
+const OF_CONNECTION: [&str; 9] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Reads a number of RFC 9000, section 16.
+fn number(bytes: &mut &[u8]) -> Option<u64> {
+    let first = *bytes.first()?;
+    let length = 1 << (first >> 6);
+    let (number, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    let value = number[1..]
+        .iter()
+        .fold(u64::from(first & 0x3f), |value, &byte| value << 8 | u64::from(byte));
+    Some(value)
+}
+
+/// Passes over what is preceded by its length, and tells the length.
+fn skip(bytes: &mut &[u8]) -> Option<usize> {
+    let length = usize::try_from(number(bytes)?).ok()?;
+    *bytes = bytes.split_at_checked(length)?.1;
+    Some(length)
+}
+
+/// Passes over a section of fields.
+fn skip_fields(bytes: &mut &[u8], known_length: bool) -> Result<usize, MessageError> {
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    if known_length {
+        return skip(bytes).ok_or(MessageError::Format);
+    }
+    let mut total = 0;
+    loop {
+        let name = skip(bytes).ok_or(MessageError::Format)?;
+        if name == 0 {
+            return Ok(total);
+        }
+        total += name + skip(bytes).ok_or(MessageError::Format)? + 2;
+        if total > MAX_FIELDS {
+            return Err(MessageError::TooLong);
+        }
+    }
+}
+
+/// Sees that a message is a request and that its fields are few, before anything is kept of them: each
+/// takes many times its bytes in memory.
+fn check(mut bytes: &[u8]) -> Result<(), MessageError> {
+    let known_length = match number(&mut bytes) {
+        Some(0) => true,
+        Some(2) => false,
+        _ => return Err(MessageError::Format),
+    };
+    let mut total = 0;
+    for _ in 0..4 {
+        total += skip(&mut bytes).ok_or(MessageError::Format)?;
+    }
+    total += skip_fields(&mut bytes, known_length)?;
+    // The content, in one piece or several.
+    while !bytes.is_empty() && skip(&mut bytes).ok_or(MessageError::Format)? > 0 && !known_length {}
+    total += skip_fields(&mut bytes, known_length)?;
+    if total > MAX_FIELDS {
+        return Err(MessageError::TooLong);
+    }
+    Ok(())
+}
+
+/// Reads a request in Binary HTTP. Its address has scheme, host and path.
+///
+/// # Errors
+/// [`MessageError`].
+pub fn parse_request(bytes: &[u8]) -> Result<Request<Bytes>, MessageError> {
+    check(bytes)?;
+    let message = Message::read_bhttp(&mut Cursor::new(bytes)).map_err(|_| MessageError::Format)?;
+    let control = message.control();
+    let method = control.method().ok_or(MessageError::Format)?;
+    let method = Method::from_bytes(method).map_err(|_| MessageError::Format)?;
+    if control.scheme() != Some(b"https") {
+        return Err(MessageError::Target);
+    }
+    let named = control.authority().unwrap_or_default();
+    // Without an authority, the Host field has it (RFC 9292, section 3.4).
+    let authority = match named.is_empty() {
+        true => message.header().get(b"host").unwrap_or_default(),
+        false => named,
+    };
+    let path = control.path().filter(|path| path.starts_with(b"/")).ok_or(MessageError::Target)?;
+    let uri = Uri::builder().scheme("https").authority(authority).path_and_query(path).build();
+    let uri = uri.map_err(|_| MessageError::Target)?;
+    let mut headers = HeaderMap::new();
+    for field in message.header().iter() {
+        let name = HeaderName::from_bytes(field.name()).map_err(|_| MessageError::Field)?;
+        let value = HeaderValue::from_bytes(field.value()).map_err(|_| MessageError::Field)?;
+        if name != HOST && !OF_CONNECTION.contains(&name.as_str()) {
+            headers.append(name, value);
+        }
+    }
+    let mut request = Request::new(Bytes::copy_from_slice(message.content()));
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// A response in Binary HTTP.
+pub(super) fn write_response(response: &Response<Bytes>) -> Vec<u8> {
+    let status = response.status().as_u16();
+    // Statuses of HTTP are statuses there.
+    let status = bhttp::StatusCode::try_from(status).unwrap_or(bhttp::StatusCode::OK);
+    let mut message = Message::response(status);
+    for (name, value) in response.headers() {
+        if !OF_CONNECTION.contains(&name.as_str()) {
+            message.put_header(name.as_str(), value.as_bytes());
+        }
+    }
+    message.write_content(response.body());
+    let mut bytes = Vec::with_capacity(response.body().len() + 1024);
+    // Writing to memory cannot fail.
+    let _ = message.write_bhttp(Mode::KnownLength, &mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn request(fields: &[(&str, &str)], content: &[u8], mode: Mode) -> Vec<u8> {
+        let part = |text: &str| text.as_bytes().to_vec();
+        let mut message = Message::request(
+            part("POST"),
+            part("https"),
+            part("pir.example"),
+            part("/queries?x=1"),
+        );
+        for (name, value) in fields {
+            message.put_header(*name, *value);
+        }
+        message.write_content(content);
+        let mut bytes = Vec::new();
+        message.write_bhttp(mode, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn requests_arrive_whole() {
+        for mode in [Mode::KnownLength, Mode::IndeterminateLength] {
+            let fields = [("user-agent", "a"), ("connection", "close"), ("content-length", "9")];
+            let parsed = parse_request(&request(&fields, b"content", mode)).unwrap();
+            assert_eq!(parsed.uri().to_string(), "https://pir.example/queries?x=1");
+            assert_eq!((parsed.method(), &parsed.body()[..]), (&Method::POST, &b"content"[..]));
+            assert_eq!(parsed.headers().len(), 1);
+        }
+    }
+
+    #[test]
+    fn heads_are_bounded() {
+        let long = "a".repeat(MAX_FIELDS);
+        for mode in [Mode::KnownLength, Mode::IndeterminateLength] {
+            let bytes = request(&[("x", &long)], b"", mode);
+            assert_eq!(parse_request(&bytes).err(), Some(MessageError::TooLong));
+            let many = vec![("x", ""); MAX_FIELDS / 2];
+            let bytes = request(&many, b"", mode);
+            assert_eq!(parse_request(&bytes).err(), Some(MessageError::TooLong));
+            let enough = vec![("x", "y"); 1000];
+            assert!(parse_request(&request(&enough, &[7; 100_000], mode)).is_ok());
+        }
+    }
+
+    #[test]
+    fn other_addresses_are_none() {
+        let with = |scheme: &str, authority: &str, path: &str, host: &str| {
+            let part = |text: &str| text.as_bytes().to_vec();
+            let mut message =
+                Message::request(part("GET"), part(scheme), part(authority), part(path));
+            message.put_header("host", host);
+            let mut bytes = Vec::new();
+            message.write_bhttp(Mode::KnownLength, &mut bytes).unwrap();
+            parse_request(&bytes).map(|request| request.uri().to_string())
+        };
+        assert_eq!(with("https", "", "/", "a.example").unwrap(), "https://a.example/");
+        assert_eq!(with("https", "b.example", "/", "a.example").unwrap(), "https://b.example/");
+        for (scheme, authority, path, host) in [
+            ("http", "a.example", "/", ""),
+            ("https", "", "/", ""),
+            ("https", "a.example", "x", ""),
+            ("https", "a.example", "", ""),
+            ("https", "a b", "/", ""),
+        ] {
+            assert_eq!(with(scheme, authority, path, host), Err(MessageError::Target));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse_request(&bytes);
+            if let Some(first) = bytes.first_mut() {
+                *first = 2 * (*first & 1);
+            }
+            let _ = parse_request(&bytes);
+        }
+
+        #[test]
+        fn cut_requests_are_read_or_refused(cut in 0..80_usize, known in any::<bool>()) {
+            let mode = if known { Mode::KnownLength } else { Mode::IndeterminateLength };
+            let bytes = request(&[("user-agent", "a")], b"content", mode);
+            let _ = parse_request(&bytes[..cut.min(bytes.len())]);
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! Releases in an object store, and nodes that follow them.
+
+use crate::support::{Case, NOW, Running, Settings, UseCaseText};
+use pir_server::following::UseCaseStanding;
+use pir_server::publication::{Current, Place, Release, ReleasedFile};
+use pir_server::{Configuration, Service, ServiceError};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tempfile::TempDir;
+
+const FIRST: &str = "synthetic_small_logt5";
+const SECOND: &str = "synthetic_shards3_logt4";
+
+fn use_case() -> String {
+    Case::new(FIRST).use_case()
+}
+
+/// A folder that releases are published in.
+struct Shelf {
+    folder: TempDir,
+    place: Place,
+}
+
+impl Shelf {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::open(folder.path().to_str().unwrap(), &BTreeMap::new()).unwrap();
+        Self { folder, place }
+    }
+
+    async fn put(&self, case: &str, id: &str) -> Release {
+        put(&self.place, case, id).await
+    }
+
+    async fn set(&self, release: &str, activate_at: Option<u64>, before: Option<&str>) {
+        set(&self.place, release, activate_at, before).await;
+    }
+
+    /// The object of a file of a release.
+    fn object(&self, release: &Release, name: &str) -> std::path::PathBuf {
+        let file = release.files.iter().find(|file| file.name == name).unwrap();
+        self.folder.path().join("objects").join(&file.sha256)
+    }
+}
+
+async fn put(place: &Place, case: &str, id: &str) -> Release {
+    let case = Case::new(case);
+    let folder = tempfile::tempdir().unwrap();
+    let UseCaseText { shards, .. } = case.install(folder.path(), "data");
+    let manifest = serde_json::json!({ "version": 1, "shardCount": shards, "shards": [] });
+    fs::write(folder.path().join("data-manifest.json"), manifest.to_string()).unwrap();
+    let mut names: Vec<String> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.push("filter/bloom.bin".to_owned());
+    fs::create_dir(folder.path().join("filter")).unwrap();
+    fs::write(folder.path().join("filter/bloom.bin"), id).unwrap();
+    names.sort();
+    let mut files = Vec::new();
+    for name in names {
+        let path = folder.path().join(&name);
+        let content = fs::read(&path).unwrap();
+        let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let file = ReleasedFile { name, bytes: content.len() as u64, sha256 };
+        place.put_object(&file, &path).await.unwrap();
+        files.push(file);
+    }
+    let release =
+        Release::new(id.to_owned(), use_case(), shards, String::new(), NOW, files).unwrap();
+    place.put_release(&release).await.unwrap();
+    release
+}
+
+async fn set(place: &Place, release: &str, activate_at: Option<u64>, before: Option<&str>) {
+    let release = place.release_by_id(release).await.unwrap().0;
+    let before = match before {
+        Some(before) => Some(place.release_by_id(before).await.unwrap().0),
+        None => None,
+    };
+    let mark = place.current(None).await.unwrap().map(|(_, mark)| mark);
+    place.set_current(&Current::new(release, activate_at, before), mark.as_ref()).await.unwrap();
+}
+
+/// Settings of a node that follows an address.
+fn follows(address: &str, folder: &Path) -> Settings {
+    let use_case = serde_json::json!([{ "name": use_case(), "published": address }]);
+    Settings::new(vec![UseCaseText {
+        name: use_case_name(&use_case),
+        stem: String::new(),
+        shards: 0,
+        versions: 2,
+        superseded: 10,
+    }])
+    .with("usecases", use_case)
+    .with("publications", serde_json::json!({ "directory": folder.join("releases") }))
+}
+
+fn use_case_name(use_cases: &serde_json::Value) -> String {
+    use_cases[0]["name"].as_str().unwrap().to_owned()
+}
+
+async fn node(address: &str, clock: &Arc<AtomicU64>) -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = follows(address, folder.path());
+    Running::start_at(folder, settings, Arc::clone(clock)).await
+}
+
+fn clock() -> Arc<AtomicU64> {
+    Arc::new(AtomicU64::new(NOW))
+}
+
+impl Running {
+    async fn standing(&self) -> serde_json::Value {
+        let response = self.http.get(format!("{}/releases", self.admin)).send().await.unwrap();
+        let all: serde_json::Value =
+            serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        all[0].clone()
+    }
+
+    /// Shards of what is served.
+    fn shards(&self) -> usize {
+        self.service.loaded().use_cases[0].2
+    }
+
+    async fn is_ready(&self) -> bool {
+        let response = self.http.get(format!("{}/readyz", self.url)).send().await.unwrap();
+        response.status() == 200
+    }
+
+    /// A client finds what a case has, and nothing else.
+    async fn answers(&self, case: &str) -> bool {
+        let expected = Case::new(case).expected();
+        let keywords: Vec<&[u8]> = expected.iter().map(|(keyword, _)| keyword.as_bytes()).collect();
+        let found = self.client().lookup(&keywords).await.unwrap();
+        let values = expected.iter().map(|(_, value)| value.as_deref().map(str::as_bytes));
+        found.iter().map(Option::as_deref).eq(values)
+    }
+
+    /// Recorded queries of the first case are for data that is served.
+    async fn serves_recorded(&self) -> bool {
+        let case = Case::new(FIRST);
+        self.post("/key", &case.first("/key").request).await;
+        self.post("/queries", &case.first("/queries").request).await.status() == 200
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_switch_together() {
+    let shelf = Shelf::new();
+    shelf.put(FIRST, "1").await;
+    shelf.set("1", Some(NOW), None).await;
+    let clock = clock();
+    let address = shelf.folder.path().to_str().unwrap().to_owned();
+    let nodes = [node(&address, &clock).await, node(&address, &clock).await];
+    for node in &nodes {
+        assert_eq!((node.shards(), node.standing().await["active"].as_str()), (1, Some("1")));
+        assert!(node.answers(FIRST).await);
+    }
+    // Announced, and nobody said when.
+    shelf.put(SECOND, "2").await;
+    shelf.set("2", None, Some("1")).await;
+    for node in &nodes {
+        node.service.follow().await.unwrap();
+        let standing = node.standing().await;
+        assert_eq!((&standing["active"], &standing["ready"]), (&"1".into(), &"2".into()));
+        assert_eq!(node.shards(), 1);
+    }
+    // Only one of them hears when, but neither is early.
+    shelf.set("2", Some(NOW + 60), Some("1")).await;
+    nodes[0].service.follow().await.unwrap();
+    clock.store(NOW + 59, Ordering::Relaxed);
+    nodes[0].service.follow().await.unwrap();
+    assert_eq!(nodes[0].shards(), 1);
+    clock.store(NOW + 60, Ordering::Relaxed);
+    for node in &nodes {
+        node.service.follow().await.unwrap();
+        assert_eq!(node.shards(), 3);
+        let standing = node.standing().await;
+        assert_eq!((&standing["active"], &standing["ready"]), (&"2".into(), &().into()));
+        assert!(node.answers(SECOND).await);
+        // Clients that have the configuration before it are served on.
+        assert!(node.serves_recorded().await);
+        // A reload opens what is served, not what was at the start.
+        node.service.reload().await.unwrap();
+        assert_eq!(node.shards(), 3);
+        assert!(node.metrics().await.contains("pir_release_late{"));
+    }
+    // Files of the release before it are not kept.
+    let releases = nodes[0].folder.path().join("releases").join(use_case()).join("releases");
+    assert_eq!(fs::read_dir(releases).unwrap().count(), 1);
+    // And back.
+    shelf.set("1", Some(NOW + 60), Some("2")).await;
+    for node in &nodes {
+        node.service.follow().await.unwrap();
+        assert_eq!(node.shards(), 1);
+        assert!(node.answers(FIRST).await);
+    }
+}
+
+/// What a node cannot verify, it does not serve; and it takes no requests from nodes that can.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_releases_are_not_served() {
+    let shelf = Shelf::new();
+    shelf.put(FIRST, "1").await;
+    shelf.set("1", Some(NOW), None).await;
+    let clock = clock();
+    let node = node(shelf.folder.path().to_str().unwrap(), &clock).await;
+    let second = shelf.put(SECOND, "2").await;
+    let shard = shelf.object(&second, "data-1.bin");
+    let good = fs::read(&shard).unwrap();
+    shelf.set("2", Some(NOW + 60), Some("1")).await;
+
+    let mut other = good.clone();
+    *other.last_mut().unwrap() ^= 1;
+    fs::write(&shard, &other).unwrap();
+    let error = node.service.follow().await.unwrap_err();
+    assert!(error.to_string().contains("its digest"), "{error}");
+    fs::write(&shard, &good[1..]).unwrap();
+    let error = node.service.follow().await.unwrap_err();
+    assert!(error.to_string().contains("its length"), "{error}");
+    fs::remove_file(&shard).unwrap();
+    node.service.follow().await.unwrap_err();
+    assert!(node.is_ready().await);
+
+    // Its time comes, and this node has it not.
+    clock.store(NOW + 60, Ordering::Relaxed);
+    node.service.follow().await.unwrap_err();
+    assert!(node.answers(FIRST).await);
+    assert!(!node.is_ready().await);
+    assert_eq!(node.standing().await["late"], true);
+    let late = format!("pir_release_late{{usecase=\"{}\"}} 1\n", use_case());
+    assert!(node.metrics().await.contains(&late));
+    // After a while the old one from here is better than nothing from anywhere.
+    clock.store(NOW + 60 + 120, Ordering::Relaxed);
+    assert!(node.is_ready().await);
+
+    fs::write(&shard, good).unwrap();
+    node.service.follow().await.unwrap();
+    assert_eq!((node.shards(), node.is_ready().await), (3, true));
+    assert_eq!(node.standing().await["late"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unreadable_words_change_nothing() {
+    let shelf = Shelf::new();
+    shelf.put(FIRST, "1").await;
+    shelf.set("1", Some(NOW), None).await;
+    let node = node(shelf.folder.path().to_str().unwrap(), &clock()).await;
+    let current = shelf.folder.path().join("current.json");
+    let good = fs::read_to_string(&current).unwrap();
+    for (bad, why) in [
+        (String::new(), "form"),
+        (good.replace("\"version\": 1", "\"version\": 9"), "version 9"),
+        (good.replace("\"id\": \"1\"", "\"id\": \"../1\""), "name or digest"),
+        (good.replace("\"id\": \"1\"", "\"id\": \"none\""), "none"),
+        (good.replace("activateAt", "activate"), "form"),
+    ] {
+        assert_ne!(good, bad);
+        fs::write(&current, bad).unwrap();
+        let error = node.service.follow().await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(node.answers(FIRST).await);
+    }
+    // Of another use case.
+    let path = shelf.folder.path().join("releases/1/release.json");
+    let text = fs::read_to_string(&path).unwrap().replace(&use_case(), "other");
+    fs::write(&path, &text).unwrap();
+    let digest: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut current_json: serde_json::Value = serde_json::from_str(&good).unwrap();
+    current_json["release"]["sha256"] = digest.into();
+    current_json["release"]["id"] = "1".into();
+    fs::write(&current, current_json.to_string()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = follows(shelf.folder.path().to_str().unwrap(), folder.path());
+    let path = folder.path().join("service-config.json");
+    fs::write(&path, settings.text(folder.path())).unwrap();
+    let configuration = Configuration::read(&path).unwrap();
+    let opened = Service::open(&configuration, pir_server::service::system_clock()).await;
+    let error = opened.err().unwrap().to_string();
+    assert!(error.contains("another use case"), "{error}");
+}
+
+/// With the store away, a node starts from what it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_served_last_is_served_again() {
+    let shelf = Shelf::new();
+    let address = shelf.folder.path().join("shelf");
+    let place = Place::open(address.to_str().unwrap(), &BTreeMap::new()).unwrap();
+    put(&place, FIRST, "1").await;
+    set(&place, "1", Some(NOW), None).await;
+    let clock = clock();
+    let running = node(address.to_str().unwrap(), &clock).await;
+    let (folder, settings) = running.stop().await;
+    let away = shelf.folder.path().join("away");
+    fs::rename(&address, &away).unwrap();
+    // Nothing published is one thing: a folder cannot tell it from a store that is away.
+    fs::write(&address, "not a folder").unwrap();
+    let running = Running::start_at(folder, settings, Arc::clone(&clock)).await;
+    assert!(running.answers(FIRST).await);
+    running.service.follow().await.unwrap_err();
+    // And follows again when it is back.
+    fs::remove_file(&address).unwrap();
+    fs::rename(&away, &address).unwrap();
+    put(&place, SECOND, "2").await;
+    set(&place, "2", Some(NOW), Some("1")).await;
+    running.service.follow().await.unwrap();
+    assert_eq!(running.shards(), 3);
+
+    // One whose files were changed here meanwhile is fetched again, or refused.
+    let (folder, settings) = running.stop().await;
+    let objects = folder.path().join("releases").join(use_case()).join("objects");
+    for entry in fs::read_dir(&objects).unwrap() {
+        let path = entry.unwrap().path();
+        let mut content = fs::read(&path).unwrap();
+        content[0] ^= 1;
+        fs::write(path, content).unwrap();
+    }
+    let running = Running::start_at(folder, settings, Arc::clone(&clock)).await;
+    assert!(running.answers(SECOND).await);
+    let (folder, settings) = running.stop().await;
+    fs::rename(&address, &away).unwrap();
+    fs::write(&address, "not a folder").unwrap();
+    for entry in fs::read_dir(&objects).unwrap() {
+        fs::write(entry.unwrap().path(), "x").unwrap();
+    }
+    let path = folder.path().join("service-config.json");
+    fs::write(&path, settings.text(folder.path())).unwrap();
+    let configuration = Configuration::read(&path).unwrap();
+    let opened = Service::open(&configuration, pir_server::service::system_clock()).await;
+    assert!(matches!(opened.err(), Some(ServiceError::Publication(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_published_is_said() {
+    let shelf = Shelf::new();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = follows(shelf.folder.path().to_str().unwrap(), folder.path());
+    let path = folder.path().join("service-config.json");
+    fs::write(&path, settings.text(folder.path())).unwrap();
+    let configuration = Configuration::read(&path).unwrap();
+    let opened = Service::open(&configuration, pir_server::service::system_clock()).await;
+    assert!(matches!(opened.err(), Some(ServiceError::NothingPublished(_))));
+    let checked = Service::check(&configuration).await;
+    assert!(matches!(checked.err(), Some(ServiceError::NothingPublished(_))));
+    shelf.put(FIRST, "1").await;
+    shelf.set("1", Some(NOW), None).await;
+    let checked = Service::check(&configuration).await.unwrap();
+    assert_eq!(checked.releases.len(), 1);
+    assert!(!folder.path().join("releases").exists());
+}
+
+#[tokio::test]
+async fn publishers_do_not_overwrite_each_other_and_leave_what_is_needed() {
+    let shelf = Shelf::new();
+    let first = shelf.put(FIRST, "1").await;
+    shelf.put(SECOND, "2").await;
+    let (name, _) = shelf.place.release_by_id("1").await.unwrap();
+    let current = Current::new(name, Some(NOW), None);
+    shelf.place.set_current(&current, None).await.unwrap();
+    let error = shelf.place.set_current(&current, None).await.unwrap_err();
+    assert!(error.to_string().contains("another publisher"), "{error}");
+    // What is young stays, whoever needs it.
+    let kept = ["1".to_owned()];
+    assert_eq!(shelf.place.retain(&kept, 0).await.unwrap(), 0);
+    assert_eq!(shelf.place.releases().await.unwrap(), kept);
+    assert!(shelf.place.retain(&kept, u64::MAX >> 1).await.unwrap() > 3);
+    for file in &first.files {
+        assert!(shelf.object(&first, &file.name).exists());
+    }
+    // Prefilters are given out by copies.
+    assert!(!shelf.place.has_filter(&first).await.unwrap());
+    shelf.place.set_filter(&first).await.unwrap();
+    assert!(shelf.place.has_filter(&first).await.unwrap());
+    assert_eq!(fs::read(shelf.folder.path().join("filter/bloom.bin")).unwrap(), b"1");
+}
+
+#[test]
+fn standings_have_a_stable_form() {
+    let text = serde_json::to_value(UseCaseStanding::default()).unwrap();
+    let expected = serde_json::json!({
+        "useCase": "", "active": null, "ready": null, "published": null, "activateAt": null, "late": false,
+    });
+    assert_eq!(text, expected);
+}

@@ -1,0 +1,181 @@
+//! `urlfilter publish`: a data set and its prefilter to where nodes and apps find them.
+
+use crate::output::{DONE, Results, note};
+use crate::publish::{Nodes, Publisher, Schedule, gather};
+use anyhow::bail;
+use pir_server::publication::{Place, Release};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Publish a data set and its prefilter to an object store, for nodes to switch to together
+///
+/// The address is s3://bucket/path, gs://bucket/path, az://container/path, file:///folder or a folder.
+/// Credentials come from the environment as the tools of these services have them (AWS_…, GOOGLE_…,
+/// AZURE_…). Nodes have the same address in their configuration ("published").
+///
+/// First everything is uploaded, then the release is announced, and all nodes switch to it at one time.
+/// Its prefilter comes last, when the data set is served everywhere: what was added to the list is never
+/// asked for before it is there. If devices must fetch a new configuration, some go on with the data set
+/// before it for a while; the prefilter waits for that, too.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  urlfilter publish --to s3://lists/urls --usecase com.example.app.url.filtering \\
+      --data dist/urls --filter dist
+  urlfilter publish … --node http://10.0.0.1:9090 --node http://10.0.0.2:9090
+  urlfilter publish --to s3://lists/urls --usecase com.example.app.url.filtering --rollback
+
+Exit codes: 0 published; 2 trouble. Until a release is announced, an interrupted run changes nothing.")]
+pub(crate) struct Arguments {
+    /// Where releases are
+    #[arg(long, value_name = "ADDRESS")]
+    to: String,
+    /// Name of the use case: the app's bundle id and `.url.filtering`
+    #[arg(long, value_name = "NAME")]
+    usecase: String,
+    /// What the names of the data set's files begin with, such as dist/urls
+    #[arg(long, value_name = "STEM", required_unless_present_any = ["rollback", "filter_only"])]
+    data: Option<PathBuf>,
+    /// The folder that `build` wrote to
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["rollback", "filter_only"])]
+    filter: Option<PathBuf>,
+    /// Go back to the release before the current one, or to one by its id
+    #[arg(long, value_name = "RELEASE", num_args = 0..=1, default_missing_value = "",
+        conflicts_with_all = ["data", "filter"])]
+    rollback: Option<String>,
+    /// Only give out the prefilter of the current release
+    #[arg(long, conflicts_with_all = ["data", "filter", "rollback", "detach"])]
+    filter_only: bool,
+    /// Admin address of a node, to wait until it has the release; give all of them, or none
+    #[arg(long, value_name = "URL")]
+    node: Vec<String>,
+    /// Seconds until the release is served: from when all nodes have it, or without --node from now, so that
+    /// they have time to fetch it. By default 15 with --node and 120 without
+    #[arg(long, value_name = "SECONDS")]
+    lead: Option<u64>,
+    /// Minutes that nodes serve the data set before it (supersededMinutes of their configuration)
+    #[arg(long, value_name = "MINUTES", default_value_t = 10)]
+    superseded_minutes: u64,
+    /// Seconds to wait for nodes
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    patience: u64,
+    /// Do not wait, and leave the prefilter to a later run with --filter-only
+    #[arg(long)]
+    detach: bool,
+    /// Releases to keep for going back; 0 keeps all
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    keep: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'r> {
+    release: &'r str,
+    config_id: &'r str,
+    shard_count: u32,
+    /// Nothing was different from the current release.
+    unchanged: bool,
+    new_configuration: bool,
+    uploaded_objects: usize,
+    removed_objects: usize,
+    activate_at: u64,
+    /// Whether apps are given the prefilter by now.
+    filter_given_out: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(publish(arguments))
+}
+
+async fn publish(arguments: &Arguments) -> anyhow::Result<u8> {
+    let gathered = match (&arguments.data, &arguments.filter) {
+        (Some(data), Some(filter)) => Some(gather(data, filter)?),
+        _ => None,
+    };
+    let nodes = Nodes::new(&arguments.node, &arguments.usecase)?;
+    let place = Place::open(&arguments.to, &BTreeMap::new())?;
+    let mut publisher = Publisher::open(place).await?;
+    let latest = publisher.latest().await?;
+    if let Some(release) = &latest
+        && release.use_case != arguments.usecase
+    {
+        bail!("{}: has releases of another use case, {}", arguments.to, release.use_case);
+    }
+    let schedule = Schedule {
+        lead: arguments.lead.unwrap_or(if nodes.is_empty() { 120 } else { 15 }),
+        superseded: arguments.superseded_minutes * 60,
+        patience: arguments.patience,
+    };
+    let mut uploaded_objects = 0;
+    let mut unchanged = false;
+    let announced = if let Some(gathered) = &gathered {
+        let is_same = |release: &Release| {
+            release.files.iter().eq(gathered.files.iter().map(|(file, _)| file))
+        };
+        match publisher.announced(&nodes, &schedule).await? {
+            Some(announced) if is_same(&announced.release) => {
+                note(format_args!("release {}: nothing changed since", announced.release.id));
+                unchanged = true;
+                announced
+            }
+            _ => {
+                let (name, release, uploaded) =
+                    publisher.upload(gathered, &arguments.usecase).await?;
+                uploaded_objects = uploaded;
+                note(format_args!(
+                    "release {}: {} rows in {} shards; {uploaded} of {} files were new",
+                    release.id,
+                    gathered.rows,
+                    gathered.shard_count,
+                    gathered.files.len()
+                ));
+                publisher.announce(name, release, &nodes, &schedule).await?
+            }
+        }
+    } else if let Some(id) = &arguments.rollback {
+        let id = Some(id.as_str()).filter(|id| !id.is_empty());
+        let (name, release) = publisher.earlier(id).await?;
+        note(format_args!("going back to release {}", release.id));
+        publisher.announce(name, release, &nodes, &schedule).await?
+    } else {
+        let Some(announced) = publisher.announced(&nodes, &schedule).await? else {
+            bail!("{}: nothing was published yet, or not to its end", arguments.to);
+        };
+        announced
+    };
+    if announced.new_configuration {
+        note(format_args!("devices must fetch the configuration, and do so by themselves"));
+    }
+    if !arguments.detach {
+        publisher.finish(&announced, &nodes, &schedule).await?;
+        note(format_args!(
+            "its prefilter is given out at {}/filter",
+            arguments.to.trim_end_matches('/')
+        ));
+    }
+    let removed_objects =
+        if arguments.keep == 0 { 0 } else { publisher.prune(arguments.keep).await? };
+    let mut results = Results::new();
+    if arguments.json {
+        results.json(&Report {
+            release: &announced.release.id,
+            config_id: &announced.release.config_id,
+            shard_count: announced.release.shard_count,
+            unchanged,
+            new_configuration: announced.new_configuration,
+            uploaded_objects,
+            removed_objects,
+            activate_at: announced.activate_at,
+            filter_given_out: !arguments.detach,
+        })?;
+    } else {
+        results.line(format_args!("{}", announced.release.id))?;
+    }
+    results.finish()?;
+    Ok(DONE)
+}

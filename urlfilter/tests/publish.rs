@@ -1,0 +1,345 @@
+//! `urlfilter publish`: from a list to nodes that serve it, and prefilters that never precede them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use pir_server::publication::Place;
+use pir_server::{Configuration, Listener, Service, admin, endpoints, service};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const USE_CASE: &str = "com.example.app.url.filtering";
+
+/// A folder with lists, and where they are published.
+struct Desk {
+    folder: TempDir,
+    address: String,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = folder.path().join("shelf").to_str().unwrap().to_owned();
+        Self { folder, address, environment: Vec::new() }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_urlfilter"));
+        command.current_dir(self.path()).stdin(Stdio::null()).args(arguments);
+        command.envs(self.environment.iter().map(|(key, value)| (key, value)));
+        command.output().unwrap()
+    }
+
+    fn build(&self, lines: &str, shards: u32) {
+        fs::write(self.path().join("list.txt"), lines).unwrap();
+        succeeds(&self.run(&["build", "list.txt", "--out", "dist", "--fpr", "1e-9"]));
+        let process = json!({
+            "rlweParameters": "n_4096_logq_27_28_28_logt_5",
+            "inputDatabase": "dist/input.txtpb",
+            "outputDatabase": "dist/urls-SHARD_ID.bin",
+            "outputPirParameters": "dist/urls-SHARD_ID.params.txtpb",
+            "sharding": { "shardCount": shards },
+        });
+        fs::write(self.path().join("process.json"), process.to_string()).unwrap();
+        succeeds(&self.run(&["process", "process.json"]));
+    }
+
+    fn publish(&self, more: &[&str]) -> Output {
+        let first = ["publish", "--to", &self.address, "--usecase", USE_CASE, "--json"];
+        self.run(&[&first, more].concat())
+    }
+
+    fn publish_data(&self, more: &[&str]) -> Output {
+        self.publish(&[&["--data", "dist/urls", "--filter", "dist"], more].concat())
+    }
+
+    /// The prefilter that apps are given.
+    fn given_out(&self) -> Vec<u8> {
+        fs::read(self.path().join("shelf/filter/bloom.bin")).unwrap_or_default()
+    }
+
+    fn built(&self) -> Vec<u8> {
+        fs::read(self.path().join("dist/bloom.bin")).unwrap()
+    }
+}
+
+#[track_caller]
+fn succeeds(output: &Output) -> Value {
+    assert_eq!(output.status.code(), Some(0), "{}", talk(output));
+    serde_json::from_slice(&output.stdout).unwrap_or_default()
+}
+
+#[track_caller]
+fn fails(output: &Output, why: &str) {
+    assert_eq!(output.status.code(), Some(2), "{}", talk(output));
+    assert!(talk(output).contains(why), "{}", talk(output));
+}
+
+fn talk(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A node that follows a desk's address.
+struct Node {
+    admin: String,
+    service: Arc<Service>,
+    runtime: Runtime,
+    _folder: TempDir,
+}
+
+impl Node {
+    fn start(desk: &Desk) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = json!({
+            "users": [{ "tier": "tier1", "tokens": ["AAAA"] }],
+            "usecases": [{ "name": USE_CASE, "published": desk.address }],
+            "publications": {
+                "directory": folder.path().join("releases"),
+                "pollSeconds": 1,
+                "options": desk.environment.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            },
+            "store": { "directory": folder.path().join("state") },
+        });
+        let configuration = Configuration::parse(text.to_string().as_bytes()).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let (service, admin) = runtime.block_on(async {
+            let service = Service::open(&configuration, service::system_clock()).await.unwrap();
+            let service = Arc::new(service);
+            let any = ["127.0.0.1:0".parse().unwrap()];
+            let operators = Listener::bind(&any, admin::router(&service)).await.unwrap();
+            let admin = format!("http://{}", operators.addresses().unwrap()[0]);
+            let serving = Arc::clone(&service);
+            tokio::spawn(async move { operators.serve(&serving, std::future::pending()).await });
+            tokio::spawn(Arc::clone(&service).maintain_always());
+            (service, admin)
+        });
+        Self { admin, service, runtime, _folder: folder }
+    }
+
+    fn active(&self) -> String {
+        let standings = self.service.publications().standings(0);
+        standings[0].standing.active.clone().unwrap()
+    }
+
+    /// Whether it finds a keyword, asked as any client would.
+    fn finds(&self, keyword: &str) -> bool {
+        self.runtime.block_on(async {
+            let any = ["127.0.0.1:0".parse().unwrap()];
+            let devices = Listener::bind(&any, endpoints::router(&self.service)).await.unwrap();
+            let url = format!("http://{}", devices.addresses().unwrap()[0]);
+            let serving = Arc::clone(&self.service);
+            let task =
+                tokio::spawn(async move { devices.serve(&serving, std::future::pending()).await });
+            let client = filter_client::PirClient::builder(&url, USE_CASE);
+            let client = client.user_token("AAAA").build().unwrap();
+            let found = client.lookup(&[keyword.as_bytes()]).await.unwrap();
+            task.abort();
+            found[0].is_some()
+        })
+    }
+}
+
+#[test]
+fn nodes_switch_first_and_apps_follow() {
+    let desk = Desk::new();
+    fails(&desk.publish(&["--filter-only"]), "nothing was published yet");
+    fails(&desk.publish(&["--rollback"]), "nothing was published yet");
+    desk.build("a.example\nb.example\n", 2);
+    let first = succeeds(&desk.publish_data(&[]));
+    assert_eq!((&first["filterGivenOut"], &first["unchanged"]), (&true.into(), &false.into()));
+    assert_eq!(desk.given_out(), desk.built());
+    let nodes = [Node::start(&desk), Node::start(&desk)];
+    let admins: Vec<&str> = nodes.iter().flat_map(|node| ["--node", &node.admin]).collect();
+    assert!(nodes[0].finds("a.example") && !nodes[0].finds("c.example"));
+
+    // The same again is nothing new.
+    let again = succeeds(&desk.publish_data(&admins));
+    assert_eq!((&again["unchanged"], &again["uploadedObjects"]), (&true.into(), &0.into()));
+    assert_eq!(again["release"], first["release"]);
+
+    // Rows are taken and added. The layout is kept, so nothing is waited for but the nodes.
+    desk.build("b.example\nc.example\n", 2);
+    let second =
+        succeeds(&desk.publish_data(&[&["--lead", "1", "--patience", "60"], &admins[..]].concat()));
+    for node in &nodes {
+        assert_eq!(node.active(), second["release"].as_str().unwrap());
+        assert!(node.finds("c.example") && !node.finds("a.example"));
+    }
+    assert_eq!(desk.given_out(), desk.built());
+
+    // Back, with the prefilter.
+    let newer = desk.given_out();
+    let back = succeeds(&desk.publish(&[&["--rollback", "--lead", "1"], &admins[..]].concat()));
+    assert_eq!(back["release"], first["release"]);
+    assert!(nodes.iter().all(|node| node.finds("a.example") && !node.finds("c.example")));
+    assert_ne!(desk.given_out(), newer);
+    let id = second["release"].as_str().unwrap();
+    let again = ["--rollback", id, "--lead", "0"];
+    succeeds(&desk.publish(&[&again, &admins[..]].concat()));
+    assert_eq!(desk.given_out(), newer);
+    fails(&desk.publish(&["--rollback", id]), "counts already");
+    fails(&desk.publish(&["--rollback", "nothing"]), first["release"].as_str().unwrap());
+}
+
+/// A node that does not follow holds all of them back, and the prefilter with them.
+#[test]
+fn a_node_that_cannot_follow_holds_all_back() {
+    let desk = Desk::new();
+    desk.build("a.example\n", 1);
+    succeeds(&desk.publish_data(&[]));
+    let node = Node::start(&desk);
+    let before = (desk.given_out(), node.active());
+    desk.build("a.example\nb.example\n", 1);
+    let nobody = {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", socket.local_addr().unwrap())
+    };
+    let nodes = ["--node", &node.admin, "--node", &nobody, "--patience", "3"];
+    fails(&desk.publish_data(&nodes), "nodes go on with the one before it");
+    assert_eq!((desk.given_out(), node.active()), before);
+    fails(&desk.publish(&["--filter-only"]), "not to its end");
+    // With that node away for good.
+    let done = succeeds(&desk.publish_data(&["--node", &node.admin, "--lead", "0"]));
+    assert_eq!(node.active(), done["release"].as_str().unwrap());
+    assert_eq!(desk.given_out(), desk.built());
+}
+
+/// A configuration that devices must fetch keeps prefilter and data set apart for a while.
+#[test]
+fn new_configurations_keep_the_prefilter_back() {
+    let desk = Desk::new();
+    desk.build("a.example\n", 1);
+    succeeds(&desk.publish_data(&[]));
+    let node = Node::start(&desk);
+    let before = desk.given_out();
+    desk.build("a.example\nb.example\n", 2);
+    let detached =
+        succeeds(&desk.publish_data(&["--node", &node.admin, "--lead", "0", "--detach"]));
+    assert_eq!(
+        (&detached["newConfiguration"], &detached["filterGivenOut"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(desk.given_out(), before);
+    let mut waiting = Command::new(env!("CARGO_BIN_EXE_urlfilter"))
+        .current_dir(desk.path())
+        .args(["publish", "--to", &desk.address, "--usecase", USE_CASE, "--filter-only"])
+        .args(["--node", &node.admin])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(says(&mut waiting, "until no device is served the data set before it"));
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    assert_eq!(desk.given_out(), before);
+    succeeds(&desk.publish(&["--filter-only", "--node", &node.admin, "--superseded-minutes", "0"]));
+    assert_eq!(desk.given_out(), desk.built());
+}
+
+fn says(child: &mut Child, what: &str) -> bool {
+    let lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
+    lines.map_while(Result::ok).any(|line| line.contains(what))
+}
+
+#[test]
+fn what_does_not_belong_together_is_not_published() {
+    let desk = Desk::new();
+    desk.build("a.example\nb.example\n", 1);
+    let missing = ["--data", "dist/other", "--filter", "dist"];
+    fails(&desk.publish(&missing), "dist/other-manifest.json: there is no such file");
+    // The list was built again, and not processed.
+    fs::write(desk.path().join("list.txt"), "c.example\n").unwrap();
+    succeeds(&desk.run(&["build", "list.txt", "--out", "newer"]));
+    let newer = ["--data", "dist/urls", "--filter", "newer"];
+    fails(&desk.publish(&newer), "not of one build");
+    // A prefilter that lacks what its own folder has.
+    for name in ["bloom.bin", "bloom.json", "bloom_filter.plist"] {
+        fs::copy(desk.path().join("newer").join(name), desk.path().join("dist").join(name))
+            .unwrap();
+    }
+    fails(&desk.publish_data(&[]), "not found in the prefilter");
+    desk.build("a.example\nb.example\n", 1);
+    // A file that is not what was processed.
+    let shard: PathBuf = desk.path().join("dist/urls-0.bin");
+    let mut content = fs::read(&shard).unwrap();
+    *content.last_mut().unwrap() ^= 1;
+    fs::write(&shard, content).unwrap();
+    fails(&desk.publish_data(&[]), "not what the manifest of the data set says");
+    fs::remove_file(&shard).unwrap();
+    fails(&desk.publish_data(&[]), "urls-0.bin");
+    assert!(!desk.path().join("shelf").exists());
+    // Two use cases in one place.
+    desk.build("a.example\nb.example\n", 1);
+    succeeds(&desk.publish_data(&[]));
+    let other = ["publish", "--to", &desk.address, "--usecase", "other", "--rollback"];
+    fails(&desk.run(&other), "another use case");
+    fails(
+        &desk.run(&["publish", "--to", "nonsense://x", "--usecase", "o", "--rollback"]),
+        "nonsense",
+    );
+}
+
+/// The same against a server that speaks S3. Set URLFILTER_S3 to the program `moto_server`.
+#[test]
+fn buckets_do_as_folders() {
+    let Some(program) = std::env::var_os("URLFILTER_S3") else { return };
+    let mut server = Command::new(program)
+        .args(["-H", "127.0.0.1", "-p", "0"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+    let endpoint = loop {
+        let line = lines.next().unwrap().unwrap();
+        if let Some((_, address)) = line.split_once("Running on ") {
+            break address.trim().to_owned();
+        }
+    };
+    std::thread::spawn(move || lines.for_each(drop));
+    let mut desk = Desk::new();
+    desk.address = "s3://lists/of/urls".to_owned();
+    desk.environment = vec![
+        ("AWS_ENDPOINT", endpoint.clone()),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+    ];
+    let runtime = Runtime::new().unwrap();
+    let status = runtime.block_on(async {
+        // moto makes buckets for whoever asks.
+        let http = reqwest::Client::new();
+        http.put(format!("{endpoint}/lists")).send().await.unwrap().status()
+    });
+    assert!(status.is_success(), "{status}");
+    desk.build("a.example\n", 1);
+    succeeds(&desk.publish_data(&[]));
+    let node = Node::start(&desk);
+    assert!(node.finds("a.example"));
+    desk.build("a.example\nb.example\n", 1);
+    let second = succeeds(&desk.publish_data(&["--node", &node.admin, "--lead", "1"]));
+    assert_eq!(node.active(), second["release"].as_str().unwrap());
+    assert!(node.finds("b.example"));
+    succeeds(&desk.publish(&["--rollback", "--node", &node.admin, "--lead", "0"]));
+    assert!(!node.finds("b.example"));
+    runtime.block_on(async {
+        let options = desk.environment.iter().map(|(key, value)| (key.to_string(), value.clone()));
+        let place = Place::open(&desk.address, &options.collect()).unwrap();
+        let (current, _) = place.current(None).await.unwrap().unwrap();
+        let release = place.release(&current.release).await.unwrap();
+        assert_ne!(release.id, second["release"].as_str().unwrap());
+        assert!(place.has_filter(&release).await.unwrap());
+    });
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
