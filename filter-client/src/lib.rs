@@ -24,7 +24,7 @@
 //! ```
 //!
 //! What the service and the network learn, and what not, is in `docs/privacy.md`: whoever uses this
-//! crate without Oblivious HTTP shows the service its address.
+//! crate without Oblivious HTTP (`ObliviousTransport`, feature `oblivious`) shows the service its address.
 #![forbid(unsafe_code)]
 
 mod answers;
@@ -34,6 +34,8 @@ mod client;
 mod error;
 mod filter;
 mod issuance;
+#[cfg(feature = "oblivious")]
+mod oblivious;
 mod prefilter;
 mod retry;
 mod secrets;
@@ -48,6 +50,8 @@ pub use error::Error;
 pub use filter::{
     Basis, Decision, Failure, FilterOptions, LEAST_REFRESH, OnFailure, UrlFilter, Verdict,
 };
+#[cfg(feature = "oblivious")]
+pub use oblivious::ObliviousTransport;
 pub use prefilter::{PrefilterError, PrefilterSource};
 pub use retry::RetryPolicy;
 pub use secrets::ClientState;

@@ -4,6 +4,7 @@ pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod diagnose;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod hash;
 pub(crate) mod inspect;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod doctor;
 mod output;
 mod process;
 mod publish;
@@ -25,11 +26,12 @@ Examples:
   urlfilter diagnose bloom_filter.plist --keys keys.txt
   urlfilter process process.json
   urlfilter publish --to s3://lists/urls --usecase com.example.app.url.filtering --data dist/urls --filter dist
+  urlfilter doctor --server https://pir.example.com --token-file token --bundle-id com.example.app
   urlfilter query --server https://pir.example --usecase com.example.app.url.filtering \\
       --token-file token --filter dist https://www.example.com/login
 
-Exit codes: 0 done; 1 the answer is yes, some URL may match (check) or is denied (query), or not all keys are
-found (diagnose); 2 trouble."
+Exit codes: 0 done; 1 the answer is one to look at: some URL may match (check) or is denied (query), not all keys
+are found (diagnose), a deployment is not ready (doctor); 2 trouble."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -48,6 +50,7 @@ enum Command {
     Publish(command::publish::Arguments),
     Query(command::query::Arguments),
     Demo(command::demo::Arguments),
+    Doctor(command::doctor::Arguments),
     Vectors(command::vectors::Arguments),
 }
 
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Publish(arguments) => command::publish::run(&arguments),
         Command::Query(arguments) => command::query::run(&arguments),
         Command::Demo(arguments) => command::demo::run(&arguments),
+        Command::Doctor(arguments) => command::doctor::run(&arguments),
         Command::Vectors(arguments) => command::vectors::run(&arguments),
     };
     match outcome {
