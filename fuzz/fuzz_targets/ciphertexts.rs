@@ -70,8 +70,7 @@ fuzz_target!(|data: &[u8]| {
 /// What follows from accepted parameters hangs together.
 fn check(parameters: &ShardParameters) {
     let last = parameters.plaintexts_per_chunk() - 1;
-    let position =
-        parameters.position(parameters.tables() - 1, parameters.chunks() - 1, last);
+    let position = parameters.position(parameters.tables() - 1, parameters.chunks() - 1, last);
     assert!(position < parameters.plaintexts());
     assert!(parameters.query_ciphertexts(parameters.calls()) > 0);
     assert_eq!(

@@ -7,10 +7,14 @@ use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
 static RULES: LazyLock<Vec<SubUrlRule>> = LazyLock::new(|| {
-    [r#"{"profile":"current"}"#, r#"{"profile":"ios26.0"}"#, r#"{"path":{"segments":1},"caseSensitive":true}"#]
-        .iter()
-        .map(|json| SubUrlRule::from_json(json).unwrap())
-        .collect()
+    [
+        r#"{"profile":"current"}"#,
+        r#"{"profile":"ios26.0"}"#,
+        r#"{"path":{"segments":1},"caseSensitive":true}"#,
+    ]
+    .iter()
+    .map(|json| SubUrlRule::from_json(json).unwrap())
+    .collect()
 });
 
 fuzz_target!(|data: &[u8]| {
@@ -24,6 +28,10 @@ fuzz_target!(|data: &[u8]| {
     // The key names a URL that leads back to it.
     let url = DeviceUrl::parse_lenient(&key.text, rule.case()).unwrap();
     if let Ok(all) = SubUrls::new(&url, rule).sorted(5_000) {
-        assert!(all.iter().any(|sub_url| *sub_url == key.text), "{} is not among its own sub-URLs", key.text);
+        assert!(
+            all.iter().any(|sub_url| *sub_url == key.text),
+            "{} is not among its own sub-URLs",
+            key.text
+        );
     }
 });

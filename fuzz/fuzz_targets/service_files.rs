@@ -1,0 +1,27 @@
+//! Files that a service is configured with, releases that it follows, and a client's state.
+#![no_main]
+
+use filter_client::ClientState;
+use libfuzzer_sys::fuzz_target;
+use pir_server::Configuration;
+use pir_server::publication::{Current, Release};
+
+fuzz_target!(|data: &[u8]| {
+    let _ = Configuration::parse(data).map_err(|error| error.to_string());
+    if let Ok(current) = Current::parse(data) {
+        let text = serde_json::to_vec(&current).unwrap();
+        assert_eq!(Current::parse(&text), Ok(current));
+    }
+    if let Ok(release) = Release::parse(data) {
+        for file in &release.files {
+            let name = file.name.strip_prefix("filter/").unwrap_or(&file.name);
+            assert!(!name.contains('/') && !name.starts_with('.'));
+        }
+        let text = serde_json::to_vec(&release).unwrap();
+        assert_eq!(Release::parse(&text), Ok(release));
+    }
+    if let Ok(state) = ClientState::from_bytes(data) {
+        let again = state.to_bytes().unwrap();
+        assert!(ClientState::from_bytes(&again).is_ok());
+    }
+});
