@@ -36,12 +36,17 @@ Examples:
 
 Addresses are printed to standard output once they accept connections, everything else goes to standard error.
 
-Exit codes: 0 stopped by a signal, or the configuration is good (--check-config); 2 trouble."
+Exit codes: 0 stopped by a signal, the configuration is good (--check-config), or the service is well (--probe);
+2 trouble."
 )]
 struct Arguments {
     /// Configuration, JSON
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "probe")]
+    config: Option<PathBuf>,
+    /// Ask this address, such as http://127.0.0.1:9090/readyz, whether it is well, and stop: for health checks of
+    /// containers
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    probe: Option<String>,
     /// Address to serve, instead of those of the configuration; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<SocketAddr>,
@@ -104,8 +109,15 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    if let Some(url) = &arguments.probe {
+        return runtime.block_on(probe(url));
+    }
     let (path, listen, admin) =
-        (arguments.config.clone(), arguments.listen.clone(), arguments.admin);
+        (arguments.config.clone().unwrap_or_default(), arguments.listen.clone(), arguments.admin);
     let read = move || -> Result<Configuration, ConfigurationError> {
         let mut configuration = Configuration::read(&path)?;
         if !listen.is_empty() {
@@ -115,10 +127,6 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Ok(configuration)
     };
     let configuration = read()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start threads")?;
     if arguments.check_config {
         return runtime.block_on(check(&configuration));
     }
@@ -136,6 +144,15 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let opened = Service::open(&configuration, clock).await?;
         serve(&configuration, Arc::new(opened.with_source(Arc::new(read)))).await
     })
+}
+
+async fn probe(url: &str) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(3)).build()?;
+    let status = client.get(url).send().await?.status();
+    if !status.is_success() {
+        bail!("{url}: status {}", status.as_u16());
+    }
+    Ok(())
 }
 
 async fn check(configuration: &Configuration) -> anyhow::Result<()> {

@@ -39,6 +39,35 @@ use store::{RowStore, ShardRows, Twins};
 use trial::{Costs, KeyRing};
 use zeroize::Zeroizing;
 
+/// Some of the shards.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// By their numbers.
+    Shards(Range<u32>),
+    /// One of several parts that are as equal as can be, counted from 0.
+    Share { index: u32, of: u32 },
+}
+
+impl Part {
+    fn range(&self, count: u32) -> anyhow::Result<Range<u32>> {
+        let range = match self {
+            Self::Shards(range) => range.clone(),
+            Self::Share { index, of } => {
+                let start =
+                    |index: u32| (u64::from(count) * u64::from(index) / u64::from(*of)) as u32;
+                start(*index)..start(index + 1)
+            }
+        };
+        if range.end > count {
+            bail!("--shards: there are {count} shards, numbered from 0");
+        }
+        if range.is_empty() {
+            bail!("--part: there are {count} shards, fewer than parts");
+        }
+        Ok(range)
+    }
+}
+
 /// How the processed databases are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum DatabaseFormat {
@@ -56,7 +85,7 @@ pub(crate) struct Options {
     /// Threads; by default one a core.
     pub(crate) jobs: Option<usize>,
     /// Only these shards, for a run of all to take up.
-    pub(crate) part: Option<Range<u32>>,
+    pub(crate) part: Option<Part>,
     /// Without regard to an earlier data set.
     pub(crate) anew: bool,
 }
@@ -292,11 +321,7 @@ pub(crate) fn run(configuration: &Configuration, options: &Options) -> anyhow::R
     if count > 1 && !configuration.output_database.has_shard_id() {
         bail!("outputDatabase: the path must contain SHARD_ID: there are {count} shards");
     }
-    if let Some(part) = &options.part
-        && part.end > count
-    {
-        bail!("--shards: there are {count} shards, numbered from 0");
-    }
+    let part = options.part.as_ref().map(|part| part.range(count)).transpose()?;
     let divided = pool.install(|| with_rows(configuration, &mut store, count))?;
     let longest_value =
         (0..store.len() as u32).map(|row| store.value(row).len()).max().unwrap_or(0);
@@ -325,7 +350,7 @@ pub(crate) fn run(configuration: &Configuration, options: &Options) -> anyhow::R
         before: before.as_ref(),
         kept: kept.as_ref(),
     };
-    let part = options.part.as_ref();
+    let part = part.as_ref();
     let mut made = pool.install(|| make_shards(&run, &divided, part));
     if let Err(error) = &made
         && let Some(outgrown) = error.downcast_ref::<shard::Outgrown>()

@@ -268,9 +268,9 @@ fn shards_can_be_made_in_parts() {
     let whole = place(sharding.clone(), rows(0..3000));
     succeeds(&process(whole.path(), &[]));
     let folder = place(sharding, rows(0..3000));
-    let parts = ["0..5", "5..6", "6..12"].map(|part| {
+    let parts = [("--shards", "0..4"), ("--part", "1/3"), ("--part", "2/3")].map(|(how, part)| {
         let mut command = command(folder.path());
-        let command = command.args(["process", "process.json", "--shards", part]);
+        let command = command.args(["process", "process.json", how, part]);
         command.stderr(Stdio::null()).spawn().unwrap()
     });
     for mut part in parts {
@@ -300,8 +300,15 @@ fn shards_can_be_made_in_parts() {
     let last = report(folder.path(), &[]);
     assert_eq!((&last["reusedShards"], &last["layouts"]), (&json!(6), &json!("renewed")));
 
-    for (part, said) in [("0..13", "12 shards"), ("3..3", "0..64"), ("x", "0..64")] {
-        let output = process(folder.path(), &["--shards", part]);
+    for (how, part, said) in [
+        ("--shards", "0..13", "12 shards"),
+        ("--shards", "3..3", "0..64"),
+        ("--shards", "x", "0..64"),
+        ("--part", "1/0", "0/8"),
+        ("--part", "8/8", "0/8"),
+        ("--part", "0/1000", "fewer than parts"),
+    ] {
+        let output = process(folder.path(), &[how, part]);
         assert_eq!(output.status.code(), Some(2));
         assert!(talk(&output).contains(said), "{}", talk(&output));
     }

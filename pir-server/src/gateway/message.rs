@@ -3,6 +3,7 @@
 use bhttp::{Message, Mode};
 use bytes::Bytes;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
 use http::{Method, Request, Response, Uri};
 use std::io::Cursor;
 
@@ -102,6 +103,15 @@ fn check(mut bytes: &[u8]) -> Result<(), MessageError> {
     Ok(())
 }
 
+/// A name, with or without a port, and nothing else: the parser of addresses takes more.
+fn is_host(authority: &Authority) -> bool {
+    let (host, whole) = (authority.host(), authority.as_str());
+    let port = whole.strip_prefix(host);
+    let is_port =
+        |text: &str| text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    !host.is_empty() && port.is_some_and(|port| port.is_empty() || is_port(port))
+}
+
 /// Reads a request in Binary HTTP. Its address has scheme, host and path.
 ///
 /// # Errors
@@ -124,6 +134,9 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<Bytes>, MessageError> {
     let path = control.path().filter(|path| path.starts_with(b"/")).ok_or(MessageError::Target)?;
     let uri = Uri::builder().scheme("https").authority(authority).path_and_query(path).build();
     let uri = uri.map_err(|_| MessageError::Target)?;
+    if !uri.authority().is_some_and(is_host) {
+        return Err(MessageError::Target);
+    }
     let mut headers = HeaderMap::new();
     for field in message.header().iter() {
         let name = HeaderName::from_bytes(field.name()).map_err(|_| MessageError::Field)?;
@@ -223,6 +236,10 @@ mod tests {
             ("https", "a.example", "x", ""),
             ("https", "a.example", "", ""),
             ("https", "a b", "/", ""),
+            ("https", ":a.example", "/", ""),
+            ("https", "a.example:", "/", ""),
+            ("https", "a.example:x", "/", ""),
+            ("https", "a@a.example", "/", ""),
         ] {
             assert_eq!(with(scheme, authority, path, host), Err(MessageError::Target));
         }

@@ -4,6 +4,7 @@
 
 mod connections;
 mod crash;
+mod deploy;
 mod flow;
 mod gateway;
 mod malformed;

@@ -2,7 +2,7 @@
 
 use crate::output::{DONE, Results, note};
 use crate::process::{
-    self, DatabaseFormat, Layouts, Options, Outcome, PartSummary, ShardSummary, Summary,
+    self, DatabaseFormat, Layouts, Options, Outcome, Part, PartSummary, ShardSummary, Summary,
 };
 use anyhow::{Context, bail};
 use pir_api::processing::{Configuration, MAX_CONFIGURATION};
@@ -22,13 +22,14 @@ use std::path::PathBuf;
 /// input and configuration give the same bytes, whatever was there.
 ///
 /// A large data set can be divided between machines that share a folder: each makes some shards with
-/// --shards, and a run without it takes them up and finishes.
+/// --shards or --part, and a run without it takes them up and finishes.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   urlfilter process process.json
   urlfilter process process.json --jobs 4 --json > report.json
   urlfilter process process.json --shards 0..64      (and 64..128 elsewhere, then without)
+  urlfilter process process.json --part 0/8          (and 1/8 to 7/8 elsewhere, then without)
 
 A small configuration:
   { \"rlweParameters\": \"n_4096_logq_27_28_28_logt_5\",
@@ -51,6 +52,9 @@ pub(crate) struct Arguments {
     /// Make only these shards (the end excluded), for a run without this option to take up
     #[arg(long, value_name = "A..B", value_parser = shard_range)]
     shards: Option<Range<u32>>,
+    /// Make only one of N parts, the first of which is 0/N, for a run without this option to take up
+    #[arg(long, value_name = "I/N", value_parser = share, conflicts_with = "shards")]
+    part: Option<Part>,
     /// Do not regard the layout of a data set that is already there
     #[arg(long)]
     anew: bool,
@@ -67,6 +71,14 @@ fn shard_range(text: &str) -> Result<Range<u32>, String> {
     range.ok_or_else(|| "two numbers are needed, such as 0..64".to_owned())
 }
 
+fn share(text: &str) -> Result<Part, String> {
+    let part = text.split_once('/').and_then(|(index, of)| {
+        let (index, of) = (index.parse().ok()?, of.parse().ok()?);
+        (index < of).then_some(Part::Share { index, of })
+    });
+    part.ok_or_else(|| "two numbers are needed, such as 0/8".to_owned())
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let name = arguments.configuration.display().to_string();
     let mut json = Vec::new();
@@ -80,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let options = Options {
         format: arguments.database_format,
         jobs: arguments.jobs.map(usize::from),
-        part: arguments.shards.clone(),
+        part: arguments.shards.clone().map(Part::Shards).or_else(|| arguments.part.clone()),
         anew: arguments.anew,
     };
     let outcome = process::run(&configuration, &options)?;

@@ -50,6 +50,9 @@ pub(crate) struct Arguments {
     /// Admin address of a node, to wait until it has the release; give all of them, or none
     #[arg(long, value_name = "URL")]
     node: Vec<String>,
+    /// The same by one name that has the addresses of all nodes, as a headless service of Kubernetes has
+    #[arg(long, value_name = "URL", conflicts_with = "node")]
+    nodes: Option<String>,
     /// Seconds until the release is served: from when all nodes have it, or without --node from now, so that
     /// they have time to fetch it. By default 15 with --node and 120 without
     #[arg(long, value_name = "SECONDS")]
@@ -97,7 +100,10 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<u8> {
         (Some(data), Some(filter)) => Some(gather(data, filter)?),
         _ => None,
     };
-    let nodes = Nodes::new(&arguments.node, &arguments.usecase)?;
+    let nodes = match &arguments.nodes {
+        Some(name) => Nodes::resolve(name, &arguments.usecase).await?,
+        None => Nodes::new(&arguments.node, &arguments.usecase)?,
+    };
     let place = Place::open(&arguments.to, &BTreeMap::new())?;
     let mut publisher = Publisher::open(place).await?;
     let latest = publisher.latest().await?;

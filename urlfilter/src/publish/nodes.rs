@@ -31,6 +31,20 @@ impl Nodes {
         Ok(Self { addresses, use_case: use_case.to_owned(), http })
     }
 
+    /// All nodes behind a name.
+    pub(crate) async fn resolve(url: &str, use_case: &str) -> anyhow::Result<Self> {
+        let parsed = url::Url::parse(url).with_context(|| url.to_owned())?;
+        let host = parsed.host_str().with_context(|| format!("{url}: it names no host"))?;
+        let port = parsed.port_or_known_default().unwrap_or(80);
+        let found = tokio::net::lookup_host((host, port)).await.with_context(|| url.to_owned())?;
+        let mut addresses: Vec<String> =
+            found.map(|address| format!("{}://{address}", parsed.scheme())).collect();
+        addresses.sort();
+        addresses.dedup();
+        anyhow::ensure!(!addresses.is_empty(), "{url}: the name has no address");
+        Self::new(&addresses, use_case)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.addresses.is_empty()
     }

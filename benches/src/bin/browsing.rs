@@ -1,0 +1,211 @@
+//! A day of browsing against a prefilter: how often it hits, and so how many queries a device sends.
+//!
+//! Nobody's real browsing is at hand, and nobody's should be. The model is written down here: hosts by
+//! Zipf's law, of which some are a person's own and come again and again; pages of a main document and
+//! its resources, which come from a few hosts each; paths of some depth; queries on some. What is on the
+//! list is met as often as is said. A device remembers answers until its prefilter changes.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "the table is what this is for")]
+
+use clap::Parser;
+use filter_core::bloom::BloomFilter;
+use filter_core::build::{Build, Options};
+use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::PathBuf;
+
+/// Replay days of browsing against prefilters of several false-positive rates
+#[derive(Parser)]
+#[command(after_help = "\
+Example:
+  cargo run --release -p benches --bin browsing -- --devices 500 --keys 1000000")]
+struct Arguments {
+    /// A list to build the prefilters from; without one, synthetic keys
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+    /// Synthetic keys
+    #[arg(long, default_value_t = 1_000_000)]
+    keys: usize,
+    /// Devices, a day each
+    #[arg(long, default_value_t = 200)]
+    devices: usize,
+    /// Pages a day
+    #[arg(long, default_value_t = 120)]
+    pages: usize,
+    /// Resources of a page that are loaded and not in the cache of the browser
+    #[arg(long, default_value_t = 40)]
+    resources: usize,
+    /// Hosts that there are
+    #[arg(long, default_value_t = 10_000_000)]
+    hosts: u64,
+    /// Of a million loads, those of URLs that are on the list
+    #[arg(long, default_value_t = 20)]
+    listed: u64,
+    /// False-positive rates
+    #[arg(long, value_delimiter = ',', default_value = "0.01,0.001,0.0001,0.00001,0.000001")]
+    rates: Vec<f64>,
+    /// Where the random numbers begin
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// SplitMix64: the same days each time.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+
+    /// In 0..1.
+    fn part(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A rank, by Zipf's law with exponent 1: the logarithm of ranks is uniform.
+    fn rank(&mut self, most: u64) -> u64 {
+        (((most as f64).ln() * self.part()).exp() as u64).min(most)
+    }
+}
+
+/// A host by its rank: with subdomains, as real ones are.
+fn host(rank: u64, chance: &mut Chance) -> String {
+    match chance.below(10) {
+        0..=4 => format!("www.site{rank}.example"),
+        5..=7 => format!("site{rank}.example"),
+        8 => format!("cdn{}.site{rank}.example", chance.below(4)),
+        _ => format!("img{}.static.site{rank}.example", chance.below(4)),
+    }
+}
+
+fn path(chance: &mut Chance) -> String {
+    let mut text = String::new();
+    for _ in 0..1 + chance.below(4) {
+        text += &format!("/{:x}", chance.below(100_000));
+    }
+    if chance.below(3) == 0 {
+        text += &format!("?id={:x}", chance.next());
+    }
+    text
+}
+
+/// What a device loads in a day.
+fn day(arguments: &Arguments, keys: &[String], chance: &mut Chance) -> Vec<String> {
+    // A person's own places: half of all pages are there.
+    let own: Vec<u64> = (0..20).map(|_| chance.rank(arguments.hosts)).collect();
+    let mut loads = Vec::with_capacity(arguments.pages * (arguments.resources + 1));
+    for _ in 0..arguments.pages {
+        let rank = match chance.below(2) {
+            0 => own[chance.below(own.len() as u64) as usize],
+            _ => chance.rank(arguments.hosts),
+        };
+        // Besides the page's own host, those that serve many.
+        let others: Vec<u64> = (0..6).map(|_| chance.rank(arguments.hosts / 1000)).collect();
+        for resource in 0..=arguments.resources {
+            if chance.below(1_000_000) < arguments.listed {
+                let key = &keys[chance.below(keys.len() as u64) as usize];
+                loads.push(format!("https://{key}"));
+                continue;
+            }
+            let rank = match resource == 0 || chance.below(2) == 0 {
+                true => rank,
+                false => others[chance.below(others.len() as u64) as usize],
+            };
+            loads.push(format!("https://{}{}", host(rank, chance), path(chance)));
+        }
+    }
+    loads
+}
+
+#[derive(Default)]
+struct Counted {
+    loads: u64,
+    sub_urls: u64,
+    loads_that_hit: u64,
+    hits: u64,
+    queries: u64,
+    true_queries: u64,
+}
+
+fn replay(
+    filter: &BloomFilter<Vec<u8>>,
+    listed: &HashSet<&str>,
+    days: &[Vec<String>],
+    rule: &SubUrlRule,
+) -> anyhow::Result<Counted> {
+    let mut counted = Counted::default();
+    for day in days {
+        let mut remembered = HashSet::new();
+        for load in day {
+            let url = DeviceUrl::parse(load, rule.case())?;
+            let sub_urls = SubUrls::new(&url, rule);
+            let hits = filter.hits(&sub_urls);
+            counted.loads += 1;
+            counted.sub_urls += sub_urls.sorted(4096).map_or(0, |all| all.len() as u64);
+            counted.loads_that_hit += u64::from(!hits.is_empty());
+            counted.hits += hits.len() as u64;
+            for hit in hits {
+                counted.true_queries +=
+                    u64::from(listed.contains(hit.as_str()) && !remembered.contains(&hit));
+                counted.queries += u64::from(remembered.insert(hit));
+            }
+        }
+    }
+    Ok(counted)
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let synthetic: String =
+        (0..arguments.keys).map(|i| format!("phish{i}.example/login/{}\n", i % 1000)).collect();
+    let mut keys = Vec::new();
+    let mut days = Vec::new();
+    let rule = SubUrlRule::default();
+    println!(
+        "| rate | prefilter | loads a day | sub-URLs a load | loads that hit | hits a day | queries a day | of them on the list |"
+    );
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for &rate in &arguments.rates {
+        let options = Options { tolerance: rate, ..Options::default() };
+        let mut build = Build::new(options);
+        match &arguments.list {
+            Some(path) => build.add_list("list", File::open(path)?, None, |_| {})?,
+            None => build.add_list("synthetic", synthetic.as_bytes(), None, |_| {})?,
+        };
+        let built = build.finish()?;
+        if days.is_empty() {
+            keys = built
+                .keys
+                .iter()
+                .map(|key| String::from_utf8_lossy(key).into_owned())
+                .collect::<Vec<_>>();
+            let mut chance = Chance(arguments.seed);
+            days = (0..arguments.devices).map(|_| day(&arguments, &keys, &mut chance)).collect();
+        }
+        let listed: HashSet<&str> = keys.iter().map(String::as_str).collect();
+        let filter = built.prefilter.filter;
+        let counted = replay(&filter, &listed, &days, &rule)?;
+        let devices = arguments.devices as f64;
+        let per_day = |count: u64| count as f64 / devices;
+        println!(
+            "| {rate} | {:.2} MB | {:.0} | {:.1} | {:.4} % | {:.2} | {:.2} | {:.2} |",
+            filter.parameters().byte_count() as f64 / 1e6,
+            per_day(counted.loads),
+            counted.sub_urls as f64 / counted.loads as f64,
+            100.0 * counted.loads_that_hit as f64 / counted.loads as f64,
+            per_day(counted.hits),
+            per_day(counted.queries),
+            per_day(counted.true_queries),
+        );
+    }
+    Ok(())
+}
