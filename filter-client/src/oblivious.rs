@@ -5,7 +5,8 @@ use bhttp::{Message, Mode};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use ohttp::ClientRequest;
+use ohttp::hpke::{Aead, Kdf};
+use ohttp::{ClientRequest, KeyConfig, SymmetricSuite};
 use std::io::Cursor;
 use std::sync::Arc;
 
@@ -24,6 +25,20 @@ fn cannot(reason: &str) -> TransportError {
     TransportError::Request(reason.to_owned())
 }
 
+/// The first configuration that has a suite that the library knows. It takes the first suite by itself, and
+/// there may be none.
+fn usable(keys: &[u8]) -> Result<KeyConfig, TransportError> {
+    let none = || cannot("no key configuration that can be used");
+    let configs = KeyConfig::decode_list(keys).map_err(|_| none())?;
+    let has_suite = |config: &KeyConfig| {
+        [Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305].iter().any(|&aead| {
+            let suites = [Kdf::HkdfSha256, Kdf::HkdfSha384, Kdf::HkdfSha512];
+            suites.iter().any(|&kdf| config.select(SymmetricSuite::new(kdf, aead)).is_ok())
+        })
+    };
+    configs.into_iter().find(has_suite).ok_or_else(none)
+}
+
 impl ObliviousTransport {
     /// Sends to a relay's address, for the gateway of these key configurations
     /// (`application/ohttp-keys`).
@@ -35,8 +50,7 @@ impl ObliviousTransport {
         relay: Uri,
         keys: Vec<u8>,
     ) -> Result<Self, TransportError> {
-        let unusable = |_| cannot("no key configuration that can be used");
-        ClientRequest::from_encoded_config_list(&keys).map_err(unusable)?;
+        usable(&keys)?;
         Ok(Self { inner, relay, keys })
     }
 
@@ -46,10 +60,9 @@ impl ObliviousTransport {
         most: usize,
     ) -> Result<Response<Bytes>, TransportError> {
         let message = write(&request)?;
-        let client = ClientRequest::from_encoded_config_list(&self.keys);
-        let client = client.map_err(|_| cannot("no key configuration that can be used"))?;
-        let (capsule, opener) =
-            client.encapsulate(&message).map_err(|_| cannot("it cannot be encrypted"))?;
+        let encrypted = ClientRequest::from_config(&mut usable(&self.keys)?)
+            .and_then(|client| client.encapsulate(&message));
+        let (capsule, opener) = encrypted.map_err(|_| cannot("it cannot be encrypted"))?;
         let mut outer = Request::new(Bytes::from(capsule));
         *outer.method_mut() = Method::POST;
         *outer.uri_mut() = self.relay.clone();
@@ -107,4 +120,39 @@ fn read(bytes: &[u8]) -> Result<Response<Bytes>, TransportError> {
         response.headers_mut().append(name, value);
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Transport for Nobody {
+        fn send(&self, _: Request<Bytes>, _: usize) -> Exchange<'_> {
+            Box::pin(std::future::ready(Err(TransportError::Unreachable)))
+        }
+    }
+
+    #[test]
+    fn configurations_without_a_known_suite_are_passed_over() {
+        let config = |kdf: u8, aead: u8| {
+            let mut config = vec![1, 0, 0x20];
+            config.extend([9; 32]);
+            config.extend([0, 4, 0, kdf, 0, aead]);
+            [vec![0, config.len() as u8], config].concat()
+        };
+        let open = |keys: Vec<u8>| {
+            ObliviousTransport::new(
+                Arc::new(Nobody),
+                Uri::from_static("http://relay.example"),
+                keys,
+            )
+        };
+        assert!(open(config(1, 1)).is_ok());
+        assert!(open([config(7, 1), config(1, 3)].concat()).is_ok());
+        for unusable in [Vec::new(), config(7, 1), config(1, 9), b"\0\x2dx".to_vec()] {
+            assert!(open(unusable).is_err());
+        }
+    }
 }

@@ -78,6 +78,9 @@ pub enum KeySetError {
     Token(#[from] Error),
 }
 
+/// Keys of a set at most, when the clock was set back.
+const MOST_AHEAD: usize = 8;
+
 struct Entry {
     key: IssuerKey,
     not_before: u64,
@@ -242,7 +245,12 @@ impl KeySet {
         let draws = last.is_some_and(|last| {
             last.not_before.saturating_add(period).saturating_sub(ahead) <= now
         });
-        draws || self.retires_first(now)
+        draws || self.retires_first(now) || self.is_stranded(now)
+    }
+
+    /// Whether no key's time has come, since the clock was set back: nobody could be given a token.
+    fn is_stranded(&self, now: u64) -> bool {
+        self.entries.first().is_some_and(|first| first.not_before > now)
     }
 
     /// Whether the oldest key is gone; never the only one.
@@ -251,6 +259,7 @@ impl KeySet {
     }
 
     /// Draws the next key when it is time to publish it, and drops those that are no longer accepted.
+    /// If the clock was set back to before all keys, one is drawn for the time being.
     /// Call it every few minutes, and save the set if it changed before anyone sees the new key.
     pub fn maintain(&mut self, now: u64) -> Result<Maintenance, Error> {
         self.maintain_beside(now, &[])
@@ -270,6 +279,15 @@ impl KeySet {
                 let key = self.draw(taken)?;
                 done.drawn.push(*key.public().id());
                 self.entries.push(Entry { key, not_before });
+            }
+        }
+        if self.is_stranded(now) {
+            let key = self.draw(taken)?;
+            done.drawn.push(*key.public().id());
+            self.entries.insert(0, Entry { key, not_before: now });
+            // A clock that jumps again and again must not fill the set.
+            for entry in self.entries.drain(self.entries.len().min(MOST_AHEAD)..) {
+                done.retired.push(*entry.key.public().id());
             }
         }
         while self.retires_first(now) {

@@ -19,6 +19,26 @@ fn token(key: &IssuerKey) -> Token {
     pending.finalize(&response).unwrap()
 }
 
+/// A clock that was ahead and is right again: tokens can be had at once, and the set does not fill.
+#[test]
+fn clocks_that_are_set_back() {
+    let rotation = Rotation { period: 100, ahead: 10, overlap: 20, lifetime: 15 };
+    let mut set = KeySet::create(rotation, 1000).unwrap();
+    let stays = token(set.signing_key(1000).unwrap());
+    assert!(!set.is_due(1000));
+    for now in (900..1000).rev().step_by(10) {
+        assert!(set.signing_key(now).is_none() && set.is_due(now));
+        let done = set.maintain(now).unwrap();
+        assert_eq!(done.drawn.len(), 1);
+        let fresh = token(set.signing_key(now).unwrap());
+        set.verify(&fresh, now).unwrap();
+        assert!(set.verify(&stays, now).is_err(), "its time has not come again");
+        assert!(!set.is_due(now) && set.key_ids().count() <= 8);
+        let kept = KeySet::from_json(&set.to_json().unwrap(), rotation).unwrap();
+        assert!(kept.signing_key(now).is_some());
+    }
+}
+
 #[test]
 fn keys_rotate_with_overlap() {
     let rotation = Rotation { period: 100, ahead: 10, overlap: 20, lifetime: 15 };

@@ -19,9 +19,31 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(folder: &Path, settings: &Settings, arguments: &[&str]) -> Self {
+        Self::of(Self::spawn(folder, settings, arguments))
+    }
+
+    /// One that is told of files that may not grow by an error, not by a signal.
+    pub(crate) fn start_ignoring_size_signals(folder: &Path, settings: &Settings) -> Self {
+        let script = "trap '' XFSZ; exec \"$0\" \"$@\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", script, PROGRAM]);
+        Self::of(Self::spawn_by(command, folder, settings, &[]))
+    }
+
+    /// The process, which may not have begun to listen.
+    pub(crate) fn spawn(folder: &Path, settings: &Settings, arguments: &[&str]) -> Child {
+        Self::spawn_by(Command::new(PROGRAM), folder, settings, arguments)
+    }
+
+    fn spawn_by(
+        mut command: Command,
+        folder: &Path,
+        settings: &Settings,
+        arguments: &[&str],
+    ) -> Child {
         let path = folder.join("service-config.json");
         fs::write(&path, settings.text(folder)).unwrap();
-        let mut child = Command::new(PROGRAM)
+        command
             .arg("--config")
             .arg(&path)
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
@@ -29,7 +51,10 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap()
+    }
+
+    fn of(mut child: Child) -> Self {
         let mut errors = child.stderr.take().unwrap();
         let log = std::thread::spawn(move || {
             let mut text = String::new();
@@ -48,6 +73,10 @@ impl Process {
             panic!("did not start: {log}");
         }
         process
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -1,0 +1,84 @@
+//! Clocks that jump, both ways.
+
+use crate::support::{Case, Device, NOW, Running, Settings};
+use crate::{CASE, Chance, all_configs, budget, device};
+use privacy_pass::Token;
+use std::sync::atomic::Ordering;
+
+const DAY: u64 = 86_400;
+
+async fn is_accepted(device: &Device, token: &Token) -> bool {
+    let response = device.post("/config", token, all_configs()).await.unwrap();
+    match response.status().as_u16() {
+        200 => true,
+        401 => false,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_and_back() {
+    let jumps = budget();
+    if jumps == 0 {
+        return;
+    }
+    let mut chance = Chance::new("clock");
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::new(vec![Case::new(CASE).install(folder.path(), "data")]);
+    let running = Running::start(folder, settings).await;
+    let device = device(&running.url, "someone");
+    let (mut spent, mut unspent) = (Vec::<Token>::new(), Vec::<Token>::new());
+    let (mut rotations, mut issued) = (0, 0);
+    let mut keys = running.service.loaded().user_tokens;
+    for jump in 0..jumps {
+        let far = [60, 3600, DAY, 40 * DAY, 400 * DAY][chance.below(5) as usize];
+        let now = running.clock.load(Ordering::Relaxed);
+        let now = match chance.below(2) {
+            0 => now.saturating_add(chance.below(far)),
+            _ => now.saturating_sub(chance.below(far)).max(NOW - 3000 * DAY),
+        };
+        running.clock.store(now, Ordering::Relaxed);
+        running.service.maintain().await.unwrap();
+        // Whatever the time: what was spent is spent.
+        let first = spent.len().saturating_sub(40);
+        for token in &spent[first..] {
+            assert!(!is_accepted(&device, token).await, "jump {jump}: a token was accepted twice");
+        }
+        // One that was kept is good or not, once.
+        if let Some(token) = unspent.pop()
+            && is_accepted(&device, &token).await
+        {
+            spent.push(token);
+        }
+        // Devices go on: at once, or when the next round of maintenance has drawn a key for this time.
+        if let Some(token) = device.token().await {
+            issued += 1;
+            match chance.below(3) {
+                0 => unspent.push(token),
+                _ => {
+                    assert!(
+                        is_accepted(&device, &token).await,
+                        "jump {jump}: a new token is refused"
+                    );
+                    spent.push(token);
+                }
+            }
+        } else {
+            rotations += 1;
+        }
+        keys = keys.max(running.service.loaded().user_tokens);
+    }
+    // The clock is right again.
+    running.clock.store(NOW, Ordering::Relaxed);
+    running.service.maintain().await.unwrap();
+    for token in &spent {
+        assert!(!is_accepted(&device, token).await, "a token was accepted twice");
+    }
+    let token = device.token().await.expect("tokens are issued when the clock is right again");
+    assert!(is_accepted(&device, &token).await);
+    println!(
+        "clock: {jumps} jumps of up to 400 days, {issued} tokens issued, {} spent, 0 twice; {rotations} times no key \
+         for that moment",
+        spent.len()
+    );
+}

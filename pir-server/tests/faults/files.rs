@@ -1,0 +1,72 @@
+//! Files of data sets that are damaged, cut or gone when they are to be loaded.
+
+use crate::support::{Case, Running, Settings};
+use crate::{CASE, Chance, answers_are_right, budget, client};
+use std::fs;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_cut_and_missing() {
+    let rounds = budget();
+    if rounds == 0 {
+        return;
+    }
+    let mut chance = Chance::new("files");
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::new(vec![Case::new(CASE).install(folder.path(), "data")]);
+    let running = Running::start(folder, settings).await;
+    let asking = client(&running.url, 1);
+    let mut files: Vec<_> = fs::read_dir(running.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("data-"))
+        .collect();
+    files.sort();
+    let (mut refused, mut taken) = (0, 0);
+    for _ in 0..rounds {
+        let path = &files[chance.below(files.len() as u64) as usize];
+        let good = fs::read(path).unwrap();
+        let mut bad = good.clone();
+        let at = chance.below(bad.len() as u64) as usize;
+        let bad = match chance.below(4) {
+            0 => None,
+            1 => {
+                bad.truncate(at);
+                Some(bad)
+            }
+            2 => {
+                bad.splice(at..at, [0x55; 9]);
+                Some(bad)
+            }
+            _ => {
+                bad[at] ^= 1 << chance.below(8);
+                Some(bad)
+            }
+        };
+        // By another file in its place: who writes into one that is served changes what is served.
+        let beside = path.with_extension("new");
+        match &bad {
+            Some(bad) => {
+                fs::write(&beside, bad).unwrap();
+                fs::rename(&beside, path).unwrap();
+            }
+            None => fs::remove_file(path).unwrap(),
+        }
+        let outcome = running.service.reload().await;
+        if outcome.is_ok() {
+            taken += 1;
+        } else {
+            refused += 1;
+            // What was served is served.
+            answers_are_right(&asking).await.unwrap();
+        }
+        fs::write(&beside, &good).unwrap();
+        fs::rename(&beside, path).unwrap();
+        running.service.reload().await.unwrap();
+        answers_are_right(&asking).await.unwrap();
+    }
+    // Comments and spaces of parameter files do not matter.
+    assert!(refused > 9 * taken, "{refused} {taken}");
+    println!(
+        "files: {rounds} damaged, {refused} refused, {taken} without effect; every answer right"
+    );
+}

@@ -1,0 +1,164 @@
+//! What happens to services happens here, often and at random: crashes, full disks, stores that go away,
+//! damaged files, clocks that jump, reloads without end, slow peers, too many of them.
+//!
+//! Apart from the quick tests: set `URLFILTER_FAULTS` to the number of crashes to survive; everything
+//! else is in proportion. `URLFILTER_SEED` repeats a run. Each test says on standard output what it
+//! counted (`--nocapture`). What must hold afterwards: no wrong verdict, no lost key, no token that is
+//! accepted twice, bounded memory, and a service that works again by itself.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the counts are what this is for")]
+#![allow(dead_code, reason = "helpers are shared with the tests of the service")]
+
+mod clock;
+mod crash;
+mod disk;
+mod files;
+mod load;
+mod peers;
+#[path = "../service/process.rs"]
+mod process;
+#[path = "../service/redis_server.rs"]
+mod redis_server;
+mod store;
+#[path = "../service/support.rs"]
+mod support;
+
+use crate::support::{Case, Device};
+use filter_client::{AnswerPolicy, ClientOptions, PirClient, RetryPolicy};
+use pir_api::{Message, api};
+use privacy_pass::Token;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Crashes to survive; 0 passes over all of this.
+fn budget() -> usize {
+    std::env::var("URLFILTER_FAULTS").map_or(0, |text| text.parse().unwrap())
+}
+
+/// SplitMix64, begun anew each day or from what is given.
+struct Chance(u64);
+
+impl Chance {
+    fn new(what: &str) -> Self {
+        let seed = std::env::var("URLFILTER_SEED").map_or_else(
+            |_| pir_server::service::system_clock()() / 86_400,
+            |text| text.parse().unwrap(),
+        );
+        println!("{what}: URLFILTER_SEED={seed}");
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+}
+
+const CASE: &str = "synthetic_small_logt5";
+
+fn device(url: &str, user: &str) -> Device {
+    Device { http: reqwest::Client::new(), url: url.to_owned(), user: user.to_owned() }
+}
+
+fn all_configs() -> Vec<u8> {
+    api::ConfigRequest::default().encode_to_vec()
+}
+
+fn client(url: &str, tries: u32) -> PirClient {
+    let options = ClientOptions {
+        retry: RetryPolicy { tries, ..RetryPolicy::default() },
+        answers: AnswerPolicy { capacity: 0, ..AnswerPolicy::default() },
+        pause: Duration::ZERO,
+        ..ClientOptions::default()
+    };
+    PirClient::builder(url, Case::new(CASE).use_case())
+        .user_token("AAAA")
+        .options(options)
+        .build()
+        .unwrap()
+}
+
+/// Whether a client gets the right answers: all of them, for what is there and what is not.
+async fn answers_are_right(client: &PirClient) -> Result<(), String> {
+    let expected = Case::new(CASE).expected();
+    let keywords: Vec<&[u8]> = expected.iter().map(|(keyword, _)| keyword.as_bytes()).collect();
+    let found = client.lookup(&keywords).await.map_err(|error| error.to_string())?;
+    let values = expected.iter().map(|(_, value)| value.as_deref().map(str::as_bytes));
+    assert!(found.iter().map(Option::as_deref).eq(values), "a wrong verdict");
+    Ok(())
+}
+
+/// What devices were told.
+#[derive(Default)]
+struct Promises {
+    /// Users whose key was taken, and its time.
+    keys: Mutex<std::collections::BTreeMap<String, u64>>,
+    /// Tokens that were accepted.
+    spent: Mutex<Vec<Token>>,
+}
+
+impl Promises {
+    /// Uploads and asks until the service does not answer; refusals of `allowed` are taken.
+    async fn ask_on(&self, device: &Device, allowed: &[u16], over: &std::sync::atomic::AtomicBool) {
+        let case = Case::new(CASE);
+        let upload = api::shared::EvaluationKeys::decode(&case.first("/key").request[..]).unwrap();
+        let queries = case.first("/queries").request;
+        for timestamp in 1_800_000_000.. {
+            let mut upload = upload.clone();
+            upload.keys[0].metadata.as_mut().unwrap().timestamp = timestamp;
+            for (path, body) in [("/key", upload.encode_to_vec()), ("/queries", queries.clone())] {
+                if over.load(std::sync::atomic::Ordering::Relaxed) {
+                    return;
+                }
+                let Some(token) = device.token().await else { return };
+                let Some(response) = device.post(path, &token, body).await else { return };
+                let status = response.status().as_u16();
+                if status == 200 {
+                    self.spent.lock().unwrap().push(token);
+                    if path == "/key" {
+                        self.keys.lock().unwrap().insert(device.user.clone(), timestamp);
+                    }
+                } else {
+                    assert!(allowed.contains(&status), "{path}: {status}");
+                }
+            }
+        }
+    }
+
+    /// Sees that promises are kept. Returns how many keys and tokens were looked at.
+    async fn hold_at(&self, url: &str) -> (usize, usize) {
+        let keys = self.keys.lock().unwrap().clone();
+        for (user, &timestamp) in &keys {
+            let device = device(url, user);
+            let token = device.token().await.unwrap();
+            let response = device.post("/config", &token, all_configs()).await.unwrap();
+            assert_eq!(response.status(), 200);
+            let response = api::ConfigResponse::decode(response.bytes().await.unwrap()).unwrap();
+            // A later one may have arrived without its answer.
+            assert!(response.key_info[0].timestamp >= timestamp, "a lost key");
+            self.spent.lock().unwrap().push(token);
+        }
+        let spent = self.spent.lock().unwrap().clone();
+        let device = device(url, "anyone");
+        for token in &spent {
+            let response = device.post("/config", token, all_configs()).await.unwrap();
+            assert_eq!(response.status(), 401, "a token was accepted twice");
+        }
+        (keys.len(), spent.len())
+    }
+}
+
+/// Bytes that a process has in memory, without files that it maps.
+fn resident(id: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
