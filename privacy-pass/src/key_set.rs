@@ -248,9 +248,10 @@ impl KeySet {
         draws || self.retires_first(now) || self.is_stranded(now)
     }
 
-    /// Whether no key's time has come, since the clock was set back: nobody could be given a token.
+    /// Whether the time of each key is over or has not come, since the clock was set back: nobody could
+    /// be given a token.
     fn is_stranded(&self, now: u64) -> bool {
-        self.entries.first().is_some_and(|first| first.not_before > now)
+        self.signing_key(now).is_none()
     }
 
     /// Whether the oldest key is gone; never the only one.
@@ -259,7 +260,7 @@ impl KeySet {
     }
 
     /// Draws the next key when it is time to publish it, and drops those that are no longer accepted.
-    /// If the clock was set back to before all keys, one is drawn for the time being.
+    /// If the clock was set back to where there is no key, one is drawn for the time being.
     /// Call it every few minutes, and save the set if it changed before anyone sees the new key.
     pub fn maintain(&mut self, now: u64) -> Result<Maintenance, Error> {
         self.maintain_beside(now, &[])
@@ -284,7 +285,8 @@ impl KeySet {
         if self.is_stranded(now) {
             let key = self.draw(taken)?;
             done.drawn.push(*key.public().id());
-            self.entries.insert(0, Entry { key, not_before: now });
+            let index = self.entries.partition_point(|entry| entry.not_before < now);
+            self.entries.insert(index, Entry { key, not_before: now });
             // A clock that jumps again and again must not fill the set.
             for entry in self.entries.drain(self.entries.len().min(MOST_AHEAD)..) {
                 done.retired.push(*entry.key.public().id());

@@ -37,6 +37,19 @@ fn clocks_that_are_set_back() {
         let kept = KeySet::from_json(&set.to_json().unwrap(), rotation).unwrap();
         assert!(kept.signing_key(now).is_some());
     }
+    // Between two keys, of which the time of one is over and that of the other has not come.
+    let mut set = KeySet::create(rotation, 1000).unwrap();
+    set.maintain(5000).unwrap();
+    assert!(set.signing_key(1000).is_none() && set.signing_key(5000).is_some());
+    let mut set = KeySet::create(rotation, 1000).unwrap();
+    set.maintain(1095).unwrap();
+    set.maintain(1300).unwrap();
+    for now in [1240, 1170, 1600, 1001, 900, 1400] {
+        set.maintain(now).unwrap();
+        assert!(set.signing_key(now).is_some(), "{now}");
+        let kept = KeySet::from_json(&set.to_json().unwrap(), rotation);
+        assert_eq!(kept.unwrap().key_ids().count(), set.key_ids().count());
+    }
 }
 
 #[test]

@@ -391,7 +391,7 @@ fn services_that_do_not_answer_as_they_should() {
 #[test]
 fn data_sets_that_devices_do_not_take() {
     let deployed = Deployed::new(Plan { shards: 3, ..Plan::default() });
-    deployed.examined(&[]).is_only("shardCount", "warning", "3 shards");
+    deployed.examined(&[]).is_only("shardCount", "warning", "shards: 3");
     let deployed = Deployed::new(Plan { onboarding: false, ..Plan::default() });
     deployed.examined(&[]).is_only("onboardingEntry", "bad", "is not found");
     // The list went on, and the service did not.

@@ -2,6 +2,8 @@
 
 use crate::support::{Case, Running, Settings};
 use crate::{CASE, Chance, answers_are_right, budget, client};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::fs;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -12,7 +14,23 @@ async fn damaged_cut_and_missing() {
     }
     let mut chance = Chance::new("files");
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings::new(vec![Case::new(CASE).install(folder.path(), "data")]);
+    let text = Case::new(CASE).install(folder.path(), "data");
+    // As `urlfilter process` writes it: files of Apple's tool alone have no digests.
+    let digest = |name: String| -> String {
+        let content = fs::read(folder.path().join(name)).unwrap();
+        Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let shards = (0..text.shards).map(|shard| {
+        json!({
+            "shard": shard,
+            "databaseSha256": digest(format!("data-{shard}.bin")),
+            "parametersSha256": digest(format!("data-{shard}.params.txtpb")),
+        })
+    });
+    let shards: Vec<_> = shards.collect();
+    let manifest = json!({ "version": 1, "shardCount": text.shards, "shards": shards });
+    fs::write(folder.path().join("data-manifest.json"), manifest.to_string()).unwrap();
+    let settings = Settings::new(vec![text]);
     let running = Running::start(folder, settings).await;
     let asking = client(&running.url, 1);
     let mut files: Vec<_> = fs::read_dir(running.folder.path())
@@ -56,16 +74,15 @@ async fn damaged_cut_and_missing() {
             taken += 1;
         } else {
             refused += 1;
-            // What was served is served.
-            answers_are_right(&asking).await.unwrap();
         }
+        // What was served is served, or what is served is the same: without a manifest, for example.
+        answers_are_right(&asking).await.unwrap();
         fs::write(&beside, &good).unwrap();
         fs::rename(&beside, path).unwrap();
         running.service.reload().await.unwrap();
         answers_are_right(&asking).await.unwrap();
     }
-    // Comments and spaces of parameter files do not matter.
-    assert!(refused > 9 * taken, "{refused} {taken}");
+    assert!(refused > taken, "{refused} {taken}");
     println!(
         "files: {rounds} damaged, {refused} refused, {taken} without effect; every answer right"
     );

@@ -157,10 +157,10 @@ fn shards(config: Option<&api::Config>, findings: &mut Findings) {
         }
     };
     match count.is_power_of_two() && count <= 65_536 {
-        true => findings.good(CHECK_SHARDS, format!("{count} shards")),
+        true => findings.good(CHECK_SHARDS, format!("shards: {count}")),
         false => findings.warning(
             CHECK_SHARDS,
-            format!("{count} shards"),
+            format!("shards: {count}"),
             "devices from iOS and macOS 27.3 on take powers of two up to 65536 only",
             "set requirePowerOfTwoShardCount in the configuration of `urlfilter process`, process and publish \
              again",
@@ -226,16 +226,17 @@ fn costs(deployment: &Deployment, log: &[Sent], findings: &mut Findings) {
     let mut times: Vec<Duration> = queries.iter().map(|sent| sent.time).collect();
     times.sort();
     let Some(&median) = times.get(times.len() / 2) else { return };
-    let most = queries.iter().map(|sent| sent.received).max().unwrap_or(0);
+    // The shortest ones are those of one keyword.
+    let reply = queries.iter().map(|sent| sent.received).min().unwrap_or(0);
     let key = of("/key").iter().map(|sent| sent.sent).max().unwrap_or(0);
-    let asked = queries.iter().map(|sent| sent.sent).max().unwrap_or(0);
+    let query = queries.iter().map(|sent| sent.sent).min().unwrap_or(0);
     let kilobytes = |bytes: u64| bytes as f64 / 1e3;
     let seen = format!(
-        "a lookup takes {:.0} ms; key {:.0} kB, queries {:.0} kB, replies {:.0} kB at most",
+        "a lookup takes {:.0} ms; key {:.0} kB, query of one keyword {:.0} kB, its reply {:.0} kB",
         median.as_secs_f64() * 1e3,
         kilobytes(key),
-        kilobytes(asked),
-        kilobytes(most)
+        kilobytes(query),
+        kilobytes(reply)
     );
     if median > deployment.patience {
         findings.warning(
@@ -245,7 +246,7 @@ fn costs(deployment: &Deployment, log: &[Sent], findings: &mut Findings) {
             "put nodes near the users; look at pir_stage_seconds and pir_queue_depth: more cores, or smaller \
              shards",
         );
-    } else if most > deployment.most_bytes {
+    } else if reply > deployment.most_bytes {
         findings.warning(
             CHECK_COSTS,
             seen,
