@@ -1,8 +1,9 @@
 //! kill -9 at random moments, in the middle of whatever goes on.
 
-use crate::process::Process;
+use crate::process::{PROGRAM, Process};
 use crate::support::{Case, Settings};
 use crate::{CASE, Chance, Promises, answers_are_right, budget, client, device};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,7 +24,7 @@ async fn killed_at_random() {
         let promises = Arc::new(Promises::default());
         // Some at once, while it starts; most while it works.
         if chance.below(5) == 0 {
-            let mut starting = Process::spawn(folder.path(), &settings, &[]);
+            let mut starting = Process::spawn(Command::new(PROGRAM), folder.path(), &settings, &[]);
             tokio::time::sleep(Duration::from_micros(chance.below(60_000))).await;
             starting.kill().unwrap();
             starting.wait().unwrap();

@@ -1,6 +1,6 @@
 //! A disk without room, and room again.
 
-use crate::process::Process;
+use crate::process::{PROGRAM, Process};
 use crate::support::{Case, Settings};
 use crate::{CASE, Promises, answers_are_right, budget, client, device};
 use std::process::Command;
@@ -27,7 +27,10 @@ async fn full_and_not_full() {
     let settings = Settings::new(vec![Case::new(CASE).install(folder.path(), "data")]);
     let promises = Arc::new(Promises::default());
     let mut refused = 0;
-    let process = Process::start_ignoring_size_signals(folder.path(), &settings);
+    // It is told by an error, not by a signal.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM]);
+    let process = Process::start_by(command, folder.path(), &settings, &[]);
     for round in 0..rounds {
         let over = Arc::new(AtomicBool::new(false));
         let devices: Vec<_> = (0..3)

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pir-server");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_pir-server");
 
 /// A service that runs in a process of its own.
 pub(crate) struct Process {
@@ -19,23 +19,21 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(folder: &Path, settings: &Settings, arguments: &[&str]) -> Self {
-        Self::of(Self::spawn(folder, settings, arguments))
+        Self::start_by(Command::new(PROGRAM), folder, settings, arguments)
     }
 
-    /// One that is told of files that may not grow by an error, not by a signal.
-    pub(crate) fn start_ignoring_size_signals(folder: &Path, settings: &Settings) -> Self {
-        let script = "trap '' XFSZ; exec \"$0\" \"$@\"";
-        let mut command = Command::new("sh");
-        command.args(["-c", script, PROGRAM]);
-        Self::of(Self::spawn_by(command, folder, settings, &[]))
+    /// One that another command starts.
+    pub(crate) fn start_by(
+        command: Command,
+        folder: &Path,
+        settings: &Settings,
+        arguments: &[&str],
+    ) -> Self {
+        Self::of(Self::spawn(command, folder, settings, arguments))
     }
 
     /// The process, which may not have begun to listen.
-    pub(crate) fn spawn(folder: &Path, settings: &Settings, arguments: &[&str]) -> Child {
-        Self::spawn_by(Command::new(PROGRAM), folder, settings, arguments)
-    }
-
-    fn spawn_by(
+    pub(crate) fn spawn(
         mut command: Command,
         folder: &Path,
         settings: &Settings,
@@ -80,7 +78,7 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
