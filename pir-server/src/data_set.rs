@@ -1,6 +1,7 @@
 //! One version of a data set: its files opened, checked against each other, and ready for queries.
 
 use crate::configuration::{UseCase, read_bounded};
+use crate::digest::file_sha256;
 use crate::platform::Platform;
 use keyword_pir::database::Database;
 use keyword_pir::symmetric::DatabaseKey;
@@ -9,9 +10,8 @@ use pir_api::convert::{self, ConvertError};
 use pir_api::{api, he, pir, text};
 use rayon::prelude::*;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// Largest parameter file and manifest.
@@ -91,26 +91,6 @@ struct ShardRecord {
 
 fn file_error(path: &Path, reason: impl ToString) -> DataSetError {
     DataSetError::File { path: path.to_owned(), reason: reason.to_string() }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn file_sha256(path: &Path) -> io::Result<String> {
-    struct Sink(Sha256);
-    impl io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.update(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut sink = Sink(Sha256::new());
-    io::copy(&mut BufReader::with_capacity(1 << 18, File::open(path)?), &mut sink)?;
-    Ok(hex(&sink.0.finalize()))
 }
 
 /// The files of one shard.

@@ -14,6 +14,7 @@ pub mod catalog;
 pub mod configuration;
 mod connections;
 pub mod data_set;
+mod digest;
 pub mod endpoints;
 mod file_mark;
 pub mod following;

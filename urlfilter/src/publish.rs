@@ -7,6 +7,7 @@ pub(crate) use gather::{Gathered, gather};
 pub(crate) use nodes::Nodes;
 
 use crate::output::note;
+use crate::process::hex;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use pir_server::publication::{Current, Mark, Place, Release, ReleaseName};
@@ -119,8 +120,7 @@ impl Publisher {
         let mut digest = Sha256::new();
         files.iter().for_each(|file| digest.update(format!("{} {}\n", file.name, file.sha256)));
         let published_at = now();
-        let id: String =
-            digest.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(&digest.finalize()[..4]);
         let release = Release::new(
             format!("{published_at}-{id}"),
             use_case.to_owned(),

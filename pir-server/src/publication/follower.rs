@@ -1,11 +1,11 @@
 //! A node that follows a publication: it gets releases ready, and says when they count.
 
-use super::place::{Mark, Place, PlaceError, hex};
+use super::place::{Mark, Place, PlaceError};
 use super::{Current, Release, ReleaseName, ReleasedFile, STEM};
+use crate::digest::file_sha256;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Releases of one use case, on this machine.
@@ -54,19 +54,8 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> PlaceError {
 
 /// Whether a file is what a release says.
 fn is_whole(path: &Path, file: &ReleasedFile) -> bool {
-    let Ok(mut input) = fs::File::open(path) else { return false };
-    if input.metadata().is_ok_and(|about| about.len() != file.bytes) {
-        return false;
-    }
-    let mut digest = Sha256::new();
-    let mut piece = vec![0; 1 << 18];
-    loop {
-        match input.read(&mut piece) {
-            Ok(0) => return hex(&digest.finalize()) == file.sha256,
-            Ok(read) => digest.update(&piece[..read]),
-            Err(_) => return false,
-        }
-    }
+    fs::metadata(path).is_ok_and(|about| about.len() == file.bytes)
+        && file_sha256(path).is_ok_and(|digest| digest == file.sha256)
 }
 
 /// Runs what may block for the disk.
@@ -191,7 +180,9 @@ impl Follower {
             let text = serde_json::to_vec_pretty(&active)
                 .map_err(|error| file_error(&path)(io::Error::other(error)))?;
             let beside = path.with_extension("json.new");
-            fs::write(&beside, text).map_err(file_error(&beside))?;
+            fs::File::create(&beside)
+                .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
+                .map_err(file_error(&beside))?;
             fs::rename(&beside, &path).map_err(file_error(&path))
         })
         .await

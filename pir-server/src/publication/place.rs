@@ -2,6 +2,7 @@
 //! Azure, or a folder.
 
 use super::{Current, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile};
+use crate::digest::{hex, sha256};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
@@ -86,15 +87,6 @@ pub struct Place {
 }
 
 const JSON: &str = "current.json";
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// SHA-256, hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
 
 fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> PlaceError {
     let path = path.to_owned();

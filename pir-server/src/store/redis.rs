@@ -22,13 +22,13 @@ use super::{
     Durable, KeySlot, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics, StoredKey,
 };
 use crate::configuration::{RedisSettings, Tier};
+use crate::digest::hex;
 use arc_swap::ArcSwap;
 use link::Link;
 use privacy_pass::key_set::{KeySet, KeySetError, Rotation};
 use redis::{Cmd, Pipeline, cmd};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -75,14 +75,6 @@ pub struct RedisStore {
     /// Replicas that must have a nonce before it counts as spent, and how long they may take.
     replicas: u32,
     replica_milliseconds: u64,
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn random<const N: usize>() -> Result<[u8; N], StoreError> {

@@ -1,6 +1,7 @@
 //! Whether the prefilter and the data set that is served are of one build.
 
 use super::{Deployment, Findings};
+use crate::process::hex;
 use crate::publish::{Gathered, gather};
 use anyhow::Context;
 use filter_client::PirClient;
@@ -98,8 +99,4 @@ pub(super) async fn check(
         Err(error) => findings.bad(CHECK, error.to_string(), "the lookup failed", FIX),
     }
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

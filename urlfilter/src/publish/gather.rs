@@ -1,6 +1,6 @@
 //! What is to be published, checked before anything leaves this machine.
 
-use crate::process::{Manifest, file_digest, keywords_digest};
+use crate::process::{Manifest, file_digest, hex, keywords_digest};
 use anyhow::{Context, bail, ensure};
 use filter_core::build::{DATA_SET_FILE, PLIST_FILE};
 use filter_core::file::raw::{BITS_FILE, METADATA_FILE};
@@ -62,7 +62,7 @@ fn keywords(filter: &Path) -> anyhow::Result<String> {
         name(),
         hashes.len()
     );
-    Ok(keywords_digest(hashes).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&keywords_digest(hashes)))
 }
 
 /// Gathers a data set and its prefilter.
