@@ -25,6 +25,8 @@ struct Plan {
     onboarding: bool,
     shards: u32,
     more: Value,
+    /// Changes the rows that are processed.
+    rows: fn(String) -> String,
     /// Stands before the service.
     before: fn(Router) -> Router,
     tls: Option<Tls>,
@@ -35,6 +37,7 @@ impl Default for Plan {
         let list = "a.example\nb.example/path\nc.example\n";
         Self {
             list,
+            rows: |rows| rows,
             onboarding: true,
             shards: 2,
             more: json!({}),
@@ -79,6 +82,9 @@ impl Deployed {
     fn new(plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
         build(folder.path(), plan.list, "dist", plan.onboarding);
+        let input = folder.path().join("dist/input.txtpb");
+        let rows = fs::read_to_string(&input).unwrap();
+        fs::write(&input, (plan.rows)(rows)).unwrap();
         let process = json!({
             "rlweParameters": "n_4096_logq_27_28_28_logt_5",
             "inputDatabase": "dist/input.txtpb",
@@ -321,6 +327,32 @@ fn issuers_that_do_not_issue() {
     };
     let deployed = Deployed::new(Plan { before: empty, ..Plan::default() });
     deployed.examined(&[]).says("directory", "bad", "none of its 0 keys");
+    let page = |router| {
+        answers("/.well-known/private-token-issuer-directory", || "hello".into_response())(router)
+    };
+    let deployed = Deployed::new(Plan { before: page, ..Plan::default() });
+    deployed.examined(&[]).says("directory", "bad", "not an issuer directory");
+    let no_key = |router| {
+        answers("/token-key-for-user-token", || http::StatusCode::NOT_FOUND.into_response())(router)
+    };
+    let deployed = Deployed::new(Plan { before: no_key, ..Plan::default() });
+    deployed.examined(&[]).is_only("userToken", "bad", "status 404, and no key");
+    // A key that is given out before its time.
+    let early = |router: Router| {
+        router.layer(middleware::from_fn(|request: Request, next: Next| async move {
+            if request.uri().path() != "/.well-known/private-token-issuer-directory" {
+                return next.run(request).await;
+            }
+            let body = next.run(request).await.into_body();
+            let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+            let mut directory: Value = serde_json::from_slice(&body).unwrap();
+            directory["token-keys"][1]["not-before"] = 9_999_999_999_u64.into();
+            axum::Json(directory).into_response()
+        }))
+    };
+    let deployed = Deployed::new(Plan { before: early, ..Plan::default() });
+    let report = deployed.examined(&["--token", "BBBB"]);
+    report.says("tierKey", "bad", "its time has not come");
     let refuses =
         |router| answers("/issue", || http::StatusCode::BAD_GATEWAY.into_response())(router);
     let deployed = Deployed::new(Plan { before: refuses, ..Plan::default() });
@@ -362,6 +394,10 @@ fn services_that_do_not_answer_as_they_should() {
     let output = command(deployed.folder.path(), &[&arguments[..], &other].concat());
     let seen = format!("the service has {BUNDLE}.url.filtering");
     Report::of(&output).is_only("config", "bad", &seen);
+    let broken =
+        |router| answers("/config", || http::StatusCode::BAD_GATEWAY.into_response())(router);
+    let deployed = Deployed::new(Plan { before: broken, ..Plan::default() });
+    deployed.examined(&[]).is_only("config", "bad", "502");
     // Bodies that do not pass.
     let long =
         |router| answers("/key", || http::StatusCode::PAYLOAD_TOO_LARGE.into_response())(router);
@@ -394,6 +430,13 @@ fn data_sets_that_devices_do_not_take() {
     deployed.examined(&[]).is_only("shardCount", "warning", "shards: 3");
     let deployed = Deployed::new(Plan { onboarding: false, ..Plan::default() });
     deployed.examined(&[]).is_only("onboardingEntry", "bad", "is not found");
+    let other = |rows: String| {
+        let entry = "www.apple.com/url-filter-test\" value: \"";
+        assert!(rows.contains(entry), "{rows}");
+        rows.replace(&format!("{entry}1"), &format!("{entry}2"))
+    };
+    let deployed = Deployed::new(Plan { rows: other, ..Plan::default() });
+    deployed.examined(&[]).is_only("onboardingEntry", "bad", "its value is not 1");
     // The list went on, and the service did not.
     let deployed = Deployed::new(Plan::default());
     build(deployed.folder.path(), "a.example\nnew.example\n", "newer", true);
@@ -444,6 +487,12 @@ fn gateways_that_do_not_pass_on() {
     let away = Deployed::new(Plan { more, ..Plan::default() });
     let report = away.examined(&["--gateway", &away.url]);
     report.is_only("gatewayLookup", "bad", "status 502");
+    // The issuer has a name of its own, which the gateway does not know.
+    let more = json!({ "gateway": { "hosts": ["127.0.0.1"] } });
+    let half = Deployed::new(Plan { more, ..Plan::default() });
+    let issuer = half.url.replace("127.0.0.1", "localhost");
+    let report = half.examined(&["--gateway", &half.url, "--issuer", &issuer]);
+    report.is_only("gatewayLookup", "bad", "403");
     let strange = |router| {
         answers("/.well-known/ohttp-gateway", || {
             ([(http::header::CONTENT_TYPE, "application/ohttp-keys")], "nonsense").into_response()
@@ -508,6 +557,10 @@ fn domains_without_their_record() {
     good.says("dnsRecord", "good", "apple-url-filter=");
     examined(None).is_only("dnsRecord", "bad", "has no TXT record");
     examined(Some("v=spf1 -all".to_owned())).is_only("dnsRecord", "bad", "has no TXT record");
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    let report = deployed.examined(&["--resolver", &silent, "--timeout", "2"]);
+    report.is_only("dnsRecord", "bad", "127.0.0.1: ");
     let other = examined(Some("apple-url-filter=com.example.other".to_owned()));
     other.is_only("dnsRecord", "bad", "com.example.other, and not");
 }

@@ -23,6 +23,11 @@ fn resource(gateway: &str) -> String {
     }
 }
 
+fn host_of(address: &str) -> String {
+    let url = Url::parse(address).ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
 pub(super) async fn check(
     deployment: &Deployment,
     gateway: &str,
@@ -31,8 +36,7 @@ pub(super) async fn check(
 ) {
     let resource = resource(gateway);
     let Some(transport) = open(&resource, network, findings).await else { return };
-    let host = Url::parse(&deployment.server).ok();
-    let host = host.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let host = host_of(&deployment.server);
     // What devices ask for is always https; where the service itself is does not matter here.
     let inside = format!("https://{host}");
     let directory = format!("{inside}/.well-known/private-token-issuer-directory");
@@ -69,10 +73,7 @@ pub(super) async fn check(
             return;
         }
     }
-    let issuer = match deployment.issuer == deployment.server {
-        true => inside.clone(),
-        false => deployment.issuer.clone(),
-    };
+    let issuer = format!("https://{}", host_of(&deployment.issuer));
     let outcome = match service::client(deployment, &inside, &issuer, transport) {
         Ok(client) => {
             client.lookup(&[ONBOARDING_ENTRY.as_bytes()]).await.map_err(|e| e.to_string())
