@@ -29,6 +29,7 @@ use filter_client::{AnswerPolicy, ClientOptions, PirClient, RetryPolicy};
 use pir_api::{Message, api};
 use privacy_pass::Token;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Crashes to survive; 0 passes over all of this.
@@ -96,6 +97,9 @@ async fn answers_are_right(client: &PirClient) -> Result<(), String> {
     Ok(())
 }
 
+/// The time of the key that is made next.
+static NEWEST: AtomicU64 = AtomicU64::new(1_800_000_000);
+
 /// What devices were told.
 #[derive(Default)]
 struct Promises {
@@ -107,15 +111,17 @@ struct Promises {
 
 impl Promises {
     /// Uploads and asks until the service does not answer; refusals of `allowed` are taken.
-    async fn ask_on(&self, device: &Device, allowed: &[u16], over: &std::sync::atomic::AtomicBool) {
+    async fn ask_on(&self, device: &Device, allowed: &[u16], over: &AtomicBool) {
         let case = Case::new(CASE);
         let upload = api::shared::EvaluationKeys::decode(&case.first("/key").request[..]).unwrap();
         let queries = case.first("/queries").request;
-        for timestamp in 1_800_000_000.. {
+        loop {
+            // Later keys are newer ones, also of a user that comes again after a crash.
+            let timestamp = NEWEST.fetch_add(1, Ordering::Relaxed);
             let mut upload = upload.clone();
             upload.keys[0].metadata.as_mut().unwrap().timestamp = timestamp;
             for (path, body) in [("/key", upload.encode_to_vec()), ("/queries", queries.clone())] {
-                if over.load(std::sync::atomic::Ordering::Relaxed) {
+                if over.load(Ordering::Relaxed) {
                     return;
                 }
                 let Some(token) = device.token().await else { return };
