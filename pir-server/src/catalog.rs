@@ -41,7 +41,7 @@ impl Catalog {
     /// cases that the configuration does not name go.
     pub fn open(use_cases: &[UseCase], earlier: &Self, now: u64) -> Result<Self, DataSetError> {
         let mut catalog = Self::default();
-        for use_case in use_cases.iter().filter(|use_case| use_case.version_count > 0) {
+        for use_case in use_cases.iter().filter(|use_case| use_case.is_served()) {
             let newest = Arc::new(DataSet::open(use_case)?);
             if let Some(versions) = earlier.use_cases.get(&use_case.name) {
                 catalog.use_cases.insert(use_case.name.clone(), versions.clone());

@@ -3,6 +3,7 @@
 //! The file of the example works unchanged. Keys that are not known are refused: a misspelt limit must
 //! not count for nothing. `docs/service.md` describes each key for operators.
 
+use crate::gateway::is_host;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -596,10 +597,7 @@ impl Configuration {
             return Err(bad("gateway.hosts", "no host: every request would be refused"));
         }
         for host in gateway.hosts.iter().chain(gateway.origins.keys()) {
-            let is_host = host.parse::<http::uri::Authority>().is_ok_and(|authority| {
-                authority.host() == authority.as_str() || authority.port_u16().is_some()
-            });
-            if !is_host || host.contains('@') {
+            if !host.parse().is_ok_and(|authority| is_host(&authority)) {
                 return Err(bad("gateway.hosts", format!("{host:?} is not the name of a host")));
             }
         }

@@ -24,8 +24,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use hyper::body::Body as _;
 use pir_api::Message;
 use std::sync::Arc;
@@ -73,6 +73,12 @@ fn protobuf(message: &impl Message) -> Response {
 /// Whatever a parser found wrong.
 fn invalid(error: impl std::fmt::Display) -> Refusal {
     Refusal::Invalid(error.to_string())
+}
+
+/// Whether a body says that it is of a kind, whatever its parameters.
+fn has_media_type(headers: &HeaderMap, media: &str) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media)
 }
 
 fn endpoint(request: &Request) -> Endpoint {

@@ -7,6 +7,8 @@
 mod keys;
 mod message;
 
+pub(crate) use message::is_host;
+
 pub use message::{MAX_FIELDS, MessageError, parse_request};
 
 use crate::configuration::GatewaySettings;

@@ -16,6 +16,7 @@ use anyhow::Context;
 use network::Network;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 use zeroize::Zeroizing;
 
 /// What is examined.
@@ -44,6 +45,12 @@ impl Deployment {
     fn use_case(&self) -> String {
         format!("{}.url.filtering", self.bundle_id)
     }
+}
+
+/// The host of an address; nothing if it has none.
+fn host_of(address: &str) -> String {
+    let url = Url::parse(address).ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// Makes all checks that can be made.

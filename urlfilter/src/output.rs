@@ -1,5 +1,6 @@
 //! Results on standard output, talk on standard error.
 
+use indicatif::ProgressStyle;
 use serde::Serialize;
 use std::fmt::Arguments;
 use std::io::{self, StdoutLock, Write};
@@ -35,6 +36,14 @@ impl Results {
         Ok(self.out.flush()?)
     }
 }
+
+/// How a bar shows its progress, by a template of indicatif.
+pub(crate) fn bar_style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar())
+}
+
+/// Bytes of so many.
+pub(crate) const BYTES: &str = "{msg} {bar:30} {bytes}/{total_bytes} {eta}";
 
 /// Says something on standard error. If nobody listens there, nothing can be done about it.
 pub(crate) fn note(text: Arguments<'_>) {

@@ -11,7 +11,7 @@ mod shard;
 mod store;
 mod trial;
 
-use crate::output::note;
+use crate::output::{bar_style, note};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use kept::Kept;
@@ -262,8 +262,7 @@ fn database_key(symmetric: &SymmetricPir) -> anyhow::Result<DatabaseKey> {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{msg} {bar:30} {percent}% {eta}")
-        .unwrap_or(ProgressStyle::default_bar())
+    bar_style("{msg} {bar:30} {percent}% {eta}")
 }
 
 fn with_rows(

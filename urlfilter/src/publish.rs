@@ -6,10 +6,10 @@ mod nodes;
 pub(crate) use gather::{Gathered, gather};
 pub(crate) use nodes::Nodes;
 
-use crate::output::note;
+use crate::output::{BYTES, bar_style, note};
 use crate::process::hex;
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use pir_server::publication::{Current, Mark, Place, Release, ReleaseName};
 use sha2::{Digest, Sha256};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -130,10 +130,7 @@ impl Publisher {
             files,
         )?;
         let bytes = gathered.files.iter().map(|(file, _)| file.bytes).sum();
-        let bar = ProgressBar::new(bytes).with_message("uploading").with_style(
-            ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {eta}")
-                .unwrap_or(ProgressStyle::default_bar()),
-        );
+        let bar = ProgressBar::new(bytes).with_message("uploading").with_style(bar_style(BYTES));
         let mut uploaded = 0;
         for (file, path) in &gathered.files {
             uploaded += usize::from(self.place.put_object(file, path).await?);

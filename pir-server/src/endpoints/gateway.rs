@@ -1,7 +1,7 @@
 //! The gateway's resource (RFC 9540): key configurations by GET, encapsulated requests by POST.
 
 use super::body::Incoming;
-use super::{Refusal, Reply};
+use super::{Refusal, Reply, has_media_type};
 use crate::gateway::GatewayRefusal;
 use crate::service::Service;
 use axum::extract::State;
@@ -40,11 +40,6 @@ async fn keys(State(service): State<Arc<Service>>) -> Result<Response, Refusal> 
     Ok(([(CONTENT_TYPE, KEYS), (CACHE_CONTROL, CACHED)], keys).into_response())
 }
 
-fn is_request(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(REQUEST)
-}
-
 /// RFC 9458, section 5.3.
 fn wrong_key() -> Response {
     let body = serde_json::json!({
@@ -67,7 +62,7 @@ async fn pass_on(
     body: Incoming,
 ) -> Result<Reply, Refusal> {
     let gateway = Arc::clone(service.gateway().ok_or(Refusal::NotFound)?);
-    if !is_request(&headers) {
+    if !has_media_type(&headers, REQUEST) {
         return Err(Refusal::MediaType(REQUEST));
     }
     let held = body.read(usize::MAX).await?;

@@ -1,14 +1,14 @@
 //! `POST /report`: what supervised devices blocked.
 
 use super::body::Incoming;
-use super::{Refusal, Reply, admission, invalid};
+use super::{Refusal, Reply, admission, has_media_type, invalid};
 use crate::metrics::Outcome;
 use crate::platform::Platform;
 use crate::service::Service;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::header::USER_AGENT;
 use pir_api::{bounded, report};
 use std::sync::Arc;
 
@@ -47,14 +47,8 @@ pub(super) async fn report(
     Ok(Reply::of(held.bytes.len(), ().into_response()))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media = value.split(';').next().unwrap_or_default().trim();
-    media.eq_ignore_ascii_case("application/json")
-}
-
 fn decode(headers: &HeaderMap, bytes: &[u8], most: usize) -> Result<Vec<String>, Refusal> {
-    if is_json(headers) {
+    if has_media_type(headers, "application/json") {
         // A list of strings takes at most 24 times its text, and the text is bounded.
         let urls: Vec<String> = serde_json::from_slice(bytes)
             .map_err(|_| Refusal::Invalid("not a JSON array of strings".to_owned()))?;

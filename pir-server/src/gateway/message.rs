@@ -104,7 +104,7 @@ fn check(mut bytes: &[u8]) -> Result<(), MessageError> {
 }
 
 /// A name, with or without a port, and nothing else: the parser of addresses takes more.
-fn is_host(authority: &Authority) -> bool {
+pub(crate) fn is_host(authority: &Authority) -> bool {
     let (host, whole) = (authority.host(), authority.as_str());
     let port = whole.strip_prefix(host);
     let is_port =

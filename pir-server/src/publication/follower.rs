@@ -1,6 +1,6 @@
 //! A node that follows a publication: it gets releases ready, and says when they count.
 
-use super::place::{Mark, Place, PlaceError};
+use super::place::{Mark, Place, PlaceError, file_error};
 use super::{Current, Release, ReleaseName, ReleasedFile, STEM};
 use crate::digest::file_sha256;
 use serde::{Deserialize, Serialize};
@@ -47,11 +47,6 @@ struct Active {
     release: Release,
 }
 
-fn file_error(path: &Path) -> impl FnOnce(io::Error) -> PlaceError {
-    let path = path.to_owned();
-    move |source| PlaceError::File { path, source }
-}
-
 /// Whether a file is what a release says.
 fn is_whole(path: &Path, file: &ReleasedFile) -> bool {
     fs::metadata(path).is_ok_and(|about| about.len() == file.bytes)
@@ -72,11 +67,6 @@ impl Follower {
     /// One that knows nothing yet. The folder is made when something comes.
     pub fn new(place: Place, use_case: String, folder: PathBuf) -> Self {
         Self { place, use_case, folder, mark: None, current: None, active: None, ready: None }
-    }
-
-    /// The use case.
-    pub fn use_case(&self) -> &str {
-        &self.use_case
     }
 
     /// How far this node is.
@@ -104,14 +94,6 @@ impl Follower {
     pub fn is_due(&self, now: u64) -> bool {
         let counts = self.current.as_ref().map(|current| current.counts(now));
         self.ready.as_ref().is_some_and(|ready| counts.is_some_and(|name| name.id == ready.id))
-    }
-
-    /// Since when, in seconds since 1970, another release should be served than is.
-    pub fn late_since(&self, now: u64) -> Option<u64> {
-        let current = self.current.as_ref()?;
-        let active = self.active.as_ref()?;
-        let at = current.activate_at?;
-        (now >= at && active.id != current.release.id).then_some(at)
     }
 
     /// What the names of a release's data files begin with.
@@ -144,7 +126,8 @@ impl Follower {
         // Checked like one that comes from elsewhere, and its files with it.
         let text = serde_json::to_vec(&active.release).ok()?;
         let release = Release::parse(&text).ok()?;
-        self.link(&release).await.ok()?.is_empty().then_some(release)
+        let files = release.data_files().cloned().collect();
+        self.link(&release, files).await.ok()?.is_empty().then_some(release)
     }
 
     /// Brings the release that was published last here, if it is not: from then on it is ready.
@@ -195,14 +178,15 @@ impl Follower {
             let reason = "it is of another use case";
             return Err(PlaceError::Damaged { key: key(), reason });
         }
-        for file in self.link(&release).await? {
+        let missing = self.link(&release, release.data_files().cloned().collect()).await?;
+        for file in &missing {
             let objects = self.folder.join("objects");
             let beside = objects.join(format!("{}.new", file.sha256));
-            self.place.fetch_object(&file, &beside).await?;
+            self.place.fetch_object(file, &beside).await?;
             let path = objects.join(&file.sha256);
             tokio::fs::rename(&beside, &path).await.map_err(file_error(&path))?;
         }
-        match self.link(&release).await?.first() {
+        match self.link(&release, missing).await?.first() {
             None => Ok(release),
             Some(_) => {
                 Err(PlaceError::Damaged { key: key(), reason: "it does not stay as it was" })
@@ -210,11 +194,14 @@ impl Follower {
         }
     }
 
-    /// Gives what is here its names, and returns what is not here.
-    async fn link(&self, release: &Release) -> Result<Vec<ReleasedFile>, PlaceError> {
+    /// Gives those files of a release that are here and whole their names, and returns the others.
+    async fn link(
+        &self,
+        release: &Release,
+        files: Vec<ReleasedFile>,
+    ) -> Result<Vec<ReleasedFile>, PlaceError> {
         let objects = self.folder.join("objects");
         let folder = self.folder.join("releases").join(&release.id);
-        let files: Vec<ReleasedFile> = release.data_files().cloned().collect();
         blocking(move || {
             for folder in [&objects, &folder] {
                 fs::create_dir_all(folder).map_err(file_error(folder))?;

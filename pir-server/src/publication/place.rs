@@ -88,7 +88,11 @@ pub struct Place {
 
 const JSON: &str = "current.json";
 
-fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> PlaceError {
+fn release_key(id: &str) -> String {
+    format!("releases/{id}/release.json")
+}
+
+pub(super) fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> PlaceError {
     let path = path.to_owned();
     move |source| PlaceError::File { path, source }
 }
@@ -216,20 +220,29 @@ impl Place {
 
     /// Reads a release and checks that it is the one that was published.
     pub async fn release(&self, name: &ReleaseName) -> Result<Release, PlaceError> {
-        let key = format!("releases/{}/release.json", name.id);
-        let (text, _) = self.text(&key, GetOptions::default()).await?;
+        let (key, text) = self.release_text(&name.id).await?;
         if sha256(&text) != name.sha256 {
             let reason = "its digest";
             return Err(PlaceError::Damaged { key: self.name(&key), reason });
         }
-        Release::parse(&text).map_err(|source| PlaceError::Format { key: self.name(&key), source })
+        self.parse_release(&key, &text)
+    }
+
+    async fn release_text(&self, id: &str) -> Result<(String, Bytes), PlaceError> {
+        let key = release_key(id);
+        let (text, _) = self.text(&key, GetOptions::default()).await?;
+        Ok((key, text))
+    }
+
+    fn parse_release(&self, key: &str, text: &[u8]) -> Result<Release, PlaceError> {
+        Release::parse(text).map_err(|source| PlaceError::Format { key: self.name(key), source })
     }
 
     /// Writes a release, whose objects are there.
     pub async fn put_release(&self, release: &Release) -> Result<ReleaseName, PlaceError> {
         let text = json(release);
         let name = ReleaseName { id: release.id.clone(), sha256: sha256(&text) };
-        let key = format!("releases/{}/release.json", release.id);
+        let key = release_key(&release.id);
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let put = self.store.put_opts(&self.key(&key), Bytes::from(text).into(), options).await;
         put.map_err(self.failed(&key))?;
@@ -251,10 +264,8 @@ impl Place {
 
     /// A release that is not the current one, by its id.
     pub async fn release_by_id(&self, id: &str) -> Result<(ReleaseName, Release), PlaceError> {
-        let key = format!("releases/{id}/release.json");
-        let (text, _) = self.text(&key, GetOptions::default()).await?;
-        let release = Release::parse(&text)
-            .map_err(|source| PlaceError::Format { key: self.name(&key), source })?;
+        let (key, text) = self.release_text(id).await?;
+        let release = self.parse_release(&key, &text)?;
         Ok((ReleaseName { id: id.to_owned(), sha256: sha256(&text) }, release))
     }
 
@@ -357,7 +368,7 @@ impl Place {
                 let (_, release) = self.release_by_id(&id).await?;
                 needed.extend(release.files.into_iter().map(|file| file.sha256));
             } else {
-                gone.push(format!("releases/{id}/release.json"));
+                gone.push(release_key(&id));
             }
         }
         // First what names them, then what is named.

@@ -32,6 +32,14 @@ impl Shelf {
         Self { folder, place }
     }
 
+    /// One on which a release counts.
+    async fn with_first() -> Self {
+        let shelf = Self::new();
+        shelf.put(FIRST, "1").await;
+        shelf.set("1", Some(NOW), None).await;
+        shelf
+    }
+
     async fn put(&self, case: &str, id: &str) -> Release {
         put(&self.place, case, id).await
     }
@@ -151,9 +159,7 @@ impl Running {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_switch_together() {
-    let shelf = Shelf::new();
-    shelf.put(FIRST, "1").await;
-    shelf.set("1", Some(NOW), None).await;
+    let shelf = Shelf::with_first().await;
     let clock = clock();
     let address = shelf.folder.path().to_str().unwrap().to_owned();
     let nodes = [node(&address, &clock).await, node(&address, &clock).await];
@@ -205,9 +211,7 @@ async fn nodes_switch_together() {
 /// What a node cannot verify, it does not serve; and it takes no requests from nodes that can.
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_releases_are_not_served() {
-    let shelf = Shelf::new();
-    shelf.put(FIRST, "1").await;
-    shelf.set("1", Some(NOW), None).await;
+    let shelf = Shelf::with_first().await;
     let clock = clock();
     let node = node(shelf.folder.path().to_str().unwrap(), &clock).await;
     let second = shelf.put(SECOND, "2").await;
@@ -247,9 +251,7 @@ async fn damaged_releases_are_not_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_words_change_nothing() {
-    let shelf = Shelf::new();
-    shelf.put(FIRST, "1").await;
-    shelf.set("1", Some(NOW), None).await;
+    let shelf = Shelf::with_first().await;
     let node = node(shelf.folder.path().to_str().unwrap(), &clock()).await;
     let current = shelf.folder.path().join("current.json");
     let good = fs::read_to_string(&current).unwrap();

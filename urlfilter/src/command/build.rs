@@ -1,14 +1,14 @@
 //! `urlfilter build`: block lists to a prefilter and its PIR data set.
 
 use super::rule::RuleOptions;
-use crate::output::{DONE, Results, note};
+use crate::output::{BYTES, DONE, Results, bar_style, note};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use filter_core::bloom::Sizing;
 use filter_core::build::{Build, Built, DEFAULT_SEED, Options, Report};
 use filter_core::key::Effect;
 use filter_core::list::Format;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -139,10 +139,7 @@ fn add(build: &mut Build, path: &Path, format: &ListFormat) -> anyhow::Result<()
     };
     // indicatif draws nothing unless standard error is a terminal.
     let bar = match size {
-        Some(size) => ProgressBar::new(size).with_style(
-            ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {eta}")
-                .unwrap_or(ProgressStyle::default_bar()),
-        ),
+        Some(size) => ProgressBar::new(size).with_style(bar_style(BYTES)),
         None => ProgressBar::new_spinner(),
     };
     bar.set_message(name.clone());

@@ -1,12 +1,11 @@
 //! Whether the record that proves the domain's owner is there.
 
-use super::{Deployment, Findings};
+use super::{Deployment, Findings, host_of};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
 use std::net::SocketAddr;
-use url::Url;
 
 const CHECK: &str = "dnsRecord";
 
@@ -25,8 +24,7 @@ fn resolver(address: SocketAddr, deployment: &Deployment) -> Result<TokioResolve
 }
 
 pub(super) async fn check(deployment: &Deployment, address: SocketAddr, findings: &mut Findings) {
-    let host = Url::parse(&deployment.server).ok();
-    let host = host.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let host = host_of(&deployment.server);
     let wanted = format!("apple-url-filter={}", deployment.bundle_id);
     let records = match resolver(address, deployment) {
         Ok(resolver) => records(&resolver, &host).await,

@@ -1,7 +1,7 @@
 //! Whether the service is reached through the gateway.
 
 use super::network::Network;
-use super::{Deployment, Findings, service};
+use super::{Deployment, Findings, host_of, service};
 use bytes::Bytes;
 use filter_client::{ObliviousTransport, Transport};
 use filter_core::key::ONBOARDING_ENTRY;
@@ -21,11 +21,6 @@ fn resource(gateway: &str) -> String {
         Ok(url) if url.path() == "/" => format!("{}{WELL_KNOWN}", gateway.trim_end_matches('/')),
         _ => gateway.to_owned(),
     }
-}
-
-fn host_of(address: &str) -> String {
-    let url = Url::parse(address).ok();
-    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }
 
 pub(super) async fn check(

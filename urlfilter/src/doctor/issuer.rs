@@ -1,7 +1,7 @@
 //! Whether tokens are issued to the user token.
 
 use super::network::Network;
-use super::{Deployment, Findings};
+use super::{Deployment, Findings, host_of};
 use crate::publish::now;
 use privacy_pass::{IssuerDirectory, PendingToken, PublicKey, TokenChallenge};
 use url::Url;
@@ -163,8 +163,7 @@ impl Asked<'_> {
     }
 
     async fn issue(&self, address: &str, key: &PublicKey) -> Result<(), String> {
-        let host = Url::parse(&self.deployment.issuer).ok();
-        let host = host.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let host = host_of(&self.deployment.issuer);
         let pending = PendingToken::new(&TokenChallenge::for_issuer(&host), key)
             .map_err(|error| error.to_string())?;
         let request = self.network.http.post(address).bearer_auth(self.deployment.token.as_str());

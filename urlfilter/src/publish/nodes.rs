@@ -1,5 +1,6 @@
 //! Nodes that a publisher can ask how far they are.
 
+use crate::output::bar_style;
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 use serde::Deserialize;
@@ -67,10 +68,7 @@ impl Nodes {
         let end = Instant::now() + Duration::from_secs(seconds);
         let bar = ProgressBar::new(self.addresses.len() as u64)
             .with_message(format!("nodes that {what}"))
-            .with_style(
-                indicatif::ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}")
-                    .unwrap_or(indicatif::ProgressStyle::default_bar()),
-            );
+            .with_style(bar_style("{msg} {bar:30} {pos}/{len}"));
         for address in &self.addresses {
             loop {
                 let reason = match self.standing(address).await {
