@@ -12,14 +12,15 @@ pub(crate) use message::is_host;
 pub use message::{MAX_FIELDS, MessageError, parse_request};
 
 use crate::configuration::GatewaySettings;
-use crate::store::{Store, StoreError};
+use crate::store::{Lease, Store, StoreError, leased};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use keys::{GatewayKeys, KeyRotation, Ring};
+use message::host_name;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -101,8 +102,11 @@ impl Gateway {
             .timeout(patience)
             .build()
             .map_err(|error| GatewayError::Origins(error.to_string()))?;
+        // Settings that were checked have names of hosts only.
+        let name =
+            |host: &String| host.parse().map_or_else(|_| host.clone(), |host| host_name(&host));
         let origin = |(host, base): (&String, &String)| Origin {
-            host: host.to_ascii_lowercase(),
+            host: name(host),
             base: base.trim_end_matches('/').to_owned(),
         };
         let gateway = Self {
@@ -113,7 +117,7 @@ impl Gateway {
             },
             ring: ArcSwap::default(),
             rotating: Mutex::default(),
-            hosts: settings.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            hosts: settings.hosts.iter().map(name).collect(),
             origins: settings.origins.iter().map(origin).collect(),
             http,
             most,
@@ -147,23 +151,22 @@ impl Gateway {
         let _one = self.rotating.lock().await;
         let mut keys = self.stored().await?;
         if keys.is_due(self.rotation, now)
-            && let Some(lease) = self.store.lease().await?
+            && let Some(rotated) = leased(&*self.store, |lease| self.rotate(now, lease)).await?
         {
-            let outcome = async {
-                // Once more: the lease may have been another's a moment ago.
-                let mut keys = self.stored().await?;
-                keys.rotate(self.rotation, now).map_err(GatewayError::Keys)?;
-                self.store.put_gateway_keys(&keys.to_json(), &lease).await?;
-                Ok::<_, GatewayError>(keys)
-            };
-            let outcome = outcome.await;
-            // It ends by itself if it cannot be given back.
-            let _ = self.store.release(lease).await;
-            keys = outcome?;
+            keys = rotated;
         }
         let ring = keys.ring().map_err(GatewayError::Keys)?;
         self.ring.store(Arc::new(ring));
         Ok(())
+    }
+
+    /// Draws and retires keys, and keeps them before anyone sees them.
+    async fn rotate(&self, now: u64, lease: Arc<Lease>) -> Result<GatewayKeys, GatewayError> {
+        // Once more: the lease may have been another's a moment ago.
+        let mut keys = self.stored().await?;
+        keys.rotate(self.rotation, now).map_err(GatewayError::Keys)?;
+        self.store.put_gateway_keys(&keys.to_json(), &lease).await?;
+        Ok(keys)
     }
 
     /// The key configurations that are published, `application/ohttp-keys`.
@@ -201,7 +204,7 @@ impl Gateway {
         local: &Router,
     ) -> Result<Response<Bytes>, GatewayRefusal> {
         let request = parse_request(request).map_err(|_| GatewayRefusal::Message)?;
-        let host = host_of(request.uri());
+        let host = request.uri().authority().map(host_name).unwrap_or_default();
         if self.hosts.contains(&host) {
             let request = request.map(Body::from);
             // The router has no errors of its own.
@@ -251,15 +254,6 @@ impl Opened {
     /// If the library cannot.
     pub fn close(self, response: &[u8]) -> Result<Vec<u8>, ohttp::Error> {
         self.response.encapsulate(response)
-    }
-}
-
-/// The host that a request is for, without the port that `https` has anyway.
-fn host_of(uri: &Uri) -> String {
-    let Some(authority) = uri.authority() else { return String::new() };
-    match authority.port_u16() {
-        None | Some(443) => authority.host().to_ascii_lowercase(),
-        Some(port) => format!("{}:{port}", authority.host().to_ascii_lowercase()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Issuer keys of all tiers: who may ask for which token, and which tokens are good.
 
 use crate::configuration::{IssuerSettings, Tier};
-use crate::store::{Lease, Store, StoreError};
+use crate::store::{Lease, Store, StoreError, leased};
 use arc_swap::ArcSwap;
 use privacy_pass::key_set::{KeySet, Rotation};
 use privacy_pass::{DirectoryKey, Error, Token, TokenRequest};
@@ -89,12 +89,9 @@ impl Issuer {
         let before: HashSet<[u8; 32]> = self.key_ids().into_iter().collect();
         let mut sets = self.stored().await?;
         if Tier::ALL.iter().any(|tier| sets.get(tier).is_none_or(|set| set.is_due(now)))
-            && let Some(lease) = self.store.lease().await?
+            && let Some(changed) = leased(&*self.store, |lease| self.change(now, lease)).await?
         {
-            let outcome = self.change(now, &lease).await;
-            // It ends by itself if it cannot be given back.
-            let _ = self.store.release(lease).await;
-            sets = outcome?;
+            sets = changed;
         }
         self.sets.store(Arc::new(sets));
         let after: HashSet<[u8; 32]> = self.key_ids().into_iter().collect();
@@ -102,7 +99,7 @@ impl Issuer {
     }
 
     /// Draws and retires keys, and keeps them before anyone sees them.
-    async fn change(&self, now: u64, lease: &Lease) -> Result<KeySets, IssuerError> {
+    async fn change(&self, now: u64, lease: Arc<Lease>) -> Result<KeySets, IssuerError> {
         // Once more: the lease may have been another's a moment ago.
         let mut sets = self.stored().await?;
         for tier in Tier::ALL {
@@ -123,7 +120,7 @@ impl Issuer {
                 }
             })
             .await?;
-            self.store.put_issuer_keys(tier, &set, lease).await?;
+            self.store.put_issuer_keys(tier, &set, &lease).await?;
             sets.insert(tier, Arc::new(set));
         }
         Ok(sets)

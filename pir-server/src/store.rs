@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -162,7 +163,7 @@ pub trait Store: Send + Sync + 'static {
     /// The issuer keys of a tier, if there are any.
     fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> StoreFuture<'_, Option<KeySet>>;
 
-    /// The right to change issuer keys, for a while; none if another node has it.
+    /// The right to change keys, for a while; none if another node has it.
     fn lease(&self) -> StoreFuture<'_, Option<Lease>>;
 
     /// Keeps the issuer keys of a tier, if the lease still holds.
@@ -186,7 +187,26 @@ pub trait Store: Send + Sync + 'static {
     fn statistics(&self) -> StoreStatistics;
 }
 
-/// The right to change issuer keys.
+/// Does what one node does at a time, such as drawing keys; none if another node is at it.
+pub(crate) async fn leased<T, E, Work>(
+    store: &dyn Store,
+    work: impl FnOnce(Arc<Lease>) -> Work,
+) -> Result<Option<T>, E>
+where
+    E: From<StoreError>,
+    Work: Future<Output = Result<T, E>>,
+{
+    let Some(lease) = store.lease().await? else { return Ok(None) };
+    let lease = Arc::new(lease);
+    let outcome = work(Arc::clone(&lease)).await;
+    if let Some(lease) = Arc::into_inner(lease) {
+        // It ends by itself if it cannot be given back.
+        let _ = store.release(lease).await;
+    }
+    outcome.map(Some)
+}
+
+/// The right to change keys.
 pub struct Lease(String);
 
 impl Lease {

@@ -50,25 +50,21 @@ struct Arguments {
     seed: u64,
 }
 
-/// SplitMix64: the same days each time.
-struct Chance(u64);
+/// The same days each time.
+struct Chance(fastrand::Rng);
 
 impl Chance {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.u64(..)
     }
 
     fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.0.u64(..bound.max(1))
     }
 
     /// In 0..1.
     fn part(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.f64()
     }
 
     /// A rank, by Zipf's law with exponent 1: the logarithm of ranks is uniform.
@@ -188,7 +184,7 @@ fn main() -> anyhow::Result<()> {
                 .iter()
                 .map(|key| String::from_utf8_lossy(key).into_owned())
                 .collect::<Vec<_>>();
-            let mut chance = Chance(arguments.seed);
+            let mut chance = Chance(fastrand::Rng::with_seed(arguments.seed));
             days = (0..arguments.devices).map(|_| day(&arguments, &keys, &mut chance)).collect();
         }
         let listed: HashSet<&str> = keys.iter().map(String::as_str).collect();

@@ -112,6 +112,15 @@ pub(crate) fn is_host(authority: &Authority) -> bool {
     !host.is_empty() && port.is_some_and(|port| port.is_empty() || is_port(port))
 }
 
+/// A host as it is compared: in small letters, without the port that `https` has anyway.
+pub(crate) fn host_name(authority: &Authority) -> String {
+    let host = authority.host().to_ascii_lowercase();
+    match authority.port_u16() {
+        None | Some(443) => host,
+        Some(port) => format!("{host}:{port}"),
+    }
+}
+
 /// Reads a request in Binary HTTP. Its address has scheme, host and path.
 ///
 /// # Errors

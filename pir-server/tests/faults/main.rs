@@ -37,8 +37,8 @@ fn budget() -> usize {
     std::env::var("URLFILTER_FAULTS").map_or(0, |text| text.parse().unwrap())
 }
 
-/// SplitMix64, begun anew each day or from what is given.
-struct Chance(u64);
+/// Begun anew each day, or from what is given.
+struct Chance(fastrand::Rng);
 
 impl Chance {
     fn new(what: &str) -> Self {
@@ -47,19 +47,11 @@ impl Chance {
             |text| text.parse().unwrap(),
         );
         println!("{what}: URLFILTER_SEED={seed}");
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.0.u64(..bound.max(1))
     }
 }
 

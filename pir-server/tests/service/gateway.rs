@@ -17,7 +17,9 @@ async fn gateway() -> Running {
     let folder = tempfile::tempdir().unwrap();
     let case = Case::new("synthetic_small_logt5");
     let settings = Settings::new(vec![case.install(folder.path(), "data")]);
-    let settings = settings.with("gateway", serde_json::json!({ "hosts": [HOST] }));
+    // The same name, in another way.
+    let hosts = ["PIR.example.com:443"];
+    let settings = settings.with("gateway", serde_json::json!({ "hosts": hosts }));
     Running::start(folder, settings).await
 }
 
