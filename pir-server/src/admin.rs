@@ -1,5 +1,6 @@
 //! What operators ask: health, metrics, and to load new data sets. Not for the open network.
 
+use crate::causes::WithCauses;
 use crate::endpoints::health;
 use crate::service::Service;
 use axum::Router;
@@ -61,7 +62,7 @@ pub async fn reload_and_log(service: &Arc<Service>) -> Result<crate::service::Lo
             Ok(loaded)
         }
         Err(error) => {
-            let reason = error.to_string();
+            let reason = WithCauses(&error).to_string();
             tracing::error!(reason, "not reloaded; everything stays as it was");
             Err(reason)
         }

@@ -1,6 +1,7 @@
 //! Use cases whose data sets come from publications: brought here, checked, and served when their time
 //! has come.
 
+use crate::causes::WithCauses;
 use crate::configuration::{Configuration, UseCase};
 use crate::data_set::{DataSet, DataSetError};
 use crate::metrics::Outcome;
@@ -98,7 +99,7 @@ impl Publications {
                 Err(error) => match follower.recall().await {
                     Some(release) => {
                         tracing::error!(
-                            use_case = use_case.name, release = release.id, %error,
+                            use_case = use_case.name, release = release.id, error = %WithCauses(&error),
                             "the publication cannot be followed; what was served last is served again"
                         );
                         release
@@ -295,7 +296,10 @@ impl Service {
                 Ok(()) => last_failure.clear(),
                 Err(error) if error.to_string() == last_failure => {}
                 Err(error) => {
-                    tracing::error!(%error, "a publication cannot be followed; the earlier state stays");
+                    tracing::error!(
+                        error = %WithCauses(&error),
+                        "a publication cannot be followed; the earlier state stays"
+                    );
                     last_failure = error.to_string();
                 }
             }

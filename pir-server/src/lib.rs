@@ -11,6 +11,7 @@
 
 pub mod admin;
 pub mod catalog;
+pub mod causes;
 pub mod configuration;
 mod connections;
 pub mod data_set;

@@ -1,6 +1,7 @@
 //! The service behind its endpoints: what they share, how it is opened, reloaded and maintained.
 
 use crate::catalog::Catalog;
+use crate::causes::WithCauses;
 use crate::configuration::{
     Configuration, ConfigurationError, GatewaySettings, IssuerSettings, Limits,
     PublicationSettings, StoreSettings, Tier, UseCase, UserTokenSettings, read_users,
@@ -485,7 +486,7 @@ impl Service {
                 ticks.tick().await;
                 if let Err(error) = self.maintain().await {
                     self.metrics.store_failed();
-                    tracing::error!(%error, "maintenance failed and will be tried again");
+                    tracing::error!(error = %WithCauses(&error), "maintenance failed and will be tried again");
                 }
             }
         };
@@ -642,7 +643,7 @@ impl Refresh {
             }
             Err(error) if error.to_string() == self.last_failure => {}
             Err(error) => {
-                tracing::error!(what, %error, "cannot be read again; the earlier state stays");
+                tracing::error!(what, error = %WithCauses(&error), "cannot be read again; the earlier state stays");
                 self.last_failure = error.to_string();
             }
         }

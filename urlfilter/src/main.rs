@@ -9,6 +9,7 @@ mod publish;
 mod vectors;
 
 use clap::{Parser, Subcommand};
+use pir_server::causes::WithCauses;
 use std::process::ExitCode;
 
 /// Build prefilters and PIR data sets for private URL filtering, explain them, and look URLs up privately
@@ -73,7 +74,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(format_args!("urlfilter: {error:#}"));
+            output::note(format_args!("urlfilter: {}", WithCauses(error.as_ref())));
             ExitCode::from(output::TROUBLE)
         }
     }

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use pir_server::publication::Place;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use hmac::{Hmac, KeyInit, Mac};
+use pir_server::publication::{Current, Place};
 use pir_server::{Configuration, Listener, Service, admin, endpoints, service};
 use serde_json::{Value, json};
+use sha2::Sha256;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -286,45 +290,55 @@ fn what_does_not_belong_together_is_not_published() {
         &desk.run(&["publish", "--to", "nonsense://x", "--usecase", "o", "--rollback"]),
         "nonsense",
     );
+    // A file where a folder should be: why, and once.
+    let into_a_file =
+        desk.run(&["publish", "--to", "list.txt", "--usecase", "other", "--rollback"]);
+    fails(&into_a_file, "Not a directory");
+    assert_eq!(talk(&into_a_file).matches("Not a directory").count(), 1);
 }
 
-/// The same against a server that speaks S3. Set URLFILTER_S3 to the program `moto_server`.
-#[test]
-fn buckets_do_as_folders() {
-    let Some(program) = std::env::var_os("URLFILTER_S3") else { return };
-    let mut server = Command::new(program)
-        .args(["-H", "127.0.0.1", "-p", "0"])
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
-    let endpoint = loop {
-        let line = lines.next().unwrap().unwrap();
-        if let Some((_, address)) = line.split_once("Running on ") {
-            break address.trim().to_owned();
-        }
-    };
-    std::thread::spawn(move || lines.for_each(drop));
-    let mut desk = Desk::new();
-    desk.address = "s3://lists/of/urls".to_owned();
-    desk.environment = vec![
-        ("AWS_ENDPOINT", endpoint.clone()),
-        ("AWS_ALLOW_HTTP", "true".to_owned()),
-        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-        ("AWS_REGION", "us-east-1".to_owned()),
-    ];
-    let runtime = Runtime::new().unwrap();
-    let status = runtime.block_on(async {
-        // moto makes buckets for whoever asks.
-        let http = reqwest::Client::new();
-        http.put(format!("{endpoint}/lists")).send().await.unwrap().status()
-    });
-    assert!(status.is_success(), "{status}");
+/// A server of objects, ended with the test.
+struct ObjectServer {
+    process: Child,
+    endpoint: String,
+}
+
+impl ObjectServer {
+    /// Starts a program that says where it listens, after a word.
+    fn start(command: &mut Command, word: &str) -> Self {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let process = command
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        // The command has the other ends; they must go with the program.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut lines = BufReader::new(&mut reader).lines();
+        let endpoint = loop {
+            let line = lines.next().unwrap().unwrap();
+            if let Some((_, address)) = line.split_once(word) {
+                break address.trim().to_owned();
+            }
+        };
+        std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+        Self { process, endpoint }
+    }
+}
+
+impl Drop for ObjectServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Published, followed, published again and rolled back, in a store that is none of files.
+fn goes_through(desk: &Desk) {
     desk.build("a.example\n", 1);
     succeeds(&desk.publish_data(&[]));
-    let node = Node::start(&desk);
+    let node = Node::start(desk);
     assert!(node.finds("a.example"));
     desk.build("a.example\nb.example\n", 1);
     let second = succeeds(&desk.publish_data(&["--node", &node.admin, "--lead", "1"]));
@@ -332,14 +346,94 @@ fn buckets_do_as_folders() {
     assert!(node.finds("b.example"));
     succeeds(&desk.publish(&["--rollback", "--node", &node.admin, "--lead", "0"]));
     assert!(!node.finds("b.example"));
-    runtime.block_on(async {
+    Runtime::new().unwrap().block_on(async {
         let options = desk.environment.iter().map(|(key, value)| (key.to_string(), value.clone()));
         let place = Place::open(&desk.address, &options.collect()).unwrap();
-        let (current, _) = place.current(None).await.unwrap().unwrap();
+        let (current, mark) = place.current(None).await.unwrap().unwrap();
         let release = place.release(&current.release).await.unwrap();
         assert_ne!(release.id, second["release"].as_str().unwrap());
         assert!(place.has_filter(&release).await.unwrap());
+        assert!(place.current(Some(&mark)).await.unwrap().is_none());
+        // Of two publishers who saw the same, one is told to look again.
+        let other = Current::new(current.release.clone(), Some(7), None);
+        place.set_current(&other, Some(&mark)).await.unwrap();
+        for seen in [Some(&mark), None] {
+            let error = place.set_current(&current, seen).await.unwrap_err();
+            assert!(error.to_string().contains("another publisher"), "{error}");
+        }
+        assert!(place.retain(&[release.id], u64::MAX >> 1).await.unwrap() > 0);
+        assert_eq!(place.releases().await.unwrap().len(), 1);
     });
-    server.kill().unwrap();
-    server.wait().unwrap();
+}
+
+/// The same against a server that speaks S3. Set URLFILTER_S3 to the program `moto_server`.
+#[test]
+fn buckets_do_as_folders() {
+    let Some(program) = std::env::var_os("URLFILTER_S3") else { return };
+    let mut command = Command::new(program);
+    let server = ObjectServer::start(command.args(["-H", "127.0.0.1", "-p", "0"]), "Running on ");
+    let mut desk = Desk::new();
+    desk.address = "s3://lists/of/urls".to_owned();
+    desk.environment = vec![
+        ("AWS_ENDPOINT", server.endpoint.clone()),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+    ];
+    let status = Runtime::new().unwrap().block_on(async {
+        // moto makes buckets for whoever asks.
+        let http = reqwest::Client::new();
+        http.put(format!("{}/lists", server.endpoint)).send().await.unwrap().status()
+    });
+    assert!(status.is_success(), "{status}");
+    goes_through(&desk);
+}
+
+/// The account that Azurite has, and its key, which its documentation tells everyone.
+const ACCOUNT: &str = "devstoreaccount1";
+const ACCOUNT_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// Makes a container; `object_store` does not. The signature is that of a shared key for blobs.
+async fn make_container(endpoint: &str, name: &str) {
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+    let version = "2021-08-06";
+    let signed = format!(
+        "PUT{}x-ms-date:{date}\nx-ms-version:{version}\n/{ACCOUNT}/{ACCOUNT}/{name}\nrestype:container",
+        "\n".repeat(12)
+    );
+    let mut mac = Hmac::<Sha256>::new_from_slice(&BASE64.decode(ACCOUNT_KEY).unwrap()).unwrap();
+    mac.update(signed.as_bytes());
+    let signature = BASE64.encode(mac.finalize().into_bytes());
+    let response = reqwest::Client::new()
+        .put(format!("{endpoint}/{ACCOUNT}/{name}?restype=container"))
+        .header("x-ms-date", date)
+        .header("x-ms-version", version)
+        .header("authorization", format!("SharedKey {ACCOUNT}:{signature}"))
+        .header("content-length", "0")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 201);
+}
+
+/// And against one that speaks as Azure does. Set URLFILTER_AZURE to the program `azurite-blob`.
+#[test]
+fn containers_do_as_folders() {
+    let Some(program) = std::env::var_os("URLFILTER_AZURE") else { return };
+    let mut command = Command::new(program);
+    command.args(["--blobHost", "127.0.0.1", "--blobPort", "0", "--inMemoryPersistence"]);
+    command.args(["--silent", "--disableTelemetry"]);
+    let server = ObjectServer::start(&mut command, "successfully listens on ");
+    let mut desk = Desk::new();
+    desk.address = "az://lists/of/urls".to_owned();
+    desk.environment = vec![
+        ("AZURE_STORAGE_ENDPOINT", format!("{}/{ACCOUNT}", server.endpoint)),
+        ("AZURE_ALLOW_HTTP", "true".to_owned()),
+        ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT.to_owned()),
+        ("AZURE_STORAGE_ACCOUNT_KEY", ACCOUNT_KEY.to_owned()),
+    ];
+    Runtime::new().unwrap().block_on(make_container(&server.endpoint, "lists"));
+    goes_through(&desk);
 }

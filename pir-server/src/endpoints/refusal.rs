@@ -3,6 +3,7 @@
 //! Each reason has one status here. Bodies have the form that devices log, `{"error":{"message":…}}`,
 //! and never anything that a request brought.
 
+use crate::causes::WithCauses;
 use crate::endpoints::body::BodyError;
 use crate::metrics::TokenRefusal;
 use crate::store::StoreError;
@@ -142,7 +143,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         // What failed here is for the operator to know, and is not told outside.
         match &self {
-            Self::Store(error) => tracing::error!(%error, "the store failed"),
+            Self::Store(error) => tracing::error!(error = %WithCauses(error), "the store failed"),
             Self::UserTokenHook(error) => tracing::error!(%error, "user tokens cannot be checked"),
             Self::Internal => tracing::error!("a request failed inside"),
             _ => {}

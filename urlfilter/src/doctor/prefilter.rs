@@ -8,6 +8,7 @@ use filter_client::PirClient;
 use filter_core::build::DATA_SET_FILE;
 use pir_api::api;
 use pir_api::rows::{self, Encoding, RowKind, RowsError};
+use pir_server::causes::WithCauses;
 use std::fs::File;
 use std::path::Path;
 
@@ -52,7 +53,7 @@ pub(super) async fn check(
             Err(error) => {
                 findings.bad(
                     CHECK,
-                    format!("{error:#}"),
+                    WithCauses(error.as_ref()).to_string(),
                     "prefilter and data set on this machine do not belong together",
                     FIX,
                 );

@@ -3,6 +3,7 @@
 use crate::output::bar_style;
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
+use pir_server::causes::WithCauses;
 use serde::Deserialize;
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,7 @@ impl Nodes {
                 let reason = match self.standing(address).await {
                     Ok(standing) if is_there(&standing) => break,
                     Ok(_) => format!("it does not yet {what}"),
-                    Err(error) => format!("{error:#}"),
+                    Err(error) => WithCauses(error.as_ref()).to_string(),
                 };
                 if Instant::now() >= end {
                     bail!("node {address}: {reason}, after {seconds} s");
