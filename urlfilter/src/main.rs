@@ -1,6 +1,7 @@
 //! `urlfilter`: everything an operator of a private URL filter does at a terminal.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod command;
 mod doctor;
 mod output;

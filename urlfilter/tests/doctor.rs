@@ -440,6 +440,17 @@ fn data_sets_that_devices_do_not_take() {
     };
     let deployed = Deployed::new(Plan { rows: other, ..Plan::default() });
     deployed.examined(&[]).is_only("onboardingEntry", "bad", "its value is not 1");
+    // The key that nobody has is another one each second: this one has all of the next hour.
+    let everything = |mut rows: String| {
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        for second in now..now + 3600 {
+            let key = second.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            rows += &format!("rows {{ keyword: \"{key:016x}.invalid\" value: \"1\" }}\n");
+        }
+        rows
+    };
+    let deployed = Deployed::new(Plan { rows: everything, ..Plan::default() });
+    deployed.examined(&[]).is_only("absentKey", "bad", "on no list is found");
     // The list went on, and the service did not.
     let deployed = Deployed::new(Plan::default());
     build(deployed.folder.path(), "a.example\nnew.example\n", "newer", true);

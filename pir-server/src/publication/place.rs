@@ -347,6 +347,7 @@ impl Place {
     pub async fn has_filter(&self, release: &Release) -> Result<bool, PlaceError> {
         for file in release.filter_files() {
             let read = match self.store.get(&self.key(&file.name)).await {
+                Ok(found) if found.meta.size != file.bytes => return Ok(false),
                 Ok(found) => found.bytes().await,
                 Err(Error::NotFound { .. }) => return Ok(false),
                 Err(error) => Err(error),

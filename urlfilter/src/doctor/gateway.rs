@@ -2,11 +2,13 @@
 
 use super::network::Network;
 use super::{Deployment, Findings, host_of, service};
+use crate::answer::body;
 use bytes::Bytes;
 use filter_client::{ObliviousTransport, Transport};
 use filter_core::key::ONBOARDING_ENTRY;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request};
+use pir_server::causes::WithCauses;
 use std::sync::Arc;
 use url::Url;
 
@@ -111,13 +113,16 @@ async fn open(
     }
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().to_owned();
-    let keys = response.bytes().await.unwrap_or_default();
+    let keys = match body(response).await {
+        Ok(keys) => keys,
+        Err(error) => return bad(format!("{resource}: {}", WithCauses(error.as_ref()))),
+    };
     if kind != "application/ohttp-keys" {
         return bad(format!("{resource}: its content is {kind:?}"));
     }
     let Ok(address) = resource.parse() else { return bad(format!("{resource}: no URL")) };
     let inner: Arc<dyn Transport> = network.transport.clone();
-    match ObliviousTransport::new(inner, address, keys.to_vec()) {
+    match ObliviousTransport::new(inner, address, keys) {
         Ok(transport) => {
             findings.good(CHECK_KEYS, format!("{resource} has a key configuration"));
             Some(Arc::new(transport))

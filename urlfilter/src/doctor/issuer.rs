@@ -2,7 +2,9 @@
 
 use super::network::Network;
 use super::{Deployment, Findings, host_of};
+use crate::answer::body;
 use crate::publish::now;
+use pir_server::causes::WithCauses;
 use privacy_pass::{IssuerDirectory, PendingToken, PublicKey, TokenChallenge};
 use url::Url;
 
@@ -89,11 +91,14 @@ impl Asked<'_> {
             None
         };
         let body = match self.network.http.get(&url).send().await {
-            Ok(response) if response.status() == 200 => response.bytes().await,
+            Ok(response) if response.status() == 200 => body(response).await,
             Ok(response) => return bad(format!("{url}: status {}", response.status().as_u16())),
-            Err(error) => Err(error),
+            Err(_) => return bad(format!("{url}: no answer")),
         };
-        let Ok(body) = body else { return bad(format!("{url}: no answer")) };
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return bad(format!("{url}: {}", WithCauses(error.as_ref()))),
+        };
         let directory: IssuerDirectory = match serde_json::from_slice(&body) {
             Ok(directory) => directory,
             Err(error) => return bad(format!("{url}: not an issuer directory: {error}")),
@@ -125,7 +130,7 @@ impl Asked<'_> {
             }
         };
         let status = response.status().as_u16();
-        let key = response.bytes().await.ok().and_then(|body| PublicKey::from_spki(&body).ok());
+        let key = body(response).await.ok().and_then(|body| PublicKey::from_spki(&body).ok());
         match (status, key) {
             (200, Some(key)) => {
                 findings.good(CHECK_TOKEN, "the issuer knows the user token");
@@ -175,7 +180,7 @@ impl Asked<'_> {
         if status != 200 {
             return Err(format!("status {status}"));
         }
-        let body = response.bytes().await.map_err(|_| "the answer broke off".to_owned())?;
+        let body = body(response).await.map_err(|error| WithCauses(error.as_ref()).to_string())?;
         pending.finalize(&body).map_err(|error| error.to_string())?;
         Ok(())
     }

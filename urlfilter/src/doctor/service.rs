@@ -2,6 +2,7 @@
 
 use super::network::{Network, Sent};
 use super::{Deployment, Findings, prefilter};
+use crate::answer::body;
 use filter_client::{AnswerPolicy, ClientOptions, Error, PirClient, RetryPolicy, Transport};
 use filter_core::key::ONBOARDING_ENTRY;
 use pir_api::{Message, api};
@@ -75,7 +76,7 @@ pub(super) async fn check(
 async fn public_config(deployment: &Deployment, network: &Network) -> Option<api::ConfigResponse> {
     let url = format!("{}/config", deployment.server.trim_end_matches('/'));
     let response = network.http.get(url).send().await.ok()?.error_for_status().ok()?;
-    api::ConfigResponse::decode(response.bytes().await.ok()?).ok()
+    api::ConfigResponse::decode(body(response).await.ok()?.as_slice()).ok()
 }
 
 fn unprepared(

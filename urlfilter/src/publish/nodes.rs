@@ -1,5 +1,6 @@
 //! Nodes that a publisher can ask how far they are.
 
+use crate::answer::body;
 use crate::output::bar_style;
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
@@ -53,7 +54,7 @@ impl Nodes {
 
     async fn standing(&self, address: &str) -> anyhow::Result<Standing> {
         let response = self.http.get(format!("{address}/releases")).send().await?;
-        let body = response.error_for_status()?.bytes().await?;
+        let body = body(response.error_for_status()?).await?;
         let all: Vec<Standing> =
             serde_json::from_slice(&body).context("not the answer of a pir-server")?;
         let it = all.into_iter().find(|standing| standing.use_case == self.use_case);
