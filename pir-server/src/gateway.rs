@@ -151,7 +151,8 @@ impl Gateway {
         let _one = self.rotating.lock().await;
         let mut keys = self.stored().await?;
         if keys.is_due(self.rotation, now)
-            && let Some(rotated) = leased(&*self.store, |lease| self.rotate(now, lease)).await?
+            && let Some(rotated) =
+                leased(&*self.store, async |lease| self.rotate(now, lease).await).await?
         {
             keys = rotated;
         }
@@ -161,11 +162,11 @@ impl Gateway {
     }
 
     /// Draws and retires keys, and keeps them before anyone sees them.
-    async fn rotate(&self, now: u64, lease: Arc<Lease>) -> Result<GatewayKeys, GatewayError> {
+    async fn rotate(&self, now: u64, lease: &Lease) -> Result<GatewayKeys, GatewayError> {
         // Once more: the lease may have been another's a moment ago.
         let mut keys = self.stored().await?;
         keys.rotate(self.rotation, now).map_err(GatewayError::Keys)?;
-        self.store.put_gateway_keys(&keys.to_json(), &lease).await?;
+        self.store.put_gateway_keys(&keys.to_json(), lease).await?;
         Ok(keys)
     }
 

@@ -89,7 +89,8 @@ impl Issuer {
         let before: HashSet<[u8; 32]> = self.key_ids().into_iter().collect();
         let mut sets = self.stored().await?;
         if Tier::ALL.iter().any(|tier| sets.get(tier).is_none_or(|set| set.is_due(now)))
-            && let Some(changed) = leased(&*self.store, |lease| self.change(now, lease)).await?
+            && let Some(changed) =
+                leased(&*self.store, async |lease| self.change(now, lease).await).await?
         {
             sets = changed;
         }
@@ -99,7 +100,7 @@ impl Issuer {
     }
 
     /// Draws and retires keys, and keeps them before anyone sees them.
-    async fn change(&self, now: u64, lease: Arc<Lease>) -> Result<KeySets, IssuerError> {
+    async fn change(&self, now: u64, lease: &Lease) -> Result<KeySets, IssuerError> {
         // Once more: the lease may have been another's a moment ago.
         let mut sets = self.stored().await?;
         for tier in Tier::ALL {
@@ -120,7 +121,7 @@ impl Issuer {
                 }
             })
             .await?;
-            self.store.put_issuer_keys(tier, &set, &lease).await?;
+            self.store.put_issuer_keys(tier, &set, lease).await?;
             sets.insert(tier, Arc::new(set));
         }
         Ok(sets)

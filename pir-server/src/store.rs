@@ -17,7 +17,6 @@ use sha2::{Digest, Sha256};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -188,21 +187,14 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// Does what one node does at a time, such as drawing keys; none if another node is at it.
-pub(crate) async fn leased<T, E, Work>(
+pub(crate) async fn leased<T, E: From<StoreError>>(
     store: &dyn Store,
-    work: impl FnOnce(Arc<Lease>) -> Work,
-) -> Result<Option<T>, E>
-where
-    E: From<StoreError>,
-    Work: Future<Output = Result<T, E>>,
-{
+    work: impl AsyncFnOnce(&Lease) -> Result<T, E>,
+) -> Result<Option<T>, E> {
     let Some(lease) = store.lease().await? else { return Ok(None) };
-    let lease = Arc::new(lease);
-    let outcome = work(Arc::clone(&lease)).await;
-    if let Some(lease) = Arc::into_inner(lease) {
-        // It ends by itself if it cannot be given back.
-        let _ = store.release(lease).await;
-    }
+    let outcome = work(&lease).await;
+    // It ends by itself if it cannot be given back.
+    let _ = store.release(lease).await;
     outcome.map(Some)
 }
 

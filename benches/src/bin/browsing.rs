@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "the table is what this is for")]
 
 use clap::Parser;
+use fastrand::Rng;
 use filter_core::bloom::BloomFilter;
 use filter_core::build::{Build, Options};
 use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
@@ -50,73 +51,55 @@ struct Arguments {
     seed: u64,
 }
 
-/// The same days each time.
-struct Chance(fastrand::Rng);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0.u64(..)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0.u64(..bound.max(1))
-    }
-
-    /// In 0..1.
-    fn part(&mut self) -> f64 {
-        self.0.f64()
-    }
-
-    /// A rank, by Zipf's law with exponent 1: the logarithm of ranks is uniform.
-    fn rank(&mut self, most: u64) -> u64 {
-        (((most as f64).ln() * self.part()).exp() as u64).min(most)
-    }
+/// A rank, by Zipf's law with exponent 1: the logarithm of ranks is uniform.
+fn rank(chance: &mut Rng, most: u64) -> u64 {
+    (((most as f64).ln() * chance.f64()).exp() as u64).min(most)
 }
 
 /// A host by its rank: with subdomains, as real ones are.
-fn host(rank: u64, chance: &mut Chance) -> String {
-    match chance.below(10) {
+fn host(rank: u64, chance: &mut Rng) -> String {
+    match chance.u64(..10) {
         0..=4 => format!("www.site{rank}.example"),
         5..=7 => format!("site{rank}.example"),
-        8 => format!("cdn{}.site{rank}.example", chance.below(4)),
-        _ => format!("img{}.static.site{rank}.example", chance.below(4)),
+        8 => format!("cdn{}.site{rank}.example", chance.u64(..4)),
+        _ => format!("img{}.static.site{rank}.example", chance.u64(..4)),
     }
 }
 
-fn path(chance: &mut Chance) -> String {
+fn path(chance: &mut Rng) -> String {
     let mut text = String::new();
-    for _ in 0..1 + chance.below(4) {
-        text += &format!("/{:x}", chance.below(100_000));
+    for _ in 0..1 + chance.u64(..4) {
+        text += &format!("/{:x}", chance.u64(..100_000));
     }
-    if chance.below(3) == 0 {
-        text += &format!("?id={:x}", chance.next());
+    if chance.u64(..3) == 0 {
+        text += &format!("?id={:x}", chance.u64(..));
     }
     text
 }
 
 /// What a device loads in a day.
-fn day(arguments: &Arguments, keys: &[String], chance: &mut Chance) -> Vec<String> {
+fn day(arguments: &Arguments, keys: &[String], chance: &mut Rng) -> Vec<String> {
     // A person's own places: half of all pages are there.
-    let own: Vec<u64> = (0..20).map(|_| chance.rank(arguments.hosts)).collect();
+    let own: Vec<u64> = (0..20).map(|_| rank(chance, arguments.hosts)).collect();
     let mut loads = Vec::with_capacity(arguments.pages * (arguments.resources + 1));
     for _ in 0..arguments.pages {
-        let rank = match chance.below(2) {
-            0 => own[chance.below(own.len() as u64) as usize],
-            _ => chance.rank(arguments.hosts),
+        let page = match chance.u64(..2) {
+            0 => own[chance.usize(..own.len())],
+            _ => rank(chance, arguments.hosts),
         };
         // Besides the page's own host, those that serve many.
-        let others: Vec<u64> = (0..6).map(|_| chance.rank(arguments.hosts / 1000)).collect();
+        let others: Vec<u64> = (0..6).map(|_| rank(chance, arguments.hosts / 1000)).collect();
         for resource in 0..=arguments.resources {
-            if chance.below(1_000_000) < arguments.listed {
-                let key = &keys[chance.below(keys.len() as u64) as usize];
+            if chance.u64(..1_000_000) < arguments.listed {
+                let key = &keys[chance.usize(..keys.len())];
                 loads.push(format!("https://{key}"));
                 continue;
             }
-            let rank = match resource == 0 || chance.below(2) == 0 {
-                true => rank,
-                false => others[chance.below(others.len() as u64) as usize],
+            let site = match resource == 0 || chance.u64(..2) == 0 {
+                true => page,
+                false => others[chance.usize(..others.len())],
             };
-            loads.push(format!("https://{}{}", host(rank, chance), path(chance)));
+            loads.push(format!("https://{}{}", host(site, chance), path(chance)));
         }
     }
     loads
@@ -184,7 +167,7 @@ fn main() -> anyhow::Result<()> {
                 .iter()
                 .map(|key| String::from_utf8_lossy(key).into_owned())
                 .collect::<Vec<_>>();
-            let mut chance = Chance(fastrand::Rng::with_seed(arguments.seed));
+            let mut chance = Rng::with_seed(arguments.seed);
             days = (0..arguments.devices).map(|_| day(&arguments, &keys, &mut chance)).collect();
         }
         let listed: HashSet<&str> = keys.iter().map(String::as_str).collect();

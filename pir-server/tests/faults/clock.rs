@@ -1,7 +1,7 @@
 //! Clocks that jump, both ways.
 
 use crate::support::{Case, Device, NOW, Running, Settings};
-use crate::{CASE, Chance, all_configs, budget, device};
+use crate::{CASE, all_configs, budget, chance, device};
 use privacy_pass::Token;
 use std::sync::atomic::Ordering;
 
@@ -22,18 +22,18 @@ async fn there_and_back() {
     if jumps == 0 {
         return;
     }
-    let mut chance = Chance::new("clock");
+    let mut chance = chance("clock");
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::new(vec![Case::new(CASE).install(folder.path(), "data")]);
     let running = Running::start(folder, settings).await;
     let device = device(&running.url, "someone");
     let (mut spent, mut unspent) = (Vec::<Token>::new(), Vec::<Token>::new());
     for jump in 0..jumps {
-        let far = [60, 3600, DAY, 40 * DAY, 400 * DAY][chance.below(5) as usize];
+        let far = [60, 3600, DAY, 40 * DAY, 400 * DAY][chance.usize(..5)];
         let now = running.clock.load(Ordering::Relaxed);
-        let now = match chance.below(2) {
-            0 => now.saturating_add(chance.below(far)),
-            _ => now.saturating_sub(chance.below(far)).max(NOW - 3000 * DAY),
+        let now = match chance.u64(..2) {
+            0 => now.saturating_add(chance.u64(..far)),
+            _ => now.saturating_sub(chance.u64(..far)).max(NOW - 3000 * DAY),
         };
         running.clock.store(now, Ordering::Relaxed);
         running.service.maintain().await.unwrap();
@@ -51,7 +51,7 @@ async fn there_and_back() {
         // Devices go on.
         let token = device.token().await;
         let token = token.unwrap_or_else(|| panic!("jump {jump}: no token"));
-        match chance.below(3) {
+        match chance.u64(..3) {
             0 => unspent.push(token),
             _ => {
                 assert!(is_accepted(&device, &token).await, "jump {jump}: a new token is refused");

@@ -2,7 +2,7 @@
 
 use crate::process::{PROGRAM, Process};
 use crate::support::{Case, Settings};
-use crate::{CASE, Chance, Promises, answers_are_right, budget, client, device};
+use crate::{CASE, Promises, answers_are_right, budget, chance, client, device};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ async fn killed_at_random() {
     if rounds == 0 {
         return;
     }
-    let mut chance = Chance::new("kill -9");
+    let mut chance = chance("kill -9");
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::new(vec![Case::new(CASE).install(folder.path(), "data")]);
     // The same client all the time: its key must be found after each crash.
@@ -23,9 +23,9 @@ async fn killed_at_random() {
     for round in 0..rounds {
         let promises = Arc::new(Promises::default());
         // Some at once, while it starts; most while it works.
-        if chance.below(5) == 0 {
+        if chance.u64(..5) == 0 {
             let mut starting = Process::spawn(Command::new(PROGRAM), folder.path(), &settings, &[]);
-            tokio::time::sleep(Duration::from_micros(chance.below(60_000))).await;
+            tokio::time::sleep(Duration::from_micros(chance.u64(..60_000))).await;
             starting.kill().unwrap();
             starting.wait().unwrap();
             early += 1;
@@ -39,7 +39,7 @@ async fn killed_at_random() {
                     tokio::spawn(async move { promises.ask_on(&device, &[400], &over).await })
                 })
                 .collect();
-            tokio::time::sleep(Duration::from_micros(chance.below(150_000))).await;
+            tokio::time::sleep(Duration::from_micros(chance.u64(..150_000))).await;
             process.kill();
             over.store(true, Ordering::Relaxed);
             for device in devices {

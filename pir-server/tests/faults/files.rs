@@ -1,7 +1,7 @@
 //! Files of data sets that are damaged, cut or gone when they are to be loaded.
 
 use crate::support::{Case, Running, Settings};
-use crate::{CASE, Chance, answers_are_right, budget, client};
+use crate::{CASE, answers_are_right, budget, chance, client};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -12,7 +12,7 @@ async fn damaged_cut_and_missing() {
     if rounds == 0 {
         return;
     }
-    let mut chance = Chance::new("files");
+    let mut chance = chance("files");
     let folder = tempfile::tempdir().unwrap();
     let text = Case::new(CASE).install(folder.path(), "data");
     // As `urlfilter process` writes it: files of Apple's tool alone have no digests.
@@ -41,11 +41,11 @@ async fn damaged_cut_and_missing() {
     files.sort();
     let (mut refused, mut taken) = (0, 0);
     for _ in 0..rounds {
-        let path = &files[chance.below(files.len() as u64) as usize];
+        let path = &files[chance.usize(..files.len())];
         let good = fs::read(path).unwrap();
         let mut bad = good.clone();
-        let at = chance.below(bad.len() as u64) as usize;
-        let bad = match chance.below(4) {
+        let at = chance.usize(..bad.len());
+        let bad = match chance.u64(..4) {
             0 => None,
             1 => {
                 bad.truncate(at);
@@ -56,7 +56,7 @@ async fn damaged_cut_and_missing() {
                 Some(bad)
             }
             _ => {
-                bad[at] ^= 1 << chance.below(8);
+                bad[at] ^= 1 << chance.u64(..8);
                 Some(bad)
             }
         };

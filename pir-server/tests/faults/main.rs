@@ -37,22 +37,14 @@ fn budget() -> usize {
     std::env::var("URLFILTER_FAULTS").map_or(0, |text| text.parse().unwrap())
 }
 
-/// Begun anew each day, or from what is given.
-struct Chance(fastrand::Rng);
-
-impl Chance {
-    fn new(what: &str) -> Self {
-        let seed = std::env::var("URLFILTER_SEED").map_or_else(
-            |_| pir_server::service::system_clock()() / 86_400,
-            |text| text.parse().unwrap(),
-        );
-        println!("{what}: URLFILTER_SEED={seed}");
-        Self(fastrand::Rng::with_seed(seed))
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0.u64(..bound.max(1))
-    }
+/// Random numbers, begun anew each day or from what is given.
+fn chance(what: &str) -> fastrand::Rng {
+    let seed = std::env::var("URLFILTER_SEED").map_or_else(
+        |_| pir_server::service::system_clock()() / 86_400,
+        |text| text.parse().unwrap(),
+    );
+    println!("{what}: URLFILTER_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
 }
 
 const CASE: &str = "synthetic_small_logt5";

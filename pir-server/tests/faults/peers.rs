@@ -2,7 +2,7 @@
 
 use crate::process::Process;
 use crate::support::{Case, Settings};
-use crate::{CASE, Chance, answers_are_right, budget, client, resident};
+use crate::{CASE, answers_are_right, budget, chance, client, resident};
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -14,7 +14,7 @@ async fn half_open_and_slow() {
     if peers == 0 {
         return;
     }
-    let mut chance = Chance::new("peers");
+    let mut chance = chance("peers");
     let folder = tempfile::tempdir().unwrap();
     let limits =
         json!({ "headerSeconds": 2, "bodySeconds": 2, "idleSeconds": 3, "requestSeconds": 5 });
@@ -31,9 +31,9 @@ async fn half_open_and_slow() {
     let mut counts = [0; 5];
     for _ in 0..peers {
         let mut stream = TcpStream::connect(&address).await.unwrap();
-        let kind = chance.below(5) as usize;
+        let kind = chance.usize(..5);
         counts[kind] += 1;
-        let cut = chance.below(head.len() as u64) as usize;
+        let cut = chance.usize(..head.len());
         match kind {
             // Nothing at all, for as long as it may.
             0 => held.push(stream),

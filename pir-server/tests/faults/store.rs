@@ -3,7 +3,7 @@
 use crate::process::Process;
 use crate::redis_server::{self, Kind, RedisServer};
 use crate::support::{Case, Settings};
-use crate::{CASE, Chance, Promises, answers_are_right, budget, client, device};
+use crate::{CASE, Promises, answers_are_right, budget, chance, client, device};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ async fn redis_goes_and_comes() {
     if budget() == 0 || !redis_server::is_here() {
         return;
     }
-    let mut chance = Chance::new("store");
+    let mut chance = chance("store");
     let mut server = RedisServer::start(Kind::Plain);
     let folder = tempfile::tempdir().unwrap();
     let case = Case::new(CASE);
@@ -37,7 +37,7 @@ async fn redis_goes_and_comes() {
                 tokio::spawn(async move { promises.ask_on(&device, &[400, 503], &over).await })
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(20 + chance.below(150))).await;
+        tokio::time::sleep(Duration::from_millis(20 + chance.u64(..150))).await;
         server.kill();
         let probe = device(&nodes[0].url, "probe");
         if let Some(token) = probe.token().await
@@ -46,10 +46,10 @@ async fn redis_goes_and_comes() {
             assert_eq!(response.status(), 503, "accepted without a store");
             refused_by_all += 1;
         }
-        tokio::time::sleep(Duration::from_millis(chance.below(200))).await;
+        tokio::time::sleep(Duration::from_millis(chance.u64(..200))).await;
         server.restart();
         // Sometimes a node goes, too, and comes on another port.
-        if chance.below(3) == 0 {
+        if chance.u64(..3) == 0 {
             nodes.pop().unwrap().kill();
             nodes.push(start(1));
             node_crashes += 1;

@@ -5,6 +5,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use filter_client::{Exchange, HttpTransport, Transport};
 use http::{Request, Version};
+use pir_server::causes::WithCauses;
 use std::error::Error;
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -77,16 +78,9 @@ fn root_cause(error: &dyn Error) -> String {
 }
 
 /// Whether the TLS library did not like what it was shown.
-fn is_about_certificates(error: &dyn Error) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if text.contains("certificate") || text.contains("UnknownIssuer") {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+fn is_about_certificates(error: &reqwest::Error) -> bool {
+    let said = WithCauses(error).to_string();
+    said.contains("certificate") || said.contains("UnknownIssuer")
 }
 
 impl Network {
