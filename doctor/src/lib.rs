@@ -1,0 +1,1 @@
+//! Examines a deployment of a private URL filter as devices see it.

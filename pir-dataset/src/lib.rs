@@ -1,0 +1,1 @@
+//! Data sets of a private lookup: processing, manifests, and publications.
