@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up should stop")]
 
 use benches::synthetic_keys;
+use blocklist::builder::{Build, Options};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fastbloom::BloomFilter as FastBloom;
 use filter_core::bloom::{BloomFilter, Sizing};
-use filter_core::build::{Build, Options};
 
 const KEYS: usize = 1_000_000;
 

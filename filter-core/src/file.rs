@@ -8,7 +8,6 @@
 //!
 //! [`open`] finds out which of them a path is.
 
-pub mod atomic;
 mod mapped;
 pub mod plist;
 pub mod raw;
@@ -214,13 +213,7 @@ impl<B: AsRef<[u8]>> Unverified<B> {
 /// The tag of some bits, as for [`Prefilter::tag`].
 #[must_use]
 pub fn tag(bits: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bits) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hex::encode(Sha256::digest(bits))
 }
 
 /// Opens a filter, whatever its form: a property list, the `.json` or `.bin` of a raw one, or a

@@ -77,8 +77,8 @@ impl Default for Fnv1a {
 
 /// FNV-1, 32 bit: multiply first, xor second.
 ///
-/// The sample of the first 2025 beta used this order. It serves to recognise such files
-/// (see [`crate::diagnose`]); released devices never compute it.
+/// The sample of the first 2025 beta used this order. It serves to recognise such files; released
+/// devices never compute it.
 #[must_use]
 pub fn fnv1_beta(bytes: &[u8]) -> u32 {
     bytes.iter().fold(FNV_OFFSET_BASIS, |hash, &b| hash.wrapping_mul(FNV_PRIME) ^ u32::from(b))

@@ -1,4 +1,4 @@
-//! Block lists to the Bloom prefilter of `NEURLFilter`, and URLs to the sub-URLs a device asks about.
+//! The device's half of URL filtering: URLs to sub-URLs, and the Bloom prefilter that they are tested with.
 //!
 //! On iOS, iPadOS and macOS 26 and later, a device expands each requested URL into
 //! [sub-URLs](sub_url), tests each with a [Bloom filter](bloom) over two [hashes](hash), and asks a
@@ -7,15 +7,6 @@
 #![deny(unsafe_code)]
 
 pub mod bloom;
-pub mod build;
-pub mod diagnose;
 pub mod file;
 pub mod hash;
-pub mod key;
-pub mod list;
 pub mod sub_url;
-
-/// The examples of the README are tests of this crate.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

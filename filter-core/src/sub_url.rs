@@ -20,13 +20,12 @@ mod device_url;
 mod expansion;
 mod lookup;
 mod parsing;
+pub mod parts;
 mod pattern;
 mod rule;
 
 pub use device_url::{Case, DeviceUrl, HostKind, MAX_URL_LENGTH, UrlError};
-pub(crate) use device_url::{authority, is_hostless, is_plain_host, split_scheme};
 pub use expansion::{SubUrls, TooManySubUrls};
-pub(crate) use expansion::{first_segments, last_labels};
 pub use parsing::{DomainOptions, ParsingConfiguration, PathOptions, QueryOptions};
 pub use pattern::{PatternError, UrlPattern};
 pub(crate) use rule::RuleFields;

@@ -6,10 +6,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use filter_core::bloom::{BloomFilter, Parameters, Sizing};
-use filter_core::diagnose::{Deviation, diagnose};
-use filter_core::file::{self, Description, tag};
+use filter_core::file::{self, tag};
 use filter_core::hash::{Fnv1a, Murmur3};
-use filter_core::key::{EntryKind, canonicalise};
 use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -163,62 +161,6 @@ fn sub_urls() {
         let sub_urls = SubUrls::new(&url, &vector.rule).sorted(10_000).unwrap();
         assert_eq!(sub_urls, vector.sub_urls, "{} under {:?}", vector.url, vector.rule);
     });
-}
-
-#[test]
-fn the_beta_file_is_recognised() {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Beta {
-        keys: Vec<String>,
-        bit_count: u32,
-        hash_count: u32,
-        murmur_seed: u32,
-        data: String,
-    }
-    for folder in folders() {
-        let path = folder.join("beta_2025.json");
-        let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let beta: Beta = serde_json::from_slice(&text).unwrap();
-        let parameters =
-            Parameters::new(beta.bit_count, beta.hash_count, beta.murmur_seed).unwrap();
-        let bytes = STANDARD.decode(beta.data).unwrap();
-        let diagnosis = diagnose(parameters, &bytes, &Description::default(), &beta.keys, &[]);
-        assert!(!diagnosis.is_healthy());
-        let explanation = diagnosis.explanation.unwrap();
-        assert_eq!(explanation.deviations, [Deviation::BetaFnv]);
-        assert!(explanation.reproduces);
-    }
-}
-
-#[test]
-fn keys() {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Vector {
-        entry: String,
-        rule: SubUrlRule,
-        key: Option<String>,
-        also_key: Option<String>,
-        #[serde(default)]
-        remarks: Vec<String>,
-        refused: Option<String>,
-    }
-    let folder = repository().join("testvectors/prefilter");
-    for vector in read::<Vector>(&folder, "keys.json") {
-        match canonicalise(&vector.entry, EntryKind::Url, &vector.rule) {
-            Ok(key) => {
-                assert_eq!(Some(&*key.text), vector.key.as_deref(), "{}", vector.entry);
-                assert_eq!(key.also, vector.also_key, "{}", vector.entry);
-                let remarks: Vec<String> =
-                    key.remarks.iter().map(|remark| remark.name().to_owned()).collect();
-                assert_eq!(remarks, vector.remarks, "{}", vector.entry);
-            }
-            Err(refusal) => {
-                assert_eq!(Some(refusal.name()), vector.refused.as_deref(), "{}", vector.entry)
-            }
-        }
-    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Canonicalisation: a key stays as it is when canonicalised again, and devices generate it.
 #![no_main]
 
-use filter_core::key::{EntryKind, canonicalise};
+use blocklist::key::{EntryKind, canonicalise};
 use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;

@@ -1,7 +1,7 @@
 //! Every list reader: the first byte chooses the format. Each line must be accounted for.
 #![no_main]
 
-use filter_core::list::{self, Format};
+use blocklist::list::{self, Format};
 use libfuzzer_sys::fuzz_target;
 
 const FORMATS: [&str; 7] = ["urls", "hosts", "adblock", "dnsmasq", "rpz", "csv=url", "txtpb"];

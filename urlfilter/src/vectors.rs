@@ -8,10 +8,10 @@ mod sub_urls;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use blocklist::key::{EntryKind, canonicalise};
 use filter_core::bloom::{BloomFilter, Parameters, Sizing};
 use filter_core::file::{Description, Prefilter, tag};
 use filter_core::hash::{Fnv1a, Murmur3};
-use filter_core::key::{EntryKind, canonicalise};
 use filter_core::sub_url::SubUrlRule;
 use serde_json::{Value, json};
 use std::path::PathBuf;

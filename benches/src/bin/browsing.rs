@@ -7,10 +7,10 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the table is what this is for")]
 
+use blocklist::builder::{Build, Options};
 use clap::Parser;
 use fastrand::Rng;
 use filter_core::bloom::BloomFilter;
-use filter_core::build::{Build, Options};
 use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
 use std::collections::HashSet;
 use std::fs::File;

@@ -1,12 +1,12 @@
 //! Verdicts.
 
 use crate::support::{Case, Function, Outcome, impatient, ok, status};
+use blocklist::builder::{Build, Options};
 use bytes::Bytes;
 use filter_client::{
     Basis, ClientState, Failure, FilterOptions, OnFailure, PirClient, PrefilterError,
     PrefilterSource, TransportError, UrlFilter, Verdict, blocking,
 };
-use filter_core::build::{Build, Options};
 use filter_core::file::{plist, raw};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,6 @@
 //! One URL, cut into the parts that the sub-URL rules combine.
 
+use super::parts::{authority, is_hostless, is_plain_host, split_scheme};
 use std::ops::Range;
 use url::{Host, Url};
 
@@ -74,7 +75,7 @@ impl DeviceUrl {
     }
 
     /// Parses what follows `http://` in a URL, as block lists write it.
-    pub(crate) fn parse_schemeless(rest: &str, case: Case) -> Result<Self, UrlError> {
+    pub fn parse_schemeless(rest: &str, case: Case) -> Result<Self, UrlError> {
         if rest.len() > MAX_URL_LENGTH {
             return Err(UrlError::TooLong(rest.len()));
         }
@@ -310,23 +311,6 @@ impl DeviceUrl {
     }
 }
 
-/// The scheme of an absolute URL with `://`, and what follows.
-pub(crate) fn split_scheme(url: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let mut letters = scheme.bytes();
-    let valid = letters.next().is_some_and(|b| b.is_ascii_alphabetic())
-        && letters.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    valid.then_some((scheme, rest))
-}
-
-/// Whether this is a URL of a kind without a host, which would otherwise read as `host:port` or as
-/// user and password.
-pub(crate) fn is_hostless(url: &str) -> bool {
-    const SCHEMES: [&str; 7] = ["about", "blob", "data", "file", "javascript", "mailto", "tel"];
-    url.split_once(':')
-        .is_some_and(|(scheme, _)| SCHEMES.iter().any(|s| s.eq_ignore_ascii_case(scheme)))
-}
-
 fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" | "ws" => Some(80),
@@ -344,32 +328,9 @@ fn written_port(source: &str) -> Option<u16> {
     digits.parse().ok()
 }
 
-/// User info, host and port as written, of what follows the scheme's colon.
-pub(crate) fn authority(rest: &str) -> &str {
-    let rest = rest.trim_start_matches(['/', '\\']);
-    &rest[..rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len())]
-}
-
 fn trim_slashes(path: &[u8]) -> &[u8] {
     let kept: Range<usize> = 0..path.iter().rposition(|&b| b != b'/').map_or(0, |last| last + 1);
     &path[kept]
-}
-
-/// A host that serialises as itself: labels of letters, digits, `-` and `_`, none of them punycode,
-/// none empty, the last not starting like a number (it might be an IPv4 address).
-pub(crate) fn is_plain_host(host: &[u8]) -> bool {
-    let mut label_start = 0;
-    for (i, &byte) in host.iter().enumerate() {
-        if byte == b'.' {
-            if i == label_start {
-                return false;
-            }
-            label_start = i + 1;
-        } else if byte == b'-' && i == label_start + 3 && host[i - 1] == b'-' {
-            return false;
-        }
-    }
-    host.get(label_start).is_some_and(|b| !b.is_ascii_digit())
 }
 
 const HOST: u8 = 1;

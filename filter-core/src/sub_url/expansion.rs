@@ -1,5 +1,6 @@
 //! The product of host forms and path forms that one URL stands for.
 
+use super::parts::{first_segments, last_labels};
 use super::{DeviceUrl, HostKind, PLACEHOLDER, ParsingConfiguration, Profile, SubUrlRule};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -293,23 +294,6 @@ pub(crate) fn without_www(url: &DeviceUrl) -> &str {
         Some(rest) if !rest.is_empty() && url.host_kind() == HostKind::Name => rest,
         _ => url.host(),
     }
-}
-
-/// The last `count` labels of a host; all of them for 0.
-pub(crate) fn last_labels(host: &str, count: u32) -> &str {
-    match count.checked_sub(1).and_then(|nth| host.rmatch_indices('.').nth(nth as usize)) {
-        Some((dot, _)) => &host[dot + 1..],
-        None => host,
-    }
-}
-
-/// The first `count` segments of a path; all of them for 0. Ends without a slash.
-pub(crate) fn first_segments(path: &str, count: u32) -> &str {
-    if count == 0 {
-        return path;
-    }
-    let end = path.match_indices('/').nth(count as usize).map_or(path.len(), |(slash, _)| slash);
-    path[..end].trim_end_matches('/')
 }
 
 impl<'u> Iterator for Hosts<'u> {

@@ -88,8 +88,10 @@ pub struct QueryOptions {
 }
 
 impl QueryOptions {
-    /// The items of `query` (with its `?`) that are kept, with `?`, or nothing if none is.
-    pub(crate) fn select(&self, query: &str, names: &[String]) -> String {
+    /// The items of `query` that `names` select, in the order of `names`. `query` and the result start with
+    /// `?`; the result is empty if no item is selected.
+    #[must_use]
+    pub fn select(&self, query: &str, names: &[String]) -> String {
         let items =
             || query.get(1..).unwrap_or_default().split('&').filter(|item| !item.is_empty());
         let mut kept = String::new();

@@ -3,11 +3,11 @@
 use super::rule::RuleOptions;
 use crate::output::{BYTES, DONE, Results, bar_style, note};
 use anyhow::{Context, bail};
+use blocklist::builder::{Build, Built, DEFAULT_SEED, Options, Report};
+use blocklist::key::Effect;
+use blocklist::list::Format;
 use clap::ValueEnum;
 use filter_core::bloom::Sizing;
-use filter_core::build::{Build, Built, DEFAULT_SEED, Options, Report};
-use filter_core::key::Effect;
-use filter_core::list::Format;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::fs::File;
@@ -72,7 +72,7 @@ fn parse_format(name: &str) -> Result<ListFormat, String> {
         name => name
             .parse()
             .map(ListFormat::Named)
-            .map_err(|error: filter_core::list::UnknownFormat| error.to_string()),
+            .map_err(|error: blocklist::list::UnknownFormat| error.to_string()),
     }
 }
 

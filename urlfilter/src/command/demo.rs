@@ -4,11 +4,11 @@ use super::verdicts;
 use crate::output::{DONE, Results, TROUBLE, note};
 use crate::process;
 use anyhow::{Context, ensure};
+use blocklist::builder::{Build, Built, Options};
 use filter_client::{
     ClientOptions, Decision, FilterOptions, OnFailure, PirClient, PrefilterSource, UrlFilter,
     Verdict, WalletPolicy,
 };
-use filter_core::build::{Build, Built, Options};
 use filter_core::sub_url::{DeviceUrl, SubUrls};
 use pir_api::processing::Configuration as ProcessConfiguration;
 use pir_server::configuration::{Tier, UseCase, UserGroup};

@@ -2,9 +2,9 @@
 
 use crate::output::{DONE, NOTEWORTHY, Results};
 use anyhow::{Context, bail};
-use filter_core::diagnose::{Deviation, Diagnosis, Explanation, diagnose};
+use blocklist::diagnose::{Deviation, Diagnosis, Explanation, diagnose};
+use blocklist::list::{self, Event, Format};
 use filter_core::file::{self, Form};
-use filter_core::list::{self, Event, Format};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Read};

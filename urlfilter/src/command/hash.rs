@@ -2,8 +2,8 @@
 
 use super::urls::with_standard_input;
 use crate::output::{DONE, Results};
+use blocklist::builder::DEFAULT_SEED;
 use filter_core::bloom::Parameters;
-use filter_core::build::DEFAULT_SEED;
 use filter_core::hash::KeyHash;
 use serde::Serialize;
 

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         let path = arguments.out.join(&file.path);
         let folder = path.parent().context("a vector without a folder")?;
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        filter_core::file::atomic::write(&path, &file.content)?;
+        durable_file::write(&path, durable_file::Access::Everyone, &file.content)?;
     }
     note(format_args!("{} files written to {}", files.len(), arguments.out.display()));
     Ok(DONE)

@@ -3,9 +3,9 @@
 use super::network::Network;
 use super::{Deployment, Findings, host_of, service};
 use crate::answer::body;
+use blocklist::key::ONBOARDING_ENTRY;
 use bytes::Bytes;
 use filter_client::{ObliviousTransport, Transport};
-use filter_core::key::ONBOARDING_ENTRY;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request};
 use pir_server::causes::WithCauses;

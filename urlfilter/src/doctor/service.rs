@@ -3,8 +3,8 @@
 use super::network::{Network, Sent};
 use super::{Deployment, Findings, prefilter};
 use crate::answer::body;
+use blocklist::key::ONBOARDING_ENTRY;
 use filter_client::{AnswerPolicy, ClientOptions, Error, PirClient, RetryPolicy, Transport};
-use filter_core::key::ONBOARDING_ENTRY;
 use pir_api::{Message, api};
 use std::sync::Arc;
 use std::time::Duration;

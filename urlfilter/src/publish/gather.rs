@@ -2,7 +2,7 @@
 
 use crate::process::{Manifest, file_digest, hex, keywords_digest};
 use anyhow::{Context, bail, ensure};
-use filter_core::build::{DATA_SET_FILE, PLIST_FILE};
+use blocklist::builder::{DATA_SET_FILE, PLIST_FILE};
 use filter_core::file::raw::{BITS_FILE, METADATA_FILE};
 use keyword_pir::KeywordHash;
 use pir_api::rows::{self, Encoding, RowKind, RowsError};

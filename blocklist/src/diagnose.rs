@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use filter_core::bloom::{BloomFilter, Parameters};
-//! use filter_core::diagnose::diagnose;
+//! use blocklist::diagnose::diagnose;
 //! use filter_core::file::Description;
 //!
 //! let mut filter = BloomFilter::empty(Parameters::new(500, 10, 1)?);
@@ -18,11 +18,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use crate::bloom::{Parameters, Sizing};
-use crate::file::Description;
-use crate::hash::{Fnv1a, Murmur3, fnv1_beta};
 use crate::key::{EntryKind, canonicalise};
-use crate::sub_url::SubUrlRule;
+use filter_core::bloom::{Parameters, Sizing};
+use filter_core::file::Description;
+use filter_core::hash::{Fnv1a, Murmur3, fnv1_beta};
+use filter_core::sub_url::SubUrlRule;
 use std::borrow::Cow;
 use std::collections::HashSet;
 

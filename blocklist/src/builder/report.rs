@@ -1,10 +1,10 @@
 //! What became of every line of the input.
 
 use super::Options;
-use crate::bloom::Sizing;
 use crate::key::{Effect, Refusal, Remark, Remarks};
 use crate::list::{Entry, LineCounts, Summary};
-use crate::sub_url::SubUrlRule;
+use filter_core::bloom::Sizing;
+use filter_core::sub_url::SubUrlRule;
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -326,7 +326,7 @@ impl Serialize for Ranges<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::build::{Build, Options};
+    use crate::builder::{Build, Options};
 
     #[test]
     fn lines_are_ranges_per_source() {

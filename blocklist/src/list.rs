@@ -5,7 +5,7 @@
 //! bounded by the longest permitted line, whatever the input.
 //!
 //! ```
-//! use filter_core::list::{self, Event, Format};
+//! use blocklist::list::{self, Event, Format};
 //!
 //! let mut entries = Vec::new();
 //! let summary = list::read(&b"! a list\n||ads.example^\n@@||good.example^\n"[..], None, |event| {

@@ -2,7 +2,7 @@
 
 use super::{Emit, Entry, LineFormat, LineKind};
 use crate::key::EntryKind;
-use crate::sub_url::split_scheme;
+use filter_core::sub_url::parts::split_scheme;
 
 pub(super) struct Urls;
 

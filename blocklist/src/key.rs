@@ -5,7 +5,7 @@
 //! a [`Remark`]. An entry that no key can express is a [`Refusal`].
 //!
 //! ```
-//! use filter_core::key::{EntryKind, Refusal, Remark, canonicalise};
+//! use blocklist::key::{EntryKind, Refusal, Remark, canonicalise};
 //! use filter_core::sub_url::SubUrlRule;
 //!
 //! let rule = SubUrlRule::default();
@@ -20,9 +20,12 @@ mod remark;
 
 pub use remark::{Effect, Refusal, Remark, Remarks};
 
-use crate::sub_url::{
-    Case, DeviceUrl, HostKind, PLACEHOLDER, ParsingConfiguration, Profile, SubUrlRule, UrlError,
+use filter_core::sub_url::parts::{
     authority, first_segments, is_hostless, is_plain_host, last_labels, split_scheme,
+};
+use filter_core::sub_url::{
+    Case, DeviceUrl, HostKind, MAX_URL_LENGTH, PLACEHOLDER, ParsingConfiguration, Profile,
+    SubUrlRule, UrlError,
 };
 use std::borrow::Cow;
 
@@ -120,7 +123,7 @@ fn plain_entry(entry: &str) -> Option<Plain> {
         }
         before = byte;
     }
-    (before != b'/' && entry.len() <= crate::sub_url::MAX_URL_LENGTH).then_some(Plain::HostAndPath)
+    (before != b'/' && entry.len() <= MAX_URL_LENGTH).then_some(Plain::HostAndPath)
 }
 
 /// Takes an entry apart and puts its key together.
@@ -422,7 +425,7 @@ fn is_public_suffix(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sub_url::SubUrls;
+    use filter_core::sub_url::SubUrls;
     use proptest::prelude::*;
 
     fn current(entry: &str) -> Result<(String, Vec<Remark>), Refusal> {

@@ -1,7 +1,7 @@
 //! From block lists to a prefilter, its data set and a report, in one pass over the input.
 //!
 //! ```
-//! use filter_core::build::{Build, Options};
+//! use blocklist::builder::{Build, Options};
 //!
 //! let mut build = Build::new(Options::default());
 //! build.add_list("list.txt", &b"https://www.example.com/\nexample.org/a\ncom\n"[..], None, |_| {})?;
@@ -18,12 +18,13 @@ mod report;
 pub use key_set::KeySet;
 pub use report::{Example, LineRange, Occurrences, Report, ReportedOptions, Source};
 
-use crate::bloom::{BloomError, BloomFilter, Sizing};
-use crate::file::raw::{BITS_FILE, METADATA_FILE, Metadata};
-use crate::file::{Description, FileError, Prefilter, atomic::FileSet, plist};
 use crate::key::{Effect, EntryKind, ONBOARDING_ENTRY, canonicalise};
 use crate::list::{self, Entry, Event, Format, ListError, txtpb};
-use crate::sub_url::SubUrlRule;
+use durable_file::{Access, FileError, FileSet};
+use filter_core::bloom::{BloomError, BloomFilter, Sizing};
+use filter_core::file::raw::{BITS_FILE, METADATA_FILE, Metadata};
+use filter_core::file::{Description, Prefilter, plist};
+use filter_core::sub_url::SubUrlRule;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -238,16 +239,17 @@ impl Built {
     /// [`FileError`].
     pub fn write(&self, folder: &Path) -> Result<(), FileError> {
         let mut files = FileSet::new(folder)?;
-        files.add(DATA_SET_FILE, |out| {
+        files.add(DATA_SET_FILE, Access::Everyone, |out| {
             self.keys.iter().try_for_each(|key| txtpb::write_row(out, key))
         })?;
-        files.add(PLIST_FILE, |out| plist::write(&self.prefilter, out))?;
-        files.add(BITS_FILE, |out| out.write_all(self.prefilter.filter.bytes()))?;
-        files.add(METADATA_FILE, |out| {
+        files.add(PLIST_FILE, Access::Everyone, |out| plist::write(&self.prefilter, out))?;
+        files
+            .add(BITS_FILE, Access::Everyone, |out| out.write_all(self.prefilter.filter.bytes()))?;
+        files.add(METADATA_FILE, Access::Everyone, |out| {
             let json = Metadata::of(&self.prefilter).to_json().map_err(io::Error::other)?;
             out.write_all(&json)
         })?;
-        files.add(REPORT_FILE, |out| {
+        files.add(REPORT_FILE, Access::Everyone, |out| {
             serde_json::to_writer_pretty(&mut *out, &self.report)?;
             out.write_all(b"\n")
         })?;
@@ -258,7 +260,7 @@ impl Built {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sub_url::Profile;
+    use filter_core::sub_url::Profile;
 
     fn built(list: &str, options: Options) -> Result<Built, BuildError> {
         let mut build = Build::new(options);
@@ -284,7 +286,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         built.write(folder.path()).unwrap();
         for path in [folder.path().to_owned(), folder.path().join(PLIST_FILE)] {
-            let (prefilter, _) = crate::file::open(&path).unwrap();
+            let (prefilter, _) = filter_core::file::open(&path).unwrap();
             assert_eq!(prefilter.filter.bytes(), built.prefilter.filter.bytes());
         }
         let mut again = Build::new(Options::default());
