@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 fn tokens(c: &mut Criterion) {
     let issuer = IssuerKey::generate().unwrap();
-    let challenge = TokenChallenge::for_issuer("issuer.example");
+    let challenge = TokenChallenge::for_issuer("issuer.example").unwrap();
     let pending = PendingToken::new(&challenge, issuer.public()).unwrap();
     let request = pending.request();
     let token = pending.finalize(&issuer.issue(&request).unwrap()).unwrap();

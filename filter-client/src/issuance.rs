@@ -11,6 +11,7 @@ use privacy_pass::{
 };
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+use unix_clock::Timestamp;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -41,7 +42,7 @@ impl Issuer {
     pub(crate) fn new(url: Url, user_token: &str) -> Result<Self, Error> {
         let wrong = |reason: &str| Error::Address { what: "the issuer", reason: reason.to_owned() };
         let host = url.host_str().ok_or_else(|| wrong("it names no host"))?;
-        let challenge = TokenChallenge::for_issuer(host);
+        let challenge = TokenChallenge::for_issuer(host)?;
         let header = Zeroizing::new(format!("Bearer {user_token}"));
         let mut authorization = HeaderValue::from_str(&header).map_err(|_| Error::UserToken)?;
         authorization.set_sensitive(true);
@@ -58,10 +59,10 @@ impl Issuer {
         let directory = self.directory(calls).await?;
         let key = match self.key(calls).await? {
             Some(key) => key,
-            None => directory.key_at(now)?,
+            None => directory.key_at(Timestamp::from_unix_seconds(now))?,
         };
         let listed = directory.token_keys.iter().take(MAX_KEYS).any(|entry| {
-            entry.not_before.is_none_or(|time| time <= now)
+            entry.is_valid_at(Timestamp::from_unix_seconds(now))
                 && entry.public_key().is_ok_and(|listed| listed == key)
         });
         if !listed {

@@ -369,13 +369,14 @@ impl Default for IssuerSettings {
 
 impl IssuerSettings {
     /// The same in seconds.
-    pub fn rotation(&self) -> privacy_pass::key_set::Rotation {
-        privacy_pass::key_set::Rotation {
-            period: u64::from(self.rotation_days) * 86_400,
-            ahead: u64::from(self.published_ahead_hours) * 3600,
-            overlap: u64::from(self.overlap_hours) * 3600,
-            lifetime: u64::from(TOKEN_HOURS) * 3600,
-        }
+    pub fn rotation(&self) -> privacy_pass::Rotation {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let mut rotation = privacy_pass::Rotation::default();
+        rotation.period = 24 * HOUR * self.rotation_days;
+        rotation.published_ahead = HOUR * self.published_ahead_hours;
+        rotation.overlap = HOUR * self.overlap_hours;
+        rotation.token_lifetime = HOUR * TOKEN_HOURS;
+        rotation
     }
 }
 
@@ -733,7 +734,7 @@ impl Configuration {
         }
         let issuer = &self.issuer;
         let rotation = issuer.rotation();
-        if rotation.period == 0 || rotation.ahead >= rotation.period {
+        if rotation.period.is_zero() || rotation.published_ahead >= rotation.period {
             return Err(bad(
                 "issuer.rotationDays",
                 "a key must sign for longer than it is published ahead (publishedAheadHours)",

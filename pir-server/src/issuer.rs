@@ -3,12 +3,12 @@
 use crate::configuration::{IssuerSettings, Tier};
 use crate::store::{Lease, Store, StoreError, leased};
 use arc_swap::ArcSwap;
-use privacy_pass::key_set::{KeySet, Rotation};
-use privacy_pass::{DirectoryKey, Error, Token, TokenRequest};
+use privacy_pass::{DirectoryKey, Error, KeySet, Rotation, Token, TokenRequest};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use unix_clock::Timestamp;
 
 type KeySets = BTreeMap<Tier, Arc<KeySet>>;
 
@@ -86,6 +86,7 @@ impl Issuer {
     /// others than [`Issuer::key_ids`] may be forgotten.
     pub async fn maintain(&self, now: u64) -> Result<bool, IssuerError> {
         let _one = self.rotating.lock().await;
+        let now = Timestamp::from_unix_seconds(now);
         let before: HashSet<[u8; 32]> = self.key_ids().into_iter().collect();
         let mut sets = self.stored().await?;
         if Tier::ALL.iter().any(|tier| sets.get(tier).is_none_or(|set| set.is_due(now)))
@@ -100,7 +101,7 @@ impl Issuer {
     }
 
     /// Draws and retires keys, and keeps them before anyone sees them.
-    async fn change(&self, now: u64, lease: &Lease) -> Result<KeySets, IssuerError> {
+    async fn change(&self, now: Timestamp, lease: &Lease) -> Result<KeySets, IssuerError> {
         // Once more: the lease may have been another's a moment ago.
         let mut sets = self.stored().await?;
         for tier in Tier::ALL {
@@ -111,12 +112,11 @@ impl Issuer {
             let others = sets.iter().filter(|(other, _)| **other != tier).map(|(_, set)| set);
             let (taken, rotation) = (taken(others), self.rotation);
             let set = drawing(move || match current {
-                None => KeySet::create_beside(rotation, now, &taken),
+                None => KeySet::create_avoiding(rotation, now, &taken),
                 Some(current) => {
-                    // Worked on as a copy: tokens are issued and verified meanwhile.
-                    let mut set = KeySet::from_json(&current.to_json()?, rotation)
-                        .map_err(|_| Error::Internal)?;
-                    set.maintain_beside(now, &taken)?;
+                    // A copy is changed: the current set issues and verifies tokens meanwhile.
+                    let mut set = KeySet::clone(&current);
+                    set.maintain_avoiding(now, &taken)?;
                     Ok(set)
                 }
             })
@@ -138,6 +138,7 @@ impl Issuer {
 
     /// The entries of the directory: keys in use first.
     pub fn directory_keys(&self, now: u64) -> Vec<DirectoryKey> {
+        let now = Timestamp::from_unix_seconds(now);
         let mut keys: Vec<DirectoryKey> =
             self.sets.load().values().flat_map(|set| set.directory_keys(now)).collect();
         keys.sort_by_key(|key| key.not_before);
@@ -146,12 +147,14 @@ impl Issuer {
 
     /// The `SubjectPublicKeyInfo` of a tier's key.
     pub fn token_key(&self, tier: Tier, now: u64) -> Option<Vec<u8>> {
+        let now = Timestamp::from_unix_seconds(now);
         Some(self.sets.load().get(&tier)?.signing_key(now)?.public().spki().to_vec())
     }
 
     /// Signs a token for a user of a tier, blindly. Takes milliseconds. Besides the tier's own keys, it
     /// may be of the first tier's, which come first in the directory: newer devices know no other.
     pub fn issue(&self, tier: Tier, request: &TokenRequest, now: u64) -> Result<Vec<u8>, Error> {
+        let now = Timestamp::from_unix_seconds(now);
         let sets = self.sets.load_full();
         let own = sets.get(&tier).ok_or(Error::OtherKey)?.issue(request, now);
         match sets.first_key_value() {
@@ -167,11 +170,13 @@ impl Issuer {
     /// Verifies a token, and tells until when its nonce must be remembered. Whether it was spent is
     /// another question.
     pub fn verify(&self, token: &Token, now: u64) -> Result<(Tier, u64), Error> {
+        let now = Timestamp::from_unix_seconds(now);
         let (sets, id) = (self.sets.load(), token.key_id());
         for (&tier, set) in sets.iter() {
             if let Some(key) = set.accepted_key(&id, now) {
                 key.verify(token)?;
-                return Ok((tier, set.remembered_until(&id).ok_or(Error::OtherKey)?));
+                let until = set.remembered_until(&id).ok_or(Error::OtherKey)?;
+                return Ok((tier, until.unix_seconds()));
             }
         }
         Err(Error::OtherKey)

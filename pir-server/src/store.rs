@@ -12,7 +12,7 @@ pub use self::redis::RedisStore;
 pub use embedded::{EmbeddedStore, Part};
 
 use crate::configuration::Tier;
-use privacy_pass::key_set::{KeySet, KeySetError, Rotation};
+use privacy_pass::{KeySet, Rotation};
 use sha2::{Digest, Sha256};
 use std::future::Future;
 use std::path::PathBuf;
@@ -40,9 +40,12 @@ pub enum StoreError {
         /// Which part of the state it is.
         part: Part,
     },
-    /// Issuer keys cannot be read or written.
+    /// A file of keys cannot be read or written.
     #[error(transparent)]
-    Issuer(#[from] KeySetError),
+    File(#[from] durable_file::FileError),
+    /// Issuer keys cannot be encoded.
+    #[error("issuer keys cannot be encoded")]
+    IssuerKeys(#[from] privacy_pass::Error),
     /// What the configuration says cannot be used.
     #[error("{key}: {reason}")]
     Settings {

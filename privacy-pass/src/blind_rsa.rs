@@ -10,8 +10,9 @@ use rsa::traits::PublicKeyParts;
 use sha2::{Digest, Sha384};
 use zeroize::Zeroizing;
 
+/// Length in bytes of SHA-384 (RFC 9474: `hLen`).
 const HASH: usize = 48;
-/// sLen.
+/// Length in bytes of the salt (RFC 9474: `sLen`).
 pub(crate) const SALT: usize = 48;
 
 /// MGF1 with SHA-384, xored over `out` (RFC 8017, B.2.1).
@@ -51,17 +52,17 @@ fn number(bytes: &[u8], key: &rsa::PublicKey) -> Result<BoxedUint, Error> {
     if number >= **key.n() { Err(Error::Range) } else { Ok(number) }
 }
 
-/// A number below the modulus as bytes.
+/// A number below the modulus as big-endian bytes.
 pub(crate) fn bytes(number: &BoxedUint) -> [u8; MODULUS_BYTES] {
     let all = number.to_be_bytes();
     let mut out = [0; MODULUS_BYTES];
-    // Precision is that of the modulus: limbs that fill 256 bytes.
+    // Its precision is that of the modulus, so its limbs fill 256 bytes.
     let start = all.len().saturating_sub(MODULUS_BYTES);
     out[MODULUS_BYTES - (all.len() - start)..].copy_from_slice(&all[start..]);
     out
 }
 
-/// A number that arrived: below the modulus.
+/// Reads a blinded message, which must be below the modulus.
 pub(crate) fn representative(
     bytes: &[u8; MODULUS_BYTES],
     key: &rsa::PublicKey,
@@ -69,7 +70,7 @@ pub(crate) fn representative(
     number(bytes, key)
 }
 
-/// What a blinded message is unblinded with. Wiped when dropped.
+/// The inverse of a blinding factor. Wiped when it is dropped.
 pub(crate) struct Unblinding(Zeroizing<[u8; MODULUS_BYTES]>);
 
 /// A random invertible number below the modulus.
@@ -80,7 +81,7 @@ pub(crate) fn blinding_factor(
     Ok(Zeroizing::new(bytes(&factor.map_err(|_| Error::Randomness)?)))
 }
 
-/// m·r^e, and 1/r.
+/// Blinds an encoded message (RFC 9474, section 4.2): m·rᵉ and 1/r modulo n.
 pub(crate) fn blind(
     encoded: &[u8; MODULUS_BYTES],
     factor: &[u8; MODULUS_BYTES],
@@ -93,7 +94,7 @@ pub(crate) fn blind(
     Ok((bytes(&blinded), Unblinding(Zeroizing::new(bytes(&inverse)))))
 }
 
-/// s·(1/r).
+/// Unblinds a signature (RFC 9474, section 4.4): s·(1/r) modulo n.
 pub(crate) fn unblind(
     signature: &[u8; MODULUS_BYTES],
     unblinding: &Unblinding,

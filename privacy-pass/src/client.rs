@@ -1,13 +1,17 @@
-//! The client: asks for a token and makes it whole.
+//! The client: asks for a token and completes it.
 
 use crate::blind_rsa::{self, SALT, Unblinding};
-use crate::{Error, MODULUS_BYTES, PublicKey, Token, TokenChallenge, TokenRequest, check_length};
+use crate::token::SIGNED_BYTES;
+use crate::{
+    Error, MODULUS_BYTES, MessageKind, PublicKey, Token, TokenChallenge, TokenRequest, check_length,
+};
 use zeroize::Zeroizing;
 
-/// A token that was asked for. Its secrets are wiped when it is dropped.
+/// A token that is not signed yet. Its secrets are wiped when it is dropped.
+#[must_use = "a token is complete only after `finalize`"]
 pub struct PendingToken {
     key: PublicKey,
-    signed_part: [u8; 98],
+    signed_part: [u8; SIGNED_BYTES],
     request: TokenRequest,
     unblinding: Unblinding,
 }
@@ -20,13 +24,22 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
 
 impl PendingToken {
     /// Draws a nonce and blinds the token.
+    ///
+    /// # Errors
+    /// [`Error::Randomness`].
     pub fn new(challenge: &TokenChallenge, key: &PublicKey) -> Result<Self, Error> {
         let factor = blind_rsa::blinding_factor(key.rsa())?;
-        Self::with_randomness(&challenge.digest()?, key, &*random()?, &*random()?, &factor)
+        Self::with_known_randomness(&challenge.digest(), key, &*random()?, &*random()?, &factor)
     }
 
-    /// The same with given randomness, which must be used once: for known answers.
-    pub fn with_randomness(
+    /// As [`PendingToken::new`], with given random values, to compare with published vectors. Anything
+    /// else must use [`PendingToken::new`]: a factor that the issuer knows, or that was used before,
+    /// links the token to its request.
+    ///
+    /// # Errors
+    /// [`Error::Range`] if `factor` is not below the modulus, [`Error::Randomness`] if it has no
+    /// inverse.
+    pub fn with_known_randomness(
         challenge_digest: &[u8; 32],
         key: &PublicKey,
         nonce: &[u8; 32],
@@ -40,14 +53,18 @@ impl PendingToken {
         Ok(Self { key: key.clone(), signed_part, request, unblinding })
     }
 
-    /// What the issuer is sent.
+    /// The request for the issuer. It may be sent again: the answer is the same.
+    #[must_use]
     pub fn request(&self) -> TokenRequest {
         self.request.clone()
     }
 
-    /// Makes the token out of the issuer's answer, and verifies it.
+    /// Completes the token with the issuer's response and verifies it.
+    ///
+    /// # Errors
+    /// [`Error::Length`], [`Error::Signature`].
     pub fn finalize(self, response: &[u8]) -> Result<Token, Error> {
-        check_length("token response", MODULUS_BYTES, response)?;
+        check_length(MessageKind::TokenResponse, MODULUS_BYTES, response)?;
         let mut signature = [0; MODULUS_BYTES];
         signature.copy_from_slice(response);
         let signature = blind_rsa::unblind(&signature, &self.unblinding, self.key.rsa())

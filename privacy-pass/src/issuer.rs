@@ -1,4 +1,4 @@
-//! The issuer: signs without seeing what.
+//! The issuer: signs tokens without seeing them.
 
 use crate::{Error, MODULUS_BYTES, PublicKey, TokenRequest, blind_rsa};
 use getrandom::SysRng;
@@ -6,14 +6,17 @@ use rsa::hazmat::rsa_decrypt_and_check;
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use zeroize::Zeroizing;
 
-/// A private key. It cannot be printed, and is wiped when dropped.
+/// A private key: RSA, 2048 bits. It cannot be printed, and is wiped when it is dropped.
 pub struct IssuerKey {
     private: rsa::PrivateKey,
     public: PublicKey,
 }
 
 impl IssuerKey {
-    /// Draws a key.
+    /// Draws a key. Takes about a second.
+    ///
+    /// # Errors
+    /// [`Error::Randomness`].
     pub fn generate() -> Result<Self, Error> {
         Self::new(rsa::PrivateKey::new(&mut SysRng, 2048).map_err(|_| Error::Randomness)?)
     }
@@ -23,29 +26,42 @@ impl IssuerKey {
         Ok(Self { private, public })
     }
 
-    /// Reads PKCS #8, DER.
+    /// Reads PKCS #8 in DER.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if it is not an RSA key of 2048 bits.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, Error> {
         Self::new(rsa::PrivateKey::from_pkcs8_der(der).map_err(|_| Error::Key)?)
     }
 
-    /// Reads PKCS #8, PEM.
+    /// Reads PKCS #8 in PEM.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if it is not an RSA key of 2048 bits.
     pub fn from_pkcs8_pem(pem: &str) -> Result<Self, Error> {
         Self::new(rsa::PrivateKey::from_pkcs8_pem(pem).map_err(|_| Error::Key)?)
     }
 
-    /// PKCS #8, DER.
+    /// Writes PKCS #8 in DER.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the key cannot be encoded.
     pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         let document = self.private.to_pkcs8_der().map_err(|_| Error::Internal)?;
         Ok(Zeroizing::new(document.as_bytes().to_vec()))
     }
 
     /// The public half.
+    #[must_use]
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
-    /// Answers a request for a token of this key. The work is blinded and checked, so that neither its
-    /// time nor a fault in it tells anything of the key.
+    /// Signs a request blindly (RFC 9578, section 6.2). The computation is blinded and its result is
+    /// checked, so neither its time nor a fault in it reveals anything of the key. Takes milliseconds.
+    ///
+    /// # Errors
+    /// [`Error::OtherKey`] if the request names another key, [`Error::Range`], [`Error::Internal`].
     pub fn issue(&self, request: &TokenRequest) -> Result<[u8; MODULUS_BYTES], Error> {
         if request.truncated_key_id != self.public.truncated_id() {
             return Err(Error::OtherKey);

@@ -1,4 +1,4 @@
-//! Public keys, as they are published.
+//! Public keys in the form in which issuers publish them.
 
 use crate::blind_rsa::SALT;
 use crate::{Error, MODULUS_BYTES, Token};
@@ -24,7 +24,8 @@ const ALGORITHM: [u8; 63] = [
     0xa2, 0x03, 0x02, 0x01, 0x30, // salt length
 ];
 
-/// A key that tokens are verified with, and blinded for.
+/// The public key of an issuer: verifies tokens, and blinds requests. Two keys are equal if their published
+/// forms are.
 #[derive(Clone, Debug)]
 pub struct PublicKey {
     key: VerifyingKey<Sha384>,
@@ -68,8 +69,11 @@ impl PublicKey {
         Ok(Self { key, spki, id })
     }
 
-    /// Reads a `SubjectPublicKeyInfo`. Only the form that RFC 9578 publishes is accepted: the hash,
-    /// the mask and the salt length are part of what a key means.
+    /// Reads a `SubjectPublicKeyInfo` in DER. Only the form that RFC 9578, section 8.2.1, publishes is
+    /// accepted: hash, mask generation and salt length are part of the key's meaning.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
     pub fn from_spki(der: &[u8]) -> Result<Self, Error> {
         let at = der.windows(ALGORITHM.len()).position(|part| part == ALGORITHM);
         let start = at.ok_or(Error::Key)? + ALGORITHM.len();
@@ -77,32 +81,39 @@ impl PublicKey {
         let inner = der.get(start + 5..).ok_or(Error::Key)?;
         let key = rsa::PublicKey::from_pkcs1_der(inner).map_err(|_| Error::Key)?;
         let key = Self::new(key)?;
-        // Whatever was skipped above must be what it is written as.
+        // Encoded again, it must be what was read: this checks the parts that were skipped.
         if key.spki == der { Ok(key) } else { Err(Error::Key) }
     }
 
     /// Reads the base64url text of a directory, with or without padding.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
     pub fn from_base64(text: &str) -> Result<Self, Error> {
         let der = URL_SAFE_NO_PAD.decode(text).or_else(|_| URL_SAFE.decode(text));
         Self::from_spki(&der.map_err(|_| Error::Key)?)
     }
 
     /// The `SubjectPublicKeyInfo`, DER.
+    #[must_use]
     pub fn spki(&self) -> &[u8] {
         &self.spki
     }
 
-    /// The base64url text of a directory.
+    /// The base64url text of a directory, without padding.
+    #[must_use]
     pub fn to_base64(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.spki)
     }
 
-    /// SHA-256 of the `SubjectPublicKeyInfo`.
+    /// The key's id: SHA-256 of the `SubjectPublicKeyInfo`.
+    #[must_use]
     pub fn id(&self) -> &[u8; 32] {
         &self.id
     }
 
-    /// The last byte of the id: what requests name a key by.
+    /// The last byte of the id, by which requests name the key.
+    #[must_use]
     pub fn truncated_id(&self) -> u8 {
         self.id[31]
     }
@@ -111,7 +122,11 @@ impl PublicKey {
         self.key.as_ref()
     }
 
-    /// Verifies a token of this key. The challenge is not checked: whoever made it knows it.
+    /// Verifies the signature of a token of this key. The challenge is not checked, nor whether the token
+    /// was shown before: see [`Token::challenge_digest`] and [`Token::nonce`].
+    ///
+    /// # Errors
+    /// [`Error::OtherKey`], [`Error::Signature`].
     pub fn verify(&self, token: &Token) -> Result<(), Error> {
         if !bool::from(token.key_id().ct_eq(&self.id)) {
             return Err(Error::OtherKey);

@@ -1,5 +1,5 @@
-//! The vectors of the RFCs where they are at hand (`../shared/vectors/privacy-pass`, or that folder
-//! of the one that `URLFILTER_VECTORS` names), and the tokens of recorded traffic.
+//! The vectors of the RFCs (in `privacy-pass/` of the folder that `URLFILTER_VECTORS` names, or of
+//! `../shared/vectors`), and the tokens of recorded traffic.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use unix_clock::Timestamp;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -31,8 +32,7 @@ fn vectors(name: &str) -> Vec<Value> {
 }
 
 fn hex(text: &Value) -> Vec<u8> {
-    let text = text.as_str().unwrap();
-    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
+    hex::decode(text.as_str().unwrap()).unwrap()
 }
 
 #[test]
@@ -47,9 +47,9 @@ fn public_tokens_of_rfc_9578() {
 
         let bytes = hex(&vector["token_challenge"]);
         let challenge = TokenChallenge::from_bytes(&bytes).unwrap();
-        assert_eq!(challenge.to_bytes().unwrap(), bytes);
-        let pending = PendingToken::with_randomness(
-            &challenge.digest().unwrap(),
+        assert_eq!(challenge.to_bytes(), bytes);
+        let pending = PendingToken::with_known_randomness(
+            &challenge.digest(),
             &public,
             &hex(&vector["nonce"]).try_into().unwrap(),
             &hex(&vector["salt"]).try_into().unwrap(),
@@ -78,19 +78,17 @@ fn challenges_of_rfc_9577() {
         }
         let text = |name: &str| String::from_utf8(hex(&vector[name])).unwrap();
         let context = hex(&vector["redemption_context"]);
-        let challenge = TokenChallenge {
-            issuer_name: text("issuer_name"),
-            redemption_context: (!context.is_empty()).then(|| context.try_into().unwrap()),
-            origin_info: text("origin_info"),
-        };
+        let context = (!context.is_empty()).then(|| context.try_into().unwrap());
+        let challenge =
+            TokenChallenge::new(text("issuer_name"), context, text("origin_info")).unwrap();
         let input = hex(&vector["token_authenticator_input"]);
-        assert_eq!(input[34..66], challenge.digest().unwrap());
-        let bytes = challenge.to_bytes().unwrap();
+        assert_eq!(input[34..66], challenge.digest());
+        let bytes = challenge.to_bytes();
         assert_eq!(TokenChallenge::from_bytes(&bytes).unwrap(), challenge);
         let token = Token::from_bytes(&[&input[..], &[0; 256]].concat()).unwrap();
         assert_eq!(token.nonce()[..], hex(&vector["nonce"]));
         assert_eq!(token.key_id()[..], hex(&vector["token_key_id"]));
-        assert_eq!(token.challenge_digest(), challenge.digest().unwrap());
+        assert_eq!(token.challenge_digest(), challenge.digest());
     }
 }
 
@@ -103,7 +101,7 @@ fn cases() -> Vec<PathBuf> {
     entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
 }
 
-/// Tokens that Apple's client showed verify under the key that the service published.
+/// Tokens of Apple's client verify under the key that the recorded service published.
 #[test]
 fn recorded_tokens() {
     let mut verified = 0;
@@ -121,7 +119,7 @@ fn recorded_tokens() {
                 serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
             assert_eq!(directory.issuer_request_uri, "/issue");
             keys.extend(directory.token_keys.iter().map(|key| key.public_key().unwrap()));
-            assert_eq!(directory.key_at(0).unwrap(), keys[0]);
+            assert_eq!(directory.key_at(Timestamp::MIN).unwrap(), keys[0]);
         }
         for path in named("token-key-for-user-token.response.bin") {
             let key = PublicKey::from_spki(&fs::read(path).unwrap()).unwrap();

@@ -6,6 +6,7 @@ use filter_client::{ClientOptions, ClientState, Error, PirClient, TransportError
 use privacy_pass::{DirectoryKey, IssuerDirectory, IssuerKey, Token, TokenRequest};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
+use unix_clock::Timestamp;
 
 struct World {
     key: IssuerKey,
@@ -32,10 +33,7 @@ impl World {
         let bearer = request.headers().get("authorization").map(|value| value.to_str().unwrap());
         match request.uri().path() {
             "/.well-known/private-token-issuer-directory" => {
-                let directory = IssuerDirectory {
-                    issuer_request_uri: self.request_uri.clone(),
-                    token_keys: self.listed.clone(),
-                };
+                let directory = IssuerDirectory::new(&self.request_uri, self.listed.clone());
                 Some(ok(serde_json::to_vec(&directory).unwrap()))
             }
             "/token-key-for-user-token" if self.one_key => Some(status(404)),
@@ -196,7 +194,7 @@ async fn keys_that_could_tell_users_apart_are_refused() {
         assert!(!transport.paths().contains(&"/issue".to_owned()));
     }
     let mut world = World::new();
-    world.listed[0].not_before = Some(u64::MAX);
+    world.listed[0].not_before = Some(Timestamp::MAX);
     let transport = service(world, |_, _| None);
     let error = lookup(&client(&transport, None)).await.unwrap_err();
     assert!(matches!(*error, Error::IssuerKey), "{error}");
@@ -228,7 +226,7 @@ async fn the_issuer_says_where_tokens_are_issued() {
 async fn the_first_key_is_taken_where_there_are_no_tiers() {
     let mut world = World { one_key: true, ..World::new() };
     let other = IssuerKey::generate().unwrap();
-    world.listed.insert(0, DirectoryKey::new(other.public(), Some(u64::MAX)));
+    world.listed.insert(0, DirectoryKey::new(other.public(), Some(Timestamp::MAX)));
     let transport = service(world, |_, _| None);
     lookup(&client(&transport, None)).await.unwrap();
 }

@@ -21,10 +21,10 @@ pub(super) async fn directory(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
 ) -> Result<Reply, Refusal> {
-    let directory = IssuerDirectory {
-        issuer_request_uri: service.live().issuer_request_uri.clone(),
-        token_keys: service.issuer().directory_keys(service.now()),
-    };
+    let directory = IssuerDirectory::new(
+        &service.live().issuer_request_uri,
+        service.issuer().directory_keys(service.now()),
+    );
     let text = serde_json::to_vec(&directory).map_err(|_| Refusal::Internal)?;
     let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let by_name = accept.into_iter().any(|value| value.contains(IssuerDirectory::MEDIA_TYPE));

@@ -10,9 +10,10 @@ mod writer;
 
 use super::{KeySlot, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics, StoredKey};
 use crate::configuration::{StoreSettings, Tier};
+use durable_file::{Access, FileError};
 use evaluation_keys::EvaluationKeys;
 use nonces::Nonces;
-use privacy_pass::key_set::{self, KeySet, KeySetError, Rotation};
+use privacy_pass::{KeySet, Rotation};
 use std::fs;
 use std::future::ready;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,26 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     let task = tokio::task::spawn_blocking(work);
     task.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+}
+
+/// Longest file of issuer keys, in bytes.
+const MAX_ISSUER_FILE: u64 = 1 << 20;
+
+/// The keys of a file; `None` if it does not exist. A file that cannot be read is an error, never a reason
+/// to draw new keys.
+fn load_issuer_keys(path: &Path, rotation: Rotation) -> Result<Option<KeySet>, StoreError> {
+    let damaged = |reason: String| StoreError::Damaged {
+        path: path.to_owned(),
+        reason,
+        part: Part::IssuerKeys,
+    };
+    let text = match durable_file::read_private(path, MAX_ISSUER_FILE) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error @ FileError::TooLong { .. }) => return Err(damaged(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    KeySet::from_json(&text, rotation).map(Some).map_err(|error| damaged(error.to_string()))
 }
 
 fn create_private(directory: &Path) -> std::io::Result<()> {
@@ -181,18 +202,7 @@ impl Store for EmbeddedStore {
 
     fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> StoreFuture<'_, Option<KeySet>> {
         let path = self.directory.join(issuer_file(tier));
-        Box::pin(blocking(move || match KeySet::load(&path, rotation) {
-            Ok(keys) => Ok(Some(keys)),
-            Err(KeySetError::Io { source, .. })
-                if source.kind() == std::io::ErrorKind::NotFound =>
-            {
-                Ok(None)
-            }
-            Err(KeySetError::Damaged { path, reason }) => {
-                Err(StoreError::Damaged { path, reason: reason.to_owned(), part: Part::IssuerKeys })
-            }
-            Err(error) => Err(error.into()),
-        }))
+        Box::pin(blocking(move || load_issuer_keys(&path, rotation)))
     }
 
     fn lease(&self) -> StoreFuture<'_, Option<Lease>> {
@@ -207,8 +217,8 @@ impl Store for EmbeddedStore {
         _: &'s Lease,
     ) -> StoreFuture<'s, ()> {
         let path = self.directory.join(issuer_file(tier));
-        let text = keys.to_json().map_err(KeySetError::from);
-        Box::pin(blocking(move || Ok(key_set::write(&path, &text?)?)))
+        let text = keys.to_json();
+        Box::pin(blocking(move || Ok(durable_file::write(&path, Access::Owner, &text?)?)))
     }
 
     fn gateway_keys(&self) -> StoreFuture<'_, Option<Zeroizing<Vec<u8>>>> {
@@ -223,7 +233,7 @@ impl Store for EmbeddedStore {
     fn put_gateway_keys<'s>(&'s self, text: &'s [u8], _: &'s Lease) -> StoreFuture<'s, ()> {
         let path = self.directory.join(GATEWAY_FILE);
         let text = Zeroizing::new(text.to_vec());
-        Box::pin(blocking(move || Ok(key_set::write(&path, &text)?)))
+        Box::pin(blocking(move || Ok(durable_file::write(&path, Access::Owner, &text)?)))
     }
 
     fn release(&self, _: Lease) -> StoreFuture<'_, ()> {
@@ -233,5 +243,49 @@ impl Store for EmbeddedStore {
     fn statistics(&self) -> StoreStatistics {
         let (evaluation_keys, evaluation_key_bytes) = self.evaluation_keys.statistics();
         StoreStatistics { evaluation_keys, evaluation_key_bytes, nonces: self.nonces.count() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unix_clock::Timestamp;
+
+    #[test]
+    fn issuer_keys_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("issuer-default.json");
+        let rotation = Rotation::default();
+        assert!(load_issuer_keys(&path, rotation).unwrap().is_none());
+        let keys = KeySet::create(rotation, Timestamp::MIN).unwrap();
+        durable_file::write(&path, Access::Owner, &keys.to_json().unwrap()).unwrap();
+        let loaded = load_issuer_keys(&path, rotation).unwrap().unwrap();
+        assert!(loaded.key_ids().eq(keys.key_ids()));
+
+        // A damaged file is reported and left as it is.
+        let good = fs::read(&path).unwrap();
+        let version =
+            String::from_utf8(good.clone()).unwrap().replace("\"version\":1", "\"version\":2");
+        for damaged in [b"".to_vec(), good[..good.len() / 2].to_vec(), version.into_bytes()] {
+            fs::write(&path, &damaged).unwrap();
+            let error = load_issuer_keys(&path, rotation).err().unwrap();
+            assert!(matches!(error, StoreError::Damaged { part: Part::IssuerKeys, .. }));
+            assert!(error.to_string().contains("Restore it from a backup"), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), damaged);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn issuer_keys_that_others_can_read_are_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("issuer-default.json");
+        let keys = KeySet::create(Rotation::default(), Timestamp::MIN).unwrap();
+        durable_file::write(&path, Access::Owner, &keys.to_json().unwrap()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = load_issuer_keys(&path, Rotation::default()).err().unwrap();
+        assert!(error.to_string().contains("chmod 600"), "{error}");
     }
 }

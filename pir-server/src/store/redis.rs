@@ -25,7 +25,7 @@ use crate::configuration::{RedisSettings, Tier};
 use crate::digest::hex;
 use arc_swap::ArcSwap;
 use link::Link;
-use privacy_pass::key_set::{KeySet, KeySetError, Rotation};
+use privacy_pass::{KeySet, Rotation};
 use redis::{Cmd, Pipeline, cmd};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -360,7 +360,7 @@ impl Store for RedisStore {
         lease: &'s Lease,
     ) -> StoreFuture<'s, ()> {
         Box::pin(async move {
-            let text = keys.to_json().map_err(KeySetError::from)?;
+            let text = keys.to_json()?;
             self.set_with_lease(tier.name(), &text, lease.holder()).await?;
             // As it is there, with the generation that it is of.
             self.read_issuer_keys(tier, keys.rotation()).await?;

@@ -39,7 +39,7 @@ async fn nothing_that_was_planted_is_found() {
     let key = PublicKey::from_spki(&key).unwrap();
     let mut tokens = Vec::new();
     for _ in 0..12 {
-        let pending = PendingToken::new(&TokenChallenge::for_issuer("i"), &key).unwrap();
+        let pending = PendingToken::new(&TokenChallenge::for_issuer("i").unwrap(), &key).unwrap();
         let post = http.post(url("/issue")).bearer_auth(USER_TOKEN);
         let response = post.body(pending.request().to_bytes()).send().await.unwrap();
         tokens.push(pending.finalize(&response.bytes().await.unwrap()).unwrap());

@@ -291,7 +291,7 @@ impl Running {
         let key = self.send(Method::GET, "/token-key-for-user-token", &headers, "").await;
         assert_eq!(key.status(), 200);
         let key = PublicKey::from_spki(&key.bytes().await.unwrap()).unwrap();
-        let challenge = TokenChallenge::for_issuer("127.0.0.1");
+        let challenge = TokenChallenge::for_issuer("127.0.0.1").unwrap();
         let pending = PendingToken::new(&challenge, &key).unwrap();
         let body = pending.request().to_bytes();
         let signed = self.send(Method::POST, "/issue", &headers, body).await;
@@ -330,7 +330,7 @@ impl Device {
         let get = self.http.get(format!("{}/token-key-for-user-token", self.url));
         let key = get.bearer_auth("AAAA").send().await.ok()?.bytes().await.ok()?;
         let key = PublicKey::from_spki(&key).ok()?;
-        let pending = PendingToken::new(&TokenChallenge::for_issuer("i"), &key).unwrap();
+        let pending = PendingToken::new(&TokenChallenge::for_issuer("i").unwrap(), &key).unwrap();
         let post = self.http.post(format!("{}/issue", self.url)).bearer_auth("AAAA");
         let response = post.body(pending.request().to_bytes()).send().await.ok()?;
         pending.finalize(&response.bytes().await.ok()?).ok()

@@ -6,6 +6,7 @@ use pir_api::{Message, api};
 use privacy_pass::{IssuerDirectory, IssuerKey, PendingToken, Token, TokenChallenge};
 use reqwest::Method;
 use std::sync::atomic::Ordering;
+use unix_clock::Timestamp;
 
 async fn small() -> Running {
     Running::of(&Case::new("synthetic_small_logt5")).await
@@ -38,7 +39,7 @@ async fn the_directory_lists_the_keys_of_all_tiers() {
         // directory whatever their tier.
         let is_first = directory.token_keys[0].public_key().unwrap() == key;
         assert_eq!(is_first, user == "AAAA");
-        let pending = PendingToken::new(&TokenChallenge::for_issuer("i"), &key).unwrap();
+        let pending = PendingToken::new(&TokenChallenge::for_issuer("i").unwrap(), &key).unwrap();
         let body = pending.request().to_bytes();
         let other = format!("Bearer {other}");
         let headers = [("authorization", other.as_str())];
@@ -50,7 +51,7 @@ async fn the_directory_lists_the_keys_of_all_tiers() {
     let settings = settings.with("issuer", serde_json::json!({ "strictTiers": true }));
     let running = Running::start(folder, settings).await;
     let first = directory.token_keys[0].public_key().unwrap();
-    let pending = PendingToken::new(&TokenChallenge::for_issuer("i"), &first).unwrap();
+    let pending = PendingToken::new(&TokenChallenge::for_issuer("i").unwrap(), &first).unwrap();
     for (user, status) in [("Bearer AAAA", 200), ("Bearer BBBB", 422)] {
         let body = pending.request().to_bytes();
         let headers = [("authorization", user)];
@@ -122,7 +123,7 @@ async fn foreign_and_altered_tokens_are_refused() {
     let good = running.token().await;
     let foreign = {
         let key = IssuerKey::generate().unwrap();
-        let challenge = TokenChallenge::for_issuer("127.0.0.1");
+        let challenge = TokenChallenge::for_issuer("127.0.0.1").unwrap();
         let pending = PendingToken::new(&challenge, key.public()).unwrap();
         let signed = key.issue(&pending.request()).unwrap();
         pending.finalize(&signed).unwrap()
@@ -167,11 +168,9 @@ async fn keys_rotate_with_an_overlap() {
     let published = directory().await;
     assert_eq!(published.token_keys.len(), 6);
     let times: Vec<_> = published.token_keys.iter().map(|key| key.not_before).collect();
-    assert_eq!(
-        times,
-        [None, None, None, Some(NOW + 30 * DAY), Some(NOW + 30 * DAY), Some(NOW + 30 * DAY)]
-    );
-    let before = published.key_at(NOW + 29 * DAY).unwrap();
+    let next = Some(Timestamp::from_unix_seconds(NOW + 30 * DAY));
+    assert_eq!(times, [None, None, None, next, next, next]);
+    let before = published.key_at(Timestamp::from_unix_seconds(NOW + 29 * DAY)).unwrap();
     let after = published.token_keys[3].public_key().unwrap();
     assert_ne!(before, after);
     // Then they sign, and tokens of the earlier ones are good for eight days more.

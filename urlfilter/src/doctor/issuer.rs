@@ -6,6 +6,7 @@ use crate::answer::body;
 use crate::publish::now;
 use pir_server::causes::WithCauses;
 use privacy_pass::{IssuerDirectory, PendingToken, PublicKey, TokenChallenge};
+use unix_clock::Timestamp;
 use url::Url;
 
 const CHECK_DIRECTORY: &str = "directory";
@@ -25,11 +26,11 @@ pub(super) async fn check(deployment: &Deployment, network: &Network, findings: 
     let asked = Asked { deployment, network, base };
     let Some(directory) = asked.directory(findings).await else { return };
     let Some(key) = asked.tier_key(findings).await else { return };
-    let now = now();
+    let now = Timestamp::from_unix_seconds(now());
     let listed =
         directory.token_keys.iter().find(|entry| entry.public_key().is_ok_and(|k| k == key));
     match listed {
-        Some(entry) if entry.not_before.is_none_or(|time| time <= now) => {
+        Some(entry) if entry.is_valid_at(now) => {
             findings.good(CHECK_TIER, "the user token's key is in the directory");
         }
         Some(_) => findings.bad(
@@ -58,10 +59,10 @@ pub(super) async fn check(deployment: &Deployment, network: &Network, findings: 
              and issuer-request-uri of the directory reach the same issuer",
         ),
     }
-    let first = directory.token_keys.iter().find_map(|entry| {
-        let is_valid = entry.not_before.is_none_or(|time| time <= now);
-        entry.public_key().ok().filter(|_| is_valid)
-    });
+    let first = directory
+        .token_keys
+        .iter()
+        .find_map(|entry| entry.public_key().ok().filter(|_| entry.is_valid_at(now)));
     match first {
         Some(first) if first != key => match asked.issue(&address, &first).await {
             Ok(()) => findings.good(CHECK_FIRST, "the first key of the directory serves this user, too"),
@@ -103,7 +104,7 @@ impl Asked<'_> {
             Ok(directory) => directory,
             Err(error) => return bad(format!("{url}: not an issuer directory: {error}")),
         };
-        if directory.key_at(now()).is_err() {
+        if directory.key_at(Timestamp::from_unix_seconds(now())).is_err() {
             return bad(format!(
                 "{url}: none of its {} keys is of type 2 and valid now",
                 directory.token_keys.len()
@@ -169,7 +170,8 @@ impl Asked<'_> {
 
     async fn issue(&self, address: &str, key: &PublicKey) -> Result<(), String> {
         let host = host_of(&self.deployment.issuer);
-        let pending = PendingToken::new(&TokenChallenge::for_issuer(&host), key)
+        let pending = TokenChallenge::for_issuer(&host)
+            .and_then(|challenge| PendingToken::new(&challenge, key))
             .map_err(|error| error.to_string())?;
         let request = self.network.http.post(address).bearer_auth(self.deployment.token.as_str());
         let request = request
