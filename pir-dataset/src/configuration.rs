@@ -1,9 +1,10 @@
-//! The configuration of the processing tool, `PIRProcessDatabase` of the reference, as it is.
+//! The configuration of the processing tool, in the form of the reference's `PIRProcessDatabase`.
 //!
-//! The reference ignores keys that it does not know; here they are errors, so that a misspelt one
-//! does not silently change a data set. Commas before a closing bracket are allowed, as its manual
+//! The reference ignores keys that it does not know. Here they are errors, so that a misspelt key does not
+//! silently change a data set. Commas before a closing bracket are allowed, because the reference's manual
 //! has them.
 
+use crate::Cause;
 use keyword_pir::cuckoo::BucketCount;
 use keyword_pir::plan::Plan;
 use keyword_pir::shape::KeyCompression;
@@ -11,26 +12,31 @@ use keyword_pir::{MAX_HASH_FUNCTIONS, ShardingFunction};
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// Largest configuration that is read.
+/// Largest configuration that is read, in bytes.
 pub const MAX_CONFIGURATION: usize = 1 << 20;
-/// The part of a path that stands for the shard's number.
+/// The part of a path that is replaced by the number of a shard.
 pub const SHARD_ID: &str = "SHARD_ID";
-/// The only kind of the symmetric variant.
+/// The only kind of encryption of symmetric databases.
 pub const SYMMETRIC_CONFIG_TYPE: &str = "OPRF_P384_AES_GCM_192_NONCE_96_TAG_128";
-/// Most shards.
+/// Largest number of shards.
 pub const MAX_SHARDS: u32 = 1 << 16;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigurationError {
-    /// It is longer than any.
+    /// The text is longer than [`MAX_CONFIGURATION`].
     #[error("{0} bytes; a configuration has at most {MAX_CONFIGURATION}")]
     TooLong(usize),
-    /// It is not JSON, or not of the right form.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    /// The parameter set is not known.
+    /// The text is not JSON, has an unknown key, or a value of the wrong kind.
+    #[error("{}", at(key))]
+    Json {
+        /// Path of the key, such as `sharding.shardCount`; `.` for the whole text.
+        key: String,
+        /// The mistake and its place.
+        source: Cause,
+    },
+    /// No set of encryption parameters has this name.
     #[error("rlweParameters: there is no set `{name}`; known are {known}")]
     ParameterSet {
         /// The name.
@@ -38,7 +44,7 @@ pub enum ConfigurationError {
         /// All names.
         known: String,
     },
-    /// A path needs the shard's number.
+    /// A path needs the number of the shard.
     #[error("{key}: the path must contain SHARD_ID, which becomes the number of the shard")]
     ShardId {
         /// The key.
@@ -54,7 +60,7 @@ pub enum ConfigurationError {
         /// What is possible.
         expected: String,
     },
-    /// A key that does not go with others.
+    /// A key does not go with others.
     #[error("{key}: {why}")]
     Conflict {
         /// The key.
@@ -64,14 +70,22 @@ pub enum ConfigurationError {
     },
 }
 
-/// The kind of a database.
+fn at(key: &str) -> String {
+    match key {
+        "." => "not a valid configuration".to_owned(),
+        key => format!("{key}: not a valid value"),
+    }
+}
+
+/// What rows are looked up by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub enum DatabaseType {
-    /// Rows of keyword and value.
+    /// Rows have a keyword and a value, and are looked up by keyword.
     #[default]
     Keyword,
-    /// Rows by number.
+    /// Rows have a value, and are looked up by their number.
     Index,
 }
 
@@ -94,7 +108,7 @@ enum Compression {
     Maximum,
 }
 
-/// How rows are divided.
+/// How rows are divided among shards.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sharding {
@@ -130,8 +144,8 @@ impl Sharding {
                 if !(1..=MAX_SHARDS).contains(&count) {
                     return refuse(&count, limit("a shardCount"));
                 }
-                if let Some(most) = self.max_shard_count.filter(|&most| count > most) {
-                    return refuse(&count, format!("maxShardCount allows {most}"));
+                if let Some(max) = self.max_shard_count.filter(|&max| count > max) {
+                    return refuse(&count, format!("maxShardCount allows {max}"));
                 }
                 if self.require_power_of_two_shard_count == Some(true) && !count.is_power_of_two() {
                     let expected = "requirePowerOfTwoShardCount wants a power of two".to_owned();
@@ -150,21 +164,24 @@ impl Sharding {
         }
     }
 
-    /// The number of shards for that many rows.
+    /// The number of shards for a number of rows.
+    #[must_use]
     pub fn count(&self, rows: u64) -> u32 {
         let Some(per_shard) = self.entry_count_per_shard else {
             return self.shard_count.unwrap_or(1);
         };
-        let most = self.max_shard_count.unwrap_or(MAX_SHARDS).min(MAX_SHARDS);
-        let count = (rows / per_shard).clamp(1, u64::from(most)) as u32;
+        let max = self.max_shard_count.unwrap_or(MAX_SHARDS).min(MAX_SHARDS);
+        let count = (rows / per_shard).clamp(1, u64::from(max)) as u32;
         match self.require_power_of_two_shard_count {
             Some(true) => 1 << count.ilog2(),
             _ => count,
         }
     }
 
-    /// The same, but an earlier number of shards stays as long as it would be right for a number of
-    /// rows within a quarter of this one: each change of it is a new configuration for every client.
+    /// As [`count`](Self::count), but an earlier number of shards stays as long as it would be right for a
+    /// number of rows within a quarter of this one: every client must fetch a new configuration when the
+    /// number of shards changes.
+    #[must_use]
     pub fn count_near(&self, rows: u64, earlier: u32) -> u32 {
         let quarter = rows / 4;
         let near = self.count(rows - quarter)..=self.count(rows.saturating_add(quarter));
@@ -175,7 +192,7 @@ impl Sharding {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum ShardingFunctionKey {
+enum RawShardingFunction {
     Sha256(Option<Empty>),
     DoubleMod(u32),
 }
@@ -186,7 +203,7 @@ struct Empty {}
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum BucketCountKey {
+enum RawBucketCount {
     AllowExpansion(Expansion),
     FixedSize(FixedSize),
 }
@@ -194,9 +211,9 @@ enum BucketCountKey {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Expansion {
-    #[serde(default = "expansion_factor")]
+    #[serde(default = "default_expansion_factor")]
     expansion_factor: f64,
-    #[serde(default = "target_load_factor")]
+    #[serde(default = "default_target_load_factor")]
     target_load_factor: f64,
 }
 
@@ -206,39 +223,39 @@ struct FixedSize {
     bucket_count: u64,
 }
 
-fn expansion_factor() -> f64 {
+fn default_expansion_factor() -> f64 {
     1.1
 }
 
-fn target_load_factor() -> f64 {
+fn default_target_load_factor() -> f64 {
     0.9
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Cuckoo {
+struct CuckooArguments {
     hash_function_count: Option<usize>,
     max_eviction_count: Option<u32>,
     max_serialized_bucket_size: Option<usize>,
     slot_count: Option<usize>,
-    bucket_count: Option<BucketCountKey>,
+    bucket_count: Option<RawBucketCount>,
 }
 
-/// Where the keys of the symmetric variant are.
+/// The key of a symmetric database. Exactly one of the two paths is there.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SymmetricPir {
-    /// A key to read.
+    /// An existing key.
     pub database_encryption_key_file_path: Option<PathBuf>,
     /// Where to write a new key.
     pub output_database_encryption_key_file_path: Option<PathBuf>,
-    /// The kind of encryption.
+    /// The kind of encryption, [`SYMMETRIC_CONFIG_TYPE`] if it is there.
     pub config_type: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Keys {
+struct RawConfiguration {
     rlwe_parameters: String,
     input_database: PathBuf,
     output_database: String,
@@ -248,9 +265,9 @@ struct Keys {
     output_evaluation_key_config: Option<PathBuf>,
     #[serde(default)]
     sharding: Sharding,
-    sharding_function: Option<ShardingFunctionKey>,
+    sharding_function: Option<RawShardingFunction>,
     #[serde(default)]
-    cuckoo_table_arguments: Cuckoo,
+    cuckoo_table_arguments: CuckooArguments,
     #[serde(default)]
     algorithm: Algorithm,
     #[serde(default)]
@@ -258,38 +275,41 @@ struct Keys {
     #[serde(default)]
     use_max_serialized_bucket_size: bool,
     symmetric_pir_arguments: Option<SymmetricPir>,
-    #[serde(default = "one")]
+    #[serde(default = "default_trials_per_shard")]
     trials_per_shard: u32,
     #[serde(default)]
     encoding_entry_size: bool,
-    #[serde(default = "yes")]
+    #[serde(default = "default_uneven_dimensions")]
     uneven_dimensions: bool,
 }
 
-fn one() -> u32 {
+fn default_trials_per_shard() -> u32 {
     1
 }
 
-fn yes() -> bool {
+fn default_uneven_dimensions() -> bool {
     true
 }
 
-/// A path with the shard's number in it.
+/// A path with the number of a shard in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardPath(String);
 
 impl ShardPath {
     /// The path of one shard.
+    #[must_use]
     pub fn of_shard(&self, shard: u32) -> PathBuf {
         self.with(&shard.to_string())
     }
 
-    /// The path with something else for the number.
+    /// The path with another text in place of the number.
+    #[must_use]
     pub fn with(&self, name: &str) -> PathBuf {
         self.0.replace(SHARD_ID, name).into()
     }
 
-    /// Whether the number occurs in the name of the file, and so tells shards apart.
+    /// Whether the path contains [`SHARD_ID`], so that every shard has a file of its own.
+    #[must_use]
     pub fn has_shard_id(&self) -> bool {
         self.0.contains(SHARD_ID)
     }
@@ -297,26 +317,27 @@ impl ShardPath {
 
 /// A valid configuration.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Configuration {
     /// The layout of shards.
     pub plan: Plan,
-    /// The kind of the database.
+    /// What rows are looked up by.
     pub database_type: DatabaseType,
-    /// Rows: text if the name ends in `.txtpb`, else serialized.
+    /// The rows: text if the name ends in `.txtpb`, otherwise serialized.
     pub input_database: PathBuf,
-    /// Where the processed shards go.
+    /// Processed databases, one for each shard.
     pub output_database: ShardPath,
-    /// Where the shards' parameters go.
+    /// Parameter files, one for each shard.
     pub output_parameters: ShardPath,
-    /// Where the evaluation key configuration of all shards goes.
+    /// The evaluation key configuration of all shards.
     pub output_evaluation_key_config: Option<PathBuf>,
-    /// How rows are divided.
+    /// How rows are divided among shards.
     pub sharding: Sharding,
-    /// The symmetric variant.
+    /// The key of a symmetric database; `None` for others.
     pub symmetric: Option<SymmetricPir>,
-    /// Test queries of each shard.
+    /// Number of test queries for each shard.
     pub trials_per_shard: u32,
-    /// Whether entries of an index database begin with their length.
+    /// Whether entries of a database by number begin with their length.
     pub encoding_entry_size: bool,
 }
 
@@ -347,41 +368,64 @@ fn without_trailing_commas(json: &[u8]) -> Vec<u8> {
 
 impl Configuration {
     /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`], which names the key.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigurationError> {
         if json.len() > MAX_CONFIGURATION {
             return Err(ConfigurationError::TooLong(json.len()));
         }
-        Self::check(serde_json::from_slice(&without_trailing_commas(json))?)
+        let json = without_trailing_commas(json);
+        let mut deserializer = serde_json::Deserializer::from_slice(&json);
+        let raw = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let key = error.path().to_string();
+            ConfigurationError::Json { key, source: error.into_inner().into() }
+        })?;
+        deserializer.end().map_err(|error| ConfigurationError::Json {
+            key: ".".to_owned(),
+            source: error.into(),
+        })?;
+        Self::check(raw)
     }
 
-    fn check(keys: Keys) -> Result<Self, ConfigurationError> {
-        let name = &keys.rlwe_parameters;
+    /// Where the manifest of the data set is: the path of a database with `manifest` in place of the number.
+    #[must_use]
+    pub fn manifest_path(&self) -> PathBuf {
+        let path = self.output_database.with("manifest");
+        match self.output_database.has_shard_id() {
+            true => path.with_extension("json"),
+            false => path.with_extension("manifest.json"),
+        }
+    }
+
+    fn check(raw: RawConfiguration) -> Result<Self, ConfigurationError> {
+        let name = &raw.rlwe_parameters;
         let encryption = bfv::Parameters::predefined(name).ok_or_else(|| {
             let known: Vec<_> = bfv::Parameters::predefined_names().collect();
             ConfigurationError::ParameterSet { name: name.clone(), known: known.join(", ") }
         })?;
-        if matches!(keys.algorithm, Algorithm::AclsPir) {
+        if matches!(raw.algorithm, Algorithm::AclsPir) {
             let why = "aclsPir is known to the format, but only mulPir can be processed";
             return Err(ConfigurationError::Conflict { key: "algorithm", why });
         }
-        keys.sharding.check()?;
-        let is_single = keys.sharding == Sharding::default();
+        raw.sharding.check()?;
+        let is_single = raw.sharding == Sharding::default();
         let path = |key, path: String| match is_single || path.contains(SHARD_ID) {
             true => Ok(ShardPath(path)),
             false => Err(ConfigurationError::ShardId { key }),
         };
-        let output_database = path("outputDatabase", keys.output_database)?;
-        let output_parameters = path("outputPirParameters", keys.output_pir_parameters)?;
-        let index = keys.database_type == DatabaseType::Index;
-        if keys.encoding_entry_size && !index {
+        let output_database = path("outputDatabase", raw.output_database)?;
+        let output_parameters = path("outputPirParameters", raw.output_pir_parameters)?;
+        let index = raw.database_type == DatabaseType::Index;
+        if raw.encoding_entry_size && !index {
             let why = "only index databases can have it";
             return Err(ConfigurationError::Conflict { key: "encodingEntrySize", why });
         }
-        if keys.symmetric_pir_arguments.is_some() && index {
+        if raw.symmetric_pir_arguments.is_some() && index {
             let why = "only keyword databases can have it";
             return Err(ConfigurationError::Conflict { key: "symmetricPirArguments", why });
         }
-        if let Some(symmetric) = &keys.symmetric_pir_arguments
+        if let Some(symmetric) = &raw.symmetric_pir_arguments
             && symmetric.database_encryption_key_file_path.is_some()
                 == symmetric.output_database_encryption_key_file_path.is_some()
         {
@@ -401,18 +445,18 @@ impl Configuration {
                 expected: format!("{SYMMETRIC_CONFIG_TYPE} is the only one"),
             });
         }
-        let cuckoo = keys.cuckoo_table_arguments;
+        let cuckoo = raw.cuckoo_table_arguments;
         let mut plan = Plan::new(encryption);
-        plan.sharding = match keys.sharding_function {
-            None | Some(ShardingFunctionKey::Sha256(None | Some(Empty {}))) => {
+        plan.sharding = match raw.sharding_function {
+            None | Some(RawShardingFunction::Sha256(None | Some(Empty {}))) => {
                 ShardingFunction::Sha256
             }
-            Some(ShardingFunctionKey::DoubleMod(0)) => {
+            Some(RawShardingFunction::DoubleMod(0)) => {
                 let expected = "the other shard count is at least 1".to_owned();
                 let found = "doubleMod 0".to_owned();
                 return Err(ConfigurationError::Value { key: "shardingFunction", found, expected });
             }
-            Some(ShardingFunctionKey::DoubleMod(other_shard_count)) => {
+            Some(RawShardingFunction::DoubleMod(other_shard_count)) => {
                 ShardingFunction::DoubleMod { other_shard_count }
             }
         };
@@ -429,15 +473,15 @@ impl Configuration {
         plan.max_bucket_size = cuckoo.max_serialized_bucket_size;
         plan.buckets = match cuckoo.bucket_count {
             None => plan.buckets,
-            Some(BucketCountKey::AllowExpansion(expansion)) => BucketCount::Expandable {
+            Some(RawBucketCount::AllowExpansion(expansion)) => BucketCount::Expandable {
                 expansion_factor: expansion.expansion_factor,
                 target_load_factor: expansion.target_load_factor,
             },
-            Some(BucketCountKey::FixedSize(fixed)) => BucketCount::Fixed(fixed.bucket_count),
+            Some(RawBucketCount::FixedSize(fixed)) => BucketCount::Fixed(fixed.bucket_count),
         };
-        plan.use_max_bucket_size = keys.use_max_serialized_bucket_size;
-        plan.uneven_dimensions = keys.uneven_dimensions;
-        plan.compression = match keys.key_compression {
+        plan.use_max_bucket_size = raw.use_max_serialized_bucket_size;
+        plan.uneven_dimensions = raw.uneven_dimensions;
+        plan.compression = match raw.key_compression {
             Compression::None => KeyCompression::None,
             Compression::Hybrid => KeyCompression::Hybrid,
             Compression::Maximum => KeyCompression::Maximum,
@@ -449,15 +493,15 @@ impl Configuration {
         })?;
         Ok(Self {
             plan,
-            database_type: keys.database_type,
-            input_database: keys.input_database,
+            database_type: raw.database_type,
+            input_database: raw.input_database,
             output_database,
             output_parameters,
-            output_evaluation_key_config: keys.output_evaluation_key_config,
-            sharding: keys.sharding,
-            symmetric: keys.symmetric_pir_arguments,
-            trials_per_shard: keys.trials_per_shard,
-            encoding_entry_size: keys.encoding_entry_size,
+            output_evaluation_key_config: raw.output_evaluation_key_config,
+            sharding: raw.sharding,
+            symmetric: raw.symmetric_pir_arguments,
+            trials_per_shard: raw.trials_per_shard,
+            encoding_entry_size: raw.encoding_entry_size,
         })
     }
 }
@@ -466,12 +510,65 @@ impl Configuration {
 mod tests {
     use super::*;
 
-    const LEAST: &str = r#"{"rlweParameters": "n_4096_logq_27_28_28_logt_5",
+    const MINIMAL: &str = r#"{"rlweParameters": "n_4096_logq_27_28_28_logt_5",
         "inputDatabase": "in.txtpb", "outputDatabase": "db-SHARD_ID.bin",
         "outputPirParameters": "params-SHARD_ID.txtpb" MORE}"#;
 
     fn parse(more: &str) -> Result<Configuration, ConfigurationError> {
-        Configuration::parse(LEAST.replace("MORE", more).as_bytes())
+        Configuration::parse(MINIMAL.replace("MORE", more).as_bytes())
+    }
+
+    /// What a person reads: the error and its causes.
+    fn told(error: ConfigurationError) -> String {
+        let error: &dyn std::error::Error = &error;
+        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+
+    #[test]
+    fn values_of_the_wrong_kind_are_named_by_their_path() {
+        let error = parse(r#", "sharding": {"shardCount": "3"}"#).unwrap_err();
+        assert_eq!(error.to_string(), "sharding.shardCount: not a valid value");
+        assert!(told(error).contains("expected u32"));
+        let error = Configuration::parse(b"{").unwrap_err();
+        assert_eq!(error.to_string(), "not a valid configuration");
+    }
+
+    #[test]
+    fn where_the_manifest_is() {
+        let manifest = |database: &str| {
+            let text = MINIMAL.replace("db-SHARD_ID.bin", database).replace("MORE", "");
+            Configuration::parse(text.as_bytes()).unwrap().manifest_path()
+        };
+        assert_eq!(manifest("dist/urls-SHARD_ID.bin"), PathBuf::from("dist/urls-manifest.json"));
+        assert_eq!(manifest("dist/urls.bin"), PathBuf::from("dist/urls.manifest.json"));
+    }
+
+    #[test]
+    fn limits() {
+        let minimal = MINIMAL.replace("MORE", "");
+        for (length, is_read) in [
+            (MAX_CONFIGURATION - 1, true),
+            (MAX_CONFIGURATION, true),
+            (MAX_CONFIGURATION + 1, false),
+        ] {
+            let text = format!("{minimal}{}", " ".repeat(length - minimal.len()));
+            assert_eq!(Configuration::parse(text.as_bytes()).is_ok(), is_read, "{length}");
+        }
+        for (shards, is_read) in [(MAX_SHARDS - 1, true), (MAX_SHARDS, true), (MAX_SHARDS + 1, false)]
+        {
+            let parsed = parse(&format!(r#", "sharding": {{"shardCount": {shards}}}"#));
+            assert_eq!(parsed.is_ok(), is_read, "{shards}");
+        }
+        for functions in [MAX_HASH_FUNCTIONS - 1, MAX_HASH_FUNCTIONS, MAX_HASH_FUNCTIONS + 1] {
+            let more = format!(r#", "cuckooTableArguments": {{"hashFunctionCount": {functions}}}"#);
+            assert_eq!(parse(&more).is_ok(), functions <= MAX_HASH_FUNCTIONS, "{functions}");
+        }
+        let sharding =
+            parse(r#", "sharding": {"entryCountPerShard": 1}"#).unwrap().sharding;
+        for rows in [MAX_SHARDS - 1, MAX_SHARDS, MAX_SHARDS + 1] {
+            assert_eq!(sharding.count(u64::from(rows)), rows.min(MAX_SHARDS));
+        }
     }
 
     #[test]
@@ -547,15 +644,15 @@ mod tests {
                 "configType",
             ),
         ] {
-            let error = parse(more).unwrap_err().to_string();
+            let error = told(parse(more).unwrap_err());
             assert!(error.contains(named), "{more}: {error}");
         }
-        let no_id = LEAST
+        let no_id = MINIMAL
             .replace("db-SHARD_ID", "db")
             .replace("MORE", r#", "sharding": {"shardCount": 2}"#);
         let error = Configuration::parse(no_id.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("outputDatabase") && error.contains("SHARD_ID"), "{error}");
-        let unknown = LEAST.replace("logt_5", "logt_7").replace("MORE", "");
+        let unknown = MINIMAL.replace("logt_5", "logt_7").replace("MORE", "");
         let error = Configuration::parse(unknown.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("logt_7") && error.contains("n_8192_logq_3x55_logt_24"), "{error}");
         assert!(Configuration::parse(b"{").is_err());

@@ -1,44 +1,58 @@
-//! Test queries: the whole way of a lookup, against the file that was written.
+//! Test queries: whole lookups against the file that was written.
 
-use anyhow::{Context, ensure};
+use super::error::TrialError;
 use bfv::OsRandom;
 use keyword_pir::{Client, EvaluationKey, Execution, Scheme, SecretKey, Server, StageTimes};
 use pir_api::{Message, convert};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Bits of noise budget that a reply must have left, so that lookups do not fail by chance: see
 /// section 10 of `docs/pir.md`.
-const LEAST_BUDGET: f64 = 2.0;
+const MIN_BUDGET: f64 = 2.0;
 
-/// What the trials of a shard showed.
-#[derive(Debug, Default, Serialize)]
+/// What the test queries of a shard cost.
+#[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Costs {
+#[non_exhaustive]
+pub struct Costs {
     /// Entries that each reply carried, the wanted one among them.
-    pub(crate) entry_count_per_response: Vec<usize>,
-    pub(crate) evaluation_key_bytes: usize,
-    pub(crate) evaluation_key_count: usize,
-    pub(crate) query_bytes: usize,
-    pub(crate) query_ciphertexts: usize,
-    pub(crate) response_bytes: usize,
-    pub(crate) response_ciphertexts: usize,
-    /// The least of all trials, in bits.
-    pub(crate) noise_budget: f64,
-    pub(crate) runtime_milliseconds: Vec<f64>,
-    pub(crate) stage_milliseconds: Stages,
+    pub entry_count_per_response: Vec<usize>,
+    /// Size of the uploaded evaluation key, in bytes.
+    pub evaluation_key_bytes: usize,
+    /// Key-switching keys that it has.
+    pub evaluation_key_count: usize,
+    /// Size of a query, in bytes.
+    pub query_bytes: usize,
+    /// Ciphertexts of a query.
+    pub query_ciphertexts: usize,
+    /// Size of a reply, in bytes.
+    pub response_bytes: usize,
+    /// Ciphertexts of a reply.
+    pub response_ciphertexts: usize,
+    /// The smallest noise budget that a reply had left, in bits.
+    pub noise_budget: f64,
+    /// Time of the server for each query.
+    pub runtime_milliseconds: Vec<f64>,
+    /// Computing time by stage, mean of all queries.
+    pub stage_milliseconds: Stages,
 }
 
-/// Time on cores by stage, mean of all trials.
-#[derive(Debug, Default, Serialize)]
+/// Computing time by stage, in milliseconds.
+#[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Stages {
-    pub(crate) expansion: f64,
-    pub(crate) first_dimension: f64,
-    pub(crate) second_dimension: f64,
-    pub(crate) reply: f64,
+#[non_exhaustive]
+pub struct Stages {
+    /// Expanding the query.
+    pub expansion: f64,
+    /// Products of the first dimension.
+    pub first_dimension: f64,
+    /// Products of the second dimension.
+    pub second_dimension: f64,
+    /// Making the reply.
+    pub reply: f64,
 }
 
 impl Stages {
@@ -51,8 +65,8 @@ impl Stages {
     }
 }
 
-/// A client made for trials; shards that ask for the same keys share it.
-pub(crate) struct TestKeys {
+/// The keys of a test client; shards that ask for the same keys share them.
+pub(super) struct TestKeys {
     secret: SecretKey,
     prepared: EvaluationKey,
     bytes: usize,
@@ -61,12 +75,12 @@ pub(crate) struct TestKeys {
 
 /// Test keys by the Galois elements that a shard asks for.
 #[derive(Default)]
-pub(crate) struct KeyRing(Mutex<BTreeMap<Vec<u32>, Arc<TestKeys>>>);
+pub(super) struct KeyRing(Mutex<BTreeMap<Vec<u32>, Arc<TestKeys>>>);
 
 impl KeyRing {
-    fn keys(&self, scheme: &Scheme, server: &Server) -> anyhow::Result<Arc<TestKeys>> {
+    fn keys(&self, scheme: &Scheme, server: &Server) -> Result<Arc<TestKeys>, TrialError> {
         let config = server.parameters().evaluation_key_config();
-        let mut ring = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = ring.get(&config.galois_elements) {
             return Ok(Arc::clone(keys));
         }
@@ -82,18 +96,18 @@ impl KeyRing {
 }
 
 /// What a trial asks for.
-pub(crate) enum Question<'q> {
+pub(super) enum Question<'q> {
     Keyword { keyword: &'q [u8], value: &'q [u8] },
     Entry { index: u64, value: &'q [u8] },
 }
 
 /// Asks questions and compares the answers.
-pub(crate) fn run(
+pub(super) fn run(
     ring: &KeyRing,
     scheme: &Scheme,
     server: &Server,
     questions: &[Question<'_>],
-) -> anyhow::Result<Costs> {
+) -> Result<Costs, TrialError> {
     let keys = ring.keys(scheme, server)?;
     let client = Client::new(scheme.clone(), server.parameters().clone())?;
     let mut costs = Costs {
@@ -122,12 +136,9 @@ pub(crate) fn run(
         let execution = Execution { keep_low_bits: true, ..Execution::default() };
         let (full, _) = server.answer(&parsed, &keys.prepared, execution)?;
         let budget = client.noise_budget(&full, &keys.secret)?;
-        ensure!(
-            budget >= LEAST_BUDGET,
-            "a test query left {budget:.1} bits of noise budget, and below {LEAST_BUDGET} some \
-             lookups would fail: take a set of rlweParameters with a smaller plaintext modulus or \
-             larger coefficient moduli, or more shards"
-        );
+        if budget < MIN_BUDGET {
+            return Err(TrialError::NoiseBudget { budget, min: MIN_BUDGET });
+        }
         costs.noise_budget = costs.noise_budget.min(budget);
         let (found, value) = match question {
             Question::Keyword { keyword, value } => {
@@ -141,12 +152,14 @@ pub(crate) fn run(
         };
         costs.response_bytes = convert::reply_message(reply).encoded_len();
         // Entries without a stored length end in padding.
-        let found = found.context("a test query did not find its row")?;
+        let found = found.ok_or(TrialError::NotFound)?;
         let same = found == **value
             || (matches!(question, Question::Entry { .. })
                 && found.starts_with(value)
                 && found[value.len()..].iter().all(|&byte| byte == 0));
-        ensure!(same, "a test query found another value than its row has");
+        if !same {
+            return Err(TrialError::OtherValue);
+        }
     }
     Ok(costs)
 }

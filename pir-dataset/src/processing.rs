@@ -1,0 +1,44 @@
+//! From rows to the files of a data set.
+//!
+//! A [`Run`] reads the rows of a [configuration](crate::configuration), divides them among shards, lays out
+//! and writes each shard, and tries it with test queries. Files are written under names that end in
+//! `.unfinished`, each finished shard is noted in a journal, and all files are renamed when the last one is
+//! finished, the manifest last. So
+//!
+//! - a run that was killed leaves the previous data set as it was, and the next run reuses what the journal
+//!   lists;
+//! - runs of [some shards](ShardSelection) can share a folder, and a run without a selection finishes what
+//!   they made;
+//! - where a data set already exists, shards whose rows have not changed are kept, and changed ones get the
+//!   layout that they had as long as the rows fit, so that clients keep configuration and keys.
+//!
+//! | file | what it has |
+//! | --- | --- |
+//! | `run` | the order of the steps |
+//! | `rows` | the rows in memory, divided among shards |
+//! | `reuse` | layouts of the previous data set |
+//! | `context` | what the shards of one run have in common |
+//! | `fingerprint` | the texts whose digests decide about reuse |
+//! | `shard` | one shard: layout, files, test queries |
+//! | `trial` | test queries |
+//! | `journal` | finished shards of unfinished runs |
+//! | `outcome`, `error` | what a run returns |
+
+mod context;
+#[cfg(feature = "symmetric")]
+mod database_key;
+mod error;
+mod fingerprint;
+mod journal;
+mod outcome;
+mod reuse;
+mod rows;
+mod run;
+mod shard;
+mod trial;
+mod unfinished;
+
+pub use error::{LayoutFull, LayoutFullReason, ProcessError, RowConflict, SelectionError, ShardError, TrialError};
+pub use outcome::{Layouts, Outcome, PartSummary, ShardSummary, Summary, TableFacts};
+pub use run::{DatabaseFormat, Run, ShardSelection};
+pub use trial::{Costs, Stages};

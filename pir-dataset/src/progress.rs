@@ -1,0 +1,83 @@
+//! How a long operation reports its progress: to a terminal, a log, or nobody.
+
+use std::time::Duration;
+
+/// What an operation is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Reading the rows; counted in bytes of the input.
+    ReadingRows,
+    /// Encrypting the rows of a symmetric database; counted in rows.
+    EncryptingRows,
+    /// Making shards; counted in shards.
+    MakingShards,
+    /// Uploading the files of a release; counted in bytes.
+    Uploading,
+    /// Waiting until nodes have a release ready; counted in nodes.
+    WaitingUntilReady,
+    /// Waiting until nodes serve a release; counted in nodes.
+    WaitingUntilServed,
+}
+
+/// Something that an operator should know, and that is no error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The input has no rows: every lookup will find nothing.
+    NoRows,
+    /// The operation sleeps until a release is activated.
+    WaitingForActivation(Duration),
+    /// The operation sleeps until no device is served the previous data set.
+    WaitingForPrevious(Duration),
+}
+
+/// Receives the progress of an operation, from several threads. Every method does nothing by default.
+///
+/// Phases do not overlap: `begin`, any number of `advance`, `end`.
+pub trait Progress: Sync {
+    /// A phase begins that has `total` units.
+    fn begin(&self, phase: Phase, total: u64) {
+        let _ = (phase, total);
+    }
+
+    /// Another `units` of the current phase are done.
+    fn advance(&self, units: u64) {
+        let _ = units;
+    }
+
+    /// The current phase has ended, successfully or not.
+    fn end(&self) {}
+
+    /// Something that an operator should know.
+    fn notice(&self, notice: Notice) {
+        let _ = notice;
+    }
+}
+
+/// Ignores progress.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {}
+
+/// A phase that ends when it is dropped.
+#[must_use]
+pub(crate) struct Running<'p>(&'p dyn Progress);
+
+impl<'p> Running<'p> {
+    pub(crate) fn begin(progress: &'p dyn Progress, phase: Phase, total: u64) -> Self {
+        progress.begin(phase, total);
+        Self(progress)
+    }
+
+    pub(crate) fn advance(&self, units: u64) {
+        self.0.advance(units);
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}

@@ -1,0 +1,37 @@
+//! Releases of data sets in a folder or an object store: what a publisher uploads, and how nodes follow it.
+//!
+//! ```text
+//! <address>/current.json                    the effective release, and its activation time
+//! <address>/releases/<id>/release.json      the files of a release, by name, length and SHA-256
+//! <address>/objects/<SHA-256>               their content; releases share files that are equal
+//! <address>/filter/bloom_filter.plist …     the prefilter of the release, for apps; changed last
+//! ```
+//!
+//! Only `current.json` and `filter/` ever change. Each level names the digests of the next, so content that
+//! was verified once is the same everywhere. A data set is served before its prefilter is given out.
+//!
+//! | type | role |
+//! | --- | --- |
+//! | [`ReleaseStore`] | reads and writes the files above |
+//! | [`Replica`] | the releases of one use case on a node |
+//! | `Publisher` | uploads a release, announces it, waits for nodes, gives the prefilter out (feature `publisher`) |
+
+#[cfg(feature = "publisher")]
+mod gather;
+#[cfg(feature = "publisher")]
+mod nodes;
+#[cfg(feature = "publisher")]
+mod publisher;
+mod release;
+mod replica;
+mod store;
+
+#[cfg(feature = "publisher")]
+pub use gather::{GatherError, Gathered, gather};
+#[cfg(feature = "publisher")]
+pub use nodes::{Goal, Nodes, NodesError};
+#[cfg(feature = "publisher")]
+pub use publisher::{Announced, PublishError, Published, Publisher, Schedule};
+pub use release::{Current, FILTER, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile, STEM};
+pub use replica::{Replica, ReplicaStatus, UseCaseStatus};
+pub use store::{Damage, ReleaseStore, ReleaseStoreError, Revision};

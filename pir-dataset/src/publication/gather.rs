@@ -1,0 +1,215 @@
+//! The files of a release on this machine, checked before anything is uploaded.
+
+use super::release::{FILTER, FormatError, ReleasedFile, STEM};
+use crate::Cause;
+use crate::files::{DataSetFiles, MANIFEST_SUFFIX, database_suffix, parameters_suffix};
+use crate::manifest::{Manifest, ManifestError, keywords_digest};
+use durable_file::{FileError, Operation};
+use filter_core::build::{DATA_SET_FILE, PLIST_FILE};
+use filter_core::file::raw::{BITS_FILE, METADATA_FILE};
+use keyword_pir::KeywordHash;
+use pir_api::rows::{self, Encoding, RowKind, RowsError};
+use rayon::prelude::*;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A data set and its prefilter, ready to be uploaded.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Gathered {
+    /// The files of the release, with their paths on this machine.
+    pub files: Vec<(ReleasedFile, PathBuf)>,
+    /// SHA-256 of the data set's configuration, hexadecimal.
+    pub config_id: String,
+    /// Number of shards.
+    pub shard_count: u32,
+    /// Number of rows.
+    pub rows: u64,
+}
+
+/// A data set and a prefilter cannot be released together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatherError {
+    /// There is no data set.
+    #[error(
+        "{}: there is no such file; --data is what the names of a data set's files begin with, such as \
+         dist/urls, and `urlfilter process` writes it",
+        path.display()
+    )]
+    NoManifest {
+        /// The manifest that was looked for.
+        path: PathBuf,
+    },
+    /// The manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file's name cannot be that of a released file.
+    #[error(transparent)]
+    Name(#[from] FormatError),
+    /// A file is not the one that the manifest describes.
+    #[error(
+        "{}: not what the manifest of the data set says; run `urlfilter process` again",
+        path.display()
+    )]
+    OtherContent {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The prefilter is not a folder.
+    #[error("{}: not the folder of a prefilter", path.display())]
+    NoPrefilter {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The prefilter cannot be opened.
+    #[error("{}: not a prefilter that can be used", path.display())]
+    Prefilter {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: Cause,
+    },
+    /// The rows of the prefilter's build cannot be read.
+    #[error("{}: cannot read the rows", path.display())]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// The mistake and its place.
+        source: Cause,
+    },
+    /// The prefilter does not contain its own rows.
+    #[error(
+        "{}: {lost} of {rows} rows are not found in the prefilter of this folder; run `urlfilter build` \
+         again",
+        path.display()
+    )]
+    NotInPrefilter {
+        /// The file of the rows.
+        path: PathBuf,
+        /// Rows that are not found.
+        lost: u64,
+        /// All rows.
+        rows: u64,
+    },
+    /// The manifest has no digest of the keywords.
+    #[error(
+        "{}: does not say what keywords it has (it was made by an earlier version, or has rows by \
+         number); run `urlfilter process` again",
+        path.display()
+    )]
+    NoKeywords {
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// Data set and prefilter have different keywords.
+    #[error(
+        "{} and {}: the data set and the prefilter are not of one build: their keywords differ; run \
+         `urlfilter process` on that folder's {DATA_SET_FILE}",
+        manifest.display(), prefilter.display()
+    )]
+    OtherKeywords {
+        /// The manifest of the data set.
+        manifest: PathBuf,
+        /// The folder of the prefilter.
+        prefilter: PathBuf,
+    },
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    move |source| FileError::Io { operation: Operation::Read, path: path.to_owned(), source }
+}
+
+/// A file with the digest of its content, which must be the expected one if there is one.
+fn released(
+    name: String,
+    path: PathBuf,
+    expected: Option<&str>,
+) -> Result<(ReleasedFile, PathBuf), GatherError> {
+    let bytes = fs::metadata(&path).map_err(unreadable(&path))?.len();
+    let sha256 = crate::file_sha256(&path).map_err(unreadable(&path))?;
+    if expected.is_some_and(|expected| expected != sha256) {
+        return Err(GatherError::OtherContent { path });
+    }
+    Ok((ReleasedFile::new(name, bytes, sha256)?, path))
+}
+
+/// Reads the keywords of a prefilter's build, checks that the prefilter contains all of them, and returns
+/// their digest.
+fn prefilter_keywords(folder: &Path) -> Result<String, GatherError> {
+    let (prefilter, _) = filter_core::file::open(folder).map_err(|error| {
+        GatherError::Prefilter { path: folder.to_owned(), source: error.into() }
+    })?;
+    let path = folder.join(DATA_SET_FILE);
+    let input = File::open(&path).map_err(unreadable(&path))?;
+    let mut hashes = Vec::new();
+    let mut lost = 0_u64;
+    rows::read(input, Encoding::Text, RowKind::Keyword, |row| {
+        hashes.push(KeywordHash::of(row.keyword));
+        lost += u64::from(!prefilter.filter.contains(row.keyword));
+        Ok::<_, RowsError>(())
+    })
+    .map_err(|error| GatherError::Rows { path: path.clone(), source: error.into() })?;
+    if lost > 0 {
+        return Err(GatherError::NotInPrefilter { path, lost, rows: hashes.len() as u64 });
+    }
+    Ok(hex::encode(keywords_digest(hashes)))
+}
+
+/// Gathers the files of a data set, whose names begin with `stem`, and of the prefilter in a folder. Reads
+/// and verifies all of them.
+///
+/// # Errors
+/// [`GatherError`], if a file is missing or not what the manifest says, or if data set and prefilter are not
+/// of one build.
+pub fn gather(stem: &Path, prefilter: &Path) -> Result<Gathered, GatherError> {
+    let data = DataSetFiles::new(stem);
+    let path = data.manifest();
+    let manifest = match Manifest::read(&path) {
+        Err(error) if error.is_not_found() => return Err(GatherError::NoManifest { path }),
+        manifest => manifest?,
+    };
+    if !prefilter.is_dir() {
+        return Err(GatherError::NoPrefilter { path: prefilter.to_owned() });
+    }
+    let keywords = prefilter_keywords(prefilter)?;
+    match &manifest.keywords_sha256 {
+        None => return Err(GatherError::NoKeywords { path }),
+        Some(of_data) if *of_data != keywords => {
+            let prefilter = prefilter.to_owned();
+            return Err(GatherError::OtherKeywords { manifest: path, prefilter });
+        }
+        Some(_) => {}
+    }
+    let shards: Vec<[(ReleasedFile, PathBuf); 2]> = manifest
+        .shards
+        .par_iter()
+        .map(|record| {
+            let file = |suffix: &str, sha256: &str| {
+                released(format!("{STEM}{suffix}"), data.with_suffix(suffix), Some(sha256))
+            };
+            Ok([
+                file(&database_suffix(record.shard), &record.database_sha256)?,
+                file(&parameters_suffix(record.shard), &record.parameters_sha256)?,
+            ])
+        })
+        .collect::<Result<_, GatherError>>()?;
+    let mut files: Vec<_> = shards.into_iter().flatten().collect();
+    files.push(released(format!("{STEM}{MANIFEST_SUFFIX}"), path, None)?);
+    for name in [PLIST_FILE, BITS_FILE, METADATA_FILE] {
+        let path = prefilter.join(name);
+        if path.exists() {
+            files.push(released(format!("{FILTER}{name}"), path, None)?);
+        }
+    }
+    Ok(Gathered {
+        files,
+        config_id: manifest.config_id,
+        shard_count: manifest.shard_count,
+        rows: manifest.rows,
+    })
+}

@@ -1,0 +1,448 @@
+//! The publisher, in its steps: upload, announce, wait for the nodes, and only then the prefilter.
+
+use super::gather::Gathered;
+use super::nodes::{Goal, Nodes, NodesError};
+use super::release::{Current, FormatError, Release, ReleaseName};
+use super::store::{ReleaseStore, ReleaseStoreError, Revision};
+use crate::progress::{Notice, Phase, Progress, Running, Silent};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use unix_clock::{Clock, SystemClock, Timestamp};
+
+/// How much later than announced a release may be served by nodes that cannot be asked.
+const MARGIN: Duration = Duration::from_secs(30);
+/// Objects of unknown releases are removed when they are older: another publisher may be uploading.
+const MIN_AGE: Duration = Duration::from_secs(3600);
+/// How often the clock is looked at while waiting for a time.
+const TICK: Duration = Duration::from_millis(200);
+
+/// When a release is activated, and how long nodes are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Schedule {
+    /// Time until the activation: from when all nodes have the release, or from the announcement if there
+    /// are no nodes to ask.
+    pub lead: Duration,
+    /// How long nodes serve the previous data set to devices that have its configuration
+    /// (`supersededMinutes` of their configuration). The prefilter of a release with a new configuration is
+    /// given out that much later.
+    pub superseded: Duration,
+    /// How long nodes are waited for.
+    pub node_timeout: Duration,
+}
+
+impl Schedule {
+    /// The defaults: 15 s after nodes are ready, or 120 s if there are none to ask; 10 minutes of superseded
+    /// data sets; 10 minutes for nodes.
+    #[must_use]
+    pub fn new(nodes: &Nodes) -> Self {
+        Self {
+            lead: Duration::from_secs(if nodes.is_empty() { 120 } else { 15 }),
+            superseded: Duration::from_secs(600),
+            node_timeout: Duration::from_secs(600),
+        }
+    }
+
+    /// From when on the prefilter of a release may be given out.
+    fn filter_at(
+        &self,
+        activate_at: Timestamp,
+        has_previous: bool,
+        nodes: &Nodes,
+        new_configuration: bool,
+    ) -> Timestamp {
+        let mut at = activate_at;
+        if has_previous && nodes.is_empty() {
+            at = at + MARGIN;
+        }
+        if new_configuration {
+            at = at + self.superseded;
+        }
+        at
+    }
+}
+
+/// A release cannot be published.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] ReleaseStoreError),
+    /// The files make no release.
+    #[error("these files make no release")]
+    Format(#[from] FormatError),
+    /// The address has releases of another use case.
+    #[error("{address}: has releases of another use case, {use_case}")]
+    OtherUseCase {
+        /// The address.
+        address: String,
+        /// The use case of its releases.
+        use_case: String,
+    },
+    /// There is no release to go on with.
+    #[error("{address}: nothing was published yet")]
+    NothingPublished {
+        /// The address.
+        address: String,
+    },
+    /// There is no release that was announced with a time.
+    #[error("{address}: nothing was published yet, or not to its end")]
+    NotAnnounced {
+        /// The address.
+        address: String,
+    },
+    /// There is no release to go back to.
+    #[error("{address}: there is no release before {id}")]
+    NoEarlierRelease {
+        /// The address.
+        address: String,
+        /// The current release.
+        id: String,
+    },
+    /// The release to go back to is the current one.
+    #[error("{address}: {id} is the release that counts already")]
+    AlreadyCurrent {
+        /// The address.
+        address: String,
+        /// The release.
+        id: String,
+    },
+    /// The release to go back to does not exist.
+    #[error("{address}: there is no release {id:?}; there are {known}")]
+    UnknownRelease {
+        /// The address.
+        address: String,
+        /// The release.
+        id: String,
+        /// The releases that exist.
+        known: String,
+    },
+    /// Nodes did not get the release in time. It is not activated.
+    #[error(
+        "release {id} is announced, and nodes go on with the one before it; publish again when they can \
+         follow"
+    )]
+    NodesNotReady {
+        /// The release.
+        id: String,
+        /// Which node, and why.
+        source: NodesError,
+    },
+    /// Nodes did not activate the release in time. Its prefilter is not given out.
+    #[error(
+        "the prefilter was not given out: devices would ask for what a node does not have yet; run \
+         `urlfilter publish --filter-only` when it does"
+    )]
+    NodesDoNotServe {
+        /// Which node, and why.
+        source: NodesError,
+    },
+    /// Another release was published before the prefilter was given out.
+    #[error("another release was published meanwhile; its publisher gives its prefilter out")]
+    Superseded,
+}
+
+/// A release that is announced with an activation time.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Announced {
+    /// The release.
+    pub release: Release,
+    /// When it is activated.
+    pub activate_at: Timestamp,
+    /// When its prefilter may be given out.
+    pub filter_at: Timestamp,
+    /// Whether clients must fetch a new configuration.
+    pub new_configuration: bool,
+}
+
+/// What [`Publisher::publish`] did.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Published {
+    /// The release.
+    pub announced: Announced,
+    /// Objects that were uploaded.
+    pub uploaded_objects: usize,
+    /// Whether the release was published before with the same files.
+    pub unchanged: bool,
+}
+
+/// Publishes releases of one use case at one address.
+pub struct Publisher<'p> {
+    store: ReleaseStore,
+    use_case: String,
+    nodes: Nodes,
+    schedule: Schedule,
+    current: Option<(Current, Revision)>,
+    progress: &'p dyn Progress,
+    clock: &'p dyn Clock,
+}
+
+impl<'p> Publisher<'p> {
+    /// Reads what is published at an address.
+    ///
+    /// # Errors
+    /// [`PublishError::OtherUseCase`] if it is of another use case, [`PublishError::Store`].
+    pub async fn open(
+        store: ReleaseStore,
+        use_case: &str,
+        nodes: Nodes,
+        schedule: Schedule,
+    ) -> Result<Self, PublishError> {
+        let current = store.current(None).await?;
+        if let Some((current, _)) = &current {
+            let latest = store.release(&current.release).await?;
+            if latest.use_case != use_case {
+                let address = store.address().to_owned();
+                return Err(PublishError::OtherUseCase { address, use_case: latest.use_case });
+            }
+        }
+        let use_case = use_case.to_owned();
+        let (progress, clock) = (&Silent, &SystemClock);
+        Ok(Self { store, use_case, nodes, schedule, current, progress, clock })
+    }
+
+    /// Who is told how far the publisher is.
+    #[must_use]
+    pub fn with_progress(mut self, progress: &'p dyn Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// The clock that decides about activation times; by default the machine's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: &'p dyn Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Uploads and announces a release, unless the release that was announced last has the same files.
+    ///
+    /// # Errors
+    /// [`PublishError::Store`], [`PublishError::Format`] or [`PublishError::NodesNotReady`]. Until the release
+    /// is announced, nothing is changed that nodes or apps see.
+    pub async fn publish(&mut self, gathered: &Gathered) -> Result<Published, PublishError> {
+        if let Some(announced) = self.last_announced().await?
+            && announced.release.files.iter().eq(gathered.files.iter().map(|(file, _)| file))
+        {
+            return Ok(Published { announced, uploaded_objects: 0, unchanged: true });
+        }
+        let (name, release, uploaded_objects) = self.upload(gathered).await?;
+        let announced = self.announce(name, release).await?;
+        Ok(Published { announced, uploaded_objects, unchanged: false })
+    }
+
+    /// Announces an earlier release again: the one before the current one, or one by its id.
+    ///
+    /// # Errors
+    /// [`PublishError`], if there is no such release, it is the current one, or as for
+    /// [`publish`](Self::publish).
+    pub async fn roll_back(&mut self, id: Option<&str>) -> Result<Announced, PublishError> {
+        let (name, release) = self.earlier(id).await?;
+        self.announce(name, release).await
+    }
+
+    /// The release that was announced last; `None` if nothing was published, or if the publisher still waits
+    /// for nodes.
+    ///
+    /// # Errors
+    /// [`PublishError::Store`].
+    pub async fn last_announced(&self) -> Result<Option<Announced>, PublishError> {
+        let Some((Current { activate_at: Some(activate_at), release, before, .. }, _)) =
+            &self.current
+        else {
+            return Ok(None);
+        };
+        let release = self.store.release(release).await?;
+        let new_configuration = self.is_new_configuration(before.as_ref(), &release).await?;
+        let filter_at = self.schedule.filter_at(
+            *activate_at,
+            before.is_some(),
+            &self.nodes,
+            new_configuration,
+        );
+        Ok(Some(Announced { activate_at: *activate_at, filter_at, release, new_configuration }))
+    }
+
+    /// As [`last_announced`](Self::last_announced), where there must be one.
+    ///
+    /// # Errors
+    /// [`PublishError::NotAnnounced`] or [`PublishError::Store`].
+    pub async fn resume(&self) -> Result<Announced, PublishError> {
+        let address = || self.store.address().to_owned();
+        self.last_announced().await?.ok_or_else(|| PublishError::NotAnnounced { address: address() })
+    }
+
+    async fn is_new_configuration(
+        &self,
+        previous: Option<&ReleaseName>,
+        release: &Release,
+    ) -> Result<bool, PublishError> {
+        let Some(previous) = previous else { return Ok(false) };
+        match self.store.release(previous).await {
+            // No node can serve a release that was removed.
+            Err(error) if error.is_not_found() => Ok(false),
+            found => Ok(found?.config_id != release.config_id),
+        }
+    }
+
+    /// Uploads the objects that are not there yet, and the release that names them. Returns the release and
+    /// the number of new objects.
+    async fn upload(
+        &self,
+        gathered: &Gathered,
+    ) -> Result<(ReleaseName, Release, usize), PublishError> {
+        let files: Vec<_> = gathered.files.iter().map(|(file, _)| file.clone()).collect();
+        let mut digest = Sha256::new();
+        files.iter().for_each(|file| digest.update(format!("{} {}\n", file.name, file.sha256)));
+        let published_at = self.clock.now();
+        let id = hex::encode(&digest.finalize()[..4]);
+        let release = Release::new(
+            format!("{published_at}-{id}"),
+            self.use_case.clone(),
+            gathered.shard_count,
+            gathered.config_id.clone(),
+            published_at,
+            files,
+        )?;
+        let mut uploaded = 0;
+        {
+            let bytes = gathered.files.iter().map(|(file, _)| file.bytes).sum();
+            let phase = Running::begin(self.progress, Phase::Uploading, bytes);
+            for (file, path) in &gathered.files {
+                uploaded += usize::from(self.store.put_object(file, path).await?);
+                phase.advance(file.bytes);
+            }
+        }
+        let name = self.store.put_release(&release).await?;
+        // Until the release named them, another publisher could remove the objects as unused.
+        for (file, path) in &gathered.files {
+            uploaded += usize::from(self.store.put_object(file, path).await?);
+        }
+        Ok((name, release, uploaded))
+    }
+
+    async fn earlier(&self, id: Option<&str>) -> Result<(ReleaseName, Release), PublishError> {
+        let address = self.store.address().to_owned();
+        let Some((current, _)) = &self.current else {
+            return Err(PublishError::NothingPublished { address });
+        };
+        let id = match (id, &current.before) {
+            (Some(id), _) => id.to_owned(),
+            (None, Some(before)) => before.id.clone(),
+            (None, None) => {
+                let id = current.release.id.clone();
+                return Err(PublishError::NoEarlierRelease { address, id });
+            }
+        };
+        if id == current.release.id {
+            return Err(PublishError::AlreadyCurrent { address, id });
+        }
+        match self.store.release_by_id(&id).await {
+            Err(error) if error.is_not_found() => {
+                let mut known = self.store.releases().await?;
+                known.sort();
+                Err(PublishError::UnknownRelease { address, id, known: known.join(", ") })
+            }
+            found => Ok(found?),
+        }
+    }
+
+    /// Makes a release the effective one: at once if it is the first, otherwise when nodes had time for it.
+    async fn announce(
+        &mut self,
+        name: ReleaseName,
+        release: Release,
+    ) -> Result<Announced, PublishError> {
+        let now = self.clock.now();
+        let previous = self.current.as_ref().map(|(current, _)| current.effective_at(now).clone());
+        let new_configuration = self.is_new_configuration(previous.as_ref(), &release).await?;
+        if previous.is_some() && !self.nodes.is_empty() {
+            self.set(Current::new(name.clone(), None, previous.clone())).await?;
+            self.wait_for_nodes(Goal::Ready, &release).await.map_err(|source| {
+                PublishError::NodesNotReady { id: release.id.clone(), source }
+            })?;
+        }
+        // Nodes serve nothing yet that a first release would have to wait for.
+        let lead = if previous.is_some() { self.schedule.lead } else { Duration::ZERO };
+        let activate_at = self.clock.now() + lead;
+        let filter_at = self.schedule.filter_at(
+            activate_at,
+            previous.is_some(),
+            &self.nodes,
+            new_configuration,
+        );
+        self.set(Current::new(name, Some(activate_at), previous)).await?;
+        Ok(Announced { release, activate_at, filter_at, new_configuration })
+    }
+
+    async fn set(&mut self, current: Current) -> Result<(), PublishError> {
+        let known = self.current.as_ref().map(|(_, revision)| revision);
+        let revision = self.store.set_current(&current, known).await?;
+        self.current = Some((current, revision));
+        Ok(())
+    }
+
+    async fn wait_for_nodes(&self, goal: Goal, release: &Release) -> Result<(), NodesError> {
+        let timeout = self.schedule.node_timeout;
+        self.nodes.wait_until(goal, &release.id, timeout, self.progress).await
+    }
+
+    /// Waits until a release is served everywhere, and gives its prefilter out.
+    ///
+    /// # Errors
+    /// [`PublishError::NodesDoNotServe`], [`PublishError::Superseded`] or [`PublishError::Store`].
+    pub async fn finish(&self, announced: &Announced) -> Result<(), PublishError> {
+        self.sleep_until(announced.activate_at, Notice::WaitingForActivation).await;
+        self.wait_for_nodes(Goal::Served, &announced.release)
+            .await
+            .map_err(|source| PublishError::NodesDoNotServe { source })?;
+        self.sleep_until(announced.filter_at, Notice::WaitingForPrevious).await;
+        self.give_filter_out(&announced.release).await
+    }
+
+    /// Gives the prefilter of a release out, if it still is the release that was published last.
+    async fn give_filter_out(&self, release: &Release) -> Result<(), PublishError> {
+        let current = self.store.current(None).await?;
+        if current.is_none_or(|(current, _)| current.release.id != release.id) {
+            return Err(PublishError::Superseded);
+        }
+        if !self.store.has_filter(release).await? {
+            self.store.set_filter(release).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes all releases but the latest ones, and returns the number of removed objects. The current
+    /// release and the one before it stay in any case.
+    ///
+    /// # Errors
+    /// [`PublishError::Store`].
+    pub async fn prune(&self, keep: usize) -> Result<usize, PublishError> {
+        let mut ids = self.store.releases().await?;
+        // Ids begin with the time of publication.
+        ids.sort_unstable_by_key(|id| {
+            let time = id.split('-').next().and_then(|time| time.parse::<u64>().ok());
+            std::cmp::Reverse(time)
+        });
+        ids.truncate(keep);
+        if let Some((current, _)) = &self.current {
+            ids.push(current.release.id.clone());
+            ids.extend(current.before.as_ref().map(|before| before.id.clone()));
+        }
+        Ok(self.store.retain(&ids, self.clock.now() - MIN_AGE).await?)
+    }
+
+    async fn sleep_until(&self, time: Timestamp, notice: fn(Duration) -> Notice) {
+        let left = time.since(self.clock.now());
+        if left > Duration::from_secs(1) {
+            self.progress.notice(notice(left));
+        }
+        // The clock may be set in the meantime; the time that it shows decides.
+        while self.clock.now() < time {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! The format of `current.json` and `release.json`.
+
+use crate::Cause;
+use crate::files::{MANIFEST_SUFFIX, database_suffix, parameters_suffix};
+use serde::{Deserialize, Serialize};
+use unix_clock::Timestamp;
+
+/// Largest `current.json` and `release.json`, in bytes.
+pub const MAX_TEXT: usize = 64 << 20;
+/// What the names of a data set's files begin with in a release.
+pub const STEM: &str = "data";
+/// What the names of a prefilter's files begin with in a release.
+pub const FILTER: &str = "filter/";
+/// The version of the format.
+const VERSION: u32 = 1;
+
+/// `current.json` or `release.json` cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The text is not JSON of the expected form.
+    #[error("not of the expected form")]
+    Json {
+        /// The mistake and its place.
+        source: Cause,
+    },
+    /// The format has another version.
+    #[error("version {0} of the format is not known; use a newer program")]
+    Version(u32),
+    /// A release's name has other characters than letters, digits and `-`, or not 1 to 128 of them.
+    #[error("{0:?} is not the name of a release")]
+    Name(String),
+    /// A digest is not 64 lowercase hexadecimal digits.
+    #[error("{0:?} is not a SHA-256 digest")]
+    Digest(String),
+    /// A file's name is not that of a plain file.
+    #[error("{0:?} is not the name of a released file")]
+    FileName(String),
+    /// Two files have the same name.
+    #[error("two files have the name {0:?}")]
+    DuplicateFile(String),
+    /// The data set lacks a file, or has no shards.
+    #[error("files of a data set with {shard_count} shards are missing")]
+    Incomplete {
+        /// Number of shards of the data set.
+        shard_count: u32,
+    },
+}
+
+/// A release, by its name and the digest of its `release.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ReleaseName {
+    /// 1 to 128 letters, digits and `-`.
+    pub id: String,
+    /// SHA-256 of its `release.json`, in lowercase hexadecimal.
+    pub sha256: String,
+}
+
+/// `current.json`: which release is effective, and from when on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Current {
+    version: u32,
+    /// The release that nodes prepare.
+    pub release: ReleaseName,
+    /// The activation time of the release; `None` while the publisher waits until nodes are ready.
+    pub activate_at: Option<Timestamp>,
+    /// The release that nodes serve until then.
+    pub before: Option<ReleaseName>,
+}
+
+/// A file of a release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ReleasedFile {
+    /// `data-<shard>.bin` and the like, or `filter/<name>`.
+    pub name: String,
+    /// Its length, in bytes.
+    pub bytes: u64,
+    /// SHA-256 of its content, in lowercase hexadecimal; the name of its object.
+    pub sha256: String,
+}
+
+/// `release.json`: a data set and its prefilter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Release {
+    version: u32,
+    /// 1 to 128 letters, digits and `-`; the name of its directory.
+    pub id: String,
+    /// The use case that serves it.
+    pub use_case: String,
+    /// Number of shards of the data set.
+    pub shard_count: u32,
+    /// SHA-256 of the data set's configuration, hexadecimal: what clients know it by.
+    pub config_id: String,
+    /// When it was published.
+    pub published_at: Timestamp,
+    /// All files of the data set and of the prefilter.
+    pub files: Vec<ReleasedFile>,
+}
+
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=128).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether a name is that of a plain file: it must not lead to another folder.
+fn is_file_name(text: &str) -> bool {
+    let name = text.strip_prefix(FILTER).unwrap_or(text);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=128).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed)
+}
+
+fn parse<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, FormatError> {
+    /// What all versions have.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let wrong = |error: serde_json::Error| FormatError::Json { source: error.into() };
+    let versioned: Versioned = serde_json::from_slice(text).map_err(wrong)?;
+    match versioned.version {
+        VERSION => serde_json::from_slice(text).map_err(wrong),
+        other => Err(FormatError::Version(other)),
+    }
+}
+
+fn check_sha256(text: &str) -> Result<(), FormatError> {
+    match is_sha256(text) {
+        true => Ok(()),
+        false => Err(FormatError::Digest(text.to_owned())),
+    }
+}
+
+impl ReleasedFile {
+    /// A file by its name, length and digest.
+    ///
+    /// # Errors
+    /// [`FormatError::FileName`] or [`FormatError::Digest`].
+    pub fn new(name: String, bytes: u64, sha256: String) -> Result<Self, FormatError> {
+        let file = Self { name, bytes, sha256 };
+        file.check()?;
+        Ok(file)
+    }
+
+    fn check(&self) -> Result<(), FormatError> {
+        if !is_file_name(&self.name) {
+            return Err(FormatError::FileName(self.name.clone()));
+        }
+        check_sha256(&self.sha256)
+    }
+}
+
+impl ReleaseName {
+    /// A release by its name and the digest of its `release.json`.
+    ///
+    /// # Errors
+    /// [`FormatError::Name`] or [`FormatError::Digest`].
+    pub fn new(id: String, sha256: String) -> Result<Self, FormatError> {
+        let name = Self { id, sha256 };
+        name.check()?;
+        Ok(name)
+    }
+
+    fn check(&self) -> Result<(), FormatError> {
+        if !is_name(&self.id) {
+            return Err(FormatError::Name(self.id.clone()));
+        }
+        check_sha256(&self.sha256)
+    }
+}
+
+impl Current {
+    /// Names the release that nodes prepare, its activation time, and the release before it.
+    #[must_use]
+    pub fn new(
+        release: ReleaseName,
+        activate_at: Option<Timestamp>,
+        before: Option<ReleaseName>,
+    ) -> Self {
+        Self { version: VERSION, release, activate_at, before }
+    }
+
+    /// Reads and checks the text of the file.
+    ///
+    /// # Errors
+    /// [`FormatError`].
+    pub fn parse(text: &[u8]) -> Result<Self, FormatError> {
+        let current: Self = parse(text)?;
+        current.release.check()?;
+        if let Some(before) = &current.before {
+            before.check()?;
+        }
+        Ok(current)
+    }
+
+    /// The release to serve at a time. A release without one before it is effective at once.
+    #[must_use]
+    pub fn effective_at(&self, now: Timestamp) -> &ReleaseName {
+        match &self.before {
+            Some(before) if self.activate_at.is_none_or(|at| now < at) => before,
+            _ => &self.release,
+        }
+    }
+}
+
+impl Release {
+    /// A release of some files.
+    ///
+    /// # Errors
+    /// [`FormatError`], if a name or digest is not valid, or a file of the data set is missing.
+    pub fn new(
+        id: String,
+        use_case: String,
+        shard_count: u32,
+        config_id: String,
+        published_at: Timestamp,
+        files: Vec<ReleasedFile>,
+    ) -> Result<Self, FormatError> {
+        let release =
+            Self { version: VERSION, id, use_case, shard_count, config_id, published_at, files };
+        release.check()?;
+        Ok(release)
+    }
+
+    /// Reads and checks the text of the file.
+    ///
+    /// # Errors
+    /// [`FormatError`].
+    pub fn parse(text: &[u8]) -> Result<Self, FormatError> {
+        parse::<Self>(text)?.checked()
+    }
+
+    /// A release that was read as a part of another file. Its version is checked, too.
+    pub(super) fn checked(self) -> Result<Self, FormatError> {
+        if self.version != VERSION {
+            return Err(FormatError::Version(self.version));
+        }
+        self.check()?;
+        Ok(self)
+    }
+
+    fn check(&self) -> Result<(), FormatError> {
+        if !is_name(&self.id) {
+            return Err(FormatError::Name(self.id.clone()));
+        }
+        self.files.iter().try_for_each(ReleasedFile::check)?;
+        let mut names: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(FormatError::DuplicateFile(pair[0].to_owned()));
+        }
+        let has = |suffix: &str| names.binary_search(&&*format!("{STEM}{suffix}")).is_ok();
+        let whole = has(MANIFEST_SUFFIX)
+            && self.shard_count > 0
+            && self.shard_count as usize <= self.files.len()
+            && (0..self.shard_count).all(|shard| {
+                has(&database_suffix(shard)) && has(&parameters_suffix(shard))
+            });
+        match whole {
+            true => Ok(()),
+            false => Err(FormatError::Incomplete { shard_count: self.shard_count }),
+        }
+    }
+
+    /// The files of the data set.
+    pub fn data_files(&self) -> impl Iterator<Item = &ReleasedFile> {
+        self.files.iter().filter(|file| !file.name.starts_with(FILTER))
+    }
+
+    /// The files of the prefilter.
+    pub fn filter_files(&self) -> impl Iterator<Item = &ReleasedFile> {
+        self.files.iter().filter(|file| file.name.starts_with(FILTER))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str) -> ReleasedFile {
+        ReleasedFile { name: name.to_owned(), bytes: 1, sha256: "a".repeat(64) }
+    }
+
+    fn release(names: &[&str], shards: u32) -> Result<Release, FormatError> {
+        let files = names.iter().map(|name| file(name)).collect();
+        Release::new("2026-1".to_owned(), "use".to_owned(), shards, String::new(), Timestamp::MIN, files)
+    }
+
+    const ONE: [&str; 3] = ["data-0.bin", "data-0.params.txtpb", "data-manifest.json"];
+
+    #[test]
+    fn releases_must_be_complete() {
+        let good = release(&[&ONE[..], &["filter/bloom.bin"]].concat(), 1).unwrap();
+        assert_eq!((good.data_files().count(), good.filter_files().count()), (3, 1));
+        let text = serde_json::to_vec(&good).unwrap();
+        assert_eq!(Release::parse(&text).unwrap(), good);
+        for (names, shards) in [
+            (&ONE[..2], 1),
+            (&ONE[..], 2),
+            (&ONE[..], 0),
+            (&ONE[..], u32::MAX),
+            (&[&ONE[..], &["data-0.bin"]].concat()[..], 1),
+            (&[&ONE[..], &["../x"]].concat()[..], 1),
+            (&[&ONE[..], &["filter/../x"]].concat()[..], 1),
+            (&[&ONE[..], &[".x"]].concat()[..], 1),
+            (&[&ONE[..], &["a/b"]].concat()[..], 1),
+        ] {
+            assert!(release(names, shards).is_err(), "{names:?}");
+        }
+        let mut other = good.clone();
+        other.version = 2;
+        let text = serde_json::to_vec(&other).unwrap();
+        assert!(matches!(Release::parse(&text), Err(FormatError::Version(2))));
+        other.version = 1;
+        other.id = "../..".to_owned();
+        let text = serde_json::to_vec(&other).unwrap();
+        assert!(Release::parse(&text).is_err());
+    }
+
+    #[test]
+    fn the_effective_release() {
+        let name = |id: &str| ReleaseName { id: id.to_owned(), sha256: "0".repeat(64) };
+        let current = |at: Option<u64>, before| Current::new(name("new"), at.map(Timestamp::from_unix_seconds), before);
+        assert_eq!(current(Some(5), Some(name("old"))).effective_at(Timestamp::from_unix_seconds(4)).id, "old");
+        assert_eq!(current(Some(5), Some(name("old"))).effective_at(Timestamp::from_unix_seconds(5)).id, "new");
+        assert_eq!(current(None, Some(name("old"))).effective_at(Timestamp::MAX).id, "old");
+        assert_eq!(current(Some(5), None).effective_at(Timestamp::from_unix_seconds(4)).id, "new");
+        let text = serde_json::to_vec(&current(None, Some(name("a/b")))).unwrap();
+        assert!(Current::parse(&text).is_err());
+    }
+}

@@ -1,0 +1,343 @@
+//! The releases of one use case on a node: fetched and verified ahead of their activation time.
+
+use super::release::{Current, Release, ReleaseName, ReleasedFile, STEM};
+use super::store::{Damage, ReleaseStore, ReleaseStoreError, Revision, blocking, file_error};
+use crate::files::DataSetFiles;
+use crate::file_sha256;
+use durable_file::{Access, Operation, PendingFile};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use unix_clock::Timestamp;
+
+/// Name of the file that records the active release.
+const ACTIVE: &str = "active.json";
+/// Largest `active.json` that is read, in bytes: that of a `release.json`, and some indentation.
+const MAX_ACTIVE: u64 = 2 * super::release::MAX_TEXT as u64;
+
+/// The releases of one use case on this machine.
+///
+/// ```text
+/// <folder>/active.json              the release that is served
+/// <folder>/objects/<SHA-256>        fetched files, by digest
+/// <folder>/releases/<id>/…          the same files, by name
+/// ```
+pub struct Replica {
+    store: ReleaseStore,
+    use_case: String,
+    folder: PathBuf,
+    revision: Option<Revision>,
+    current: Option<Current>,
+    active: Option<Release>,
+    /// Fetched and verified, but not served yet.
+    ready: Option<Release>,
+}
+
+/// How far a node is with the releases of a use case.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ReplicaStatus {
+    /// The release that is served.
+    #[serde(default)]
+    pub active: Option<String>,
+    /// The next release, once it is fetched and verified.
+    #[serde(default)]
+    pub ready: Option<String>,
+    /// The release that was published last.
+    #[serde(default)]
+    pub published: Option<String>,
+    /// The activation time of the release that was published last.
+    #[serde(default)]
+    pub activate_at: Option<Timestamp>,
+}
+
+/// An element of the answer to `GET /releases` of a node's admin address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct UseCaseStatus {
+    /// Name of the use case.
+    pub use_case: String,
+    /// How far the node is with it.
+    #[serde(flatten)]
+    pub replica: ReplicaStatus,
+    /// Whether another release should be served by now.
+    #[serde(default)]
+    pub late: bool,
+}
+
+impl UseCaseStatus {
+    /// The status of a use case.
+    #[must_use]
+    pub fn new(use_case: String, replica: ReplicaStatus, late: bool) -> Self {
+        Self { use_case, replica, late }
+    }
+}
+
+/// `active.json`: what a node serves if the publication cannot be reached when it starts.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Active {
+    release: Release,
+}
+
+/// Whether a file has the length and digest of a released one.
+fn is_whole(path: &Path, file: &ReleasedFile) -> bool {
+    fs::metadata(path).is_ok_and(|about| about.len() == file.bytes)
+        && file_sha256(path).is_ok_and(|digest| digest == file.sha256)
+}
+
+/// Whether two names are of one file. Where that cannot be told, they are not.
+#[cfg(unix)]
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &Path| fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()));
+    identity(a).is_ok_and(|a| identity(b).is_ok_and(|b| a == b))
+}
+
+#[cfg(not(unix))]
+fn is_same_file(_: &Path, _: &Path) -> bool {
+    false
+}
+
+/// Gives a file another name, in place of whatever has that name. Programs that have the old file open keep
+/// it.
+fn link_as(object: &Path, named: &Path) -> Result<(), ReleaseStoreError> {
+    if is_same_file(object, named) {
+        return Ok(());
+    }
+    match fs::remove_file(named) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(file_error(Operation::Replace, named)(error));
+        }
+        _ => {}
+    }
+    if fs::hard_link(object, named).is_ok() {
+        return Ok(());
+    }
+    // A file system without hard links.
+    let unreadable = |error| file_error(Operation::Read, object)(error);
+    let mut copy = PendingFile::create(named, Access::Everyone)?;
+    let mut source = fs::File::open(object).map_err(unreadable)?;
+    io::copy(&mut source, copy.file_mut()).map_err(file_error(Operation::Write, named))?;
+    Ok(copy.commit()?)
+}
+
+impl Replica {
+    /// A replica that knows of no release yet. The folder is created when the first file is fetched.
+    #[must_use]
+    pub fn new(store: ReleaseStore, use_case: String, folder: PathBuf) -> Self {
+        Self { store, use_case, folder, revision: None, current: None, active: None, ready: None }
+    }
+
+    /// How far this node is.
+    #[must_use]
+    pub fn status(&self) -> ReplicaStatus {
+        let id = |release: &Option<Release>| release.as_ref().map(|release| release.id.clone());
+        ReplicaStatus {
+            active: id(&self.active),
+            ready: id(&self.ready),
+            published: self.current.as_ref().map(|current| current.release.id.clone()),
+            activate_at: self.current.as_ref().and_then(|current| current.activate_at),
+        }
+    }
+
+    /// The release that is served.
+    #[must_use]
+    pub fn active(&self) -> Option<&Release> {
+        self.active.as_ref()
+    }
+
+    /// The release that is fetched and verified, but not served yet.
+    #[must_use]
+    pub fn ready(&self) -> Option<&Release> {
+        self.ready.as_ref()
+    }
+
+    /// Whether the release that is ready is the effective one.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let effective = self.current.as_ref().map(|current| current.effective_at(now));
+        self.ready.as_ref().is_some_and(|ready| effective.is_some_and(|name| name.id == ready.id))
+    }
+
+    /// Where the files of a release's data set are.
+    #[must_use]
+    pub fn files(&self, release: &Release) -> DataSetFiles {
+        DataSetFiles::new(self.folder.join("releases").join(&release.id).join(STEM))
+    }
+
+    /// Asks the store whether another release was published.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if the store fails or `current.json` cannot be used.
+    pub async fn poll(&mut self) -> Result<(), ReleaseStoreError> {
+        if let Some((current, revision)) = self.store.current(self.revision.as_ref()).await? {
+            self.current = Some(current);
+            self.revision = Some(revision);
+        }
+        Ok(())
+    }
+
+    /// Fetches the release that is effective at a time, as far as it is not here; `None` if nothing was
+    /// published.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if it cannot be fetched or is damaged.
+    pub async fn fetch_effective(
+        &mut self,
+        now: Timestamp,
+    ) -> Result<Option<Release>, ReleaseStoreError> {
+        match &self.current {
+            Some(current) => Ok(Some(self.fetch(&current.effective_at(now).clone()).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The release that this machine served last, if its files are here and whole.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if its record or a file cannot be read; its record is checked like one that
+    /// comes from a store.
+    pub async fn load_last_active(&self) -> Result<Option<Release>, ReleaseStoreError> {
+        let path = self.folder.join(ACTIVE);
+        let name = path.display().to_string();
+        let read = {
+            let path = path.clone();
+            move || match durable_file::read(&path, MAX_ACTIVE) {
+                Err(error) if error.is_not_found() => Ok(None),
+                read => Ok(Some(read?)),
+            }
+        };
+        let Some(text) = blocking(&path, read).await? else { return Ok(None) };
+        let failed = |source| ReleaseStoreError::Format { name, source };
+        let release = match serde_json::from_slice::<Active>(&text) {
+            Ok(active) => active.release.checked().map_err(failed)?,
+            Err(error) => {
+                return Err(failed(super::release::FormatError::Json { source: error.into() }));
+            }
+        };
+        let files = release.data_files().cloned().collect();
+        Ok(self.link(&release, files).await?.is_empty().then_some(release))
+    }
+
+    /// Fetches the release that was published last, as far as it is not here; from then on it is
+    /// [ready](Self::ready). Returns whether another release is ready than before.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if it cannot be fetched or is damaged.
+    pub async fn prepare(&mut self) -> Result<bool, ReleaseStoreError> {
+        let Some(name) = self.current.as_ref().map(|current| current.release.clone()) else {
+            return Ok(false);
+        };
+        let is_published = |release: &Option<Release>| {
+            release.as_ref().is_some_and(|release| release.id == name.id)
+        };
+        if is_published(&self.ready) {
+            return Ok(false);
+        }
+        self.ready = None;
+        if is_published(&self.active) {
+            return Ok(false);
+        }
+        self.ready = Some(self.fetch(&name).await?);
+        Ok(true)
+    }
+
+    /// Records that a release is served from now on.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError::File`], if the record cannot be written; the release is active all the same.
+    pub async fn record_active(&mut self, release: Release) -> Result<(), ReleaseStoreError> {
+        if self.ready.as_ref().is_some_and(|ready| ready.id == release.id) {
+            self.ready = None;
+        }
+        let path = self.folder.join(ACTIVE);
+        let active = Active { release: release.clone() };
+        self.active = Some(release);
+        let text = serde_json::to_vec_pretty(&active).expect("plain data has a JSON text");
+        let write = {
+            let path = path.clone();
+            move || Ok(durable_file::write(&path, Access::Everyone, &text)?)
+        };
+        blocking(&path, write).await
+    }
+
+    async fn fetch(&self, name: &ReleaseName) -> Result<Release, ReleaseStoreError> {
+        let release = self.store.release(name).await?;
+        let damaged = |damage| ReleaseStoreError::Damaged {
+            name: format!("{}/releases/{}", self.store.address(), name.id),
+            damage,
+        };
+        if release.use_case != self.use_case {
+            return Err(damaged(Damage::UseCase));
+        }
+        let missing = self.link(&release, release.data_files().cloned().collect()).await?;
+        let objects = self.folder.join("objects");
+        for file in &missing {
+            self.store.fetch_object(file, &objects.join(&file.sha256)).await?;
+        }
+        match self.link(&release, missing).await?.first() {
+            None => Ok(release),
+            Some(_) => Err(damaged(Damage::Unstable)),
+        }
+    }
+
+    /// Gives the files of a release that are here and whole their names, and returns the others.
+    async fn link(
+        &self,
+        release: &Release,
+        files: Vec<ReleasedFile>,
+    ) -> Result<Vec<ReleasedFile>, ReleaseStoreError> {
+        let objects = self.folder.join("objects");
+        let folder = self.folder.join("releases").join(&release.id);
+        blocking(&self.folder, move || {
+            for folder in [&objects, &folder] {
+                fs::create_dir_all(folder).map_err(file_error(Operation::Write, folder))?;
+            }
+            let mut missing = Vec::new();
+            for file in files {
+                let object = objects.join(&file.sha256);
+                if is_whole(&object, &file) {
+                    link_as(&object, &folder.join(&file.name))?;
+                } else {
+                    missing.push(file);
+                }
+            }
+            Ok(missing)
+        })
+        .await
+    }
+
+    /// Removes the files of releases that are neither served nor ready. The system keeps files that are mapped
+    /// until they are unmapped.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError::File`], if a file cannot be removed.
+    pub async fn clean(&self) -> Result<(), ReleaseStoreError> {
+        let kept: Vec<Release> = self.active.iter().chain(&self.ready).cloned().collect();
+        let folder = self.folder.clone();
+        blocking(&self.folder, move || {
+            let entries = |folder: &Path| -> Vec<PathBuf> {
+                let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+                entries.map(|entry| entry.path()).collect()
+            };
+            let named = |path: &Path, name: &str| path.file_name().is_some_and(|file| file == name);
+            for path in entries(&folder.join("releases")) {
+                if !kept.iter().any(|release| named(&path, &release.id)) {
+                    fs::remove_dir_all(&path).map_err(file_error(Operation::Write, &path))?;
+                }
+            }
+            for path in entries(&folder.join("objects")) {
+                let mut files = kept.iter().flat_map(Release::data_files);
+                if !files.any(|file| named(&path, &file.sha256)) {
+                    fs::remove_file(&path).map_err(file_error(Operation::Write, &path))?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}

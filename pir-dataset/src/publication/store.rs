@@ -1,0 +1,627 @@
+//! The store of a publication: a bucket of S3 or a compatible service, of Google Cloud Storage or Azure, or a
+//! folder.
+
+use super::release::{Current, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile};
+use crate::Cause;
+use crate::digest::sha256;
+use bytes::Bytes;
+use durable_file::{Access, FileError, Operation, PendingFile};
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::buffered::BufWriter;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Key;
+use object_store::{
+    Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion,
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use unix_clock::Timestamp;
+
+/// A publication cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseStoreError {
+    /// The address names no store.
+    #[error("{address}: neither a folder nor the address of an object store")]
+    Address {
+        /// The address.
+        address: String,
+        /// What is wrong with it.
+        source: Cause,
+    },
+    /// The address is that of an object store, and this program was built without them.
+    #[error(
+        "{address}: this program was built without object stores; build it with the feature `cloud`"
+    )]
+    CloudNotSupported {
+        /// The address.
+        address: String,
+    },
+    /// Nothing is stored under a name.
+    #[error("{name}: not found")]
+    NotFound {
+        /// Address and name.
+        name: String,
+        /// The answer of the store.
+        source: Cause,
+    },
+    /// The store failed.
+    #[error("{name}: the store failed")]
+    Store {
+        /// Address and name of what was read or written.
+        name: String,
+        /// The answer of the store.
+        source: Cause,
+    },
+    /// Content is not what was published.
+    #[error("{name}: not what was published: {damage}; publish again")]
+    Damaged {
+        /// Address and name.
+        name: String,
+        /// How that was seen.
+        damage: Damage,
+    },
+    /// A text is not of its form.
+    #[error("{name}: cannot be used")]
+    Format {
+        /// Address and name.
+        name: String,
+        /// What is wrong.
+        source: FormatError,
+    },
+    /// Another publisher changed `current.json` in the meantime.
+    #[error("{name}: another publisher changed it in the meantime; look at it, and publish again")]
+    Changed {
+        /// Address and name.
+        name: String,
+    },
+    /// A file on this machine cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file changed while it was uploaded.
+    #[error("{}: it was changed while it was published; publish again", path.display())]
+    FileChanged {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// How content differs from what was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// It has another length.
+    Length,
+    /// It is longer than [`MAX_TEXT`].
+    TooLong,
+    /// It has another digest.
+    Digest,
+    /// It is a release of another use case.
+    UseCase,
+    /// Files that were fetched and verified are damaged on this machine.
+    Unstable,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Length => "its length differs",
+            Self::TooLong => "it is too long",
+            Self::Digest => "its digest differs",
+            Self::UseCase => "it is a release of another use case",
+            Self::Unstable => "files change after they were fetched",
+        })
+    }
+}
+
+impl ReleaseStoreError {
+    /// Whether nothing is stored where something was looked for.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+}
+
+pub(super) fn file_error(
+    operation: Operation,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> ReleaseStoreError {
+    let path = path.to_owned();
+    move |source| FileError::Io { operation, path, source }.into()
+}
+
+/// An error of the `object_store` crate as one cause. Some of its messages repeat their causes and others do
+/// not, so what every cause adds is put together here, once.
+fn cause(error: &(dyn std::error::Error + 'static)) -> Cause {
+    let mut text = error.to_string();
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    for cause in causes.map(|cause| cause.to_string()) {
+        if !text.contains(&cause) {
+            text += ": ";
+            text += &cause;
+        }
+    }
+    text.into()
+}
+
+/// The revision of `current.json`, for changing it only if nobody else did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision(UpdateVersion);
+
+/// Why reading `current.json` gave nothing.
+enum ReadError {
+    NotModified,
+    Failed(ReleaseStoreError),
+}
+
+impl From<ReleaseStoreError> for ReadError {
+    fn from(error: ReleaseStoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The store of a publication, by its address.
+#[derive(Clone)]
+pub struct ReleaseStore {
+    store: Arc<dyn ObjectStore>,
+    prefix: Key,
+    address: String,
+}
+
+const CURRENT: &str = "current.json";
+
+fn release_key(id: &str) -> String {
+    format!("releases/{id}/release.json")
+}
+
+impl ReleaseStore {
+    /// Opens the store of an address: `s3://bucket/path`, `gs://…`, `az://…`, `https://…` of these services,
+    /// `file:///folder`, or the path of a folder. Credentials and endpoints come from the environment
+    /// (`AWS_…`, `GOOGLE_…`, `AZURE_…`) and from options of the same names, which take precedence.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError::Address`] or [`ReleaseStoreError::CloudNotSupported`]. Nothing is read yet.
+    pub fn open(
+        address: &str,
+        options: &BTreeMap<String, String>,
+    ) -> Result<Self, ReleaseStoreError> {
+        let wrong =
+            |source: Cause| ReleaseStoreError::Address { address: address.to_owned(), source };
+        let url = match url::Url::parse(address) {
+            Ok(url) => url,
+            Err(url::ParseError::RelativeUrlWithoutBase) => {
+                let path = std::path::absolute(address).map_err(|error| wrong(error.into()))?;
+                url::Url::from_directory_path(path)
+                    .map_err(|()| wrong("neither an address nor a folder".into()))?
+            }
+            Err(error) => return Err(wrong(error.into())),
+        };
+        let (store, prefix): (Arc<dyn ObjectStore>, Key) = if url.scheme() == "file" {
+            let path = url.to_file_path().map_err(|()| wrong("not a local folder".into()))?;
+            let key = Key::from_absolute_path(&path).map_err(|error| wrong(cause(&error)))?;
+            (Arc::new(LocalFileSystem::new().with_fsync(true)), key)
+        } else {
+            let is_cloud = !matches!(url.scheme(), "memory")
+                && object_store::ObjectStoreScheme::parse(&url).is_ok();
+            if is_cloud && cfg!(not(feature = "cloud")) {
+                return Err(ReleaseStoreError::CloudNotSupported { address: address.to_owned() });
+            }
+            let known = ["AWS_", "GOOGLE_", "AZURE_"];
+            let environment = std::env::vars_os()
+                .filter_map(|(key, value)| {
+                    Some((key.into_string().ok()?, value.into_string().ok()?))
+                })
+                .filter(|(key, _)| known.iter().any(|known| key.starts_with(known)))
+                .map(|(key, value)| (key.to_ascii_lowercase(), value));
+            let all: BTreeMap<String, String> = environment
+                .chain(options.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone())))
+                .collect();
+            let (store, prefix) = object_store::parse_url_opts(&url, all)
+                .map_err(|error| wrong(cause(&error)))?;
+            (Arc::from(store), prefix)
+        };
+        Ok(Self { store, prefix, address: address.trim_end_matches('/').to_owned() })
+    }
+
+    /// The address as it was given, without `/` at its end.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn key(&self, name: &str) -> Key {
+        name.split('/').fold(self.prefix.clone(), |key, part| key.join(part))
+    }
+
+    fn name(&self, name: &str) -> String {
+        format!("{}/{name}", self.address)
+    }
+
+    fn failed(&self, name: &str) -> impl FnOnce(Error) -> ReleaseStoreError {
+        let name = self.name(name);
+        move |error| match error {
+            Error::Precondition { .. } | Error::AlreadyExists { .. } => {
+                ReleaseStoreError::Changed { name }
+            }
+            Error::NotFound { .. } => ReleaseStoreError::NotFound { name, source: cause(&error) },
+            error => ReleaseStoreError::Store { name, source: cause(&error) },
+        }
+    }
+
+    fn damaged(&self, name: &str, damage: Damage) -> ReleaseStoreError {
+        ReleaseStoreError::Damaged { name: self.name(name), damage }
+    }
+
+    /// Reads a text of at most [`MAX_TEXT`] bytes.
+    async fn text(&self, name: &str, options: GetOptions) -> Result<(Bytes, Revision), ReadError> {
+        let result = match self.store.get_opts(&self.key(name), options).await {
+            Err(Error::NotModified { .. }) => return Err(ReadError::NotModified),
+            result => result.map_err(self.failed(name))?,
+        };
+        let revision = UpdateVersion {
+            e_tag: result.meta.e_tag.clone(),
+            version: result.meta.version.clone(),
+        };
+        let mut text = Vec::new();
+        let mut pieces = result.into_stream();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(self.failed(name))?;
+            if text.len() + piece.len() > MAX_TEXT {
+                return Err(self.damaged(name, Damage::TooLong).into());
+            }
+            text.extend_from_slice(&piece);
+        }
+        Ok((text.into(), Revision(revision)))
+    }
+
+    /// Reads `current.json`; `None` if nothing was published yet, or if its revision is still the known one.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if the store fails or the text cannot be used.
+    pub async fn current(
+        &self,
+        known: Option<&Revision>,
+    ) -> Result<Option<(Current, Revision)>, ReleaseStoreError> {
+        let if_none_match = known.and_then(|revision| revision.0.e_tag.clone());
+        let options = GetOptions { if_none_match, ..GetOptions::default() };
+        let (text, revision) = match self.text(CURRENT, options).await {
+            Ok(read) => read,
+            Err(ReadError::NotModified) => return Ok(None),
+            Err(ReadError::Failed(error)) if error.is_not_found() && known.is_none() => {
+                return Ok(None);
+            }
+            Err(ReadError::Failed(error)) => return Err(error),
+        };
+        let current = Current::parse(&text)
+            .map_err(|source| ReleaseStoreError::Format { name: self.name(CURRENT), source })?;
+        Ok(Some((current, revision)))
+    }
+
+    /// Writes `current.json`, if its revision still is the known one, or if there is none and none is known.
+    /// Stores that cannot compare revisions are overwritten.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError::Changed`] if another publisher was faster; [`ReleaseStoreError`] if the store
+    /// fails.
+    pub async fn set_current(
+        &self,
+        current: &Current,
+        known: Option<&Revision>,
+    ) -> Result<Revision, ReleaseStoreError> {
+        let mode = match known {
+            Some(revision) => PutMode::Update(revision.0.clone()),
+            None => PutMode::Create,
+        };
+        let text = Bytes::from(json(current));
+        let put = async |mode| {
+            let options = PutOptions { mode, ..PutOptions::default() };
+            self.store.put_opts(&self.key(CURRENT), text.clone().into(), options).await
+        };
+        let mut outcome = put(mode).await;
+        if let Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) = outcome {
+            outcome = put(PutMode::Overwrite).await;
+        }
+        let result = outcome.map_err(self.failed(CURRENT))?;
+        Ok(Revision(UpdateVersion { e_tag: result.e_tag, version: result.version }))
+    }
+
+    /// Reads a release and verifies its digest.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError::Damaged`] if it has another digest; [`ReleaseStoreError`] if the store fails or
+    /// the text cannot be used.
+    pub async fn release(&self, name: &ReleaseName) -> Result<Release, ReleaseStoreError> {
+        let (key, text) = self.release_text(&name.id).await?;
+        if sha256(&text) != name.sha256 {
+            return Err(self.damaged(&key, Damage::Digest));
+        }
+        self.parse_release(&key, &text)
+    }
+
+    async fn release_text(&self, id: &str) -> Result<(String, Bytes), ReleaseStoreError> {
+        let key = release_key(id);
+        match self.text(&key, GetOptions::default()).await {
+            Ok((text, _)) => Ok((key, text)),
+            Err(ReadError::Failed(error)) => Err(error),
+            Err(ReadError::NotModified) => Err(ReleaseStoreError::Store {
+                name: self.name(&key),
+                source: "the store says that it was not modified, which was not asked".into(),
+            }),
+        }
+    }
+
+    fn parse_release(&self, key: &str, text: &[u8]) -> Result<Release, ReleaseStoreError> {
+        Release::parse(text)
+            .map_err(|source| ReleaseStoreError::Format { name: self.name(key), source })
+    }
+
+    /// Writes `release.json`. The objects of the release must be there already.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError::Changed`] if a release of this name exists; [`ReleaseStoreError`] if the store
+    /// fails.
+    pub async fn put_release(&self, release: &Release) -> Result<ReleaseName, ReleaseStoreError> {
+        let text = json(release);
+        let name = ReleaseName::new(release.id.clone(), sha256(&text))
+            .map_err(|source| ReleaseStoreError::Format { name: release.id.clone(), source })?;
+        let key = release_key(&release.id);
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let put = self.store.put_opts(&self.key(&key), Bytes::from(text).into(), options).await;
+        put.map_err(self.failed(&key))?;
+        Ok(name)
+    }
+
+    /// The ids of all releases, in no particular order.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if the store fails.
+    pub async fn releases(&self) -> Result<Vec<String>, ReleaseStoreError> {
+        let listed = self.store.list(Some(&self.key("releases")));
+        let listed: Vec<ObjectMeta> =
+            listed.try_collect().await.map_err(self.failed("releases"))?;
+        let id = |object: &ObjectMeta| {
+            let mut parts = object.location.parts().rev();
+            let is_release = parts.next()?.as_ref() == "release.json";
+            is_release.then_some(parts.next()?.as_ref().to_owned())
+        };
+        Ok(listed.iter().filter_map(id).collect())
+    }
+
+    /// Reads a release by its id alone, such as one to go back to.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if the store fails or the text cannot be used.
+    pub async fn release_by_id(
+        &self,
+        id: &str,
+    ) -> Result<(ReleaseName, Release), ReleaseStoreError> {
+        let (key, text) = self.release_text(id).await?;
+        let release = self.parse_release(&key, &text)?;
+        let name = ReleaseName::new(id.to_owned(), sha256(&text))
+            .map_err(|source| ReleaseStoreError::Format { name: self.name(&key), source })?;
+        Ok((name, release))
+    }
+
+    fn object(file: &ReleasedFile) -> String {
+        format!("objects/{}", file.sha256)
+    }
+
+    /// Uploads a file under its digest, unless it is there already. Returns whether it was uploaded.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError::FileChanged`] if the file has another digest by now; [`ReleaseStoreError`] if the
+    /// store fails or the file cannot be read.
+    pub async fn put_object(
+        &self,
+        file: &ReleasedFile,
+        path: &Path,
+    ) -> Result<bool, ReleaseStoreError> {
+        let name = Self::object(file);
+        match self.store.head(&self.key(&name)).await {
+            Ok(about) if about.size == file.bytes => return Ok(false),
+            Ok(_) | Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(self.failed(&name)(error)),
+        }
+        let unreadable = |error| file_error(Operation::Read, path)(error);
+        let mut input = tokio::fs::File::open(path).await.map_err(unreadable)?;
+        let mut out = BufWriter::new(Arc::clone(&self.store), self.key(&name));
+        let mut digest = Sha256::new();
+        let mut piece = vec![0; 1 << 20];
+        loop {
+            let read = input.read(&mut piece).await.map_err(unreadable)?;
+            if read == 0 {
+                break;
+            }
+            digest.update(&piece[..read]);
+            let written = out.write_all(&piece[..read]).await;
+            written.map_err(|error| self.failed(&name)(generic(error)))?;
+        }
+        if hex::encode(digest.finalize()) != file.sha256 {
+            // The object stays incomplete and invisible if even that fails.
+            let _ = out.abort().await;
+            return Err(ReleaseStoreError::FileChanged { path: path.to_owned() });
+        }
+        out.shutdown().await.map_err(|error| self.failed(&name)(generic(error)))?;
+        Ok(true)
+    }
+
+    /// Fetches a file to this machine and verifies it. It appears under its name whole and durable.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError::Damaged`] if it has another length or digest; [`ReleaseStoreError`] if the store
+    /// fails or the file cannot be written.
+    pub async fn fetch_object(
+        &self,
+        file: &ReleasedFile,
+        to: &Path,
+    ) -> Result<(), ReleaseStoreError> {
+        let name = Self::object(file);
+        let result = self.store.get(&self.key(&name)).await.map_err(self.failed(&name))?;
+        if result.meta.size != file.bytes {
+            return Err(self.damaged(&name, Damage::Length));
+        }
+        let unwritable = |error| file_error(Operation::Write, to)(error);
+        let mut pending = PendingFile::create(to, Access::Everyone)?;
+        let mut out =
+            tokio::fs::File::from_std(pending.file_mut().try_clone().map_err(unwritable)?);
+        let mut digest = Sha256::new();
+        let mut length = 0;
+        let mut pieces = result.into_stream();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(self.failed(&name))?;
+            length += piece.len() as u64;
+            if length > file.bytes {
+                return Err(self.damaged(&name, Damage::Length));
+            }
+            digest.update(&piece);
+            out.write_all(&piece).await.map_err(unwritable)?;
+        }
+        out.flush().await.map_err(unwritable)?;
+        if hex::encode(digest.finalize()) != file.sha256 {
+            return Err(self.damaged(&name, Damage::Digest));
+        }
+        blocking(to, move || Ok(pending.commit()?)).await
+    }
+
+    /// Copies the prefilter of a release to where apps fetch it, the metadata last.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if the store fails.
+    pub async fn set_filter(&self, release: &Release) -> Result<(), ReleaseStoreError> {
+        let mut files: Vec<&ReleasedFile> = release.filter_files().collect();
+        files.sort_by_key(|file| file.name.ends_with(".json"));
+        for file in files {
+            let from = self.key(&Self::object(file));
+            self.store.copy(&from, &self.key(&file.name)).await.map_err(self.failed(&file.name))?;
+        }
+        Ok(())
+    }
+
+    /// Whether apps are given the prefilter of a release.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if the store fails.
+    pub async fn has_filter(&self, release: &Release) -> Result<bool, ReleaseStoreError> {
+        for file in release.filter_files() {
+            let read = match self.store.get(&self.key(&file.name)).await {
+                Ok(found) if found.meta.size != file.bytes => return Ok(false),
+                Ok(found) => found.bytes().await,
+                Err(Error::NotFound { .. }) => return Ok(false),
+                Err(error) => Err(error),
+            };
+            if sha256(&read.map_err(self.failed(&file.name))?) != file.sha256 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes all other releases than some, and the objects that no remaining release has. Objects that are
+    /// younger than a time stay, because another publisher may be uploading a release. Returns the number of
+    /// objects that were removed.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if the store fails.
+    pub async fn retain(
+        &self,
+        ids: &[String],
+        older_than: Timestamp,
+    ) -> Result<usize, ReleaseStoreError> {
+        let mut needed = BTreeSet::new();
+        let mut gone = Vec::new();
+        for id in self.releases().await? {
+            if ids.contains(&id) {
+                let (_, release) = self.release_by_id(&id).await?;
+                needed.extend(release.files.into_iter().map(|file| file.sha256));
+            } else {
+                gone.push(release_key(&id));
+            }
+        }
+        // A release goes before its objects, so that no release lacks objects.
+        for name in gone {
+            self.delete(&self.key(&name)).await?;
+        }
+        let listed = self.store.list(Some(&self.key("objects")));
+        let objects: Vec<ObjectMeta> =
+            listed.try_collect().await.map_err(self.failed("objects"))?;
+        let mut removed = 0;
+        for object in objects {
+            let is_old = object.last_modified.timestamp() < older_than.unix_seconds().cast_signed();
+            let is_needed = object.location.filename().is_none_or(|name| needed.contains(name));
+            if is_old && !is_needed {
+                self.delete(&object.location).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), ReleaseStoreError> {
+        match self.store.delete(key).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(ReleaseStoreError::Store {
+                name: key.to_string(),
+                source: cause(&error),
+            }),
+        }
+    }
+}
+
+fn generic(error: std::io::Error) -> Error {
+    Error::Generic { store: "object store", source: Box::new(error) }
+}
+
+/// The text of a file of the publication. Equal values give equal bytes.
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("plain data has a JSON text");
+    text.push(b'\n');
+    text
+}
+
+/// Runs work that may wait for the disk. `path` is the file or folder that the work is about.
+pub(super) async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, ReleaseStoreError> + Send + 'static,
+) -> Result<T, ReleaseStoreError> {
+    let task = tokio::task::spawn_blocking(work).await;
+    task.unwrap_or_else(|error| Err(file_error(Operation::Write, path)(io::Error::other(error))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn causes_of_object_stores_are_told_once() {
+        let inner = io::Error::other("refused");
+        let error = Error::Generic { store: "S3", source: Box::new(inner) };
+        let cause = cause(&error);
+        assert_eq!(cause.to_string().matches("refused").count(), 1, "{cause}");
+        assert!(cause.source().is_none());
+    }
+
+    #[test]
+    fn addresses_that_name_no_store() {
+        let open = |address: &str| match ReleaseStore::open(address, &BTreeMap::new()) {
+            Err(error) => error,
+            Ok(_) => panic!("{address} was opened"),
+        };
+        for address in ["nonsense://x", "http://[", "file://elsewhere/x"] {
+            let error = open(address);
+            assert!(matches!(error, ReleaseStoreError::Address { .. }), "{address}: {error:?}");
+            assert!(error.to_string().starts_with(address));
+            assert!(!error.to_string().contains(&error.source().unwrap().to_string()));
+        }
+        #[cfg(not(feature = "cloud"))]
+        for address in ["s3://bucket/x", "gs://bucket/x", "az://container/x"] {
+            let error = open(address);
+            assert!(matches!(error, ReleaseStoreError::CloudNotSupported { .. }), "{error:?}");
+        }
+    }
+}
