@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pir_api::processing::Configuration;
 use pir_api::rows::{self, Encoding, RowBytes, RowKind, RowsError};
 use pir_api::{he, pir, text};
+use pir_dataset::configuration::Configuration;
 
 fuzz_target!(|data: &[u8]| {
     let _ = Configuration::parse(data);

@@ -1,14 +1,13 @@
 //! The messages of the private lookup: what devices and services exchange, and what the processing
-//! tool reads and writes.
+//! of databases reads and writes.
 //!
 //! The messages are compiled from the project's own `.proto` files, whose names and numbers are those
 //! of the published schema. [`convert`] turns them into the objects of `bfv` and `keyword-pir` and
-//! back, [`bounded`] decodes what comes from anywhere, [`text`] reads and writes their text form, [`rows`] reads databases of any size, and
-//! [`processing`] the configuration of the processing tool.
+//! back, [`bounded`] decodes what comes from anywhere, [`text`] reads and writes their text form, and [`rows`]
+//! reads databases of any size.
 
 pub mod bounded;
 pub mod convert;
-pub mod processing;
 pub mod rows;
 pub mod text;
 

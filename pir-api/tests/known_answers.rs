@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use pir_api::convert;
-use pir_api::processing::Configuration;
 use pir_api::rows::{self, Encoding, RowKind, RowsError};
 use pir_api::{Message, api, he, pir, text};
 use std::env;
@@ -98,7 +97,6 @@ fn messages_are_written_as_they_were_read() {
 #[test]
 fn files_of_the_tool_are_read_and_written() {
     for case in cases() {
-        Configuration::parse(&fs::read(case.join("process-config.json")).unwrap()).unwrap();
         let mut shards = Vec::new();
         while let Ok(content) = fs::read(case.join(format!("params-{}.txtpb", shards.len()))) {
             let message: pir::PirParameters = text::from_text(&content).unwrap();

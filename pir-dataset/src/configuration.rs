@@ -433,7 +433,7 @@ impl Configuration {
                        outputDatabaseEncryptionKeyFilePath is needed";
             return Err(ConfigurationError::Conflict { key: "symmetricPirArguments", why });
         }
-        if let Some(config_type) = keys
+        if let Some(config_type) = raw
             .symmetric_pir_arguments
             .as_ref()
             .and_then(|symmetric| symmetric.config_type.as_ref())
@@ -555,7 +555,8 @@ mod tests {
             let text = format!("{minimal}{}", " ".repeat(length - minimal.len()));
             assert_eq!(Configuration::parse(text.as_bytes()).is_ok(), is_read, "{length}");
         }
-        for (shards, is_read) in [(MAX_SHARDS - 1, true), (MAX_SHARDS, true), (MAX_SHARDS + 1, false)]
+        for (shards, is_read) in
+            [(MAX_SHARDS - 1, true), (MAX_SHARDS, true), (MAX_SHARDS + 1, false)]
         {
             let parsed = parse(&format!(r#", "sharding": {{"shardCount": {shards}}}"#));
             assert_eq!(parsed.is_ok(), is_read, "{shards}");
@@ -564,8 +565,7 @@ mod tests {
             let more = format!(r#", "cuckooTableArguments": {{"hashFunctionCount": {functions}}}"#);
             assert_eq!(parse(&more).is_ok(), functions <= MAX_HASH_FUNCTIONS, "{functions}");
         }
-        let sharding =
-            parse(r#", "sharding": {"entryCountPerShard": 1}"#).unwrap().sharding;
+        let sharding = parse(r#", "sharding": {"entryCountPerShard": 1}"#).unwrap().sharding;
         for rows in [MAX_SHARDS - 1, MAX_SHARDS, MAX_SHARDS + 1] {
             assert_eq!(sharding.count(u64::from(rows)), rows.min(MAX_SHARDS));
         }

@@ -167,8 +167,9 @@ impl Manifest {
     /// [`ManifestError::File`], [`ManifestError::Json`] or [`ManifestError::Version`].
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         let text = durable_file::read(path, MAX_MANIFEST)?;
-        let manifest: Self = serde_json::from_slice(&text)
-            .map_err(|source| ManifestError::Json { path: path.to_owned(), source: source.into() })?;
+        let manifest: Self = serde_json::from_slice(&text).map_err(|source| {
+            ManifestError::Json { path: path.to_owned(), source: source.into() }
+        })?;
         match manifest.version {
             VERSION => Ok(manifest),
             found => Err(ManifestError::Version { path: path.to_owned(), found }),

@@ -38,7 +38,9 @@ mod shard;
 mod trial;
 mod unfinished;
 
-pub use error::{LayoutFull, LayoutFullReason, ProcessError, RowConflict, SelectionError, ShardError, TrialError};
+pub use error::{
+    LayoutFull, LayoutFullReason, ProcessError, RowConflict, SelectionError, ShardError, TrialError,
+};
 pub use outcome::{Layouts, Outcome, PartSummary, ShardSummary, Summary, TableFacts};
 pub use run::{DatabaseFormat, Run, ShardSelection};
 pub use trial::{Costs, Stages};

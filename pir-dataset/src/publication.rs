@@ -32,6 +32,8 @@ pub use gather::{GatherError, Gathered, gather};
 pub use nodes::{Goal, Nodes, NodesError};
 #[cfg(feature = "publisher")]
 pub use publisher::{Announced, PublishError, Published, Publisher, Schedule};
-pub use release::{Current, FILTER, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile, STEM};
+pub use release::{
+    Current, FILTER, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile, STEM,
+};
 pub use replica::{Replica, ReplicaStatus, UseCaseStatus};
 pub use store::{Damage, ReleaseStore, ReleaseStoreError, Revision};

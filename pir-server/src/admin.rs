@@ -41,7 +41,7 @@ async fn reload(State(service): State<Arc<Service>>) -> Response {
 
 /// How far this node is with the releases that were published.
 async fn releases(State(service): State<Arc<Service>>) -> Response {
-    axum::Json(service.publications().standings(service.now())).into_response()
+    axum::Json(service.subscriptions().statuses(service.present())).into_response()
 }
 
 /// Reloads, and notes what came of it.

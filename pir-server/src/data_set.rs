@@ -1,21 +1,18 @@
 //! One version of a data set: its files opened, checked against each other, and ready for queries.
 
 use crate::configuration::{UseCase, read_bounded};
-use crate::digest::file_sha256;
 use crate::platform::Platform;
 use keyword_pir::database::Database;
 use keyword_pir::symmetric::DatabaseKey;
 use keyword_pir::{DatabaseError, DatabaseKind, Scheme, Server, ShardParameters, ShardingFunction};
 use pir_api::convert::{self, ConvertError};
-use pir_api::{api, he, pir, text};
+use pir_api::{api, he};
+use pir_dataset::files::{DataSetFiles, ParametersError, read_parameters};
+use pir_dataset::manifest::{Manifest, ManifestError};
 use rayon::prelude::*;
-use serde::Deserialize;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-
-/// Largest parameter file and manifest.
-const MAX_TEXT: u64 = 64 << 20;
 
 /// A data set cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +26,13 @@ pub enum DataSetError {
         /// Why.
         reason: String,
     },
-    /// A parameter file says nothing that can be served.
+    /// A parameter file cannot be used.
+    #[error(transparent)]
+    ParameterFile(#[from] ParametersError),
+    /// The manifest cannot be used, or describes other files.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The parameters make no configuration for clients.
     #[error("{path}: {source}")]
     Parameters {
         /// The file.
@@ -72,104 +75,55 @@ pub struct DataSet {
     database_key: Option<DatabaseKey>,
 }
 
-/// What `urlfilter process` writes beside its shards, as far as it matters here.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Manifest {
-    version: u32,
-    shard_count: u32,
-    shards: Vec<ShardRecord>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ShardRecord {
-    shard: u32,
-    database_sha256: String,
-    parameters_sha256: String,
-}
-
 fn file_error(path: &Path, reason: impl ToString) -> DataSetError {
     DataSetError::File { path: path.to_owned(), reason: reason.to_string() }
 }
 
-/// The files of one shard.
-struct Files {
-    database: PathBuf,
-    parameters: PathBuf,
-}
-
-impl Files {
-    fn of(stem: &str, shard: u32) -> Self {
-        Self {
-            database: PathBuf::from(format!("{stem}-{shard}.bin")),
-            parameters: PathBuf::from(format!("{stem}-{shard}.params.txtpb")),
+fn read_database(
+    files: &DataSetFiles,
+    shard: u32,
+    scheme: &Scheme,
+    parameters: ShardParameters,
+) -> Result<Database, DataSetError> {
+    let path = files.database(shard);
+    match Database::open(&path) {
+        Ok(database) if *database.parameters() == parameters => Ok(database),
+        Ok(_) => Err(DataSetError::Mixed {
+            path,
+            other: files.parameters(shard),
+            difference: "the parameters",
+        }),
+        Err(DatabaseError::Magic) => {
+            let file = File::open(&path).map_err(|error| file_error(&path, error))?;
+            let input = BufReader::with_capacity(1 << 18, file);
+            Database::read_apple(scheme, parameters, input)
+                .map_err(|source| DataSetError::Database { path, source })
         }
-    }
-
-    fn read_parameters(&self) -> Result<ShardParameters, DataSetError> {
-        let path = &self.parameters;
-        let bytes = read_bounded(path, MAX_TEXT).map_err(|error| match error {
-            crate::configuration::ConfigurationError::Io { source, .. } => file_error(path, source),
-            other => file_error(path, other),
-        })?;
-        let content = str::from_utf8(&bytes).map_err(|_| file_error(path, "not text"))?;
-        let message: pir::PirParameters =
-            text::from_text(content.as_bytes()).map_err(|error| file_error(path, error))?;
-        convert::shard_parameters(&message)
-            .map_err(|source| DataSetError::Parameters { path: path.clone(), source })
-    }
-
-    fn read_database(
-        &self,
-        scheme: &Scheme,
-        parameters: ShardParameters,
-    ) -> Result<Database, DataSetError> {
-        let path = &self.database;
-        let wrong = |source| DataSetError::Database { path: path.clone(), source };
-        match Database::open(path) {
-            Ok(database) if *database.parameters() == parameters => Ok(database),
-            Ok(_) => Err(DataSetError::Mixed {
-                path: path.clone(),
-                other: self.parameters.clone(),
-                difference: "the parameters",
-            }),
-            Err(DatabaseError::Magic) => {
-                let file = File::open(path).map_err(|error| file_error(path, error))?;
-                let input = BufReader::with_capacity(1 << 18, file);
-                Database::read_apple(scheme, parameters, input).map_err(wrong)
-            }
-            Err(error) => Err(wrong(error)),
-        }
+        Err(source) => Err(DataSetError::Database { path, source }),
     }
 }
 
 /// The manifest of the run that wrote the shards. Apple's tool writes none.
-fn read_manifest(stem: &str) -> Result<Option<(PathBuf, Manifest)>, DataSetError> {
-    let path = PathBuf::from(format!("{stem}-manifest.json"));
-    if !path.exists() {
-        return Ok(None);
+fn read_manifest(files: &DataSetFiles) -> Result<Option<Manifest>, ManifestError> {
+    match Manifest::read(&files.manifest()) {
+        Err(error) if error.is_not_found() => Ok(None),
+        manifest => Ok(Some(manifest?)),
     }
-    let bytes = read_bounded(&path, MAX_TEXT).map_err(|error| file_error(&path, error))?;
-    let manifest: Manifest =
-        serde_json::from_slice(&bytes).map_err(|error| file_error(&path, error))?;
-    if manifest.version != 1 {
-        return Err(file_error(&path, format!("version {} is not known", manifest.version)));
-    }
-    Ok(Some((path, manifest)))
 }
 
 impl DataSet {
     /// Opens the files of a use case and checks all of them: every byte of native databases by its
     /// digest, every shard against the others, and all against the manifest if there is one.
     pub fn open(use_case: &UseCase) -> Result<Self, DataSetError> {
-        let stem = &use_case.file_stem;
-        let files: Vec<Files> =
-            (0..use_case.shard_count).map(|shard| Files::of(stem, shard)).collect();
-        let parameters: Vec<ShardParameters> =
-            files.par_iter().map(Files::read_parameters).collect::<Result<_, _>>()?;
-        let first = parameters.first().ok_or_else(|| file_error(Path::new(stem), "no shards"))?;
-        for (file, other) in files.iter().zip(&parameters) {
+        let files = DataSetFiles::new(&use_case.file_stem);
+        let numbers = 0..use_case.shard_count;
+        let parameters: Vec<ShardParameters> = numbers
+            .clone()
+            .into_par_iter()
+            .map(|shard| read_parameters(&files.parameters(shard)))
+            .collect::<Result<_, _>>()?;
+        let first = parameters.first().ok_or_else(|| file_error(files.stem(), "no shards"))?;
+        for (shard, other) in numbers.clone().zip(&parameters) {
             let (a, b) = (first.description(), other.description());
             let difference = if a.encryption != b.encryption {
                 "the encryption parameters"
@@ -181,27 +135,26 @@ impl DataSet {
                 continue;
             };
             return Err(DataSetError::Mixed {
-                path: file.parameters.clone(),
-                other: files[0].parameters.clone(),
+                path: files.parameters(shard),
+                other: files.parameters(0),
                 difference,
             });
         }
         let scheme = Scheme::new(first.encryption().clone())
             .map_err(|error| DataSetError::Scheme(use_case.name.clone(), error))?;
-        if let Some((path, manifest)) = read_manifest(stem)? {
-            check_manifest(&path, &manifest, &files)?;
+        if let Some(manifest) = read_manifest(&files)? {
+            manifest.check_files(&files, use_case.shard_count)?;
         }
-        let shards = files
-            .par_iter()
+        let shards = numbers
+            .into_par_iter()
             .zip(&parameters)
-            .map(|(file, parameters)| {
-                let database = file.read_database(&scheme, parameters.clone())?;
+            .map(|(shard, parameters)| {
+                let database = read_database(&files, shard, &scheme, parameters.clone())?;
                 Server::new(scheme.clone(), database)
                     .map_err(|error| DataSetError::Scheme(use_case.name.clone(), error))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let unusable =
-            |source| DataSetError::Parameters { path: files[0].parameters.clone(), source };
+        let unusable = |source| DataSetError::Parameters { path: files.parameters(0), source };
         let config = convert::config_message(&parameters).map_err(unusable)?;
         let keys = convert::union_key_config(&parameters).map_err(unusable)?;
         let keys_message = convert::key_config_message(&keys);
@@ -316,33 +269,4 @@ fn read_database_key(
         true => Ok(Some(key)),
         false => Err(file_error(path, "not the key with which the database was processed")),
     }
-}
-
-fn check_manifest(path: &Path, manifest: &Manifest, files: &[Files]) -> Result<(), DataSetError> {
-    if manifest.shard_count as usize != files.len() {
-        let counts = format!(
-            "the run made {} shards, and the configuration names {}",
-            manifest.shard_count,
-            files.len()
-        );
-        return Err(file_error(path, counts));
-    }
-    manifest.shards.par_iter().try_for_each(|record| {
-        let files = files.get(record.shard as usize);
-        let files = files.ok_or_else(|| file_error(path, "a shard out of range"))?;
-        for (file, expected) in [
-            (&files.parameters, &record.parameters_sha256),
-            (&files.database, &record.database_sha256),
-        ] {
-            let found = file_sha256(file).map_err(|error| file_error(file, error))?;
-            if found != *expected {
-                return Err(DataSetError::Mixed {
-                    path: file.clone(),
-                    other: path.to_owned(),
-                    difference: "the content",
-                });
-            }
-        }
-        Ok(())
-    })
 }

@@ -478,8 +478,8 @@ impl Metrics {
         }
     }
 
-    /// A publication was looked at.
-    pub fn followed(&self, use_case: &str, outcome: Outcome, late: bool) {
+    /// A publication was polled.
+    pub fn polled(&self, use_case: &str, outcome: Outcome, late: bool) {
         let usecase = use_case.to_owned();
         self.release_late
             .get_or_create(&UseCaseLabel { usecase: usecase.clone() })

@@ -8,16 +8,15 @@ use crate::configuration::{
 };
 use crate::data_set::{DataSet, DataSetError};
 use crate::file_mark::FileMark;
-use crate::following::Publications;
 use crate::gateway::{Gateway, GatewayError};
 use crate::issuer::{Issuer, IssuerError};
 use crate::key_cache::KeyCache;
-use crate::metrics::{Levels, Metrics};
-use crate::publication::PlaceError;
+use crate::metrics::{Levels, Metrics, Outcome};
 use crate::reports::ReportLog;
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
 use crate::store::{EmbeddedStore, Store, StoreError};
+use crate::subscriptions::{Serve, SubscriptionError, Subscriptions};
 use crate::tls::{Certificates, TlsError};
 use crate::user_tokens::{HookError, UserTable, UserTokens};
 use crate::work::WorkPool;
@@ -30,6 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{io, thread};
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
+use unix_clock::Timestamp;
 
 /// Seconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -37,6 +37,10 @@ pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// The clock of the system.
 pub fn system_clock() -> Clock {
     Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()))
+}
+
+fn present(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_seconds(seconds)
 }
 
 /// How often issuer keys are looked at: another node may have changed them.
@@ -76,12 +80,9 @@ pub enum ServiceError {
         /// What the system said.
         source: io::Error,
     },
-    /// A publication cannot be followed.
+    /// A publication cannot be read, or has no release that can be served.
     #[error(transparent)]
-    Publication(Box<PlaceError>),
-    /// A use case has no release.
-    #[error("{0}: nothing was published there yet (`urlfilter publish`)")]
-    NothingPublished(String),
+    Subscription(#[from] SubscriptionError),
     /// There is no file to read the configuration from.
     #[error("the service was not started from a configuration file")]
     NoSource,
@@ -137,7 +138,7 @@ pub struct Service {
     source: Option<Source>,
     settings: Settings,
     live: ArcSwap<Live>,
-    publications: Publications,
+    subscriptions: Subscriptions,
     /// One reload at a time.
     reloading: Mutex<()>,
     store: Arc<dyn Store>,
@@ -211,7 +212,7 @@ impl Settings {
 /// Reads all that a configuration names. Takes long. Files of publications are those that are here.
 fn load(
     configuration: &Configuration,
-    publications: &Publications,
+    subscriptions: &Subscriptions,
     user_tokens: &UserTokens,
     earlier: Option<&Live>,
     now: u64,
@@ -219,7 +220,7 @@ fn load(
     let none = Catalog::default();
     let earlier_catalog = earlier.map_or(&none, |live| &live.catalog);
     let catalog =
-        Catalog::open(&publications.resolve(&configuration.use_cases), earlier_catalog, now)?;
+        Catalog::open(&subscriptions.resolve(&configuration.use_cases), earlier_catalog, now)?;
     let configured_users = UserTable::new(user_tokens.hasher(), &configuration.users);
     let mut live = Live {
         catalog,
@@ -332,12 +333,12 @@ impl Service {
         let user_tokens =
             UserTokens::new(&configuration.user_tokens).map_err(io_error("userTokens"))?;
         let certificates = configuration.tls.as_ref().map(Certificates::open).transpose()?;
-        let publications = Publications::open(configuration, &clock).await?;
-        let (user_tokens, publications, live) = {
+        let subscriptions = Subscriptions::open(configuration, present(clock())).await?;
+        let (user_tokens, subscriptions, live) = {
             let (configuration, now) = (configuration.clone(), clock());
             blocking(move || {
-                let live = load(&configuration, &publications, &user_tokens, None, now)?;
-                Ok((user_tokens, publications, live))
+                let live = load(&configuration, &subscriptions, &user_tokens, None, now)?;
+                Ok((user_tokens, subscriptions, live))
             })
             .await?
         };
@@ -359,7 +360,7 @@ impl Service {
             source: None,
             settings: Settings::of(configuration),
             live: ArcSwap::from_pointee(live),
-            publications,
+            subscriptions,
             reloading: Mutex::default(),
             keys: KeyCache::new(limits.key_cache_bytes),
             bodies: Arc::new(Semaphore::new(limits.bodies_in_flight_bytes.div_ceil(1024))),
@@ -386,12 +387,12 @@ impl Service {
     /// What a configuration names, opened and checked, and nothing of it served or changed: neither
     /// the store nor issuer keys are touched. Takes long.
     pub async fn check(configuration: &Configuration) -> Result<Checked, ServiceError> {
-        let releases = Publications::check(configuration).await?;
+        let releases = Subscriptions::check(configuration).await?;
         let user_tokens =
             UserTokens::new(&configuration.user_tokens).map_err(io_error("userTokens"))?;
         configuration.tls.as_ref().map(Certificates::open).transpose()?;
         let quiet = Configuration { report_directory: None, ..configuration.clone() };
-        let nothing = Publications::default();
+        let nothing = Subscriptions::default();
         let load = move || Ok(load(&quiet, &nothing, &user_tokens, None, 0)?.loaded());
         Ok(Checked { loaded: blocking(load).await?, releases })
     }
@@ -408,9 +409,9 @@ impl Service {
             let threads = some_threads(workers(&configuration).div_ceil(2))?;
             let earlier = service.live.load_full();
             let (tokens, now) = (&service.user_tokens, service.now());
-            let publications = &service.publications;
+            let subscriptions = &service.subscriptions;
             let live = threads
-                .install(|| load(&configuration, publications, tokens, Some(&earlier), now))?;
+                .install(|| load(&configuration, subscriptions, tokens, Some(&earlier), now))?;
             if let (Some(certificates), Some(tls)) = (&service.certificates, &configuration.tls) {
                 certificates.reload(tls)?;
             }
@@ -503,12 +504,16 @@ impl Service {
                 }
             }
         };
-        let publications = Arc::clone(&self).follow_always();
-        futures_util::future::join3(rotation, files, publications).await;
+        let subscriptions = self.subscriptions.run(&*self);
+        futures_util::future::join3(rotation, files, subscriptions).await;
     }
 
     pub(crate) fn now(&self) -> u64 {
         (self.clock)()
+    }
+
+    pub(crate) fn present(&self) -> Timestamp {
+        present(self.now())
     }
 
     pub(crate) fn live(&self) -> Arc<Live> {
@@ -576,29 +581,17 @@ impl Service {
         self.certificates.as_ref().map(Certificates::server_config).transpose()
     }
 
-    /// Publications that are followed.
-    pub fn publications(&self) -> &Publications {
-        &self.publications
+    /// The publications that the service follows.
+    pub fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
     }
 
-    /// A use case as the configuration has it.
-    pub(crate) fn use_case(&self, name: &str) -> Option<UseCase> {
-        self.live().use_cases.iter().find(|use_case| use_case.name == name).cloned()
-    }
-
-    /// Keeps reloads away.
-    pub(crate) async fn reloading(&self) -> MutexGuard<'_, ()> {
-        self.reloading.lock().await
-    }
-
-    /// Serves a data set from now on. Reloads must be kept away.
-    pub(crate) fn put_version(&self, name: &str, data: Arc<DataSet>) {
-        let mut live = Live::clone(&self.live.load());
-        if let Some(use_case) = live.use_cases.iter().find(|use_case| use_case.name == name) {
-            live.catalog.put(use_case, data, self.now());
-            self.metrics.loaded(&live.loaded(), self.now());
-            self.live.store(Arc::new(live));
-        }
+    /// Polls all publications once: prepares new releases, and serves the effective ones.
+    ///
+    /// # Errors
+    /// The last failure, after all publications were polled.
+    pub async fn poll_publications(&self) -> Result<(), ServiceError> {
+        Ok(self.subscriptions.poll(self).await?)
     }
 
     /// Runs what takes long on threads of its own: queries go on meanwhile.
@@ -612,12 +605,48 @@ impl Service {
 
     /// Whether requests should be sent here.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed) && self.publications.is_in_step(self.now())
+        self.ready.load(Ordering::Relaxed) && self.subscriptions.is_in_step(self.present())
     }
 
     /// From now on the service says that it is not ready; what comes is still answered.
     pub fn retire(&self) {
         self.ready.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Serve for Service {
+    fn now(&self) -> Timestamp {
+        self.present()
+    }
+
+    fn use_case(&self, name: &str) -> Option<UseCase> {
+        self.live().use_cases.iter().find(|use_case| use_case.name == name).cloned()
+    }
+
+    async fn open_data_set(&self, use_case: UseCase) -> Result<Arc<DataSet>, SubscriptionError> {
+        let name = use_case.name.clone();
+        let opened = self.aside(move || DataSet::open(&use_case)).await;
+        opened
+            .map(Arc::new)
+            .map_err(|error| SubscriptionError::DataSet { use_case: name, source: Box::new(error) })
+    }
+
+    async fn lock_reloads(&self) -> MutexGuard<'_, ()> {
+        self.reloading.lock().await
+    }
+
+    fn put_version(&self, use_case: &str, data: Arc<DataSet>) {
+        let mut live = Live::clone(&self.live.load());
+        if let Some(use_case) = live.use_cases.iter().find(|known| known.name == use_case) {
+            live.catalog.put(use_case, data, self.now());
+            self.metrics.loaded(&live.loaded(), self.now());
+            self.live.store(Arc::new(live));
+        }
+    }
+
+    fn polled(&self, use_case: &str, succeeded: bool, late: bool) {
+        let outcome = if succeeded { Outcome::Done } else { Outcome::Failed };
+        self.metrics.polled(use_case, outcome, late);
     }
 }
 

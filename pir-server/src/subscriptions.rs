@@ -1,133 +1,193 @@
-//! Use cases whose data sets come from publications: brought here, checked, and served when their time
-//! has come.
+//! Use cases whose data sets come from publications: releases are fetched and verified ahead of time, and
+//! served from their activation time on.
 
 use crate::causes::WithCauses;
 use crate::configuration::{Configuration, UseCase};
-use crate::data_set::{DataSet, DataSetError};
-use crate::metrics::Outcome;
-use crate::publication::{Follower, Place, PlaceError, Release, Standing};
-use crate::service::{Clock, Service, ServiceError};
+use crate::data_set::DataSet;
 use arc_swap::ArcSwap;
-use serde::Serialize;
+use pir_dataset::publication::{
+    Release, ReleaseStore, ReleaseStoreError, Replica, ReplicaStatus, UseCaseStatus,
+};
+use std::error::Error;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
+use unix_clock::Timestamp;
 
-/// One use case that is followed.
-struct Followed {
+/// What subscriptions need of the service that serves their data sets.
+pub(crate) trait Serve: Sync {
+    /// The present time.
+    fn now(&self) -> Timestamp;
+
+    /// A use case as the present configuration has it.
+    fn use_case(&self, name: &str) -> Option<UseCase>;
+
+    /// Opens and verifies a data set, on threads that answer no queries.
+    fn open_data_set(
+        &self,
+        use_case: UseCase,
+    ) -> impl Future<Output = Result<Arc<DataSet>, SubscriptionError>> + Send;
+
+    /// Keeps reloads of the configuration waiting.
+    fn lock_reloads(&self) -> impl Future<Output = MutexGuard<'_, ()>> + Send;
+
+    /// Serves a data set from now on. Reloads must be locked.
+    fn put_version(&self, use_case: &str, data: Arc<DataSet>);
+
+    /// A publication was polled.
+    fn polled(&self, use_case: &str, succeeded: bool, late: bool);
+}
+
+/// A publication cannot be read, or has no release that can be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscriptionError {
+    /// The publication cannot be read, or its files cannot be stored.
+    #[error("use case {use_case}: cannot follow its publication")]
+    Store {
+        /// Name of the use case.
+        use_case: String,
+        /// Why.
+        source: Box<ReleaseStoreError>,
+    },
+    /// Nothing was published at the address.
+    #[error("{address}: nothing was published there yet (`urlfilter publish`)")]
+    NothingPublished {
+        /// The address.
+        address: String,
+    },
+    /// The configuration no longer has the use case.
+    #[error("use case {use_case}: the configuration no longer has it")]
+    Removed {
+        /// Name of the use case.
+        use_case: String,
+    },
+    /// The data set of a release cannot be served.
+    #[error("use case {use_case}: its release cannot be served")]
+    DataSet {
+        /// Name of the use case.
+        use_case: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+fn store_error(use_case: &str) -> impl Fn(ReleaseStoreError) -> SubscriptionError {
+    move |error| SubscriptionError::Store { use_case: use_case.to_owned(), source: Box::new(error) }
+}
+
+/// The subscription of one use case.
+struct Subscription {
     use_case: String,
-    follower: Mutex<Following>,
-    /// The last that is known, for those who cannot wait for a download.
-    standing: ArcSwap<Known>,
+    state: Mutex<SubscriptionState>,
+    /// A copy for readers that cannot wait until a download is finished.
+    snapshot: ArcSwap<Snapshot>,
 }
 
-struct Following {
-    follower: Follower,
+struct SubscriptionState {
+    replica: Replica,
     /// The data set of the release that is ready.
-    opened: Option<Opened>,
+    opened: Option<OpenedRelease>,
 }
 
-enum Opened {
-    Good(String, Arc<DataSet>),
-    /// It cannot be served. Another look at the same files will not help.
-    Bad(String),
+enum OpenedRelease {
+    Usable(String, Arc<DataSet>),
+    /// It cannot be served. Opening the same files again would give the same result.
+    Unusable(String),
 }
 
 #[derive(Clone, Default)]
-struct Known {
-    standing: Standing,
-    /// Where the files are that are served, and how many shards they make.
+struct Snapshot {
+    status: ReplicaStatus,
+    /// Stem of the files that are served, and their number of shards.
     served: Option<(String, u32)>,
 }
 
-/// All use cases that are followed.
+impl Snapshot {
+    fn of(replica: &Replica) -> Self {
+        let served = replica.active().map(|release| {
+            (replica.files(release).stem().display().to_string(), release.shard_count)
+        });
+        Self { status: replica.status(), served }
+    }
+
+    /// Since when another release should have been served.
+    fn late_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let at = self.status.activate_at.filter(|&at| at <= now)?;
+        (self.status.active != self.status.published).then_some(at)
+    }
+}
+
+/// The subscriptions of all use cases that have a publication.
 #[derive(Default)]
-pub struct Publications {
-    followed: Vec<Followed>,
-    poll: Duration,
-    late_seconds: u64,
+pub struct Subscriptions {
+    subscriptions: Vec<Subscription>,
+    poll_interval: Duration,
+    /// How long a node that is late is not ready.
+    late_limit: Duration,
 }
 
-/// How far a use case is, for operators and publishers.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UseCaseStanding {
-    /// Its name.
-    pub use_case: String,
-    /// How far this node is with it.
-    #[serde(flatten)]
-    pub standing: Standing,
-    /// Whether another release should be served by now.
-    pub late: bool,
-}
-
-impl Known {
-    fn of(follower: &Follower) -> Self {
-        let served = follower
-            .active()
-            .map(|release| (follower.stem(release).display().to_string(), release.shard_count));
-        Self { standing: follower.standing(), served }
-    }
-
-    fn late_since(&self, now: u64) -> Option<u64> {
-        let at = self.standing.activate_at.filter(|&at| at <= now)?;
-        (self.standing.active != self.standing.published).then_some(at)
-    }
-}
-
-impl Publications {
-    /// Brings the release of each use case here that counts now. If a publication cannot be reached,
-    /// the one that was served last does.
+impl Subscriptions {
+    /// Fetches the effective release of each use case. If a publication cannot be reached, the release that
+    /// was served last is served again.
     ///
     /// # Errors
-    /// If a use case has neither.
-    pub async fn open(configuration: &Configuration, clock: &Clock) -> Result<Self, ServiceError> {
+    /// [`SubscriptionError`], if a use case has neither.
+    pub(crate) async fn open(
+        configuration: &Configuration,
+        now: Timestamp,
+    ) -> Result<Self, SubscriptionError> {
         let settings = &configuration.publications;
-        let mut followed = Vec::new();
+        let mut subscriptions = Vec::new();
         for use_case in configuration.use_cases.iter().filter(|use_case| use_case.is_served()) {
             let Some(address) = &use_case.published else { continue };
-            let place = Place::open(address, &settings.options)?;
+            let failed = store_error(&use_case.name);
+            let store = ReleaseStore::open(address, &settings.options).map_err(&failed)?;
             let folder = settings.directory.join(&use_case.name);
-            let mut follower = Follower::new(place, use_case.name.clone(), folder);
-            let fetched = match follower.look().await {
-                Ok(()) => follower.fetch_counting(clock()).await,
+            let mut replica = Replica::new(store, use_case.name.clone(), folder);
+            let fetched = match replica.poll().await {
+                Ok(()) => replica.fetch_effective(now).await,
                 Err(error) => Err(error),
             };
             let release = match fetched {
                 Ok(Some(release)) => release,
-                Ok(None) => return Err(ServiceError::NothingPublished(address.clone())),
-                Err(error) => match follower.recall().await {
-                    Some(release) => {
-                        tracing::error!(
-                            use_case = use_case.name, release = release.id, error = %WithCauses(&error),
-                            "the publication cannot be followed; what was served last is served again"
-                        );
-                        release
-                    }
-                    None => return Err(error.into()),
-                },
+                Ok(None) => {
+                    return Err(SubscriptionError::NothingPublished { address: address.clone() });
+                }
+                Err(error) => last_active(&replica, &use_case.name, error).await?,
             };
-            follower.activated(release).await?;
-            followed.push(Followed {
+            replica.record_active(release).await.map_err(&failed)?;
+            subscriptions.push(Subscription {
                 use_case: use_case.name.clone(),
-                standing: ArcSwap::from_pointee(Known::of(&follower)),
-                follower: Mutex::new(Following { follower, opened: None }),
+                snapshot: ArcSwap::from_pointee(Snapshot::of(&replica)),
+                state: Mutex::new(SubscriptionState { replica, opened: None }),
             });
         }
-        let poll = Duration::from_secs(settings.poll_seconds);
-        Ok(Self { followed, poll, late_seconds: settings.late_seconds })
+        Ok(Self {
+            subscriptions,
+            poll_interval: Duration::from_secs(settings.poll_seconds),
+            late_limit: Duration::from_secs(settings.late_seconds),
+        })
     }
 
-    /// Looks whether what a configuration names is there, and brings nothing here.
-    pub async fn check(configuration: &Configuration) -> Result<Vec<String>, ServiceError> {
+    /// Reads the publications of a configuration, and fetches nothing. Returns a sentence for each.
+    ///
+    /// # Errors
+    /// [`SubscriptionError`], if a publication cannot be read or has no release.
+    pub(crate) async fn check(
+        configuration: &Configuration,
+    ) -> Result<Vec<String>, SubscriptionError> {
         let mut found = Vec::new();
         for use_case in configuration.use_cases.iter().filter(|use_case| use_case.is_served()) {
             let Some(address) = &use_case.published else { continue };
-            let place = Place::open(address, &configuration.publications.options)?;
-            let current = place.current(None).await?;
-            let (current, _) =
-                current.ok_or_else(|| ServiceError::NothingPublished(address.clone()))?;
-            let release = place.release(&current.release).await?;
+            let failed = store_error(&use_case.name);
+            let store = ReleaseStore::open(address, &configuration.publications.options)
+                .map_err(&failed)?;
+            let current = store.current(None).await.map_err(&failed)?;
+            let (current, _) = current
+                .ok_or_else(|| SubscriptionError::NothingPublished { address: address.clone() })?;
+            let release = store.release(&current.release).await.map_err(&failed)?;
             found.push(format!(
                 "use case {}: {} shards, release {}",
                 use_case.name, release.shard_count, release.id
@@ -136,180 +196,198 @@ impl Publications {
         Ok(found)
     }
 
-    /// Use cases with the files that are served. Those that follow a publication since the
-    /// configuration changed are left out: they come with the next start.
-    pub fn resolve(&self, use_cases: &[UseCase]) -> Vec<UseCase> {
+    /// Use cases with the files that are served. A use case that got its publication since the start is left
+    /// out; it is served from the next start on.
+    pub(crate) fn resolve(&self, use_cases: &[UseCase]) -> Vec<UseCase> {
         let resolve = |use_case: &UseCase| {
             if use_case.published.is_none() {
                 return Some(use_case.clone());
             }
-            let known = self.known(&use_case.name)?.load_full();
-            let (file_stem, shard_count) = known.served.clone()?;
+            let subscription =
+                self.subscriptions.iter().find(|known| known.use_case == use_case.name)?;
+            let (file_stem, shard_count) = subscription.snapshot.load().served.clone()?;
             Some(UseCase { file_stem, shard_count, ..use_case.clone() })
         };
         use_cases.iter().filter_map(resolve).collect()
     }
 
-    fn known(&self, name: &str) -> Option<&ArcSwap<Known>> {
-        let followed = self.followed.iter().find(|followed| followed.use_case == name)?;
-        Some(&followed.standing)
-    }
-
-    /// How far each use case is.
-    pub fn standings(&self, now: u64) -> Vec<UseCaseStanding> {
-        let standing = |followed: &Followed| {
-            let known = followed.standing.load();
-            UseCaseStanding {
-                use_case: followed.use_case.clone(),
-                standing: known.standing.clone(),
-                late: known.late_since(now).is_some(),
-            }
+    /// How far this node is with each use case.
+    #[must_use]
+    pub fn statuses(&self, now: Timestamp) -> Vec<UseCaseStatus> {
+        let status = |subscription: &Subscription| {
+            let snapshot = subscription.snapshot.load();
+            let late = snapshot.late_since(now).is_some();
+            UseCaseStatus::new(subscription.use_case.clone(), snapshot.status.clone(), late)
         };
-        self.followed.iter().map(standing).collect()
+        self.subscriptions.iter().map(status).collect()
     }
 
-    /// Whether requests are better sent to nodes that are up to date. After a while they are not: then
-    /// it is not this node that is slow.
-    pub fn is_in_step(&self, now: u64) -> bool {
-        let lags = |followed: &Followed| {
-            let late = followed.standing.load().late_since(now);
-            late.is_some_and(|since| now < since.saturating_add(self.late_seconds))
+    /// Whether this node serves what it should. A node that is late for longer than the limit is in step
+    /// again: then it is probably not this node that is slow, and an old data set is better than none.
+    #[must_use]
+    pub fn is_in_step(&self, now: Timestamp) -> bool {
+        let lags = |subscription: &Subscription| {
+            let late_since = subscription.snapshot.load().late_since(now);
+            late_since.is_some_and(|since| now < since + self.late_limit)
         };
-        !self.followed.iter().any(lags)
+        !self.subscriptions.iter().any(lags)
     }
 
-    /// How long until something is to be done.
-    fn pause(&self, now: u64) -> Duration {
-        let due = |followed: &Followed| {
-            let known = followed.standing.load();
-            known.standing.activate_at.filter(|&at| at > now).map(|at| at - now)
+    /// Time until the next poll: the interval, or less if a release is activated before.
+    fn pause(&self, now: Timestamp) -> Duration {
+        let due = |subscription: &Subscription| {
+            let activate_at = subscription.snapshot.load().status.activate_at;
+            activate_at.filter(|&at| at > now).map(|at| at.since(now))
         };
-        let next = self.followed.iter().filter_map(due).min();
-        next.map_or(self.poll, |seconds| self.poll.min(Duration::from_secs(seconds)))
+        let next = self.subscriptions.iter().filter_map(due).min();
+        next.map_or(self.poll_interval, |due| self.poll_interval.min(due))
     }
-}
 
-impl Service {
-    /// Looks at all publications once: gets ready what is new, and serves what counts.
+    /// Polls all publications once: prepares new releases, and serves the effective ones.
     ///
     /// # Errors
-    /// The last one, after all were looked at.
-    pub async fn follow(self: &Arc<Self>) -> Result<(), ServiceError> {
+    /// The last failure, after all publications were polled.
+    pub(crate) async fn poll(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
         let mut outcome = Ok(());
-        for followed in &self.publications().followed {
-            let followed_now = self.follow_one(followed).await;
-            let outcome_now = if followed_now.is_ok() { Outcome::Done } else { Outcome::Failed };
-            let late = followed.standing.load().late_since(self.now()).is_some();
-            self.metrics().followed(&followed.use_case, outcome_now, late);
-            if let Err(error) = followed_now {
-                outcome = Err(error);
+        for subscription in &self.subscriptions {
+            let polled = subscription.poll(service).await;
+            let late = subscription.snapshot.load().late_since(service.now()).is_some();
+            service.polled(&subscription.use_case, polled.is_ok(), late);
+            if polled.is_err() {
+                outcome = polled;
             }
         }
         outcome
     }
 
-    async fn follow_one(self: &Arc<Self>, followed: &Followed) -> Result<(), ServiceError> {
-        let mut following = followed.follower.lock().await;
-        // What is known already is served in time, whether there is news or not.
-        let news = following.follower.look().await;
-        let prepared = self.prepare(followed, &mut following).await;
-        followed.standing.store(Arc::new(Known::of(&following.follower)));
-        if following.follower.is_due(self.now()) {
-            self.serve_ready(followed, &mut following).await?;
-        }
-        news?;
-        prepared
-    }
-
-    async fn prepare(
-        self: &Arc<Self>,
-        followed: &Followed,
-        following: &mut Following,
-    ) -> Result<(), ServiceError> {
-        let is_new = following.follower.prepare().await?;
-        let Some(release) = following.follower.ready().cloned() else {
-            following.opened = None;
-            return Ok(());
-        };
-        let id = match &following.opened {
-            Some(Opened::Good(id, _) | Opened::Bad(id)) if !is_new => id.as_str(),
-            _ => "",
-        };
-        if id == release.id {
-            return Ok(());
-        }
-        let opened = self.open_release(followed, &following.follower, &release).await;
-        following.opened = Some(match &opened {
-            Ok(data) => Opened::Good(release.id.clone(), Arc::clone(data)),
-            Err(_) => Opened::Bad(release.id.clone()),
-        });
-        opened?;
-        tracing::info!(use_case = followed.use_case, release = release.id, "ready to be served");
-        Ok(())
-    }
-
-    async fn open_release(
-        self: &Arc<Self>,
-        followed: &Followed,
-        follower: &Follower,
-        release: &Release,
-    ) -> Result<Arc<DataSet>, ServiceError> {
-        let gone = || ServiceError::NothingPublished(followed.use_case.clone());
-        let use_case = self.use_case(&followed.use_case).ok_or_else(gone)?;
-        let file_stem = follower.stem(release).display().to_string();
-        let use_case = UseCase { file_stem, shard_count: release.shard_count, ..use_case };
-        let open = move || -> Result<_, DataSetError> { Ok(Arc::new(DataSet::open(&use_case)?)) };
-        self.aside(open).await
-    }
-
-    async fn serve_ready(
-        self: &Arc<Self>,
-        followed: &Followed,
-        following: &mut Following,
-    ) -> Result<(), ServiceError> {
-        let Some(release) = following.follower.ready().cloned() else { return Ok(()) };
-        let data = match &following.opened {
-            Some(Opened::Good(id, data)) if *id == release.id => Arc::clone(data),
-            _ => return Ok(()),
-        };
-        let (id, shards) = (release.id.clone(), release.shard_count);
-        // A reload takes either both, the data set and where its files are, or neither.
-        let reloading = self.reloading().await;
-        self.put_version(&followed.use_case, data);
-        let noted = following.follower.activated(release).await;
-        following.opened = None;
-        followed.standing.store(Arc::new(Known::of(&following.follower)));
-        drop(reloading);
-        tracing::info!(use_case = followed.use_case, release = id, shards, "served from now on");
-        noted?;
-        Ok(following.follower.clean().await?)
-    }
-
-    /// Follows all publications for as long as the service lives.
-    pub async fn follow_always(self: Arc<Self>) {
-        if self.publications().followed.is_empty() {
+    /// Polls for as long as the future is awaited.
+    pub(crate) async fn run(&self, service: &impl Serve) {
+        if self.subscriptions.is_empty() {
             return;
         }
+        // The same failure is logged once, not at every poll.
         let mut last_failure = String::new();
         loop {
-            match self.follow().await {
+            match self.poll(service).await {
                 Ok(()) => last_failure.clear(),
-                Err(error) if error.to_string() == last_failure => {}
                 Err(error) => {
-                    tracing::error!(
-                        error = %WithCauses(&error),
-                        "a publication cannot be followed; the earlier state stays"
-                    );
-                    last_failure = error.to_string();
+                    let failure = WithCauses(&error).to_string();
+                    if failure != last_failure {
+                        tracing::error!(
+                            error = failure,
+                            "a publication cannot be followed; the earlier state stays"
+                        );
+                        last_failure = failure;
+                    }
                 }
             }
-            tokio::time::sleep(self.publications().pause(self.now())).await;
+            tokio::time::sleep(self.pause(service.now())).await;
         }
     }
 }
 
-impl From<PlaceError> for ServiceError {
-    fn from(error: PlaceError) -> Self {
-        Self::Publication(Box::new(error))
+/// The release that was served last, because the publication cannot be read.
+async fn last_active(
+    replica: &Replica,
+    use_case: &str,
+    error: ReleaseStoreError,
+) -> Result<Release, SubscriptionError> {
+    match replica.load_last_active().await {
+        Ok(Some(release)) => {
+            tracing::error!(
+                use_case, release = release.id, error = %WithCauses(&error),
+                "the publication cannot be followed; the release that was served last is served again"
+            );
+            Ok(release)
+        }
+        Ok(None) => Err(store_error(use_case)(error)),
+        Err(unusable) => {
+            tracing::error!(
+                use_case, error = %WithCauses(&unusable),
+                "the release that was served last cannot be read"
+            );
+            Err(store_error(use_case)(error))
+        }
+    }
+}
+
+impl Subscription {
+    async fn poll(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
+        let mut state = self.state.lock().await;
+        // A release that is ready is activated in time, even if the store cannot be reached.
+        let polled = state.replica.poll().await.map_err(store_error(&self.use_case));
+        let prepared = self.prepare(service, &mut state).await;
+        self.snapshot.store(Arc::new(Snapshot::of(&state.replica)));
+        if state.replica.is_due(service.now()) {
+            self.activate(service, &mut state).await?;
+        }
+        polled?;
+        prepared
+    }
+
+    /// Fetches the release that was published last, and opens its data set.
+    async fn prepare(
+        &self,
+        service: &impl Serve,
+        state: &mut SubscriptionState,
+    ) -> Result<(), SubscriptionError> {
+        let is_new = state.replica.prepare().await.map_err(store_error(&self.use_case))?;
+        let Some(release) = state.replica.ready().cloned() else {
+            state.opened = None;
+            return Ok(());
+        };
+        if let Some(OpenedRelease::Usable(id, _) | OpenedRelease::Unusable(id)) = &state.opened
+            && !is_new
+            && *id == release.id
+        {
+            return Ok(());
+        }
+        let opened = self.open_release(service, &state.replica, &release).await;
+        state.opened = Some(match &opened {
+            Ok(data) => OpenedRelease::Usable(release.id.clone(), Arc::clone(data)),
+            Err(_) => OpenedRelease::Unusable(release.id.clone()),
+        });
+        opened?;
+        tracing::info!(use_case = self.use_case, release = release.id, "ready to be served");
+        Ok(())
+    }
+
+    async fn open_release(
+        &self,
+        service: &impl Serve,
+        replica: &Replica,
+        release: &Release,
+    ) -> Result<Arc<DataSet>, SubscriptionError> {
+        let use_case = service
+            .use_case(&self.use_case)
+            .ok_or_else(|| SubscriptionError::Removed { use_case: self.use_case.clone() })?;
+        let file_stem = replica.files(release).stem().display().to_string();
+        let use_case = UseCase { file_stem, shard_count: release.shard_count, ..use_case };
+        service.open_data_set(use_case).await
+    }
+
+    /// Serves the release that is ready, if its data set can be served.
+    async fn activate(
+        &self,
+        service: &impl Serve,
+        state: &mut SubscriptionState,
+    ) -> Result<(), SubscriptionError> {
+        let Some(release) = state.replica.ready().cloned() else { return Ok(()) };
+        let data = match &state.opened {
+            Some(OpenedRelease::Usable(id, data)) if *id == release.id => Arc::clone(data),
+            _ => return Ok(()),
+        };
+        let failed = store_error(&self.use_case);
+        let (id, shards) = (release.id.clone(), release.shard_count);
+        // A reload sees both the data set and where its files are, or neither.
+        let reloads = service.lock_reloads().await;
+        service.put_version(&self.use_case, data);
+        let recorded = state.replica.record_active(release).await;
+        state.opened = None;
+        self.snapshot.store(Arc::new(Snapshot::of(&state.replica)));
+        drop(reloads);
+        tracing::info!(use_case = self.use_case, release = id, shards, "served from now on");
+        recorded.map_err(&failed)?;
+        state.replica.clean().await.map_err(&failed)
     }
 }

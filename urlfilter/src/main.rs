@@ -5,8 +5,6 @@ mod answer;
 mod command;
 mod doctor;
 mod output;
-mod process;
-mod publish;
 mod vectors;
 
 use clap::{Parser, Subcommand};

@@ -218,7 +218,7 @@ fn changed_rows_get_the_layout_that_they_had() {
     put(rows(0..3000));
     assert_eq!(report(folder.path(), &[])["configId"], first["configId"]);
     // What follows from the input alone.
-    assert_eq!(report(folder.path(), &["--anew"])["layouts"], "new");
+    assert_eq!(report(folder.path(), &["--fresh"])["layouts"], "new");
     let whole = place(json!({"trialsPerShard": 3}), rows(0..3000));
     report(whole.path(), &[]);
     assert!(files(folder.path()) == files(whole.path()));
@@ -258,7 +258,7 @@ fn the_number_of_shards_stays() {
         assert_eq!(report(folder.path(), &[])["shardCount"], shards);
     }
     fs::write(folder.path().join("in.txtpb"), rows(0..650)).unwrap();
-    assert_eq!(report(folder.path(), &["--anew"])["shardCount"], 6);
+    assert_eq!(report(folder.path(), &["--fresh"])["shardCount"], 6);
 }
 
 /// Several runs of some shards each, and one that takes them up, make what one run makes.

@@ -5,7 +5,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
-use pir_server::publication::{Current, Place};
+use pir_dataset::publication::{Current, ReleaseStore};
 use pir_server::{Configuration, Listener, Service, admin, endpoints, service};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -131,8 +131,8 @@ impl Node {
     }
 
     fn active(&self) -> String {
-        let standings = self.service.publications().standings(0);
-        standings[0].standing.active.clone().unwrap()
+        let statuses = self.service.subscriptions().statuses(unix_clock::Timestamp::MIN);
+        statuses[0].replica.active.clone().unwrap()
     }
 
     /// Whether it finds a keyword, asked as any client would.
@@ -281,7 +281,7 @@ fn what_does_not_belong_together_is_not_published() {
     fs::remove_file(&shard).unwrap();
     fails(&desk.publish_data(&[]), "urls-0.bin");
     assert!(!desk.path().join("shelf").exists());
-    // Two use cases in one place.
+    // Two use cases in one store.
     desk.build("a.example\nb.example\n", 1);
     succeeds(&desk.publish_data(&[]));
     let other = ["publish", "--to", &desk.address, "--usecase", "other", "--rollback"];
@@ -348,21 +348,25 @@ fn goes_through(desk: &Desk) {
     assert!(!node.finds("b.example"));
     Runtime::new().unwrap().block_on(async {
         let options = desk.environment.iter().map(|(key, value)| (key.to_string(), value.clone()));
-        let place = Place::open(&desk.address, &options.collect()).unwrap();
-        let (current, mark) = place.current(None).await.unwrap().unwrap();
-        let release = place.release(&current.release).await.unwrap();
+        let store = ReleaseStore::open(&desk.address, &options.collect()).unwrap();
+        let (current, revision) = store.current(None).await.unwrap().unwrap();
+        let release = store.release(&current.release).await.unwrap();
         assert_ne!(release.id, second["release"].as_str().unwrap());
-        assert!(place.has_filter(&release).await.unwrap());
-        assert!(place.current(Some(&mark)).await.unwrap().is_none());
+        assert!(store.has_filter(&release).await.unwrap());
+        assert!(store.current(Some(&revision)).await.unwrap().is_none());
         // Of two publishers who saw the same, one is told to look again.
-        let other = Current::new(current.release.clone(), Some(7), None);
-        place.set_current(&other, Some(&mark)).await.unwrap();
-        for seen in [Some(&mark), None] {
-            let error = place.set_current(&current, seen).await.unwrap_err();
+        let other = Current::new(
+            current.release.clone(),
+            Some(unix_clock::Timestamp::from_unix_seconds(7)),
+            None,
+        );
+        store.set_current(&other, Some(&revision)).await.unwrap();
+        for seen in [Some(&revision), None] {
+            let error = store.set_current(&current, seen).await.unwrap_err();
             assert!(error.to_string().contains("another publisher"), "{error}");
         }
-        assert!(place.retain(&[release.id], u64::MAX >> 1).await.unwrap() > 0);
-        assert_eq!(place.releases().await.unwrap().len(), 1);
+        assert!(store.retain(&[release.id], unix_clock::Timestamp::MAX).await.unwrap() > 0);
+        assert_eq!(store.releases().await.unwrap().len(), 1);
     });
 }
 

@@ -5,10 +5,10 @@
 
 use super::run::DatabaseFormat;
 use crate::configuration::DatabaseType;
-use keyword_pir::plan::Plan;
-use keyword_pir::cuckoo::BucketCount;
-use keyword_pir::shape::KeyCompression;
 use keyword_pir::ShardingFunction;
+use keyword_pir::cuckoo::BucketCount;
+use keyword_pir::plan::Plan;
+use keyword_pir::shape::KeyCompression;
 use std::fmt::Write;
 
 /// All settings that the files of a shard depend on, besides its rows.

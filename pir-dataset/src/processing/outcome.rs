@@ -73,7 +73,7 @@ pub struct PartSummary {
 
 /// The result of a run.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_enums, reason = "a run has a selection or has none")]
 pub enum Outcome {
     /// The data set is finished and in its place.
     Whole(Summary),

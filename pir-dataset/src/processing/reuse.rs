@@ -51,8 +51,7 @@ impl ReusedLayout {
         }
         let read = |shard| {
             let path = configuration.output_parameters.of_shard(shard);
-            let parameters =
-                files::read_parameters(&path).map_err(|_| NotReusable::Unreadable)?;
+            let parameters = files::read_parameters(&path).map_err(|_| NotReusable::Unreadable)?;
             match is_possible(plan, &parameters) {
                 true => Ok(parameters),
                 false => Err(NotReusable::Settings),

@@ -4,7 +4,6 @@ use super::error::RowConflict;
 use crate::manifest::keywords_digest;
 use keyword_pir::cuckoo::Row;
 use keyword_pir::{KeywordHash, ShardingFunction};
-use pir_api::rows::RowBytes;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -45,11 +44,11 @@ enum Pair {
 }
 
 impl RowStore {
-    pub(super) fn push(&mut self, row: RowBytes<'_>) -> Result<(), TooManyRows> {
+    pub(super) fn push(&mut self, keyword: &[u8], value: &[u8]) -> Result<(), TooManyRows> {
         if self.locations.len() >= u32::MAX as usize {
             return Err(TooManyRows);
         }
-        let size = row.keyword.len() + row.value.len();
+        let size = keyword.len() + value.len();
         let fits = self.chunks.last().is_some_and(|chunk| chunk.len() + size <= chunk.capacity());
         if !fits {
             self.chunks.push(Vec::with_capacity(CHUNK.max(size)));
@@ -59,11 +58,11 @@ impl RowStore {
         self.locations.push(Location {
             chunk: index as u32,
             start: chunk.len() as u32,
-            keyword: row.keyword.len() as u32,
-            value: row.value.len() as u32,
+            keyword: keyword.len() as u32,
+            value: value.len() as u32,
         });
-        chunk.extend_from_slice(row.keyword);
-        chunk.extend_from_slice(row.value);
+        chunk.extend_from_slice(keyword);
+        chunk.extend_from_slice(value);
         Ok(())
     }
 
@@ -119,7 +118,7 @@ impl RowStore {
             .collect::<Result<_, keyword_pir::symmetric::SymmetricError>>()?;
         let mut encrypted = Self::default();
         for (keyword, value) in &rows {
-            encrypted.push(RowBytes { keyword, value }).expect("as many rows as before");
+            encrypted.push(keyword, value).expect("as many rows as before");
         }
         encrypted.plain = Some(Box::new(self));
         Ok(encrypted)
@@ -145,9 +144,7 @@ impl RowStore {
                 .windows(2)
                 .find(|pair| self.hashes[pair[0] as usize] == self.hashes[pair[1] as usize]);
             match pair {
-                Some(&[a, b]) if self.keyword(a) == self.keyword(b) => {
-                    Err(Pair::SameKeyword(a, b))
-                }
+                Some(&[a, b]) if self.keyword(a) == self.keyword(b) => Err(Pair::SameKeyword(a, b)),
                 Some(&[a, b]) => Err(Pair::SameHash(a, b)),
                 _ => Ok(()),
             }

@@ -15,9 +15,9 @@ use crate::files::{self, is_text};
 use crate::manifest::{self, Manifest, ShardRecord};
 use crate::progress::{Notice, Phase, Progress, Running, Silent};
 use durable_file::{Access, FileError, Operation, PendingFile};
+use keyword_database::{Encoding, Reader, RowKind};
 use keyword_pir::plan::Plan;
 use keyword_pir::{Scheme, ShardParameters};
-use pir_api::rows::{self, Encoding, RowKind, RowsError};
 use pir_api::{Message, convert, text};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -143,7 +143,8 @@ impl<'r> Run<'r> {
         if let Some(jobs) = self.jobs {
             builder = builder.num_threads(jobs.get());
         }
-        let pool = builder.build().map_err(|error| ProcessError::Threads { source: error.into() })?;
+        let pool =
+            builder.build().map_err(|error| ProcessError::Threads { source: error.into() })?;
         let rows = self.read_rows()?;
         pool.install(|| self.process(rows, start))
     }
@@ -255,15 +256,6 @@ impl<'r> Run<'r> {
     }
 
     fn read_rows(&self) -> Result<RowStore, ProcessError> {
-        enum Stop {
-            Rows(RowsError),
-            TooMany,
-        }
-        impl From<RowsError> for Stop {
-            fn from(error: RowsError) -> Self {
-                Self::Rows(error)
-            }
-        }
         let path = &self.configuration.input_database;
         let failed = |error| ProcessError::from(io_error(Operation::Read, path)(error));
         let file = File::open(path).map_err(failed)?;
@@ -279,20 +271,25 @@ impl<'r> Run<'r> {
         let phase = Running::begin(self.progress, Phase::ReadingRows, about.len());
         let input = Counted { input: file, phase: &phase };
         let mut store = RowStore::default();
-        let read = rows::read(input, encoding, kind, |row| {
-            store.push(row).map_err(|TooManyRows| Stop::TooMany)
-        });
-        match read {
-            Ok(_) => Ok(store),
-            Err(Stop::Rows(error)) => {
-                Err(ProcessError::Rows { path: path.clone(), source: error.into() })
-            }
-            Err(Stop::TooMany) => Err(ProcessError::TooManyRows { path: path.clone() }),
+        let mut reader = Reader::new(encoding, input).with_kind(kind);
+        loop {
+            let row = reader
+                .next_row()
+                .map_err(|error| ProcessError::Rows { path: path.clone(), source: error.into() })?;
+            let Some(row) = row else { return Ok(store) };
+            store
+                .push(row.keyword, row.value)
+                .map_err(|TooManyRows| ProcessError::TooManyRows { path: path.clone() })?;
         }
     }
 
     #[cfg(not(feature = "symmetric"))]
-    fn encrypt(&self, _: &SymmetricPir, _: RowStore, _: &mut Plan) -> Result<RowStore, ProcessError> {
+    fn encrypt(
+        &self,
+        _: &SymmetricPir,
+        _: RowStore,
+        _: &mut Plan,
+    ) -> Result<RowStore, ProcessError> {
         Err(ProcessError::SymmetricNotSupported)
     }
 
@@ -496,7 +493,12 @@ impl Maker<'_> {
         let manifest = Manifest {
             version: manifest::VERSION,
             tool: format!("urlfilter {}", env!("CARGO_PKG_VERSION")),
-            rlwe_parameters: context.plan.encryption.name().unwrap_or_default().to_owned(),
+            rlwe_parameters: context
+                .plan
+                .encryption
+                .name()
+                .expect("a configuration names a predefined set")
+                .to_owned(),
             shard_count: made.len() as u32,
             rows: context.rows.len() as u64,
             evaluation_key_config_sha256: hex::encode(convert::key_config_hash(&keys)),

@@ -56,8 +56,7 @@ pub(super) fn write<E: From<FileError>>(
     let mut out = Digesting::new(BufWriter::with_capacity(BUFFER, file));
     content(&path, &mut out)?;
     let (buffer, digest, length) = out.finish();
-    let file: File =
-        buffer.into_inner().map_err(|error| error.into_error()).map_err(failed)?;
+    let file: File = buffer.into_inner().map_err(|error| error.into_error()).map_err(failed)?;
     file.sync_data().map_err(failed)?;
     Ok((digest, length))
 }

@@ -5,14 +5,18 @@ use crate::Cause;
 use crate::files::{DataSetFiles, MANIFEST_SUFFIX, database_suffix, parameters_suffix};
 use crate::manifest::{Manifest, ManifestError, keywords_digest};
 use durable_file::{FileError, Operation};
-use filter_core::build::{DATA_SET_FILE, PLIST_FILE};
 use filter_core::file::raw::{BITS_FILE, METADATA_FILE};
+use keyword_database::Reader;
 use keyword_pir::KeywordHash;
-use pir_api::rows::{self, Encoding, RowKind, RowsError};
 use rayon::prelude::*;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// The rows of a prefilter's build, as `urlfilter build` names them.
+const DATA_SET_FILE: &str = "input.txtpb";
+/// The form of a prefilter for apps, as `urlfilter build` names it.
+const PLIST_FILE: &str = "bloom_filter.plist";
 
 /// A data set and its prefilter, ready to be uploaded.
 #[derive(Clone, Debug)]
@@ -148,12 +152,15 @@ fn prefilter_keywords(folder: &Path) -> Result<String, GatherError> {
     let input = File::open(&path).map_err(unreadable(&path))?;
     let mut hashes = Vec::new();
     let mut lost = 0_u64;
-    rows::read(input, Encoding::Text, RowKind::Keyword, |row| {
+    let mut reader = Reader::text(input);
+    let failed = |error: keyword_database::ReadError| GatherError::Rows {
+        path: path.clone(),
+        source: error.into(),
+    };
+    while let Some(row) = reader.next_row().map_err(failed)? {
         hashes.push(KeywordHash::of(row.keyword));
         lost += u64::from(!prefilter.filter.contains(row.keyword));
-        Ok::<_, RowsError>(())
-    })
-    .map_err(|error| GatherError::Rows { path: path.clone(), source: error.into() })?;
+    }
     if lost > 0 {
         return Err(GatherError::NotInPrefilter { path, lost, rows: hashes.len() as u64 });
     }

@@ -122,9 +122,8 @@ impl Nodes {
         let host = parsed.host_str().ok_or_else(|| wrong("it names no host".into()))?;
         let port = parsed.port_or_known_default().unwrap_or(80);
         let unknown = |source: Cause| NodesError::Resolve { url: url.to_owned(), source };
-        let found = tokio::net::lookup_host((host, port))
-            .await
-            .map_err(|error| unknown(error.into()))?;
+        let found =
+            tokio::net::lookup_host((host, port)).await.map_err(|error| unknown(error.into()))?;
         let mut addresses: Vec<String> =
             found.map(|address| format!("{}://{address}", parsed.scheme())).collect();
         addresses.sort();

@@ -257,12 +257,8 @@ impl<'p> Publisher<'p> {
         };
         let release = self.store.release(release).await?;
         let new_configuration = self.is_new_configuration(before.as_ref(), &release).await?;
-        let filter_at = self.schedule.filter_at(
-            *activate_at,
-            before.is_some(),
-            &self.nodes,
-            new_configuration,
-        );
+        let filter_at =
+            self.schedule.filter_at(*activate_at, before.is_some(), &self.nodes, new_configuration);
         Ok(Some(Announced { activate_at: *activate_at, filter_at, release, new_configuration }))
     }
 
@@ -272,7 +268,9 @@ impl<'p> Publisher<'p> {
     /// [`PublishError::NotAnnounced`] or [`PublishError::Store`].
     pub async fn resume(&self) -> Result<Announced, PublishError> {
         let address = || self.store.address().to_owned();
-        self.last_announced().await?.ok_or_else(|| PublishError::NotAnnounced { address: address() })
+        self.last_announced()
+            .await?
+            .ok_or_else(|| PublishError::NotAnnounced { address: address() })
     }
 
     async fn is_new_configuration(
@@ -361,9 +359,9 @@ impl<'p> Publisher<'p> {
         let new_configuration = self.is_new_configuration(previous.as_ref(), &release).await?;
         if previous.is_some() && !self.nodes.is_empty() {
             self.set(Current::new(name.clone(), None, previous.clone())).await?;
-            self.wait_for_nodes(Goal::Ready, &release).await.map_err(|source| {
-                PublishError::NodesNotReady { id: release.id.clone(), source }
-            })?;
+            self.wait_for_nodes(Goal::Ready, &release)
+                .await
+                .map_err(|source| PublishError::NodesNotReady { id: release.id.clone(), source })?;
         }
         // Nodes serve nothing yet that a first release would have to wait for.
         let lead = if previous.is_some() { self.schedule.lead } else { Duration::ZERO };

@@ -264,9 +264,8 @@ impl Release {
         let whole = has(MANIFEST_SUFFIX)
             && self.shard_count > 0
             && self.shard_count as usize <= self.files.len()
-            && (0..self.shard_count).all(|shard| {
-                has(&database_suffix(shard)) && has(&parameters_suffix(shard))
-            });
+            && (0..self.shard_count)
+                .all(|shard| has(&database_suffix(shard)) && has(&parameters_suffix(shard)));
         match whole {
             true => Ok(()),
             false => Err(FormatError::Incomplete { shard_count: self.shard_count }),
@@ -294,7 +293,14 @@ mod tests {
 
     fn release(names: &[&str], shards: u32) -> Result<Release, FormatError> {
         let files = names.iter().map(|name| file(name)).collect();
-        Release::new("2026-1".to_owned(), "use".to_owned(), shards, String::new(), Timestamp::MIN, files)
+        Release::new(
+            "2026-1".to_owned(),
+            "use".to_owned(),
+            shards,
+            String::new(),
+            Timestamp::MIN,
+            files,
+        )
     }
 
     const ONE: [&str; 3] = ["data-0.bin", "data-0.params.txtpb", "data-manifest.json"];
@@ -331,9 +337,17 @@ mod tests {
     #[test]
     fn the_effective_release() {
         let name = |id: &str| ReleaseName { id: id.to_owned(), sha256: "0".repeat(64) };
-        let current = |at: Option<u64>, before| Current::new(name("new"), at.map(Timestamp::from_unix_seconds), before);
-        assert_eq!(current(Some(5), Some(name("old"))).effective_at(Timestamp::from_unix_seconds(4)).id, "old");
-        assert_eq!(current(Some(5), Some(name("old"))).effective_at(Timestamp::from_unix_seconds(5)).id, "new");
+        let current = |at: Option<u64>, before| {
+            Current::new(name("new"), at.map(Timestamp::from_unix_seconds), before)
+        };
+        assert_eq!(
+            current(Some(5), Some(name("old"))).effective_at(Timestamp::from_unix_seconds(4)).id,
+            "old"
+        );
+        assert_eq!(
+            current(Some(5), Some(name("old"))).effective_at(Timestamp::from_unix_seconds(5)).id,
+            "new"
+        );
         assert_eq!(current(None, Some(name("old"))).effective_at(Timestamp::MAX).id, "old");
         assert_eq!(current(Some(5), None).effective_at(Timestamp::from_unix_seconds(4)).id, "new");
         let text = serde_json::to_vec(&current(None, Some(name("a/b")))).unwrap();

@@ -2,8 +2,8 @@
 
 use super::release::{Current, Release, ReleaseName, ReleasedFile, STEM};
 use super::store::{Damage, ReleaseStore, ReleaseStoreError, Revision, blocking, file_error};
-use crate::files::DataSetFiles;
 use crate::file_sha256;
+use crate::files::DataSetFiles;
 use durable_file::{Access, Operation, PendingFile};
 use serde::{Deserialize, Serialize};
 use std::fs;

@@ -221,8 +221,8 @@ impl ReleaseStore {
             let all: BTreeMap<String, String> = environment
                 .chain(options.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone())))
                 .collect();
-            let (store, prefix) = object_store::parse_url_opts(&url, all)
-                .map_err(|error| wrong(cause(&error)))?;
+            let (store, prefix) =
+                object_store::parse_url_opts(&url, all).map_err(|error| wrong(cause(&error)))?;
             (Arc::from(store), prefix)
         };
         Ok(Self { store, prefix, address: address.trim_end_matches('/').to_owned() })
@@ -549,9 +549,10 @@ impl ReleaseStore {
         let listed = self.store.list(Some(&self.key("objects")));
         let objects: Vec<ObjectMeta> =
             listed.try_collect().await.map_err(self.failed("objects"))?;
+        let older_than = i64::try_from(older_than.unix_seconds()).unwrap_or(i64::MAX);
         let mut removed = 0;
         for object in objects {
-            let is_old = object.last_modified.timestamp() < older_than.unix_seconds().cast_signed();
+            let is_old = object.last_modified.timestamp() < older_than;
             let is_needed = object.location.filename().is_none_or(|name| needed.contains(name));
             if is_old && !is_needed {
                 self.delete(&object.location).await?;
@@ -564,10 +565,9 @@ impl ReleaseStore {
     async fn delete(&self, key: &Key) -> Result<(), ReleaseStoreError> {
         match self.store.delete(key).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(ReleaseStoreError::Store {
-                name: key.to_string(),
-                source: cause(&error),
-            }),
+            Err(error) => {
+                Err(ReleaseStoreError::Store { name: key.to_string(), source: cause(&error) })
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ fn all_metrics() -> String {
     metrics.token_refused(TokenRefusal::Spent);
     metrics.gateway_refused(GatewayRefusal::Key);
     metrics.report(Outcome::Done);
-    metrics.followed("use case", Outcome::Done, false);
+    metrics.polled("use case", Outcome::Done, false);
     metrics.load_failed();
     let use_cases = vec![("use case".to_owned(), 1, 1)];
     let loaded =

@@ -1,8 +1,8 @@
 //! Releases in an object store, and nodes that follow them.
 
 use crate::support::{Case, NOW, Running, Settings, UseCaseText};
-use pir_server::following::UseCaseStanding;
-use pir_server::publication::{Current, Place, Release, ReleasedFile};
+use pir_dataset::publication::{Current, Release, ReleaseStore, ReleasedFile, UseCaseStatus};
+use pir_server::subscriptions::SubscriptionError;
 use pir_server::{Configuration, Service, ServiceError};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
+use unix_clock::Timestamp;
 
 const FIRST: &str = "synthetic_small_logt5";
 const SECOND: &str = "synthetic_shards3_logt4";
@@ -22,14 +23,14 @@ fn use_case() -> String {
 /// A folder that releases are published in.
 struct Shelf {
     folder: TempDir,
-    place: Place,
+    store: ReleaseStore,
 }
 
 impl Shelf {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::open(folder.path().to_str().unwrap(), &BTreeMap::new()).unwrap();
-        Self { folder, place }
+        let store = ReleaseStore::open(folder.path().to_str().unwrap(), &BTreeMap::new()).unwrap();
+        Self { folder, store }
     }
 
     /// One on which a release counts.
@@ -41,11 +42,11 @@ impl Shelf {
     }
 
     async fn put(&self, case: &str, id: &str) -> Release {
-        put(&self.place, case, id).await
+        put(&self.store, case, id).await
     }
 
     async fn set(&self, release: &str, activate_at: Option<u64>, before: Option<&str>) {
-        set(&self.place, release, activate_at, before).await;
+        set(&self.store, release, activate_at, before).await;
     }
 
     /// The object of a file of a release.
@@ -55,7 +56,11 @@ impl Shelf {
     }
 }
 
-async fn put(place: &Place, case: &str, id: &str) -> Release {
+fn time(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_seconds(seconds)
+}
+
+async fn put(store: &ReleaseStore, case: &str, id: &str) -> Release {
     let case = Case::new(case);
     let folder = tempfile::tempdir().unwrap();
     let UseCaseText { shards, .. } = case.install(folder.path(), "data");
@@ -74,24 +79,28 @@ async fn put(place: &Place, case: &str, id: &str) -> Release {
         let path = folder.path().join(&name);
         let content = fs::read(&path).unwrap();
         let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        let file = ReleasedFile { name, bytes: content.len() as u64, sha256 };
-        place.put_object(&file, &path).await.unwrap();
+        let file = ReleasedFile::new(name, content.len() as u64, sha256).unwrap();
+        store.put_object(&file, &path).await.unwrap();
         files.push(file);
     }
     let release =
-        Release::new(id.to_owned(), use_case(), shards, String::new(), NOW, files).unwrap();
-    place.put_release(&release).await.unwrap();
+        Release::new(id.to_owned(), use_case(), shards, String::new(), time(NOW), files).unwrap();
+    store.put_release(&release).await.unwrap();
     release
 }
 
-async fn set(place: &Place, release: &str, activate_at: Option<u64>, before: Option<&str>) {
-    let release = place.release_by_id(release).await.unwrap().0;
+async fn set(store: &ReleaseStore, release: &str, activate_at: Option<u64>, before: Option<&str>) {
+    let release = store.release_by_id(release).await.unwrap().0;
     let before = match before {
-        Some(before) => Some(place.release_by_id(before).await.unwrap().0),
+        Some(before) => Some(store.release_by_id(before).await.unwrap().0),
         None => None,
     };
-    let mark = place.current(None).await.unwrap().map(|(_, mark)| mark);
-    place.set_current(&Current::new(release, activate_at, before), mark.as_ref()).await.unwrap();
+    let revision = store.current(None).await.unwrap().map(|(_, revision)| revision);
+    let activate_at = activate_at.map(time);
+    store
+        .set_current(&Current::new(release, activate_at, before), revision.as_ref())
+        .await
+        .unwrap();
 }
 
 /// Settings of a node that follows an address.
@@ -123,7 +132,7 @@ fn clock() -> Arc<AtomicU64> {
 }
 
 impl Running {
-    async fn standing(&self) -> serde_json::Value {
+    async fn status(&self) -> serde_json::Value {
         let response = self.http.get(format!("{}/releases", self.admin)).send().await.unwrap();
         let all: serde_json::Value =
             serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
@@ -164,30 +173,30 @@ async fn nodes_switch_together() {
     let address = shelf.folder.path().to_str().unwrap().to_owned();
     let nodes = [node(&address, &clock).await, node(&address, &clock).await];
     for node in &nodes {
-        assert_eq!((node.shards(), node.standing().await["active"].as_str()), (1, Some("1")));
+        assert_eq!((node.shards(), node.status().await["active"].as_str()), (1, Some("1")));
         assert!(node.answers(FIRST).await);
     }
     // Announced, and nobody said when.
     shelf.put(SECOND, "2").await;
     shelf.set("2", None, Some("1")).await;
     for node in &nodes {
-        node.service.follow().await.unwrap();
-        let standing = node.standing().await;
-        assert_eq!((&standing["active"], &standing["ready"]), (&"1".into(), &"2".into()));
+        node.service.poll_publications().await.unwrap();
+        let status = node.status().await;
+        assert_eq!((&status["active"], &status["ready"]), (&"1".into(), &"2".into()));
         assert_eq!(node.shards(), 1);
     }
     // Only one of them hears when, but neither is early.
     shelf.set("2", Some(NOW + 60), Some("1")).await;
-    nodes[0].service.follow().await.unwrap();
+    nodes[0].service.poll_publications().await.unwrap();
     clock.store(NOW + 59, Ordering::Relaxed);
-    nodes[0].service.follow().await.unwrap();
+    nodes[0].service.poll_publications().await.unwrap();
     assert_eq!(nodes[0].shards(), 1);
     clock.store(NOW + 60, Ordering::Relaxed);
     for node in &nodes {
-        node.service.follow().await.unwrap();
+        node.service.poll_publications().await.unwrap();
         assert_eq!(node.shards(), 3);
-        let standing = node.standing().await;
-        assert_eq!((&standing["active"], &standing["ready"]), (&"2".into(), &().into()));
+        let status = node.status().await;
+        assert_eq!((&status["active"], &status["ready"]), (&"2".into(), &().into()));
         assert!(node.answers(SECOND).await);
         // Clients that have the configuration before it are served on.
         assert!(node.serves_recorded().await);
@@ -202,7 +211,7 @@ async fn nodes_switch_together() {
     // And back.
     shelf.set("1", Some(NOW + 60), Some("2")).await;
     for node in &nodes {
-        node.service.follow().await.unwrap();
+        node.service.poll_publications().await.unwrap();
         assert_eq!(node.shards(), 1);
         assert!(node.answers(FIRST).await);
     }
@@ -222,21 +231,21 @@ async fn damaged_releases_are_not_served() {
     let mut other = good.clone();
     *other.last_mut().unwrap() ^= 1;
     fs::write(&shard, &other).unwrap();
-    let error = node.service.follow().await.unwrap_err();
+    let error = node.service.poll_publications().await.unwrap_err();
     assert!(error.to_string().contains("its digest"), "{error}");
     fs::write(&shard, &good[1..]).unwrap();
-    let error = node.service.follow().await.unwrap_err();
+    let error = node.service.poll_publications().await.unwrap_err();
     assert!(error.to_string().contains("its length"), "{error}");
     fs::remove_file(&shard).unwrap();
-    node.service.follow().await.unwrap_err();
+    node.service.poll_publications().await.unwrap_err();
     assert!(node.is_ready().await);
 
     // Its time comes, and this node has it not.
     clock.store(NOW + 60, Ordering::Relaxed);
-    node.service.follow().await.unwrap_err();
+    node.service.poll_publications().await.unwrap_err();
     assert!(node.answers(FIRST).await);
     assert!(!node.is_ready().await);
-    assert_eq!(node.standing().await["late"], true);
+    assert_eq!(node.status().await["late"], true);
     let late = format!("pir_release_late{{usecase=\"{}\"}} 1\n", use_case());
     assert!(node.metrics().await.contains(&late));
     // After a while the old one from here is better than nothing from anywhere.
@@ -244,9 +253,9 @@ async fn damaged_releases_are_not_served() {
     assert!(node.is_ready().await);
 
     fs::write(&shard, good).unwrap();
-    node.service.follow().await.unwrap();
+    node.service.poll_publications().await.unwrap();
     assert_eq!((node.shards(), node.is_ready().await), (3, true));
-    assert_eq!(node.standing().await["late"], false);
+    assert_eq!(node.status().await["late"], false);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,7 +273,7 @@ async fn unreadable_words_change_nothing() {
     ] {
         assert_ne!(good, bad);
         fs::write(&current, bad).unwrap();
-        let error = node.service.follow().await.unwrap_err().to_string();
+        let error = node.service.poll_publications().await.unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
         assert!(node.answers(FIRST).await);
     }
@@ -292,9 +301,9 @@ async fn unreadable_words_change_nothing() {
 async fn what_was_served_last_is_served_again() {
     let shelf = Shelf::new();
     let address = shelf.folder.path().join("shelf");
-    let place = Place::open(address.to_str().unwrap(), &BTreeMap::new()).unwrap();
-    put(&place, FIRST, "1").await;
-    set(&place, "1", Some(NOW), None).await;
+    let store = ReleaseStore::open(address.to_str().unwrap(), &BTreeMap::new()).unwrap();
+    put(&store, FIRST, "1").await;
+    set(&store, "1", Some(NOW), None).await;
     let clock = clock();
     let running = node(address.to_str().unwrap(), &clock).await;
     let (folder, settings) = running.stop().await;
@@ -304,13 +313,13 @@ async fn what_was_served_last_is_served_again() {
     fs::write(&address, "not a folder").unwrap();
     let running = Running::start_at(folder, settings, Arc::clone(&clock)).await;
     assert!(running.answers(FIRST).await);
-    running.service.follow().await.unwrap_err();
+    running.service.poll_publications().await.unwrap_err();
     // And follows again when it is back.
     fs::remove_file(&address).unwrap();
     fs::rename(&away, &address).unwrap();
-    put(&place, SECOND, "2").await;
-    set(&place, "2", Some(NOW), Some("1")).await;
-    running.service.follow().await.unwrap();
+    put(&store, SECOND, "2").await;
+    set(&store, "2", Some(NOW), Some("1")).await;
+    running.service.poll_publications().await.unwrap();
     assert_eq!(running.shards(), 3);
 
     // One whose files were changed here meanwhile is fetched again, or refused.
@@ -334,7 +343,10 @@ async fn what_was_served_last_is_served_again() {
     fs::write(&path, settings.text(folder.path())).unwrap();
     let configuration = Configuration::read(&path).unwrap();
     let opened = Service::open(&configuration, pir_server::service::system_clock()).await;
-    assert!(matches!(opened.err(), Some(ServiceError::Publication(_))));
+    assert!(matches!(
+        opened.err(),
+        Some(ServiceError::Subscription(SubscriptionError::Store { .. }))
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -346,9 +358,15 @@ async fn nothing_published_is_said() {
     fs::write(&path, settings.text(folder.path())).unwrap();
     let configuration = Configuration::read(&path).unwrap();
     let opened = Service::open(&configuration, pir_server::service::system_clock()).await;
-    assert!(matches!(opened.err(), Some(ServiceError::NothingPublished(_))));
+    assert!(matches!(
+        opened.err(),
+        Some(ServiceError::Subscription(SubscriptionError::NothingPublished { .. }))
+    ));
     let checked = Service::check(&configuration).await;
-    assert!(matches!(checked.err(), Some(ServiceError::NothingPublished(_))));
+    assert!(matches!(
+        checked.err(),
+        Some(ServiceError::Subscription(SubscriptionError::NothingPublished { .. }))
+    ));
     shelf.put(FIRST, "1").await;
     shelf.set("1", Some(NOW), None).await;
     let checked = Service::check(&configuration).await.unwrap();
@@ -361,29 +379,29 @@ async fn publishers_do_not_overwrite_each_other_and_leave_what_is_needed() {
     let shelf = Shelf::new();
     let first = shelf.put(FIRST, "1").await;
     shelf.put(SECOND, "2").await;
-    let (name, _) = shelf.place.release_by_id("1").await.unwrap();
-    let current = Current::new(name, Some(NOW), None);
-    shelf.place.set_current(&current, None).await.unwrap();
-    let error = shelf.place.set_current(&current, None).await.unwrap_err();
+    let (name, _) = shelf.store.release_by_id("1").await.unwrap();
+    let current = Current::new(name, Some(time(NOW)), None);
+    shelf.store.set_current(&current, None).await.unwrap();
+    let error = shelf.store.set_current(&current, None).await.unwrap_err();
     assert!(error.to_string().contains("another publisher"), "{error}");
     // What is young stays, whoever needs it.
     let kept = ["1".to_owned()];
-    assert_eq!(shelf.place.retain(&kept, 0).await.unwrap(), 0);
-    assert_eq!(shelf.place.releases().await.unwrap(), kept);
-    assert!(shelf.place.retain(&kept, u64::MAX >> 1).await.unwrap() > 3);
+    assert_eq!(shelf.store.retain(&kept, Timestamp::MIN).await.unwrap(), 0);
+    assert_eq!(shelf.store.releases().await.unwrap(), kept);
+    assert!(shelf.store.retain(&kept, Timestamp::MAX).await.unwrap() > 3);
     for file in &first.files {
         assert!(shelf.object(&first, &file.name).exists());
     }
     // Prefilters are given out by copies.
-    assert!(!shelf.place.has_filter(&first).await.unwrap());
-    shelf.place.set_filter(&first).await.unwrap();
-    assert!(shelf.place.has_filter(&first).await.unwrap());
+    assert!(!shelf.store.has_filter(&first).await.unwrap());
+    shelf.store.set_filter(&first).await.unwrap();
+    assert!(shelf.store.has_filter(&first).await.unwrap());
     assert_eq!(fs::read(shelf.folder.path().join("filter/bloom.bin")).unwrap(), b"1");
 }
 
 #[test]
-fn standings_have_a_stable_form() {
-    let text = serde_json::to_value(UseCaseStanding::default()).unwrap();
+fn statuses_have_a_stable_form() {
+    let text = serde_json::to_value(UseCaseStatus::default()).unwrap();
     let expected = serde_json::json!({
         "useCase": "", "active": null, "ready": null, "published": null, "activateAt": null, "late": false,
     });

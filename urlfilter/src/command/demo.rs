@@ -2,7 +2,6 @@
 
 use super::verdicts;
 use crate::output::{DONE, Results, TROUBLE, note};
-use crate::process;
 use anyhow::{Context, ensure};
 use blocklist::builder::{Build, Built, Options};
 use filter_client::{
@@ -10,7 +9,8 @@ use filter_client::{
     Verdict, WalletPolicy,
 };
 use filter_core::sub_url::{DeviceUrl, SubUrls};
-use pir_api::processing::Configuration as ProcessConfiguration;
+use pir_dataset::configuration::Configuration as ProcessConfiguration;
+use pir_dataset::processing::{Outcome, Run};
 use pir_server::configuration::{Tier, UseCase, UserGroup};
 use pir_server::{Configuration, Listener, Service, endpoints, service};
 use std::fs::File;
@@ -124,9 +124,9 @@ fn process(folder: &Path) -> anyhow::Result<u32> {
         "sharding": { "entryCountPerShard": 50_000, "requirePowerOfTwoShardCount": true },
     });
     let configuration = ProcessConfiguration::parse(text.to_string().as_bytes())?;
-    match process::run(&configuration, &process::Options::default())? {
-        process::Outcome::Whole(summary) => Ok(summary.shard_count),
-        process::Outcome::Part(part) => Ok(part.shard_count),
+    match Run::new(&configuration).finish()? {
+        Outcome::Whole(summary) => Ok(summary.shard_count),
+        Outcome::Part(part) => Ok(part.shard_count),
     }
 }
 

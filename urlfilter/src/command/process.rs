@@ -1,13 +1,12 @@
 //! `urlfilter process`: a keyword database to the shards of a PIR service.
 
-use crate::output::{DONE, Results, note};
-use crate::process::{
-    self, DatabaseFormat, Layouts, Options, Outcome, Part, PartSummary, ShardSummary, Summary,
-};
+use crate::output::{Bars, DONE, Results, note};
 use anyhow::{Context, bail};
-use pir_api::processing::{Configuration, MAX_CONFIGURATION};
-use std::fs::File;
-use std::io::Read;
+use pir_dataset::configuration::{Configuration, MAX_CONFIGURATION};
+use pir_dataset::processing::{
+    self, Layouts, Outcome, PartSummary, Run, ShardSelection, ShardSummary, Summary,
+};
+use std::num::NonZero;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -18,7 +17,7 @@ use std::path::PathBuf;
 /// shards are finished; a run that was interrupted is taken up where it stopped.
 ///
 /// Where a data set is already there, shards whose rows did not change are kept, and changed ones get
-/// the layout that they had, as long as the rows fit: devices then notice nothing. With --anew, the same
+/// the layout that they had, as long as the rows fit: devices then notice nothing. With --fresh, the same
 /// input and configuration give the same bytes, whatever was there.
 ///
 /// A large data set can be divided between machines that share a folder: each makes some shards with
@@ -43,9 +42,9 @@ pub(crate) struct Arguments {
     /// Configuration, JSON
     #[arg(value_name = "CONFIG.json")]
     configuration: PathBuf,
-    /// Threads; by default one a core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
+    /// Threads; by default one for each core
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    jobs: Option<NonZero<usize>>,
     /// How the processed databases are written
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     database_format: DatabaseFormat,
@@ -54,13 +53,28 @@ pub(crate) struct Arguments {
     shards: Option<Range<u32>>,
     /// Make only one of N parts, the first of which is 0/N, for a run without this option to take up
     #[arg(long, value_name = "I/N", value_parser = share, conflicts_with = "shards")]
-    part: Option<Part>,
-    /// Do not regard the layout of a data set that is already there
-    #[arg(long)]
-    anew: bool,
+    part: Option<ShardSelection>,
+    /// Ignore the layout of a data set that is already there
+    #[arg(long, alias = "anew")]
+    fresh: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// How the processed databases are written.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum DatabaseFormat {
+    /// Mapped by pir-server as it is
+    #[default]
+    Native,
+    /// What Apple's service reads
+    Apple,
+}
+
+fn jobs(text: &str) -> Result<NonZero<usize>, String> {
+    let jobs = text.parse::<u16>().ok().and_then(|jobs| NonZero::new(usize::from(jobs)));
+    jobs.ok_or_else(|| "a number from 1 to 65535 is needed".to_owned())
 }
 
 fn shard_range(text: &str) -> Result<Range<u32>, String> {
@@ -71,31 +85,35 @@ fn shard_range(text: &str) -> Result<Range<u32>, String> {
     range.ok_or_else(|| "two numbers are needed, such as 0..64".to_owned())
 }
 
-fn share(text: &str) -> Result<Part, String> {
+fn share(text: &str) -> Result<ShardSelection, String> {
     let part = text.split_once('/').and_then(|(index, of)| {
         let (index, of) = (index.parse().ok()?, of.parse().ok()?);
-        (index < of).then_some(Part::Share { index, of })
+        (index < of).then_some(ShardSelection::Part { index, of })
     });
     part.ok_or_else(|| "two numbers are needed, such as 0/8".to_owned())
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let name = arguments.configuration.display().to_string();
-    let mut json = Vec::new();
-    File::open(&arguments.configuration)
-        .and_then(|file| file.take(MAX_CONFIGURATION as u64 + 1).read_to_end(&mut json))
-        .with_context(|| name.clone())?;
+    let json = durable_file::read(&arguments.configuration, MAX_CONFIGURATION as u64)?;
     if json.is_empty() {
         bail!("{name}: empty");
     }
     let configuration = Configuration::parse(&json).context(name)?;
-    let options = Options {
-        format: arguments.database_format,
-        jobs: arguments.jobs.map(usize::from),
-        part: arguments.shards.clone().map(Part::Shards).or_else(|| arguments.part.clone()),
-        anew: arguments.anew,
+    let format = match arguments.database_format {
+        DatabaseFormat::Native => processing::DatabaseFormat::Native,
+        DatabaseFormat::Apple => processing::DatabaseFormat::Apple,
     };
-    let outcome = process::run(&configuration, &options)?;
+    let bars = Bars::default();
+    let mut run = Run::new(&configuration).format(format).fresh(arguments.fresh).progress(&bars);
+    if let Some(jobs) = arguments.jobs {
+        run = run.jobs(jobs);
+    }
+    let shards = arguments.shards.clone().map(ShardSelection::Range);
+    if let Some(selection) = shards.or_else(|| arguments.part.clone()) {
+        run = run.selection(selection);
+    }
+    let outcome = run.finish()?;
     if arguments.json {
         let mut results = Results::new();
         match &outcome {
@@ -145,7 +163,7 @@ fn describe(summary: &Summary) {
                 "all shards have a new layout ({})",
                 summary.renewed_because.as_deref().unwrap_or_default()
             ),
-            Layouts::New => "the layout follows from the settings alone".to_owned(),
+            _ => "the layout follows from the settings alone".to_owned(),
         };
         note(format_args!(
             "{} rows before ({:+}); {layouts}",
@@ -189,7 +207,7 @@ fn describe_shard(shard: &ShardSummary) {
         note(format_args!(
             "  tables {:.0} % full, at most {} slots a bucket, {} rows moved, grown {} times",
             100.0 * table.load,
-            table.most_slots,
+            table.max_slots,
             table.evictions,
             table.expansions
         ));

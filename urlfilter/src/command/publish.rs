@@ -1,12 +1,11 @@
 //! `urlfilter publish`: a data set and its prefilter to where nodes and apps find them.
 
-use crate::output::{DONE, Results, note};
-use crate::publish::{Nodes, Publisher, Schedule, gather};
-use anyhow::bail;
-use pir_server::publication::{Place, Release};
+use crate::output::{Bars, DONE, Results, note};
+use pir_dataset::publication::{Nodes, Publisher, ReleaseStore, Schedule, gather};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Publish a data set and its prefilter to an object store, for nodes to switch to together
 ///
@@ -61,8 +60,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "MINUTES", default_value_t = 10)]
     superseded_minutes: u64,
     /// Seconds to wait for nodes
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    patience: u64,
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, alias = "patience")]
+    node_timeout: u64,
     /// Do not wait, and leave the prefilter to a later run with --filter-only
     #[arg(long)]
     detach: bool,
@@ -104,61 +103,45 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<u8> {
         Some(name) => Nodes::resolve(name, &arguments.usecase).await?,
         None => Nodes::new(&arguments.node, &arguments.usecase)?,
     };
-    let place = Place::open(&arguments.to, &BTreeMap::new())?;
-    let mut publisher = Publisher::open(place).await?;
-    let latest = publisher.latest().await?;
-    if let Some(release) = &latest
-        && release.use_case != arguments.usecase
-    {
-        bail!("{}: has releases of another use case, {}", arguments.to, release.use_case);
+    let store = ReleaseStore::open(&arguments.to, &BTreeMap::new())?;
+    let mut schedule = Schedule::new(&nodes);
+    if let Some(seconds) = arguments.lead {
+        schedule.lead = Duration::from_secs(seconds);
     }
-    let schedule = Schedule {
-        lead: arguments.lead.unwrap_or(if nodes.is_empty() { 120 } else { 15 }),
-        superseded: arguments.superseded_minutes * 60,
-        patience: arguments.patience,
-    };
+    schedule.superseded = Duration::from_secs(arguments.superseded_minutes.saturating_mul(60));
+    schedule.node_timeout = Duration::from_secs(arguments.node_timeout);
+    let bars = Bars::default();
+    let publisher = Publisher::open(store, &arguments.usecase, nodes, schedule).await?;
+    let mut publisher = publisher.with_progress(&bars);
     let mut uploaded_objects = 0;
     let mut unchanged = false;
     let announced = if let Some(gathered) = &gathered {
-        let is_same = |release: &Release| {
-            release.files.iter().eq(gathered.files.iter().map(|(file, _)| file))
-        };
-        match publisher.announced(&nodes, &schedule).await? {
-            Some(announced) if is_same(&announced.release) => {
-                note(format_args!("release {}: nothing changed since", announced.release.id));
-                unchanged = true;
-                announced
-            }
-            _ => {
-                let (name, release, uploaded) =
-                    publisher.upload(gathered, &arguments.usecase).await?;
-                uploaded_objects = uploaded;
-                note(format_args!(
-                    "release {}: {} rows in {} shards; {uploaded} of {} files were new",
-                    release.id,
-                    gathered.rows,
-                    gathered.shard_count,
-                    gathered.files.len()
-                ));
-                publisher.announce(name, release, &nodes, &schedule).await?
-            }
+        let published = publisher.publish(gathered).await?;
+        (uploaded_objects, unchanged) = (published.uploaded_objects, published.unchanged);
+        let id = &published.announced.release.id;
+        if unchanged {
+            note(format_args!("release {id}: nothing changed since"));
+        } else {
+            note(format_args!(
+                "release {id}: {} rows in {} shards; {uploaded_objects} of {} files were new",
+                gathered.rows,
+                gathered.shard_count,
+                gathered.files.len()
+            ));
         }
+        published.announced
     } else if let Some(id) = &arguments.rollback {
-        let id = Some(id.as_str()).filter(|id| !id.is_empty());
-        let (name, release) = publisher.earlier(id).await?;
-        note(format_args!("going back to release {}", release.id));
-        publisher.announce(name, release, &nodes, &schedule).await?
-    } else {
-        let Some(announced) = publisher.announced(&nodes, &schedule).await? else {
-            bail!("{}: nothing was published yet, or not to its end", arguments.to);
-        };
+        let announced = publisher.roll_back(Some(id.as_str()).filter(|id| !id.is_empty())).await?;
+        note(format_args!("going back to release {}", announced.release.id));
         announced
+    } else {
+        publisher.resume().await?
     };
     if announced.new_configuration {
         note(format_args!("devices must fetch the configuration, and do so by themselves"));
     }
     if !arguments.detach {
-        publisher.finish(&announced, &nodes, &schedule).await?;
+        publisher.finish(&announced).await?;
         note(format_args!(
             "its prefilter is given out at {}/filter",
             arguments.to.trim_end_matches('/')
@@ -176,7 +159,7 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<u8> {
             new_configuration: announced.new_configuration,
             uploaded_objects,
             removed_objects,
-            activate_at: announced.activate_at,
+            activate_at: announced.activate_at.unix_seconds(),
             filter_given_out: !arguments.detach,
         })?;
     } else {

@@ -3,10 +3,9 @@
 use super::network::Network;
 use super::{Deployment, Findings, host_of};
 use crate::answer::body;
-use crate::publish::now;
 use pir_server::causes::WithCauses;
 use privacy_pass::{IssuerDirectory, PendingToken, PublicKey, TokenChallenge};
-use unix_clock::Timestamp;
+use unix_clock::{Clock, SystemClock};
 use url::Url;
 
 const CHECK_DIRECTORY: &str = "directory";
@@ -26,7 +25,7 @@ pub(super) async fn check(deployment: &Deployment, network: &Network, findings: 
     let asked = Asked { deployment, network, base };
     let Some(directory) = asked.directory(findings).await else { return };
     let Some(key) = asked.tier_key(findings).await else { return };
-    let now = Timestamp::from_unix_seconds(now());
+    let now = SystemClock.now();
     let listed =
         directory.token_keys.iter().find(|entry| entry.public_key().is_ok_and(|k| k == key));
     match listed {
@@ -104,7 +103,7 @@ impl Asked<'_> {
             Ok(directory) => directory,
             Err(error) => return bad(format!("{url}: not an issuer directory: {error}")),
         };
-        if directory.key_at(Timestamp::from_unix_seconds(now())).is_err() {
+        if directory.key_at(SystemClock.now()).is_err() {
             return bad(format!(
                 "{url}: none of its {} keys is of type 2 and valid now",
                 directory.token_keys.len()

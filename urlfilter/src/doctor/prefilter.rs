@@ -1,13 +1,12 @@
 //! Whether the prefilter and the data set that is served are of one build.
 
 use super::{Deployment, Findings};
-use crate::process::hex;
-use crate::publish::{Gathered, gather};
 use anyhow::Context;
 use blocklist::builder::DATA_SET_FILE;
 use filter_client::PirClient;
 use pir_api::api;
 use pir_api::rows::{self, Encoding, RowKind, RowsError};
+use pir_dataset::publication::{Gathered, gather};
 use pir_server::causes::WithCauses;
 use std::fs::File;
 use std::path::Path;
@@ -53,7 +52,7 @@ pub(super) async fn check(
             Err(error) => {
                 findings.bad(
                     CHECK,
-                    WithCauses(error.as_ref()).to_string(),
+                    WithCauses(&error).to_string(),
                     "prefilter and data set on this machine do not belong together",
                     FIX,
                 );
@@ -61,7 +60,7 @@ pub(super) async fn check(
             }
             Ok(Gathered { config_id, .. }) => {
                 let served = configs.and_then(|all| all.configs.get(&deployment.use_case()));
-                let served = served.map(|config| hex(&config.config_id));
+                let served = served.map(|config| hex::encode(&config.config_id));
                 if served.as_ref().is_some_and(|served| *served != config_id) {
                     findings.bad(
                         CHECK,
