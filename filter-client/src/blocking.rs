@@ -1,27 +1,28 @@
-//! The same for callers without an asynchronous runtime.
+//! The client and the filter for callers without an asynchronous runtime.
 //!
-//! Each facade has a thread of its own, so that tokens and prefilters are fetched in the background
-//! between calls.
+//! Each value has a Tokio runtime with one thread of its own, which fetches tokens and prefilters in the
+//! background between calls.
 
 use crate::client::{Answer, ClientBuilder, PirClient};
 use crate::error::Error;
 use crate::filter::{Decision, FilterOptions};
 use crate::prefilter::{PrefilterError, PrefilterSource};
+use crate::transport::Transport;
 use std::io;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 
-/// A facade cannot be made.
+/// A blocking client or filter cannot be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlockingError {
-    /// No thread.
-    #[error("no thread for the network: {0}")]
+    /// The thread cannot be started.
+    #[error("cannot start a thread for the network")]
     Thread(#[from] io::Error),
-    /// No prefilter.
+    /// The prefilter cannot be loaded.
     #[error(transparent)]
     Prefilter(#[from] PrefilterError),
-    /// No client.
+    /// The client cannot be built.
     #[error(transparent)]
     Client(#[from] Error),
 }
@@ -30,26 +31,40 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(1).enable_all().build()
 }
 
-/// [`crate::UrlFilter`], blocking. Must not be used within an asynchronous runtime.
+/// A blocking [`crate::UrlFilter`]. Its functions panic if they are called within an asynchronous runtime.
 pub struct UrlFilter {
     filter: crate::filter::UrlFilter,
     runtime: Runtime,
 }
 
 impl UrlFilter {
-    /// Loads the prefilter.
+    /// Loads the prefilter, over the built-in transport if it is on a server, and builds the client.
     ///
     /// # Errors
-    /// If there is none to begin with, or the client cannot be built.
+    /// [`BlockingError`] if there is no prefilter that can be used, or the client cannot be built.
+    #[cfg(feature = "http")]
     pub fn new(
         source: PrefilterSource,
         client: ClientBuilder,
         options: FilterOptions,
     ) -> Result<Self, BlockingError> {
+        Self::with_transport(source, client, options, crate::filter::default_transport()?)
+    }
+
+    /// Loads the prefilter, over a given transport if it is on a server, and builds the client.
+    ///
+    /// # Errors
+    /// [`BlockingError`] if there is no prefilter that can be used, or the client cannot be built.
+    pub fn with_transport(
+        source: PrefilterSource,
+        client: ClientBuilder,
+        options: FilterOptions,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, BlockingError> {
         let runtime = runtime()?;
         let client = client.build()?;
-        let filter = runtime.block_on(crate::filter::UrlFilter::new(source, client, options))?;
-        Ok(Self { filter, runtime })
+        let filter = crate::filter::UrlFilter::with_transport(source, client, options, transport);
+        Ok(Self { filter: runtime.block_on(filter)?, runtime })
     }
 
     /// Decides about one URL.
@@ -57,27 +72,27 @@ impl UrlFilter {
         self.runtime.block_on(self.filter.check(url))
     }
 
-    /// Decides about several URLs.
+    /// Decides about several URLs, in their order.
     pub fn check_all(&self, urls: &[&str]) -> Vec<Decision> {
         self.runtime.block_on(self.filter.check_all(urls))
     }
 
-    /// Looks for a newer prefilter, and tells whether there was one.
+    /// Loads a newer prefilter if there is one, and returns whether there was.
     ///
     /// # Errors
-    /// If it cannot be had.
+    /// As [`UrlFilter::refresh`](crate::UrlFilter::refresh).
     pub fn refresh(&self) -> Result<bool, PrefilterError> {
         self.runtime.block_on(self.filter.refresh())
     }
 
-    /// The asynchronous filter, for what does not wait.
+    /// The asynchronous filter, for functions that do not wait.
     #[must_use]
     pub fn inner(&self) -> &crate::filter::UrlFilter {
         &self.filter
     }
 }
 
-/// [`crate::PirClient`], blocking. Must not be used within an asynchronous runtime.
+/// A blocking [`crate::PirClient`]. Its functions panic if they are called within an asynchronous runtime.
 pub struct Client {
     client: PirClient,
     runtime: Runtime,
@@ -87,12 +102,12 @@ impl Client {
     /// Builds a client.
     ///
     /// # Errors
-    /// As [`ClientBuilder::build`].
+    /// [`BlockingError`] if the thread cannot be started; otherwise as [`ClientBuilder::build`].
     pub fn new(builder: ClientBuilder) -> Result<Self, BlockingError> {
         Ok(Self { runtime: runtime()?, client: builder.build()? })
     }
 
-    /// The values of keywords.
+    /// The value of each keyword; `None` for a keyword that the data set does not have.
     ///
     /// # Errors
     /// As [`PirClient::lookup`].
@@ -100,12 +115,12 @@ impl Client {
         self.runtime.block_on(self.client.lookup(keywords))
     }
 
-    /// The answer to each keyword.
+    /// The answer to each keyword, on its own.
     pub fn answers(&self, keywords: &[&[u8]]) -> Vec<Result<Answer, Arc<Error>>> {
         self.runtime.block_on(self.client.answers(keywords))
     }
 
-    /// Fetches tokens, the configuration and keys ahead.
+    /// Fetches what the first lookup would have to fetch: tokens, the configuration, and keys.
     ///
     /// # Errors
     /// As [`PirClient::prepare`].
@@ -113,7 +128,7 @@ impl Client {
         self.runtime.block_on(self.client.prepare())
     }
 
-    /// The asynchronous client, for what does not wait.
+    /// The asynchronous client, for functions that do not wait.
     #[must_use]
     pub fn inner(&self) -> &PirClient {
         &self.client

@@ -1,41 +1,76 @@
 //! What can go wrong.
+//!
+//! The text of an error never repeats its cause: print the chain of
+//! [`source`](std::error::Error::source), too.
 
+use crate::endpoint::{AddressError, Endpoint};
+use crate::state::StateError;
 use crate::transport::TransportError;
 use pir_api::bounded::BoundedError;
 use pir_api::convert::ConvertError;
+use std::fmt;
+use std::time::Duration;
 
-/// A lookup, or something that it needs, failed. Nothing secret is in the text, and no keyword.
+/// The party that an address belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Party {
+    /// The service that answers queries.
+    Service,
+    /// The issuer of tokens.
+    Issuer,
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Service => "service",
+            Self::Issuer => "issuer",
+        })
+    }
+}
+
+/// A lookup, or a step that it needs, failed. The text contains no keyword and nothing secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no response.
-    #[error("{endpoint}: {source}")]
+    /// A request got no response.
+    #[error("{endpoint}: no response")]
     Transport {
-        /// What was asked for.
-        endpoint: &'static str,
-        /// Why.
+        /// The endpoint that was called.
+        endpoint: Endpoint,
+        /// Why there is no response.
         source: TransportError,
     },
-    /// The service refused.
-    #[error("{endpoint}: status {status}{}", detail(.message))]
+    /// The built-in transport cannot be set up.
+    #[error("the HTTP transport cannot be set up")]
+    TransportSetup(#[source] TransportError),
+    /// The client has no transport.
+    #[error(
+        "no transport: give one to `ClientBuilder::transport`, or enable the feature `http` of \
+         filter-client"
+    )]
+    NoTransport,
+    /// The service or the issuer answered with an error status.
+    #[error("{endpoint}: status {status}{}", in_parentheses(.message))]
     Status {
-        /// What was asked for.
-        endpoint: &'static str,
+        /// The endpoint that was called.
+        endpoint: Endpoint,
         /// The status of the response.
         status: u16,
-        /// What the service says about it.
+        /// The reason in the response, at most 200 characters; empty if it gives none.
         message: String,
     },
-    /// The issuer does not know the user token.
+    /// The issuer does not know the user token, or the user token cannot be sent in a header.
     #[error("the issuer does not accept the user token")]
     UserToken,
     /// An address cannot be used.
-    #[error("{what}: {reason}")]
+    #[error("the address of the {party} cannot be used")]
     Address {
-        /// Which one.
-        what: &'static str,
-        /// What is wrong.
-        reason: String,
+        /// Whose address it is.
+        party: Party,
+        /// What is wrong with it.
+        source: AddressError,
     },
     /// The service has no such use case.
     #[error(
@@ -43,24 +78,24 @@ pub enum Error {
          `.url.filtering`"
     )]
     UseCase,
-    /// A response is not what the protocol says.
-    #[error("{endpoint}: {reason}")]
+    /// A response does not follow the protocol.
+    #[error("{endpoint}: the response cannot be used")]
     Response {
-        /// What was asked for.
-        endpoint: &'static str,
-        /// What is wrong with it.
-        reason: String,
+        /// The endpoint that was called.
+        endpoint: Endpoint,
+        /// What is wrong with the response.
+        source: ResponseError,
     },
-    /// The issuer's keys are not in order.
+    /// The token key of this user is not in the issuer's directory, or not valid yet.
     #[error(
         "the key for this user token is not in the issuer's directory, or not valid at this time: \
          the issuer could tell its users apart by such a key"
     )]
     IssuerKey,
-    /// A token or a key was refused here.
+    /// A token or a token key was refused by this client.
     #[error(transparent)]
     Token(#[from] privacy_pass::Error),
-    /// The encryption parameters of the service would not protect what is asked.
+    /// The service's encryption parameters are not known to be secure. Nothing was encrypted with them.
     #[error(
         "the service's encryption parameters are not known to be secure; nothing was encrypted \
          with them"
@@ -69,47 +104,121 @@ pub enum Error {
     /// A query cannot be made, or a reply cannot be read.
     #[error(transparent)]
     Lookup(#[from] keyword_pir::Error),
-    /// The symmetric variant failed.
+    /// A step of the symmetric variant failed.
+    #[cfg(feature = "symmetric")]
     #[error(transparent)]
     Symmetric(#[from] keyword_pir::symmetric::SymmetricError),
-    /// More keywords than one lookup may have.
-    #[error("{0} keywords; a lookup may have {1}")]
-    TooManyKeywords(usize, usize),
-    /// The service could not be reached a moment ago, and is not tried again yet.
-    #[error("the service could not be reached a moment ago")]
-    Paused,
-    /// The whole lookup took too long.
+    /// The use case needs the symmetric variant, and this client was built without it.
+    #[error(
+        "the use case has symmetric encryption of values; enable the feature `symmetric` of \
+         filter-client"
+    )]
+    SymmetricDisabled,
+    /// A lookup has more keywords than
+    /// [`ClientOptions::max_keywords`](crate::ClientOptions::max_keywords).
+    #[error("{found} keywords; a lookup may have {max}")]
+    TooManyKeywords {
+        /// Number of keywords that are not cached.
+        found: usize,
+        /// Largest number allowed.
+        max: usize,
+    },
+    /// The service failed shortly before, so this lookup was not tried.
+    #[error("the service failed shortly before; the next attempt is in {} ms", retry_in.as_millis())]
+    Outage {
+        /// Time until lookups are tried again.
+        retry_in: Duration,
+    },
+    /// The lookup took longer than
+    /// [`ClientOptions::lookup_timeout`](crate::ClientOptions::lookup_timeout).
     #[error("the lookup was not finished in time")]
     Deadline,
-    /// A stored state cannot be read.
-    #[error("not a stored state: {0}")]
-    State(&'static str),
-    /// The operating system gave no randomness.
+    /// A stored state cannot be used.
+    #[error("the stored state of the client cannot be used")]
+    State(#[from] StateError),
+    /// The operating system gave no random numbers.
     #[error("the operating system's random source failed")]
     Randomness,
 }
 
-fn detail(message: &str) -> String {
+/// How a response breaks the protocol.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResponseError {
+    /// It is not a message of the expected kind, or has too many parts.
+    #[error("not a valid message")]
+    Message(#[source] BoundedError),
+    /// A part of the message has a value that this client cannot use.
+    #[error("a part of the message cannot be used")]
+    Content(#[source] ConvertError),
+    /// It is not an issuer directory in JSON.
+    #[error("not an issuer directory (line {line}, column {column})")]
+    Directory {
+        /// Line of the first mistake, from 1.
+        line: usize,
+        /// Column of the first mistake in bytes, from 1.
+        column: usize,
+    },
+    /// The directory names an address for token requests that cannot be used.
+    #[error("issuer-request-uri cannot be used")]
+    IssuerRequestUri(#[source] AddressError),
+    /// The directory names an address without TLS, and the issuer has TLS.
+    #[error("issuer-request-uri has no TLS, and the issuer has")]
+    IssuerRequestUriWithoutTls,
+    /// The use case was asked for and is not in the response.
+    #[error("the use case is missing")]
+    UseCaseMissing,
+    /// The state of the evaluation key is missing.
+    #[error("key_info is missing")]
+    KeyInfoMissing,
+    /// The configuration of evaluation keys is missing.
+    #[error("key_config is missing")]
+    KeyConfigMissing,
+    /// There is neither a configuration nor the statement that the known one is current.
+    #[error("neither a configuration nor a statement that the known one is current")]
+    ConfigMissing,
+    /// The use case is not a keyword database.
+    #[error("the use case is not a keyword database")]
+    NotByKeyword,
+    /// The number of answers differs from the number of queries.
+    #[error("{found} responses to {expected} queries")]
+    Count {
+        /// Number of queries.
+        expected: usize,
+        /// Number of responses.
+        found: usize,
+    },
+    /// An answer is of another kind than its query.
+    #[error("a response of another kind than its query")]
+    OtherKind,
+}
+
+fn in_parentheses(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(" ({message})") }
 }
 
+impl ResponseError {
+    pub(crate) fn at(self, endpoint: Endpoint) -> Error {
+        Error::Response { endpoint, source: self }
+    }
+}
+
 impl Error {
-    pub(crate) fn response(endpoint: &'static str) -> impl Fn(BoundedError) -> Self {
-        move |error| Self::Response { endpoint, reason: error.to_string() }
+    pub(crate) fn message(endpoint: Endpoint) -> impl Fn(BoundedError) -> Self {
+        move |error| ResponseError::Message(error).at(endpoint)
     }
 
-    pub(crate) fn convert(endpoint: &'static str) -> impl Fn(ConvertError) -> Self {
-        move |error| Self::Response { endpoint, reason: error.to_string() }
+    pub(crate) fn content(endpoint: Endpoint) -> impl Fn(ConvertError) -> Self {
+        move |error| ResponseError::Content(error).at(endpoint)
     }
 
-    /// Whether it lies with the network or with a service that has too much to do, and may be better
-    /// soon.
+    /// Whether the cause is the network or an overloaded service, so that a later attempt may succeed.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
-            Self::Transport { source, .. } => source.is_passing(),
+            Self::Transport { source, .. } => source.is_transient(),
             Self::Status { status, .. } => matches!(status, 429 | 500 | 502 | 503 | 504),
-            Self::Paused | Self::Deadline => true,
+            Self::Outage { .. } | Self::Deadline => true,
             _ => false,
         }
     }

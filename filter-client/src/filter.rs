@@ -1,103 +1,118 @@
 //! Verdicts for URLs: the prefilter first, then a private lookup of what hits it.
 
-use crate::client::{PirClient, Source};
+use crate::background::BackgroundTask;
+use crate::client::{Answer, PirClient, Source};
 use crate::error::Error;
 use crate::prefilter::{Loaded, PrefilterError, PrefilterSource};
-use crate::transport::{HttpTransport, Transport};
+use crate::transport::Transport;
 use arc_swap::ArcSwap;
 use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls, UrlError};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Shortest time between looks for a newer prefilter, as on devices.
-pub const LEAST_REFRESH: Duration = Duration::from_secs(2700);
+/// Shortest time between two checks for a newer prefilter, as on devices: 45 minutes.
+pub const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(2700);
 
-/// What is known of a URL.
+/// Whether a URL is on the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use]
 pub enum Verdict {
-    /// Neither it nor any of its sub-URLs is on the list.
+    /// Neither the URL nor any of its sub-URLs is on the list.
     Allow,
     /// A sub-URL is on the list.
     Deny {
         /// The sub-URL.
         matched: String,
     },
-    /// It may be on the list, and whether it is could not be found out.
+    /// A sub-URL hits the prefilter, and whether it is on the list could not be found out; or the text is
+    /// not a URL.
     Unknown,
 }
 
-/// What is done with a URL that nothing is known of.
+/// What happens to URLs whose verdict is [`Verdict::Unknown`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnFailure {
-    /// It is let through.
+    /// They are allowed (fail open).
     #[default]
     Open,
-    /// It is blocked.
+    /// They are blocked (fail closed).
     Closed,
 }
 
-/// What a decision rests on.
+/// What a decision is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Basis {
-    /// Nothing hit the prefilter: nobody was asked.
+    /// No sub-URL hits the prefilter; the service was not asked.
     Prefilter,
-    /// The service's answer.
+    /// An answer of the service.
     Service,
-    /// Answers that were remembered.
-    Memory,
-    /// Answers that are too old: the service could not be asked.
-    Stale,
-    /// No answer, and the caller lets such URLs through.
+    /// Cached answers.
+    Cache,
+    /// Cached answers, a stale one among them: the service could not answer.
+    StaleCache,
+    /// There is no answer, and [`OnFailure::Open`] allows the URL.
     FailedOpen,
-    /// No answer, and the caller blocks such URLs.
+    /// There is no answer, and [`OnFailure::Closed`] blocks the URL.
     FailedClosed,
 }
 
-/// A verdict, what follows from it, and what it rests on.
+/// A verdict, what follows from it, and what it is based on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[must_use]
 pub struct Decision {
     /// The verdict.
     pub verdict: Verdict,
     /// Whether to block the URL.
     pub blocked: bool,
-    /// What that rests on.
+    /// What the decision is based on.
     pub basis: Basis,
-    /// Sub-URLs that hit the prefilter.
+    /// The number of sub-URLs that hit the prefilter; 0 if they were not looked up.
     pub hits: usize,
     /// Why the verdict is [`Verdict::Unknown`].
     pub failure: Option<Failure>,
 }
 
-/// Why nothing is known of a URL.
+/// Why a verdict is [`Verdict::Unknown`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// It is none.
+    /// The text is not a URL that a device would check.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// More of its sub-URLs hit the prefilter than are asked about.
-    #[error("{0} sub-URLs hit the prefilter; {1} are asked about")]
-    TooManyHits(usize, usize),
+    /// More sub-URLs hit the prefilter than [`FilterOptions::max_hits`].
+    #[error("{found} sub-URLs hit the prefilter; at most {max} are looked up")]
+    TooManyHits {
+        /// The number of hits.
+        found: usize,
+        /// The largest number of hits that are looked up.
+        max: usize,
+    },
     /// The lookup failed.
     #[error(transparent)]
     Lookup(#[from] Arc<Error>),
 }
 
-/// How a filter decides.
+/// How a filter decides. Make one from [`FilterOptions::default`] and change its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FilterOptions {
-    /// What is done with URLs that nothing is known of.
+    /// What happens to URLs whose verdict is unknown. Default: they are allowed.
     pub on_failure: OnFailure,
-    /// The rule that makes sub-URLs, if it is not that of the prefilter's metadata.
+    /// The rule that makes sub-URLs. Default: the rule in the prefilter's metadata, or else the latest
+    /// system's.
     pub rule: Option<SubUrlRule>,
-    /// How often a newer prefilter is looked for; none for only when asked to. At least
-    /// [`LEAST_REFRESH`].
+    /// How often to check for a newer prefilter, at least [`MIN_REFRESH_INTERVAL`]; `None` for only on
+    /// [`UrlFilter::refresh`]. Default: one day.
     pub refresh_every: Option<Duration>,
-    /// Sub-URLs of one URL that are asked about.
-    pub most_hits: usize,
+    /// Largest number of prefilter hits that are looked up for one URL. With more, the verdict is
+    /// unknown. Default: 64.
+    pub max_hits: usize,
 }
 
 impl Default for FilterOptions {
@@ -106,12 +121,15 @@ impl Default for FilterOptions {
             on_failure: OnFailure::Open,
             rule: None,
             refresh_every: Some(Duration::from_secs(86_400)),
-            most_hits: 64,
+            max_hits: 64,
         }
     }
 }
 
 /// Decides about URLs as a device does. Clones share everything.
+///
+/// Its asynchronous functions need a Tokio runtime with time enabled; [`blocking`](crate::blocking) has
+/// one of its own.
 #[derive(Clone)]
 pub struct UrlFilter(Arc<Inner>);
 
@@ -121,30 +139,31 @@ struct Inner {
     client: PirClient,
     options: FilterOptions,
     transport: Arc<dyn Transport>,
-    begun: Instant,
-    /// Milliseconds from `begun` to the last look for a newer prefilter.
-    looked_at: AtomicU64,
-    refreshing: AtomicBool,
+    start: Instant,
+    /// Milliseconds from `start` to the last check for a newer prefilter.
+    checked_at: AtomicU64,
+    refresh: BackgroundTask,
 }
 
 impl UrlFilter {
-    /// Loads the prefilter. The client is asked only about what hits it.
+    /// Loads the prefilter, over the built-in transport if it is on a server.
     ///
     /// # Errors
-    /// If there is no prefilter to begin with.
+    /// [`PrefilterError`] if there is no prefilter that can be used.
+    #[cfg(feature = "http")]
     pub async fn new(
         source: PrefilterSource,
         client: PirClient,
         options: FilterOptions,
     ) -> Result<Self, PrefilterError> {
-        let transport = Arc::new(HttpTransport::new(Duration::from_secs(60))?);
-        Self::with_transport(source, client, options, transport).await
+        Self::with_transport(source, client, options, default_transport()?).await
     }
 
-    /// The same with another way to the server that has the prefilter.
+    /// Loads the prefilter, over a given transport if it is on a server. The client has a transport of
+    /// its own.
     ///
     /// # Errors
-    /// As [`UrlFilter::new`].
+    /// [`PrefilterError`] if there is no prefilter that can be used.
     pub async fn with_transport(
         source: PrefilterSource,
         client: PirClient,
@@ -159,70 +178,68 @@ impl UrlFilter {
             client,
             options,
             transport,
-            begun: Instant::now(),
-            looked_at: AtomicU64::new(0),
-            refreshing: AtomicBool::new(false),
+            start: Instant::now(),
+            checked_at: AtomicU64::new(0),
+            refresh: BackgroundTask::default(),
         })))
     }
 
-    /// The client.
+    /// The client that looks hits up.
     #[must_use]
     pub fn client(&self) -> &PirClient {
         &self.0.client
     }
 
-    /// The tag of the prefilter in use.
+    /// The tag of the prefilter in use: SHA-256 of its bits, in hexadecimal.
     #[must_use]
     pub fn prefilter_tag(&self) -> String {
         self.0.loaded.load().tag.clone()
     }
 
-    /// Looks for a newer prefilter, and tells whether there was one. If it cannot be had, the earlier
-    /// one stays.
+    /// Loads a newer prefilter if there is one, and returns whether there was. On failure the current one
+    /// stays in use.
     ///
     /// # Errors
-    /// If it cannot be had.
+    /// [`PrefilterError`] if it cannot be loaded.
     pub async fn refresh(&self) -> Result<bool, PrefilterError> {
         let inner = &self.0;
-        let millis = u64::try_from(inner.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        inner.looked_at.store(millis, Ordering::Relaxed);
+        let millis = u64::try_from(inner.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        inner.checked_at.store(millis, Ordering::Relaxed);
         let current = inner.loaded.load_full();
-        let newer = inner.source.load(&inner.transport, Some(&current)).await?;
-        let is_newer = newer.is_some();
-        if let Some(newer) = newer {
-            inner.loaded.store(Arc::new(newer));
-            // A new list: what was answered from the old one does not hold.
-            inner.client.reset_answers();
-        }
-        Ok(is_newer)
+        let Some(newer) = inner.source.load(&inner.transport, Some(&current)).await? else {
+            return Ok(false);
+        };
+        inner.loaded.store(Arc::new(newer));
+        // The list changed, so answers from the old one may be wrong.
+        inner.client.reset_answers();
+        Ok(true)
     }
 
-    /// Looks for a newer prefilter in the background when it is time.
+    /// Checks for a newer prefilter in the background when it is time.
     fn refresh_if_due(&self) {
         let inner = &self.0;
         let Some(every) = inner.options.refresh_every else { return };
-        let looked_at = Duration::from_millis(inner.looked_at.load(Ordering::Relaxed));
-        if inner.begun.elapsed().saturating_sub(looked_at) < every.max(LEAST_REFRESH)
-            || inner.refreshing.swap(true, Ordering::AcqRel)
-        {
+        let checked_at = Duration::from_millis(inner.checked_at.load(Ordering::Relaxed));
+        let age = inner.start.elapsed().saturating_sub(checked_at);
+        if age < every.max(MIN_REFRESH_INTERVAL) {
             return;
         }
+        let Some(running) = inner.refresh.try_start() else { return };
         let filter = self.clone();
         tokio::spawn(async move {
-            // A failure leaves the earlier one, and the next round tries again.
-            let _ = filter.refresh().await;
-            filter.0.refreshing.store(false, Ordering::Release);
+            // On failure the current prefilter stays in use until the next check.
+            drop(filter.refresh().await);
+            drop(running);
         });
     }
 
     /// Decides about one URL.
+    #[expect(clippy::missing_panics_doc, reason = "one URL has one decision")]
     pub async fn check(&self, url: &str) -> Decision {
-        let mut decisions = self.check_all(&[url]).await;
-        // One URL, one decision.
-        decisions.pop().unwrap_or_else(|| self.unknown(0, Failure::TooManyHits(0, 0)))
+        self.check_all(&[url]).await.pop().expect("one URL has one decision")
     }
 
-    /// Decides about several URLs; what hits the prefilter is asked about together.
+    /// Decides about several URLs, in their order. What hits the prefilter is looked up together.
     pub async fn check_all(&self, urls: &[&str]) -> Vec<Decision> {
         let inner = &self.0;
         self.refresh_if_due();
@@ -230,14 +247,14 @@ impl UrlFilter {
         let options = &inner.options;
         let rule = options.rule.clone().or_else(|| loaded.prefilter.description.rule.clone());
         let rule = rule.unwrap_or_default();
-        let most = options.most_hits;
+        let max = options.max_hits;
         let hits: Vec<Result<Vec<String>, Failure>> = urls
             .iter()
             .map(|url| {
                 let url = DeviceUrl::parse(url, rule.case())?;
                 let hits = loaded.prefilter.filter.hits(&SubUrls::new(&url, &rule));
-                match hits.len() > most {
-                    true => Err(Failure::TooManyHits(hits.len(), most)),
+                match hits.len() > max {
+                    true => Err(Failure::TooManyHits { found: hits.len(), max }),
                     false => Ok(hits),
                 }
             })
@@ -255,25 +272,24 @@ impl UrlFilter {
             true => Vec::new(),
             false => inner.client.answers(&bytes).await,
         };
-        let answers: std::collections::HashMap<_, _> = keywords.iter().zip(&answers).collect();
+        let answers: HashMap<&str, &Result<Answer, Arc<Error>>> =
+            keywords.iter().copied().zip(&answers).collect();
         let decide = |hits: &Result<Vec<String>, Failure>| match hits {
             Err(failure) => self.unknown(0, failure.clone()),
-            Ok(hits) => {
-                let answers = hits.iter().map(|hit| (hit, answers.get(&hit.as_str())));
-                self.decide(answers.filter_map(|(hit, answer)| Some((hit, *answer?))), hits.len())
-            }
+            Ok(hits) => self.decide(hits, &answers),
         };
         hits.iter().map(decide).collect()
     }
 
-    /// One hit that is on the list is enough; that none is takes all answers.
-    fn decide<'a>(
+    /// A single hit on the list denies the URL; to allow it, every hit needs an answer.
+    fn decide(
         &self,
-        answers: impl Iterator<Item = (&'a String, &'a Result<crate::client::Answer, Arc<Error>>)>,
-        hits: usize,
+        hits: &[String],
+        answers: &HashMap<&str, &Result<Answer, Arc<Error>>>,
     ) -> Decision {
         let (mut basis, mut failure) = (Basis::Prefilter, None);
-        for (hit, answer) in answers {
+        for hit in hits {
+            let answer = answers.get(hit.as_str()).expect("every hit was looked up");
             let answer = match answer {
                 Ok(answer) => answer,
                 Err(error) => {
@@ -282,21 +298,23 @@ impl UrlFilter {
                 }
             };
             let from = match answer.source {
-                Source::Memory => Basis::Memory,
                 Source::Service => Basis::Service,
-                Source::Stale => Basis::Stale,
+                Source::Cache => Basis::Cache,
+                Source::StaleCache => Basis::StaleCache,
             };
             if answer.value.is_some() {
                 let verdict = Verdict::Deny { matched: hit.clone() };
+                let hits = hits.len();
                 return Decision { verdict, blocked: true, basis: from, hits, failure: None };
             }
-            // The weakest of the answers: what is too old, then what was asked.
+            // The weakest basis counts: a stale answer, then one of the service.
             basis = match (basis, from) {
-                (Basis::Stale, _) | (_, Basis::Stale) => Basis::Stale,
+                (Basis::StaleCache, _) | (_, Basis::StaleCache) => Basis::StaleCache,
                 (Basis::Service, _) | (_, Basis::Service) => Basis::Service,
                 _ => from,
             };
         }
+        let hits = hits.len();
         match failure {
             Some(failure) => self.unknown(hits, failure),
             None => {
@@ -312,4 +330,11 @@ impl UrlFilter {
         };
         Decision { verdict: Verdict::Unknown, blocked, basis, hits, failure: Some(failure) }
     }
+}
+
+/// The built-in transport with a timeout that suffices for a large prefilter.
+#[cfg(feature = "http")]
+pub(crate) fn default_transport() -> Result<Arc<dyn Transport>, PrefilterError> {
+    let transport = crate::http_transport::HttpTransport::new(Duration::from_secs(60));
+    Ok(Arc::new(transport.map_err(PrefilterError::Transport)?))
 }

@@ -1,138 +1,141 @@
 //! Fetching tokens from an issuer.
 
-use crate::calls::{Calls, below};
-use crate::error::Error;
+use crate::caller::HttpCaller;
+use crate::endpoint::{AddressError, Endpoint, endpoint_url};
+use crate::error::{Error, Party, ResponseError};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Uri};
 use privacy_pass::{
     IssuerDirectory, MODULUS_BYTES, PendingToken, PublicKey, Token, TokenChallenge,
 };
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 use unix_clock::Timestamp;
 use url::Url;
 use zeroize::Zeroizing;
 
-const DIRECTORY: &str = "the issuer directory";
-const TOKEN_KEY: &str = "the token key";
-const ISSUE: &str = "a token";
-/// Longest directory and key.
+/// Longest directory and longest token key, in bytes.
 const MAX_BODY: usize = 1 << 20;
-/// Entries of a directory that are looked at.
+/// Largest number of directory entries that are compared with the user's key.
 const MAX_KEYS: usize = 1000;
 
-/// An issuer and who asks it.
+/// An issuer, and the user token that it is asked with.
 pub(crate) struct Issuer {
     url: Url,
+    directory_url: Uri,
+    token_key_url: Uri,
     authorization: HeaderValue,
     challenge: TokenChallenge,
 }
 
-fn request(method: Method, uri: http::Uri, body: Bytes) -> http::Request<Bytes> {
+fn request(method: Method, uri: &Uri, body: Bytes) -> http::Request<Bytes> {
     let mut request = http::Request::new(body);
     *request.method_mut() = method;
-    *request.uri_mut() = uri;
+    *request.uri_mut() = uri.clone();
     request
 }
 
 impl Issuer {
     /// The challenge is the one that devices make: the issuer's name and nothing else.
     pub(crate) fn new(url: Url, user_token: &str) -> Result<Self, Error> {
-        let wrong = |reason: &str| Error::Address { what: "the issuer", reason: reason.to_owned() };
-        let host = url.host_str().ok_or_else(|| wrong("it names no host"))?;
+        let wrong = |source| Error::Address { party: Party::Issuer, source };
+        let host = url.host_str().ok_or_else(|| wrong(AddressError::Scheme))?;
         let challenge = TokenChallenge::for_issuer(host)?;
+        let endpoint =
+            |endpoint: Endpoint| endpoint_url(&url, endpoint.path().unwrap_or("")).map_err(wrong);
+        let (directory_url, token_key_url) =
+            (endpoint(Endpoint::Directory)?, endpoint(Endpoint::TokenKey)?);
         let header = Zeroizing::new(format!("Bearer {user_token}"));
         let mut authorization = HeaderValue::from_str(&header).map_err(|_| Error::UserToken)?;
         authorization.set_sensitive(true);
-        Ok(Self { url, authorization, challenge })
+        Ok(Self { url, directory_url, token_key_url, authorization, challenge })
     }
 
-    /// Fetches some tokens, at once.
+    /// Fetches a number of tokens, all at the same time.
     pub(crate) async fn fetch(
         &self,
-        calls: &Calls,
+        caller: &HttpCaller,
         count: usize,
-        now: u64,
+        now: Timestamp,
     ) -> Result<Vec<Token>, Error> {
-        let directory = self.directory(calls).await?;
-        let key = match self.key(calls).await? {
+        let directory = self.directory(caller).await?;
+        let key = match self.key(caller).await? {
             Some(key) => key,
-            None => directory.key_at(Timestamp::from_unix_seconds(now))?,
+            None => directory.key_at(now)?,
         };
-        let listed = directory.token_keys.iter().take(MAX_KEYS).any(|entry| {
-            entry.is_valid_at(Timestamp::from_unix_seconds(now))
-                && entry.public_key().is_ok_and(|listed| listed == key)
+        let is_listed = directory.token_keys.iter().take(MAX_KEYS).any(|entry| {
+            entry.is_valid_at(now) && entry.public_key().is_ok_and(|listed| listed == key)
         });
-        if !listed {
+        if !is_listed {
             return Err(Error::IssuerKey);
         }
-        let address = self.issue_address(&directory)?;
-        let tokens = (0..count).map(|_| self.issue(calls, &key, &address));
+        let address = self.issue_address(&directory).map_err(|e| e.at(Endpoint::Directory))?;
+        let tokens = (0..count).map(|_| self.issue(caller, &key, &address));
         let tokens = try_join_all(tokens).await?;
-        calls.counters.tokens_fetched.fetch_add(tokens.len() as u64, Ordering::Relaxed);
+        caller.counters.fetched_tokens(tokens.len());
         Ok(tokens)
     }
 
-    async fn directory(&self, calls: &Calls) -> Result<IssuerDirectory, Error> {
-        let uri = below(&self.url, "/.well-known/private-token-issuer-directory");
-        let mut request = request(Method::GET, uri, Bytes::new());
+    async fn directory(&self, caller: &HttpCaller) -> Result<IssuerDirectory, Error> {
+        let mut request = request(Method::GET, &self.directory_url, Bytes::new());
         let media = HeaderValue::from_static(IssuerDirectory::MEDIA_TYPE);
         request.headers_mut().insert(ACCEPT, media);
-        let body = calls.call(DIRECTORY, &request, MAX_BODY).await?;
-        serde_json::from_slice(&body)
-            .map_err(|error| Error::Response { endpoint: DIRECTORY, reason: error.to_string() })
+        let body = caller.send(Endpoint::Directory, &request, MAX_BODY).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            ResponseError::Directory { line: error.line(), column: error.column() }
+                .at(Endpoint::Directory)
+        })
     }
 
-    /// The key for this user; none if the issuer has one for all, the first of its directory.
-    async fn key(&self, calls: &Calls) -> Result<Option<PublicKey>, Error> {
-        let uri = below(&self.url, "/token-key-for-user-token");
-        let mut request = request(Method::GET, uri, Bytes::new());
+    /// The key for this user; `None` if the issuer has one key for all, the first of its directory.
+    async fn key(&self, caller: &HttpCaller) -> Result<Option<PublicKey>, Error> {
+        let mut request = request(Method::GET, &self.token_key_url, Bytes::new());
         request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
-        match calls.call(TOKEN_KEY, &request, MAX_BODY).await {
+        match caller.send(Endpoint::TokenKey, &request, MAX_BODY).await {
             Ok(body) => Ok(Some(PublicKey::from_spki(&body)?)),
             Err(Error::Status { status: 404, .. }) => Ok(None),
             Err(error) => Err(unauthorized(error)),
         }
     }
 
-    /// Where tokens are asked for: relative to the directory, or absolute. Never without TLS if the
-    /// issuer has it.
-    fn issue_address(&self, directory: &IssuerDirectory) -> Result<http::Uri, Error> {
-        let wrong =
-            |reason: &str| Error::Response { endpoint: DIRECTORY, reason: reason.to_owned() };
+    /// Where tokens are requested: an absolute URL, or one relative to the directory. If the issuer has
+    /// TLS, so must this address.
+    fn issue_address(&self, directory: &IssuerDirectory) -> Result<Uri, ResponseError> {
         let relative = &directory.issuer_request_uri;
-        let address = match relative.starts_with('/') {
-            true => return Ok(below(&self.url, relative)),
-            false => self.url.join(relative).map_err(|_| wrong("issuer-request-uri is no URL"))?,
-        };
-        if address.scheme() != "https" && self.url.scheme() == "https" {
-            return Err(wrong("issuer-request-uri has no TLS, and the issuer has"));
+        if relative.starts_with('/') {
+            return endpoint_url(&self.url, relative).map_err(ResponseError::IssuerRequestUri);
         }
-        address.as_str().parse().map_err(|_| wrong("issuer-request-uri is no URL"))
+        let address = self.url.join(relative).map_err(AddressError::Syntax);
+        let address = address.map_err(ResponseError::IssuerRequestUri)?;
+        if address.scheme() != "https" && self.url.scheme() == "https" {
+            return Err(ResponseError::IssuerRequestUriWithoutTls);
+        }
+        let uri = address.as_str().parse();
+        uri.map_err(|_| ResponseError::IssuerRequestUri(AddressError::Uri))
     }
 
     async fn issue(
         &self,
-        calls: &Calls,
+        caller: &HttpCaller,
         key: &PublicKey,
-        address: &http::Uri,
+        address: &Uri,
     ) -> Result<Token, Error> {
-        let begun = Instant::now();
+        let start = Instant::now();
         let pending = PendingToken::new(&self.challenge, key)?;
-        calls.counters.computed(begun.elapsed());
+        caller.counters.computed(start.elapsed());
         let body = Bytes::from(pending.request().to_bytes());
-        let mut request = request(Method::POST, address.clone(), body);
+        let mut request = request(Method::POST, address, body);
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, self.authorization.clone());
         let media = HeaderValue::from_static("application/private-token-request");
         headers.insert(CONTENT_TYPE, media);
-        // The same request again asks for the same token again.
-        let body = calls.call(ISSUE, &request, MODULUS_BYTES).await.map_err(unauthorized)?;
-        let begun = Instant::now();
+        // Repeating the request is safe: it asks for the same token.
+        let body = caller.send(Endpoint::Issue, &request, MODULUS_BYTES).await;
+        let body = body.map_err(unauthorized)?;
+        let start = Instant::now();
         let token = pending.finalize(&body)?;
-        calls.counters.computed(begun.elapsed());
+        caller.counters.computed(start.elapsed());
         Ok(token)
     }
 }

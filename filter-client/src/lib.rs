@@ -1,13 +1,14 @@
-//! Private URL filtering on any platform: what Apple's devices do, as a library.
+//! Private URL filtering on any platform: verdicts as Apple's devices give them, as a library.
 //!
-//! A [`UrlFilter`] tests a URL and its parents against a Bloom filter that it holds; only what hits is
-//! asked of a service, encrypted, so that the service cannot tell which URL it was. A [`PirClient`]
-//! does the asking: tokens that say nothing of who asks, configuration, keys, queries, and answers
-//! that are remembered. [`blocking`] has both for callers without an asynchronous runtime.
+//! A [`UrlFilter`] tests a URL and its parents against a Bloom filter on this machine. What hits the filter
+//! is looked up at a service, encrypted, so that the service cannot tell which URL it was. A [`PirClient`]
+//! makes these lookups: it fetches tokens that do not identify their user, the configuration and keys, sends
+//! encrypted queries, and caches answers. [`blocking`] has both for callers without an asynchronous runtime.
 //!
 //! ```no_run
 //! use filter_client::{FilterOptions, PirClient, PrefilterSource, UrlFilter, Verdict};
 //!
+//! # #[cfg(feature = "http")]
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = PirClient::builder("https://pir.example", "com.example.app.url.filtering")
 //!     .user_token("AAAA")
@@ -23,37 +24,86 @@
 //! # }
 //! ```
 //!
-//! What the service and the network learn, and what not, is in `docs/privacy.md`: whoever uses this
-//! crate without Oblivious HTTP (`ObliviousTransport`, feature `oblivious`) shows the service its address.
+//! # What the service learns
+//!
+//! The number of keywords in a request and their shards, when requests come, the client's address and its
+//! pseudonym: never a URL. `docs/privacy.md` has the details. Without Oblivious HTTP
+//! (`ObliviousTransport`) the service sees the client's address.
+//!
+//! # Runtime
+//!
+//! Asynchronous functions must run on a Tokio runtime with time enabled (`enable_all`, or `enable_time` if
+//! the transport needs no I/O of Tokio): they set timeouts and spawn tasks that fetch tokens and prefilters
+//! in the background.
+//!
+//! # State
+//!
+//! A client has a secret key, tokens and a pseudonym. [`PirClient::state`] returns them; store them where the
+//! platform keeps secrets, and give them to the next client with [`ClientBuilder::state`].
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! | --- | --- | --- |
+//! | `http` | yes | `HttpTransport` by reqwest and rustls. Without it, the application implements [`Transport`] on its own network stack, and links neither |
+//! | `oblivious` | no | `ObliviousTransport`: requests through a relay (RFC 9458) |
+//! | `symmetric` | no | use cases with encrypted values; URL filters do not need it |
+//!
+//! # Map
+//!
+//! | to | use |
+//! | --- | --- |
+//! | decide about URLs | [`UrlFilter`], [`FilterOptions`], [`Decision`] |
+//! | load a prefilter | [`PrefilterSource`] |
+//! | look keywords up | [`PirClient`], [`ClientBuilder`], [`ClientOptions`], [`Answer`] |
+//! | store secrets between runs | [`ClientState`] |
+//! | use another network stack | [`Transport`] |
+//! | handle failures | [`Error`], [`Endpoint`], [`RetryPolicy`] |
+//! | see what lookups cost | [`Costs`] |
 #![forbid(unsafe_code)]
+#![warn(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate
+)]
 
 mod answers;
+mod background;
 pub mod blocking;
-mod calls;
+mod caller;
 mod client;
+mod costs;
+mod endpoint;
 mod error;
 mod filter;
+#[cfg(feature = "http")]
+mod http_transport;
 mod issuance;
 #[cfg(feature = "oblivious")]
 mod oblivious;
 mod prefilter;
 mod retry;
-mod secrets;
 mod session;
+mod state;
 mod transport;
 mod wallet;
 
 pub use answers::AnswerPolicy;
-pub use calls::Costs;
-pub use client::{Answer, ClientBuilder, ClientOptions, Clock, PirClient, Source};
-pub use error::Error;
+pub use client::{Answer, ClientBuilder, ClientOptions, PirClient, Source};
+pub use costs::Costs;
+pub use endpoint::{AddressError, Endpoint};
+pub use error::{Error, Party, ResponseError};
 pub use filter::{
-    Basis, Decision, Failure, FilterOptions, LEAST_REFRESH, OnFailure, UrlFilter, Verdict,
+    Basis, Decision, Failure, FilterOptions, MIN_REFRESH_INTERVAL, OnFailure, UrlFilter, Verdict,
 };
+#[cfg(feature = "http")]
+pub use http_transport::{HttpTransport, HttpTransportBuilder};
 #[cfg(feature = "oblivious")]
 pub use oblivious::ObliviousTransport;
 pub use prefilter::{PrefilterError, PrefilterSource};
 pub use retry::RetryPolicy;
-pub use secrets::ClientState;
-pub use transport::{Exchange, HttpTransport, Transport, TransportError};
+pub use state::{ClientState, StateError, StateField};
+pub use transport::{Exchange, Transport, TransportError};
 pub use wallet::WalletPolicy;

@@ -1,4 +1,4 @@
-//! Requests through a relay (Oblivious HTTP, RFC 9458): the service does not see who asks.
+//! Requests through a relay (Oblivious HTTP, RFC 9458): the service does not see the client's address.
 
 use crate::transport::{Exchange, Transport, TransportError};
 use bhttp::{Message, Mode};
@@ -10,11 +10,12 @@ use ohttp::{ClientRequest, KeyConfig, SymmetricSuite};
 use std::io::Cursor;
 use std::sync::Arc;
 
-/// Carries requests through a relay, encrypted for a gateway.
+/// Sends requests through a relay, encrypted for a gateway: the relay cannot read them, and the gateway
+/// does not learn the client's address.
 ///
-/// The key configuration must come from somewhere that does not tell one client from another, or the
-/// gateway could give each a key of its own and know it again: from the application, or through the
-/// relay.
+/// Take the key configuration from a place that gives every client the same one: from the application, or
+/// through the relay. A gateway that could give each client a key of its own would recognise clients by
+/// it.
 pub struct ObliviousTransport {
     inner: Arc<dyn Transport>,
     relay: Uri,
@@ -25,10 +26,10 @@ fn cannot(reason: &str) -> TransportError {
     TransportError::Request(reason.to_owned())
 }
 
-/// The first configuration that has a suite that the library knows. It takes the first suite by itself, and
-/// there may be none.
-fn usable(keys: &[u8]) -> Result<KeyConfig, TransportError> {
-    let none = || cannot("no key configuration that can be used");
+/// The first configuration with a supported suite. (`ohttp` by itself takes the first configuration, which
+/// may have none.)
+fn first_supported(keys: &[u8]) -> Result<KeyConfig, TransportError> {
+    let none = || cannot("no key configuration with a supported suite");
     let configs = KeyConfig::decode_list(keys).map_err(|_| none())?;
     let has_suite = |config: &KeyConfig| {
         [Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305].iter().any(|&aead| {
@@ -40,50 +41,51 @@ fn usable(keys: &[u8]) -> Result<KeyConfig, TransportError> {
 }
 
 impl ObliviousTransport {
-    /// Sends to a relay's address, for the gateway of these key configurations
-    /// (`application/ohttp-keys`).
+    /// A transport that posts to the address of a relay over `inner`. `keys` are the key configurations of
+    /// the gateway, as it publishes them (`application/ohttp-keys`, RFC 9458, section 3).
     ///
     /// # Errors
-    /// If none of the configurations can be used.
+    /// [`TransportError::Request`] if no configuration has a supported suite.
     pub fn new(
         inner: Arc<dyn Transport>,
         relay: Uri,
         keys: Vec<u8>,
     ) -> Result<Self, TransportError> {
-        usable(&keys)?;
+        first_supported(&keys)?;
         Ok(Self { inner, relay, keys })
     }
 
     async fn exchange(
         &self,
         request: Request<Bytes>,
-        most: usize,
+        max_body: usize,
     ) -> Result<Response<Bytes>, TransportError> {
         let message = write(&request)?;
-        let encrypted = ClientRequest::from_config(&mut usable(&self.keys)?)
+        let encrypted = ClientRequest::from_config(&mut first_supported(&self.keys)?)
             .and_then(|client| client.encapsulate(&message));
-        let (capsule, opener) = encrypted.map_err(|_| cannot("it cannot be encrypted"))?;
+        let (capsule, opener) =
+            encrypted.map_err(|_| cannot("it cannot be encrypted for the gateway"))?;
         let mut outer = Request::new(Bytes::from(capsule));
         *outer.method_mut() = Method::POST;
         *outer.uri_mut() = self.relay.clone();
         outer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("message/ohttp-req"));
-        // Some more for the head of the answer and the encryption.
-        let answer = self.inner.send(outer, most.saturating_add(64 << 10)).await?;
+        // The head of the response and the encryption take some bytes, too.
+        let answer = self.inner.send(outer, max_body.saturating_add(64 << 10)).await?;
         if answer.status() != StatusCode::OK {
             return Ok(answer);
         }
         let opened = opener.decapsulate(answer.body()).map_err(|_| TransportError::Broken)?;
         let response = read(&opened)?;
-        if response.body().len() > most {
-            return Err(TransportError::TooLong(most));
+        if response.body().len() > max_body {
+            return Err(TransportError::TooLong(max_body));
         }
         Ok(response)
     }
 }
 
 impl Transport for ObliviousTransport {
-    fn send(&self, request: Request<Bytes>, most: usize) -> Exchange<'_> {
-        Box::pin(self.exchange(request, most))
+    fn send(&self, request: Request<Bytes>, max_body: usize) -> Exchange<'_> {
+        Box::pin(self.exchange(request, max_body))
     }
 }
 
@@ -126,16 +128,16 @@ fn read(bytes: &[u8]) -> Result<Response<Bytes>, TransportError> {
 mod tests {
     use super::*;
 
-    struct Nobody;
+    struct Offline;
 
-    impl Transport for Nobody {
+    impl Transport for Offline {
         fn send(&self, _: Request<Bytes>, _: usize) -> Exchange<'_> {
             Box::pin(std::future::ready(Err(TransportError::Unreachable)))
         }
     }
 
     #[test]
-    fn configurations_without_a_known_suite_are_passed_over() {
+    fn configurations_without_a_supported_suite_are_skipped() {
         let config = |kdf: u8, aead: u8| {
             let mut config = vec![1, 0, 0x20];
             config.extend([9; 32]);
@@ -144,7 +146,7 @@ mod tests {
         };
         let open = |keys: Vec<u8>| {
             ObliviousTransport::new(
-                Arc::new(Nobody),
+                Arc::new(Offline),
                 Uri::from_static("http://relay.example"),
                 keys,
             )

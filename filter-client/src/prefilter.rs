@@ -1,5 +1,6 @@
-//! Where a prefilter comes from, and how it is kept up to date.
+//! Where a prefilter is loaded from, and how a newer one is noticed.
 
+use crate::endpoint::AddressError;
 use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
 use filter_core::file::{self, ContentError, FileError, FilterBytes, Prefilter, plist, raw};
@@ -9,14 +10,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use url::Url;
 
-/// Largest prefilter that is fetched: the bits of 100 million keys at a tolerance of 0.001.
+/// Longest prefilter that is fetched, in bytes: enough for 100 million keys at a tolerance of 0.001.
 const MAX_BYTES: usize = 256 << 20;
-/// Largest metadata.
+/// Longest metadata, in bytes.
 const MAX_METADATA: usize = 1 << 20;
 
-/// Where a prefilter comes from.
+/// Where a prefilter is loaded from.
+#[non_exhaustive]
 pub enum PrefilterSource {
-    /// A file in any form, or the folder of a build. Bits of a raw filter are mapped.
+    /// A file in any form, or the output folder of a build. The bits of a raw filter are mapped into
+    /// memory.
     File(PathBuf),
     /// The content of a property list.
     Plist(Vec<u8>),
@@ -27,36 +30,37 @@ pub enum PrefilterSource {
         /// The content of `bloom.bin`.
         bits: Vec<u8>,
     },
-    /// A property list, or a `.json` beside a `.bin`, on a server. Bits that are here already, as
-    /// their tag tells, are not fetched again.
+    /// The http or https address of a property list, or of a `.json` with a `.bin` of the same name in
+    /// the same folder. Bits whose tag is that of the current prefilter are not fetched again.
     Url(String),
 }
 
-/// A prefilter cannot be had.
+/// A prefilter cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrefilterError {
     /// A file cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The content cannot be used.
-    #[error("the prefilter: {0}")]
+    /// The content is not a valid prefilter.
+    #[error("the content of the prefilter cannot be used")]
     Content(#[from] ContentError),
     /// The address cannot be used.
-    #[error("the address of the prefilter: {0}")]
-    Address(String),
-    /// It could not be fetched.
-    #[error("the prefilter: {0}")]
+    #[error("the address of the prefilter cannot be used")]
+    Address(#[from] AddressError),
+    /// The server gave no response.
+    #[error("the prefilter cannot be fetched")]
     Transport(#[from] TransportError),
-    /// The server refused.
-    #[error("the prefilter: status {0}")]
+    /// The server answered with this status instead of 200.
+    #[error("the prefilter cannot be fetched: status {0}")]
     Status(u16),
 }
 
-/// A prefilter that is in use, and what tells whether a newer one is there.
+/// A prefilter in use, and what identifies it.
 pub(crate) struct Loaded {
     pub(crate) prefilter: Prefilter,
     pub(crate) tag: String,
+    /// The entity tag of the server's response.
     entity: Option<HeaderValue>,
 }
 
@@ -68,7 +72,7 @@ impl Loaded {
 }
 
 impl PrefilterSource {
-    /// Loads the prefilter; none if it is the `current` one.
+    /// Loads the prefilter; `None` if it is the `current` one.
     pub(crate) async fn load(
         &self,
         transport: &Arc<dyn Transport>,
@@ -98,46 +102,43 @@ async fn fetch(
     transport: &Arc<dyn Transport>,
     current: Option<&Loaded>,
 ) -> Result<Option<Loaded>, PrefilterError> {
-    let wrong = |reason: &str| PrefilterError::Address(reason.to_owned());
-    let url = Url::parse(url).map_err(|error| wrong(&error.to_string()))?;
-    let is_raw = url.path().ends_with(".json");
+    let url = Url::parse(url).map_err(AddressError::Syntax)?;
+    let stem = url.path().strip_suffix(".json");
     let known = current.and_then(|current| current.entity.clone());
-    let most = if is_raw { MAX_METADATA } else { MAX_BYTES };
-    let Some((body, entity)) = get(&url, transport, most, known).await? else { return Ok(None) };
-    if !is_raw {
+    let max_body = if stem.is_some() { MAX_METADATA } else { MAX_BYTES };
+    let Some((body, entity)) = get(&url, transport, max_body, known).await? else {
+        return Ok(None);
+    };
+    let Some(stem) = stem else {
         let (prefilter, _) = plist::parse(&body)?;
         return Ok(Some(Loaded::new(prefilter, entity)));
-    }
+    };
     let metadata = raw::Metadata::parse(&body)?;
     if current.is_some_and(|current| current.tag.eq_ignore_ascii_case(&metadata.tag)) {
         return Ok(None);
     }
     let mut bits_url = url.clone();
-    let path = url.path().strip_suffix(".json").map(|stem| format!("{stem}.bin"));
-    bits_url.set_path(&path.unwrap_or_default());
+    bits_url.set_path(&format!("{stem}.bin"));
     let bits = get(&bits_url, transport, MAX_BYTES, None).await?;
     let (bits, _) = bits.ok_or(PrefilterError::Status(304))?;
-    // The tag in the metadata is that of the bits: files of two builds do not pass.
+    // The metadata names the tag of its bits, so the files of two builds are refused.
     let prefilter = metadata.with_bits(FilterBytes::from(Vec::from(bits)))?;
     Ok(Some(Loaded::new(prefilter, entity)))
 }
 
-/// The body at an address; none if it is the one with that entity tag.
+/// The body at an address and its entity tag; `None` if the entity tag is the `known` one.
 async fn get(
     url: &Url,
     transport: &Arc<dyn Transport>,
-    most: usize,
+    max_body: usize,
     known: Option<HeaderValue>,
 ) -> Result<Option<(Bytes, Option<HeaderValue>)>, PrefilterError> {
     let mut request = http::Request::new(Bytes::new());
-    *request.uri_mut() = url
-        .as_str()
-        .parse()
-        .map_err(|_| PrefilterError::Address("it has parts that HTTP cannot carry".to_owned()))?;
+    *request.uri_mut() = url.as_str().parse().map_err(|_| AddressError::Uri)?;
     if let Some(known) = known {
         request.headers_mut().insert(IF_NONE_MATCH, known);
     }
-    let response = transport.send(request, most).await?;
+    let response = transport.send(request, max_body).await?;
     match response.status() {
         StatusCode::OK => {
             let entity = response.headers().get(ETAG).cloned();

@@ -1,25 +1,27 @@
-//! Tokens at hand, as devices keep them: about ten, more when fewer than five are left, none older
-//! than a day.
+//! Tokens at hand.
 
-use crate::secrets::HeldToken;
+use crate::state::HeldToken;
 use privacy_pass::Token;
+use std::time::Duration;
+use unix_clock::Timestamp;
 
-/// How many tokens are kept, and for how long.
+/// How many tokens a client keeps, and for how long. The defaults are those of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WalletPolicy {
-    /// Tokens that a full wallet has.
-    pub full: usize,
-    /// With fewer than that, more are fetched in the background.
-    pub low: usize,
-    /// Tokens beyond the one that is needed, when there is none.
-    pub extra: usize,
-    /// Seconds after which a token is thrown away.
-    pub lifetime: u64,
+    /// Number of tokens in a full wallet. Default: 10.
+    pub capacity: usize,
+    /// With fewer tokens than this, the wallet is filled in the background. Default: 5.
+    pub refill_below: usize,
+    /// Number of tokens that a request fetches besides its own when the wallet is empty. Default: 3.
+    pub spare: usize,
+    /// Age at which a token is discarded. Default: one day.
+    pub lifetime: Duration,
 }
 
 impl Default for WalletPolicy {
     fn default() -> Self {
-        Self { full: 10, low: 5, extra: 3, lifetime: 86_400 }
+        Self { capacity: 10, refill_below: 5, spare: 3, lifetime: Duration::from_secs(86_400) }
     }
 }
 
@@ -38,43 +40,42 @@ impl Wallet {
         &self.tokens
     }
 
-    fn drop_expired(&mut self, now: u64) {
+    fn drop_expired(&mut self, now: Timestamp) {
         let lifetime = self.policy.lifetime;
-        // A clock that was set back makes tokens of the future, which are as good as new.
-        self.tokens.retain(|held| now.saturating_sub(held.fetched_at) < lifetime);
+        // After the clock was set back, a token seems to come from the future. It counts as new.
+        self.tokens.retain(|held| now.since(held.fetched_at) < lifetime);
     }
 
-    /// The oldest token that is good.
-    pub(crate) fn take(&mut self, now: u64) -> Option<HeldToken> {
+    /// The oldest token that has not expired.
+    pub(crate) fn take(&mut self, now: Timestamp) -> Option<HeldToken> {
         self.drop_expired(now);
         (!self.tokens.is_empty()).then(|| self.tokens.remove(0))
     }
 
-    /// A token that was taken and not shown to anyone.
+    /// Takes back a token that was not shown to anyone.
     pub(crate) fn give_back(&mut self, held: HeldToken) {
         self.tokens.insert(0, held);
     }
 
-    pub(crate) fn add(&mut self, tokens: Vec<Token>, now: u64) {
+    pub(crate) fn add(&mut self, tokens: Vec<Token>, now: Timestamp) {
         self.tokens.extend(tokens.into_iter().map(|token| HeldToken { token, fetched_at: now }));
     }
 
-    /// Throws all tokens away: their key is not accepted any more, or they belong to a state of a
-    /// service that is gone.
+    /// Discards all tokens: the service accepts none of their key any more.
     pub(crate) fn clear(&mut self) {
         self.tokens.clear();
     }
 
-    /// How many tokens a request that finds none has to fetch.
-    pub(crate) fn when_empty(&self) -> usize {
-        1 + self.policy.extra
+    /// How many tokens a request fetches that finds none.
+    pub(crate) fn count_when_empty(&self) -> usize {
+        1 + self.policy.spare
     }
 
     /// How many tokens to fetch in the background.
-    pub(crate) fn wanted(&mut self, now: u64) -> usize {
+    pub(crate) fn refill_count(&mut self, now: Timestamp) -> usize {
         self.drop_expired(now);
-        match self.tokens.len() < self.policy.low {
-            true => self.policy.full.saturating_sub(self.tokens.len()),
+        match self.tokens.len() < self.policy.refill_below {
+            true => self.policy.capacity.saturating_sub(self.tokens.len()),
             false => 0,
         }
     }
@@ -89,19 +90,21 @@ mod tests {
     }
 
     #[test]
-    fn tokens_go_in_turn_and_in_time() {
+    fn tokens_are_used_in_order_until_they_expire() {
         let mut wallet = Wallet::new(WalletPolicy::default(), Vec::new());
-        let take = |wallet: &mut Wallet, now| wallet.take(now).map(|held| held.token.as_bytes()[2]);
+        let at = Timestamp::from_unix_seconds;
+        let take =
+            |wallet: &mut Wallet, now| wallet.take(at(now)).map(|held| held.token.as_bytes()[2]);
         assert_eq!(take(&mut wallet, 0), None);
-        assert_eq!((wallet.when_empty(), wallet.wanted(0)), (4, 10));
-        wallet.add((0..6).map(token).collect(), 100);
-        assert_eq!(wallet.wanted(100), 0);
+        assert_eq!((wallet.count_when_empty(), wallet.refill_count(at(0))), (4, 10));
+        wallet.add((0..6).map(token).collect(), at(100));
+        assert_eq!(wallet.refill_count(at(100)), 0);
         assert_eq!(take(&mut wallet, 100), Some(0));
-        let held = wallet.take(100).unwrap();
-        assert_eq!(wallet.wanted(100), 6);
+        let held = wallet.take(at(100)).unwrap();
+        assert_eq!(wallet.refill_count(at(100)), 6);
         wallet.give_back(held);
         assert_eq!(take(&mut wallet, 100), Some(1));
-        wallet.add(vec![token(9)], 50_000);
+        wallet.add(vec![token(9)], at(50_000));
         assert_eq!(take(&mut wallet, 100 + 86_399), Some(2));
         assert_eq!(take(&mut wallet, 100 + 86_400), Some(9));
         assert_eq!(take(&mut wallet, 100 + 86_400), None);

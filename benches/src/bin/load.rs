@@ -7,7 +7,7 @@
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use filter_client::{AnswerPolicy, ClientOptions, HttpTransport, PirClient, WalletPolicy};
+use filter_client::{AnswerPolicy, ClientOptions, HttpTransport, PirClient};
 use futures_util::future::try_join_all;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -127,13 +127,11 @@ fn usage(server: &Server) -> anyhow::Result<(f64, u64)> {
 
 /// A user with a connection of its own, who remembers nothing.
 fn user(url: &str) -> anyhow::Result<PirClient> {
-    let options = ClientOptions {
-        answers: AnswerPolicy { capacity: 0, fresh: 0, stale: 0 },
-        wallet: WalletPolicy { low: 0, ..WalletPolicy::default() },
-        lookup_timeout: Duration::from_secs(300),
-        request_timeout: Duration::from_secs(300),
-        ..ClientOptions::default()
-    };
+    let mut options = ClientOptions::default();
+    options.answers = AnswerPolicy::disabled();
+    options.wallet.refill_below = 0;
+    options.lookup_timeout = Duration::from_secs(300);
+    options.request_timeout = Duration::from_secs(300);
     let transport = Arc::new(HttpTransport::new(options.request_timeout)?);
     let builder = PirClient::builder(url, USE_CASE).user_token("LOAD");
     Ok(builder.options(options).transport(transport).build()?)
@@ -153,7 +151,7 @@ async fn look_up(server: &Server, connections: usize, lookups: usize) -> anyhow:
     }
     // Tokens ahead, a few at a time: their issuing is another measurement.
     for user in &users {
-        while user.tokens() < each + 4 {
+        while user.token_count() < each + 4 {
             user.fetch_tokens(50.min(each + 4)).await?;
         }
     }

@@ -1,13 +1,15 @@
-//! Services that are away, busy, wrong or hostile.
+//! Services that are unreachable, busy, wrong or hostile.
 
-use crate::support::{Case, Function, impatient, ok, status};
+use crate::support::{Case, Function, ok, status, without_waits};
 use filter_client::{
-    AnswerPolicy, ClientOptions, ClientState, Error, PirClient, Source, TransportError,
+    AddressError, AnswerPolicy, ClientOptions, ClientState, Endpoint, Error, Party, PirClient,
+    Source, TransportError,
 };
 use pir_api::{Message, api};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+use unix_clock::{ManualClock, Timestamp};
 
 fn client(transport: &Arc<Function>, options: ClientOptions) -> PirClient {
     let case = Case::new("synthetic_small_logt5");
@@ -20,7 +22,7 @@ fn client(transport: &Arc<Function>, options: ClientOptions) -> PirClient {
         .unwrap()
 }
 
-/// The recorded service, of which some requests go another way.
+/// The recorded service, except for requests that `other` answers.
 fn service(
     other: impl Fn(&str, usize) -> Option<crate::support::Outcome> + Send + Sync + 'static,
 ) -> Arc<Function> {
@@ -52,7 +54,7 @@ async fn lookup(client: &PirClient) -> Result<Vec<Option<Vec<u8>>>, Arc<Error>> 
 }
 
 #[tokio::test]
-async fn what_passes_is_tried_again() {
+async fn transient_failures_are_retried() {
     for failure in [
         Err(TransportError::Unreachable),
         Err(TransportError::Timeout),
@@ -60,67 +62,71 @@ async fn what_passes_is_tried_again() {
         status(503),
         status(429),
     ] {
-        // Two failures, then an answer.
+        // Two attempts fail, the third succeeds.
         let answer = failure.clone();
         let transport = service(move |_, number| (number < 2).then(|| answer.clone()));
-        let found = lookup(&client(&transport, impatient())).await.unwrap();
+        let found = lookup(&client(&transport, without_waits())).await.unwrap();
         assert!(found.iter().all(Option::is_some));
         assert_eq!(transport.paths(), ["/config", "/config", "/config", "/queries"]);
-        // Three failures are enough.
+        // All attempts fail: three at most.
         let transport = service(move |_, _| Some(failure.clone()));
-        assert!(lookup(&client(&transport, impatient())).await.unwrap_err().is_passing());
+        assert!(lookup(&client(&transport, without_waits())).await.unwrap_err().is_transient());
         assert_eq!(transport.paths().len(), 3);
     }
 }
 
 #[tokio::test]
-async fn what_does_not_pass_is_not() {
+async fn permanent_failures_are_not_retried() {
     for code in [403, 404, 413, 422] {
         let transport = service(move |path, _| (path == "/queries").then(|| status(code)));
-        let error = lookup(&client(&transport, impatient())).await.unwrap_err();
-        assert!(!error.is_passing());
+        let error = lookup(&client(&transport, without_waits())).await.unwrap_err();
+        assert!(!error.is_transient());
+        assert!(
+            matches!(*error, Error::Status { endpoint: Endpoint::Queries, status, .. } if status == code)
+        );
         assert_eq!(error.to_string(), format!("/queries: status {code} (said so)"));
         assert_eq!(transport.paths(), ["/config", "/queries"]);
     }
     let transport = service(|_, _| Some(Err(TransportError::TooLong(1))));
-    assert!(lookup(&client(&transport, impatient())).await.is_err());
+    assert!(lookup(&client(&transport, without_waits())).await.is_err());
     assert_eq!(transport.paths().len(), 1);
 }
 
 #[tokio::test]
-async fn a_refused_configuration_is_fetched_once_more() {
+async fn a_refused_configuration_is_fetched_once_again() {
     for code in [410, 400] {
         let transport =
             service(move |path, number| (path == "/queries" && number == 1).then(|| status(code)));
-        assert!(lookup(&client(&transport, impatient())).await.is_ok());
+        assert!(lookup(&client(&transport, without_waits())).await.is_ok());
         assert_eq!(transport.paths(), ["/config", "/queries", "/config", "/queries"]);
-        // The second time it says which one it has.
+        // The second time the client names the configuration that it has.
         let asked = transport.asked.lock().unwrap();
         let first = api::ConfigRequest::decode(&asked[0].body()[..]).unwrap();
         let second = api::ConfigRequest::decode(&asked[2].body()[..]).unwrap();
         assert!(first.existing_config_ids.is_empty());
         assert_eq!(second.existing_config_ids.len(), 1);
     }
-    // Not for ever.
+    // Only once.
     let transport = service(|path, _| (path == "/queries").then(|| status(410)));
-    assert!(lookup(&client(&transport, impatient())).await.is_err());
+    assert!(lookup(&client(&transport, without_waits())).await.is_err());
     assert_eq!(transport.paths(), ["/config", "/queries", "/config", "/queries"]);
 }
 
 #[tokio::test]
-async fn a_service_that_is_away_is_left_alone_for_a_while() {
+async fn an_unreachable_service_is_not_asked_again_for_a_while() {
     let transport = service(|_, _| Some(Err(TransportError::Unreachable)));
-    let options = ClientOptions { pause: Duration::from_secs(3600), ..impatient() };
+    let mut options = without_waits();
+    options.outage_backoff = Duration::from_secs(3600);
     let client = client(&transport, options);
     assert!(matches!(*lookup(&client).await.unwrap_err(), Error::Transport { .. }));
     for _ in 0..5 {
-        assert!(matches!(*lookup(&client).await.unwrap_err(), Error::Paused));
+        assert!(matches!(*lookup(&client).await.unwrap_err(), Error::Outage { .. }));
     }
     assert_eq!(transport.paths().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lookup_ends_in_time() {
+async fn a_lookup_ends_at_its_timeout() {
     struct Never;
     impl filter_client::Transport for Never {
         fn send(&self, _: http::Request<bytes::Bytes>, _: usize) -> filter_client::Exchange<'_> {
@@ -133,24 +139,24 @@ async fn a_lookup_ends_in_time() {
 }
 
 #[tokio::test]
-async fn old_answers_stand_in_for_none() {
-    let away = Arc::new(AtomicBool::new(false));
-    let is_away = Arc::clone(&away);
+async fn stale_answers_are_used_when_the_service_is_unreachable() {
+    let unreachable = Arc::new(AtomicBool::new(false));
+    let is_unreachable = Arc::clone(&unreachable);
     let transport = service(move |_, _| {
-        is_away.load(Ordering::Relaxed).then_some(Err(TransportError::Unreachable))
+        is_unreachable.load(Ordering::Relaxed).then_some(Err(TransportError::Unreachable))
     });
-    let now = Arc::new(AtomicU64::new(1_800_000_000));
-    let reads = Arc::clone(&now);
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_seconds(1_800_000_000)));
+    let mut options = without_waits();
+    options.answers.capacity = 10;
+    options.answers.fresh_for = Duration::from_secs(100);
+    options.answers.stale_for = Duration::from_secs(1000);
     let case = Case::new("synthetic_small_logt5");
     let (hash, timestamp, key) = case.secret();
     let client = PirClient::builder("https://pir.example", case.use_case())
         .transport(transport.clone())
         .state(ClientState::new().with_secret_key(hash, timestamp, key))
-        .options(ClientOptions {
-            answers: AnswerPolicy { capacity: 10, fresh: 100, stale: 1000 },
-            ..impatient()
-        })
-        .clock(Arc::new(move || reads.load(Ordering::Relaxed)))
+        .options(options)
+        .clock(Arc::clone(&clock))
         .build()
         .unwrap();
     let keywords = keywords();
@@ -163,22 +169,21 @@ async fn old_answers_stand_in_for_none() {
             .collect::<Vec<_>>()
     };
     assert_eq!(sources().await, [Some(Source::Service); 3]);
-    assert_eq!(sources().await, [Some(Source::Memory); 3]);
-    away.store(true, Ordering::Relaxed);
-    now.fetch_add(500, Ordering::Relaxed);
-    assert_eq!(sources().await, [Some(Source::Stale); 3]);
-    assert!(client.lookup(&keywords).await.is_err(), "a plain lookup wants the truth");
-    now.fetch_add(600, Ordering::Relaxed);
+    assert_eq!(sources().await, [Some(Source::Cache); 3]);
+    unreachable.store(true, Ordering::Relaxed);
+    clock.advance(Duration::from_secs(500));
+    assert_eq!(sources().await, [Some(Source::StaleCache); 3]);
+    assert!(client.lookup(&keywords).await.is_err(), "a lookup uses no stale answer");
+    clock.advance(Duration::from_secs(600));
     assert_eq!(sources().await, [None; 3]);
-    // Without a memory, answers are given all the same.
-    away.store(false, Ordering::Relaxed);
-    let options =
-        ClientOptions { answers: AnswerPolicy { capacity: 0, fresh: 0, stale: 0 }, ..impatient() };
-    let forgetful = self::client(&transport, options);
-    assert!(lookup(&forgetful).await.is_ok());
+    // Without a cache, lookups work, too.
+    unreachable.store(false, Ordering::Relaxed);
+    let mut options = without_waits();
+    options.answers = AnswerPolicy::disabled();
+    assert!(lookup(&self::client(&transport, options)).await.is_ok());
 }
 
-/// A service that wants to read what is asked must not be able to choose a lock that it can open.
+/// A service must not be able to choose parameters with which it could read queries.
 #[tokio::test]
 async fn weak_parameters_are_refused() {
     let case = Case::new("synthetic_small_logt5");
@@ -189,9 +194,9 @@ async fn weak_parameters_are_refused() {
         change(config.encryption_parameters.as_mut().unwrap());
         let keys = response.key_info[0].key_config.as_mut().unwrap();
         change(keys.encryption_parameters.as_mut().unwrap());
-        // As it is, it is the one that the client has a key for.
+        // The client has a key for the unchanged configuration.
         config.evaluation_key_config_hash = pir_api::convert::key_config_hash(keys).to_vec();
-        response.key_info[0].timestamp = case.secret().1;
+        response.key_info[0].timestamp = case.secret().1.unix_seconds();
         response.encode_to_vec()
     };
     for (config, insecure) in [
@@ -207,7 +212,7 @@ async fn weak_parameters_are_refused() {
         ),
     ] {
         let transport = service(move |path, _| (path == "/config").then(|| ok(config.clone())));
-        let client = client(&transport, impatient());
+        let client = client(&transport, without_waits());
         assert_eq!(lookup(&client).await.is_err(), insecure);
         let paths = transport.paths();
         assert_eq!(paths.len(), if insecure { 1 } else { 2 }, "{paths:?}");
@@ -217,12 +222,12 @@ async fn weak_parameters_are_refused() {
 #[tokio::test]
 async fn malformed_answers_are_errors() {
     let reply = Case::new("synthetic_small_logt5").record("/queries", "response").remove(0);
-    let less = {
+    let one_missing = {
         let mut responses = api::Responses::decode(&reply[..]).unwrap();
         responses.responses.pop();
         responses.encode_to_vec()
     };
-    let other = {
+    let other_kind = {
         let mut responses = api::Responses::decode(&reply[..]).unwrap();
         responses.responses[0].response =
             Some(api::response::Response::OprfResponse(Default::default()));
@@ -232,38 +237,67 @@ async fn malformed_answers_are_errors() {
         Vec::new(),
         b"nonsense".to_vec(),
         reply[..reply.len() / 2].to_vec(),
-        less,
-        other,
+        one_missing,
+        other_kind,
         [0x0a, 0x00].repeat(3),
         vec![0; 10 << 20],
     ] {
         let transport = service(move |path, _| (path == "/queries").then(|| ok(body.clone())));
-        assert!(lookup(&client(&transport, impatient())).await.is_err());
-        // What a client could not read is none of the service's business.
+        assert!(lookup(&client(&transport, without_waits())).await.is_err());
+        // The client does not report to the service what it could not read.
         assert_eq!(transport.paths(), ["/config", "/queries"]);
     }
     for body in [&b""[..], b"nonsense", &[0x0a, 0x02, 0x0a, 0x00]] {
         let transport = service(move |path, _| (path == "/config").then(|| ok(body.to_vec())));
-        assert!(lookup(&client(&transport, impatient())).await.is_err());
+        assert!(lookup(&client(&transport, without_waits())).await.is_err());
     }
 }
 
 #[tokio::test]
-async fn too_many_keywords_are_not_asked() {
-    let transport = service(|_, _| None);
-    let client = client(&transport, ClientOptions { most_keywords: 2, ..impatient() });
-    assert!(matches!(*lookup(&client).await.unwrap_err(), Error::TooManyKeywords(3, 2)));
-    assert!(transport.paths().is_empty());
+async fn the_number_of_keywords_is_limited() {
+    // A lookup has three keywords.
+    for (max_keywords, is_allowed) in [(2, false), (3, true), (4, true)] {
+        let transport = service(|_, _| None);
+        let mut options = without_waits();
+        options.max_keywords = max_keywords;
+        let outcome = lookup(&client(&transport, options)).await;
+        assert_eq!(outcome.is_ok(), is_allowed, "{max_keywords}");
+        if let Err(error) = outcome {
+            assert!(matches!(*error, Error::TooManyKeywords { found: 3, max: 2 }), "{error}");
+            assert!(transport.paths().is_empty());
+        }
+    }
 }
 
 #[test]
 fn addresses_are_checked() {
-    for address in
-        ["", "pir.example", "ftp://pir.example", "https://", "https://h/?q", "https://h/#f"]
-    {
+    let long = format!("https://h/{}", "a".repeat(70_000));
+    for (address, expected) in [
+        ("", "syntax"),
+        ("pir.example", "syntax"),
+        ("https://", "syntax"),
+        ("ftp://pir.example", "scheme"),
+        ("https://h/?q", "query"),
+        ("https://h/#f", "query"),
+        // HTTP cannot carry it. It used to become `/`.
+        (long.as_str(), "uri"),
+    ] {
         let built = PirClient::builder(address, "x").build();
-        assert!(matches!(built.err(), Some(Error::Address { .. })), "{address}");
+        let Some(Error::Address { party: Party::Service, source }) = built.err() else {
+            panic!("{address}");
+        };
+        let found = match source {
+            AddressError::Syntax(_) => "syntax",
+            AddressError::Scheme => "scheme",
+            AddressError::QueryOrFragment => "query",
+            AddressError::Uri => "uri",
+            _ => "other",
+        };
+        assert_eq!(found, expected, "{address}");
     }
+    let builder = PirClient::builder("https://h.example", "x").issuer("issuer").user_token("AAAA");
+    let error = builder.build().err();
+    assert!(matches!(error, Some(Error::Address { party: Party::Issuer, .. })));
     let built = PirClient::builder("https://h.example", "x").user_token("a\nb").build();
     assert!(matches!(built.err(), Some(Error::UserToken)));
 }

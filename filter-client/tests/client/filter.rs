@@ -1,6 +1,6 @@
 //! Verdicts.
 
-use crate::support::{Case, Function, Outcome, impatient, ok, status};
+use crate::support::{Case, Function, Outcome, ok, status, without_waits};
 use blocklist::builder::{Build, Options};
 use bytes::Bytes;
 use filter_client::{
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 /// The property list, the metadata and the bits of a prefilter.
 fn prefilter(lines: &str) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
-    // So small that none of a few URLs hits by chance.
+    // The tolerance is so small that none of a few URLs hits by chance.
     let mut build = Build::new(Options { tolerance: 1e-9, ..Options::default() });
     build.add_list("list", lines.as_bytes(), None, |_| {}).unwrap();
     let built = build.finish().unwrap().prefilter;
@@ -23,7 +23,7 @@ fn prefilter(lines: &str) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     (list, metadata, built.filter.bytes().to_vec())
 }
 
-/// The recorded service: its first reply answers the first three keywords, in their order.
+/// The recorded service. Its first reply answers the first three keywords, in their order.
 fn client(
     answer: impl Fn() -> Option<Outcome> + Send + Sync + 'static,
 ) -> (PirClient, Arc<Function>) {
@@ -41,20 +41,20 @@ fn client(
     let client = PirClient::builder("https://pir.example", case.use_case())
         .transport(transport.clone())
         .state(ClientState::new().with_secret_key(hash, timestamp, key))
-        .options(impatient())
+        .options(without_waits())
         .build()
         .unwrap();
     (client, transport)
 }
 
-/// Six recorded keywords: four that are there, two that are not.
-fn asked() -> Vec<String> {
+/// Six recorded keywords: four are in the data set, two are not.
+fn recorded_keywords() -> Vec<String> {
     Case::new("synthetic_small_logt5").expected().into_iter().map(|(keyword, _)| keyword).collect()
 }
 
 #[tokio::test]
-async fn urls_are_judged_by_prefilter_and_service() {
-    let keywords = asked();
+async fn verdicts_come_from_prefilter_and_service() {
+    let keywords = recorded_keywords();
     let (list, ..) = prefilter(&keywords.join("\n"));
     let (client, transport) = client(|| None);
     let source = PrefilterSource::Plist(list);
@@ -62,9 +62,9 @@ async fn urls_are_judged_by_prefilter_and_service() {
 
     let decision = filter.check("https://harmless.example/").await;
     assert_eq!((&decision.verdict, decision.basis), (&Verdict::Allow, Basis::Prefilter));
-    assert!(transport.paths().is_empty(), "nobody was asked");
+    assert!(transport.paths().is_empty(), "the service was not asked");
 
-    // Three in one request, whatever their order among the hits.
+    // Three keywords in one request, in any order.
     let urls: Vec<String> =
         keywords[..3].iter().map(|keyword| format!("https://www.{keyword}")).collect();
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
@@ -76,8 +76,8 @@ async fn urls_are_judged_by_prefilter_and_service() {
     }
     assert_eq!(transport.paths(), ["/config", "/queries"]);
     let again = filter.check(urls[0]).await;
-    assert_eq!((again.blocked, again.basis), (true, Basis::Memory));
-    // The next three: one that is there, two that only hit the prefilter.
+    assert_eq!((again.blocked, again.basis), (true, Basis::Cache));
+    // The next three: one is in the data set, two only hit the prefilter.
     let urls: Vec<String> =
         keywords[3..].iter().map(|keyword| format!("http://{keyword}")).collect();
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
@@ -85,39 +85,53 @@ async fn urls_are_judged_by_prefilter_and_service() {
         filter.check_all(&urls).await.iter().map(|decision| decision.blocked).collect();
     assert_eq!(verdicts, [true, false, false]);
     let again = filter.check(urls[1]).await;
-    assert_eq!((again.verdict, again.basis), (Verdict::Allow, Basis::Memory));
+    assert_eq!((again.verdict, again.basis), (Verdict::Allow, Basis::Cache));
 }
 
 #[tokio::test]
-async fn what_is_not_known_is_decided_as_the_caller_says() {
-    let keywords = asked();
+async fn unknown_verdicts_allow_or_block_as_configured() {
+    let keywords = recorded_keywords();
     let (list, ..) = prefilter(&keywords.join("\n"));
     for (on_failure, blocked, basis) in [
         (OnFailure::Open, false, Basis::FailedOpen),
         (OnFailure::Closed, true, Basis::FailedClosed),
     ] {
         let (client, _) = client(|| Some(Err(TransportError::Unreachable)));
-        let options = FilterOptions { on_failure, ..FilterOptions::default() };
+        let mut options = FilterOptions::default();
+        options.on_failure = on_failure;
         let source = PrefilterSource::Plist(list.clone());
         let filter = UrlFilter::new(source, client, options).await.unwrap();
         let decision = filter.check(&format!("https://{}", keywords[0])).await;
         assert_eq!((decision.blocked, decision.basis), (blocked, basis));
         assert_eq!(decision.verdict, Verdict::Unknown);
         assert!(matches!(decision.failure, Some(Failure::Lookup(_))));
-        // A URL that does not hit needs nobody.
+        // A URL without hits needs no service.
         let decision = filter.check("https://harmless.example/").await;
         assert_eq!(decision.verdict, Verdict::Allow);
         let decision = filter.check("no url").await;
         assert_eq!((decision.blocked, decision.verdict), (blocked, Verdict::Unknown));
         assert!(matches!(decision.failure, Some(Failure::Url(_))));
     }
-    // More hits than are asked about.
-    let (client, transport) = client(|| None);
-    let options = FilterOptions { most_hits: 0, ..FilterOptions::default() };
-    let filter = UrlFilter::new(PrefilterSource::Plist(list), client, options).await.unwrap();
-    let decision = filter.check(&format!("https://{}", keywords[0])).await;
-    assert!(matches!(decision.failure, Some(Failure::TooManyHits(1, 0))));
-    assert!(transport.paths().is_empty());
+}
+
+#[tokio::test]
+async fn the_number_of_hits_is_limited() {
+    // Two sub-URLs of the URL are on the list.
+    let (list, ..) = prefilter("a.example\na.example/b\n");
+    for (max_hits, is_looked_up) in [(1, false), (2, true), (3, true)] {
+        let (client, transport) = client(|| None);
+        let mut options = FilterOptions::default();
+        options.max_hits = max_hits;
+        let source = PrefilterSource::Plist(list.clone());
+        let filter = UrlFilter::new(source, client, options).await.unwrap();
+        let decision = filter.check("https://a.example/b").await;
+        assert_eq!(!transport.paths().is_empty(), is_looked_up, "{max_hits}");
+        if !is_looked_up {
+            let failure = decision.failure;
+            assert!(matches!(failure, Some(Failure::TooManyHits { found: 2, max: 1 })));
+            assert_eq!(decision.verdict, Verdict::Unknown);
+        }
+    }
 }
 
 #[tokio::test]
@@ -138,7 +152,7 @@ async fn prefilters_come_from_files_bytes_and_servers() {
         let filter = UrlFilter::new(source, client, FilterOptions::default()).await.unwrap();
         assert_eq!(filter.check("https://blocked.example/x").await.verdict, Verdict::Unknown);
         assert_eq!(filter.check("https://other.example/x").await.verdict, Verdict::Allow);
-        assert!(!filter.refresh().await.unwrap(), "the same as before");
+        assert!(!filter.refresh().await.unwrap(), "the prefilter is the same");
         tags.push(filter.prefilter_tag());
     }
     tags.dedup();
@@ -154,7 +168,7 @@ async fn prefilters_come_from_files_bytes_and_servers() {
     }
 }
 
-/// A server of prefilters with entity tags.
+/// A server of prefilters that sends entity tags.
 struct Files {
     content: Mutex<(Vec<u8>, Vec<u8>, Vec<u8>)>,
     broken: AtomicBool,
@@ -186,7 +200,7 @@ impl Files {
 }
 
 #[tokio::test]
-async fn newer_prefilters_are_fetched_and_the_same_is_not() {
+async fn only_newer_prefilters_are_fetched() {
     for (name, fetched) in [("bloom.json", 2), ("bloom_filter.plist", 1)] {
         let files = Arc::new(Files {
             content: Mutex::new(prefilter("first.example")),
@@ -201,12 +215,12 @@ async fn newer_prefilters_are_fetched_and_the_same_is_not() {
             UrlFilter::with_transport(source, client, options, transport.clone()).await.unwrap();
         assert_eq!(transport.paths().len(), fetched);
         assert!(!filter.refresh().await.unwrap());
-        assert_eq!(transport.paths().len(), fetched + 1, "only a look");
+        assert_eq!(transport.paths().len(), fetched + 1, "one request, without the content");
         *files.content.lock().unwrap() = prefilter("second.example");
         assert!(filter.refresh().await.unwrap());
         assert_eq!(filter.check("https://second.example/").await.verdict, Verdict::Unknown);
         assert_eq!(filter.check("https://first.example/").await.verdict, Verdict::Allow);
-        // Whatever goes wrong leaves the one that is there.
+        // On failure the current prefilter stays in use.
         files.broken.store(true, Ordering::Relaxed);
         let error = filter.refresh().await.unwrap_err();
         assert!(matches!(error, PrefilterError::Status(500)), "{error}");
@@ -223,18 +237,18 @@ async fn newer_prefilters_are_fetched_and_the_same_is_not() {
 }
 
 #[test]
-fn callers_without_a_runtime_have_a_facade() {
+fn the_blocking_client_and_filter_need_no_runtime() {
     let (list, ..) = prefilter("blocked.example");
     let builder = PirClient::builder("http://127.0.0.1:1", "x.url.filtering")
         .user_token("AAAA")
-        .options(impatient());
+        .options(without_waits());
     let source = PrefilterSource::Plist(list);
     let filter = blocking::UrlFilter::new(source, builder, FilterOptions::default()).unwrap();
     assert_eq!(filter.check("https://other.example/").verdict, Verdict::Allow);
     let decision = filter.check("https://blocked.example/");
     assert_eq!(decision.verdict, Verdict::Unknown);
     assert!(!filter.refresh().unwrap());
-    let builder = PirClient::builder("http://127.0.0.1:1", "x").options(impatient());
+    let builder = PirClient::builder("http://127.0.0.1:1", "x").options(without_waits());
     let client = blocking::Client::new(builder).unwrap();
     assert!(client.lookup(&[b"x"]).is_err());
     assert!(client.prepare().is_err());

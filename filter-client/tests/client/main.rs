@@ -1,4 +1,4 @@
-//! The client against services that a test makes up, or that were recorded.
+//! The client against recorded services and invented ones.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,7 +1,7 @@
-//! Replies of Apple's service, read by this client.
+//! Recorded replies of Apple's service.
 
-use crate::support::{Case, Function, impatient, ok, status};
-use filter_client::{ClientOptions, ClientState, PirClient};
+use crate::support::{Case, Function, ok, status, without_waits};
+use filter_client::{ClientState, PirClient};
 use pir_api::{Message, api};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,10 +18,12 @@ async fn recorded_replies_are_read() {
             "/queries" => ok(replies[next.fetch_add(1, Ordering::Relaxed)].clone()),
             _ => status(404),
         });
+        let mut options = without_waits();
+        options.batch_size = batch;
         let client = PirClient::builder("https://pir.example", case.use_case())
             .transport(transport.clone())
             .state(ClientState::new().with_secret_key(hash.clone(), timestamp, key))
-            .options(ClientOptions { batch, ..impatient() })
+            .options(options)
             .build()
             .unwrap();
         let expected = case.expected();
@@ -29,11 +31,11 @@ async fn recorded_replies_are_read() {
         let found = client.lookup(&keywords).await.unwrap();
         let values: Vec<_> = expected.into_iter().map(|(_, value)| value).collect();
         assert_eq!(found, values, "{}", case.0.display());
-        // It had the key that the service has: none was uploaded.
+        // The service has the client's key already, so none is uploaded.
         assert_eq!(client.costs().keys_uploaded, 0);
         assert!(!transport.paths().contains(&"/key".to_owned()));
 
-        // What it sent is what Apple's client sent, but for the encryption.
+        // Apart from the encryption, it sends what Apple's client sent.
         let asked = transport.asked.lock().unwrap();
         let sent = asked.iter().filter(|request| request.uri().path() == "/queries");
         for (sent, recorded) in sent.zip(case.record("/queries", "request")) {

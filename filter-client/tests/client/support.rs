@@ -1,19 +1,20 @@
-//! Transports that are functions, and what was recorded.
+//! A transport that is a function, and recorded exchanges of Apple's client and service.
 
 use bytes::Bytes;
-use filter_client::{ClientOptions, Exchange, RetryPolicy, Transport, TransportError};
+use filter_client::{ClientOptions, Exchange, Transport, TransportError};
 use pir_api::{Message, api};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use unix_clock::Timestamp;
 use zeroize::Zeroizing;
 
 pub(crate) type Outcome = Result<http::Response<Bytes>, TransportError>;
 
 type Answer = dyn Fn(&http::Request<Bytes>) -> Outcome + Send + Sync;
 
-/// Answers with a function, and remembers what it was asked.
+/// Answers with a function and records the requests.
 pub(crate) struct Function {
     answer: Box<Answer>,
     pub(crate) asked: Mutex<Vec<http::Request<Bytes>>>,
@@ -26,7 +27,7 @@ impl Function {
         Arc::new(Self { answer: Box::new(answer), asked: Mutex::default() })
     }
 
-    /// The paths that were asked for, in order.
+    /// The paths of all requests, in order.
     pub(crate) fn paths(&self) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
         asked.iter().map(|request| request.uri().path().to_owned()).collect()
@@ -34,12 +35,12 @@ impl Function {
 }
 
 impl Transport for Function {
-    fn send(&self, request: http::Request<Bytes>, most: usize) -> Exchange<'_> {
+    fn send(&self, request: http::Request<Bytes>, max_body: usize) -> Exchange<'_> {
         let outcome = (self.answer)(&request);
         self.asked.lock().unwrap().push(request);
-        let outcome = outcome.and_then(|response| match response.body().len() <= most {
+        let outcome = outcome.and_then(|response| match response.body().len() <= max_body {
             true => Ok(response),
-            false => Err(TransportError::TooLong(most)),
+            false => Err(TransportError::TooLong(max_body)),
         });
         Box::pin(std::future::ready(outcome))
     }
@@ -55,12 +56,12 @@ pub(crate) fn status(code: u16) -> Outcome {
 }
 
 /// Options that never wait.
-pub(crate) fn impatient() -> ClientOptions {
-    ClientOptions {
-        retry: RetryPolicy { tries: 3, first: Duration::ZERO, most: Duration::ZERO },
-        pause: Duration::ZERO,
-        ..ClientOptions::default()
-    }
+pub(crate) fn without_waits() -> ClientOptions {
+    let mut options = ClientOptions::default();
+    options.retry.initial_backoff = Duration::ZERO;
+    options.retry.max_backoff = Duration::ZERO;
+    options.outage_backoff = Duration::ZERO;
+    options
 }
 
 /// A recorded case.
@@ -93,7 +94,7 @@ impl Case {
         fs::read_to_string(self.0.join("usecase")).unwrap().trim().to_owned()
     }
 
-    /// Keywords in the order in which they were asked, with their values.
+    /// Keywords in the order in which they were queried, with their values.
     pub(crate) fn expected(&self) -> Vec<(String, Option<Vec<u8>>)> {
         let asked = fs::read_to_string(self.0.join("asked.txt")).unwrap();
         let expected = fs::read(self.0.join("expected.json")).unwrap();
@@ -103,7 +104,7 @@ impl Case {
         lines.map(|line| (line.to_owned(), value(line))).collect()
     }
 
-    /// Recorded bodies of a path in their order.
+    /// The recorded bodies of a path, in order.
     pub(crate) fn record(&self, path: &str, ending: &str) -> Vec<Vec<u8>> {
         let ending = format!("{}.{ending}.bin", path.replace('/', "_"));
         let mut paths: Vec<PathBuf> = fs::read_dir(self.0.join("record"))
@@ -119,8 +120,8 @@ impl Case {
         api::ConfigResponse::decode(&self.record("/config", "response")[0][..]).unwrap()
     }
 
-    /// The recorded client's secret key, and the time and the configuration that it belongs to.
-    pub(crate) fn secret(&self) -> (Vec<u8>, u64, Zeroizing<Vec<u8>>) {
+    /// The recorded client's secret key, after the hash of its configuration and its time.
+    pub(crate) fn secret(&self) -> (Vec<u8>, Timestamp, Zeroizing<Vec<u8>>) {
         let uploaded = &self.record("/key", "request")[0];
         let uploaded = api::shared::EvaluationKeys::decode(&uploaded[..]).unwrap();
         let metadata = uploaded.keys[0].metadata.clone().unwrap();
@@ -130,13 +131,14 @@ impl Case {
             .find(|path| path.to_str().unwrap().contains("secret-key-"))
             .unwrap();
         let key = pir_api::he::SerializedSecretKey::decode(&fs::read(path).unwrap()[..]).unwrap();
-        (metadata.identifier, metadata.timestamp, Zeroizing::new(key.polys))
+        let timestamp = Timestamp::from_unix_seconds(metadata.timestamp);
+        (metadata.identifier, timestamp, Zeroizing::new(key.polys))
     }
 
-    /// The recorded configuration with the recorded key in place.
+    /// The recorded configuration, with the state of a service that has the recorded key.
     pub(crate) fn config_with_key(&self) -> Vec<u8> {
         let mut config = self.config();
-        config.key_info[0].timestamp = self.secret().1;
+        config.key_info[0].timestamp = self.secret().1.unix_seconds();
         config.encode_to_vec()
     }
 }

@@ -1,8 +1,8 @@
-//! Where tokens come from, and what becomes of them.
+//! How tokens are fetched, stored and spent.
 
-use crate::support::{Case, Function, Outcome, impatient, ok, status};
+use crate::support::{Case, Function, Outcome, ok, status, without_waits};
 use bytes::Bytes;
-use filter_client::{ClientOptions, ClientState, Error, PirClient, TransportError, WalletPolicy};
+use filter_client::{ClientState, Endpoint, Error, PirClient, ResponseError, TransportError};
 use privacy_pass::{DirectoryKey, IssuerDirectory, IssuerKey, Token, TokenRequest};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -49,7 +49,7 @@ impl World {
         }
     }
 
-    /// Whether the request has a good token that was not there before.
+    /// Whether the request has a valid token that is new.
     fn admit(&self, request: &http::Request<Bytes>) -> bool {
         let Some(header) = request.headers().get("authorization") else { return false };
         let Ok(token) = Token::from_authorization(header.to_str().unwrap()) else { return false };
@@ -94,13 +94,14 @@ fn client(transport: &Arc<Function>, state: Option<ClientState>) -> PirClient {
     let case = Case::new("synthetic_small_logt5");
     let (hash, timestamp, key) = case.secret();
     let state = state.unwrap_or_else(|| ClientState::new().with_secret_key(hash, timestamp, key));
-    let wallet = WalletPolicy { low: 0, ..WalletPolicy::default() };
+    let mut options = without_waits();
+    options.wallet.refill_below = 0;
     PirClient::builder("https://pir.example", case.use_case())
         .issuer("https://issuer.example")
         .user_token("AAAA")
         .transport(transport.clone())
         .state(state)
-        .options(ClientOptions { wallet, ..impatient() })
+        .options(options)
         .build()
         .unwrap()
 }
@@ -114,19 +115,19 @@ async fn lookup(client: &PirClient) -> Result<(), Arc<Error>> {
 }
 
 #[tokio::test]
-async fn each_request_has_a_token_of_its_own() {
+async fn each_request_carries_a_new_token() {
     let transport = service(World::new(), |_, _| None);
     let client = client(&transport, None);
     for _ in 0..6 {
         lookup(&client).await.unwrap();
     }
-    // Seven requests, two times four tokens, each from a look at the directory and the key.
+    // Seven requests, two batches of four tokens; each batch reads the directory and the key.
     let paths = transport.paths();
     let count = |path: &str| paths.iter().filter(|asked| *asked == path).count();
     assert_eq!((count("/config"), count("/queries"), count("/issue")), (1, 6, 8));
     assert_eq!(count("/token-key-for-user-token"), 2);
-    assert_eq!(client.tokens(), 1);
-    // The issuer sees the user token and never the pseudonym; the service sees it the other way.
+    assert_eq!(client.token_count(), 1);
+    // The issuer sees the user token and no pseudonym; the service sees the pseudonym and no user token.
     for request in transport.asked.lock().unwrap().iter() {
         let is_issuer = request.uri().host() == Some("issuer.example");
         assert_eq!(request.headers().contains_key("user-identifier"), !is_issuer);
@@ -163,19 +164,19 @@ async fn a_token_that_may_have_arrived_is_not_shown_again() {
 }
 
 #[tokio::test]
-async fn tokens_of_a_key_that_is_gone_are_replaced() {
+async fn tokens_of_a_retired_key_are_replaced() {
     let transport = service(World::new(), |_, _| None);
     let first = client(&transport, None);
     lookup(&first).await.unwrap();
     let state = first.state();
     assert_eq!(state.token_count(), 2);
-    // The issuer has another key now.
+    // The issuer has a new key.
     let transport = service(World::new(), |_, _| None);
     let second = client(&transport, Some(state));
     lookup(&second).await.unwrap();
     assert_eq!(second.costs().tokens_fetched, 4);
-    assert_eq!(second.tokens(), 3);
-    // A service that takes no token is not asked for ever.
+    assert_eq!(second.token_count(), 3);
+    // A service that accepts no token is not asked endlessly.
     let transport = service(World::new(), |path, _| (path == "/queries").then(|| status(401)));
     let third = client(&transport, None);
     let error = lookup(&third).await.unwrap_err();
@@ -185,7 +186,7 @@ async fn tokens_of_a_key_that_is_gone_are_replaced() {
 
 #[tokio::test]
 async fn keys_that_could_tell_users_apart_are_refused() {
-    // The key of this user is not in the directory, or not yet.
+    // The key of this user is not in the directory, or not valid yet.
     for listed in [vec![], vec![DirectoryKey::new(IssuerKey::generate().unwrap().public(), None)]] {
         let world = World { listed, ..World::new() };
         let transport = service(world, |_, _| None);
@@ -201,7 +202,7 @@ async fn keys_that_could_tell_users_apart_are_refused() {
 }
 
 #[tokio::test]
-async fn the_issuer_says_where_tokens_are_issued() {
+async fn the_directory_says_where_tokens_are_requested() {
     for (uri, host, path) in [
         ("/issue", "issuer.example", "/issue"),
         ("issue", "issuer.example", "/issue"),
@@ -214,16 +215,24 @@ async fn the_issuer_says_where_tokens_are_issued() {
         let issued = asked.iter().find(|request| request.uri().path() == path).unwrap();
         assert_eq!(issued.uri().host(), Some(host));
     }
-    // Not without TLS.
+    // Without TLS it is refused.
     let world = World { request_uri: "http://other.example/issue".to_owned(), ..World::new() };
     let transport = service(world, |_, _| None);
     assert!(lookup(&client(&transport, None)).await.is_err());
     assert!(!transport.paths().contains(&"/issue".to_owned()));
+    // HTTP cannot carry it. Tokens used to be requested from `/`.
+    let world = World { request_uri: format!("/{}", "a".repeat(70_000)), ..World::new() };
+    let transport = service(world, |_, _| None);
+    let error = lookup(&client(&transport, None)).await.unwrap_err();
+    let Error::Response { endpoint: Endpoint::Directory, source } = &*error else {
+        panic!("{error}");
+    };
+    assert!(matches!(source, ResponseError::IssuerRequestUri(_)), "{source}");
 }
 
-/// An issuer without tiers has one key, and no endpoint that tells which.
+/// An issuer without tiers has one key, and no endpoint that names a user's key.
 #[tokio::test]
-async fn the_first_key_is_taken_where_there_are_no_tiers() {
+async fn without_tiers_the_first_valid_key_of_the_directory_is_used() {
     let mut world = World { one_key: true, ..World::new() };
     let other = IssuerKey::generate().unwrap();
     world.listed.insert(0, DirectoryKey::new(other.public(), Some(Timestamp::MAX)));

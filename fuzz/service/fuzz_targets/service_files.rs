@@ -21,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(Release::parse(&text).unwrap(), release);
     }
     if let Ok(state) = ClientState::from_bytes(data) {
-        let again = state.to_bytes().unwrap();
+        let again = state.to_bytes();
         assert!(ClientState::from_bytes(&again).is_ok());
     }
 });

@@ -25,7 +25,7 @@ mod store;
 mod support;
 
 use crate::support::{Case, Device};
-use filter_client::{AnswerPolicy, ClientOptions, PirClient, RetryPolicy};
+use filter_client::{AnswerPolicy, ClientOptions, PirClient};
 use pir_api::{Message, api};
 use privacy_pass::Token;
 use std::sync::Mutex;
@@ -57,13 +57,11 @@ fn all_configs() -> Vec<u8> {
     api::ConfigRequest::default().encode_to_vec()
 }
 
-fn client(url: &str, tries: u32) -> PirClient {
-    let options = ClientOptions {
-        retry: RetryPolicy { tries, ..RetryPolicy::default() },
-        answers: AnswerPolicy { capacity: 0, ..AnswerPolicy::default() },
-        pause: Duration::ZERO,
-        ..ClientOptions::default()
-    };
+fn client(url: &str, max_attempts: u32) -> PirClient {
+    let mut options = ClientOptions::default();
+    options.retry.max_attempts = max_attempts;
+    options.answers = AnswerPolicy::disabled();
+    options.outage_backoff = Duration::ZERO;
     PirClient::builder(url, Case::new(CASE).use_case())
         .user_token("AAAA")
         .options(options)

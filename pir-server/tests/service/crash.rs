@@ -2,7 +2,7 @@
 
 use crate::process::{Process, run};
 use crate::support::{Case, Device, Settings};
-use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy, WalletPolicy};
+use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy};
 use futures_util::future::join_all;
 use pir_api::{Message, api};
 use privacy_pass::Token;
@@ -112,12 +112,10 @@ async fn damaged_parts_are_named_and_can_be_discarded() {
     let config = folder.path().join("service-config.json");
     let config = config.to_str().unwrap();
     let state = folder.path().join("state");
-    let options = ClientOptions {
-        retry: RetryPolicy { tries: 1, ..RetryPolicy::default() },
-        wallet: WalletPolicy { low: 0, ..WalletPolicy::default() },
-        pause: Duration::ZERO,
-        ..ClientOptions::default()
-    };
+    let mut options = ClientOptions::default();
+    options.retry = RetryPolicy::never();
+    options.wallet.refill_below = 0;
+    options.outage_backoff = Duration::ZERO;
     let client = |url: &str, state: ClientState| {
         PirClient::builder(url, case.use_case())
             .user_token("AAAA")

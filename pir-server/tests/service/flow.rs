@@ -1,7 +1,7 @@
 //! The whole way, with the project's own client.
 
 use crate::support::{Case, NOW, Running, Settings};
-use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy, WalletPolicy};
+use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy};
 use futures_util::future::join_all;
 use std::fs;
 use std::sync::atomic::Ordering;
@@ -17,12 +17,11 @@ fn values(expected: &[(String, Option<String>)]) -> Vec<Option<Vec<u8>>> {
 
 /// Options that never wait, and do nothing in the background: a failure is to show.
 fn impatient() -> ClientOptions {
-    ClientOptions {
-        wallet: WalletPolicy { low: 0, ..WalletPolicy::default() },
-        retry: RetryPolicy { tries: 1, ..RetryPolicy::default() },
-        pause: Duration::ZERO,
-        ..ClientOptions::default()
-    }
+    let mut options = ClientOptions::default();
+    options.wallet.refill_below = 0;
+    options.retry = RetryPolicy::never();
+    options.outage_backoff = Duration::ZERO;
+    options
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +72,7 @@ async fn a_client_goes_on_where_it_stopped() {
     let client = running.client_with(impatient());
     client.lookup(&keywords(&expected)).await.unwrap();
     assert!(client.revision() > 0);
-    let state = client.state().to_bytes().unwrap();
+    let state = client.state().to_bytes();
     drop(client);
     // The service restarts meanwhile.
     let (folder, settings) = running.stop().await;
@@ -127,10 +126,10 @@ async fn a_key_uploaded_elsewhere_replaces_the_cached_one() {
             .build()
             .unwrap()
     };
-    let first = client(ClientState::with_user_identifier(user.to_owned()));
+    let first = client(ClientState::with_user_identifier(user).unwrap());
     first.lookup(&keywords(&expected)).await.unwrap();
     // Another device of the same pseudonym with a key of its own: the time tells them apart.
-    let second = client(ClientState::with_user_identifier(user.to_owned()));
+    let second = client(ClientState::with_user_identifier(user).unwrap());
     let found = second.lookup(&keywords(&expected)).await.unwrap();
     assert_eq!(found, values(&expected));
     // The first one notices at its next look at the configuration.
@@ -143,20 +142,16 @@ async fn a_key_uploaded_elsewhere_replaces_the_cached_one() {
 async fn wallets_are_filled_in_the_background() {
     let case = Case::new("synthetic_small_logt5");
     let running = Running::of(&case).await;
-    let options = ClientOptions {
-        wallet: WalletPolicy { full: 10, low: 5, extra: 3, lifetime: 86_400 },
-        ..ClientOptions::default()
-    };
-    let client = running.client_with(options);
+    let client = running.client_with(ClientOptions::default());
     let expected = case.expected();
     client.lookup(&keywords(&expected)).await.unwrap();
     // Four were fetched, three spent: configuration, key, query.
-    while client.tokens() < 10 {
+    while client.token_count() < 10 {
         tokio::task::yield_now().await;
     }
     client.reset_answers();
     client.lookup(&keywords(&expected)).await.unwrap();
-    assert_eq!(client.tokens(), 9);
+    assert_eq!(client.token_count(), 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,7 +192,7 @@ async fn replies_have_one_size() {
     client.prepare().await.unwrap();
     let mut sizes = std::collections::BTreeSet::new();
     for (keyword, _) in &expected {
-        while client.tokens() < 5 {
+        while client.token_count() < 5 {
             tokio::task::yield_now().await;
         }
         let before = client.costs();

@@ -3,7 +3,7 @@
 use crate::process::{Process, run};
 use crate::redis_server::{self, Kind, RedisServer};
 use crate::support::{Case, Device, Running, Settings, refusal};
-use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy, WalletPolicy};
+use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy};
 use futures_util::future::join_all;
 use pir_api::{Message, api};
 use pir_server::service::system_clock;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
+use unix_clock::{Clock, ManualClock, SystemClock};
 
 /// Nodes that serve one case.
 struct Nodes {
@@ -56,12 +57,10 @@ impl Nodes {
     }
 
     fn client(&self, node: usize) -> PirClient {
-        let options = ClientOptions {
-            retry: RetryPolicy { tries: 1, ..RetryPolicy::default() },
-            wallet: WalletPolicy { low: 0, ..WalletPolicy::default() },
-            pause: Duration::ZERO,
-            ..ClientOptions::default()
-        };
+        let mut options = ClientOptions::default();
+        options.retry = RetryPolicy::never();
+        options.wallet.refill_below = 0;
+        options.outage_backoff = Duration::ZERO;
         PirClient::builder(&self.processes[node].url, self.case.use_case())
             .user_token("AAAA")
             .options(options)
@@ -167,19 +166,21 @@ async fn a_newer_key_takes_the_place_of_the_earlier_everywhere() {
     let user = "the same user".to_owned();
     // Answers are right with the key in the client's hands only. The second client draws a key of its
     // own, at another time, and gives it to the other node.
-    let start = system_clock()();
+    let start = SystemClock.now();
+    let mut options = ClientOptions::default();
+    options.outage_backoff = Duration::ZERO;
     let client = |node: usize, state: ClientState, seconds: u64| {
         PirClient::builder(&nodes.processes[node].url, nodes.case.use_case())
             .user_token("AAAA")
-            .options(ClientOptions { pause: Duration::ZERO, ..ClientOptions::default() })
-            .clock(Arc::new(move || start + seconds))
+            .options(options.clone())
+            .clock(ManualClock::new(start + Duration::from_secs(seconds)))
             .state(state)
             .build()
             .unwrap()
     };
     for round in 0..4 {
         let (node, other) = (round % 2, (round + 1) % 2);
-        let state = ClientState::with_user_identifier(user.clone());
+        let state = ClientState::with_user_identifier(user.clone()).unwrap();
         let first = client(node, state, round as u64);
         assert_eq!(first.lookup(&[keyword.as_bytes()]).await.unwrap(), value);
         assert_eq!(first.costs().keys_uploaded, 1);

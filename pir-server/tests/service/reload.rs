@@ -2,7 +2,7 @@
 
 use crate::process::{Process, run};
 use crate::support::{Case, Running, Settings, message};
-use filter_client::{ClientOptions, PirClient, WalletPolicy};
+use filter_client::{ClientOptions, PirClient};
 use pir_api::{Message, api};
 use std::fs;
 use std::sync::Arc;
@@ -260,8 +260,9 @@ async fn requests_that_have_begun_are_answered() {
     let settings = Settings::new(vec![case.install(folder.path(), "data")]);
     let process = Process::start(folder.path(), &settings, &[]);
     // No tokens in the background: what the queue has is the queries.
-    let wallet = WalletPolicy { low: 0, ..WalletPolicy::default() };
-    let options = ClientOptions { batch: 120, wallet, ..ClientOptions::default() };
+    let mut options = ClientOptions::default();
+    options.batch_size = 120;
+    options.wallet.refill_below = 0;
     let client = PirClient::builder(&process.url, case.use_case()).user_token("AAAA");
     let client = client.options(options).build().unwrap();
     client.prepare().await.unwrap();

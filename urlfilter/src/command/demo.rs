@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use blocklist::builder::{Build, Built, Options};
 use filter_client::{
     ClientOptions, Decision, FilterOptions, OnFailure, PirClient, PrefilterSource, UrlFilter,
-    Verdict, WalletPolicy,
+    Verdict,
 };
 use filter_core::sub_url::{DeviceUrl, SubUrls};
 use pir_dataset::configuration::Configuration as ProcessConfiguration;
@@ -184,10 +184,12 @@ async fn look_up(
     steps: &mut Steps,
 ) -> anyhow::Result<u8> {
     // Tokens are fetched when they are needed, so that their cost is seen apart.
-    let wallet = WalletPolicy { low: 0, extra: 9, ..WalletPolicy::default() };
+    let mut client_options = ClientOptions::default();
+    client_options.wallet.refill_below = 0;
+    client_options.wallet.spare = 9;
     let client = PirClient::builder(address, USE_CASE)
         .user_token(USER_TOKEN)
-        .options(ClientOptions { wallet, ..ClientOptions::default() })
+        .options(client_options)
         .build()?;
     client.prepare().await?;
     let costs = client.costs();
@@ -197,14 +199,15 @@ async fn look_up(
         costs.bytes_sent as f64 / 1024.0,
         costs.bytes_received as f64 / 1024.0,
     ));
-    let options = FilterOptions { on_failure: OnFailure::Closed, ..FilterOptions::default() };
+    let mut options = FilterOptions::default();
+    options.on_failure = OnFailure::Closed;
     let filter = UrlFilter::new(PrefilterSource::File(folder.into()), client, options).await?;
     let mut results = Results::new();
     let mut code = DONE;
     for (url, expected) in questions(arguments, built) {
         let (begun, before) = (Instant::now(), filter.client().costs());
         let decision = filter.check(&url).await;
-        let costs = verdicts::spent(&before, &filter.client().costs());
+        let costs = filter.client().costs().since(&before);
         verdicts::tell(&mut results, &url, &decision, arguments.json)?;
         if !arguments.json {
             results.line(format_args!(
@@ -228,6 +231,6 @@ fn is_as_expected(decision: &Decision, denied: bool) -> bool {
     match decision.verdict {
         Verdict::Deny { .. } => denied,
         Verdict::Allow => !denied,
-        Verdict::Unknown => false,
+        _ => false,
     }
 }

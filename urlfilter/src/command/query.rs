@@ -11,6 +11,7 @@ use filter_client::{
     blocking,
 };
 use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
+use pir_server::causes::WithCauses;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
@@ -139,11 +140,9 @@ fn builder(arguments: &Arguments) -> anyhow::Result<ClientBuilder> {
         builder = builder.user_token(token.trim());
     }
     let timeout = Duration::from_secs(arguments.timeout);
-    let options = filter_client::ClientOptions {
-        lookup_timeout: timeout,
-        request_timeout: timeout,
-        ..filter_client::ClientOptions::default()
-    };
+    let mut options = filter_client::ClientOptions::default();
+    options.lookup_timeout = timeout;
+    options.request_timeout = timeout;
     builder = builder.options(options);
     if let Some(path) = &arguments.state {
         match fs::read(path).map(Zeroizing::new) {
@@ -162,7 +161,7 @@ fn builder(arguments: &Arguments) -> anyhow::Result<ClientBuilder> {
 fn keep_state(arguments: &Arguments, client: &PirClient) -> anyhow::Result<()> {
     let Some(path) = &arguments.state else { return Ok(()) };
     let write = |path: &Path| -> anyhow::Result<()> {
-        let bytes = client.state().to_bytes()?;
+        let bytes = client.state().to_bytes();
         let mut name = path.as_os_str().to_owned();
         name.push(".new");
         let beside = PathBuf::from(name);
@@ -189,12 +188,10 @@ fn filtered(
         true => PrefilterSource::Url(filter.to_owned()),
         false => PrefilterSource::File(PathBuf::from(filter)),
     };
-    let options = FilterOptions {
-        on_failure: on_failure(arguments),
-        rule: arguments.rule.given()?,
-        refresh_every: None,
-        ..FilterOptions::default()
-    };
+    let mut options = FilterOptions::default();
+    options.on_failure = on_failure(arguments);
+    options.rule = arguments.rule.given()?;
+    options.refresh_every = None;
     let filter = blocking::UrlFilter::new(source, builder, options)?;
     // A URL without a scheme is taken as https, as by the other commands.
     let spelled: Vec<String> = urls.iter().map(|url| with_scheme(url)).collect();
@@ -244,7 +241,8 @@ fn unfiltered(
             });
         let outcome = sub_urls.and_then(|sub_urls| {
             let keywords: Vec<&[u8]> = sub_urls.iter().map(|text| text.as_bytes()).collect();
-            let values = client.lookup(&keywords).map_err(|error| error.to_string())?;
+            let values =
+                client.lookup(&keywords).map_err(|error| WithCauses(&*error).to_string())?;
             let found = sub_urls.iter().zip(&values).find(|(_, value)| value.is_some());
             Ok((found.map(|(sub_url, _)| sub_url.clone()), sub_urls.len()))
         });
@@ -318,7 +316,8 @@ fn keywords(
                 KeywordLine { keyword, found: value.is_some(), value, error: None }
             }
             Err(error) => {
-                KeywordLine { keyword, found: false, value: None, error: Some(error.to_string()) }
+                let error = WithCauses(&*error).to_string();
+                KeywordLine { keyword, found: false, value: None, error: Some(error) }
             }
         };
         code = code.max(match &line {

@@ -2,6 +2,7 @@
 
 use crate::output::{DONE, NOTEWORTHY, Results, TROUBLE};
 use filter_client::{Basis, Costs, Decision, Verdict};
+use pir_server::causes::WithCauses;
 use serde::Serialize;
 
 /// A verdict as JSON.
@@ -23,10 +24,11 @@ pub(super) fn basis_name(basis: Basis) -> &'static str {
     match basis {
         Basis::Prefilter => "prefilter",
         Basis::Service => "service",
-        Basis::Memory => "memory",
-        Basis::Stale => "stale",
+        Basis::Cache => "memory",
+        Basis::StaleCache => "stale",
         Basis::FailedOpen => "failedOpen",
         Basis::FailedClosed => "failedClosed",
+        _ => "other",
     }
 }
 
@@ -40,9 +42,9 @@ pub(super) fn tell(
     let (verdict, matched, code) = match &decision.verdict {
         Verdict::Allow => ("allow", None, DONE),
         Verdict::Deny { matched } => ("deny", Some(matched.as_str()), NOTEWORTHY),
-        Verdict::Unknown => ("unknown", None, TROUBLE),
+        _ => ("unknown", None, TROUBLE),
     };
-    let error = decision.failure.as_ref().map(ToString::to_string);
+    let error = decision.failure.as_ref().map(|failure| WithCauses(failure).to_string());
     if json {
         results.json(&Line {
             url,
@@ -64,7 +66,7 @@ pub(super) fn tell(
         }
         (basis, ..) => {
             let plural = if decision.hits == 1 { "" } else { "s" };
-            let stale = if basis == Basis::Stale { ", by an answer that is old" } else { "" };
+            let stale = if basis == Basis::StaleCache { ", by an answer that is old" } else { "" };
             format!("{} hit{plural} by chance, not on the list{stale}", decision.hits)
         }
     };
@@ -73,24 +75,9 @@ pub(super) fn tell(
     Ok(code)
 }
 
-/// What was spent between two looks.
-pub(super) fn spent(before: &Costs, after: &Costs) -> Costs {
-    Costs {
-        requests: after.requests - before.requests,
-        bytes_sent: after.bytes_sent - before.bytes_sent,
-        bytes_received: after.bytes_received - before.bytes_received,
-        tokens_fetched: after.tokens_fetched - before.tokens_fetched,
-        keys_uploaded: after.keys_uploaded - before.keys_uploaded,
-        keywords_asked: after.keywords_asked - before.keywords_asked,
-        computing_micros: after.computing_micros - before.computing_micros,
-        waiting_micros: after.waiting_micros - before.waiting_micros,
-    }
-}
-
 /// Costs in a line.
 pub(super) fn describe(costs: &Costs) -> String {
     let kilobytes = |bytes: u64| bytes as f64 / 1024.0;
-    let milliseconds = |micros: u64| micros as f64 / 1000.0;
     format!(
         "{} keywords in {} requests, {:.1} KB sent, {:.1} KB received, {:.1} ms computing, \
          {:.1} ms waiting",
@@ -98,7 +85,7 @@ pub(super) fn describe(costs: &Costs) -> String {
         costs.requests,
         kilobytes(costs.bytes_sent),
         kilobytes(costs.bytes_received),
-        milliseconds(costs.computing_micros),
-        milliseconds(costs.waiting_micros),
+        costs.computing.as_secs_f64() * 1e3,
+        costs.waiting.as_secs_f64() * 1e3,
     )
 }

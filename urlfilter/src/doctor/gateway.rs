@@ -73,9 +73,10 @@ pub(super) async fn check(
     let issuer = format!("https://{}", host_of(&deployment.issuer));
     let outcome = match service::client(deployment, &inside, &issuer, transport) {
         Ok(client) => {
-            client.lookup(&[ONBOARDING_ENTRY.as_bytes()]).await.map_err(|e| e.to_string())
+            let found = client.lookup(&[ONBOARDING_ENTRY.as_bytes()]).await;
+            found.map_err(|error| WithCauses(&*error).to_string())
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(WithCauses(&error).to_string()),
     };
     match outcome {
         Ok(_) => findings.good(CHECK_LOOKUP, "tokens, configuration, key and a lookup go through"),

@@ -42,11 +42,11 @@ impl Recorder {
 }
 
 impl Transport for Recorder {
-    fn send(&self, request: Request<Bytes>, most: usize) -> Exchange<'_> {
+    fn send(&self, request: Request<Bytes>, max_body: usize) -> Exchange<'_> {
         Box::pin(async move {
             let (path, sent) = (request.uri().path().to_owned(), request.body().len() as u64);
             let begun = Instant::now();
-            let response = self.inner.send(request, most).await?;
+            let response = self.inner.send(request, max_body).await?;
             let received = response.body().len() as u64;
             let sent = Sent { path, sent, received, time: begun.elapsed() };
             self.log.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(sent);
@@ -86,7 +86,13 @@ fn is_about_certificates(error: &reqwest::Error) -> bool {
 impl Network {
     pub(super) fn new(deployment: &Deployment) -> anyhow::Result<Self> {
         let http = builder(deployment)?.build()?;
-        let inner = HttpTransport::with_builder(builder(deployment)?)?;
+        let mut transport = HttpTransport::builder().timeout(deployment.timeout);
+        if let Some(path) = &deployment.authority {
+            let name = || path.display().to_string();
+            let pem = fs::read(path).with_context(name)?;
+            transport = transport.trust_pem(&pem).with_context(name)?;
+        }
+        let inner = transport.build()?;
         Ok(Self { http, transport: Arc::new(Recorder { inner, log: Mutex::default() }) })
     }
 

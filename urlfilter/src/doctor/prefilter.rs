@@ -96,7 +96,9 @@ pub(super) async fn check(
                 ),
             }
         }
-        Err(error) => findings.bad(CHECK, error.to_string(), "the lookup failed", FIX),
+        Err(error) => {
+            findings.bad(CHECK, WithCauses(&*error).to_string(), "the lookup failed", FIX);
+        }
     }
     Ok(())
 }

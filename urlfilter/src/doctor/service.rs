@@ -4,8 +4,11 @@ use super::network::{Network, Sent};
 use super::{Deployment, Findings, prefilter};
 use crate::answer::body;
 use blocklist::key::ONBOARDING_ENTRY;
-use filter_client::{AnswerPolicy, ClientOptions, Error, PirClient, RetryPolicy, Transport};
+use filter_client::{
+    AnswerPolicy, ClientOptions, Endpoint, Error, PirClient, RetryPolicy, Transport,
+};
 use pir_api::{Message, api};
+use pir_server::causes::WithCauses;
 use std::sync::Arc;
 use std::time::Duration;
 use unix_clock::{Clock, SystemClock};
@@ -24,14 +27,12 @@ pub(super) fn client(
     issuer: &str,
     transport: Arc<dyn Transport>,
 ) -> Result<PirClient, Error> {
-    let options = ClientOptions {
-        request_timeout: deployment.timeout,
-        lookup_timeout: deployment.timeout * 4,
-        retry: RetryPolicy { tries: 1, ..RetryPolicy::default() },
-        pause: Duration::ZERO,
-        answers: AnswerPolicy { capacity: 0, ..AnswerPolicy::default() },
-        ..ClientOptions::default()
-    };
+    let mut options = ClientOptions::default();
+    options.request_timeout = deployment.timeout;
+    options.lookup_timeout = deployment.timeout * 4;
+    options.retry = RetryPolicy::never();
+    options.outage_backoff = Duration::ZERO;
+    options.answers = AnswerPolicy::disabled();
     PirClient::builder(server, deployment.use_case())
         .issuer(issuer)
         .user_token(deployment.token.as_str())
@@ -52,7 +53,7 @@ pub(super) async fn check(
         Err(error) => {
             findings.bad(
                 CHECK_CONFIG,
-                error.to_string(),
+                WithCauses(&error).to_string(),
                 "nothing can be asked at such an address",
                 "see the findings about addresses",
             );
@@ -106,15 +107,16 @@ fn unprepared(
         }
         Error::UserToken | Error::IssuerKey => findings.bad(
             CHECK_CONFIG,
-            error.to_string(),
+            WithCauses(error).to_string(),
             "nothing can be asked without a token",
             "see the findings about the issuer",
         ),
-        Error::Status { endpoint: "/key", .. } | Error::Transport { endpoint: "/key", .. } => {
+        Error::Status { endpoint: Endpoint::Key, .. }
+        | Error::Transport { endpoint: Endpoint::Key, .. } => {
             findings.good(CHECK_CONFIG, format!("the use case {use_case} is there"));
             findings.bad(
                 CHECK_KEY,
-                error.to_string(),
+                WithCauses(error).to_string(),
                 "an evaluation key of about 0.8 MB was not taken: what stands before the service may bound \
                  bodies, or the service's store has no room",
                 "let bodies of 10 MB pass (client_max_body_size and the like); look at pir_store_failures_total \
@@ -123,14 +125,14 @@ fn unprepared(
         }
         Error::Status { status: 401, .. } => findings.bad(
             CHECK_CONFIG,
-            error.to_string(),
+            WithCauses(error).to_string(),
             "the service does not take tokens of this issuer: it has other keys, or spent nonces are not \
              known to it",
             "let the service and the issuer be one, or let their nodes share their state (store.redis)",
         ),
         _ => findings.bad(
             CHECK_CONFIG,
-            error.to_string(),
+            WithCauses(error).to_string(),
             "the service does not answer a device's first request as it should",
             "look at the service's log; see that what stands before it passes paths, bodies and the headers \
              Authorization, User-Identifier and User-Agent on",
@@ -175,7 +177,7 @@ async fn lookups(client: &PirClient, findings: &mut Findings) {
         Err(error) => {
             findings.bad(
                 CHECK_ENTRY,
-                error.to_string(),
+                WithCauses(&*error).to_string(),
                 "a query was not answered as it should be",
                 "look at the service's log; see that bodies of some hundred kilobytes pass in both directions",
             );
@@ -216,7 +218,7 @@ async fn lookups(client: &PirClient, findings: &mut Findings) {
         ),
         Err(error) => findings.bad(
             CHECK_ABSENT,
-            error.to_string(),
+            WithCauses(&*error).to_string(),
             "the second lookup failed where the first did not: nodes do not share their state, or a limit of \
              rate was met",
             "let nodes share their state (store.redis); look at pir_busy_total",

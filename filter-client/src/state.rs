@@ -1,0 +1,394 @@
+//! What a client must keep between runs, in a form that its caller can store.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use privacy_pass::Token;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::io;
+use unix_clock::Timestamp;
+use zeroize::Zeroizing;
+
+const VERSION: u32 = 1;
+/// Longest stored state, in bytes.
+const MAX_STATE: usize = 64 << 20;
+/// Longest user identifier, in bytes.
+const MAX_USER_IDENTIFIER: usize = 256;
+
+/// A field of the stored state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateField {
+    /// An entry of `secretKeys`.
+    SecretKey,
+    /// An entry of `tokens`.
+    Token,
+    /// `configuration`.
+    Configuration,
+}
+
+impl fmt::Display for StateField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SecretKey => "secretKeys",
+            Self::Token => "tokens",
+            Self::Configuration => "configuration",
+        })
+    }
+}
+
+/// Why a stored state cannot be used. The text contains nothing of the state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// It is longer than a state can be.
+    #[error("{found} bytes; a state has at most {max}")]
+    TooLong {
+        /// Its length in bytes.
+        found: usize,
+        /// The largest length in bytes.
+        max: usize,
+    },
+    /// It is not JSON of the expected form.
+    #[error("not the JSON of a client state (line {line}, column {column})")]
+    Json {
+        /// Line of the first mistake, from 1.
+        line: usize,
+        /// Column of the first mistake in bytes, from 1; 0 if the text ends there.
+        column: usize,
+    },
+    /// It was written by another version of this crate.
+    #[error("version {0} of the format; this release reads version 1")]
+    Version(u32),
+    /// A field is not base64, or not what it should hold.
+    #[error("an invalid value in `{0}`")]
+    Field(StateField),
+    /// The user identifier cannot be sent as the value of a header.
+    #[error(
+        "the user identifier must have 1 to {MAX_USER_IDENTIFIER} bytes that a header can carry"
+    )]
+    UserIdentifier,
+}
+
+/// A secret key, by the configuration of evaluation keys that it was made for.
+#[derive(Clone)]
+pub(crate) struct StoredSecret {
+    pub(crate) key_config_hash: Vec<u8>,
+    /// When it was made. The service identifies the evaluation key by it.
+    pub(crate) timestamp: Timestamp,
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+}
+
+/// A token and when it was fetched.
+#[derive(Clone)]
+pub(crate) struct HeldToken {
+    pub(crate) token: Token,
+    pub(crate) fetched_at: Timestamp,
+}
+
+/// A configuration as the service sent it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct StoredConfig {
+    pub(crate) id: Vec<u8>,
+    /// The serialized `PIRConfig`.
+    pub(crate) config: Vec<u8>,
+    /// The serialized `EvaluationKeyConfig`.
+    pub(crate) keys: Vec<u8>,
+}
+
+/// The user identifier, secret keys, tokens and configuration of a client.
+///
+/// Whoever has it can read the client's replies and spend its tokens: store it where the platform keeps
+/// secrets. It cannot be printed, and is wiped when it is dropped.
+///
+/// ```
+/// use filter_client::{ClientState, StateError};
+///
+/// let state = ClientState::new();
+/// let bytes = state.to_bytes();
+/// let same = ClientState::from_bytes(&bytes)?;
+/// assert_eq!(same.user_identifier(), state.user_identifier());
+/// # Ok::<(), StateError>(())
+/// ```
+#[derive(Clone)]
+pub struct ClientState {
+    pub(crate) user_identifier: String,
+    pub(crate) secrets: Vec<StoredSecret>,
+    pub(crate) tokens: Vec<HeldToken>,
+    pub(crate) config: Option<StoredConfig>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StoredState {
+    version: u32,
+    user_identifier: String,
+    secret_keys: Vec<StoredSecretText>,
+    tokens: Vec<StoredTokenText>,
+    configuration: Option<StoredConfigText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StoredSecretText {
+    key_config_hash: String,
+    timestamp: Timestamp,
+    key: Zeroizing<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StoredTokenText {
+    fetched_at: Timestamp,
+    token: Zeroizing<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StoredConfigText {
+    id: String,
+    config: String,
+    key_config: String,
+}
+
+fn decode(text: &str, field: StateField) -> Result<Vec<u8>, StateError> {
+    STANDARD.decode(text).map_err(|_| StateError::Field(field))
+}
+
+impl ClientState {
+    /// The state of a new client: a random user identifier and nothing else.
+    #[must_use]
+    pub fn new() -> Self {
+        let user_identifier = uuid::Uuid::new_v4().hyphenated().to_string().to_uppercase();
+        Self { user_identifier, secrets: Vec::new(), tokens: Vec::new(), config: None }
+    }
+
+    /// As [`ClientState::new`], with a given user identifier. The service stores evaluation keys under
+    /// it and could link requests that share it, so it must not be derived from an account or a device.
+    ///
+    /// # Errors
+    /// [`StateError::UserIdentifier`].
+    pub fn with_user_identifier(user_identifier: impl Into<String>) -> Result<Self, StateError> {
+        let user_identifier = user_identifier.into();
+        let is_length_valid = (1..=MAX_USER_IDENTIFIER).contains(&user_identifier.len());
+        if !is_length_valid || HeaderValue::from_str(&user_identifier).is_err() {
+            return Err(StateError::UserIdentifier);
+        }
+        Ok(Self { user_identifier, ..Self::new() })
+    }
+
+    /// Adds a secret key: the bytes of a serialized `SerializedSecretKey`, the hash of the configuration
+    /// of evaluation keys that it was made for, and the time under which the service knows its evaluation
+    /// key.
+    #[must_use]
+    pub fn with_secret_key(
+        mut self,
+        key_config_hash: Vec<u8>,
+        timestamp: Timestamp,
+        bytes: Zeroizing<Vec<u8>>,
+    ) -> Self {
+        self.secrets.push(StoredSecret { key_config_hash, timestamp, bytes });
+        self
+    }
+
+    /// The random identifier under which the service stores the evaluation key (`User-Identifier`).
+    #[must_use]
+    pub fn user_identifier(&self) -> &str {
+        &self.user_identifier
+    }
+
+    /// The number of tokens, expired ones included.
+    #[must_use]
+    pub fn token_count(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The state as JSON. It contains secrets.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "text and numbers always have a JSON form")]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let secret = |secret: &StoredSecret| StoredSecretText {
+            key_config_hash: STANDARD.encode(&secret.key_config_hash),
+            timestamp: secret.timestamp,
+            key: Zeroizing::new(STANDARD.encode(&secret.bytes)),
+        };
+        let token = |held: &HeldToken| StoredTokenText {
+            fetched_at: held.fetched_at,
+            token: Zeroizing::new(STANDARD.encode(held.token.as_bytes())),
+        };
+        let config = |config: &StoredConfig| StoredConfigText {
+            id: STANDARD.encode(&config.id),
+            config: STANDARD.encode(&config.config),
+            key_config: STANDARD.encode(&config.keys),
+        };
+        let stored = StoredState {
+            version: VERSION,
+            user_identifier: self.user_identifier.clone(),
+            secret_keys: self.secrets.iter().map(secret).collect(),
+            tokens: self.tokens.iter().map(token).collect(),
+            configuration: self.config.as_ref().map(config),
+        };
+        to_secret_json(&stored).expect("text and numbers always have a JSON form")
+    }
+
+    /// Reads what [`ClientState::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// A [`StateError`] that says what is wrong.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        if bytes.len() > MAX_STATE {
+            return Err(StateError::TooLong { found: bytes.len(), max: MAX_STATE });
+        }
+        let stored: StoredState = serde_json::from_slice(bytes)
+            .map_err(|error| StateError::Json { line: error.line(), column: error.column() })?;
+        if stored.version != VERSION {
+            return Err(StateError::Version(stored.version));
+        }
+        let secret = |text: StoredSecretText| {
+            Ok(StoredSecret {
+                key_config_hash: decode(&text.key_config_hash, StateField::SecretKey)?,
+                timestamp: text.timestamp,
+                bytes: Zeroizing::new(decode(&text.key, StateField::SecretKey)?),
+            })
+        };
+        let token = |text: StoredTokenText| {
+            let bytes = Zeroizing::new(decode(&text.token, StateField::Token)?);
+            let token =
+                Token::from_bytes(&bytes).map_err(|_| StateError::Field(StateField::Token))?;
+            Ok(HeldToken { token, fetched_at: text.fetched_at })
+        };
+        let config = |text: StoredConfigText| -> Result<StoredConfig, StateError> {
+            Ok(StoredConfig {
+                id: decode(&text.id, StateField::Configuration)?,
+                config: decode(&text.config, StateField::Configuration)?,
+                keys: decode(&text.key_config, StateField::Configuration)?,
+            })
+        };
+        Ok(Self {
+            secrets: stored.secret_keys.into_iter().map(secret).collect::<Result<_, _>>()?,
+            tokens: stored.tokens.into_iter().map(token).collect::<Result<_, _>>()?,
+            config: stored.configuration.map(config).transpose()?,
+            ..Self::with_user_identifier(stored.user_identifier)?
+        })
+    }
+}
+
+/// As [`ClientState::new`].
+impl Default for ClientState {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A sink that counts bytes.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// JSON in a buffer that is allocated once. A vector that grows leaves copies of the secrets in freed
+/// memory.
+fn to_secret_json(value: &impl Serialize) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, value)?;
+    let mut text = Zeroizing::new(vec![0; length.0]);
+    // A slice cannot grow: a text that is longer than counted is an error.
+    serde_json::to_writer(&mut text[..], value)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> ClientState {
+        let token = Token::from_bytes(&[&[0, 2][..], &[7; 352]].concat()).unwrap();
+        let mut state = ClientState::with_user_identifier("a \"user\"").unwrap().with_secret_key(
+            vec![1; 32],
+            Timestamp::from_unix_seconds(1_700_000_000),
+            Zeroizing::new(vec![9; 100]),
+        );
+        state.tokens.push(HeldToken { token, fetched_at: Timestamp::from_unix_seconds(5) });
+        state.config = Some(StoredConfig { id: vec![1], config: vec![2], keys: vec![3] });
+        state
+    }
+
+    #[test]
+    fn a_state_is_read_back() {
+        let state = full();
+        let bytes = state.to_bytes();
+        let back = ClientState::from_bytes(&bytes).unwrap();
+        assert_eq!(back.to_bytes(), bytes);
+        assert_eq!(back.user_identifier(), state.user_identifier());
+        assert_ne!(ClientState::new().user_identifier, ClientState::new().user_identifier);
+        for broken in [&b""[..], b"{}", &bytes[1..]] {
+            let error = ClientState::from_bytes(broken).err();
+            assert!(matches!(error, Some(StateError::Json { .. })));
+        }
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let other = text.replace("\"version\":1", "\"version\":2");
+        let error = ClientState::from_bytes(other.as_bytes()).err();
+        assert_eq!(error, Some(StateError::Version(2)));
+        for (value, field) in [
+            ("AQ==", StateField::Configuration),
+            ("AAIHB", StateField::Token),
+            ("CQkJ", StateField::SecretKey),
+        ] {
+            let broken = text.replacen(value, &format!("!{}", &value[1..]), 1);
+            let error = ClientState::from_bytes(broken.as_bytes()).err();
+            assert_eq!(error, Some(StateError::Field(field)));
+        }
+    }
+
+    /// The stored form is fixed: callers have files of it.
+    #[test]
+    fn a_state_of_an_earlier_release_is_read() {
+        let token = STANDARD.encode([&[0, 2][..], &[7; 352]].concat());
+        let text = format!(
+            r#"{{"version":1,"userIdentifier":"8A5B","secretKeys":[{{"keyConfigHash":"AQ==","timestamp":17,"key":"CQ=="}}],"tokens":[{{"fetchedAt":5,"token":"{token}"}}],"configuration":null}}"#
+        );
+        let state = ClientState::from_bytes(text.as_bytes()).unwrap();
+        assert_eq!((state.user_identifier(), state.token_count()), ("8A5B", 1));
+        assert_eq!(state.to_bytes().as_slice(), text.as_bytes());
+    }
+
+    #[test]
+    fn secrets_are_written_into_one_allocation() {
+        let bytes = full().to_bytes();
+        assert_eq!(bytes.capacity(), bytes.len());
+    }
+
+    #[test]
+    fn the_length_of_a_user_identifier_is_limited() {
+        for length in [1, MAX_USER_IDENTIFIER - 1, MAX_USER_IDENTIFIER] {
+            assert!(ClientState::with_user_identifier("a".repeat(length)).is_ok(), "{length}");
+        }
+        for wrong in [String::new(), "a".repeat(MAX_USER_IDENTIFIER + 1), "a\nb".to_owned()] {
+            let error = ClientState::with_user_identifier(wrong).err();
+            assert_eq!(error, Some(StateError::UserIdentifier));
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_state_is_limited() {
+        let bytes = full().to_bytes();
+        let padded = |length: usize| {
+            let mut text = bytes.to_vec();
+            text.resize(length, b' ');
+            ClientState::from_bytes(&text).map(drop)
+        };
+        assert_eq!(padded(MAX_STATE - 1), Ok(()));
+        assert_eq!(padded(MAX_STATE), Ok(()));
+        let found = MAX_STATE + 1;
+        assert_eq!(padded(found), Err(StateError::TooLong { found, max: MAX_STATE }));
+    }
+}
