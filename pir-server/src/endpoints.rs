@@ -1,8 +1,8 @@
 //! The endpoints of the device API.
 //!
-//! Each has a module; [`Refusal`] has the statuses. What all requests have in common is here: paths,
-//! time limits, metrics and logs, which tell the endpoint, the status, times and sizes, and nothing
-//! that could tell one device or one question from another.
+//! Each endpoint has a module; [`Refusal`] has the statuses. What all requests have in common is here: paths, time
+//! limits, metrics and logs. Metrics and logs have the endpoint, the status, times and sizes, and nothing that could
+//! tell one device or one query from another.
 
 mod admission;
 mod body;
@@ -35,7 +35,7 @@ use tower_http::compression::CompressionLayer;
 const DIRECTORY: &str = "/.well-known/private-token-issuer-directory";
 const TOKEN_KEY: &str = "/token-key-for-user-token";
 
-/// An answer, and how much was read for it.
+/// A response, and the number of bytes that were read for it.
 pub(crate) struct Reply {
     received: usize,
     response: Response,
@@ -47,7 +47,7 @@ impl Reply {
     }
 }
 
-/// Bytes of a request's body; an extension of responses on their way out.
+/// Length of a request's body, as an extension of its response.
 #[derive(Clone, Copy)]
 struct Received(usize);
 
@@ -58,11 +58,11 @@ impl IntoResponse for Reply {
     }
 }
 
-/// Marks a response that is worth compressing: all others are as good as random.
+/// Marks a response that is worth compressing. All others are ciphertexts, keys or tokens.
 #[derive(Clone, Copy)]
 struct Compressible;
 
-/// A message as the body of a response.
+/// A response with a protobuf message.
 fn protobuf(message: &impl Message) -> Response {
     let mut response = message.encode_to_vec().into_response();
     let media = HeaderValue::from_static("application/octet-stream");
@@ -70,15 +70,16 @@ fn protobuf(message: &impl Message) -> Response {
     response
 }
 
-/// Whatever a parser found wrong.
+/// The refusal for a body that a parser refused.
 fn invalid(error: impl std::fmt::Display) -> Refusal {
     Refusal::Invalid(error.to_string())
 }
 
-/// Whether a body says that it is of a kind, whatever its parameters.
+/// Whether `Content-Type` has this media type, with whatever parameters.
 fn has_media_type(headers: &HeaderMap, media: &str) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media)
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = value.split_once(';').map_or(value, |(essence, _)| essence);
+    essence.trim().eq_ignore_ascii_case(media)
 }
 
 fn endpoint(request: &Request) -> Endpoint {
@@ -96,13 +97,13 @@ fn endpoint(request: &Request) -> Endpoint {
     }
 }
 
-/// Bounds the time of a request, and measures it.
+/// Limits the time of a request, measures it, and logs it.
 async fn watch(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
-    let begun = Instant::now();
+    let start = Instant::now();
     let endpoint = endpoint(&request);
     let answer = tokio::time::timeout(service.limits().request_time(), next.run(request)).await;
     let response = answer.unwrap_or_else(|_| Refusal::Timeout.into_response());
-    let (status, time) = (response.status().as_u16(), begun.elapsed());
+    let (status, time) = (response.status().as_u16(), start.elapsed());
     let received = response.extensions().get().map_or(0, |Received(bytes)| *bytes);
     let sent = response.body().size_hint().exact().unwrap_or(0);
     service.metrics().answered(endpoint, status, time, received as u64, sent);
@@ -118,7 +119,7 @@ async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Whether requests should be sent here.
+/// Whether a load balancer should send requests to this node.
 pub(crate) async fn readiness(State(service): State<Arc<Service>>) -> Response {
     match service.is_ready() {
         true => "ready\n".into_response(),
@@ -126,7 +127,7 @@ pub(crate) async fn readiness(State(service): State<Arc<Service>>) -> Response {
     }
 }
 
-/// Health for load balancers, without metrics of its own.
+/// Health checks for load balancers. They are not counted in the metrics.
 pub(crate) fn health(service: &Arc<Service>) -> Router {
     Router::new()
         .route("/healthz", get(alive))
@@ -134,9 +135,9 @@ pub(crate) fn health(service: &Arc<Service>) -> Router {
         .with_state(Arc::clone(service))
 }
 
-/// All endpoints of devices.
+/// The router with all endpoints of the device API, the gateway and the health checks.
 pub fn router(service: &Arc<Service>) -> Router {
-    let worth =
+    let compressible =
         |_: http::StatusCode, _: http::Version, _: &http::HeaderMap, marks: &http::Extensions| {
             marks.get::<Compressible>().is_some()
         };
@@ -151,9 +152,9 @@ pub fn router(service: &Arc<Service>) -> Router {
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::Method)
         .layer(middleware::from_fn_with_state(Arc::clone(service), watch))
-        .layer(CompressionLayer::new().compress_when(worth))
+        .layer(CompressionLayer::new().compress_when(compressible))
         .with_state(Arc::clone(service));
-    // What comes through the gateway reaches the endpoints of devices, and nothing else.
+    // Requests through the gateway reach the endpoints of devices, and nothing else.
     let gateway = gateway::router(service, devices.clone())
         .layer(middleware::from_fn_with_state(Arc::clone(service), watch));
     devices.merge(gateway).merge(health(service))

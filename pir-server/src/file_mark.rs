@@ -1,10 +1,10 @@
-//! By what a file is seen to have changed.
+//! How a change of a file is noticed.
 
 use std::path::Path;
 use std::time::SystemTime;
 use std::{fs, io};
 
-/// What the system says of a file. A file that is replaced, or written, gets another one.
+/// Modification time, length and inode of a file. A file that is replaced or written gets another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileMark {
     modified: Option<SystemTime>,

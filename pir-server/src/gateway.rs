@@ -1,8 +1,8 @@
-//! An Oblivious HTTP gateway (RFC 9458): opens what a relay passes on, and has it answered here or by
-//! configured origins. Who asked stays with the relay, what was asked stays here.
+//! An Oblivious HTTP gateway (RFC 9458): it opens requests that a relay forwards, and has them answered by this
+//! service or by configured origins. The relay knows who asked, the gateway what was asked.
 //!
-//! Keys rotate: a new one is known to all nodes for a while before it is published, and an earlier one
-//! is accepted for a while after.
+//! Keys rotate: all nodes have a new key for a while before it is published, and the earlier one is accepted for a
+//! while after.
 
 mod keys;
 mod message;
@@ -12,55 +12,68 @@ pub(crate) use message::is_host;
 pub use message::{MAX_FIELDS, MessageError, parse_request};
 
 use crate::configuration::GatewaySettings;
-use crate::store::{Lease, Store, StoreError, leased};
+use crate::store::{Lease, Store, StoreError, wait_for_keys, with_lease};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use keys::{GatewayKeys, KeyRotation, Ring};
+use keys::{GatewayKeys, KeyError, KeyRotation, Ring};
 use message::host_name;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tower::ServiceExt;
 
-/// The gateway cannot be opened.
+/// The gateway cannot be opened, or its keys cannot rotate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GatewayError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A key could not be drawn.
-    #[error("gateway keys: {0}")]
-    Keys(String),
-    /// Origins cannot be asked.
-    #[error("gateway.origins: {0}")]
-    Origins(String),
+    /// A key cannot be created or used.
+    #[error("gateway keys cannot be used")]
+    Keys(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The client for requests to `gateway.origins` cannot be created.
+    #[error("gateway.origins: the HTTP client cannot be created")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Why an encapsulated request was not passed on.
+impl From<KeyError> for GatewayError {
+    fn from(error: KeyError) -> Self {
+        Self::Keys(error.into())
+    }
+}
+
+/// An answer cannot be sealed.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer cannot be sealed")]
+pub struct SealError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+/// Why the gateway refuses an encapsulated request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
 pub enum GatewayRefusal {
-    /// It is for a key that is not known here, or not any more, or was changed on its way.
+    /// Its key is unknown or no longer accepted, or it was altered on its way.
     #[error("the request cannot be opened; fetch the key configuration again")]
     Key,
-    /// What is in it is no request.
+    /// Its content is not a request in Binary HTTP.
     #[error("the request in it is not one")]
     Message,
-    /// It is for someone else.
+    /// Its host is neither this service's nor a configured origin's.
     #[error("this gateway does not pass requests on to that host")]
     Target,
-    /// Its origin does not answer.
+    /// Its origin did not answer, or with something that cannot be passed on.
     #[error("the origin does not answer")]
     Origin,
 }
 
-/// Someone else's answers, by the host that requests name.
+/// Another server, which answers for a host.
 struct Origin {
     host: String,
+    /// Where it is, without a `/` at the end.
     base: String,
 }
 
@@ -69,40 +82,43 @@ pub struct Gateway {
     store: Arc<dyn Store>,
     rotation: KeyRotation,
     ring: ArcSwap<Ring>,
-    /// One rotation at a time.
+    /// Held while keys rotate: one rotation at a time.
     rotating: Mutex<()>,
+    /// Hosts that this service answers for.
     hosts: Vec<String>,
     origins: Vec<Origin>,
     http: reqwest::Client,
-    /// Longest answer of an origin.
-    most: usize,
+    /// Largest body of an origin's answer.
+    max_bytes: usize,
 }
 
-/// A request that was opened, and how its answer is closed.
-pub struct Opened {
+/// A request that was opened, and the context that seals its answer.
+#[must_use = "its answer must be sealed and sent"]
+pub struct OpenedRequest {
     request: Vec<u8>,
     response: ohttp::ServerResponse,
 }
 
-/// Pause between looks for keys that another node draws, and how many.
-const PAUSE: Duration = Duration::from_millis(100);
-const LOOKS: u32 = 100;
-
 impl Gateway {
-    /// Takes the keys of a store, and draws those that are not there, or that it is time for.
+    /// Reads the keys of a store, and creates them if they are absent or due. While another node creates them, it
+    /// waits. Answers of origins are limited to `max_bytes` and to `timeout`; `now` is in Unix seconds.
+    ///
+    /// # Errors
+    /// [`GatewayError::Store`] if the store fails, or another node does not finish; [`GatewayError::Keys`] if no
+    /// key can be created; [`GatewayError::Client`] if the TLS library refuses its settings.
     pub async fn open(
         store: Arc<dyn Store>,
         settings: &GatewaySettings,
-        most: usize,
-        patience: Duration,
+        max_bytes: usize,
+        timeout: Duration,
         now: u64,
     ) -> Result<Self, GatewayError> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(patience)
+            .timeout(timeout)
             .build()
-            .map_err(|error| GatewayError::Origins(error.to_string()))?;
-        // Settings that were checked have names of hosts only.
+            .map_err(|error| GatewayError::Client(error.into()))?;
+        // The configuration was checked: each is a host.
         let name =
             |host: &String| host.parse().map_or_else(|_| host.clone(), |host| host_name(&host));
         let origin = |(host, base): (&String, &String)| Origin {
@@ -120,18 +136,14 @@ impl Gateway {
             hosts: settings.hosts.iter().map(name).collect(),
             origins: settings.origins.iter().map(origin).collect(),
             http,
-            most,
+            max_bytes,
         };
-        for _ in 0..LOOKS {
+        wait_for_keys(async || {
             gateway.maintain(now).await?;
-            if !gateway.ring.load().is_empty() {
-                return Ok(gateway);
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Err(GatewayError::Keys(
-            "another node has begun to draw them and does not finish".to_owned(),
-        ))
+            Ok::<_, GatewayError>(!gateway.ring.load().is_empty())
+        })
+        .await?;
+        Ok(gateway)
     }
 
     async fn stored(&self) -> Result<GatewayKeys, GatewayError> {
@@ -146,57 +158,68 @@ impl Gateway {
         })
     }
 
-    /// Takes over what other nodes did, and draws and retires keys as time goes by.
+    /// Takes over the keys that other nodes created, and creates and retires keys that are due at `now`, in Unix
+    /// seconds, unless another node is doing so.
+    ///
+    /// # Errors
+    /// As [`Gateway::open`]; the keys in use stay as they were.
     pub async fn maintain(&self, now: u64) -> Result<(), GatewayError> {
-        let _one = self.rotating.lock().await;
+        let _guard = self.rotating.lock().await;
         let mut keys = self.stored().await?;
         if keys.is_due(self.rotation, now)
             && let Some(rotated) =
-                leased(&*self.store, async |lease| self.rotate(now, lease).await).await?
+                with_lease(&*self.store, async |lease| self.rotate(now, lease).await).await?
         {
             keys = rotated;
         }
-        let ring = keys.ring().map_err(GatewayError::Keys)?;
+        let ring = keys.ring()?;
         self.ring.store(Arc::new(ring));
         Ok(())
     }
 
-    /// Draws and retires keys, and keeps them before anyone sees them.
+    /// Creates and retires keys. They are stored before they are used or published.
     async fn rotate(&self, now: u64, lease: &Lease) -> Result<GatewayKeys, GatewayError> {
-        // Once more: the lease may have been another's a moment ago.
+        // Read again under the lease: another node may have changed them since.
         let mut keys = self.stored().await?;
-        keys.rotate(self.rotation, now).map_err(GatewayError::Keys)?;
+        keys.rotate(self.rotation, now)?;
         self.store.put_gateway_keys(&keys.to_json(), lease).await?;
         Ok(keys)
     }
 
-    /// The key configurations that are published, `application/ohttp-keys`.
+    /// The published key configurations, in the media type `application/ohttp-keys` (RFC 9458, section 3.2).
+    #[must_use]
     pub fn published(&self, now: u64) -> Option<Vec<u8>> {
         self.ring.load().published(now)
     }
 
-    /// Opens a request. Takes a fraction of a millisecond, and a millisecond a megabyte.
+    /// Opens an encapsulated request. It computes for a fraction of a millisecond, and a millisecond for each
+    /// megabyte.
     ///
     /// # Errors
-    /// [`GatewayRefusal::Key`], which is told in the open.
-    pub fn open_request(&self, encapsulated: &[u8]) -> Result<Opened, GatewayRefusal> {
+    /// [`GatewayRefusal::Key`]. It is the one refusal that is not sealed: there is no key for it.
+    pub fn open_request(&self, encapsulated: &[u8]) -> Result<OpenedRequest, GatewayRefusal> {
         let ring = self.ring.load();
         let (request, response) = ring.decapsulate(encapsulated).ok_or(GatewayRefusal::Key)?;
-        Ok(Opened { request, response })
+        Ok(OpenedRequest { request, response })
     }
 
-    /// Has a request answered, and gives the answer as it stands in the capsule. What is refused is
-    /// refused in it, too.
+    /// Has a request in Binary HTTP answered, and returns the answer in Binary HTTP. A refusal is such an answer,
+    /// too; its reason is returned for the metrics.
     pub async fn answer(
         &self,
         request: &[u8],
         local: &Router,
     ) -> (Vec<u8>, Option<GatewayRefusal>) {
-        let (response, refused) = match self.pass_on(request, local).await {
-            Ok(response) => (response, None),
-            Err(refusal) => (refusal_response(refusal), Some(refusal)),
-        };
-        (message::write_response(&response), refused)
+        let answer = self.pass_on(request, local).await;
+        let answer = answer
+            .and_then(|response| message::write_response(&response).ok_or(GatewayRefusal::Origin));
+        match answer {
+            Ok(bytes) => (bytes, None),
+            Err(refusal) => {
+                let bytes = message::write_response(&refusal_response(refusal));
+                (bytes.expect("refusals have final statuses"), Some(refusal))
+            }
+        }
     }
 
     async fn pass_on(
@@ -205,14 +228,13 @@ impl Gateway {
         local: &Router,
     ) -> Result<Response<Bytes>, GatewayRefusal> {
         let request = parse_request(request).map_err(|_| GatewayRefusal::Message)?;
-        let host = request.uri().authority().map(host_name).unwrap_or_default();
+        let host = request.uri().authority().map(host_name).ok_or(GatewayRefusal::Message)?;
         if self.hosts.contains(&host) {
             let request = request.map(Body::from);
-            // The router has no errors of its own.
             let response =
                 local.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
             let (head, body) = response.into_parts();
-            // Answers of this service are as long as they are.
+            // The length of this service's own answers is bounded by what it serves.
             let body = body.collect().await.map_err(|_| GatewayRefusal::Origin)?;
             return Ok(Response::from_parts(head, body.to_bytes()));
         }
@@ -230,31 +252,32 @@ impl Gateway {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let asked = self.http.request(head.method, format!("{}{path}", origin.base));
         let mut headers = head.headers;
-        // The origin knows itself by the name that devices know.
+        // The origin is addressed by the host that devices use.
         if let Ok(host) = http::HeaderValue::from_str(&origin.host) {
             headers.insert(http::header::HOST, host);
         }
         let answer = asked.headers(headers).body(body).send().await;
         let answer: Response<reqwest::Body> = answer.map_err(|_| GatewayRefusal::Origin)?.into();
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, self.most).collect().await;
+        let body = Limited::new(body, self.max_bytes).collect().await;
         let body = body.map_err(|_| GatewayRefusal::Origin)?.to_bytes();
         Ok(Response::from_parts(head, body))
     }
 }
 
-impl Opened {
-    /// The request in it, in Binary HTTP.
+impl OpenedRequest {
+    /// The request in Binary HTTP.
+    #[must_use]
     pub fn request(&self) -> &[u8] {
         &self.request
     }
 
-    /// Closes its answer.
+    /// Encapsulates the answer.
     ///
     /// # Errors
     /// If the library cannot.
-    pub fn close(self, response: &[u8]) -> Result<Vec<u8>, ohttp::Error> {
-        self.response.encapsulate(response)
+    pub fn seal(self, response: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.response.encapsulate(response).map_err(|error| SealError(error.into()))
     }
 }
 

@@ -1,56 +1,57 @@
-//! Issuer keys of all tiers: who may ask for which token, and which tokens are good.
+//! Issuer keys of all tiers: which tokens a user may have, and which tokens are accepted.
 
 use crate::configuration::{IssuerSettings, Tier};
-use crate::store::{Lease, Store, StoreError, leased};
+use crate::store::{Lease, Store, StoreError, wait_for_keys, with_lease};
 use arc_swap::ArcSwap;
 use privacy_pass::{DirectoryKey, Error, KeySet, Rotation, Token, TokenRequest};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Mutex;
 use unix_clock::Timestamp;
 
 type KeySets = BTreeMap<Tier, Arc<KeySet>>;
 
-/// The issuer.
+/// The issuer: one set of rotating keys for each tier.
 pub struct Issuer {
     store: Arc<dyn Store>,
     rotation: Rotation,
     strict_tiers: bool,
     sets: ArcSwap<KeySets>,
-    /// One rotation at a time.
+    /// Held while keys rotate: one rotation at a time.
     rotating: Mutex<()>,
 }
 
-/// Keys cannot rotate.
+/// Issuer keys cannot be read, created or rotated.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum IssuerError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A key could not be drawn or read.
-    #[error("issuer keys: {0}")]
-    Token(#[from] Error),
+    /// A key could not be created or read.
+    #[error("issuer keys cannot be created")]
+    Keys(#[from] Error),
 }
 
-fn taken<'s>(sets: impl IntoIterator<Item = &'s Arc<KeySet>>) -> Vec<u8> {
+/// The truncated ids of all keys, which no other key of this issuer may have.
+fn truncated_ids<'s>(sets: impl IntoIterator<Item = &'s Arc<KeySet>>) -> Vec<u8> {
     sets.into_iter().flat_map(|set| set.truncated_ids()).collect()
 }
 
-/// Runs what draws keys, which takes a second or so.
-async fn drawing<T: Send + 'static>(
+/// Runs work that creates keys, which takes a second or so, on a thread that may block.
+async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, IssuerError> {
     Ok(tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal))?)
 }
 
-/// Pause between looks for the keys that another node draws.
-const PAUSE: Duration = Duration::from_millis(100);
-/// How many such looks; drawing takes a few seconds.
-const LOOKS: u32 = 300;
-
 impl Issuer {
-    /// Takes the keys of a store, and draws those that are not there, or that it is time for.
+    /// Reads the keys of a store, and creates those that are absent or due. While another node creates them,
+    /// it waits.
+    ///
+    /// # Errors
+    /// [`IssuerError::Store`] if the store fails, or another node does not finish; [`IssuerError::Keys`] if no
+    /// key can be created.
     pub async fn open(
         store: Arc<dyn Store>,
         settings: &IssuerSettings,
@@ -59,16 +60,12 @@ impl Issuer {
         let (rotation, strict_tiers) = (settings.rotation(), settings.strict_tiers);
         let sets = ArcSwap::from_pointee(KeySets::new());
         let issuer = Self { store, rotation, strict_tiers, sets, rotating: Mutex::default() };
-        for _ in 0..LOOKS {
+        wait_for_keys(async || {
             issuer.maintain(now).await?;
-            if issuer.sets.load().len() == Tier::ALL.len() {
-                return Ok(issuer);
-            }
-            // Another node is at it.
-            tokio::time::sleep(PAUSE).await;
-        }
-        let reason = "another node has begun to draw issuer keys and does not finish".to_owned();
-        Err(StoreError::Unavailable(reason).into())
+            Ok::<_, IssuerError>(issuer.sets.load().len() == Tier::ALL.len())
+        })
+        .await?;
+        Ok(issuer)
     }
 
     async fn stored(&self) -> Result<KeySets, StoreError> {
@@ -81,17 +78,20 @@ impl Issuer {
         Ok(sets)
     }
 
-    /// Takes over what other nodes did, and publishes and retires keys as time goes by, if no other
-    /// node is at it. Takes long when a key is drawn. Tells whether keys are gone, so that nonces of
-    /// others than [`Issuer::key_ids`] may be forgotten.
+    /// Takes over the keys that other nodes created, and creates and retires keys that are due, unless another
+    /// node is doing so. It takes seconds when a key is created. Returns whether keys were retired: then the
+    /// nonces of all keys but [`Issuer::key_ids`] may be forgotten.
+    ///
+    /// # Errors
+    /// As [`Issuer::open`]; the keys in use stay as they were.
     pub async fn maintain(&self, now: u64) -> Result<bool, IssuerError> {
-        let _one = self.rotating.lock().await;
+        let _guard = self.rotating.lock().await;
         let now = Timestamp::from_unix_seconds(now);
         let before: HashSet<[u8; 32]> = self.key_ids().into_iter().collect();
         let mut sets = self.stored().await?;
         if Tier::ALL.iter().any(|tier| sets.get(tier).is_none_or(|set| set.is_due(now)))
             && let Some(changed) =
-                leased(&*self.store, async |lease| self.change(now, lease).await).await?
+                with_lease(&*self.store, async |lease| self.change(now, lease).await).await?
         {
             sets = changed;
         }
@@ -100,9 +100,9 @@ impl Issuer {
         Ok(!before.is_subset(&after))
     }
 
-    /// Draws and retires keys, and keeps them before anyone sees them.
+    /// Creates and retires keys that are due. They are stored before they are used or published.
     async fn change(&self, now: Timestamp, lease: &Lease) -> Result<KeySets, IssuerError> {
-        // Once more: the lease may have been another's a moment ago.
+        // Read again under the lease: another node may have changed them since.
         let mut sets = self.stored().await?;
         for tier in Tier::ALL {
             let current = sets.get(&tier).cloned();
@@ -110,11 +110,11 @@ impl Issuer {
                 continue;
             }
             let others = sets.iter().filter(|(other, _)| **other != tier).map(|(_, set)| set);
-            let (taken, rotation) = (taken(others), self.rotation);
-            let set = drawing(move || match current {
+            let (taken, rotation) = (truncated_ids(others), self.rotation);
+            let set = blocking(move || match current {
                 None => KeySet::create_avoiding(rotation, now, &taken),
                 Some(current) => {
-                    // A copy is changed: the current set issues and verifies tokens meanwhile.
+                    // A copy: tokens are issued and verified with the original meanwhile.
                     let mut set = KeySet::clone(&current);
                     set.maintain_avoiding(now, &taken)?;
                     Ok(set)
@@ -127,7 +127,8 @@ impl Issuer {
         Ok(sets)
     }
 
-    /// Ids of all keys.
+    /// Ids of all keys, upcoming and retiring ones included.
+    #[must_use]
     pub fn key_ids(&self) -> Vec<[u8; 32]> {
         self.sets
             .load()
@@ -136,7 +137,8 @@ impl Issuer {
             .collect()
     }
 
-    /// The entries of the directory: keys in use first.
+    /// The entries of the issuer directory (RFC 9578, section 4) at `now`: keys that sign first, then upcoming ones by time.
+    #[must_use]
     pub fn directory_keys(&self, now: u64) -> Vec<DirectoryKey> {
         let now = Timestamp::from_unix_seconds(now);
         let mut keys: Vec<DirectoryKey> =
@@ -145,14 +147,20 @@ impl Issuer {
         keys
     }
 
-    /// The `SubjectPublicKeyInfo` of a tier's key.
+    /// The `SubjectPublicKeyInfo` of the key that signs for a tier at `now`; `None` if there is none.
+    #[must_use]
     pub fn token_key(&self, tier: Tier, now: u64) -> Option<Vec<u8>> {
         let now = Timestamp::from_unix_seconds(now);
         Some(self.sets.load().get(&tier)?.signing_key(now)?.public().spki().to_vec())
     }
 
-    /// Signs a token for a user of a tier, blindly. Takes milliseconds. Besides the tier's own keys, it
-    /// may be of the first tier's, which come first in the directory: newer devices know no other.
+    /// Signs a token request of a user of `tier`. It computes for milliseconds. Unless tiers are strict, the
+    /// request may also name a key of the first tier, which comes first in the directory: newer devices use no
+    /// other key.
+    ///
+    /// # Errors
+    /// [`Error::OtherKey`] if the request names another key, [`Error::Range`] if its message is not below the
+    /// modulus.
     pub fn issue(&self, tier: Tier, request: &TokenRequest, now: u64) -> Result<Vec<u8>, Error> {
         let now = Timestamp::from_unix_seconds(now);
         let sets = self.sets.load_full();
@@ -167,8 +175,12 @@ impl Issuer {
         }
     }
 
-    /// Verifies a token, and tells until when its nonce must be remembered. Whether it was spent is
-    /// another question.
+    /// Verifies the signature of a token. Returns its tier and until when its nonce must be remembered, in Unix
+    /// seconds. Whether it was spent is for [`Store::spend`] to say.
+    ///
+    /// # Errors
+    /// [`Error::OtherKey`] if its key is unknown, or no longer accepted at `now`; [`Error::Signature`] if its
+    /// signature is not valid.
     pub fn verify(&self, token: &Token, now: u64) -> Result<(Tier, u64), Error> {
         let now = Timestamp::from_unix_seconds(now);
         let (sets, id) = (self.sets.load(), token.key_id());

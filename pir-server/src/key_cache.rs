@@ -1,7 +1,7 @@
 //! Evaluation keys that are parsed and ready, within a budget of memory.
 
 use crate::data_set::DataSet;
-use crate::store::{KeySlot, Store, StoreError, StoredKey};
+use crate::store::{KeyId, Store, StoreError, StoredKey};
 use keyword_pir::EvaluationKey;
 use pir_api::{bounded, convert, he};
 use quick_cache::Weighter;
@@ -68,15 +68,15 @@ pub fn prepare_stored(data: &DataSet, stored: &StoredKey) -> Result<ReadyKey, Ke
 #[derive(Clone)]
 struct ByMemory;
 
-impl Weighter<KeySlot, Arc<ReadyKey>> for ByMemory {
-    fn weight(&self, _: &KeySlot, key: &Arc<ReadyKey>) -> u64 {
+impl Weighter<KeyId, Arc<ReadyKey>> for ByMemory {
+    fn weight(&self, _: &KeyId, key: &Arc<ReadyKey>) -> u64 {
         key.key.memory() as u64 + OVERHEAD
     }
 }
 
-/// Keys by their slot.
+/// Prepared keys by their id.
 pub struct KeyCache {
-    cache: Cache<KeySlot, Arc<ReadyKey>, ByMemory>,
+    cache: Cache<KeyId, Arc<ReadyKey>, ByMemory>,
 }
 
 impl KeyCache {
@@ -88,32 +88,32 @@ impl KeyCache {
     }
 
     /// A key that is ready. Its use is noted in the store once a day.
-    pub fn get(&self, slot: &KeySlot, store: &dyn Store, now: u64) -> Option<Arc<ReadyKey>> {
-        let key = self.cache.get(slot)?;
+    pub fn get(&self, id: &KeyId, store: &dyn Store, now: u64) -> Option<Arc<ReadyKey>> {
+        let key = self.cache.get(id)?;
         let day = now / DAY;
         if key.noted_day.swap(day, Ordering::Relaxed) != day {
-            store.touch_evaluation_key(*slot, now);
+            store.touch_evaluation_key(*id, now);
         }
         Some(key)
     }
 
     /// Puts a key in.
-    pub fn insert(&self, slot: KeySlot, key: Arc<ReadyKey>) {
-        self.cache.insert(slot, key);
+    pub fn insert(&self, id: KeyId, key: Arc<ReadyKey>) {
+        self.cache.insert(id, key);
     }
 
     /// A key that is ready, or what `make` makes; of several who want the same one, one makes it.
     pub async fn get_or<E>(
         &self,
-        slot: &KeySlot,
+        id: &KeyId,
         make: impl Future<Output = Result<Arc<ReadyKey>, E>>,
     ) -> Result<Arc<ReadyKey>, E> {
-        self.cache.get_or_insert_async(slot, make).await
+        self.cache.get_or_insert_async(id, make).await
     }
 
     /// Forgets a key.
-    pub fn remove(&self, slot: &KeySlot) {
-        self.cache.remove(slot);
+    pub fn remove(&self, id: &KeyId) {
+        self.cache.remove(id);
     }
 
     /// Keys in memory.

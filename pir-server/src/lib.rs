@@ -15,7 +15,6 @@ pub mod causes;
 pub mod configuration;
 mod connections;
 pub mod data_set;
-mod digest;
 pub mod endpoints;
 mod file_mark;
 pub mod gateway;

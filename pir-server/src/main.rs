@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use pir_server::causes::WithCauses;
 use pir_server::configuration::ConfigurationError;
 use pir_server::service::Checked;
-use pir_server::store::{EmbeddedStore, Part};
+use pir_server::store::{EmbeddedStore, StateFile};
 use pir_server::{Configuration, Listener, Service, admin, endpoints, service};
 use std::future::Future;
 use std::io::{IsTerminal, Write, stderr, stdout};
@@ -59,7 +59,7 @@ struct Arguments {
     check_config: bool,
     /// Before starting, move a damaged part of the state aside and begin it anew
     #[arg(long, value_name = "PART", value_parser = part)]
-    discard: Option<Part>,
+    discard: Option<StateFile>,
     /// How log lines are written; by default text on a terminal and JSON elsewhere
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -74,8 +74,8 @@ enum LogFormat {
     Json,
 }
 
-fn part(name: &str) -> Result<Part, &'static str> {
-    Part::from_name(name).ok_or("one of evaluation-keys, nonces, issuer-keys is needed")
+fn part(name: &str) -> Result<StateFile, &'static str> {
+    StateFile::from_name(name).ok_or("one of evaluation-keys, nonces, issuer-keys is needed")
 }
 
 fn start_logging(arguments: &Arguments) {
@@ -100,6 +100,10 @@ fn start_logging(arguments: &Arguments) {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_logging(&arguments);
+    // Redis over TLS takes the provider of the process.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::warn!("another TLS provider was installed before");
+    }
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,17 +1,18 @@
-//! What a device can read, from its `User-Agent`.
+//! What a device's system can read, from its `User-Agent`.
 
-/// The system that a request came from, as far as it matters.
+/// The operating system of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Platform {
     /// iOS or iPadOS, with major and minor version.
     Ios(u32, u32),
     /// macOS, with major and minor version.
     MacOs(u32, u32),
-    /// Anything else: served in the newest form.
+    /// Any other client. It is served in the newest form.
     Unknown,
 }
 
-/// The version `digits.digits` that a text begins with.
+/// The version `major.minor` at the start of a text.
 fn version(text: &str) -> Option<(u32, u32)> {
     let number = |text: &str| -> Option<(u32, usize)> {
         let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -23,10 +24,11 @@ fn version(text: &str) -> Option<(u32, u32)> {
 }
 
 impl Platform {
-    /// Reads headers such as `com.apple.ciphermld/1.0 iOS/18.0 …` and
+    /// Reads the value of a `User-Agent` header, such as `com.apple.ciphermld/1.0 iOS/18.0 …` and
     /// `com.apple.ciphermld/1.2 (Macintosh; OS X 15.2; …) …`.
+    #[must_use]
     pub fn from_user_agent(text: &str) -> Self {
-        let after = |mark: &str| text.rfind(mark).and_then(|at| version(&text[at + mark.len()..]));
+        let after = |name: &str| text.rfind(name).and_then(|at| version(&text[at + name.len()..]));
         if let Some((major, minor)) = after("iOS/") {
             Self::Ios(major, minor)
         } else if let Some((major, minor)) = after("Macintosh; OS X ") {
@@ -36,8 +38,9 @@ impl Platform {
         }
     }
 
-    /// Whether it reads shards that are given once with a count, and sharding functions other than
+    /// Whether it reads configurations that give equal shards once with a count, and sharding functions other than
     /// SHA-256: from iOS 18.2 and macOS 15.2 on.
+    #[must_use]
     pub fn reads_compact_configurations(self) -> bool {
         match self {
             Self::Ios(major, minor) => (major, minor) >= (18, 2),
@@ -46,8 +49,9 @@ impl Platform {
         }
     }
 
-    /// Whether it reads refusals of queries as messages (`Error` of the schema): from 27.0 on. Earlier
-    /// systems log them as text.
+    /// Whether it reads refusals of queries as the protobuf message `Error`: from 27.0 on. Earlier systems log them
+    /// as text.
+    #[must_use]
     pub fn reads_error_messages(self) -> bool {
         match self {
             Self::Ios(major, _) | Self::MacOs(major, _) => major >= 27,
@@ -71,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_agents() {
+    fn user_agents_name_platforms() {
         for (text, platform, compact) in [
             ("com.apple.ciphermld/1.0 iOS/18.0 ...", Platform::Ios(18, 0), false),
             ("com.apple.ciphermld/1.0 iOS/18.2.1 x", Platform::Ios(18, 2), true),

@@ -1,7 +1,7 @@
 //! Reports of supervised devices, as lines of JSON in files that rotate.
 //!
-//! A line has the time, the system's name and version, and the entries. Neither the whole `User-Agent`
-//! nor anything that tells one device from another is kept.
+//! A line has the time, the system's name and version, and the reported URLs. Neither the whole `User-Agent` nor
+//! anything that tells one device from another is stored.
 
 use crate::configuration::ReportSettings;
 use crate::platform::Platform;
@@ -24,11 +24,13 @@ struct Line<'r> {
 
 struct Current {
     file: File,
-    begun: u64,
+    /// When it was opened, in Unix seconds.
+    opened: u64,
+    /// Its length.
     bytes: u64,
 }
 
-/// Where reports go.
+/// The folder of report files.
 pub struct ReportLog {
     directory: PathBuf,
     settings: ReportSettings,
@@ -36,7 +38,10 @@ pub struct ReportLog {
 }
 
 impl ReportLog {
-    /// Reports go to a folder, which is made if it is not there.
+    /// Opens the folder, or creates it, and the current file in it.
+    ///
+    /// # Errors
+    /// If the folder cannot be created, or the file cannot be opened.
     pub fn open(directory: &Path, settings: &ReportSettings) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         let log = Self {
@@ -44,17 +49,19 @@ impl ReportLog {
             settings: settings.clone(),
             current: Mutex::new(None),
         };
-        // Fails now rather than at the first report.
+        // A folder that cannot be written fails now rather than at the first report.
         log.open_current(0)?;
         Ok(log)
     }
 
-    /// The folder.
+    /// The folder that it was opened with.
+    #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The settings.
+    /// The settings that it was opened with.
+    #[must_use]
     pub fn settings(&self) -> &ReportSettings {
         &self.settings
     }
@@ -66,40 +73,43 @@ impl ReportLog {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(self.directory.join(CURRENT))?;
         let bytes = file.metadata()?.len();
-        Ok(Current { file, begun: now, bytes })
+        Ok(Current { file, opened: now, bytes })
     }
 
-    /// Adds a report. Blocks for the disk.
+    /// Adds a report at `now`, in Unix seconds. It blocks for the disk.
+    ///
+    /// # Errors
+    /// If the disk fails.
     pub fn add(&self, urls: &[String], platform: Platform, now: u64) -> io::Result<()> {
         let line = Line { received_at: now, platform: platform.to_string(), urls };
         let mut line = serde_json::to_vec(&line)?;
         line.push(b'\n');
-        let mut place = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut current = match place.take() {
+        let mut slot = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = match slot.take() {
             Some(current) => current,
             None => self.open_current(now)?,
         };
-        let age = now.saturating_sub(current.begun);
+        let age = now.saturating_sub(current.opened);
         let full = current.bytes + line.len() as u64 > self.settings.file_bytes;
         if current.bytes > 0 && (full || age >= u64::from(self.settings.file_hours) * 3600) {
             current.file.sync_data()?;
             self.finish(now)?;
             current = self.open_current(now)?;
         }
-        // One call, so that lines of a file never mix.
+        // One call, so that lines never mix.
         current.file.write_all(&line)?;
         current.bytes += line.len() as u64;
-        *place = Some(current);
+        *slot = Some(current);
         Ok(())
     }
 
-    /// Gives the current file its last name, and removes the oldest ones.
+    /// Renames the current file to its final name, and removes the oldest finished files.
     fn finish(&self, now: u64) -> io::Result<()> {
         let mut finished = self.finished()?;
-        let number = (0u32..)
-            .find(|number| !finished.contains(&finished_name(now, *number)))
-            .unwrap_or_default();
-        let name = finished_name(now, number);
+        let name = (0..=u32::MAX)
+            .map(|number| finished_name(now, number))
+            .find(|name| !finished.contains(name))
+            .ok_or_else(|| io::Error::other("all names of this second are in use"))?;
         fs::rename(self.directory.join(CURRENT), self.directory.join(&name))?;
         finished.push(name);
         finished.sort();
@@ -131,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_rotate_and_the_oldest_go() {
+    fn files_rotate_and_the_oldest_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let settings = ReportSettings { file_bytes: 200, file_hours: 1, files: 2, entries: 10 };
         let log = ReportLog::open(folder.path(), &settings).unwrap();
@@ -150,7 +160,7 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(last.trim()).unwrap();
         assert_eq!(line["urls"][0], "https://example.com/");
         assert_eq!((&line["receivedAt"], &line["platform"]), (&10_000.into(), &"unknown".into()));
-        // A restart goes on with the same file.
+        // A restart appends to the same file.
         let log = ReportLog::open(folder.path(), &settings).unwrap();
         log.add(&urls, Platform::Unknown, 10_001).unwrap();
         let text = fs::read_to_string(folder.path().join(CURRENT)).unwrap();

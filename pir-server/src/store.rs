@@ -1,157 +1,176 @@
-//! What must outlive a restart: evaluation keys, spent nonces, issuer keys.
+//! State that outlives a restart: evaluation keys, spent nonces, issuer keys, gateway keys.
 //!
-//! [`Store`] is what the service needs of an engine; [`EmbeddedStore`] keeps all of it in files of one
-//! machine, and with the feature `redis` several nodes can share it.
+//! [`Store`] is what the service needs of a storage engine. [`EmbeddedStore`] keeps everything in a folder of
+//! one machine; with the feature `redis`, `RedisStore` shares it between several nodes. An engine of your own
+//! implements [`Store`] and is handed to [`Service::with_store`](crate::Service::with_store).
+//!
+//! # Spent nonces
+//!
+//! Each Privacy Pass token buys one answer. The contract that makes it so:
+//!
+//! 1. The token is verified against the issuer keys.
+//! 2. [`Store::spend`] records its nonce. Of concurrent calls with one nonce, on whatever node, exactly one
+//!    returns [`Spending::Fresh`].
+//! 3. Work may start at once, but nothing of its outcome, neither an answer nor a refusal, leaves the
+//!    service before [`Durable::wait`] has returned `Ok`: from then on the nonce stays spent after a crash.
+//!    If it returns an error, the request is refused with 503 whatever the work found.
+//!
+//! The endpoints cannot break the third rule: they spend tokens only through a function that takes the work
+//! and returns its outcome after the wait.
 
 mod embedded;
+mod error;
+mod lease;
 #[cfg(feature = "redis")]
 mod redis;
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
-pub use embedded::{EmbeddedStore, Part};
+pub use embedded::{EmbeddedStore, StateFile};
+#[cfg(feature = "redis")]
+pub use error::SettingError;
+pub use error::{Damage, StoreError};
+pub use lease::Lease;
+pub(crate) use lease::{wait_for_keys, with_lease};
 
 use crate::configuration::Tier;
 use privacy_pass::{KeySet, Rotation};
 use sha2::{Digest, Sha256};
+use std::fmt;
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
-use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-/// The store cannot do what it was asked for.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// It does not answer, or cannot write. Nothing was accepted.
-    #[error("the store is not available: {0}")]
-    Unavailable(String),
-    /// A file is damaged.
-    #[error(
-        "{path}: damaged ({reason}). Restore it from a backup, or start once with \
-         `--discard {}`: {}", .part.name(), .part.consequence()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What was seen.
-        reason: String,
-        /// Which part of the state it is.
-        part: Part,
-    },
-    /// A file of keys cannot be read or written.
-    #[error(transparent)]
-    File(#[from] durable_file::FileError),
-    /// Issuer keys cannot be encoded.
-    #[error("issuer keys cannot be encoded")]
-    IssuerKeys(#[from] privacy_pass::Error),
-    /// What the configuration says cannot be used.
-    #[error("{key}: {reason}")]
-    Settings {
-        /// The key.
-        key: String,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-/// The place of one evaluation key: made of a user identifier and a key configuration's hash, and
-/// telling neither.
+/// Identifies one stored evaluation key: a salted SHA-256 of the user identifier and the hash of the key
+/// configuration. Neither can be read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct KeySlot(pub [u8; 32]);
+pub struct KeyId([u8; 32]);
 
-impl KeySlot {
-    /// Slots are salted: whoever finds the store of one service cannot try user identifiers against
-    /// another's.
-    fn of(salt: &[u8; 32], user: &[u8], key_config_hash: &[u8; 32]) -> Self {
+impl KeyId {
+    /// An id with this value, as an engine has stored it.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The id of a user's evaluation key. With a salt of its own for each store, whoever finds the ids of one
+    /// service cannot try user identifiers against another's.
+    #[must_use]
+    pub fn of(salt: &[u8; 32], user: &[u8], key_config_hash: &[u8; 32]) -> Self {
         let mut digest = Sha256::new();
         digest.update(salt);
         digest.update(key_config_hash);
         digest.update(user);
         Self(digest.finalize().into())
     }
+
+    /// Its value.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
-/// An evaluation key as it was uploaded.
+/// An evaluation key as a client uploaded it.
 #[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "engines make it from what they stored")]
 pub struct StoredKey {
-    /// When the client made it, in seconds since 1970, as the client says.
+    /// When the client made the key, in Unix seconds, as the client says. It names the key in queries; nothing
+    /// else depends on it.
     pub timestamp: u64,
-    /// The serialized `SerializedEvaluationKey`.
+    /// The serialized protobuf message `SerializedEvaluationKey`.
     pub bytes: Vec<u8>,
 }
 
-/// What became of a nonce.
+/// Whether a nonce was spent before.
+#[derive(Debug)]
+#[must_use = "a token is accepted only if its nonce is fresh"]
+#[expect(clippy::exhaustive_enums, reason = "a nonce is fresh or spent")]
 pub enum Spending {
-    /// It was not known, and now is. Nothing may be given for it before [`Durable::wait`] says that
-    /// it will be known after a crash, too.
+    /// The nonce was unknown and is recorded now. Nothing may be answered before [`Durable::wait`] succeeds.
     Fresh(Durable),
-    /// It was spent before.
+    /// The nonce was spent before: the token is refused.
     Spent,
 }
 
-/// A nonce on its way to the disk.
-pub struct Durable(Option<oneshot::Receiver<Result<(), StoreError>>>);
+/// A recorded nonce that may not have reached the disk yet.
+#[must_use = "nothing may be answered before the nonce is durable"]
+pub struct Durable(Option<Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>>);
 
 impl Durable {
-    /// One that is safe already.
+    /// A nonce that is durable already.
     pub fn already() -> Self {
         Self(None)
     }
 
-    /// One that is safe when this says so.
-    pub fn when(done: oneshot::Receiver<Result<(), StoreError>>) -> Self {
-        Self(Some(done))
+    /// A nonce that is durable once `commit` has completed successfully.
+    pub fn when(commit: impl Future<Output = Result<(), StoreError>> + Send + 'static) -> Self {
+        Self(Some(Box::pin(commit)))
     }
 
-    /// Waits until it is safe.
+    /// Waits until the nonce is durable.
+    ///
+    /// # Errors
+    /// If it could not be committed. The request must then be refused: after a crash, its token could be
+    /// fresh again.
     pub async fn wait(self) -> Result<(), StoreError> {
         match self.0 {
             None => Ok(()),
-            Some(receiver) => receiver
-                .await
-                .unwrap_or_else(|_| Err(StoreError::Unavailable("it was closed".to_owned()))),
+            Some(commit) => commit.await,
         }
     }
 }
 
-/// How much is in a store.
+impl fmt::Debug for Durable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_none() { "Durable(already)" } else { "Durable(pending)" })
+    }
+}
+
+/// How much a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoreStatistics {
-    /// Evaluation keys.
+    /// Number of evaluation keys.
     pub evaluation_keys: u64,
-    /// Their bytes.
+    /// Total length of the evaluation keys, in bytes.
     pub evaluation_key_bytes: u64,
-    /// Spent nonces.
+    /// Number of spent nonces that are remembered.
     pub nonces: u64,
 }
 
-/// The future of an operation.
+/// What the operations of a [`Store`] return.
 pub type StoreFuture<'s, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 's>>;
 
-/// An engine for the service's state.
+/// A storage engine for the state of the service.
+///
+/// Every operation fails with [`StoreError::Unavailable`] if the engine cannot be reached; what failed was not
+/// done, as far as later calls can see. The front page of this module has the contract of
+/// [`spend`](Self::spend).
 pub trait Store: Send + Sync + 'static {
-    /// The place for a user's key of a key configuration.
-    fn slot(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeySlot;
+    /// The id under which a user's key for a key configuration is stored, see [`KeyId::of`].
+    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeyId;
 
-    /// Keeps an evaluation key, in place of an earlier one. Done when it outlives a crash.
-    fn put_evaluation_key(&self, slot: KeySlot, key: StoredKey, now: u64) -> StoreFuture<'_, ()>;
+    /// Stores an evaluation key in place of an earlier one. It completes when the key is durable. `now` is
+    /// the time of its first use, in Unix seconds.
+    fn put_evaluation_key(&self, id: KeyId, key: StoredKey, now: u64) -> StoreFuture<'_, ()>;
 
-    /// An evaluation key. One that is damaged counts as none: clients upload again.
-    fn evaluation_key(&self, slot: KeySlot) -> StoreFuture<'_, Option<StoredKey>>;
+    /// The evaluation key of an id. A damaged key counts as absent: clients upload again.
+    fn evaluation_key(&self, id: KeyId) -> StoreFuture<'_, Option<StoredKey>>;
 
-    /// The timestamp of an evaluation key.
-    fn evaluation_key_timestamp(&self, slot: KeySlot) -> StoreFuture<'_, Option<u64>>;
+    /// [`StoredKey::timestamp`] of an evaluation key, without reading the key.
+    fn evaluation_key_timestamp(&self, id: KeyId) -> StoreFuture<'_, Option<u64>>;
 
-    /// Notes that an evaluation key was used. Once a day is enough.
-    fn touch_evaluation_key(&self, slot: KeySlot, now: u64);
+    /// Records that an evaluation key was used at `now`, in Unix seconds. Once a day is enough; an engine may
+    /// drop the record when it is busy.
+    fn touch_evaluation_key(&self, id: KeyId, now: u64);
 
-    /// Drops evaluation keys that were not used for long.
+    /// Removes evaluation keys that were not used for the configured number of days before `now`, in Unix
+    /// seconds.
     fn collect_garbage(&self, now: u64) -> StoreFuture<'_, ()>;
 
-    /// Spends a nonce: of concurrent calls, wherever they come from, one finds it fresh. After `until`,
-    /// in seconds since 1970, no token of the key is accepted, and the nonce may be forgotten.
+    /// Spends the nonce of a verified token, once. The nonce must be remembered until `until`, in Unix
+    /// seconds: from then on no token of the issuer key `key_id` is accepted.
     fn spend<'s>(
         &'s self,
         key_id: &'s [u8; 32],
@@ -159,16 +178,16 @@ pub trait Store: Send + Sync + 'static {
         until: u64,
     ) -> StoreFuture<'s, Spending>;
 
-    /// Forgets the nonces of all keys but those: tokens of others are not accepted any more.
+    /// Forgets the nonces of all issuer keys but `key_ids`: tokens of other keys are refused anyway.
     fn retain_nonces(&self, key_ids: &[[u8; 32]]) -> StoreFuture<'_, ()>;
 
-    /// The issuer keys of a tier, if there are any.
+    /// The issuer keys of a tier; `None` if none were stored yet.
     fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> StoreFuture<'_, Option<KeySet>>;
 
-    /// The right to change keys, for a while; none if another node has it.
+    /// Takes the right to create and retire keys, for a limited time; `None` while another node has it.
     fn lease(&self) -> StoreFuture<'_, Option<Lease>>;
 
-    /// Keeps the issuer keys of a tier, if the lease still holds.
+    /// Stores the issuer keys of a tier. It completes when they are durable, and fails if the lease has ended.
     fn put_issuer_keys<'s>(
         &'s self,
         tier: Tier,
@@ -176,42 +195,15 @@ pub trait Store: Send + Sync + 'static {
         lease: &'s Lease,
     ) -> StoreFuture<'s, ()>;
 
-    /// What [`Store::put_gateway_keys`] kept last.
+    /// The text that [`put_gateway_keys`](Self::put_gateway_keys) stored last.
     fn gateway_keys(&self) -> StoreFuture<'_, Option<Zeroizing<Vec<u8>>>>;
 
-    /// Keeps the keys of the gateway, if the lease still holds.
+    /// Stores the gateway keys. It completes when they are durable, and fails if the lease has ended.
     fn put_gateway_keys<'s>(&'s self, text: &'s [u8], lease: &'s Lease) -> StoreFuture<'s, ()>;
 
-    /// Gives the right back. It also ends by itself.
+    /// Gives a lease back before its time is over.
     fn release(&self, lease: Lease) -> StoreFuture<'_, ()>;
 
-    /// How much is there, as far as this node knows.
+    /// How much is stored, as far as this node knows.
     fn statistics(&self) -> StoreStatistics;
-}
-
-/// Does what one node does at a time, such as drawing keys; none if another node is at it.
-pub(crate) async fn leased<T, E: From<StoreError>>(
-    store: &dyn Store,
-    work: impl AsyncFnOnce(&Lease) -> Result<T, E>,
-) -> Result<Option<T>, E> {
-    let Some(lease) = store.lease().await? else { return Ok(None) };
-    let outcome = work(&lease).await;
-    // It ends by itself if it cannot be given back.
-    let _ = store.release(lease).await;
-    outcome.map(Some)
-}
-
-/// The right to change keys.
-pub struct Lease(String);
-
-impl Lease {
-    /// The right of a holder, whom the store tells from all others by this name.
-    pub fn of(holder: String) -> Self {
-        Self(holder)
-    }
-
-    /// The name.
-    pub fn holder(&self) -> &str {
-        &self.0
-    }
 }

@@ -1,9 +1,10 @@
-//! Who may ask for tokens: bearer tokens of users, each of a tier.
+//! User tokens: bearer tokens of users, each with a tier, that entitle to Privacy Pass tokens.
 //!
-//! Tokens are kept and compared as digests keyed with a random key of the process: how long a look-up
-//! takes tells nothing of a token, and no token is in memory longer than its request.
+//! Tokens are stored and compared as digests with a random key of the process: the time of a look-up tells nothing
+//! of a token, and no token stays in memory longer than its request.
 
 use crate::configuration::{Tier, UserGroup, UserTokenSettings};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use quick_cache::sync::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -16,37 +17,41 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-/// Longest token.
+/// Largest length of a user token, in bytes.
 pub const MAX_TOKEN: usize = 4096;
-/// Answers that are kept.
-const CACHED: usize = 100_000;
-/// Programs or calls at once.
-const CONCURRENT: usize = 32;
-/// Longest answer that is read.
+/// Largest number of answers of the hook that are cached.
+const MAX_CACHED: usize = 100_000;
+/// Largest number of programs or requests at once.
+const MAX_CONCURRENT: usize = 32;
+/// Largest answer of the hook that is read, in bytes.
 const MAX_ANSWER: usize = 4096;
 
-/// The program or the address cannot be asked.
+/// The program or the address that decides about user tokens cannot be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HookError {
-    /// It did not answer in time.
+    /// It did not answer within `userTokens.timeoutSeconds`.
     #[error("no answer in time")]
     Timeout,
-    /// It cannot be run or reached.
+    /// The program cannot be run, or the address cannot be reached.
     #[error("it cannot be run or reached")]
     Unreachable,
-    /// It answered something else than a tier, or failed.
+    /// It failed, or its answer is not a tier.
     #[error("its answer is not one of tier1, tier2, tier3")]
     Answer,
 }
 
 type TokenDigest = [u8; 32];
 
-/// Digests tokens with a key that only this process has.
+/// Digests tokens with a random key of this process.
 #[derive(Clone)]
 pub struct TokenHasher(Zeroizing<[u8; 32]>);
 
 impl TokenHasher {
-    /// Draws the key.
+    /// Creates the key.
+    ///
+    /// # Errors
+    /// If the system has no random numbers.
     pub fn new() -> Result<Self, std::io::Error> {
         let mut key = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *key).map_err(std::io::Error::other)?;
@@ -61,17 +66,18 @@ impl TokenHasher {
     }
 }
 
-/// Tokens that the configuration and its file name.
+/// The user tokens of the configuration and of its file of tokens.
 #[derive(Clone, Default)]
 pub struct UserTable(HashMap<TokenDigest, Tier>);
 
 impl UserTable {
-    /// Takes groups in their order; of a token that is in two, the last counts.
+    /// The table of these groups. A token that is in several has the tier of the last.
+    #[must_use]
     pub fn new<'g>(hasher: &TokenHasher, groups: impl IntoIterator<Item = &'g UserGroup>) -> Self {
         Self::default().with(hasher, groups)
     }
 
-    /// The same with more groups.
+    /// This table with more groups.
     #[must_use]
     pub fn with<'g>(
         &self,
@@ -88,11 +94,13 @@ impl UserTable {
     }
 
     /// Number of tokens.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether it has no tokens.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -103,20 +111,20 @@ impl UserTable {
     }
 }
 
-/// Who is asked about tokens that no table has.
+/// What decides about tokens that are not in the table.
 enum Hook {
     Command(Vec<String>),
     Url { address: String, client: reqwest::Client },
 }
 
-/// Knows all user tokens.
+/// Finds the tier of user tokens: in a table, or by asking a hook.
 pub struct UserTokens {
     hasher: TokenHasher,
     hook: Option<Hook>,
     cache: Cache<TokenDigest, (Option<Tier>, Instant)>,
     cache_time: Duration,
     timeout: Duration,
-    asking: Semaphore,
+    concurrent: Semaphore,
 }
 
 #[derive(Deserialize)]
@@ -125,7 +133,10 @@ struct Answer {
 }
 
 impl UserTokens {
-    /// Prepares what the settings name.
+    /// Creates the hasher, and the HTTP client if `userTokens.url` is set.
+    ///
+    /// # Errors
+    /// If the system has no random numbers, or the HTTP client cannot be created.
     pub fn new(settings: &UserTokenSettings) -> Result<Self, std::io::Error> {
         let timeout = Duration::from_secs(settings.timeout_seconds);
         let hook = if let Some(command) = &settings.command {
@@ -143,19 +154,24 @@ impl UserTokens {
         Ok(Self {
             hasher: TokenHasher::new()?,
             hook,
-            cache: Cache::new(CACHED),
+            cache: Cache::new(MAX_CACHED),
             cache_time: Duration::from_secs(settings.cache_seconds),
             timeout,
-            asking: Semaphore::new(CONCURRENT),
+            concurrent: Semaphore::new(MAX_CONCURRENT),
         })
     }
 
-    /// What tables are made with.
+    /// The hasher for [`UserTable::new`].
+    #[must_use]
     pub fn hasher(&self) -> &TokenHasher {
         &self.hasher
     }
 
-    /// The tier of a token; none if it is not good.
+    /// The tier of a token; `None` if it is unknown. Answers of the hook are cached for
+    /// `userTokens.cacheSeconds`.
+    ///
+    /// # Errors
+    /// If the hook does not answer, or not with a tier. Nothing is cached then.
     pub async fn tier(&self, table: &UserTable, token: &str) -> Result<Option<Tier>, HookError> {
         if token.is_empty() || token.len() > MAX_TOKEN {
             return Ok(None);
@@ -171,7 +187,7 @@ impl UserTokens {
             return Ok(tier);
         }
         let ask = async {
-            let _turn = self.asking.acquire().await.map_err(|_| HookError::Unreachable)?;
+            let _permit = self.concurrent.acquire().await.map_err(|_| HookError::Unreachable)?;
             match hook {
                 Hook::Command(command) => ask_command(command, token).await,
                 Hook::Url { address, client } => ask_address(client, address, token).await,
@@ -194,19 +210,20 @@ async fn ask_command(command: &[String], token: &str) -> Result<Option<Tier>, Ho
         .kill_on_drop(true)
         .spawn()
         .map_err(|_| HookError::Unreachable)?;
-    // Never as an argument: those are for everyone to see.
+    // Never as an argument: other users of the machine can read those.
     if let Some(mut input) = child.stdin.take() {
         let line = Zeroizing::new(format!("{token}\n"));
-        // A program that does not read its input may still know its answer.
-        let _ = input.write_all(line.as_bytes()).await;
+        // A program that decides without reading its input closes it early: its exit code counts.
+        drop(input.write_all(line.as_bytes()).await);
     }
     let mut answer = Vec::new();
     if let Some(output) = child.stdout.take() {
-        let read = output.take(MAX_ANSWER as u64).read_to_end(&mut answer).await;
+        let read = output.take(MAX_ANSWER as u64 + 1).read_to_end(&mut answer).await;
         read.map_err(|_| HookError::Answer)?;
     }
     let status = child.wait().await.map_err(|_| HookError::Unreachable)?;
     match status.code() {
+        Some(0) if answer.len() > MAX_ANSWER => Err(HookError::Answer),
         Some(0) => {
             let name = str::from_utf8(&answer).map_err(|_| HookError::Answer)?.trim();
             Tier::from_name(name).map(Some).ok_or(HookError::Answer)
@@ -222,7 +239,7 @@ async fn ask_address(
     token: &str,
 ) -> Result<Option<Tier>, HookError> {
     let body = serde_json::to_vec(&serde_json::json!({ "token": token }));
-    let mut response = client
+    let response = client
         .post(address)
         .header("content-type", "application/json")
         .body(body.map_err(|_| HookError::Answer)?)
@@ -234,13 +251,12 @@ async fn ask_address(
         })?;
     match response.status().as_u16() {
         200 => {
-            let mut answer = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(|_| HookError::Unreachable)? {
-                answer.extend_from_slice(&chunk);
-                if answer.len() > MAX_ANSWER {
-                    return Err(HookError::Answer);
-                }
-            }
+            let body = Limited::new(reqwest::Body::from(response), MAX_ANSWER).collect().await;
+            let answer = body.map_err(|error| match error.is::<LengthLimitError>() {
+                true => HookError::Answer,
+                false => HookError::Unreachable,
+            })?;
+            let answer = answer.to_bytes();
             let answer: Answer = serde_json::from_slice(&answer).map_err(|_| HookError::Answer)?;
             Ok(Some(answer.tier))
         }
@@ -262,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tables_know_whole_tokens() {
+    async fn only_whole_tokens_match() {
         let tokens = UserTokens::new(&UserTokenSettings::default()).unwrap();
         let table = table(&tokens);
         for (token, tier) in [
@@ -274,7 +290,30 @@ mod tests {
         ] {
             assert_eq!(tokens.tier(&table, token).await, Ok(tier), "{token}");
         }
-        assert_eq!(tokens.tier(&table, &"A".repeat(MAX_TOKEN + 1)).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn the_length_of_tokens_is_limited() {
+        let tokens = UserTokens::new(&UserTokenSettings::default()).unwrap();
+        let long = [MAX_TOKEN - 1, MAX_TOKEN, MAX_TOKEN + 1].map(|length| "A".repeat(length));
+        let group = UserGroup { tier: Tier::Tier1, tokens: long.to_vec() };
+        let table = UserTable::new(tokens.hasher(), [&group]);
+        for (token, tier) in long.iter().zip([Some(Tier::Tier1), Some(Tier::Tier1), None]) {
+            assert_eq!(tokens.tier(&table, token).await, Ok(tier), "{}", token.len());
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_length_of_answers_is_limited() {
+        let tier = Ok(Some(Tier::Tier1));
+        for (length, expected) in
+            [(MAX_ANSWER - 1, tier), (MAX_ANSWER, tier), (MAX_ANSWER + 1, Err(HookError::Answer))]
+        {
+            let tokens = with_command(&format!("printf '%-{length}s' tier1"));
+            let table = UserTable::default();
+            assert_eq!(tokens.tier(&table, "x").await, expected, "{length}");
+        }
     }
 
     fn with_command(script: &str) -> UserTokens {
@@ -284,7 +323,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_program_is_asked_once() {
+    async fn answers_of_a_program_are_cached() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let script = format!(

@@ -1,20 +1,20 @@
-//! Who may come in: user tokens for those who want tokens, tokens for those who ask.
+//! Who is served: user tokens for those who want Privacy Pass tokens, Privacy Pass tokens for everything else.
 
 use super::Refusal;
 use crate::configuration::Tier;
 use crate::metrics::TokenRefusal;
 use crate::service::Service;
-use crate::store::{Durable, Spending};
+use crate::store::Spending;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use privacy_pass::{Error, Token};
 
 /// The header with a device's pseudonym.
 pub(crate) const USER_IDENTIFIER: &str = "user-identifier";
-/// Longest pseudonym; devices send a UUID.
+/// Largest length of a pseudonym, in bytes; devices send a UUID.
 const MAX_USER_IDENTIFIER: usize = 256;
 
-/// The tier of the bearer of a user token.
+/// The tier of the user token in the `Authorization` header.
 pub(crate) async fn user_tier(service: &Service, headers: &HeaderMap) -> Result<Tier, Refusal> {
     let tier = match bearer(headers) {
         Some(token) => service.user_tier(token).await?,
@@ -31,16 +31,17 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
 }
 
-/// A token that is good, and not yet spent.
+/// A verified token that is not spent yet.
+#[must_use = "a request without a spent token must not be answered"]
 pub(crate) struct Admission {
     tier: Tier,
     key_id: [u8; 32],
     nonce: [u8; 32],
-    /// When the nonce may be forgotten.
+    /// When the nonce may be forgotten, in Unix seconds.
     until: u64,
 }
 
-/// Verifies the token of a request.
+/// Verifies the token in the `Authorization` header.
 pub(crate) fn private_token(service: &Service, headers: &HeaderMap) -> Result<Admission, Refusal> {
     let verify = || {
         let header = headers.get(AUTHORIZATION).ok_or(TokenRefusal::Missing)?;
@@ -65,20 +66,33 @@ fn refused(service: &Service, reason: TokenRefusal) -> Refusal {
 }
 
 impl Admission {
-    /// Spends the token. Nothing may be answered before what this returns says that the token stays
-    /// spent after a crash.
-    pub(crate) async fn spend(self, service: &Service) -> Result<Durable, Refusal> {
-        match service.store().spend(&self.key_id, &self.nonce, self.until).await? {
-            Spending::Fresh(durable) => {
-                service.metrics().token_accepted(self.tier);
-                Ok(durable)
-            }
-            Spending::Spent => Err(refused(service, TokenRefusal::Spent)),
-        }
+    /// Spends the token, and runs `work` while its nonce is written.
+    ///
+    /// This is the only way to spend a token, and it returns the outcome of the work, a refusal too, only when
+    /// the nonce is durable: so nothing that depends on the request can be answered before. If the nonce
+    /// cannot be made durable, the outcome is dropped and the request refused with [`Refusal::Store`]. If it was
+    /// spent before, `work` does not run. What the caller does after this returns, such as storing a key, happens
+    /// for a token that stays spent.
+    ///
+    /// The time limit of a request does not wait: it drops this future, and its refusal tells nothing of the work.
+    pub(crate) async fn spend<T>(
+        self,
+        service: &Service,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let durable = match service.store().spend(&self.key_id, &self.nonce, self.until).await? {
+            Spending::Fresh(durable) => durable,
+            Spending::Spent => return Err(refused(service, TokenRefusal::Spent)),
+        };
+        service.metrics().token_accepted(self.tier);
+        let outcome = work.await;
+        durable.wait().await?;
+        outcome
     }
 }
 
-/// The pseudonym under which a device's keys are stored.
+/// Value of `User-Identifier`, 1 to 256 bytes: the client's random pseudonym, under which its evaluation keys are
+/// stored.
 pub(crate) fn user_identifier(headers: &HeaderMap) -> Result<&[u8], Refusal> {
     let value = headers.get(USER_IDENTIFIER).map(|value| value.as_bytes());
     value
@@ -86,10 +100,10 @@ pub(crate) fn user_identifier(headers: &HeaderMap) -> Result<&[u8], Refusal> {
         .ok_or(Refusal::Header("User-Identifier"))
 }
 
-/// What a request says of its sender's system. One that says nothing that is known is served; one
-/// that says nothing at all is not, as the protocol has it.
+/// Value of `User-Agent`. Unknown clients are served. A missing header is refused with 400, as the protocol
+/// requires.
 pub(crate) fn user_agent(headers: &HeaderMap) -> Result<&str, Refusal> {
     let value = headers.get(USER_AGENT).ok_or(Refusal::Header("User-Agent"))?;
-    // Bytes that are no text are a system that is not known.
-    Ok(value.to_str().unwrap_or_default())
+    // A value that is not text is that of an unknown client.
+    Ok(value.to_str().unwrap_or(""))
 }

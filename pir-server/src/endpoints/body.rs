@@ -1,4 +1,4 @@
-//! Bodies of requests: bounded in length and in time, and all of them together in memory.
+//! Request bodies: limited in length, in time, and together in memory.
 
 use crate::service::Service;
 use axum::body::Body;
@@ -11,36 +11,36 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What a permit of the budget stands for.
+/// Bytes that one permit of the memory budget stands for.
 pub(crate) const UNIT: usize = 1024;
-/// Memory that is reserved for a body before any of it is there.
-const FIRST: usize = 64 << 10;
+/// Largest buffer that is allocated before any of a body has arrived, in bytes.
+const MAX_FIRST_BUFFER: usize = 64 << 10;
 
 /// A body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// It is longer than bodies may be.
+    /// It is longer than this many bytes.
     #[error("a body of more than {0} bytes")]
     TooLong(usize),
     /// It did not arrive in time.
     #[error("the body did not arrive in time")]
     Slow,
-    /// The sender went away, or broke the protocol.
+    /// The client disconnected, or broke the protocol.
     #[error("the body broke off")]
     Broken,
-    /// All room for bodies is taken.
+    /// The memory for the bodies of all requests is in use.
     #[error("busy, try again")]
     NoRoom,
 }
 
-/// A body, and its share of the memory for bodies.
+/// A body, and its share of the memory budget.
 pub(crate) struct Held {
     pub(crate) bytes: Bytes,
     _share: Share,
 }
 
-/// A share that grows.
+/// A growing share of the memory budget.
 struct Share {
     budget: Arc<Semaphore>,
     permits: Option<OwnedSemaphorePermit>,
@@ -68,14 +68,14 @@ impl Share {
 
 /// The body of a request, not yet read.
 ///
-/// A request that is refused before its body was read has its answer at once, but the sender of HTTP/1.1
-/// may not look before it has sent everything, and a connection that is closed under it takes the answer
-/// away. So what is left is read to its end and thrown away, within bounds.
+/// A request that is refused before its body was read is answered at once. But a client of HTTP/1.1 may not read
+/// the answer before it has sent everything, and closing the connection would take the answer away. So when this is
+/// dropped, the rest of the body is read and thrown away, within the limits of time and twice the length.
 pub(crate) struct Incoming {
     body: Option<Body>,
     budget: Arc<Semaphore>,
     time: Duration,
-    most: usize,
+    max_bytes: usize,
 }
 
 impl FromRequest<Arc<Service>> for Incoming {
@@ -89,33 +89,33 @@ impl FromRequest<Arc<Service>> for Incoming {
 }
 
 impl Incoming {
-    fn new(body: Body, budget: Arc<Semaphore>, time: Duration, most: usize) -> Self {
-        Self { body: Some(body), budget, time, most }
+    fn new(body: Body, budget: Arc<Semaphore>, time: Duration, max_bytes: usize) -> Self {
+        Self { body: Some(body), budget, time, max_bytes }
     }
 
-    /// Reads a body of at most `most` bytes, and of no more than the limit for all bodies.
-    pub(crate) async fn read(mut self, most: usize) -> Result<Held, BodyError> {
-        let most = most.min(self.most);
+    /// Reads the body, of at most `max_bytes` and at most the configured limit for any body.
+    pub(crate) async fn read(mut self, max_bytes: usize) -> Result<Held, BodyError> {
+        let max_bytes = max_bytes.min(self.max_bytes);
         let time = self.time;
-        let held = tokio::time::timeout(time, self.read_all(most)).await;
+        let held = tokio::time::timeout(time, self.read_all(max_bytes)).await;
         let held = held.unwrap_or(Err(BodyError::Slow))?;
         self.body = None;
         Ok(held)
     }
 
-    async fn read_all(&mut self, most: usize) -> Result<Held, BodyError> {
+    async fn read_all(&mut self, max_bytes: usize) -> Result<Held, BodyError> {
         let body = self.body.as_mut().ok_or(BodyError::Broken)?;
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        if announced > most {
-            return Err(BodyError::TooLong(most));
+        if announced > max_bytes {
+            return Err(BodyError::TooLong(max_bytes));
         }
         let mut share = Share { budget: Arc::clone(&self.budget), permits: None, bytes: 0 };
-        let mut bytes = BytesMut::with_capacity(announced.min(FIRST));
+        let mut bytes = BytesMut::with_capacity(announced.min(MAX_FIRST_BUFFER));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| BodyError::Broken)?;
             let Ok(data) = frame.into_data() else { continue };
-            if data.len() > most - bytes.len() {
-                return Err(BodyError::TooLong(most));
+            if data.len() > max_bytes - bytes.len() {
+                return Err(BodyError::TooLong(max_bytes));
             }
             share.grow(data.len())?;
             bytes.extend_from_slice(&data);
@@ -128,7 +128,7 @@ impl Drop for Incoming {
     fn drop(&mut self) {
         let Some(mut body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (mut left, time) = (self.most.saturating_mul(2), self.time);
+        let (mut left, time) = (self.max_bytes.saturating_mul(2), self.time);
         runtime.spawn(tokio::time::timeout(time, async move {
             while let Some(Ok(frame)) = body.frame().await {
                 let length = frame.data_ref().map_or(0, |data| data.len());
@@ -154,48 +154,49 @@ mod tests {
 
     async fn read(
         body: Body,
-        most: usize,
+        max_bytes: usize,
         time: Duration,
         budget: &Arc<Semaphore>,
     ) -> Result<Held, BodyError> {
-        Incoming::new(body, Arc::clone(budget), time, usize::MAX).read(most).await
+        Incoming::new(body, Arc::clone(budget), time, usize::MAX).read(max_bytes).await
     }
 
     #[tokio::test]
     async fn length_and_memory_are_bounded() {
-        let room = budget(4);
-        let held = read(Body::from(vec![7; 3000]), 3000, LONG, &room).await.ok().unwrap();
-        assert_eq!((held.bytes.len(), room.available_permits()), (3000, 1));
-        let second = read(Body::from(vec![7; 1025]), 3000, LONG, &room).await;
+        let memory = budget(4);
+        assert!(read(Body::from(vec![7; 2999]), 3000, LONG, &memory).await.is_ok());
+        let held = read(Body::from(vec![7; 3000]), 3000, LONG, &memory).await.ok().unwrap();
+        assert_eq!((held.bytes.len(), memory.available_permits()), (3000, 1));
+        let second = read(Body::from(vec![7; 1025]), 3000, LONG, &memory).await;
         assert_eq!(second.err(), Some(BodyError::NoRoom));
         drop(held);
-        assert_eq!(room.available_permits(), 4);
-        let long = read(Body::from(vec![7; 3001]), 3000, LONG, &room).await;
+        assert_eq!(memory.available_permits(), 4);
+        let long = read(Body::from(vec![7; 3001]), 3000, LONG, &memory).await;
         assert_eq!(long.err(), Some(BodyError::TooLong(3000)));
-        // A stream does not say how long it is.
+        // A stream has no announced length.
         let chunks = || stream::iter((0..4).map(|_| Ok::<_, std::io::Error>(vec![0u8; 1000])));
-        let long = read(Body::from_stream(chunks()), 3500, LONG, &room).await;
+        let long = read(Body::from_stream(chunks()), 3500, LONG, &memory).await;
         assert_eq!(long.err(), Some(BodyError::TooLong(3500)));
-        assert!(read(Body::from_stream(chunks()), 4000, LONG, &room).await.is_ok());
-        assert_eq!(room.available_permits(), 4);
+        assert!(read(Body::from_stream(chunks()), 4000, LONG, &memory).await.is_ok());
+        assert_eq!(memory.available_permits(), 4);
     }
 
     #[tokio::test]
-    async fn what_is_left_is_taken_from_the_sender() {
-        for (most, taken) in [(1000, 3), (2000, 5)] {
+    async fn the_rest_of_a_refused_body_is_read() {
+        for (max_bytes, taken) in [(1000, 3), (2000, 5)] {
             let (send, receive) = tokio::sync::mpsc::channel::<Result<Vec<u8>, std::io::Error>>(1);
             let chunks = stream::unfold(receive, async |mut receive| {
                 receive.recv().await.map(|chunk| (chunk, receive))
             });
             let body = Body::from_stream(chunks);
-            drop(Incoming::new(body, budget(1), LONG, most));
+            drop(Incoming::new(body, budget(1), LONG, max_bytes));
             let mut count = 0;
             while count < 5 && send.send(Ok(vec![0; 1000])).await.is_ok() {
                 count += 1;
             }
             drop(send);
-            // One more than is read may wait in the channel.
-            assert!((taken..=taken + 1).contains(&count), "{most} {count}");
+            // The channel holds one more chunk than was read.
+            assert!((taken..=taken + 1).contains(&count), "{max_bytes} {count}");
         }
     }
 

@@ -1,7 +1,7 @@
-//! `/config`: configurations of use cases, and which keys the service holds.
+//! `/config`: configurations of use cases, and which evaluation keys of the client are stored.
 
 use super::body::Incoming;
-use super::{Compressible, Refusal, Reply, admission, protobuf};
+use super::{Compressible, Refusal, Reply, admission, invalid, protobuf};
 use crate::catalog::Catalog;
 use crate::data_set::DataSet;
 use crate::platform::Platform;
@@ -15,12 +15,12 @@ use pir_api::{Message, api, bounded};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-/// Use cases in one request.
-const MAX_USE_CASES: usize = 1000;
-/// Longest body: names and ids.
+/// Largest number of names and ids in one request, together.
+const MAX_FIELDS: usize = 2000;
+/// Largest body, in bytes.
 const MAX_BODY: usize = 512 << 10;
-/// How long caches may keep what everyone gets. A device that comes with an older configuration is
-/// served as long as its version is, and then told so.
+/// How long caches may keep the public configuration. A device with an older configuration is served as long as
+/// that version is, and is then told to fetch the new one.
 const PUBLIC: &str = "public, max-age=300";
 
 pub(super) async fn config(
@@ -32,53 +32,55 @@ pub(super) async fn config(
     let user = admission::user_identifier(&headers)?;
     let platform = Platform::from_user_agent(admission::user_agent(&headers)?);
     let held = body.read(MAX_BODY).await?;
-    let request: api::ConfigRequest = bounded::decode(&held.bytes, 2 * MAX_USE_CASES)
-        .map_err(|error| Refusal::Invalid(error.to_string()))?;
-    let durable = admission.spend(&service).await?;
-
-    let live = service.live();
-    let (names, ids) = (&request.usecases, &request.existing_config_ids);
-    if !ids.is_empty() && ids.len() != names.len() {
-        let counts = format!("{} existing_config_ids, expected 0 or {}", ids.len(), names.len());
-        return Err(Refusal::Invalid(counts));
-    }
-    // Each with the id that its own place has: the pairs are those of the request.
-    let wanted: Vec<Wanted<'_>> = if names.is_empty() {
-        all(&live.catalog)
-    } else {
-        let ids = ids.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
-        names
-            .iter()
-            .zip(ids)
-            .map(|(name, id)| {
-                let data = live.catalog.newest(name).ok_or(Refusal::NoUseCase)?;
-                Ok((name.as_str(), Arc::clone(data), id))
-            })
-            .collect::<Result<_, Refusal>>()?
+    let request: api::ConfigRequest = bounded::decode(&held.bytes, MAX_FIELDS).map_err(invalid)?;
+    let work = async {
+        let live = service.live();
+        let wanted = wanted(&live.catalog, &request)?;
+        answer(&service, Some(user), platform, wanted).await
     };
-
-    let response = answer(&service, Some(user), platform, wanted).await?;
-    durable.wait().await?;
+    let response = admission.spend(&service, work).await?;
     let mut response = protobuf(&response);
     response.extensions_mut().insert(Compressible);
     Ok(Reply::of(held.bytes.len(), response))
 }
 
-/// A use case by name, its newest data set, and the id that the client has.
+/// The use cases that a request names, each with the id at the same place of the request; all use cases if it
+/// names none.
+fn wanted<'r>(
+    catalog: &'r Catalog,
+    request: &'r api::ConfigRequest,
+) -> Result<Vec<Wanted<'r>>, Refusal> {
+    let (names, ids) = (&request.usecases, &request.existing_config_ids);
+    if !ids.is_empty() && ids.len() != names.len() {
+        let counts = format!("{} existing_config_ids, expected 0 or {}", ids.len(), names.len());
+        return Err(Refusal::Invalid(counts));
+    }
+    if names.is_empty() {
+        return Ok(all(catalog));
+    }
+    let ids = ids.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
+    let find = |(name, id): (&'r String, &'r [u8])| {
+        let data = catalog.newest(name).ok_or(Refusal::NoUseCase)?;
+        Ok((name.as_str(), Arc::clone(data), id))
+    };
+    names.iter().zip(ids).map(find).collect()
+}
+
+/// The name of a use case, its newest data set, and the id of the configuration that the client has.
 pub(super) type Wanted<'w> = (&'w str, Arc<DataSet>, &'w [u8]);
 
 fn all(catalog: &Catalog) -> Vec<Wanted<'_>> {
     catalog.newest_of_all().map(|(name, data, _)| (name, Arc::clone(data), &[][..])).collect()
 }
 
-/// `GET /config`, which asks neither who nor for what: the same for everyone, so that it can be fetched
-/// through caches that say nothing of who asked. From iOS and macOS 27.3 on, devices do.
+/// `GET /config`: needs no token and no user, and is the same for everyone, so that caches can answer it without
+/// telling who asked. Devices use it from iOS and macOS 27.3 on.
 pub(super) async fn public(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
 ) -> Result<Reply, Refusal> {
     let live = service.live();
-    // Whoever asks without saying who is new enough for the newest form.
+    // Clients that use it are new enough for the newest form.
     let response = answer(&service, None, Platform::Unknown, all(&live.catalog)).await?;
     let bytes = response.encode_to_vec();
     let tag = format!(
@@ -98,8 +100,8 @@ pub(super) async fn public(
     Ok(Reply::of(0, response))
 }
 
-/// Configurations and the states of keys, in the order of what is wanted. Without a user there are no
-/// keys.
+/// The configurations of use cases, and for each the state of the user's evaluation key. Without a user the
+/// states say that there is no key.
 pub(super) async fn answer(
     service: &Service,
     user: Option<&[u8]>,
@@ -113,8 +115,8 @@ pub(super) async fn answer(
         let timestamp = match user {
             None => None,
             Some(user) => {
-                let slot = service.store().slot(user, data.key_config_hash());
-                service.store().evaluation_key_timestamp(slot).await?
+                let id = service.store().key_id(user, data.key_config_hash());
+                service.store().evaluation_key_timestamp(id).await?
             }
         };
         response.key_info.push(api::shared::KeyStatus {
@@ -125,7 +127,7 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-/// The configuration of a data set, or the word that the client has it already.
+/// The configuration of a data set; without its content if `existing` is its id: the client has it already.
 fn config_of(data: &DataSet, platform: Platform, existing: &[u8]) -> Result<api::Config, Refusal> {
     let known = existing == data.config_id();
     let config = match known {

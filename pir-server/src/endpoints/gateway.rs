@@ -1,4 +1,4 @@
-//! The gateway's resource (RFC 9540): key configurations by GET, encapsulated requests by POST.
+//! The gateway's resource (RFC 9540): GET for key configurations, POST for encapsulated requests.
 
 use super::body::Incoming;
 use super::{Refusal, Reply, has_media_type};
@@ -16,16 +16,16 @@ pub(super) const PATH: &str = "/.well-known/ohttp-gateway";
 const REQUEST: &str = "message/ohttp-req";
 const RESPONSE: HeaderValue = HeaderValue::from_static("message/ohttp-res");
 const KEYS: HeaderValue = HeaderValue::from_static("application/ohttp-keys");
-/// Nobody keeps what is for one client.
+/// An answer is for one client.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-/// Keys are accepted for days after they were published last.
+/// Keys are accepted for days after they are no longer published.
 const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
-/// Whom the gateway asks in the service itself.
+/// The endpoints of this service, which answer requests for its own hosts.
 #[derive(Clone)]
 struct Local(Router);
 
-/// The gateway before the endpoints of devices.
+/// The gateway; `local` answers requests for this service's own hosts.
 pub(super) fn router(service: &Arc<Service>, local: Router) -> Router {
     Router::new()
         .route(PATH, get(keys).post(pass_on))
@@ -40,7 +40,7 @@ async fn keys(State(service): State<Arc<Service>>) -> Result<Response, Refusal> 
     Ok(([(CONTENT_TYPE, KEYS), (CACHE_CONTROL, CACHED)], keys).into_response())
 }
 
-/// RFC 9458, section 5.3.
+/// The problem document for a request that cannot be opened (RFC 9458, section 5.3).
 fn wrong_key() -> Response {
     let body = serde_json::json!({
         "type": "https://iana.org/assignments/http-problem-types#ohttp-key",
@@ -50,8 +50,10 @@ fn wrong_key() -> Response {
     (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, problem)], body.to_string()).into_response()
 }
 
-/// Runs what computes for as long as a body is long.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+/// Runs work whose time grows with the length of a body on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Internal)
 }
 
@@ -68,8 +70,8 @@ async fn pass_on(
     let held = body.read(usize::MAX).await?;
     let received = held.bytes.len();
     let opener = Arc::clone(&gateway);
-    let opened = aside(move || {
-        // The share of memory is held until the request is answered.
+    let opened = blocking(move || {
+        // The body, and with it its share of the memory, is held until the request is answered.
         let opened = opener.open_request(&held.bytes);
         (opened, held)
     });
@@ -85,7 +87,7 @@ async fn pass_on(
     if let Some(refusal) = refused {
         service.metrics().gateway_refused(refusal);
     }
-    let closed = aside(move || opened.close(&answer)).await?.map_err(|_| Refusal::Internal)?;
+    let sealed = blocking(move || opened.seal(&answer)).await?.map_err(|_| Refusal::Internal)?;
     let headers = [(CONTENT_TYPE, RESPONSE), (CACHE_CONTROL, NO_STORE)];
-    Ok(Reply::of(received, (headers, closed).into_response()))
+    Ok(Reply::of(received, (headers, sealed).into_response()))
 }

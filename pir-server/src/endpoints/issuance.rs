@@ -1,4 +1,4 @@
-//! Tokens: the directory of keys, the key of a tier, and issuing.
+//! Privacy Pass tokens: the directory of issuer keys, the key of a user's tier, and issuing.
 
 use super::body::Incoming;
 use super::{Refusal, Reply, admission};
@@ -11,12 +11,13 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY};
 use privacy_pass::{Error, IssuerDirectory, TokenRequest};
 use std::sync::Arc;
 
-/// Longest body that is read to see that it is no request.
+/// Largest body, in bytes. A token request is shorter; longer bodies up to this are refused as malformed requests.
 const MAX_BODY: usize = 4096;
 
 /// `GET /.well-known/private-token-issuer-directory`
 ///
-/// The media type is RFC 9578's for those who name it, and otherwise what the example service says.
+/// The media type is that of RFC 9578, section 4, for clients that accept it by name, and otherwise that of Apple's
+/// example service.
 pub(super) async fn directory(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
@@ -60,7 +61,7 @@ pub(super) async fn issue(
     let request = TokenRequest::from_bytes(&held.bytes)
         .map_err(|error| refused(Refusal::TokenRequest(error)))?;
     let room = service.pool().reserve(1)?;
-    // Not the whole service: it must not end on one of its own threads.
+    // The work holds the issuer, not the service: the service must not be dropped on a thread of its own pool.
     let (issuer, now) = (Arc::clone(service.issuer()), service.now());
     let signed = room.run_one(move |_| issuer.issue(tier, &request, now)).await?;
     let signed = signed.map_err(|error| match error {

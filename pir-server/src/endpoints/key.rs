@@ -1,4 +1,4 @@
-//! `POST /key`: evaluation keys, checked before any of them is stored.
+//! `POST /key`: uploads of evaluation keys. All keys of a request are checked before any is stored.
 
 use super::body::Incoming;
 use super::{Refusal, Reply, admission, invalid};
@@ -11,7 +11,7 @@ use http::HeaderMap;
 use pir_api::{Message, api, bounded};
 use std::sync::Arc;
 
-/// Keys in one request: one a use case is usual.
+/// Largest number of keys in one request; one for each use case is usual.
 const MAX_KEYS: usize = 16;
 
 pub(super) async fn key(
@@ -30,34 +30,33 @@ pub(super) async fn key(
         return Err(Refusal::TooMany(MAX_KEYS));
     }
     let room = service.pool().reserve(request.keys.len())?;
-    let durable = admission.spend(&service).await?;
-
-    let live = service.live();
-    let mut pieces = Vec::with_capacity(request.keys.len());
-    let mut slots = Vec::with_capacity(request.keys.len());
-    for uploaded in request.keys {
-        let (Some(metadata), Some(key)) = (uploaded.metadata, uploaded.evaluation_key) else {
-            return Err(Refusal::Invalid("Evaluation key has unset fields".to_owned()));
-        };
-        let data = live.catalog.with_keys(&metadata.identifier).ok_or_else(|| {
-            let text = "the evaluation key is for no configuration that is served here";
-            Refusal::Invalid(text.to_owned())
-        })?;
-        let data = Arc::clone(data);
-        slots.push(service.store().slot(user, data.key_config_hash()));
-        pieces.push(move |_: crate::work::Slot<'_>| {
-            let bytes = key.encode_to_vec();
-            let ready = key_cache::prepare(&data, key, metadata.timestamp)?;
-            Ok((StoredKey { timestamp: metadata.timestamp, bytes }, ready))
-        });
-    }
-    let checked: Vec<Result<_, key_cache::KeyError>> = room.run(pieces).await?;
-    // All of them are good, or none is stored.
-    let checked = checked.into_iter().collect::<Result<Vec<_>, _>>().map_err(invalid)?;
-    durable.wait().await?;
-    for (slot, (stored, ready)) in slots.into_iter().zip(checked) {
-        service.store().put_evaluation_key(slot, stored, service.now()).await?;
-        service.keys().insert(slot, Arc::new(ready));
+    let work = async {
+        let live = service.live();
+        let mut ids = Vec::with_capacity(request.keys.len());
+        let mut pieces = Vec::with_capacity(request.keys.len());
+        for uploaded in request.keys {
+            let (Some(metadata), Some(key)) = (uploaded.metadata, uploaded.evaluation_key) else {
+                return Err(Refusal::Invalid("Evaluation key has unset fields".to_owned()));
+            };
+            let data = live.catalog.with_keys(&metadata.identifier).ok_or_else(|| {
+                let text = "the evaluation key is for no configuration that is served here";
+                Refusal::Invalid(text.to_owned())
+            })?;
+            let data = Arc::clone(data);
+            ids.push(service.store().key_id(user, data.key_config_hash()));
+            pieces.push(move |_: crate::work::Slot<'_>| {
+                let bytes = key.encode_to_vec();
+                let ready = key_cache::prepare(&data, key, metadata.timestamp)?;
+                Ok((StoredKey { timestamp: metadata.timestamp, bytes }, ready))
+            });
+        }
+        let checked: Vec<Result<_, key_cache::KeyError>> = room.run(pieces).await?;
+        let checked = checked.into_iter().collect::<Result<Vec<_>, _>>().map_err(invalid)?;
+        Ok(ids.into_iter().zip(checked))
+    };
+    for (id, (stored, ready)) in admission.spend(&service, work).await? {
+        service.store().put_evaluation_key(id, stored, service.now()).await?;
+        service.keys().insert(id, Arc::new(ready));
     }
     Ok(Reply::of(held.bytes.len(), ().into_response()))
 }

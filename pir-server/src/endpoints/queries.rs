@@ -1,4 +1,4 @@
-//! `POST /queries`: encrypted questions, answered in their order.
+//! `POST /queries`: encrypted queries, answered in the order of the request.
 
 use super::body::Incoming;
 use super::{Refusal, Reply, admission, config, invalid, protobuf};
@@ -7,7 +7,7 @@ use crate::data_set::DataSet;
 use crate::key_cache::{self, MAX_KEY_FIELDS, ReadyKey};
 use crate::platform::Platform;
 use crate::service::Service;
-use crate::store::KeySlot;
+use crate::store::KeyId;
 use crate::work::Slot;
 use api::request::Request as Kind;
 use axum::extract::State;
@@ -19,24 +19,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Fields of one query without a key in it: a few for each of its ciphertexts.
+/// Largest number of protobuf fields in one query without its evaluation key: a few for each ciphertext.
 const MAX_QUERY_FIELDS: usize = 4096;
 
-/// A question that found its data set.
+/// A query, and the data set that answers it.
 enum Question {
     Pir { data: Arc<DataSet>, query: Box<api::pir::PirRequest>, key: KeyOf },
     Oprf { data: Arc<DataSet>, element: Vec<u8> },
 }
 
-/// The evaluation key of a question.
+/// The evaluation key of a query.
 enum KeyOf {
-    /// It came with it.
+    /// The query has it.
     Inline(Arc<InlineKey>),
-    /// It was uploaded before.
+    /// The client uploaded it before.
     Ready(Arc<ReadyKey>),
 }
 
-/// A key that came with questions: prepared once, by whoever needs it first.
+/// An evaluation key in a query. Queries with the same key prepare it once.
 struct InlineKey {
     message: api::shared::EvaluationKey,
     ready: OnceLock<Result<ReadyKey, String>>,
@@ -53,7 +53,7 @@ impl InlineKey {
     }
 }
 
-/// What a question cost.
+/// Time spent on a query, for the metrics.
 struct Cost {
     use_case: String,
     waited: Duration,
@@ -71,10 +71,10 @@ pub(super) async fn queries(
     }
 }
 
-/// Refuses queries in the words that the sender's system understands.
+/// The response for a refusal, in the form that the client's system reads.
 async fn refuse(service: &Arc<Service>, headers: &HeaderMap, refusal: Refusal) -> Response {
     use api::error::ErrorType;
-    let agent = admission::user_agent(headers).unwrap_or_default();
+    let agent = admission::user_agent(headers).unwrap_or("");
     let platform = Platform::from_user_agent(agent);
     let status = refusal.status();
     if !platform.reads_error_messages() {
@@ -84,7 +84,7 @@ async fn refuse(service: &Arc<Service>, headers: &HeaderMap, refusal: Refusal) -
         Refusal::Gone(name) => {
             let newest = service.live().catalog.newest(name).cloned();
             let user = admission::user_identifier(headers).ok();
-            // With the new configuration at hand the device need not ask for it.
+            // With the new configuration in the refusal, the device need not fetch it.
             let response = match newest {
                 Some(data) => {
                     config::answer(service, user, platform, vec![(name, data, &[])]).await.ok()
@@ -115,45 +115,46 @@ async fn answer_all(
     body: Incoming,
 ) -> Result<Reply, Refusal> {
     let admission = admission::private_token(service, headers)?;
-    // A device that sends its keys along needs no place where they are kept.
+    // `User-Identifier` is optional for queries with their evaluation key in them.
     let user = admission::user_identifier(headers);
     admission::user_agent(headers)?;
     let limits = service.limits();
     let held = body.read(limits.body_bytes).await?;
-    let most = limits.batch.saturating_mul(MAX_QUERY_FIELDS).saturating_add(MAX_KEY_FIELDS);
-    let request: api::Requests = bounded::decode(&held.bytes, most).map_err(invalid)?;
+    let max_fields = limits.batch.saturating_mul(MAX_QUERY_FIELDS).saturating_add(MAX_KEY_FIELDS);
+    let request: api::Requests = bounded::decode(&held.bytes, max_fields).map_err(invalid)?;
     if request.requests.len() > limits.batch {
         return Err(Refusal::TooMany(limits.batch));
     }
     let room = service.pool().reserve(request.requests.len())?;
-    let durable = admission.spend(service).await?;
-
-    let mut finder = Finder { service, user: user.ok(), found: HashMap::new(), inline: Vec::new() };
-    let mut pieces = Vec::with_capacity(request.requests.len());
-    for request in request.requests {
-        let (use_case, question) = finder.find(request).await?;
-        pieces.push(move |slot: Slot<'_>| answer(question, use_case, &slot));
-    }
-    let answers = room.run(pieces).await?;
-    let mut responses = Vec::with_capacity(answers.len());
-    for answer in answers {
-        let (response, cost) = answer?;
-        if let Some(Cost { use_case, waited, times }) = cost {
-            service.metrics().query(&use_case, waited, &times);
+    let work = async {
+        let mut finder =
+            Finder { service, user: user.ok(), found: HashMap::new(), inline: Vec::new() };
+        let mut pieces = Vec::with_capacity(request.requests.len());
+        for request in request.requests {
+            let (use_case, question) = finder.find(request).await?;
+            pieces.push(move |slot: Slot<'_>| answer(question, use_case, &slot));
         }
-        responses.push(response);
-    }
-    // The answer is ready, and must not leave before its token stays spent whatever happens.
-    durable.wait().await?;
+        let mut responses = Vec::with_capacity(pieces.len());
+        for answer in room.run(pieces).await? {
+            let (response, cost) = answer?;
+            if let Some(Cost { use_case, waited, times }) = cost {
+                service.metrics().query(&use_case, waited, &times);
+            }
+            responses.push(response);
+        }
+        Ok(responses)
+    };
+    let responses = admission.spend(service, work).await?;
     Ok(Reply::of(held.bytes.len(), protobuf(&api::Responses { responses })))
 }
 
-/// Finds data sets and keys for the questions of one request.
+/// Finds the data sets and keys for the queries of one request.
 struct Finder<'f> {
     service: &'f Arc<Service>,
     user: Option<&'f [u8]>,
-    found: HashMap<(KeySlot, u64), Arc<ReadyKey>>,
-    /// Keys that came along, with the version of the data set that each is for.
+    /// Stored keys that were found, by id and timestamp.
+    found: HashMap<(KeyId, u64), Arc<ReadyKey>>,
+    /// Keys of the request itself, with the id of the configuration that each is for.
     inline: Vec<([u8; 32], Arc<InlineKey>)>,
 }
 
@@ -194,7 +195,7 @@ impl Finder<'_> {
         Ok((name, question))
     }
 
-    /// A key that came with a question; questions of one request mostly bring the same.
+    /// The key in a query; the queries of one request mostly have the same one.
     fn inline(&mut self, data: &DataSet, message: api::shared::EvaluationKey) -> Arc<InlineKey> {
         let same = |(id, key): &&([u8; 32], Arc<InlineKey>)| {
             id == data.config_id() && key.message == message
@@ -207,59 +208,60 @@ impl Finder<'_> {
         key
     }
 
-    /// The key that a client uploaded. A client that names another time than that of the key in
-    /// memory may have uploaded a newer one elsewhere.
+    /// The key that the client uploaded. Its cached form is used only if its timestamp is that of the query, or
+    /// of the stored key: the client may have uploaded a newer key to another node.
     async fn stored(
         &mut self,
         data: &Arc<DataSet>,
         query: &api::pir::PirRequest,
     ) -> Result<Arc<ReadyKey>, Refusal> {
+        // Without metadata the identifier is empty, which is no configuration's hash.
         let metadata = query.evaluation_key_metadata.clone().unwrap_or_default();
         if metadata.identifier != data.key_config_hash() {
             return Err(Refusal::NoEvaluationKey);
         }
         let user = self.user.ok_or(Refusal::Header("User-Identifier"))?;
-        let slot = self.service.store().slot(user, data.key_config_hash());
-        if let Some(key) = self.found.get(&(slot, metadata.timestamp)) {
+        let id = self.service.store().key_id(user, data.key_config_hash());
+        if let Some(key) = self.found.get(&(id, metadata.timestamp)) {
             return Ok(Arc::clone(key));
         }
-        let key = self.look_up(data, slot, metadata.timestamp).await?;
-        self.found.insert((slot, metadata.timestamp), Arc::clone(&key));
+        let key = self.look_up(data, id, metadata.timestamp).await?;
+        self.found.insert((id, metadata.timestamp), Arc::clone(&key));
         Ok(key)
     }
 
     async fn look_up(
         &self,
         data: &Arc<DataSet>,
-        slot: KeySlot,
+        id: KeyId,
         timestamp: u64,
     ) -> Result<Arc<ReadyKey>, Refusal> {
         let (service, store) = (self.service, self.service.store());
-        if let Some(key) = service.keys().get(&slot, store, service.now()) {
+        if let Some(key) = service.keys().get(&id, store, service.now()) {
             let same = key.timestamp() == timestamp
-                || store.evaluation_key_timestamp(slot).await? == Some(key.timestamp());
+                || store.evaluation_key_timestamp(id).await? == Some(key.timestamp());
             if same {
                 service.metrics().key_cache(true);
                 return Ok(key);
             }
-            service.keys().remove(&slot);
+            service.keys().remove(&id);
         }
         service.metrics().key_cache(false);
         let read = async {
-            let stored = store.evaluation_key(slot).await?.ok_or(Refusal::NoEvaluationKey)?;
+            let stored = store.evaluation_key(id).await?.ok_or(Refusal::NoEvaluationKey)?;
             let room = service.pool().reserve(1)?;
             let data = Arc::clone(data);
             let ready = room.run_one(move |_| key_cache::prepare_stored(&data, &stored)).await?;
-            // It was checked when it came; one that does not pass now is as good as none.
+            // It was checked when it was uploaded; one that is not valid now counts as absent.
             ready.map(Arc::new).map_err(|_| Refusal::NoEvaluationKey)
         };
-        let key = service.keys().get_or(&slot, read).await?;
-        store.touch_evaluation_key(slot, service.now());
+        let key = service.keys().get_or(&id, read).await?;
+        store.touch_evaluation_key(id, service.now());
         Ok(key)
     }
 }
 
-/// Answers one question, on a thread of the pool.
+/// Answers one query, on a thread of the pool.
 fn answer(
     question: Question,
     use_case: String,
@@ -293,7 +295,7 @@ fn answer(
             };
             let (reply, times) =
                 shard.answer(&query, key, execution).map_err(|error| match error {
-                    // Nobody waits for it.
+                    // The client has disconnected; the result is dropped.
                     keyword_pir::Error::Cancelled => Refusal::Timeout,
                     other => invalid(other),
                 })?;

@@ -1,7 +1,7 @@
-//! Why a request is not answered as it wished, and what its sender is told.
+//! Why a request is refused, and what its client is told.
 //!
-//! Each reason has one status here. Bodies have the form that devices log, `{"error":{"message":…}}`,
-//! and never anything that a request brought.
+//! Each reason has one status, see [`Refusal::status`]. Bodies have the form that devices log,
+//! `{"error":{"message":…}}`, and contain nothing that a request brought.
 
 use crate::causes::WithCauses;
 use crate::endpoints::body::BodyError;
@@ -13,77 +13,77 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
-/// Seconds after which it is worth trying again.
+/// Value of `Retry-After`, in seconds.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// No user token, or one that nobody knows.
+    /// The user token is missing or unknown.
     #[error("User token is unauthorized")]
     UserToken,
-    /// Nobody can be asked about the user token.
+    /// The program or address that decides about the user token does not answer.
     #[error("user tokens cannot be checked at the moment")]
     UserTokenHook(#[from] HookError),
-    /// The Privacy Pass token is not good.
+    /// The Privacy Pass token is not accepted.
     #[error("{}", token_message(*.0))]
     Token(TokenRefusal),
-    /// A token request that is not one.
+    /// The body is not a valid token request.
     #[error(transparent)]
     TokenRequest(privacy_pass::Error),
-    /// A token of a key that the user token's tier does not have.
+    /// The token request names a key that users of this tier may not have tokens of.
     #[error("the token request names a key that is not the tier's")]
     OtherTier,
-    /// A header is missing, or is no text, or too long.
+    /// The header of this name is missing, not text, or too long.
     #[error("missing or unusable '{0}' header")]
     Header(&'static str),
-    /// The body could not be read.
+    /// The body cannot be read.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// The body means nothing.
+    /// The body is not valid, for this reason.
     #[error("{0}")]
     Invalid(String),
-    /// The body is of another kind.
+    /// The body has another media type than this one.
     #[error("the content must be {0}")]
     MediaType(&'static str),
-    /// Too many parts in one request.
+    /// The request has more parts than this number.
     #[error("more than {0} in one request")]
     TooMany(usize),
-    /// A configuration was asked for and there is none of that name.
+    /// A configuration request names a use case that does not exist.
     #[error("one or more use cases are not known here")]
     NoUseCase,
-    /// A query names a use case that is not known.
+    /// A query names a use case that does not exist.
     #[error("unknown use case")]
     QueryUseCase,
-    /// A query was made for a configuration of that use case that is gone.
+    /// A query was made for a version of this use case that is no longer served.
     #[error("the configuration is not available any more; fetch it again")]
     Gone(String),
-    /// A system cannot read the configuration.
+    /// The client's system cannot read the configuration.
     #[error("this system's version cannot use the sharding function of the use case")]
     OldSystem,
-    /// There is no evaluation key for a query.
+    /// The client has uploaded no evaluation key for a query.
     #[error("Evaluation key not found")]
     NoEvaluationKey,
-    /// A part of the protocol that this service does not have.
+    /// The request uses a part of the protocol that this service does not implement.
     #[error("{0}")]
     NotImplemented(&'static str),
-    /// Every core has enough to do.
+    /// The queue of work is full.
     #[error("busy, try again")]
     Busy,
-    /// The state cannot be read or written. Nothing was accepted.
+    /// The store failed. Nothing was accepted.
     #[error("temporarily not available, try again")]
     Store(#[from] StoreError),
-    /// The answer did not come in time.
+    /// The request was not answered within its time limit.
     #[error("not finished in time, try again")]
     Timeout,
-    /// The service is broken.
+    /// The service failed.
     #[error("internal error")]
     Internal,
-    /// No such path.
+    /// The path does not exist.
     #[error("not found")]
     NotFound,
-    /// The path has other methods.
+    /// The path exists for other methods.
     #[error("method not allowed")]
     Method,
 }
@@ -111,6 +111,7 @@ impl From<WorkError> for Refusal {
 
 impl Refusal {
     /// The status of the response.
+    #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
             Self::UserToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
@@ -141,11 +142,11 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        // What failed here is for the operator to know, and is not told outside.
+        // Failures of the service are for the operator; the client is not told their causes.
         match &self {
             Self::Store(error) => tracing::error!(error = %WithCauses(error), "the store failed"),
             Self::UserTokenHook(error) => tracing::error!(%error, "user tokens cannot be checked"),
-            Self::Internal => tracing::error!("a request failed inside"),
+            Self::Internal => tracing::error!("a request failed with an internal error"),
             _ => {}
         }
         let status = self.status();

@@ -1,4 +1,4 @@
-//! `POST /report`: what supervised devices blocked.
+//! `POST /report`: reports of URLs that supervised devices blocked.
 
 use super::body::Incoming;
 use super::{Refusal, Reply, admission, has_media_type, invalid};
@@ -12,7 +12,7 @@ use http::header::USER_AGENT;
 use pir_api::{bounded, report};
 use std::sync::Arc;
 
-/// Longest report.
+/// Largest report, in bytes.
 const MAX_BODY: usize = 1 << 20;
 
 pub(super) async fn report(
@@ -21,13 +21,14 @@ pub(super) async fn report(
     body: Incoming,
 ) -> Result<Reply, Refusal> {
     let admission = admission::private_token(&service, &headers)?;
-    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
     let platform = Platform::from_user_agent(agent);
     let held = body.read(MAX_BODY).await?;
     let live = service.live();
     let entries = live.reports.as_ref().map_or(usize::MAX, |log| log.settings().entries);
     let urls = decode(&headers, &held.bytes, entries)?;
-    admission.spend(&service).await?.wait().await?;
+    // A report is written when its token stays spent: nobody can repeat it.
+    admission.spend(&service, async { Ok(()) }).await?;
     if let Some(log) = live.reports.clone() {
         let now = service.now();
         let written = tokio::task::spawn_blocking(move || log.add(&urls, platform, now)).await;
@@ -35,11 +36,10 @@ pub(super) async fn report(
             Ok(Ok(())) => service.metrics().report(Outcome::Done),
             failed => {
                 service.metrics().report(Outcome::Failed);
-                let reason = match failed {
-                    Ok(Err(error)) => error.to_string(),
-                    _ => "the writer failed".to_owned(),
-                };
-                tracing::error!(reason, "a report cannot be written");
+                match failed {
+                    Ok(Err(error)) => tracing::error!(%error, "a report cannot be written"),
+                    _ => tracing::error!("the thread that writes a report panicked"),
+                }
                 return Err(Refusal::Internal);
             }
         }
@@ -47,20 +47,20 @@ pub(super) async fn report(
     Ok(Reply::of(held.bytes.len(), ().into_response()))
 }
 
-fn decode(headers: &HeaderMap, bytes: &[u8], most: usize) -> Result<Vec<String>, Refusal> {
+fn decode(headers: &HeaderMap, bytes: &[u8], max: usize) -> Result<Vec<String>, Refusal> {
     if has_media_type(headers, "application/json") {
-        // A list of strings takes at most 24 times its text, and the text is bounded.
+        // The strings take at most 24 times the memory of their text, whose length is bounded.
         let urls: Vec<String> = serde_json::from_slice(bytes)
             .map_err(|_| Refusal::Invalid("not a JSON array of strings".to_owned()))?;
-        return match urls.len() > most {
-            true => Err(Refusal::TooMany(most)),
+        return match urls.len() > max {
+            true => Err(Refusal::TooMany(max)),
             false => Ok(urls),
         };
     }
-    let most = most.min(bytes.len());
-    match bounded::decode::<report::UrlFilterReport>(bytes, most) {
+    let max = max.min(bytes.len());
+    match bounded::decode::<report::UrlFilterReport>(bytes, max) {
         Ok(report) => Ok(report.urls),
-        Err(bounded::BoundedError::TooMany(_)) => Err(Refusal::TooMany(most)),
+        Err(bounded::BoundedError::TooMany(_)) => Err(Refusal::TooMany(max)),
         Err(error) => Err(invalid(error)),
     }
 }

@@ -1,31 +1,43 @@
-//! Keys of the gateway: drawn, kept as seeds, published, accepted for a while longer.
+//! Keys of the gateway: created, stored as seeds, published, and accepted for a while after that.
 
 use ohttp::hpke::{Aead, Kdf, Kem};
 use ohttp::{KeyConfig, Server, ServerResponse, SymmetricSuite};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-/// How keys come and go.
+/// When keys rotate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyRotation {
-    /// How long a key is published.
+    /// How long a key is published, in seconds.
     pub(super) seconds: u64,
-    /// How long it is accepted after that.
+    /// How long it is accepted after that, in seconds.
     pub(super) overlap: u64,
 }
 
-/// How long all nodes have a key before one of them publishes it.
+/// How long before a key is published all nodes have it, in seconds.
 pub(super) const AHEAD: u64 = 300;
 
-/// A key, as a seed.
+/// A key cannot be created or used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeyError {
+    #[error("the system has no random numbers")]
+    Random(#[from] getrandom::Error),
+    #[error("the key cannot be derived from its seed")]
+    Derive(#[from] ohttp::Error),
+}
+
+/// A key, as the seed that it is derived from.
 #[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(deny_unknown_fields)]
 struct Seed {
     id: u8,
     seed: [u8; 32],
-    /// From when on it is published, in seconds since 1970.
+    /// When it is published, in Unix seconds.
     from: u64,
 }
+
+/// Largest length of a seed as JSON: 33 numbers of up to 3 digits and one of up to 20, with names and commas.
+const MAX_SEED_TEXT: usize = 256;
 
 /// All keys that are accepted, the newest last.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -35,19 +47,24 @@ pub(super) struct GatewayKeys {
 }
 
 impl GatewayKeys {
-    /// None if it is not what [`GatewayKeys::to_json`] gave.
+    /// `None` if it is not what [`GatewayKeys::to_json`] wrote.
     pub(super) fn from_json(text: &[u8]) -> Option<Self> {
         let keys: Self = serde_json::from_slice(text).ok()?;
         let in_order = keys.keys.windows(2).all(|pair| pair[0].from <= pair[1].from);
         in_order.then_some(keys)
     }
 
+    /// The seeds as JSON. The buffer never grows, so no copy of a seed stays in freed memory.
     pub(super) fn to_json(&self) -> Zeroizing<Vec<u8>> {
-        // Such plain data always has a text.
-        Zeroizing::new(serde_json::to_vec(self).unwrap_or_default())
+        let capacity = MAX_SEED_TEXT * (self.keys.len() + 1);
+        let mut text = Zeroizing::new(Vec::with_capacity(capacity));
+        serde_json::to_writer(&mut *text, self).expect("numbers have a JSON form, memory takes it");
+        debug_assert!(text.len() <= capacity);
+        text
     }
 
-    /// Until when a key is accepted: as long as the one after it is not published for long.
+    /// Until when a key is accepted: until its successor has been published for the overlap. The newest key
+    /// has no end.
     fn until(&self, index: usize, rotation: KeyRotation) -> Option<u64> {
         let next = self.keys.get(index + 1)?;
         Some(next.from.saturating_add(rotation.overlap))
@@ -68,13 +85,13 @@ impl GatewayKeys {
         self.wants_key(rotation, now) || self.is_over(0, rotation, now)
     }
 
-    /// Draws the next key and drops those that are over.
-    pub(super) fn rotate(&mut self, rotation: KeyRotation, now: u64) -> Result<(), String> {
+    /// Creates the next key if it is due, and removes those that are no longer accepted.
+    pub(super) fn rotate(&mut self, rotation: KeyRotation, now: u64) -> Result<(), KeyError> {
         if self.wants_key(rotation, now) {
             let mut drawn = Zeroizing::new([0; 33]);
-            getrandom::fill(&mut *drawn).map_err(|error| error.to_string())?;
+            getrandom::fill(&mut *drawn)?;
             let (id, from) = match self.keys.last() {
-                // After a loss, the number of a key that is gone should not be taken for it.
+                // After a loss of all keys, a random id keeps a lost key from being mistaken for the new one.
                 None => (drawn[32], now),
                 Some(last) => (last.id.wrapping_add(1), now + AHEAD),
             };
@@ -89,22 +106,21 @@ impl GatewayKeys {
     }
 
     /// The keys, ready for use.
-    pub(super) fn ring(&self) -> Result<Ring, String> {
+    pub(super) fn ring(&self) -> Result<Ring, KeyError> {
         let server = |key: &Seed| {
             let suites = [Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305]
                 .map(|aead| SymmetricSuite::new(Kdf::HkdfSha256, aead));
-            let config = KeyConfig::derive(key.id, Kem::X25519Sha256, suites.to_vec(), &key.seed)
-                .map_err(|error| error.to_string())?;
-            let server = Server::new(config).map_err(|error| error.to_string())?;
-            Ok((key.id, key.from, server))
+            let config = KeyConfig::derive(key.id, Kem::X25519Sha256, suites.to_vec(), &key.seed)?;
+            Ok((key.id, key.from, Server::new(config)?))
         };
-        Ok(Ring { keys: self.keys.iter().map(server).collect::<Result<_, String>>()? })
+        Ok(Ring { keys: self.keys.iter().map(server).collect::<Result<_, KeyError>>()? })
     }
 }
 
-/// Keys, ready for use.
+/// Keys that are ready for use.
 #[derive(Default)]
 pub(super) struct Ring {
+    /// Id, time of publication in Unix seconds, key; the newest last.
     keys: Vec<(u8, u64, Server)>,
 }
 
@@ -113,13 +129,15 @@ impl Ring {
         self.keys.is_empty()
     }
 
-    /// The newest key whose time has come.
+    /// The list with the newest key that is published at `now`, encoded (RFC 9458, section 3.2). If none is yet,
+    /// the list has the oldest key.
     pub(super) fn published(&self, now: u64) -> Option<Vec<u8>> {
         let (_, _, server) =
             self.keys.iter().rfind(|(_, from, _)| *from <= now).or(self.keys.first())?;
         KeyConfig::encode_list(&[server.config()]).ok()
     }
 
+    /// Opens a request; `None` if its key is unknown or it was altered.
     pub(super) fn decapsulate(&self, encapsulated: &[u8]) -> Option<(Vec<u8>, ServerResponse)> {
         let id = *encapsulated.first()?;
         let (_, _, server) = self.keys.iter().rfind(|(other, _, _)| *other == id)?;
@@ -165,5 +183,15 @@ mod tests {
         assert!(!keys.is_due(ROTATION, 13_000));
         assert!(GatewayKeys::from_json(b"{}").is_none());
         assert!(ring.decapsulate(&[]).is_none());
+    }
+
+    #[test]
+    fn the_buffer_of_the_json_form_does_not_grow() {
+        let seed = || Seed { id: u8::MAX, seed: [u8::MAX; 32], from: u64::MAX };
+        for count in 0..10 {
+            let keys = GatewayKeys { keys: (0..count).map(|_| seed()).collect() };
+            assert!(keys.to_json().len() <= MAX_SEED_TEXT * (count + 1));
+            assert_eq!(*keys.to_json(), serde_json::to_vec(&keys).unwrap());
+        }
     }
 }

@@ -7,28 +7,28 @@ use http::uri::Authority;
 use http::{Method, Request, Response, Uri};
 use std::io::Cursor;
 
-/// Bytes of all fields of a request, and of its method, host and path.
+/// Largest total of the fields of a request and of its method, host and path, in bytes.
 pub const MAX_FIELDS: usize = 32 << 10;
 
-/// A message is not one that can be passed on.
+/// A request cannot be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// It is not Binary HTTP, or cut short.
+    /// It is not Binary HTTP (RFC 9292), or cut short.
     #[error("not a request in Binary HTTP")]
     Format,
     /// Its head is too long.
     #[error("a head of more than {MAX_FIELDS} bytes")]
     TooLong,
-    /// Its scheme, host or path cannot be.
+    /// Its scheme is not `https`, or its host or path is not valid.
     #[error("not a request for an https address")]
     Target,
-    /// A field cannot be.
-    #[error("a field that is none")]
+    /// A field has a name or a value that is not valid.
+    #[error("not a valid header field")]
     Field,
 }
 
-/// Fields that are of one connection (RFC 9110, section 7.6.1), or say what the message itself says.
+/// Fields that belong to one connection (RFC 9110, section 7.6.1), or repeat what the message itself says.
 const OF_CONNECTION: [&str; 9] = [
     "connection",
     "content-length",
@@ -41,7 +41,7 @@ const OF_CONNECTION: [&str; 9] = [
     "upgrade",
 ];
 
-/// Reads a number of RFC 9000, section 16.
+/// Reads a variable-length integer (RFC 9000, section 16).
 fn number(bytes: &mut &[u8]) -> Option<u64> {
     let first = *bytes.first()?;
     let length = 1 << (first >> 6);
@@ -53,14 +53,14 @@ fn number(bytes: &mut &[u8]) -> Option<u64> {
     Some(value)
 }
 
-/// Passes over what is preceded by its length, and tells the length.
+/// Skips a value that is preceded by its length; returns the length.
 fn skip(bytes: &mut &[u8]) -> Option<usize> {
     let length = usize::try_from(number(bytes)?).ok()?;
     *bytes = bytes.split_at_checked(length)?.1;
     Some(length)
 }
 
-/// Passes over a section of fields.
+/// Skips a field section; returns its length.
 fn skip_fields(bytes: &mut &[u8], known_length: bool) -> Result<usize, MessageError> {
     if bytes.is_empty() {
         return Ok(0);
@@ -81,8 +81,8 @@ fn skip_fields(bytes: &mut &[u8], known_length: bool) -> Result<usize, MessageEr
     }
 }
 
-/// Sees that a message is a request and that its fields are few, before anything is kept of them: each
-/// takes many times its bytes in memory.
+/// Checks that a message is a request and that its fields are within [`MAX_FIELDS`], before anything is allocated
+/// for them: each field takes many times its length in memory.
 fn check(mut bytes: &[u8]) -> Result<(), MessageError> {
     let known_length = match number(&mut bytes) {
         Some(0) => true,
@@ -103,7 +103,7 @@ fn check(mut bytes: &[u8]) -> Result<(), MessageError> {
     Ok(())
 }
 
-/// A name, with or without a port, and nothing else: the parser of addresses takes more.
+/// Whether it is a host with or without a port, and nothing else: an [`Authority`] may also have user names.
 pub(crate) fn is_host(authority: &Authority) -> bool {
     let (host, whole) = (authority.host(), authority.as_str());
     let port = whole.strip_prefix(host);
@@ -112,7 +112,7 @@ pub(crate) fn is_host(authority: &Authority) -> bool {
     !host.is_empty() && port.is_some_and(|port| port.is_empty() || is_port(port))
 }
 
-/// A host as it is compared: in small letters, without the port that `https` has anyway.
+/// The form in which hosts are compared: lower case, without the default port of `https`.
 pub(crate) fn host_name(authority: &Authority) -> String {
     let host = authority.host().to_ascii_lowercase();
     match authority.port_u16() {
@@ -121,10 +121,11 @@ pub(crate) fn host_name(authority: &Authority) -> String {
     }
 }
 
-/// Reads a request in Binary HTTP. Its address has scheme, host and path.
+/// Reads a request in Binary HTTP (RFC 9292). Its URI has scheme, host and path.
 ///
 /// # Errors
-/// [`MessageError`].
+/// [`MessageError::Format`] if it is not a request, [`MessageError::TooLong`] if its head is longer than
+/// [`MAX_FIELDS`], [`MessageError::Target`] and [`MessageError::Field`] if a part of its head is not valid.
 pub fn parse_request(bytes: &[u8]) -> Result<Request<Bytes>, MessageError> {
     check(bytes)?;
     let message = Message::read_bhttp(&mut Cursor::new(bytes)).map_err(|_| MessageError::Format)?;
@@ -161,11 +162,13 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<Bytes>, MessageError> {
     Ok(request)
 }
 
-/// A response in Binary HTTP.
-pub(super) fn write_response(response: &Response<Bytes>) -> Vec<u8> {
-    let status = response.status().as_u16();
-    // Statuses of HTTP are statuses there.
-    let status = bhttp::StatusCode::try_from(status).unwrap_or(bhttp::StatusCode::OK);
+/// A response in Binary HTTP. `None` if its status is not one of a final response there (200 to 599, RFC 9292,
+/// section 3.5.1): HTTP libraries accept others.
+pub(super) fn write_response(response: &Response<Bytes>) -> Option<Vec<u8>> {
+    let status = bhttp::StatusCode::try_from(response.status().as_u16()).ok()?;
+    if status.informational() {
+        return None;
+    }
     let mut message = Message::response(status);
     for (name, value) in response.headers() {
         if !OF_CONNECTION.contains(&name.as_str()) {
@@ -174,9 +177,8 @@ pub(super) fn write_response(response: &Response<Bytes>) -> Vec<u8> {
     }
     message.write_content(response.body());
     let mut bytes = Vec::with_capacity(response.body().len() + 1024);
-    // Writing to memory cannot fail.
-    let _ = message.write_bhttp(Mode::KnownLength, &mut bytes);
-    bytes
+    message.write_bhttp(Mode::KnownLength, &mut bytes).expect("memory takes every byte");
+    Some(bytes)
 }
 
 #[cfg(test)]
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_arrive_whole() {
+    fn requests_are_read_completely() {
         for mode in [Mode::KnownLength, Mode::IndeterminateLength] {
             let fields = [("user-agent", "a"), ("connection", "close"), ("content-length", "9")];
             let parsed = parse_request(&request(&fields, b"content", mode)).unwrap();
@@ -227,7 +229,22 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_are_none() {
+    fn the_limit_of_heads_counts_everything_in_them() {
+        // Method, scheme, host and path; the name with its length; the length of the value.
+        let other = "POSThttpspir.example/queries?x=1".len() + 2 + 4;
+        for (total, expected) in [
+            (MAX_FIELDS - 1, None),
+            (MAX_FIELDS, None),
+            (MAX_FIELDS + 1, Some(MessageError::TooLong)),
+        ] {
+            let value = "a".repeat(total - other);
+            let bytes = request(&[("x", &value)], b"", Mode::KnownLength);
+            assert_eq!(parse_request(&bytes).err(), expected, "{total}");
+        }
+    }
+
+    #[test]
+    fn other_targets_are_refused() {
         let with = |scheme: &str, authority: &str, path: &str, host: &str| {
             let part = |text: &str| text.as_bytes().to_vec();
             let mut message =
@@ -254,9 +271,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_final_statuses_are_written() {
+        for status in [100, 101, 199, 600, 999] {
+            let response = Response::builder().status(status).body(Bytes::new()).unwrap();
+            assert_eq!(write_response(&response), None, "{status}");
+        }
+        for status in [200, 204, 404, 599] {
+            let response = Response::builder().status(status).body(Bytes::new()).unwrap();
+            let bytes = write_response(&response).unwrap();
+            let read = Message::read_bhttp(&mut Cursor::new(bytes)).unwrap();
+            assert_eq!(read.control().status().unwrap().code(), status);
+        }
+    }
+
     proptest! {
         #[test]
-        fn whatever_comes_is_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn random_bytes_do_not_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = parse_request(&bytes);
             if let Some(first) = bytes.first_mut() {
                 *first = 2 * (*first & 1);
@@ -265,7 +296,7 @@ mod tests {
         }
 
         #[test]
-        fn cut_requests_are_read_or_refused(cut in 0..80_usize, known in any::<bool>()) {
+        fn cut_requests_do_not_panic(cut in 0..80_usize, known in any::<bool>()) {
             let mode = if known { Mode::KnownLength } else { Mode::IndeterminateLength };
             let bytes = request(&[("user-agent", "a")], b"content", mode);
             let _ = parse_request(&bytes[..cut.min(bytes.len())]);

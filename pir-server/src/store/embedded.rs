@@ -1,38 +1,52 @@
-//! State in a folder: two databases (redb) and one file of issuer keys a tier.
+//! State in a folder of this machine: two databases (redb), one file of issuer keys for each tier, and the
+//! gateway keys.
 //!
-//! The parts stand alone, so that one that is damaged can be discarded without the others. Writes go
-//! through one thread a database, which commits what has come together (one `fsync` for many).
+//! The files are independent, so that a damaged one can be discarded without the others. Each database has one
+//! writing thread, which commits everything that is waiting in one transaction (one `fsync` for many requests).
 
 mod database;
 mod evaluation_keys;
 mod nonces;
 mod writer;
 
-use super::{KeySlot, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics, StoredKey};
+use super::{
+    Damage, KeyId, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics, StoredKey,
+};
 use crate::configuration::{StoreSettings, Tier};
-use durable_file::{Access, FileError};
+use durable_file::{Access, FileError, Operation};
 use evaluation_keys::EvaluationKeys;
 use nonces::Nonces;
 use privacy_pass::{KeySet, Rotation};
+use std::error::Error;
 use std::fs;
 use std::future::ready;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// A part of the state that can be discarded when it is damaged.
+/// Largest file of issuer keys or gateway keys, in bytes.
+const MAX_KEY_FILE: u64 = 1 << 20;
+
+/// A part of the state folder that can be discarded when it is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Evaluation keys.
+#[non_exhaustive]
+pub enum StateFile {
+    /// The database of evaluation keys.
     EvaluationKeys,
-    /// Spent nonces.
+    /// The database of spent nonces.
     Nonces,
-    /// Issuer keys.
+    /// The files of issuer keys, one for each tier.
     IssuerKeys,
 }
 
-impl Part {
+impl StateFile {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::EvaluationKeys, Self::Nonces, Self::IssuerKeys];
+
     /// Its name on the command line.
-    pub fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::EvaluationKeys => "evaluation-keys",
             Self::Nonces => "nonces",
@@ -40,8 +54,9 @@ impl Part {
         }
     }
 
-    /// What discarding it means.
-    pub fn consequence(self) -> &'static str {
+    /// What happens when it is discarded, as a clause for operators.
+    #[must_use]
+    pub const fn consequence(self) -> &'static str {
         match self {
             Self::EvaluationKeys => "devices upload their keys again, and nothing else is lost",
             Self::Nonces | Self::IssuerKeys => {
@@ -51,18 +66,19 @@ impl Part {
         }
     }
 
-    /// The part of a name.
+    /// The part with this [`name`](Self::name).
+    #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::EvaluationKeys, Self::Nonces, Self::IssuerKeys];
-        all.into_iter().find(|part| part.name() == name)
+        Self::ALL.into_iter().find(|file| file.name() == name)
     }
 
+    /// Names of the files that are discarded with it.
     fn files(self) -> Vec<String> {
         let issuer = Tier::ALL.into_iter().map(issuer_file);
         match self {
             Self::EvaluationKeys => vec![evaluation_keys::FILE.to_owned()],
-            // Without the nonces, tokens of the keys could be spent again; without the keys, nonces
-            // mean nothing.
+            // Without the nonces, spent tokens of the keys would be accepted again; without the keys, the
+            // nonces are of no use.
             Self::Nonces | Self::IssuerKeys => issuer.chain([nonces::FILE.to_owned()]).collect(),
         }
     }
@@ -72,67 +88,74 @@ fn issuer_file(tier: Tier) -> String {
     format!("issuer-{}.json", tier.name())
 }
 
-/// Keys of the gateway. If they are lost, new ones are drawn, and relays fetch them.
+/// The gateway keys. If they are lost, new ones are created, and relays fetch them.
 const GATEWAY_FILE: &str = "gateway.json";
 
-/// State in a folder.
+/// State in a folder of this machine.
 pub struct EmbeddedStore {
     directory: PathBuf,
     evaluation_keys: EvaluationKeys,
     nonces: Nonces,
 }
 
-fn unavailable(path: &Path, error: impl std::fmt::Display) -> StoreError {
-    StoreError::Unavailable(format!("{}: {error}", path.display()))
-}
-
-/// Runs what may block for the disk.
+/// Runs work that blocks for the disk.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let task = tokio::task::spawn_blocking(work);
-    task.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    task.await.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
 }
 
-/// Longest file of issuer keys, in bytes.
-const MAX_ISSUER_FILE: u64 = 1 << 20;
-
-/// The keys of a file; `None` if it does not exist. A file that cannot be read is an error, never a reason
-/// to draw new keys.
-fn load_issuer_keys(path: &Path, rotation: Rotation) -> Result<Option<KeySet>, StoreError> {
-    let damaged = |reason: String| StoreError::Damaged {
-        path: path.to_owned(),
-        reason,
-        part: Part::IssuerKeys,
-    };
-    let text = match durable_file::read_private(path, MAX_ISSUER_FILE) {
-        Ok(text) => Zeroizing::new(text),
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(error @ FileError::TooLong { .. }) => return Err(damaged(error.to_string())),
-        Err(error) => return Err(error.into()),
-    };
-    KeySet::from_json(&text, rotation).map(Some).map_err(|error| damaged(error.to_string()))
-}
-
-fn create_private(directory: &Path) -> std::io::Result<()> {
+fn create_private(directory: &Path) -> Result<(), StoreError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
+    Ok(builder.create(directory).map_err(file_error(Operation::Write, directory))?)
+}
+
+fn file_error(operation: Operation, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError::Io { operation, path, source }
+}
+
+fn read_issuer_keys(path: PathBuf, rotation: Rotation) -> Result<Option<KeySet>, StoreError> {
+    let damaged = |path, damage, source: Option<Box<dyn Error + Send + Sync>>| {
+        let source = source.map(Arc::from);
+        StoreError::Damaged { path, damage, file: StateFile::IssuerKeys, source }
+    };
+    let text = match durable_file::read_private(&path, MAX_KEY_FILE) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(FileError::TooLong { path, .. }) => return Err(damaged(path, Damage::TooLong, None)),
+        Err(error) => return Err(error.into()),
+    };
+    match KeySet::from_json(&text, rotation) {
+        Ok(keys) => Ok(Some(keys)),
+        Err(error) => Err(damaged(path, Damage::Content, Some(error.into()))),
+    }
 }
 
 impl EmbeddedStore {
-    /// Opens a folder, or makes a new one. Every page of its databases is checked.
+    /// Opens the state folder of `settings`, or creates it. Every page of its databases is checked, which
+    /// blocks for seconds if they are large.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if a file is damaged, or absent although others need it;
+    /// [`StoreError::InUse`] if another process has the folder open; [`StoreError::File`] and
+    /// [`StoreError::Unavailable`] if the file system fails.
     pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
         let directory = settings.directory.clone();
-        create_private(&directory).map_err(|error| unavailable(&directory, error))?;
+        create_private(&directory)?;
         let nonces = directory.join(nonces::FILE);
         let issues = Tier::ALL.into_iter().any(|tier| directory.join(issuer_file(tier)).exists());
         if issues && !nonces.exists() {
-            // Every token would be good once more.
-            let reason = "it is not there, but issuer keys are".to_owned();
-            return Err(StoreError::Damaged { path: nonces, reason, part: Part::Nonces });
+            return Err(StoreError::Damaged {
+                path: nonces,
+                damage: Damage::Missing,
+                file: StateFile::Nonces,
+                source: None,
+            });
         }
         Ok(Self {
             evaluation_keys: EvaluationKeys::open(&directory, settings)?,
@@ -141,20 +164,24 @@ impl EmbeddedStore {
         })
     }
 
-    /// Moves the files of a damaged part aside. Returns where they are now.
+    /// Renames the files of a damaged part so that the next start creates them again. Returns their new
+    /// paths: `<name>.discarded-<now>`, with `now` in Unix seconds.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] if a file cannot be renamed.
     pub fn discard(
         settings: &StoreSettings,
-        part: Part,
+        file: StateFile,
         now: u64,
     ) -> Result<Vec<PathBuf>, StoreError> {
         let mut moved = Vec::new();
-        for name in part.files() {
+        for name in file.files() {
             let path = settings.directory.join(&name);
             let aside = settings.directory.join(format!("{name}.discarded-{now}"));
             match fs::rename(&path, &aside) {
                 Ok(()) => moved.push(aside),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(unavailable(&path, error)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(file_error(Operation::Replace, &path)(error).into()),
             }
         }
         Ok(moved)
@@ -162,24 +189,24 @@ impl EmbeddedStore {
 }
 
 impl Store for EmbeddedStore {
-    fn slot(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeySlot {
-        self.evaluation_keys.slot(user, key_config_hash)
+    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeyId {
+        self.evaluation_keys.key_id(user, key_config_hash)
     }
 
-    fn put_evaluation_key(&self, slot: KeySlot, key: StoredKey, now: u64) -> StoreFuture<'_, ()> {
-        Box::pin(self.evaluation_keys.put(slot, key, now))
+    fn put_evaluation_key(&self, id: KeyId, key: StoredKey, now: u64) -> StoreFuture<'_, ()> {
+        Box::pin(self.evaluation_keys.put(id, key, now))
     }
 
-    fn evaluation_key(&self, slot: KeySlot) -> StoreFuture<'_, Option<StoredKey>> {
-        Box::pin(self.evaluation_keys.get(slot))
+    fn evaluation_key(&self, id: KeyId) -> StoreFuture<'_, Option<StoredKey>> {
+        Box::pin(self.evaluation_keys.get(id))
     }
 
-    fn evaluation_key_timestamp(&self, slot: KeySlot) -> StoreFuture<'_, Option<u64>> {
-        Box::pin(self.evaluation_keys.timestamp(slot))
+    fn evaluation_key_timestamp(&self, id: KeyId) -> StoreFuture<'_, Option<u64>> {
+        Box::pin(self.evaluation_keys.timestamp(id))
     }
 
-    fn touch_evaluation_key(&self, slot: KeySlot, now: u64) {
-        self.evaluation_keys.touch(slot, now);
+    fn touch_evaluation_key(&self, id: KeyId, now: u64) {
+        self.evaluation_keys.touch(id, now);
     }
 
     fn collect_garbage(&self, now: u64) -> StoreFuture<'_, ()> {
@@ -192,7 +219,7 @@ impl Store for EmbeddedStore {
         nonce: &'s [u8; 32],
         _: u64,
     ) -> StoreFuture<'s, Spending> {
-        // Forgotten with their key, see `retain_nonces`.
+        // Nonces are forgotten with their issuer key, see `retain_nonces`.
         Box::pin(self.nonces.spend(key_id, nonce))
     }
 
@@ -202,11 +229,11 @@ impl Store for EmbeddedStore {
 
     fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> StoreFuture<'_, Option<KeySet>> {
         let path = self.directory.join(issuer_file(tier));
-        Box::pin(blocking(move || load_issuer_keys(&path, rotation)))
+        Box::pin(blocking(move || read_issuer_keys(path, rotation)))
     }
 
     fn lease(&self) -> StoreFuture<'_, Option<Lease>> {
-        // The databases are locked: there is no other node.
+        // The databases are locked by this process: there is no other node.
         Box::pin(ready(Ok(Some(Lease::of(String::new())))))
     }
 
@@ -223,10 +250,10 @@ impl Store for EmbeddedStore {
 
     fn gateway_keys(&self) -> StoreFuture<'_, Option<Zeroizing<Vec<u8>>>> {
         let path = self.directory.join(GATEWAY_FILE);
-        Box::pin(blocking(move || match fs::read(&path) {
+        Box::pin(blocking(move || match durable_file::read(&path, MAX_KEY_FILE) {
             Ok(text) => Ok(Some(Zeroizing::new(text))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unavailable(&path, error)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
         }))
     }
 
@@ -249,43 +276,93 @@ impl Store for EmbeddedStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::causes::WithCauses;
     use unix_clock::Timestamp;
 
-    #[test]
-    fn issuer_keys_survive_a_restart() {
+    fn store() -> (tempfile::TempDir, EmbeddedStore) {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("issuer-default.json");
+        let settings = serde_json::json!({ "directory": folder.path() });
+        let store = EmbeddedStore::open(&serde_json::from_value(settings).unwrap()).unwrap();
+        (folder, store)
+    }
+
+    #[tokio::test]
+    async fn issuer_keys_survive_a_restart() {
+        let (folder, store) = store();
+        let lease = store.lease().await.unwrap().unwrap();
         let rotation = Rotation::default();
-        assert!(load_issuer_keys(&path, rotation).unwrap().is_none());
+        assert!(store.issuer_keys(Tier::Tier1, rotation).await.unwrap().is_none());
         let keys = KeySet::create(rotation, Timestamp::MIN).unwrap();
-        durable_file::write(&path, Access::Owner, &keys.to_json().unwrap()).unwrap();
-        let loaded = load_issuer_keys(&path, rotation).unwrap().unwrap();
+        store.put_issuer_keys(Tier::Tier1, &keys, &lease).await.unwrap();
+        let loaded = store.issuer_keys(Tier::Tier1, rotation).await.unwrap().unwrap();
         assert!(loaded.key_ids().eq(keys.key_ids()));
 
         // A damaged file is reported and left as it is.
+        let path = folder.path().join("issuer-tier1.json");
         let good = fs::read(&path).unwrap();
         let version =
             String::from_utf8(good.clone()).unwrap().replace("\"version\":1", "\"version\":2");
         for damaged in [b"".to_vec(), good[..good.len() / 2].to_vec(), version.into_bytes()] {
             fs::write(&path, &damaged).unwrap();
-            let error = load_issuer_keys(&path, rotation).err().unwrap();
-            assert!(matches!(error, StoreError::Damaged { part: Part::IssuerKeys, .. }));
+            let error = store.issuer_keys(Tier::Tier1, rotation).await.err().unwrap();
+            assert!(matches!(error, StoreError::Damaged { file: StateFile::IssuerKeys, .. }));
             assert!(error.to_string().contains("Restore it from a backup"), "{error}");
             assert_eq!(fs::read(&path).unwrap(), damaged);
         }
     }
 
-    #[cfg(unix)]
-    #[test]
-    fn issuer_keys_that_others_can_read_are_refused() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("issuer-default.json");
+    #[tokio::test]
+    async fn the_length_of_key_files_is_limited() {
+        let (folder, store) = store();
+        let lease = store.lease().await.unwrap().unwrap();
         let keys = KeySet::create(Rotation::default(), Timestamp::MIN).unwrap();
-        durable_file::write(&path, Access::Owner, &keys.to_json().unwrap()).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        store.put_issuer_keys(Tier::Tier1, &keys, &lease).await.unwrap();
+        let path = folder.path().join("issuer-tier1.json");
+        let text = fs::read(&path).unwrap();
+        for (length, accepted) in
+            [(MAX_KEY_FILE - 1, true), (MAX_KEY_FILE, true), (MAX_KEY_FILE + 1, false)]
+        {
+            let mut padded = text.clone();
+            padded.resize(usize::try_from(length).unwrap(), b' ');
+            durable_file::write(&path, Access::Owner, &padded).unwrap();
+            let read = store.issuer_keys(Tier::Tier1, Rotation::default()).await;
+            assert_eq!(read.is_ok(), accepted, "{length}");
+            let Err(error) = read else { continue };
+            assert!(
+                matches!(error, StoreError::Damaged { damage: Damage::TooLong, .. }),
+                "{error}"
+            );
+        }
+    }
+
+    /// Each part of the keys has its own error: a failure of gateway keys is not one of issuer keys.
+    #[tokio::test]
+    async fn errors_name_the_file() {
+        let (folder, store) = store();
+        let lease = store.lease().await.unwrap().unwrap();
+        fs::create_dir(folder.path().join(GATEWAY_FILE)).unwrap();
+        for error in [
+            store.gateway_keys().await.err().unwrap(),
+            store.put_gateway_keys(b"{}", &lease).await.unwrap_err(),
+        ] {
+            assert!(matches!(error, StoreError::File(_)), "{error}");
+            assert!(error.to_string().contains(GATEWAY_FILE), "{error}");
+            assert!(std::error::Error::source(&error).is_some());
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn issuer_keys_that_others_can_read_are_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, store) = store();
+        let path = folder.path().join("issuer-tier2.json");
+        fs::write(&path, "{}").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let error = load_issuer_keys(&path, Rotation::default()).err().unwrap();
-        assert!(error.to_string().contains("chmod 600"), "{error}");
+        let error = store.issuer_keys(Tier::Tier2, Rotation::default()).await.err().unwrap();
+        assert!(WithCauses(&error).to_string().contains("chmod 600"), "{error}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let error = store.issuer_keys(Tier::Tier2, Rotation::default()).await.err().unwrap();
+        assert!(error.to_string().contains("--discard issuer-keys"), "{error}");
     }
 }

@@ -1,99 +1,131 @@
-//! State that several nodes share: Redis, Valkey, or what speaks as they do.
+//! State that several nodes share, in Redis, Valkey, or another server with the same protocol.
 //!
-//! | key | content | until |
+//! | key | content | expires |
 //! | --- | --- | --- |
-//! | `<prefix>key:<slot>` | timestamp, SHA-256 and bytes of an evaluation key | it was not used for long |
-//! | `<prefix>{issuer}:<tier>` | issuer keys | |
-//! | `<prefix>{issuer}:generation` | salt of slots, drawn with the first issuer keys | |
-//! | `<prefix>{issuer}:lease` | the node that changes them | a minute |
-//! | `<prefix>{nonces<bucket>}` | the generation once more | |
-//! | `<prefix>{nonces<bucket>}:<key id>:<nonce>` | who spent it | a day after its key's end |
+//! | `<prefix>key:<key id>` | timestamp, SHA-256 and bytes of an evaluation key | after the configured days without use |
+//! | `<prefix>{issuer}:<tier>` | issuer keys | never |
+//! | `<prefix>{issuer}:gateway` | gateway keys | never |
+//! | `<prefix>{issuer}:generation` | salt of key ids, created with the first issuer keys | never |
+//! | `<prefix>{issuer}:lease` | the node that may change keys | after a minute |
+//! | `<prefix>{nonces<bucket>}` | a copy of the generation | never |
+//! | `<prefix>{nonces<bucket>}:<issuer key id>:<nonce>` | which request spent the nonce | a day after its issuer key |
 //!
-//! Every node answers for itself: what it could not write, it has not accepted.
+//! A node accepts only what it has written.
 //!
-//! A server that lost its memory would find every nonce fresh. So each bucket of nonces says which
-//! generation it belongs to, and only a server without any issuer keys begins a new one: when nonces
-//! are gone but keys are not, nothing is accepted; when all is gone, tokens of earlier keys are worth
-//! nothing.
+//! A server that lost its memory would find every nonce fresh. So each bucket of nonces has a copy of the
+//! generation, and a new generation begins only while there are no issuer keys. When nonces are lost but issuer
+//! keys are not, no token is accepted; when everything is lost, tokens of the earlier issuer keys are refused.
 
 mod link;
 
 use super::{
-    Durable, KeySlot, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics, StoredKey,
+    Damage, Durable, KeyId, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics,
+    StoredKey,
 };
 use crate::configuration::{RedisSettings, Tier};
-use crate::digest::hex;
 use arc_swap::ArcSwap;
 use link::Link;
 use privacy_pass::{KeySet, Rotation};
 use redis::{Cmd, Pipeline, cmd};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Seconds of a lease: longer than drawing keys takes.
+/// Time after which a lease ends by itself, in seconds: longer than creating keys takes.
 const LEASE_SECONDS: u64 = 60;
-/// What holds a lease.
+/// Name of the key that holds the lease.
 const LEASE: &str = "lease";
-/// What holds the salt.
+/// Name of the key that holds the salt.
 const GENERATION: &str = "generation";
-/// Keys of the gateway: another kind, under the same lease.
+/// Name of the key that holds the gateway keys.
 const GATEWAY: &str = "gateway";
-/// Bytes before an evaluation key: its timestamp and its digest.
-const HEAD: usize = 8 + 32;
-const DAY: u64 = 86_400;
-/// Spends a nonce, and remembers it for a day longer than its token is good, as far as this clock goes.
+/// Bytes before an evaluation key: its timestamp (little-endian) and its SHA-256.
+const HEAD_BYTES: usize = 8 + 32;
+const DAY_SECONDS: u64 = 86_400;
+/// Spends the nonce `KEYS[1]` of the bucket `KEYS[2]` for the request `ARGV[1]`, if the bucket is of the
+/// generation `ARGV[4]`. It fails if the server's clock is past `ARGV[2]`, when the nonce may be forgotten, and
+/// keeps the nonce until `ARGV[3]`.
 const SPEND: &str = "if redis.call('get', KEYS[2]) ~= ARGV[4] then return -2 end \
     local holder = redis.call('get', KEYS[1]) \
     if holder then return holder == ARGV[1] and 1 or 0 end \
     if tonumber(redis.call('time')[1]) >= tonumber(ARGV[2]) then return -1 end \
     redis.call('set', KEYS[1], ARGV[1], 'exat', ARGV[3]) return 1";
-/// Sets a value if the lease is still its holder's.
+/// Sets a value if the caller still holds the lease.
 const SET_WITH_LEASE: &str = "if redis.call('get', KEYS[1]) == ARGV[1] \
     then redis.call('set', KEYS[2], ARGV[2]) return 1 else return 0 end";
-/// Gives a lease back if it is still its holder's.
+/// Deletes the lease if the caller still holds it.
 const RELEASE: &str = "if redis.call('get', KEYS[1]) == ARGV[1] \
     then return redis.call('del', KEYS[1]) else return 0 end";
 
-/// Parts that nonces fall into, each on one node of a cluster.
+/// Number of buckets of nonces; a cluster keeps each bucket on one of its servers.
 const BUCKETS: u8 = 64;
 
-/// What this node knows of the keys in use: the salt, and the issuer keys that came with it.
+/// The salt, and the ids of the issuer keys that were stored with it.
 #[derive(Clone, Default)]
 struct Generation {
     salt: Option<[u8; 32]>,
     key_ids: BTreeMap<Tier, Vec<[u8; 32]>>,
 }
 
-/// State in a server that several nodes share.
+/// State that several nodes share.
 pub struct RedisStore {
     link: Arc<Link>,
     prefix: String,
+    /// As this node last read it.
     generation: ArcSwap<Generation>,
     key_seconds: u64,
-    /// Replicas that must have a nonce before it counts as spent, and how long they may take.
+    /// Number of replicas that must have a nonce before it counts as spent.
     replicas: u32,
+    /// How long the replicas may take.
     replica_milliseconds: u64,
+}
+
+/// The servers answer, but what they say rules out that a nonce is spent once.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(
+        "redis does not know which nonces were spent: it lost its memory, or a part of it. If issuer keys are \
+         left there, delete them too"
+    )]
+    NoncesLost,
+    #[error("redis: a nonce reached {reached} of {required} replicas")]
+    Replicas { reached: u32, required: u32 },
+    #[error(
+        "redis would forget a nonce while its token is still good: the clock of redis is ahead of this node's"
+    )]
+    ClockAhead,
+    #[error("the lease for keys has ended")]
+    LeaseEnded,
+}
+
+impl From<Refused> for StoreError {
+    fn from(refused: Refused) -> Self {
+        Self::unavailable(refused)
+    }
 }
 
 fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| StoreError::Unavailable(format!("no randomness: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(StoreError::unavailable)?;
     Ok(bytes)
 }
 
 impl RedisStore {
-    /// Connects. `days` without use end an evaluation key.
+    /// Connects to the servers of `settings`. Evaluation keys are removed after `days` without use.
+    ///
+    /// # Errors
+    /// [`StoreError::Setting`] if a setting cannot be used; [`StoreError::Unavailable`] if the servers cannot be
+    /// reached.
     pub async fn open(settings: &RedisSettings, days: u32) -> Result<Self, StoreError> {
         let store = Self {
             link: Arc::new(Link::new(settings)?),
             prefix: settings.prefix.clone(),
             generation: ArcSwap::default(),
-            key_seconds: u64::from(days.max(1)) * DAY,
+            key_seconds: u64::from(days.max(1)) * DAY_SECONDS,
             replicas: settings.replicas,
-            // So that the answer is there in time.
+            // So that the answer arrives within the timeout of the command.
             replica_milliseconds: settings.timeout_milliseconds / 2,
         };
         let _: String = store.link.command(&cmd("PING")).await?;
@@ -101,7 +133,7 @@ impl RedisStore {
         Ok(store)
     }
 
-    /// Nonces that a server forgets when it crashes could be spent again.
+    /// Warns of settings with which a server forgets nonces when it crashes or when its memory is full.
     async fn warn_of_lost_writes(&self) {
         let setting = async |name: &str| -> Option<String> {
             let answer: Result<Vec<String>, _> =
@@ -126,11 +158,11 @@ impl RedisStore {
         }
     }
 
-    fn key_name(&self, slot: KeySlot) -> String {
-        format!("{}key:{}", self.prefix, hex(&slot.0))
+    fn key_name(&self, id: KeyId) -> String {
+        format!("{}key:{}", self.prefix, hex::encode(id.as_bytes()))
     }
 
-    /// The braces keep issuer keys and their lease on one node of a cluster.
+    /// A cluster keeps keys with the same text in braces on one server: issuer keys and their lease.
     fn issuer_name(&self, name: &str) -> String {
         format!("{}{{issuer}}:{name}", self.prefix)
     }
@@ -139,8 +171,8 @@ impl RedisStore {
         format!("{}{{nonces{bucket}}}", self.prefix)
     }
 
-    /// Takes note of what is in use. Keys of another generation are not known any more.
-    fn know(&self, salt: [u8; 32], tier: Tier, keys: &KeySet) {
+    /// Records the ids of issuer keys that were read. Those of another generation are forgotten.
+    fn record(&self, salt: [u8; 32], tier: Tier, keys: &KeySet) {
         let key_ids: Vec<[u8; 32]> = keys.key_ids().copied().collect();
         self.generation.rcu(|known| {
             let mut next = match known.salt {
@@ -152,54 +184,51 @@ impl RedisStore {
         });
     }
 
-    async fn put(&self, slot: KeySlot, key: StoredKey) -> Result<(), StoreError> {
-        let mut value = Vec::with_capacity(HEAD + key.bytes.len());
+    async fn put(&self, id: KeyId, key: StoredKey) -> Result<(), StoreError> {
+        let mut value = Vec::with_capacity(HEAD_BYTES + key.bytes.len());
         value.extend(key.timestamp.to_le_bytes());
         value.extend(Sha256::digest(&key.bytes));
         value.extend(&key.bytes);
         let mut set = cmd("SET");
-        set.arg(self.key_name(slot)).arg(value).arg("EX").arg(self.key_seconds);
+        set.arg(self.key_name(id)).arg(value).arg("EX").arg(self.key_seconds);
         self.link.command(&set).await
     }
 
-    async fn get(&self, slot: KeySlot) -> Result<Option<StoredKey>, StoreError> {
-        let value: Option<Vec<u8>> = self.link.command(cmd("GET").arg(self.key_name(slot))).await?;
+    async fn get(&self, id: KeyId) -> Result<Option<StoredKey>, StoreError> {
+        let value: Option<Vec<u8>> = self.link.command(cmd("GET").arg(self.key_name(id))).await?;
         Ok(value.and_then(|value| {
-            let (head, bytes) = value.split_first_chunk::<HEAD>()?;
+            let (head, bytes) = value.split_first_chunk::<HEAD_BYTES>()?;
             let whole = Sha256::digest(bytes)[..] == head[8..];
             let timestamp = u64::from_le_bytes(*head.first_chunk()?);
             whole.then(|| StoredKey { timestamp, bytes: bytes.to_vec() })
         }))
     }
 
-    async fn timestamp(&self, slot: KeySlot) -> Result<Option<u64>, StoreError> {
+    async fn timestamp(&self, id: KeyId) -> Result<Option<u64>, StoreError> {
         let mut range = cmd("GETRANGE");
-        range.arg(self.key_name(slot)).arg(0).arg(7);
+        range.arg(self.key_name(id)).arg(0).arg(7);
         let head: Vec<u8> = self.link.command(&range).await?;
         Ok(head.try_into().ok().map(u64::from_le_bytes))
     }
 
-    /// Of concurrent writers of one nonce, wherever they are, one finds it fresh. The value says who:
-    /// a command that was sent twice, because its answer was lost, knows itself again.
+    /// Of concurrent calls with one nonce, on whatever node, one finds it fresh. The stored value is a random
+    /// number of the call: a command that is sent again because its answer was lost recognizes its own value.
     async fn spend_once(
         &self,
         key_id: &[u8; 32],
         nonce: &[u8; 32],
         until: u64,
     ) -> Result<Spending, StoreError> {
-        let lost = || {
-            let text = "redis does not know which nonces were spent: it lost its memory, or a part \
-                of it. If issuer keys are left there, delete them too";
-            StoreError::Unavailable(text.to_owned())
-        };
         let generation = self.generation.load_full();
         let known = generation.key_ids.values().flatten().any(|id| id == key_id);
-        let salt = generation.salt.filter(|_| known).ok_or_else(lost)?;
+        let salt = generation.salt.filter(|_| known).ok_or(Refused::NoncesLost)?;
         let bucket = self.bucket_name(nonce[0] % BUCKETS);
         let mut script = cmd("EVAL");
         script.arg(SPEND).arg(2);
-        script.arg(format!("{bucket}:{}:{}", hex(&key_id[..8]), hex(nonce))).arg(bucket);
-        script.arg(&random::<16>()?).arg(until).arg(until.saturating_add(DAY)).arg(&salt);
+        script
+            .arg(format!("{bucket}:{}:{}", hex::encode(&key_id[..8]), hex::encode(nonce)))
+            .arg(bucket);
+        script.arg(&random::<16>()?).arg(until).arg(until.saturating_add(DAY_SECONDS)).arg(&salt);
         let outcome: i32 = match self.replicas {
             0 => self.link.command(&script).await?,
             replicas => self.with_replicas(script, replicas).await?,
@@ -207,12 +236,8 @@ impl RedisStore {
         match outcome {
             1 => Ok(Spending::Fresh(Durable::already())),
             0 => Ok(Spending::Spent),
-            -2 => Err(lost()),
-            _ => Err(StoreError::Unavailable(
-                "redis would forget a nonce while its token is still good: the clock of redis is \
-                 ahead of this node's"
-                    .to_owned(),
-            )),
+            -2 => Err(Refused::NoncesLost.into()),
+            _ => Err(Refused::ClockAhead.into()),
         }
     }
 
@@ -222,9 +247,7 @@ impl RedisStore {
         both.cmd("WAIT").arg(replicas).arg(self.replica_milliseconds);
         let (outcome, reached): (i32, u32) = self.link.pipeline(&both).await?;
         if reached < replicas {
-            return Err(StoreError::Unavailable(format!(
-                "redis: a nonce reached {reached} of {replicas} replicas"
-            )));
+            return Err(Refused::Replicas { reached, required: replicas }.into());
         }
         Ok(outcome)
     }
@@ -239,37 +262,37 @@ impl RedisStore {
         both.arg(&name).arg(self.issuer_name(GENERATION));
         let (text, salt): (Option<Vec<u8>>, Option<Vec<u8>>) = self.link.command(&both).await?;
         let Some(text) = text.map(Zeroizing::new) else { return Ok(None) };
-        let wrong = |key: String, reason: &str| StoreError::Settings {
-            key,
-            reason: format!(
-                "{reason}. Restore it, or delete all of {}, which makes all tokens invalid",
-                self.issuer_name("*")
-            ),
+        let damaged = |key, damage, source: Option<Box<dyn Error + Send + Sync>>| {
+            let all = self.issuer_name("*");
+            StoreError::DamagedShared { key, damage, all, source: source.map(Arc::from) }
         };
         let keys = KeySet::from_json(&text, rotation)
-            .map_err(|reason| wrong(name, &format!("not issuer keys: {reason}")))?;
-        let salt = salt.and_then(|salt| salt.try_into().ok());
-        let salt = salt
-            .ok_or_else(|| wrong(self.issuer_name(GENERATION), "not there, but issuer keys are"))?;
-        self.know(salt, tier, &keys);
+            .map_err(|error| damaged(name, Damage::Content, Some(error.into())))?;
+        let generation = self.issuer_name(GENERATION);
+        let salt = match salt.map(<[u8; 32]>::try_from) {
+            Some(Ok(salt)) => salt,
+            Some(Err(_)) => return Err(damaged(generation, Damage::Content, None)),
+            None => return Err(damaged(generation, Damage::Missing, None)),
+        };
+        self.record(salt, tier, &keys);
         Ok(Some(keys))
     }
 
-    /// Begins a generation if there are no issuer keys: no token is good yet, so no nonce is missed.
+    /// Begins a generation if there are no issuer keys: no token can be verified yet, so no spent nonce is lost.
     async fn begin(&self, lease: &str) -> Result<(), StoreError> {
         let mut exist = cmd("EXISTS");
         Tier::ALL.iter().for_each(|tier| {
             exist.arg(self.issuer_name(tier.name()));
         });
-        let there: u32 = self.link.command(&exist).await?;
-        if there > 0 {
+        let existing: u32 = self.link.command(&exist).await?;
+        if existing > 0 {
             return Ok(());
         }
         let salt = random::<32>()?;
         for bucket in 0..BUCKETS {
             self.link.command::<()>(cmd("SET").arg(self.bucket_name(bucket)).arg(&salt)).await?;
         }
-        // Last: a generation is whole, or another one is begun.
+        // Last: if this fails, the next attempt begins another generation.
         self.set_with_lease(GENERATION, &salt, lease).await
     }
 
@@ -285,39 +308,39 @@ impl RedisStore {
         let done: u32 = self.link.command(&script).await?;
         match done {
             1 => Ok(()),
-            _ => Err(StoreError::Unavailable("the lease for issuer keys was lost".to_owned())),
+            _ => Err(Refused::LeaseEnded.into()),
         }
     }
 }
 
 impl Store for RedisStore {
-    fn slot(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeySlot {
-        // Without a generation, nothing is found in any slot.
-        KeySlot::of(&self.generation.load().salt.unwrap_or_default(), user, key_config_hash)
+    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeyId {
+        // Without a generation, nothing is found in any id.
+        KeyId::of(&self.generation.load().salt.unwrap_or_default(), user, key_config_hash)
     }
 
-    fn put_evaluation_key(&self, slot: KeySlot, key: StoredKey, _: u64) -> StoreFuture<'_, ()> {
-        Box::pin(self.put(slot, key))
+    fn put_evaluation_key(&self, id: KeyId, key: StoredKey, _: u64) -> StoreFuture<'_, ()> {
+        Box::pin(self.put(id, key))
     }
 
-    fn evaluation_key(&self, slot: KeySlot) -> StoreFuture<'_, Option<StoredKey>> {
-        Box::pin(self.get(slot))
+    fn evaluation_key(&self, id: KeyId) -> StoreFuture<'_, Option<StoredKey>> {
+        Box::pin(self.get(id))
     }
 
-    fn evaluation_key_timestamp(&self, slot: KeySlot) -> StoreFuture<'_, Option<u64>> {
-        Box::pin(self.timestamp(slot))
+    fn evaluation_key_timestamp(&self, id: KeyId) -> StoreFuture<'_, Option<u64>> {
+        Box::pin(self.timestamp(id))
     }
 
-    fn touch_evaluation_key(&self, slot: KeySlot, _: u64) {
-        let (link, name, seconds) = (Arc::clone(&self.link), self.key_name(slot), self.key_seconds);
+    fn touch_evaluation_key(&self, id: KeyId, _: u64) {
+        let (link, name, seconds) = (Arc::clone(&self.link), self.key_name(id), self.key_seconds);
         tokio::spawn(async move {
-            // If it cannot be noted, another day is as good.
+            // If this fails, the use of another day is as good.
             let _: Result<u32, _> = link.command(cmd("EXPIRE").arg(name).arg(seconds)).await;
         });
     }
 
     fn collect_garbage(&self, _: u64) -> StoreFuture<'_, ()> {
-        // Keys expire by themselves.
+        // The server removes expired keys.
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -331,7 +354,7 @@ impl Store for RedisStore {
     }
 
     fn retain_nonces(&self, _: &[[u8; 32]]) -> StoreFuture<'_, ()> {
-        // Nonces expire by themselves.
+        // The server removes expired nonces.
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -341,7 +364,7 @@ impl Store for RedisStore {
 
     fn lease(&self) -> StoreFuture<'_, Option<Lease>> {
         Box::pin(async move {
-            let holder = hex(&random::<16>()?);
+            let holder = hex::encode(random::<16>()?);
             let mut set = cmd("SET");
             set.arg(self.issuer_name(LEASE)).arg(&holder).arg("NX").arg("EX").arg(LEASE_SECONDS);
             let set: Option<String> = self.link.command(&set).await?;
@@ -362,7 +385,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             let text = keys.to_json()?;
             self.set_with_lease(tier.name(), &text, lease.holder()).await?;
-            // As it is there, with the generation that it is of.
+            // Read back together with the generation that it belongs to.
             self.read_issuer_keys(tier, keys.rotation()).await?;
             Ok(())
         })
@@ -390,7 +413,7 @@ impl Store for RedisStore {
     }
 
     fn statistics(&self) -> StoreStatistics {
-        // The server has its own.
+        // The server has statistics of its own.
         StoreStatistics::default()
     }
 }

@@ -1,4 +1,4 @@
-//! Files of data sets that are damaged, cut or gone when they are to be loaded.
+//! Files of data sets are damaged, cut or missing when they are loaded.
 
 use crate::support::{Case, Running, Settings};
 use crate::{CASE, answers_are_right, budget, chance, client};
@@ -7,15 +7,13 @@ use sha2::{Digest, Sha256};
 use std::fs;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_cut_and_missing() {
+#[ignore = "runs for minutes; URLFILTER_FAULTS sets how many"]
+async fn files_are_damaged_cut_and_missing() {
     let rounds = budget();
-    if rounds == 0 {
-        return;
-    }
     let mut chance = chance("files");
     let folder = tempfile::tempdir().unwrap();
     let text = Case::new(CASE).install(folder.path(), "data");
-    // As `urlfilter process` writes it: files of Apple's tool alone have no digests.
+    // With a manifest as `urlfilter process` writes it: without one, damage is not noticed.
     let digest = |name: String| -> String {
         let content = fs::read(folder.path().join(name)).unwrap();
         Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -60,12 +58,12 @@ async fn damaged_cut_and_missing() {
                 Some(bad)
             }
         };
-        // By another file in its place: who writes into one that is served changes what is served.
-        let beside = path.with_extension("new");
+        // The file is replaced: writing into a mapped file would change what is served.
+        let new_path = path.with_extension("new");
         match &bad {
             Some(bad) => {
-                fs::write(&beside, bad).unwrap();
-                fs::rename(&beside, path).unwrap();
+                fs::write(&new_path, bad).unwrap();
+                fs::rename(&new_path, path).unwrap();
             }
             None => fs::remove_file(path).unwrap(),
         }
@@ -75,10 +73,10 @@ async fn damaged_cut_and_missing() {
         } else {
             refused += 1;
         }
-        // What was served is served, or what is served is the same: without a manifest, for example.
+        // Either the earlier data set is served, or the change had no effect, as on a missing manifest.
         answers_are_right(&asking).await.unwrap();
-        fs::write(&beside, &good).unwrap();
-        fs::rename(&beside, path).unwrap();
+        fs::write(&new_path, &good).unwrap();
+        fs::rename(&new_path, path).unwrap();
         running.service.reload().await.unwrap();
         answers_are_right(&asking).await.unwrap();
     }

@@ -1,13 +1,13 @@
-//! What happens to services happens here, often and at random: crashes, full disks, stores that go away,
-//! damaged files, clocks that jump, reloads without end, slow peers, too many of them.
+//! Faults at random moments: crashes, full disks, stores that go away, damaged files, clocks that jump, reloads
+//! without pause, slow peers, overload.
 //!
-//! Apart from the quick tests: set `URLFILTER_FAULTS` to the number of crashes to survive; everything
-//! else is in proportion. `URLFILTER_SEED` repeats a run. Each test says on standard output what it
-//! counted (`--nocapture`). What must hold afterwards: no wrong verdict, no lost key, no token that is
-//! accepted twice, bounded memory, and a service that works again by itself.
+//! The tests are slow and ignored unless they are asked for (`cargo test --test faults -- --include-ignored`).
+//! `URLFILTER_FAULTS` is the number of crashes, 20 by default; the other faults are in proportion. `URLFILTER_SEED`
+//! repeats a run. Each test prints its counts to standard output (`--nocapture`). Each checks that no verdict is wrong,
+//! no key is lost, no token is accepted twice, memory is bounded, and the service works again by itself.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::print_stdout, reason = "the counts are what this is for")]
+#![allow(clippy::print_stdout, reason = "the counts are the result of a run")]
 #![allow(dead_code, reason = "helpers are shared with the tests of the service")]
 
 mod clock;
@@ -32,12 +32,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Crashes to survive; 0 passes over all of this.
+/// Number of crashes; the other faults are in proportion.
 fn budget() -> usize {
-    std::env::var("URLFILTER_FAULTS").map_or(0, |text| text.parse().unwrap())
+    let budget = std::env::var("URLFILTER_FAULTS").map_or(20, |text| text.parse().unwrap());
+    assert!(budget > 0, "URLFILTER_FAULTS: expected at least 1");
+    budget
 }
 
-/// Random numbers, begun anew each day or from what is given.
+/// Random numbers from `URLFILTER_SEED`, or from a seed that changes each day.
 fn chance(what: &str) -> fastrand::Rng {
     let seed = std::env::var("URLFILTER_SEED").map_or_else(
         |_| pir_server::service::system_clock()() / 86_400,
@@ -69,7 +71,7 @@ fn client(url: &str, max_attempts: u32) -> PirClient {
         .unwrap()
 }
 
-/// Whether a client gets the right answers: all of them, for what is there and what is not.
+/// Looks up keywords that the data set has and some that it has not.
 async fn answers_are_right(client: &PirClient) -> Result<(), String> {
     let expected = Case::new(CASE).expected();
     let keywords: Vec<&[u8]> = expected.iter().map(|(keyword, _)| keyword.as_bytes()).collect();
@@ -79,26 +81,26 @@ async fn answers_are_right(client: &PirClient) -> Result<(), String> {
     Ok(())
 }
 
-/// The time of the key that is made next.
+/// Timestamp of the next evaluation key.
 static NEWEST: AtomicU64 = AtomicU64::new(1_800_000_000);
 
-/// What devices were told.
+/// What the service has promised to devices.
 #[derive(Default)]
 struct Promises {
-    /// Users whose key was taken, and its time.
+    /// Users whose key was stored, and its timestamp.
     keys: Mutex<std::collections::BTreeMap<String, u64>>,
-    /// Tokens that were accepted.
+    /// Tokens that were accepted and must not be accepted again.
     spent: Mutex<Vec<Token>>,
 }
 
 impl Promises {
-    /// Uploads and asks until the service does not answer; refusals of `allowed` are taken.
-    async fn ask_on(&self, device: &Device, allowed: &[u16], over: &AtomicBool) {
+    /// Uploads keys and queries until the service does not answer. Statuses other than 200 must be in `allowed`.
+    async fn keep_asking(&self, device: &Device, allowed: &[u16], over: &AtomicBool) {
         let case = Case::new(CASE);
         let upload = api::shared::EvaluationKeys::decode(&case.first("/key").request[..]).unwrap();
         let queries = case.first("/queries").request;
         loop {
-            // Later keys are newer ones, also of a user that comes again after a crash.
+            // Later keys have later timestamps, also after a crash.
             let timestamp = NEWEST.fetch_add(1, Ordering::Relaxed);
             let mut upload = upload.clone();
             upload.keys[0].metadata.as_mut().unwrap().timestamp = timestamp;
@@ -121,8 +123,8 @@ impl Promises {
         }
     }
 
-    /// Sees that promises are kept. Returns how many keys and tokens were looked at.
-    async fn hold_at(&self, url: &str) -> (usize, usize) {
+    /// Checks the promises. Returns the numbers of keys and tokens that were checked.
+    async fn check(&self, url: &str) -> (usize, usize) {
         let keys = self.keys.lock().unwrap().clone();
         for (user, &timestamp) in &keys {
             let device = device(url, user);
@@ -130,7 +132,7 @@ impl Promises {
             let response = device.post("/config", &token, all_configs()).await.unwrap();
             assert_eq!(response.status(), 200);
             let response = api::ConfigResponse::decode(response.bytes().await.unwrap()).unwrap();
-            // A later one may have arrived without its answer.
+            // A later key may have been stored without its answer.
             assert!(response.key_info[0].timestamp >= timestamp, "a lost key");
             self.spent.lock().unwrap().push(token);
         }
@@ -144,7 +146,7 @@ impl Promises {
     }
 }
 
-/// Bytes that a process has in memory, without files that it maps.
+/// Resident memory of a process without mapped files, in bytes.
 fn resident(id: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();

@@ -1,4 +1,4 @@
-//! Peers that say nothing, or a byte at a time, or go away in the middle.
+//! Peers that send nothing, or a byte at a time, or disconnect in the middle.
 
 use crate::process::Process;
 use crate::support::{Case, Settings};
@@ -9,11 +9,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_open_and_slow() {
+#[ignore = "runs for minutes; URLFILTER_FAULTS sets how many"]
+async fn peers_are_silent_slow_and_gone() {
     let peers = 2 * budget();
-    if peers == 0 {
-        return;
-    }
     let mut chance = chance("peers");
     let folder = tempfile::tempdir().unwrap();
     let limits =
@@ -35,25 +33,25 @@ async fn half_open_and_slow() {
         counts[kind] += 1;
         let cut = chance.usize(..head.len());
         match kind {
-            // Nothing at all, for as long as it may.
+            // Sends nothing.
             0 => held.push(stream),
-            // Half a head.
+            // Sends half a head.
             1 => {
                 stream.write_all(&head[..cut]).await.unwrap();
                 held.push(stream);
             }
-            // A head, and half a body.
+            // Sends a head and half a body.
             2 => {
                 stream.write_all(head).await.unwrap();
                 stream.write_all(&vec![7; cut]).await.unwrap();
                 held.push(stream);
             }
-            // Gone in the middle.
+            // Disconnects within the body.
             3 => {
                 stream.write_all(head).await.unwrap();
                 stream.write_all(&vec![7; cut]).await.unwrap();
             }
-            // A byte now and then.
+            // Sends a byte now and then.
             _ => {
                 tokio::spawn(async move {
                     for byte in head {
@@ -70,8 +68,8 @@ async fn half_open_and_slow() {
         }
     }
     answers_are_right(&asking).await.unwrap();
-    let most = resident(process.id());
-    // They are not waited for: all of them are gone when their time is over, though they hold on.
+    let peak = resident(process.id());
+    // The service closes their connections when their time is over.
     let mut open = u64::MAX;
     for _ in 0..600 {
         let metrics = reqwest::get(format!("{}/metrics", process.admin)).await.unwrap();
@@ -84,7 +82,7 @@ async fn half_open_and_slow() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(open <= 4, "{open} connections of {peers} are still open");
-    assert!(most < before + (64 << 20) + peers as u64 * (128 << 10), "{before} {most}");
+    assert!(peak < before + (64 << 20) + peers as u64 * (128 << 10), "{before} {peak}");
     answers_are_right(&asking).await.unwrap();
     println!(
         "peers: {peers} (silent {}, half a head {}, half a body {}, gone {}, a byte at a time {}); all cut off, memory \
@@ -95,6 +93,6 @@ async fn half_open_and_slow() {
         counts[3],
         counts[4],
         before >> 20,
-        most >> 20
+        peak >> 20
     );
 }

@@ -1,7 +1,7 @@
-//! The shared store goes away and comes back while nodes are asked.
+//! The shared store is killed and restarted under load.
 
 use crate::process::Process;
-use crate::redis_server::{self, Kind, RedisServer};
+use crate::redis_server::{Kind, RedisServer};
 use crate::support::{Case, Settings};
 use crate::{CASE, Promises, answers_are_right, budget, chance, client, device};
 use std::sync::Arc;
@@ -9,16 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_goes_and_comes() {
+#[ignore = "needs redis-server; runs for minutes, URLFILTER_FAULTS sets how many"]
+async fn the_store_is_killed_at_random() {
     let rounds = budget().div_ceil(10);
-    if budget() == 0 || !redis_server::is_here() {
-        return;
-    }
     let mut chance = chance("store");
     let mut server = RedisServer::start(Kind::Plain);
     let folder = tempfile::tempdir().unwrap();
     let case = Case::new(CASE);
-    let settings = server.keeps(Settings::new(vec![case.install(folder.path(), "data")]));
+    let settings = server.configure(Settings::new(vec![case.install(folder.path(), "data")]));
     let start = |node: usize| {
         let own = folder.path().join(node.to_string());
         std::fs::create_dir_all(&own).unwrap();
@@ -34,7 +32,7 @@ async fn redis_goes_and_comes() {
                 let url = &nodes[number % nodes.len()].url;
                 let device = device(url, &format!("user-{number}"));
                 let (promises, over) = (Arc::clone(&promises), Arc::clone(&over));
-                tokio::spawn(async move { promises.ask_on(&device, &[400, 503], &over).await })
+                tokio::spawn(async move { promises.keep_asking(&device, &[400, 503], &over).await })
             })
             .collect();
         tokio::time::sleep(Duration::from_millis(20 + chance.u64(..150))).await;
@@ -48,7 +46,7 @@ async fn redis_goes_and_comes() {
         }
         tokio::time::sleep(Duration::from_millis(chance.u64(..200))).await;
         server.restart();
-        // Sometimes a node goes, too, and comes on another port.
+        // Sometimes a node is killed, too, and restarted on another port.
         if chance.u64(..3) == 0 {
             nodes.pop().unwrap().kill();
             nodes.push(start(1));
@@ -69,7 +67,7 @@ async fn redis_goes_and_comes() {
         }
         if round % 5 == 4 || round + 1 == rounds {
             for node in &nodes {
-                promises.hold_at(&node.url).await;
+                promises.check(&node.url).await;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Peers that are slow, many, or want TLS.
+//! Slow peers, many peers, and TLS.
 
 use crate::support::{Case, Running, Settings};
 use pir_server::{Certificates, Listener, endpoints};
@@ -21,21 +21,21 @@ async fn connect(running: &Running) -> TcpStream {
     TcpStream::connect(running.url.strip_prefix("http://").unwrap()).await.unwrap()
 }
 
-/// All that a peer is sent before the connection is closed.
+/// Everything that the peer receives until the connection is closed.
 async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A reset is an end as well.
+    // A reset ends it, too.
     let _ = stream.read_to_end(&mut bytes).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_peers_are_let_go() {
+async fn slow_peers_are_disconnected() {
     let limits = json!({
         "headerSeconds": 1, "bodySeconds": 1, "idleSeconds": 2, "connections": 3,
     });
     let running = limited(limits).await;
-    // Says nothing; begins a head and stops; sends less of a body than it announced.
+    // One sends nothing, one half a head, one less of a body than it announced.
     let mut silent = connect(&running).await;
     let mut slow_head = connect(&running).await;
     slow_head.write_all(b"POST /config HTTP/1.1\r\nHost: x\r\n").await.unwrap();
@@ -52,7 +52,7 @@ async fn slow_peers_are_let_go() {
     slow_body.write_all(head.as_bytes()).await.unwrap();
     let text = read_to_end(&mut slow_body).await;
     assert!(text.starts_with("HTTP/1.1 408"), "{text}");
-    // None of them holds a place: there are three, and more than three come now.
+    // None of them counts towards the limit of three connections any more.
     for _ in 0..5 {
         assert_eq!(
             running.http.get(format!("{}/healthz", running.url)).send().await.unwrap().status(),
@@ -62,7 +62,7 @@ async fn slow_peers_are_let_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn room_for_bodies_is_bounded() {
+async fn memory_for_bodies_is_bounded() {
     let limits = json!({
         "bodySeconds": 600, "bodyBytes": 1 << 20, "bodiesInFlightBytes": 1 << 20,
     });
@@ -80,16 +80,15 @@ async fn room_for_bodies_is_bounded() {
     let body = vec![0; 1 << 20];
     let mut status = 0;
     while status != 503 {
-        // One that is begun and not finished holds its share; another must go away. Unless the other
-        // came before the share was taken: then it may be the first that was sent away, and both are
-        // sent again.
+        // An unfinished body holds its share of the memory, so that the other request is refused. If the other
+        // was read before, the unfinished one may have been refused instead, and both are sent again.
         let mut holding = connect(&running).await;
         holding.write_all(head.as_bytes()).await.unwrap();
         holding.write_all(&body[1..]).await.unwrap();
         status = running.post_with(&token, "/queries", &body).await.status().as_u16();
         assert!([400, 503, 401].contains(&status), "{status}");
         if status == 401 {
-            panic!("the token was spent on bytes that are no message");
+            panic!("the token was spent on bytes that are not a message");
         }
     }
 }
@@ -103,7 +102,7 @@ fn write_certificate(folder: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_speaks_http_2_and_certificates_are_replaced() {
+async fn tls_has_http_2_and_certificates_are_replaced() {
     let case = Case::new("synthetic_small_logt5");
     let folder = tempfile::tempdir().unwrap();
     let first = write_certificate(folder.path());
@@ -135,7 +134,7 @@ async fn tls_speaks_http_2_and_certificates_are_replaced() {
     running.service.reload().await.unwrap();
     assert!(status(&first, false).await.is_err());
     assert_eq!(status(&second, false).await.unwrap().0, 200);
-    // Files that do not belong together change nothing.
+    // A certificate and a key that do not match change nothing.
     let other = tempfile::tempdir().unwrap();
     write_certificate(other.path());
     fs::copy(other.path().join("key.pem"), running.folder.path().join("key.pem")).unwrap();

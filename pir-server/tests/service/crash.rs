@@ -1,4 +1,4 @@
-//! What is true after the power went.
+//! The state after a crash.
 
 use crate::process::{Process, run};
 use crate::support::{Case, Device, Settings};
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What a device was told before the crash.
+/// What the service has promised to devices before the crash.
 #[derive(Default)]
 struct Promises {
-    /// Users whose upload was answered with 200, and the time of their key.
+    /// Users whose upload was answered with 200, and the timestamp of their key.
     keys: Mutex<Vec<(String, u64)>>,
     /// Tokens whose request was answered with 200.
     spent: Mutex<Vec<Token>>,
@@ -23,8 +23,8 @@ struct Promises {
 }
 
 impl Device {
-    /// Uploads and asks until the service is gone.
-    async fn live(&self, promises: &Promises, case: &Case) {
+    /// Uploads keys and queries until the service is gone.
+    async fn keep_asking(&self, promises: &Promises, case: &Case) {
         let upload = api::shared::EvaluationKeys::decode(&case.first("/key").request[..]).unwrap();
         let queries = case.first("/queries").request;
         for timestamp in 1_800_000_000.. {
@@ -48,7 +48,7 @@ impl Device {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_holds_after_kill_9() {
+async fn promises_hold_after_kill_9() {
     let case = Arc::new(Case::new("synthetic_small_logt5"));
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::new(vec![case.install(folder.path(), "data")]);
@@ -61,10 +61,10 @@ async fn what_was_answered_holds_after_kill_9() {
                 let device =
                     Device { http: reqwest::Client::new(), url: process.url.clone(), user };
                 let (promises, case) = (Arc::clone(&promises), Arc::clone(&case));
-                tokio::spawn(async move { device.live(&promises, &case).await })
+                tokio::spawn(async move { device.keep_asking(&promises, &case).await })
             })
             .collect();
-        // In the middle of whatever the others do.
+        // The crash comes while all devices are asking.
         while promises.done.load(Ordering::Relaxed) < 9 + 4 * round {
             assert!(!devices.iter().all(tokio::task::JoinHandle::is_finished));
             tokio::task::yield_now().await;
@@ -87,7 +87,7 @@ async fn what_was_answered_holds_after_kill_9() {
             let body = api::ConfigRequest::default().encode_to_vec();
             let response = device.post("/config", &token, body).await.unwrap();
             let response = api::ConfigResponse::decode(response.bytes().await.unwrap()).unwrap();
-            // A later upload may have arrived without its answer.
+            // A later upload may have been stored without its answer.
             assert!(response.key_info[0].timestamp >= timestamp);
         }
         let device = Device { http, url, user: "anyone".to_owned() };
@@ -103,9 +103,9 @@ async fn what_was_answered_holds_after_kill_9() {
     }
 }
 
-/// A damaged part is seen at the start, and only that part is lost.
+/// A damaged file is reported at the start, and only that file is lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_parts_are_named_and_can_be_discarded() {
+async fn damaged_state_is_reported_and_can_be_discarded() {
     let case = Case::new("synthetic_small_logt5");
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::new(vec![case.install(folder.path(), "data")]);
@@ -125,7 +125,7 @@ async fn damaged_parts_are_named_and_can_be_discarded() {
             .unwrap()
     };
     let mut kept = ClientState::new();
-    // Before, and after each part was damaged and discarded: tokens refused, keys uploaded.
+    // Uploads of keys at first, and after each file was damaged and discarded.
     for (file, part, uploads) in [
         ("", "", 1),
         ("evaluation-keys.redb", "evaluation-keys", 1),
@@ -146,7 +146,7 @@ async fn damaged_parts_are_named_and_can_be_discarded() {
                 error.contains(file) && error.contains(&format!("--discard {part}")),
                 "{error}"
             );
-            // It names itself as often as it is asked, and touches nothing.
+            // The start fails again: it changed nothing.
             assert_eq!(run(&["--config", config]).0, 2);
         }
         let arguments: &[&str] = if part.is_empty() { &[] } else { &["--discard", part] };
@@ -158,7 +158,7 @@ async fn damaged_parts_are_named_and_can_be_discarded() {
         kept = client.state();
         assert!(process.terminate().0.success());
     }
-    // Nonces that are gone while issuer keys are there: every token would be good once more.
+    // The nonces are missing but issuer keys are not: every spent token would be accepted again.
     fs::remove_file(state.join("nonces.redb")).unwrap();
     let (code, _, error) = run(&["--config", config]);
     assert!(code == 2 && error.contains("--discard nonces"), "{error}");

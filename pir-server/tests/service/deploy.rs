@@ -1,5 +1,4 @@
-//! What `deploy/` has: that configurations are accepted, and that dashboards and alerts name metrics that
-//! there are.
+//! Files of `deploy/`: configurations are accepted, and dashboards and alerts use metrics that exist.
 
 use pir_server::Configuration;
 use pir_server::configuration::Tier;
@@ -28,13 +27,13 @@ fn configurations_are_accepted() {
     Configuration::parse(json.as_bytes()).unwrap();
 }
 
-/// Names of metrics in a text.
+/// Names of metrics in the text.
 fn named(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split(|c| !is_part(c)).filter(|word| word.starts_with("pir_")).map(str::to_owned).collect()
 }
 
-/// Everything once: what never happened is not in the text.
+/// The text of all metrics. Each event is counted once: metrics of events that never happened are left out.
 fn all_metrics() -> String {
     let metrics = Metrics::default();
     let second = Duration::from_secs(1);
@@ -56,7 +55,7 @@ fn all_metrics() -> String {
 }
 
 #[test]
-fn dashboards_and_alerts_name_metrics_that_there_are() {
+fn dashboards_and_alerts_use_metrics_that_exist() {
     let metrics = all_metrics();
     let mut known = BTreeSet::new();
     for line in metrics.lines() {
@@ -87,7 +86,7 @@ fn dashboards_and_alerts_name_metrics_that_there_are() {
             assert!(known.contains(&name) || name == "pir_server", "{file}: {name}");
         }
     }
-    // And each of them is documented.
+    // Each metric is documented.
     for name in known.iter().filter(|name| !name.ends_with("_sum") && !name.ends_with("_count")) {
         let stem = name.strip_suffix("_bucket").unwrap_or(name);
         assert!(documented.contains(stem), "docs/service.md lacks {name}");

@@ -1,4 +1,4 @@
-//! The whole way, with the project's own client.
+//! Lookups with the project's own client.
 
 use crate::support::{Case, NOW, Running, Settings};
 use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy};
@@ -15,8 +15,8 @@ fn values(expected: &[(String, Option<String>)]) -> Vec<Option<Vec<u8>>> {
     expected.iter().map(|(_, value)| value.clone().map(String::into_bytes)).collect()
 }
 
-/// Options that never wait, and do nothing in the background: a failure is to show.
-fn impatient() -> ClientOptions {
+/// Options without waiting, retries and background work, so that failures are seen.
+fn without_retries() -> ClientOptions {
     let mut options = ClientOptions::default();
     options.wallet.refill_below = 0;
     options.retry = RetryPolicy::never();
@@ -25,7 +25,7 @@ fn impatient() -> ClientOptions {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_find_what_is_there_and_nothing_else() {
+async fn clients_find_present_keywords_and_no_others() {
     for case in Case::all() {
         let running = Running::of(&case).await;
         let expected = case.expected();
@@ -35,7 +35,7 @@ async fn clients_find_what_is_there_and_nothing_else() {
         let costs = client.costs();
         assert_eq!(costs.keys_uploaded, 1);
         assert_eq!(costs.keywords_asked as usize, expected.len());
-        // Remembered: nothing is asked again.
+        // Cached: nothing is asked again.
         assert_eq!(client.lookup(&keywords(&expected)).await.unwrap(), found);
         assert_eq!(client.costs().keywords_asked, costs.keywords_asked);
         client.reset_answers();
@@ -46,7 +46,7 @@ async fn clients_find_what_is_there_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_users_at_once() {
+async fn many_users_are_answered_at_once() {
     let case = Case::new("synthetic_shards3_logt4");
     let running = Running::of(&case).await;
     let expected = case.expected();
@@ -65,11 +65,11 @@ async fn many_users_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_goes_on_where_it_stopped() {
+async fn a_client_resumes_from_its_state() {
     let case = Case::new("synthetic_small_logt5");
     let running = Running::of(&case).await;
     let expected = case.expected();
-    let client = running.client_with(impatient());
+    let client = running.client_with(without_retries());
     client.lookup(&keywords(&expected)).await.unwrap();
     assert!(client.revision() > 0);
     let state = client.state().to_bytes();
@@ -80,7 +80,7 @@ async fn a_client_goes_on_where_it_stopped() {
     let client = PirClient::builder(&running.url, case.use_case())
         .user_token("AAAA")
         .state(ClientState::from_bytes(&state).unwrap())
-        .options(impatient())
+        .options(without_retries())
         .build()
         .unwrap();
     let found = client.lookup(&keywords(&expected)).await.unwrap();
@@ -90,11 +90,11 @@ async fn a_client_goes_on_where_it_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_the_service_lost_are_uploaded_again() {
+async fn lost_keys_are_uploaded_again() {
     let case = Case::new("synthetic_small_logt5");
     let running = Running::of(&case).await;
     let expected = case.expected();
-    let client = running.client_with(impatient());
+    let client = running.client_with(without_retries());
     client.lookup(&keywords(&expected)).await.unwrap();
     let state = client.state();
     let (folder, settings) = running.stop().await;
@@ -103,10 +103,10 @@ async fn keys_that_the_service_lost_are_uploaded_again() {
     let client = PirClient::builder(&running.url, case.use_case())
         .user_token("AAAA")
         .state(state)
-        .options(impatient())
+        .options(without_retries())
         .build()
         .unwrap();
-    // Its tokens are worth nothing any more, and neither is its key.
+    // Neither its tokens nor its key are valid any more.
     let found = client.lookup(&keywords(&expected)).await.unwrap();
     assert_eq!(found, values(&expected));
     assert_eq!(client.costs().keys_uploaded, 1);
@@ -122,17 +122,17 @@ async fn a_key_uploaded_elsewhere_replaces_the_cached_one() {
         PirClient::builder(&running.url, case.use_case())
             .user_token("AAAA")
             .state(state)
-            .options(impatient())
+            .options(without_retries())
             .build()
             .unwrap()
     };
     let first = client(ClientState::with_user_identifier(user).unwrap());
     first.lookup(&keywords(&expected)).await.unwrap();
-    // Another device of the same pseudonym with a key of its own: the time tells them apart.
+    // Another device with the same pseudonym and a key of its own: their timestamps differ.
     let second = client(ClientState::with_user_identifier(user).unwrap());
     let found = second.lookup(&keywords(&expected)).await.unwrap();
     assert_eq!(found, values(&expected));
-    // The first one notices at its next look at the configuration.
+    // The first device notices when it refreshes the configuration.
     first.reset_answers();
     first.refresh().await.unwrap();
     assert_eq!(first.lookup(&keywords(&expected)).await.unwrap(), values(&expected));
@@ -145,7 +145,7 @@ async fn wallets_are_filled_in_the_background() {
     let client = running.client_with(ClientOptions::default());
     let expected = case.expected();
     client.lookup(&keywords(&expected)).await.unwrap();
-    // Four were fetched, three spent: configuration, key, query.
+    // Four tokens were fetched, three spent: configuration, key, query.
     while client.token_count() < 10 {
         tokio::task::yield_now().await;
     }
@@ -155,13 +155,13 @@ async fn wallets_are_filled_in_the_background() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_names_are_told() {
+async fn wrong_use_cases_users_and_issuers_are_reported() {
     let case = Case::new("synthetic_small_logt5");
     let running = Running::of(&case).await;
     let build = |use_case: &str, token: &str| {
         PirClient::builder(&running.url, use_case)
             .user_token(token)
-            .options(impatient())
+            .options(without_retries())
             .build()
             .unwrap()
     };
@@ -169,20 +169,19 @@ async fn wrong_names_are_told() {
     assert!(matches!(*error, filter_client::Error::UseCase), "{error}");
     let error = build(&case.use_case(), "nobody").lookup(&[b"x"]).await.unwrap_err();
     assert!(matches!(*error, filter_client::Error::UserToken), "{error}");
-    // Another issuer than the service's: its tokens are refused.
+    // Tokens of another issuer are refused.
     let other = Running::of(&case).await;
     let client = PirClient::builder(&running.url, case.use_case())
         .issuer(&other.url)
         .user_token("AAAA")
-        .options(impatient())
+        .options(without_retries())
         .build()
         .unwrap();
     let error = client.lookup(&[b"x"]).await.unwrap_err();
     assert!(matches!(*error, filter_client::Error::Status { status: 401, .. }), "{error}");
 }
 
-/// Present and absent keywords are answered alike: the server cannot know the difference, and nobody
-/// who counts bytes can either.
+/// Replies for present and absent keywords have the same length, so that nobody can tell them apart by counting bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_have_one_size() {
     let case = Case::new("synthetic_ios26_fixed4_logt5");

@@ -1,4 +1,4 @@
-//! What comes through a relay, asked as a client of the kept crates would.
+//! Requests through a relay, with a client of the crates `ohttp` and `bhttp`.
 
 use crate::support::{Case, NOW, Running, Settings};
 use bhttp::{Message, Mode};
@@ -17,13 +17,13 @@ async fn gateway() -> Running {
     let folder = tempfile::tempdir().unwrap();
     let case = Case::new("synthetic_small_logt5");
     let settings = Settings::new(vec![case.install(folder.path(), "data")]);
-    // The same name, in another way.
+    // The same host in another spelling.
     let hosts = ["PIR.example.com:443"];
     let settings = settings.with("gateway", serde_json::json!({ "hosts": hosts }));
     Running::start(folder, settings).await
 }
 
-/// What a relay knows: where the gateway is.
+/// A relay, which knows only where the gateway is.
 #[derive(Clone)]
 struct Relay {
     http: reqwest::Client,
@@ -50,7 +50,7 @@ impl Relay {
         request.send().await.unwrap()
     }
 
-    /// Sends a message through the gateway, and gives what came back in the capsule.
+    /// Sends a message through the gateway; returns the answer in the capsule.
     async fn send(&self, keys: &[u8], message: &Message) -> Message {
         let mut bytes = Vec::new();
         message.write_bhttp(Mode::KnownLength, &mut bytes).unwrap();
@@ -78,7 +78,7 @@ fn status(message: &Message) -> u16 {
     message.control().status().unwrap().code()
 }
 
-/// A network on which everything goes through the relay.
+/// A transport that sends every request through the relay.
 struct Oblivious {
     relay: Relay,
     keys: Vec<u8>,
@@ -114,7 +114,7 @@ impl Transport for Oblivious {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_lookup_goes_through() {
+async fn a_lookup_works_through_the_gateway() {
     let running = gateway().await;
     let relay = Relay::to(&running);
     let keys = relay.keys().await;
@@ -130,7 +130,7 @@ async fn a_whole_lookup_goes_through() {
     let found = client.lookup(&keywords).await.unwrap();
     let values = expected.iter().map(|(_, value)| value.as_deref().map(str::as_bytes));
     assert!(found.iter().map(Option::as_deref).eq(values));
-    // Directory, tokens, configuration, key, queries: all of it came this way.
+    // Directory, tokens, configuration, key and queries took this way.
     assert!(relay.passed.load(Ordering::Relaxed) >= 5);
     let metrics = running.metrics().await;
     assert!(
@@ -153,7 +153,7 @@ async fn only_known_hosts_are_asked() {
         (HOST, directory, 200),
         ("PIR.example.com:443", directory, 200),
         (HOST, "/nothing", 404),
-        // Neither the gateway itself nor what is not for devices.
+        // Neither the gateway itself nor endpoints that are not for devices.
         (HOST, PATH, 404),
         (HOST, "/healthz", 404),
         (HOST, "/metrics", 404),
@@ -169,7 +169,7 @@ async fn only_known_hosts_are_asked() {
     }
     let metrics = running.metrics().await;
     assert!(metrics.contains("pir_gateway_refused_total{reason=\"target\"} 5\n"), "{metrics}");
-    // What is no request is refused in the capsule.
+    // Content that is not a request is refused in the capsule.
     for bytes in [&b""[..], b"\x01\x40\xc8", b"\x00\x03GET", &[0xff; 100]] {
         assert_eq!(status(&relay.send_bytes(&keys, bytes).await), 400);
     }
@@ -179,7 +179,7 @@ async fn only_known_hosts_are_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_opened_is_told_in_the_open() {
+async fn requests_that_cannot_be_opened_are_refused_without_a_capsule() {
     let running = gateway().await;
     let relay = Relay::to(&running);
     let keys = relay.keys().await;
@@ -201,13 +201,13 @@ async fn what_cannot_be_opened_is_told_in_the_open() {
     let long = relay.post("message/ohttp-req", vec![0; 11 << 20]).await;
     assert_eq!(long.status(), 413);
     assert_eq!(running.send(Method::PUT, PATH, &[], "").await.status(), 405);
-    // A service that is none has no such resource.
+    // A service without a gateway has no such resource.
     let plain = Running::of(&Case::new("synthetic_small_logt5")).await;
     assert_eq!(plain.send(Method::GET, PATH, &[], "").await.status(), 404);
     assert_eq!(plain.send(Method::POST, PATH, &[], "").await.status(), 404);
 }
 
-/// Keys outlive restarts, rotate, and are accepted for a while after.
+/// Keys survive restarts, rotate, and are accepted for a while after that.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_rotate_with_overlap() {
     const DAY: u64 = 86_400;
@@ -220,7 +220,7 @@ async fn keys_rotate_with_overlap() {
     let directory = get(HOST, "/.well-known/private-token-issuer-directory");
     running.clock.store(NOW + 30 * DAY, Ordering::Relaxed);
     running.service.maintain().await.unwrap();
-    // Other nodes have time to see it.
+    // Other nodes have time to read the new key.
     assert_eq!(relay.keys().await, first);
     running.clock.fetch_add(300, Ordering::Relaxed);
     let second = relay.keys().await;
@@ -236,7 +236,7 @@ async fn keys_rotate_with_overlap() {
     assert_eq!(relay.post("message/ohttp-req", request).await.status(), 400);
 }
 
-/// One node is the gateway of another.
+/// One service is the gateway of another.
 #[tokio::test(flavor = "multi_thread")]
 async fn configured_origins_are_asked() {
     let behind = Running::of(&Case::new("synthetic_small_logt5")).await;
@@ -265,7 +265,52 @@ async fn configured_origins_are_asked() {
     assert_eq!(status(&relay.send(&keys, &get("other.example", "/")).await), 403);
 }
 
-/// As a relay would come to it: over TLS, with either version of HTTP.
+/// Statuses that HTTP libraries accept but Binary HTTP has not are no answers, and neither are interim ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_statuses_of_origins_become_502() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", socket.local_addr().unwrap());
+    // Answers with the status that the path names.
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = socket.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let status = str::from_utf8(&head[5..8]).unwrap();
+            let answer = format!("HTTP/1.1 {status} Odd\r\nContent-Length: 2\r\n\r\nok");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::new("synthetic_small_logt5");
+    let settings = Settings::new(vec![case.install(folder.path(), "data")])
+        .with("gateway", serde_json::json!({ "origins": { HOST: origin } }));
+    let front = Running::start(folder, settings).await;
+    let relay = Relay::to(&front);
+    let keys = relay.keys().await;
+    for (named, expected) in [
+        ("200", 200),
+        ("404", 404),
+        ("599", 599),
+        ("600", 502),
+        ("999", 502),
+        ("101", 502),
+        ("099", 502),
+        ("000", 502),
+    ] {
+        let answer = relay.send(&keys, &get(HOST, &format!("/{named}"))).await;
+        assert_eq!(status(&answer), expected, "{named}");
+        assert_eq!(answer.content() == b"ok", expected < 500 || expected == 599, "{named}");
+    }
+    let metrics = front.metrics().await;
+    assert!(metrics.contains("pir_gateway_refused_total{reason=\"origin\"} 5\n"), "{metrics}");
+    serving.abort();
+}
+
+/// A relay may use TLS and either version of HTTP.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_and_both_versions() {
     use pir_server::{Configuration, Listener, Service, endpoints, service::system_clock};

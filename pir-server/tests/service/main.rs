@@ -5,8 +5,10 @@
 mod connections;
 mod crash;
 mod deploy;
+mod durability;
 mod flow;
 mod gateway;
+mod limits;
 mod malformed;
 mod newer_systems;
 mod nodes;

@@ -1,11 +1,11 @@
-//! Requests that are wrong in some way: the specified status, never a panic, and the service goes on.
+//! Malformed requests get the specified status, and the service goes on.
 
 use crate::support::{AGENT, Case, Running, USER, message, pir_request, refusal};
 use he::serialized_ciphertext::SerializedCiphertextType::{Full, Seeded};
 use pir_api::{Message, api, he};
 use reqwest::Method;
 
-/// A service that has the recorded key.
+/// A service with the recorded key.
 async fn with_key(case: &Case) -> Running {
     let running = Running::of(case).await;
     let response = running.post("/key", &case.first("/key").request).await;
@@ -14,7 +14,7 @@ async fn with_key(case: &Case) -> Running {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers() {
+async fn missing_and_long_headers_are_refused() {
     let case = Case::new("synthetic_small_logt5");
     let running = with_key(&case).await;
     let queries = case.first("/queries").request;
@@ -48,7 +48,7 @@ async fn headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queries() {
+async fn malformed_queries_are_refused() {
     let case = Case::new("synthetic_shards3_logt4");
     let running = with_key(&case).await;
     let good = case.first("/queries").request;
@@ -172,27 +172,27 @@ async fn queries() {
     ];
     let response = running.send(Method::POST, "/queries", &headers, good.clone()).await;
     assert_eq!(refusal(response).await, (400, "Evaluation key not found".to_owned()));
-    // Bytes that are no message.
+    // Bytes that are not a message.
     for cut in [1, good.len() / 2, good.len() - 1] {
         assert_eq!(running.post("/queries", &good[..cut]).await.status(), 400, "{cut}");
     }
     for body in [&[0xff; 100][..], &[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]] {
         assert_eq!(running.post("/queries", body).await.status(), 400);
     }
-    // Two bytes each, a hundred in memory.
+    // Two bytes for each request in the body, a hundred in memory.
     let many = [0x0a, 0x00].repeat(1 << 20);
     assert_eq!(running.post("/queries", &many).await.status(), 400);
     let long = vec![0; (10 << 20) + 1];
     assert_eq!(running.post("/queries", &long).await.status(), 413);
-    // Nothing is asked, nothing is answered.
+    // A request without queries is answered without responses.
     let empty: api::Responses = message(running.post("/queries", &[]).await).await;
     assert!(empty.responses.is_empty());
-    // After all that it still answers.
+    // The service still answers.
     assert_eq!(ask(&|_| {}).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_validated_and_all_or_nothing_is_stored() {
+async fn uploads_are_stored_whole_or_not_at_all() {
     let case = Case::new("synthetic_small_logt5");
     let running = Running::of(&case).await;
     let good = case.first("/key").request;
@@ -218,7 +218,7 @@ async fn keys_are_validated_and_all_or_nothing_is_stored() {
         ("an element is missing", |k| {
             key(k).galois_key.as_mut().unwrap().key_switch_keys.pop_first();
         }),
-        ("an element that is none", |k| {
+        ("an element that is not odd", |k| {
             let keys = &mut key(k).galois_key.as_mut().unwrap().key_switch_keys;
             let (_, first) = keys.pop_first().unwrap();
             keys.insert(2, first);
@@ -245,7 +245,7 @@ async fn keys_are_validated_and_all_or_nothing_is_stored() {
     assert_eq!(upload(&|k| k.keys = vec![k.keys[0].clone(); 17]).await, 400);
     assert_eq!(upload(&|k| k.keys.clear()).await, 200);
 
-    // The service says what it has.
+    // The configuration has the timestamp of the stored key.
     let config: api::ConfigResponse =
         message(running.post("/config", &case.first("/config").request).await).await;
     let uploaded = api::shared::EvaluationKeys::decode(&good[..]).unwrap();
@@ -268,7 +268,7 @@ async fn an_inline_key_overrides_the_stored_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reports() {
+async fn reports_are_checked_and_written() {
     let folder = tempfile::tempdir().unwrap();
     let case = Case::new("synthetic_small_logt5");
     let directory = folder.path().join("reports");

@@ -1,4 +1,4 @@
-//! What devices do from iOS and macOS 27 on.
+//! Requests of devices with iOS and macOS 27 and later.
 
 use crate::process::run;
 use crate::support::{Case, Running, Settings, USER, message, pir_request, refusal};
@@ -29,7 +29,7 @@ async fn error(response: reqwest::Response) -> (u16, api::error::ErrorType) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_are_messages_for_those_who_read_them() {
+async fn refusals_are_messages_for_newer_systems() {
     use api::error::ErrorType;
     let case = Case::new("synthetic_small_logt5");
     let running = Running::of(&case).await;
@@ -47,7 +47,7 @@ async fn refusals_are_messages_for_those_who_read_them() {
     let (status, kind) = error(post(&running, NEW, Some(USER), "/queries", &stale).await).await;
     assert_eq!(status, 410);
     let ErrorType::ConfigVersionNotFound(gone) = kind else { panic!() };
-    // With what the device would have to ask for next.
+    // The refusal has the configuration that the device would fetch next.
     let config = post(&running, NEW, Some(USER), "/config", &case.first("/config").request).await;
     assert_eq!(gone.config_response, Some(message(config).await));
     assert_eq!(post(&running, OLD, Some(USER), "/queries", &stale).await.status(), 410);
@@ -55,7 +55,7 @@ async fn refusals_are_messages_for_those_who_read_them() {
     let (status, kind) = error(post(&running, NEW, Some(USER), "/queries", b"x").await).await;
     assert_eq!(status, 400);
     assert!(matches!(kind, ErrorType::InvalidRequest(_)));
-    // What is not about queries stays as it is.
+    // Other refusals are not messages.
     let headers = [("user-agent", NEW), ("user-identifier", USER)];
     let response = running.send(Method::POST, "/queries", &headers, queries).await;
     assert_eq!(refusal(response).await.0, 401);
@@ -75,7 +75,7 @@ async fn configurations_are_public() {
     assert_eq!(public.key_info[0].timestamp, 0);
     let again = running.send(Method::GET, "/config", &[("if-none-match", &tag)], "").await;
     assert_eq!(again.status(), 304);
-    // The same for whoever asks, with a key of their own or not.
+    // The same for everyone, also for users with a stored key.
     post(&running, NEW, Some(USER), "/key", &case.first("/key").request).await;
     let headers = [("user-identifier", USER), ("user-agent", OLD)];
     let theirs = running.send(Method::GET, "/config", &headers, "").await;
@@ -83,7 +83,7 @@ async fn configurations_are_public() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_come_along_need_no_pseudonym() {
+async fn queries_with_their_key_need_no_pseudonym() {
     let case = Case::new("synthetic_shards3_logt4");
     let running = Running::of(&case).await;
     let keys = api::shared::EvaluationKeys::decode(&case.first("/key").request[..]).unwrap();
@@ -96,7 +96,7 @@ async fn keys_that_come_along_need_no_pseudonym() {
     let response: api::Responses = message(response).await;
     assert_eq!(response.responses.len(), count);
     assert!(running.metrics().await.contains("pir_stored_keys 0\n"));
-    // One that has its key elsewhere does need one.
+    // A query without its key needs one.
     pir_request(&mut requests, 1).evaluation_key = None;
     let response = post(&running, OLD, None, "/queries", &requests.encode_to_vec()).await;
     assert_eq!(refusal(response).await.0, 400);
@@ -104,22 +104,22 @@ async fn keys_that_come_along_need_no_pseudonym() {
 
 /// From 27.3 on the number of shards must be a power of two.
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_numbers_of_shards_are_told() {
+async fn shard_counts_that_are_not_powers_of_two_are_warned_of() {
     for (name, odd) in [("synthetic_shards3_logt4", true), ("synthetic_ios26_fixed4_logt5", false)]
     {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::new(vec![Case::new(name).install(folder.path(), "data")]);
         let path = folder.path().join("service-config.json");
         fs::write(&path, settings.text(folder.path())).unwrap();
-        let (code, _, talk) = run(&["--config", path.to_str().unwrap(), "--check-config"]);
-        assert_eq!((code, talk.contains("27.3")), (0, odd), "{talk}");
+        let (code, _, output) = run(&["--config", path.to_str().unwrap(), "--check-config"]);
+        assert_eq!((code, output.contains("27.3")), (0, odd), "{output}");
         let running = Running::start(folder, settings).await;
         let reload = running.http.post(format!("{}/reload", running.admin)).send().await.unwrap();
         let reload: serde_json::Value =
             serde_json::from_slice(&reload.bytes().await.unwrap()).unwrap();
         assert_eq!(reload["warnings"].as_array().unwrap().len(), usize::from(odd));
     }
-    // The configuration that is the same for everyone hashes to what clients use.
+    // The id of the public configuration is its hash.
     let case = Case::new("synthetic_ios26_fixed4_logt5");
     let running = Running::of(&case).await;
     let get = running.send(Method::GET, "/config", &[], "").await;

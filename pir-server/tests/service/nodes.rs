@@ -1,4 +1,4 @@
-//! Several nodes that share their state.
+//! Several nodes that share their state in Redis.
 
 use crate::process::{Process, run};
 use crate::redis_server::{self, Kind, RedisServer};
@@ -26,11 +26,11 @@ struct Nodes {
 }
 
 impl Nodes {
-    /// They start at the same moment, on a store that nobody used before.
+    /// They start at the same time, on an empty store.
     fn start(server: &RedisServer, count: usize) -> Self {
         let case = Case::new("synthetic_small_logt5");
         let folder = tempfile::tempdir().unwrap();
-        let settings = server.keeps(Settings::new(vec![case.install(folder.path(), "data")]));
+        let settings = server.configure(Settings::new(vec![case.install(folder.path(), "data")]));
         let folders: Vec<PathBuf> = (0..count)
             .map(|node| {
                 let folder = folder.path().join(node.to_string());
@@ -81,19 +81,16 @@ fn configs() -> Vec<u8> {
     api::ConfigRequest::default().encode_to_vec()
 }
 
-/// What must hold however the store is set up.
-async fn state_is_shared(kind: Kind) {
-    if !redis_server::is_here() {
-        return;
-    }
+/// Holds for every kind of server.
+async fn nodes_share_state(kind: Kind) {
     let server = RedisServer::start(kind);
     let nodes = Nodes::start(&server, 3);
-    // One drew issuer keys, all have them.
+    // One node created the issuer keys, all nodes use them.
     let directories = join_all((0..3).map(|node| nodes.directory(node))).await;
     assert_eq!(directories[0].token_keys.len(), 3);
     assert!(directories.iter().all(|directory| *directory == directories[0]));
 
-    // A key that one node was given serves on the others.
+    // A key that was uploaded to one node is used by the others.
     let upload = nodes.case.first("/key").request;
     let queries = nodes.case.first("/queries").request;
     let devices: Vec<Device> = (0..3).map(|node| nodes.device(node, "someone")).collect();
@@ -108,7 +105,7 @@ async fn state_is_shared(kind: Kind) {
     }
     assert_eq!(replies.len(), 1, "the same answer everywhere");
 
-    // A token is good on one node, once.
+    // A token is accepted once, by one node.
     for _ in 0..20 {
         let token = devices[0].token().await.unwrap();
         let tries = devices.iter().chain(&devices);
@@ -120,7 +117,7 @@ async fn state_is_shared(kind: Kind) {
         assert_eq!(statuses.iter().filter(|&&status| status == 401).count(), 5, "{statuses:?}");
     }
 
-    // The whole way with the client, and another node in the middle of it.
+    // Lookups with the client, on each node.
     let expected = nodes.case.expected();
     for node in 0..3 {
         let client = nodes.client(node);
@@ -133,39 +130,41 @@ async fn state_is_shared(kind: Kind) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn state_is_shared_through_one_server() {
-    state_is_shared(Kind::Plain).await;
+#[ignore = "needs redis-server"]
+async fn nodes_share_state_in_one_server() {
+    nodes_share_state(Kind::Plain).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn state_is_shared_with_tls_and_a_password() {
-    state_is_shared(Kind::Guarded).await;
+#[ignore = "needs redis-server"]
+async fn nodes_share_state_over_tls_with_a_password() {
+    nodes_share_state(Kind::Guarded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn state_is_shared_through_a_cluster() {
-    state_is_shared(Kind::Cluster).await;
+#[ignore = "needs redis-server"]
+async fn nodes_share_state_in_a_cluster() {
+    nodes_share_state(Kind::Cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn state_is_shared_through_a_master_that_sentinels_know() {
-    state_is_shared(Kind::Sentinel).await;
+#[ignore = "needs redis-server"]
+async fn nodes_share_state_in_the_master_of_a_sentinel() {
+    nodes_share_state(Kind::Sentinel).await;
 }
 
-/// A newer key counts on every node, also where the earlier one is in memory.
+/// A newer key replaces the earlier one on every node, even if the earlier one is cached there.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_key_takes_the_place_of_the_earlier_everywhere() {
-    if !redis_server::is_here() {
-        return;
-    }
+#[ignore = "needs redis-server"]
+async fn a_newer_key_replaces_cached_keys_on_all_nodes() {
     let server = RedisServer::start(Kind::Plain);
     let nodes = Nodes::start(&server, 2);
     let expected = nodes.case.expected();
     let (keyword, value) = &expected[0];
     let value = [value.as_ref().map(|value| value.as_bytes().to_vec())];
     let user = "the same user".to_owned();
-    // Answers are right with the key in the client's hands only. The second client draws a key of its
-    // own, at another time, and gives it to the other node.
+    // Only answers with the client's own key decrypt to the value. Each round, a new client uploads a new key to the
+    // other node.
     let start = SystemClock.now();
     let mut options = ClientOptions::default();
     options.outage_backoff = Duration::ZERO;
@@ -190,20 +189,18 @@ async fn a_newer_key_takes_the_place_of_the_earlier_everywhere() {
     }
 }
 
-/// Devices that ask and ask, and what they were told.
+/// Counts of answers to devices that keep asking.
 #[derive(Default)]
-struct Told {
+struct Answers {
     accepted: AtomicUsize,
     refused: AtomicUsize,
     over: AtomicBool,
 }
 
-/// Nothing is accepted while the store is away, and nothing twice after it is back.
+/// While the store is away nothing is accepted, and after it is back no token is accepted twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_store_is_killed_and_comes_back() {
-    if !redis_server::is_here() {
-        return;
-    }
+#[ignore = "needs redis-server"]
+async fn nothing_is_accepted_while_the_store_is_away() {
     let mut server = RedisServer::start(Kind::Plain);
     let nodes = Arc::new(Nodes::start(&server, 3));
     let device = nodes.device(0, "someone");
@@ -214,16 +211,16 @@ async fn the_store_is_killed_and_comes_back() {
     let mut spent: Vec<Token> = vec![token];
     let mut unspent: Vec<Token> = Vec::new();
     for round in 0..3 {
-        // It goes while devices are asking.
-        let told = Arc::new(Told::default());
+        // It is killed while devices are asking.
+        let answers = Arc::new(Answers::default());
         let tasks: Vec<_> = (0..3)
             .map(|node| {
-                let (nodes, told, queries) =
-                    (Arc::clone(&nodes), Arc::clone(&told), queries.clone());
+                let (nodes, answers, queries) =
+                    (Arc::clone(&nodes), Arc::clone(&answers), queries.clone());
                 tokio::spawn(async move {
                     let device = nodes.device(node, "someone");
                     let (mut good, mut bad) = (Vec::new(), Vec::new());
-                    while !told.over.load(Ordering::Relaxed) {
+                    while !answers.over.load(Ordering::Relaxed) {
                         // Issuing needs no store.
                         let token = device.token().await.unwrap();
                         let response =
@@ -231,11 +228,11 @@ async fn the_store_is_killed_and_comes_back() {
                         match response.status().as_u16() {
                             200 => {
                                 good.push(token);
-                                told.accepted.fetch_add(1, Ordering::Relaxed);
+                                answers.accepted.fetch_add(1, Ordering::Relaxed);
                             }
                             503 => {
                                 bad.push(token);
-                                told.refused.fetch_add(1, Ordering::Relaxed);
+                                answers.refused.fetch_add(1, Ordering::Relaxed);
                             }
                             other => panic!("{other}"),
                         }
@@ -250,15 +247,15 @@ async fn the_store_is_killed_and_comes_back() {
                 tokio::task::yield_now().await;
             }
         };
-        until(&told.accepted, 5 + round).await;
+        until(&answers.accepted, 5 + round).await;
         server.kill();
-        until(&told.refused, 6).await;
-        // What needs no store goes on.
+        until(&answers.refused, 6).await;
+        // Requests that need no store are answered.
         assert_eq!(nodes.directory(round).await.token_keys.len(), 3);
         server.restart();
-        let before = told.accepted.load(Ordering::Relaxed);
-        until(&told.accepted, before + 5).await;
-        told.over.store(true, Ordering::Relaxed);
+        let before = answers.accepted.load(Ordering::Relaxed);
+        until(&answers.accepted, before + 5).await;
+        answers.over.store(true, Ordering::Relaxed);
         for task in tasks {
             let (good, bad) = task.await.unwrap();
             spent.extend(good);
@@ -272,7 +269,7 @@ async fn the_store_is_killed_and_comes_back() {
             assert_eq!(response.status(), 401);
         }
     }
-    // Whether those of refused requests are still good depends on the moment; twice they are not.
+    // Tokens of refused requests may or may not be spent, but none is accepted twice.
     for token in &unspent {
         let devices = (0..3).map(|node| nodes.device(node, "someone")).collect::<Vec<_>>();
         let answers =
@@ -283,27 +280,25 @@ async fn the_store_is_killed_and_comes_back() {
     assert!(spent.len() >= 30 && unspent.len() >= 18);
 }
 
-/// A server that lost all that it had does not know which tokens were spent: none of them is good any
-/// more. Nodes notice by themselves.
+/// A server that lost its memory does not know which tokens were spent: none of them is accepted. Nodes notice by
+/// themselves.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_lost_its_memory_is_not_believed() {
-    if !redis_server::is_here() {
-        return;
-    }
+#[ignore = "needs redis-server"]
+async fn tokens_are_refused_when_the_store_lost_its_memory() {
     let server = RedisServer::start(Kind::Plain);
     let case = Case::new("synthetic_small_logt5");
     let now = system_clock()();
     let clock = Arc::new(AtomicU64::new(now));
     let start = async || {
         let folder = tempfile::tempdir().unwrap();
-        let settings = server.keeps(Settings::new(vec![case.install(folder.path(), "data")]));
+        let settings = server.configure(Settings::new(vec![case.install(folder.path(), "data")]));
         Running::start_at(folder, settings, Arc::clone(&clock)).await
     };
     let nodes = [start().await, start().await];
     let spent = nodes[0].token().await;
     let fresh = nodes[0].token().await;
     assert_eq!(nodes[0].post_with(&spent, "/config", &configs()).await.status(), 200);
-    // Only nonces: until someone decides, nothing is accepted.
+    // Only nonces are lost: nothing is accepted until an operator decides.
     let issuer: Vec<String> = ["tier1", "tier2", "tier3", "generation"]
         .iter()
         .map(|name| format!("pir:{{issuer}}:{name}"))
@@ -330,7 +325,7 @@ async fn a_store_that_lost_its_memory_is_not_believed() {
             assert_eq!(status, 503);
         }
     }
-    // All of it: 503 until a node draws new keys, and earlier tokens are worth nothing from then on.
+    // Everything is lost: 503 until a node creates new keys, and earlier tokens are refused from then on.
     server.command(&["flushall"]);
     for node in &nodes {
         assert_eq!(node.post_with(&spent, "/config", &configs()).await.status(), 503);
@@ -347,12 +342,10 @@ async fn a_store_that_lost_its_memory_is_not_believed() {
     }
 }
 
-/// Nodes that look at the same moment draw one key, and all of them have it.
+/// Nodes that rotate at the same time create one key, and all of them use it.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
 async fn one_node_rotates_for_all() {
-    if !redis_server::is_here() {
-        return;
-    }
     let server = RedisServer::start(Kind::Plain);
     let case = Case::new("synthetic_small_logt5");
     let now = system_clock()();
@@ -360,7 +353,7 @@ async fn one_node_rotates_for_all() {
     let mut nodes = Vec::new();
     for _ in 0..3 {
         let folder = tempfile::tempdir().unwrap();
-        let settings = server.keeps(Settings::new(vec![case.install(folder.path(), "data")]));
+        let settings = server.configure(Settings::new(vec![case.install(folder.path(), "data")]));
         nodes.push(Running::start_at(folder, settings, Arc::clone(&clock)).await);
     }
     let ids = async |node: &Running| -> BTreeSet<[u8; 32]> {
@@ -377,30 +370,28 @@ async fn one_node_rotates_for_all() {
         seen.extend(ids(&nodes[0]).await);
         clock.fetch_add(10 * day, Ordering::Relaxed);
         join_all(nodes.iter().map(|node| node.service.maintain())).await;
-        // Whoever did not get the lease sees the result a round later.
+        // Nodes that did not get the lease read the result a round later.
         join_all(nodes.iter().map(|node| node.service.maintain())).await;
         let after = ids(&nodes[0]).await;
         for node in &nodes {
             assert_eq!(ids(node).await, after);
         }
-        // Whatever the key's age is now, all nodes agree on it.
+        // Whether or not the key is still accepted, all nodes agree.
         let known = after.contains(&token.key_id());
         let response = nodes[1].post_with(&token, "/config", &configs()).await;
         assert_eq!(response.status(), if known { 200 } else { 401 });
     }
     seen.extend(ids(&nodes[0]).await);
-    // Of three tiers each: fifty days are two rotations, and the third is published ahead or not.
+    // Three tiers; fifty days are two rotations, and the third may be published ahead.
     assert!(seen.len() == 6 || seen.len() == 9, "{}", seen.len());
 }
 
 type Change<'c> = &'c dyn Fn(&mut serde_json::Value);
 
-/// What is wrong with a store is told at the start, without what it is reached with.
+/// The service does not start with a store that cannot be used, and its error has no password.
 #[test]
-fn stores_that_cannot_be_used_are_told_at_the_start() {
-    if !redis_server::is_here() {
-        return;
-    }
+#[ignore = "needs redis-server"]
+fn a_store_that_cannot_be_used_is_reported_at_the_start() {
     let server = RedisServer::start(Kind::Guarded);
     let case = Case::new("synthetic_small_logt5");
     let folder = tempfile::tempdir().unwrap();
@@ -427,7 +418,7 @@ fn stores_that_cannot_be_used_are_told_at_the_start() {
         (&|redis| redis["urls"] = serde_json::json!(["localhost:secret"]), "store.redis.urls"),
         (
             &|redis| redis["urls"] = serde_json::json!(["rediss://localhost:1"]),
-            "not available: redis",
+            "not available: the connection to redis failed",
         ),
         (&|redis| redis["authorities"] = redis["privateKey"].clone(), "no certificate"),
         (&|redis| redis["certificate"] = serde_json::Value::Null, "store.redis.certificate"),

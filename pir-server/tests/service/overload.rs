@@ -1,4 +1,4 @@
-//! More work than there are cores for.
+//! More work than fits into the queue.
 
 use crate::support::{Case, Running, Settings, pir_request};
 use futures_util::future::join_all;
@@ -6,7 +6,7 @@ use pir_api::{Message, api};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_is_told_at_once_and_costs_no_token() {
+async fn a_full_queue_refuses_at_once_and_spends_no_token() {
     let case = Case::new("synthetic_small_logt5");
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::new(vec![case.install(folder.path(), "data")])
@@ -27,7 +27,7 @@ async fn a_full_queue_is_told_at_once_and_costs_no_token() {
     for response in responses.iter().filter(|response| response.status() == 503) {
         assert_eq!(response.headers()["retry-after"], "1");
     }
-    // Those who were sent away come again with the same token, one by one.
+    // Refused requests are repeated with the same token, one by one.
     for (token, status) in tokens.iter().zip(statuses) {
         let again = running.post_with(token, "/queries", &queries).await.status().as_u16();
         assert_eq!(again, if status == 200 { 401 } else { 200 });
@@ -36,9 +36,9 @@ async fn a_full_queue_is_told_at_once_and_costs_no_token() {
     assert!(metrics.contains("pir_busy_total{endpoint=\"queries\"}"), "{metrics}");
 }
 
-/// A request that nobody waits for any more stops.
+/// Work on a request stops when its client disconnects.
 #[tokio::test(flavor = "multi_thread")]
-async fn work_ends_with_its_connection() {
+async fn work_stops_when_the_client_disconnects() {
     let case = Case::new("synthetic_small_logt5");
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::new(vec![case.install(folder.path(), "data")])
@@ -58,16 +58,16 @@ async fn work_ends_with_its_connection() {
     {
         let asking = running.post_with(&token, "/queries", &body);
         tokio::pin!(asking);
-        let begun = async {
+        let started = async {
             while value(&running.metrics().await, "pir_queue_depth ") == 0 {
                 tokio::task::yield_now().await;
             }
         };
         tokio::select! {
-            _ = &mut asking => panic!("a thousand queries were answered before one was begun"),
-            () = begun => {}
+            _ = &mut asking => panic!("a thousand queries were answered before one started"),
+            () = started => {}
         }
-        // Here the request is dropped, and its connection with it.
+        // The request is dropped here, and its connection with it.
     }
     let mut metrics = running.metrics().await;
     while value(&metrics, "pir_queue_depth ") > 0 {
@@ -75,8 +75,8 @@ async fn work_ends_with_its_connection() {
         metrics = running.metrics().await;
     }
     let queries = value(&metrics, "pir_queries_total");
-    assert_eq!(queries, 0, "nobody was there to be answered");
-    // The service has its core again.
+    assert_eq!(queries, 0, "the client has disconnected");
+    // The thread is free again.
     let token = running.token().await;
     let one = case.first("/queries").request;
     assert_eq!(running.post_with(&token, "/queries", &one).await.status(), 200);

@@ -22,7 +22,7 @@ impl Process {
         Self::start_by(Command::new(PROGRAM), folder, settings, arguments)
     }
 
-    /// One that another command starts.
+    /// Started by another command.
     pub(crate) fn start_by(
         command: Command,
         folder: &Path,
@@ -32,7 +32,7 @@ impl Process {
         Self::of(Self::spawn(command, folder, settings, arguments))
     }
 
-    /// The process, which may not have begun to listen.
+    /// The process, which may not listen yet.
     pub(crate) fn spawn(
         mut command: Command,
         folder: &Path,
@@ -82,13 +82,13 @@ impl Process {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
-    /// As if the power went.
+    /// Kills it, as a loss of power does.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Asks it to stop; gives its exit status and its log.
+    /// Stops it with SIGTERM; returns its exit status and its log.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
         self.signal("-TERM");
         let status = self.child.wait().unwrap();

@@ -1,48 +1,33 @@
-//! A real server of state, with a folder of its own.
+//! A Redis server in a folder of its own.
 //!
-//! Needs `redis-server` (Debian's package of that name). Without it, tests that use it pass over, unless
-//! `URLFILTER_REDIS` says that they must not.
+//! Tests that use it need `redis-server` and `redis-cli` (in Debian's package `redis-server`) and are ignored unless
+//! they are asked for (`cargo test -- --include-ignored`); without the programs they fail then.
 
 use crate::support::Settings;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use tempfile::TempDir;
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// Whether there is a server to test with.
-pub(crate) fn is_here() -> bool {
-    static HERE: OnceLock<bool> = OnceLock::new();
-    *HERE.get_or_init(|| {
-        let here = match Command::new("redis-server").arg("--version").output() {
-            Ok(output) => output.status.success(),
-            Err(error) if error.kind() == ErrorKind::NotFound => false,
-            Err(error) => panic!("redis-server: {error}"),
-        };
-        assert!(here || std::env::var_os("URLFILTER_REDIS").is_none(), "redis-server is not here");
-        here
-    })
-}
-
-/// A port that nobody had a moment ago.
+/// A port that was free when this was called.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Certificates of a test authority, as files.
-struct Papers {
+/// A test authority and certificates of it, as files.
+struct Certificates {
     authority: PathBuf,
     certificate: PathBuf,
     key: PathBuf,
 }
 
-impl Papers {
+impl Certificates {
     fn new(folder: &Path) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "the authority");
@@ -66,7 +51,7 @@ impl Papers {
     }
 }
 
-/// How a server is set up.
+/// How the server is set up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Plain,
@@ -74,21 +59,21 @@ pub(crate) enum Kind {
     Guarded,
     /// A cluster of one.
     Cluster,
-    /// Watched by a sentinel.
+    /// A master with a sentinel.
     Sentinel,
 }
 
-/// A server that runs.
+/// A running server.
 pub(crate) struct RedisServer {
     kind: Kind,
     folder: TempDir,
-    papers: Papers,
+    certificates: Certificates,
     port: u16,
     child: Option<Child>,
     sentinel: Option<(Child, u16)>,
 }
 
-/// Runs a program until it says that it is ready.
+/// Starts the program and waits until it is ready; `None` if it ends before.
 fn run(arguments: &[String], folder: &Path) -> Option<Child> {
     let mut child = Command::new("redis-server")
         .args(arguments)
@@ -96,7 +81,7 @@ fn run(arguments: &[String], folder: &Path) -> Option<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
+        .unwrap_or_else(|error| panic!("cannot run redis-server, which this test needs: {error}"));
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let ready = ["Ready to accept connections", "Sentinel ID is"];
     let is_ready = lines.by_ref().any(|line| {
@@ -104,7 +89,7 @@ fn run(arguments: &[String], folder: &Path) -> Option<Child> {
         ready.iter().any(|ready| line.contains(ready))
     });
     if is_ready {
-        // What it says from now on has to go somewhere.
+        // Reads the rest of the output, so that the pipe does not fill up.
         std::thread::spawn(move || lines.for_each(drop));
         return Some(child);
     }
@@ -115,9 +100,9 @@ fn run(arguments: &[String], folder: &Path) -> Option<Child> {
 impl RedisServer {
     pub(crate) fn start(kind: Kind) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let papers = Papers::new(folder.path());
-        let mut server = Self { kind, folder, papers, port: 0, child: None, sentinel: None };
-        // Another test may take the port first.
+        let certificates = Certificates::new(folder.path());
+        let mut server = Self { kind, folder, certificates, port: 0, child: None, sentinel: None };
+        // Another process may take the port first.
         for _ in 0..20 {
             server.port = free_port();
             if server.run() {
@@ -155,11 +140,11 @@ impl RedisServer {
                 "--requirepass",
                 PASSWORD,
                 "--tls-ca-cert-file",
-                &path(&self.papers.authority),
+                &path(&self.certificates.authority),
                 "--tls-cert-file",
-                &path(&self.papers.certificate),
+                &path(&self.certificates.certificate),
                 "--tls-key-file",
-                &path(&self.papers.key),
+                &path(&self.certificates.key),
             ]),
             Kind::Cluster => more(&["--port", &port, "--cluster-enabled", "yes"]),
             Kind::Plain | Kind::Sentinel => more(&["--port", &port]),
@@ -186,7 +171,7 @@ impl RedisServer {
         panic!("the sentinel does not start");
     }
 
-    /// What `redis-cli` says to a command.
+    /// The output of `redis-cli` for a command.
     pub(crate) fn command(&self, words: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-p", &self.port.to_string()])
@@ -216,27 +201,27 @@ impl RedisServer {
                 json!({
                     "urls": [format!("rediss://localhost:{port}")],
                     "passwordFile": password,
-                    "authorities": self.papers.authority,
-                    "certificate": self.papers.certificate,
-                    "privateKey": self.papers.key,
+                    "authorities": self.certificates.authority,
+                    "certificate": self.certificates.certificate,
+                    "privateKey": self.certificates.key,
                 })
             }
         }
     }
 
-    /// Settings of a service that keeps its state there.
-    pub(crate) fn keeps(&self, settings: Settings) -> Settings {
+    /// Settings of a service with its state on this server.
+    pub(crate) fn configure(&self, settings: Settings) -> Settings {
         settings.with("store", json!({ "redis": self.settings() }))
     }
 
-    /// As if the power went.
+    /// Kills the server, as a loss of power does.
     pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    /// The same again, with what it had on its disk.
+    /// Starts the server again, with what is on its disk.
     pub(crate) fn restart(&mut self) {
         assert!(self.run(), "redis-server does not start again");
     }

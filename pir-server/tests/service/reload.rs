@@ -1,4 +1,4 @@
-//! New data sets beside the old ones.
+//! Reloads: new versions of data sets are served next to earlier ones.
 
 use crate::process::{Process, run};
 use crate::support::{Case, Running, Settings, message};
@@ -8,7 +8,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Installs a case under the name that the service has already.
+/// Installs a case as the next version of the use case that is served.
 fn replace(running: &Running, case: &Case) -> Settings {
     let name = running.settings.use_cases[0].name.clone();
     let mut text = case.install(running.folder.path(), "data");
@@ -36,23 +36,23 @@ async fn the_last_versions_are_served() {
     running.post("/key", &cases[0].first("/key").request).await;
     let queries = cases[0].first("/queries").request;
     assert_eq!(running.post("/queries", &queries).await.status(), 200);
-    // The second version beside the first.
+    // The second version is served next to the first.
     replace(&running, &cases[1]);
     let loaded = running.service.reload().await.unwrap();
     assert_eq!(loaded.use_cases[0].1, 2);
     assert_ne!(current_id(&running).await, first);
     assert_eq!(running.post("/queries", &queries).await.status(), 200);
-    // With the third, the first is gone.
+    // The third version replaces the first.
     replace(&running, &cases[2]);
     running.service.reload().await.unwrap();
     assert_eq!(running.post("/queries", &queries).await.status(), 410);
-    // The same again is no version of its own.
+    // The same data set again is not another version.
     let loaded = running.service.reload().await.unwrap();
     assert_eq!(loaded.use_cases[0].1, 2);
     let metrics = running.metrics().await;
     let name = &running.settings.use_cases[0].name;
     assert!(metrics.contains(&format!("pir_versions{{usecase=\"{name}\"}} 2\n")), "{metrics}");
-    // versionCount 0 takes the use case away.
+    // versionCount 0 removes the use case.
     let mut settings = running.settings.clone();
     settings.use_cases[0].versions = 0;
     running.write_configuration(&settings);
@@ -60,9 +60,9 @@ async fn the_last_versions_are_served() {
     assert_eq!(running.post("/queries", &queries).await.status(), 400);
 }
 
-/// What was taken off the list must not be found for longer than the configuration says.
+/// Superseded versions are served for `supersededMinutes`.
 #[tokio::test(flavor = "multi_thread")]
-async fn superseded_versions_go_after_their_time() {
+async fn superseded_versions_expire() {
     let cases = [Case::new("synthetic_small_logt5"), Case::new("synthetic_shards3_logt4")];
     let running = Running::of(&cases[0]).await;
     running.post("/key", &cases[0].first("/key").request).await;
@@ -78,7 +78,7 @@ async fn superseded_versions_go_after_their_time() {
     }
     let name = &running.settings.use_cases[0].name;
     assert!(running.metrics().await.contains(&format!("pir_versions{{usecase=\"{name}\"}} 1\n")));
-    // It may come back, and its time begins anew.
+    // It may come back, and its time starts again.
     let mut settings = replace(&running, &cases[0]);
     settings.use_cases[0].superseded = 0;
     running.write_configuration(&settings);
@@ -89,7 +89,7 @@ async fn superseded_versions_go_after_their_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_leaves_everything_as_it_was() {
+async fn a_failed_reload_changes_nothing() {
     let case = Case::new("synthetic_shards3_logt4");
     let running = Running::of(&case).await;
     let id = current_id(&running).await;
@@ -109,7 +109,7 @@ async fn whatever_is_wrong_leaves_everything_as_it_was() {
     refuse("user").await;
     fs::remove_file(&config).unwrap();
     refuse("service-config.json").await;
-    // A shard is missing, cut, of another run, or of another shape.
+    // A file is missing, cut, not readable, or of another data set.
     let shard = folder.join("data-1.bin");
     let parameters = folder.join("data-1.params.txtpb");
     let (bytes, text) = (fs::read(&shard).unwrap(), fs::read(&parameters).unwrap());
@@ -125,7 +125,7 @@ async fn whatever_is_wrong_leaves_everything_as_it_was() {
     fs::write(&parameters, other).unwrap();
     refuse("data-1.params.txtpb").await;
     fs::write(&parameters, &text).unwrap();
-    // More shards than there are.
+    // More shards than exist.
     let mut more = good.clone();
     more.use_cases[0].shards = 4;
     running.write_configuration(&more);
@@ -136,10 +136,10 @@ async fn whatever_is_wrong_leaves_everything_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_notices_a_reload() {
+async fn lookups_succeed_during_reloads() {
     let cases = [Case::new("synthetic_small_logt5"), Case::new("synthetic_shards3_logt4")];
     let running = Arc::new(Running::of(&cases[0]).await);
-    // A keyword that both have not, and one that both have under the same name.
+    // Neither data set has this keyword.
     let absent = b"absent0.example/x";
     let done = Arc::new(AtomicBool::new(false));
     let lookups = Arc::new(AtomicUsize::new(0));
@@ -158,9 +158,9 @@ async fn nobody_notices_a_reload() {
             })
         })
         .collect();
-    let progress = async |least: usize| {
-        let begun = lookups.load(Ordering::Relaxed);
-        while lookups.load(Ordering::Relaxed) < begun + least {
+    let progress = async |min: usize| {
+        let start = lookups.load(Ordering::Relaxed);
+        while lookups.load(Ordering::Relaxed) < start + min {
             tokio::task::yield_now().await;
         }
     };
@@ -252,14 +252,14 @@ fn configurations_are_checked_before_they_are_used() {
     assert!(out.contains("Examples:") && out.contains("Exit codes:"));
 }
 
-/// Work that has begun when the signal comes is finished, and nothing new is taken.
+/// After SIGTERM, requests that have started are answered and no others are accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_have_begun_are_answered() {
+async fn started_requests_are_answered_after_sigterm() {
     let folder = tempfile::tempdir().unwrap();
     let case = Case::new("synthetic_small_logt5");
     let settings = Settings::new(vec![case.install(folder.path(), "data")]);
     let process = Process::start(folder.path(), &settings, &[]);
-    // No tokens in the background: what the queue has is the queries.
+    // No tokens are fetched in the background: the queue has only queries.
     let mut options = ClientOptions::default();
     options.batch_size = 120;
     options.wallet.refill_below = 0;

@@ -1,4 +1,4 @@
-//! What Apple's client sent to Apple's service, sent to this one.
+//! Recorded requests of Apple's client to Apple's service, sent to this service.
 
 use crate::support::{Case, Running, message};
 use bfv::Backend;
@@ -7,7 +7,7 @@ use pir_api::{Message, api, convert};
 use std::collections::BTreeMap;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recorded_requests_get_answers_that_their_client_reads() {
+async fn answers_to_recorded_requests_decrypt_for_their_client() {
     for case in Case::all() {
         let running = Running::of(&case).await;
         let expected = case.expected();
@@ -35,7 +35,7 @@ async fn config(running: &Running, request: &[u8], recorded: &[u8]) {
     let ours: api::ConfigResponse = message(running.post("/config", request).await).await;
     let theirs = api::ConfigResponse::decode(recorded).unwrap();
     assert_eq!(ours.key_info, theirs.key_info);
-    // The recorded client said that it was iOS 18.0, this one is newer: the same, said shorter.
+    // The recorded client had iOS 18.0; this one is newer and gets the same configuration in the compact form.
     let shards = |response: &api::ConfigResponse| {
         let config = response.configs.values().next().unwrap().clone();
         let Some(api::config::Config::PirConfig(config)) = config.config else { panic!() };
@@ -85,9 +85,9 @@ fn replies<'e>(
     }
 }
 
-/// Devices before iOS 18.2 and macOS 15.2 cannot read shards that are given once with a count.
+/// Systems before iOS 18.2 and macOS 15.2 cannot read the compact form, which has equal shards once with a count.
 #[tokio::test(flavor = "multi_thread")]
-async fn old_systems_get_configurations_spelled_out() {
+async fn old_systems_get_configurations_in_the_long_form() {
     let case = Case::new("synthetic_ios26_fixed4_logt5");
     let running = Running::of(&case).await;
     let request = case.first("/config").request;
@@ -111,7 +111,7 @@ async fn old_systems_get_configurations_spelled_out() {
         assert_eq!(config.pir_shard_configs.is_some(), compact, "{agent}");
         assert_eq!(config.shard_configs.len(), if compact { 0 } else { 4 }, "{agent}");
     }
-    // A sharding function that old systems do not know cannot be said in any other way.
+    // A sharding function that old systems do not know has no long form.
     let case = Case::new("synthetic_ios26_doublemod_logt5");
     let running = Running::of(&case).await;
     let token = running.token().await.to_authorization();
@@ -125,7 +125,7 @@ async fn old_systems_get_configurations_spelled_out() {
     assert_eq!(response.status(), 500);
 }
 
-/// The example service pairs ids with use cases in the order of a dictionary.
+/// Apple's example service pairs ids with use cases in the order of a dictionary.
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_are_paired_in_the_order_of_the_request() {
     let folder = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ async fn ids_are_paired_in_the_order_of_the_request() {
         .enumerate()
         .map(|(index, case)| {
             let mut text = case.install(folder.path(), &format!("data{index}"));
-            // Names whose order is not that of the list.
+            // Alphabetical order is not the order of the request.
             text.name = format!("{}.url.filtering", ["m", "z", "a"][index]);
             text
         })
@@ -154,14 +154,14 @@ async fn ids_are_paired_in_the_order_of_the_request() {
     assert_eq!((all.configs.len(), all.key_info.len()), (3, 3));
     let id = |name: &String| all.configs[name].config_id.clone();
 
-    // The first is known, the second is not, the third is known by the second's id.
+    // The first use case has its id, the second none, the third the id of the second.
     let ids = vec![id(&names[0]), Vec::new(), id(&names[1])];
     let response: api::ConfigResponse = message(ask(names.clone(), ids).await).await;
     let reuse = |name: &String| response.configs[name].reuse_existing_config;
     assert_eq!([reuse(&names[0]), reuse(&names[1]), reuse(&names[2])], [true, false, false]);
     assert!(response.configs[&names[0]].config.is_none());
     assert!(response.configs[&names[1]].config.is_some());
-    // Key states come in the order of the request as well.
+    // Key states are in the order of the request, too.
     for (name, status) in names.iter().zip(&response.key_info) {
         let Some(api::config::Config::PirConfig(config)) = &all.configs[name].config else {
             panic!()
@@ -176,9 +176,8 @@ async fn ids_are_paired_in_the_order_of_the_request() {
     assert_eq!(status, 404);
 }
 
-/// Only the configuration is worth compressing.
 #[tokio::test(flavor = "multi_thread")]
-async fn configurations_are_compressed_for_those_who_want_it() {
+async fn only_configurations_are_compressed() {
     let case = Case::new("synthetic_shards3_logt4");
     let running = Running::of(&case).await;
     for recorded in case.recorded() {

@@ -1,4 +1,4 @@
-//! What must not leave the service: planted, and searched for.
+//! Secrets do not leave the service: they are planted in requests and searched for in everything that it writes.
 
 use crate::process::Process;
 use crate::support::{Case, Settings};
@@ -14,12 +14,12 @@ const REPORTED: &str = "planted-report.example/path";
 const PATH: &str = "/planted-path";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_was_planted_is_found() {
+async fn planted_secrets_are_not_found() {
     let case = Case::new("synthetic_small_logt5");
     let folder = tempfile::tempdir().unwrap();
     let mut use_case = case.install(folder.path(), "data");
     use_case.name = "com.example.app.url.filtering".to_owned();
-    // Reports cannot be written, so that their failure is logged.
+    // Report files rotate at each report.
     let reports = folder.path().join("reports");
     let users = json!([{ "tier": "tier1", "tokens": [USER_TOKEN] }]);
     let settings = Settings::new(vec![use_case])

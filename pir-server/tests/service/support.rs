@@ -1,9 +1,10 @@
-//! Services on free ports, and what their clients need.
+//! Services on free ports, and requests of their clients.
 
 use bytes::Bytes;
 use filter_client::{ClientOptions, PirClient};
 use futures_util::future::join_all;
 use pir_api::{Message, api, he};
+use pir_server::store::Store;
 use pir_server::{Configuration, Listener, Service, admin, endpoints};
 use privacy_pass::{PendingToken, PublicKey, Token, TokenChallenge};
 use reqwest::{Method, Response};
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// When the services of tests live: somewhere in 2026.
+/// The time at which services of tests start, in 2026.
 pub(crate) const NOW: u64 = 1_795_000_000;
 pub(crate) const USER: &str = "BCB4B850-E688-4AAF-A38D-779889FB388A";
 pub(crate) const AGENT: &str = "com.apple.ciphermld/1.0 iOS/26.0 ...";
@@ -80,7 +81,7 @@ impl Case {
         (0..).take_while(|shard| self.0.join(format!("db-{shard}.bin")).exists()).count() as u32
     }
 
-    /// Puts the files where a service looks for them.
+    /// Copies the files to the names under which a service finds them.
     pub(crate) fn install(&self, folder: &Path, stem: &str) -> UseCaseText {
         for shard in 0..self.shards() {
             for (from, to) in [("db", "bin"), ("params", "params.txtpb")] {
@@ -142,7 +143,7 @@ pub(crate) struct UseCaseText {
     pub(crate) superseded: u32,
 }
 
-/// A configuration in parts that tests change.
+/// A configuration that tests change.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) use_cases: Vec<UseCaseText>,
@@ -183,7 +184,7 @@ impl Settings {
     }
 }
 
-/// A service that runs in this process.
+/// A service in this process.
 pub(crate) struct Running {
     pub(crate) folder: TempDir,
     pub(crate) settings: Settings,
@@ -208,11 +209,36 @@ impl Running {
         Self::start_at(folder, settings, Arc::new(AtomicU64::new(NOW))).await
     }
 
-    /// With a clock that others may look at, too.
+    /// With a clock that is shared with others.
     pub(crate) async fn start_at(
         folder: TempDir,
         settings: Settings,
         clock: Arc<AtomicU64>,
+    ) -> Self {
+        let open = async |configuration: &Configuration, clock| {
+            Service::open(configuration, clock).await.unwrap()
+        };
+        Self::open(folder, settings, clock, open).await
+    }
+
+    /// With a store of the test's own.
+    pub(crate) async fn start_with(
+        folder: TempDir,
+        settings: Settings,
+        store: impl FnOnce(&Configuration) -> Arc<dyn Store>,
+    ) -> Self {
+        let open = async |configuration: &Configuration, clock| {
+            let store = store(configuration);
+            Service::with_store(configuration, store, clock).await.unwrap()
+        };
+        Self::open(folder, settings, Arc::new(AtomicU64::new(NOW)), open).await
+    }
+
+    async fn open(
+        folder: TempDir,
+        settings: Settings,
+        clock: Arc<AtomicU64>,
+        open: impl AsyncFnOnce(&Configuration, pir_server::service::Clock) -> Service,
     ) -> Self {
         let path = folder.path().join("service-config.json");
         fs::write(&path, settings.text(folder.path())).unwrap();
@@ -220,7 +246,7 @@ impl Running {
         let reads = Arc::clone(&clock);
         let clock_of_service: pir_server::service::Clock =
             Arc::new(move || reads.load(Ordering::Relaxed));
-        let service = Service::open(&configuration, clock_of_service).await.unwrap();
+        let service = open(&configuration, clock_of_service).await;
         let service = service.with_source(Arc::new(move || Configuration::read(&path)));
         let service = Arc::new(service);
         let any = ["127.0.0.1:0".parse().unwrap()];
@@ -241,7 +267,7 @@ impl Running {
         Self { folder, settings, service, url, admin, http, clock, stop: Some(stop), tasks }
     }
 
-    /// Stops, drains, and gives the folder back.
+    /// Stops the service, waits for its requests, and returns its folder.
     pub(crate) async fn stop(mut self) -> (TempDir, Settings) {
         drop(self.stop.take());
         join_all(self.tasks).await;
@@ -268,7 +294,7 @@ impl Running {
         request.send().await.unwrap()
     }
 
-    /// What a device posts: with a token, its pseudonym and its system.
+    /// Posts as a device does: with a token, its pseudonym and its system.
     pub(crate) async fn post(&self, path: &str, body: &[u8]) -> Response {
         let token = self.token().await;
         self.post_with(&token, path, body).await
@@ -318,7 +344,7 @@ impl Running {
     }
 }
 
-/// A device, as far as one request at a time goes. What it does fails when the service is gone.
+/// A device. Its methods return `None` when the service is gone.
 pub(crate) struct Device {
     pub(crate) http: reqwest::Client,
     pub(crate) url: String,

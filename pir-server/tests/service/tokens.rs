@@ -1,4 +1,4 @@
-//! Tokens: issued to those who may have them, accepted once.
+//! Tokens are issued to users and accepted once.
 
 use crate::support::{Case, NOW, Running, refusal};
 use futures_util::future::join_all;
@@ -61,7 +61,7 @@ async fn the_directory_lists_the_keys_of_all_tiers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_users_get_tokens_and_only_for_requests() {
+async fn only_valid_requests_of_users_get_tokens() {
     let running = small().await;
     for path in ["/token-key-for-user-token", "/issue"] {
         let method = if path == "/issue" { Method::POST } else { Method::GET };
@@ -98,7 +98,7 @@ async fn tokens_are_accepted_once() {
     };
     assert_eq!(post(&token).await, 200);
     assert_eq!(post(&token).await, 401);
-    // At the same time.
+    // Twenty requests at once.
     let token = running.token_of("BBBB").await;
     let statuses = join_all((0..20).map(|_| post(&token))).await;
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1);
@@ -109,7 +109,7 @@ async fn tokens_are_accepted_once() {
     let response = running.post_with(&token, "/config", &all_configs()).await;
     let (status, text) = refusal(response).await;
     assert_eq!((status, text.as_str()), (401, "the token was spent before"));
-    // Tokens of before are good after it.
+    // Unspent tokens are accepted after a restart.
     let token = running.token().await;
     let (folder, settings) = running.stop().await;
     let running = Running::start(folder, settings).await;
@@ -142,7 +142,7 @@ async fn foreign_and_altered_tokens_are_refused() {
         let response = running.send(Method::POST, "/config", &headers, all_configs()).await;
         assert_eq!(response.status(), 401, "{header}");
     }
-    // The good one was not spent by any of that.
+    // None of this spent the good token.
     assert_eq!(running.post_with(&good, "/config", &all_configs()).await.status(), 200);
 }
 
@@ -162,7 +162,7 @@ async fn keys_rotate_with_an_overlap() {
     assert_eq!(status(&spent).await, 200);
     let (early, late) = (running.token().await, running.token().await);
     let week_old = running.token().await;
-    // Two days ahead the next keys are published.
+    // The next keys are published two days ahead.
     running.clock.store(NOW + 28 * DAY, Ordering::Relaxed);
     running.service.maintain().await.unwrap();
     let published = directory().await;
@@ -173,7 +173,7 @@ async fn keys_rotate_with_an_overlap() {
     let before = published.key_at(Timestamp::from_unix_seconds(NOW + 29 * DAY)).unwrap();
     let after = published.token_keys[3].public_key().unwrap();
     assert_ne!(before, after);
-    // Then they sign, and tokens of the earlier ones are good for eight days more.
+    // Then they sign, and tokens of the earlier keys are accepted for eight more days.
     running.clock.store(NOW + 31 * DAY, Ordering::Relaxed);
     running.service.maintain().await.unwrap();
     assert_eq!(directory().await.token_keys.len(), 3);
@@ -193,13 +193,13 @@ async fn keys_rotate_with_an_overlap() {
         (code, text.as_str()),
         (401, "the token's key is not known, or not accepted any more")
     );
-    // Their nonces are forgotten, those of the new keys are not.
+    // Nonces of the earlier keys are forgotten, those of the new keys are not.
     assert!(running.metrics().await.contains("pir_stored_nonces 1\n"));
     assert_eq!(status(&new).await, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn user_tokens_come_from_a_file_that_is_read_again() {
+async fn the_file_of_user_tokens_is_read_again_when_it_changes() {
     let folder = tempfile::tempdir().unwrap();
     let case = Case::new("synthetic_small_logt5");
     let file = folder.path().join("users.json");
@@ -229,9 +229,9 @@ async fn user_tokens_come_from_a_file_that_is_read_again() {
     assert_eq!(status("ANOTHER").await, 200);
 }
 
-/// An address of the operator's is asked about tokens, and its answers are remembered.
+/// The operator's address is asked about user tokens, and its answers are cached.
 #[tokio::test(flavor = "multi_thread")]
-async fn user_tokens_are_asked_for_at_an_address() {
+async fn answers_of_an_address_are_cached() {
     use axum::Json;
     use axum::http::StatusCode;
     use axum::routing::post;
@@ -270,11 +270,11 @@ async fn user_tokens_are_asked_for_at_an_address() {
     };
     for _ in 0..3 {
         assert_eq!((status("good").await, status("bad").await), (200, 401));
-        // Known without asking.
+        // The configuration has this token.
         assert_eq!(status("AAAA").await, 200);
     }
     assert_eq!(asked.load(Ordering::Relaxed), 2);
-    // What is no answer is not taken for a no, and not remembered.
+    // Failures are not refusals, and are not cached.
     assert_eq!((status("odd").await, status("broken").await), (503, 503));
     hook.abort();
     let _ = hook.await;

@@ -1,10 +1,11 @@
-//! One redb file that is opened checked, and opened again after the disk failed.
+//! A redb file that is checked when it is opened, and opened again after the disk failed.
 
-use super::super::StoreError;
-use super::{Part, unavailable};
+use super::super::{Damage, StoreError};
+use super::StateFile;
 use redb::{
     Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, WriteTransaction,
 };
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,15 +13,37 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// A redb file.
 pub(super) struct File {
     path: PathBuf,
-    part: Part,
-    cache: usize,
+    part: StateFile,
+    cache_bytes: usize,
+    /// `None` after an error, until the next call opens the file again.
     database: RwLock<Option<Arc<Database>>>,
 }
 
+/// A database that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read or write the database {}", path.display())]
+struct DatabaseFailure {
+    path: PathBuf,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+fn unavailable(path: &Path, error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+    StoreError::unavailable(DatabaseFailure { path: path.to_owned(), source: error.into() })
+}
+
 impl File {
-    pub(super) fn open(path: PathBuf, part: Part, cache: usize) -> Result<Self, StoreError> {
-        let database = open(&path, part, cache, true)?;
-        Ok(Self { path, part, cache, database: RwLock::new(Some(Arc::new(database))) })
+    pub(super) fn open(
+        path: PathBuf,
+        part: StateFile,
+        cache_bytes: usize,
+    ) -> Result<Self, StoreError> {
+        let database = open(&path, part, cache_bytes, true)?;
+        Ok(Self { path, part, cache_bytes, database: RwLock::new(Some(Arc::new(database))) })
+    }
+
+    /// The error for content of the file that is not what the service wrote.
+    pub(super) fn damaged(&self) -> StoreError {
+        damaged(&self.path, self.part, Damage::Content, None)
     }
 
     fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -28,22 +51,22 @@ impl File {
         if let Some(database) = current {
             return Ok(database);
         }
-        let mut place = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(database) = &*place {
+        let mut current = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = &*current {
             return Ok(Arc::clone(database));
         }
-        let database = Arc::new(open(&self.path, self.part, self.cache, false)?);
-        *place = Some(Arc::clone(&database));
+        let database = Arc::new(open(&self.path, self.part, self.cache_bytes, false)?);
+        *current = Some(Arc::clone(&database));
         Ok(database)
     }
 
-    /// After an error of the disk redb refuses to go on with what it has in memory: the next call
-    /// opens the file again.
-    fn give_up(&self) {
+    /// After an error of the disk, redb refuses all further use of an open database: the next call opens the
+    /// file again.
+    fn close(&self) {
         *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Does a piece of reading.
+    /// Runs `work` in a read transaction.
     pub(super) fn read<T>(
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
@@ -53,10 +76,10 @@ impl File {
             .begin_read()
             .map_err(redb::Error::from)
             .and_then(|transaction| work(&transaction));
-        self.settle(outcome)
+        self.close_on_error(outcome)
     }
 
-    /// Does a piece of writing, and commits it.
+    /// Runs `work` in a write transaction and commits it. It is durable when this returns.
     pub(super) fn write<T>(
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
@@ -67,40 +90,57 @@ impl File {
             transaction.commit()?;
             Ok(result)
         });
-        self.settle(outcome)
+        self.close_on_error(outcome)
     }
 
-    fn settle<T>(&self, outcome: Result<T, redb::Error>) -> Result<T, StoreError> {
+    fn close_on_error<T>(&self, outcome: Result<T, redb::Error>) -> Result<T, StoreError> {
         outcome.map_err(|error| {
-            self.give_up();
+            self.close();
             unavailable(&self.path, error)
         })
     }
 }
 
-/// Opens a file; a new one is for its owner alone, as its folder is. redb may panic on damage that it
-/// does not expect, which counts as damage here.
-fn open(path: &Path, part: Part, cache: usize, check: bool) -> Result<Database, StoreError> {
-    let damaged = |reason: String| StoreError::Damaged { path: path.to_owned(), reason, part };
+fn damaged(
+    path: &Path,
+    file: StateFile,
+    damage: Damage,
+    source: Option<DatabaseError>,
+) -> StoreError {
+    let source = source.map(|error| Arc::new(error) as Arc<dyn Error + Send + Sync>);
+    StoreError::Damaged { path: path.to_owned(), damage, file, source }
+}
+
+/// Opens or creates a file. redb may panic on damage that it does not expect; that counts as damage, too.
+fn open(
+    path: &Path,
+    part: StateFile,
+    cache_bytes: usize,
+    check: bool,
+) -> Result<Database, StoreError> {
     let attempt = catch_unwind(AssertUnwindSafe(|| {
-        Database::builder().set_cache_size(cache).set_check_integrity_on_open(check).create(path)
+        Database::builder()
+            .set_cache_size(cache_bytes)
+            .set_check_integrity_on_open(check)
+            .create(path)
     }));
-    match attempt {
-        Ok(Ok(database)) => Ok(database),
-        Ok(Err(DatabaseError::Storage(StorageError::Corrupted(reason)))) => Err(damaged(reason)),
-        Ok(Err(DatabaseError::Storage(StorageError::Io(error))))
-            if error.kind() == std::io::ErrorKind::InvalidData
-                || error.kind() == std::io::ErrorKind::UnexpectedEof =>
+    let Ok(outcome) = attempt else { return Err(damaged(path, part, Damage::Content, None)) };
+    outcome.map_err(|error| match &error {
+        DatabaseError::UpgradeRequired(version) => {
+            damaged(path, part, Damage::Format(*version), None)
+        }
+        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.to_owned() },
+        DatabaseError::Storage(StorageError::Corrupted(_)) => {
+            damaged(path, part, Damage::Content, Some(error))
+        }
+        DatabaseError::Storage(StorageError::Io(io))
+            if matches!(
+                io.kind(),
+                std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+            ) =>
         {
-            Err(damaged(error.to_string()))
+            damaged(path, part, Damage::Content, Some(error))
         }
-        Ok(Err(DatabaseError::UpgradeRequired(version))) => {
-            Err(damaged(format!("file format {version}")))
-        }
-        Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => {
-            Err(unavailable(path, "in use by another process; is the service running already?"))
-        }
-        Ok(Err(error)) => Err(unavailable(path, error)),
-        Err(_) => Err(damaged("it cannot be read at all".to_owned())),
-    }
+        _ => unavailable(path, error),
+    })
 }

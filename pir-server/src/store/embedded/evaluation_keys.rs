@@ -1,9 +1,10 @@
-//! Evaluation keys: half a megabyte each, in pieces that fill the pages of the database.
+//! The database of evaluation keys: half a megabyte each, in pieces that fill the pages of the database.
 
-use super::super::{KeySlot, StoreError, StoredKey};
-use super::Part;
+use super::super::{KeyId, StoreError, StoredKey};
+use super::StateFile;
 use super::database::File;
-use super::writer::Writer;
+use super::writer::{Writer, not_committed};
+use crate::causes::WithCauses;
 use crate::configuration::StoreSettings;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use sha2::{Digest, Sha256};
@@ -13,7 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 pub(super) const FILE: &str = "evaluation-keys.redb";
-/// What is known of a key.
+
+/// A key's row in the table `about`.
 #[derive(Clone, Copy)]
 struct About {
     timestamp: u64,
@@ -22,22 +24,23 @@ struct About {
     digest: [u8; 32],
 }
 
-/// Timestamp, length, day of last use, SHA-256.
+/// Timestamp in Unix seconds, length in bytes, day of last use (since 1970), SHA-256 of the key.
 type AboutRow = (u64, u64, u32, [u8; 32]);
 const ABOUT: TableDefinition<'_, [u8; 32], AboutRow> = TableDefinition::new("about");
 const PIECES: TableDefinition<'_, ([u8; 32], u32), &[u8]> = TableDefinition::new("pieces");
-/// Day of last use, then the slot: what goes first comes first.
+/// Day of last use, then the key's id: in the order in which keys are removed.
 const BY_USE: TableDefinition<'_, (u32, [u8; 32]), ()> = TableDefinition::new("by use");
 const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
 const SALT: &str = "salt";
-/// A piece and its row take a page of 64 KiB; redb rounds pages up to powers of two.
+/// Length of a piece, in bytes. With its row it takes a page of 64 KiB; redb rounds pages up to powers of two.
 const PIECE: usize = (64 << 10) - 256;
-const CACHE: usize = 64 << 20;
-/// Keys in one commit.
-const BATCH: usize = 32;
-/// Uploads that wait for a commit.
-const WAITING: usize = 256;
-const DAY: u64 = 86_400;
+/// Page cache of the database, in bytes.
+const CACHE_BYTES: usize = 64 << 20;
+/// Largest number of keys in one commit.
+const MAX_BATCH: usize = 32;
+/// Largest number of uploads that wait for a commit.
+const MAX_WAITING: usize = 256;
+const DAY_SECONDS: u64 = 86_400;
 
 impl From<AboutRow> for About {
     fn from((timestamp, length, used_day, digest): AboutRow) -> Self {
@@ -53,20 +56,20 @@ impl About {
 
 enum Job {
     Put {
-        slot: KeySlot,
+        id: KeyId,
         key: StoredKey,
         day: u32,
         done: oneshot::Sender<Result<(), StoreError>>,
     },
     Touch {
-        slot: KeySlot,
+        id: KeyId,
         day: u32,
     },
     Collect {
         day: u32,
         done: oneshot::Sender<Result<(), StoreError>>,
     },
-    /// Look whether it is time to end.
+    /// Wakes the thread so that it sees that it is to end.
     Wake,
 }
 
@@ -76,7 +79,21 @@ struct Totals {
     bytes: AtomicU64,
 }
 
-/// Changes of the totals within a transaction.
+impl Totals {
+    /// Adds the changes of a committed transaction. The writing thread is the only caller.
+    fn apply(&self, change: Change) {
+        let add = |total: &AtomicU64, change: i64| {
+            total.store(
+                total.load(Ordering::Relaxed).saturating_add_signed(change),
+                Ordering::Relaxed,
+            );
+        };
+        add(&self.keys, change.keys);
+        add(&self.bytes, change.bytes);
+    }
+}
+
+/// How a transaction changes the totals.
 #[derive(Clone, Copy, Default)]
 struct Change {
     keys: i64,
@@ -92,28 +109,23 @@ pub(super) struct EvaluationKeys {
 }
 
 fn day(now: u64) -> u32 {
-    u32::try_from(now / DAY).unwrap_or(u32::MAX)
-}
-
-fn closed() -> StoreError {
-    StoreError::Unavailable("it could not write".to_owned())
+    u32::try_from(now / DAY_SECONDS).unwrap_or(u32::MAX)
 }
 
 impl EvaluationKeys {
     pub(super) fn open(directory: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
-        let file = Arc::new(File::open(directory.join(FILE), Part::EvaluationKeys, CACHE)?);
+        let file =
+            Arc::new(File::open(directory.join(FILE), StateFile::EvaluationKeys, CACHE_BYTES)?);
         let mut fresh = [0; 32];
-        getrandom::fill(&mut fresh)
-            .map_err(|error| StoreError::Unavailable(format!("no randomness: {error}")))?;
+        getrandom::fill(&mut fresh).map_err(StoreError::unavailable)?;
         let (salt, keys, bytes) = file.write(|transaction| {
             let mut settings = transaction.open_table(SETTINGS)?;
-            let stored: Option<[u8; 32]> =
-                settings.get(SALT)?.and_then(|salt| salt.value().try_into().ok());
+            let stored = settings.get(SALT)?.map(|salt| salt.value().to_vec());
             let salt = match stored {
                 Some(salt) => salt,
                 None => {
                     settings.insert(SALT, &fresh[..])?;
-                    fresh
+                    fresh.to_vec()
                 }
             };
             let (mut keys, mut bytes) = (0, 0);
@@ -125,12 +137,14 @@ impl EvaluationKeys {
             transaction.open_table(BY_USE)?;
             Ok((salt, keys, bytes))
         })?;
+        // Another salt would hide every stored key.
+        let salt: [u8; 32] = salt.try_into().map_err(|_| file.damaged())?;
         let totals = Arc::new(Totals { keys: keys.into(), bytes: bytes.into() });
-        let (jobs, receiver) = mpsc::channel(WAITING);
+        let (jobs, receiver) = mpsc::channel(MAX_WAITING);
         let work = WriteKeys {
             file: Arc::clone(&file),
             totals: Arc::clone(&totals),
-            most_bytes: settings.evaluation_key_bytes,
+            max_bytes: settings.evaluation_key_bytes,
             days: settings.evaluation_key_days,
         };
         let waker = jobs.clone();
@@ -142,8 +156,8 @@ impl EvaluationKeys {
         Ok(Self { file, jobs, totals, salt, _writer: writer })
     }
 
-    pub(super) fn slot(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeySlot {
-        KeySlot::of(&self.salt, user, key_config_hash)
+    pub(super) fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeyId {
+        KeyId::of(&self.salt, user, key_config_hash)
     }
 
     pub(super) fn statistics(&self) -> (u64, u64) {
@@ -152,21 +166,21 @@ impl EvaluationKeys {
 
     pub(super) fn put(
         &self,
-        slot: KeySlot,
+        id: KeyId,
         key: StoredKey,
         now: u64,
     ) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         let (jobs, (done, is_done)) = (self.jobs.clone(), oneshot::channel());
         async move {
-            let job = Job::Put { slot, key, day: day(now), done };
-            jobs.send(job).await.map_err(|_| closed())?;
-            is_done.await.map_err(|_| closed())?
+            let job = Job::Put { id, key, day: day(now), done };
+            jobs.send(job).await.map_err(|_| not_committed())?;
+            is_done.await.map_err(|_| not_committed())?
         }
     }
 
-    pub(super) fn touch(&self, slot: KeySlot, now: u64) {
-        // If many wait, the note of another day is as good.
-        let _ = self.jobs.try_send(Job::Touch { slot, day: day(now) });
+    pub(super) fn touch(&self, id: KeyId, now: u64) {
+        // When the queue is full, the record is dropped: the use of another day is as good.
+        drop(self.jobs.try_send(Job::Touch { id, day: day(now) }));
     }
 
     pub(super) fn collect_garbage(
@@ -175,44 +189,44 @@ impl EvaluationKeys {
     ) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         let (jobs, (done, is_done)) = (self.jobs.clone(), oneshot::channel());
         async move {
-            jobs.send(Job::Collect { day: day(now), done }).await.map_err(|_| closed())?;
-            is_done.await.map_err(|_| closed())?
+            jobs.send(Job::Collect { day: day(now), done }).await.map_err(|_| not_committed())?;
+            is_done.await.map_err(|_| not_committed())?
         }
     }
 
-    /// Runs a read where it may block.
+    /// Runs a read on a thread that may block.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&File) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let file = Arc::clone(&self.file);
-        tokio::task::spawn_blocking(move || work(&file)).await.unwrap_or_else(|_| Err(closed()))
+        tokio::task::spawn_blocking(move || work(&file))
+            .await
+            .unwrap_or_else(|error| Err(StoreError::unavailable(error)))
     }
 
-    pub(super) async fn timestamp(&self, slot: KeySlot) -> Result<Option<u64>, StoreError> {
+    pub(super) async fn timestamp(&self, id: KeyId) -> Result<Option<u64>, StoreError> {
         self.read(move |file| {
             file.read(|transaction| {
-                let about = transaction.open_table(ABOUT)?.get(slot.0)?;
+                let about = transaction.open_table(ABOUT)?.get(id.as_bytes())?;
                 Ok(about.map(|about| About::from(about.value()).timestamp))
             })
         })
         .await
     }
 
-    pub(super) async fn get(&self, slot: KeySlot) -> Result<Option<StoredKey>, StoreError> {
-        let found = self.read(move |file| file.read(|transaction| read(transaction, slot))).await?;
-        Ok(found)
+    pub(super) async fn get(&self, id: KeyId) -> Result<Option<StoredKey>, StoreError> {
+        self.read(move |file| file.read(|transaction| read(transaction, id))).await
     }
 }
 
-fn read(
-    transaction: &redb::ReadTransaction,
-    slot: KeySlot,
-) -> Result<Option<StoredKey>, redb::Error> {
-    let Some(about) = transaction.open_table(ABOUT)?.get(slot.0)? else { return Ok(None) };
+fn read(transaction: &redb::ReadTransaction, id: KeyId) -> Result<Option<StoredKey>, redb::Error> {
+    let Some(about) = transaction.open_table(ABOUT)?.get(id.as_bytes())? else { return Ok(None) };
     let about = About::from(about.value());
     let mut bytes = Vec::new();
-    for piece in transaction.open_table(PIECES)?.range((slot.0, 0)..=(slot.0, u32::MAX))? {
+    for piece in
+        transaction.open_table(PIECES)?.range((*id.as_bytes(), 0)..=(*id.as_bytes(), u32::MAX))?
+    {
         bytes.extend_from_slice(piece?.1.value());
     }
     let whole = Sha256::digest(&bytes)[..] == about.digest;
@@ -222,35 +236,36 @@ fn read(
 struct WriteKeys {
     file: Arc<File>,
     totals: Arc<Totals>,
-    most_bytes: u64,
+    max_bytes: u64,
     days: u32,
 }
 
 impl WriteKeys {
     fn write_all(&self, mut jobs: mpsc::Receiver<Job>, closing: &AtomicBool) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while !closing.load(Ordering::Acquire) && jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
-            let mut told = Vec::new();
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while !closing.load(Ordering::Acquire) && jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0
+        {
+            let mut waiting = Vec::new();
             let mut change = Change::default();
             let outcome = self.file.write(|transaction| {
                 for job in batch.drain(..) {
                     match job {
-                        Job::Put { slot, key, day, done } => {
-                            told.push(done);
-                            change = change + remove(transaction, slot)?;
-                            self.make_room(transaction, key.bytes.len() as u64, &mut change)?;
-                            change = change + insert(transaction, slot, &key, day)?;
+                        Job::Put { id, key, day, done } => {
+                            waiting.push(done);
+                            change = change + remove(transaction, id)?;
+                            self.evict(transaction, key.bytes.len() as u64, &mut change)?;
+                            change = change + insert(transaction, id, &key, day)?;
                         }
-                        Job::Touch { slot, day } => touch(transaction, slot, day)?,
+                        Job::Touch { id, day } => touch(transaction, id, day)?,
                         Job::Wake => {}
                         Job::Collect { day, done } => {
-                            told.push(done);
+                            waiting.push(done);
                             let oldest = day.saturating_sub(self.days);
-                            while let Some((used, slot)) = first_by_use(transaction)? {
+                            while let Some((used, id)) = first_by_use(transaction)? {
                                 if used >= oldest {
                                     break;
                                 }
-                                change = change + remove(transaction, slot)?;
+                                change = change + remove(transaction, id)?;
                             }
                         }
                     }
@@ -258,37 +273,29 @@ impl WriteKeys {
                 Ok(())
             });
             batch.clear();
-            let failed = outcome.err().map(|error| error.to_string());
-            if failed.is_none() {
-                let apply = |total: &AtomicU64, change: i64| {
-                    total.store(
-                        total.load(Ordering::Relaxed).saturating_add_signed(change),
-                        Ordering::Relaxed,
-                    );
-                };
-                apply(&self.totals.keys, change.keys);
-                apply(&self.totals.bytes, change.bytes);
+            match &outcome {
+                Ok(()) => self.totals.apply(change),
+                Err(error) => {
+                    tracing::error!(error = %WithCauses(error), "evaluation keys cannot be written");
+                }
             }
-            for done in told {
-                let _ = done.send(match &failed {
-                    None => Ok(()),
-                    Some(reason) => Err(StoreError::Unavailable(reason.clone())),
-                });
+            for done in waiting {
+                drop(done.send(outcome.clone()));
             }
         }
     }
 
-    /// Drops the least recently used keys until there is room.
-    fn make_room(
+    /// Removes the least recently used keys until `bytes` more fit.
+    fn evict(
         &self,
         transaction: &WriteTransaction,
         bytes: u64,
         change: &mut Change,
     ) -> Result<(), redb::Error> {
         let total = self.totals.bytes.load(Ordering::Relaxed);
-        while total.saturating_add_signed(change.bytes) + bytes > self.most_bytes {
-            let Some((_, slot)) = first_by_use(transaction)? else { break };
-            *change = *change + remove(transaction, slot)?;
+        while total.saturating_add_signed(change.bytes) + bytes > self.max_bytes {
+            let Some((_, id)) = first_by_use(transaction)? else { break };
+            *change = *change + remove(transaction, id)?;
         }
         Ok(())
     }
@@ -302,15 +309,15 @@ impl std::ops::Add for Change {
     }
 }
 
-fn first_by_use(transaction: &WriteTransaction) -> Result<Option<(u32, KeySlot)>, redb::Error> {
+fn first_by_use(transaction: &WriteTransaction) -> Result<Option<(u32, KeyId)>, redb::Error> {
     let table = transaction.open_table(BY_USE)?;
     let first = table.first()?.map(|(key, _)| key.value());
-    Ok(first.map(|(day, slot)| (day, KeySlot(slot))))
+    Ok(first.map(|(day, id)| (day, KeyId::new(id))))
 }
 
 fn insert(
     transaction: &WriteTransaction,
-    slot: KeySlot,
+    id: KeyId,
     key: &StoredKey,
     day: u32,
 ) -> Result<Change, redb::Error> {
@@ -320,35 +327,35 @@ fn insert(
         used_day: day,
         digest: Sha256::digest(&key.bytes).into(),
     };
-    transaction.open_table(ABOUT)?.insert(slot.0, about.row())?;
-    transaction.open_table(BY_USE)?.insert((day, slot.0), ())?;
+    transaction.open_table(ABOUT)?.insert(*id.as_bytes(), about.row())?;
+    transaction.open_table(BY_USE)?.insert((day, *id.as_bytes()), ())?;
     let mut pieces = transaction.open_table(PIECES)?;
     for (number, piece) in (0..).zip(key.bytes.chunks(PIECE)) {
-        pieces.insert((slot.0, number), piece)?;
+        pieces.insert((*id.as_bytes(), number), piece)?;
     }
     Ok(Change { keys: 1, bytes: key.bytes.len() as i64 })
 }
 
-fn remove(transaction: &WriteTransaction, slot: KeySlot) -> Result<Change, redb::Error> {
+fn remove(transaction: &WriteTransaction, id: KeyId) -> Result<Change, redb::Error> {
     let mut table = transaction.open_table(ABOUT)?;
-    let Some(about) = table.remove(slot.0)?.map(|about| About::from(about.value())) else {
+    let Some(about) = table.remove(id.as_bytes())?.map(|about| About::from(about.value())) else {
         return Ok(Change::default());
     };
-    transaction.open_table(BY_USE)?.remove((about.used_day, slot.0))?;
+    transaction.open_table(BY_USE)?.remove((about.used_day, *id.as_bytes()))?;
     let mut pieces = transaction.open_table(PIECES)?;
     for number in 0..about.length.div_ceil(PIECE as u64) {
-        pieces.remove((slot.0, number as u32))?;
+        pieces.remove((*id.as_bytes(), number as u32))?;
     }
     Ok(Change { keys: -1, bytes: -(about.length as i64) })
 }
 
-fn touch(transaction: &WriteTransaction, slot: KeySlot, day: u32) -> Result<(), redb::Error> {
+fn touch(transaction: &WriteTransaction, id: KeyId, day: u32) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(ABOUT)?;
-    let about = table.get(slot.0)?.map(|about| About::from(about.value()));
+    let about = table.get(id.as_bytes())?.map(|about| About::from(about.value()));
     let Some(about) = about.filter(|about| about.used_day < day) else { return Ok(()) };
     let mut by_use = transaction.open_table(BY_USE)?;
-    by_use.remove((about.used_day, slot.0))?;
-    by_use.insert((day, slot.0), ())?;
-    table.insert(slot.0, About { used_day: day, ..about }.row())?;
+    by_use.remove((about.used_day, *id.as_bytes()))?;
+    by_use.insert((day, *id.as_bytes()), ())?;
+    table.insert(*id.as_bytes(), About { used_day: day, ..about }.row())?;
     Ok(())
 }

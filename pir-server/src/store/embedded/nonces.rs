@@ -1,9 +1,10 @@
-//! Nonces of tokens that were spent.
+//! The database of spent nonces.
 
 use super::super::{Durable, Spending, StoreError};
-use super::Part;
+use super::StateFile;
 use super::database::File;
-use super::writer::Writer;
+use super::writer::{Writer, not_committed};
+use crate::causes::WithCauses;
 use redb::{ReadableTableMetadata, TableDefinition};
 use std::ops::Bound;
 use std::path::Path;
@@ -12,27 +13,31 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 pub(super) const FILE: &str = "nonces.redb";
-/// Eight bytes of the key's id, which keep the nonces of a key together, and the nonce.
+/// The first eight bytes of the issuer key's id, which keep the nonces of a key together, then the nonce.
 type Entry = [u8; 40];
 const SPENT: TableDefinition<'_, Entry, ()> = TableDefinition::new("spent");
-const CACHE: usize = 64 << 20;
-/// Nonces in one commit.
-const BATCH: usize = 1024;
-/// Nonces that wait for a commit.
-const WAITING: usize = 16 << 10;
+/// Page cache of the database, in bytes.
+const CACHE_BYTES: usize = 64 << 20;
+/// Largest number of nonces in one commit.
+const MAX_BATCH: usize = 1024;
+/// Largest number of nonces that wait for a commit.
+const MAX_WAITING: usize = 16 << 10;
+
+/// Reports the outcome of the commit that a job was part of.
+type Committed = oneshot::Sender<Result<(), StoreError>>;
 
 enum Job {
     Spend {
         entry: Entry,
         fresh: oneshot::Sender<bool>,
-        durable: oneshot::Sender<Result<(), StoreError>>,
+        committed: Committed,
     },
     Retain {
-        /// Ascending, each once.
+        /// Ascending and distinct.
         prefixes: Vec<[u8; 8]>,
-        done: oneshot::Sender<Result<(), StoreError>>,
+        committed: Committed,
     },
-    /// Look whether it is time to end.
+    /// Wakes the thread so that it sees that it is to end.
     Wake,
 }
 
@@ -48,16 +53,21 @@ fn prefix(key_id: &[u8; 32]) -> [u8; 8] {
     prefix
 }
 
-fn closed() -> StoreError {
-    StoreError::Unavailable("it could not write".to_owned())
+/// More tokens arrive than the disk can commit.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {MAX_WAITING} nonces wait to be written")]
+struct Overloaded;
+
+async fn outcome(committed: oneshot::Receiver<Result<(), StoreError>>) -> Result<(), StoreError> {
+    committed.await.unwrap_or_else(|_| Err(not_committed()))
 }
 
 impl Nonces {
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let file = File::open(directory.join(FILE), Part::Nonces, CACHE)?;
+        let file = File::open(directory.join(FILE), StateFile::Nonces, CACHE_BYTES)?;
         let length = file.write(|transaction| Ok(transaction.open_table(SPENT)?.len()?))?;
         let count = Arc::new(AtomicU64::new(length));
-        let (jobs, receiver) = mpsc::channel(WAITING);
+        let (jobs, receiver) = mpsc::channel(MAX_WAITING);
         let counter = Arc::clone(&count);
         let waker = jobs.clone();
         let writer = Writer::start(
@@ -81,14 +91,17 @@ impl Nonces {
         entry[..8].copy_from_slice(&prefix(key_id));
         entry[8..].copy_from_slice(nonce);
         let (fresh, is_fresh) = oneshot::channel();
-        let (durable, is_durable) = oneshot::channel();
-        let sent = self.jobs.try_send(Job::Spend { entry, fresh, durable });
+        let (committed, is_committed) = oneshot::channel();
+        let sent = self.jobs.try_send(Job::Spend { entry, fresh, committed });
         async move {
-            sent.map_err(|_| StoreError::Unavailable("too many tokens at once".to_owned()))?;
+            sent.map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => StoreError::unavailable(Overloaded),
+                mpsc::error::TrySendError::Closed(_) => not_committed(),
+            })?;
             match is_fresh.await {
-                Ok(true) => Ok(Spending::Fresh(Durable::when(is_durable))),
+                Ok(true) => Ok(Spending::Fresh(Durable::when(outcome(is_committed)))),
                 Ok(false) => Ok(Spending::Spent),
-                Err(_) => Err(closed()),
+                Err(_) => Err(not_committed()),
             }
         }
     }
@@ -97,19 +110,20 @@ impl Nonces {
         &self,
         key_ids: &[[u8; 32]],
     ) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
-        let (done, is_done) = oneshot::channel();
+        let (committed, is_committed) = oneshot::channel();
         let jobs = self.jobs.clone();
         let mut prefixes: Vec<[u8; 8]> = key_ids.iter().map(prefix).collect();
         prefixes.sort_unstable();
         prefixes.dedup();
         async move {
-            jobs.send(Job::Retain { prefixes, done }).await.map_err(|_| closed())?;
-            is_done.await.map_err(|_| closed())?
+            let job = Job::Retain { prefixes, committed };
+            jobs.send(job).await.map_err(|_| not_committed())?;
+            outcome(is_committed).await
         }
     }
 }
 
-/// The ranges of entries whose prefix is none of those.
+/// The ranges of entries with none of these prefixes.
 fn gaps(prefixes: &[[u8; 8]]) -> Vec<(Bound<Entry>, Bound<Entry>)> {
     let end = |prefix: &[u8; 8], rest: u8| {
         let mut entry = [rest; 40];
@@ -123,51 +137,90 @@ fn gaps(prefixes: &[[u8; 8]]) -> Vec<(Bound<Entry>, Bound<Entry>)> {
     starts.zip(ends).collect()
 }
 
-/// Takes what waits, writes it in one transaction, and tells. Whether a nonce is fresh is told before
-/// the commit, so that work can begin meanwhile.
+/// Takes all waiting jobs, writes them in one transaction, and reports its outcome. Whether a nonce is fresh
+/// is reported before the commit, so that work can begin meanwhile.
 fn write_all(file: &File, mut jobs: mpsc::Receiver<Job>, count: &AtomicU64, closing: &AtomicBool) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while !closing.load(Ordering::Acquire) && jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
-        let mut durable = Vec::with_capacity(batch.len());
+    let mut batch = Vec::with_capacity(MAX_BATCH);
+    while !closing.load(Ordering::Acquire) && jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
+        let mut waiting = Vec::with_capacity(batch.len());
         let (mut added, mut removed) = (0, 0);
         let outcome = file.write(|transaction| {
             let mut table = transaction.open_table(SPENT)?;
             for job in batch.drain(..) {
                 match job {
-                    Job::Spend { entry, fresh, durable: told } => {
+                    Job::Spend { entry, fresh, committed } => {
                         let is_fresh = table.insert(entry, ())?.is_none();
+                        // A request whose client has gone still spends its token.
                         let _ = fresh.send(is_fresh);
                         if is_fresh {
                             added += 1;
-                            durable.push(told);
+                            waiting.push(committed);
                         }
                     }
                     Job::Wake => {}
-                    Job::Retain { prefixes, done } => {
+                    Job::Retain { prefixes, committed } => {
                         let before = table.len()?;
                         for gap in gaps(&prefixes) {
                             table.retain_in(gap, |_, ()| false)?;
                         }
                         removed += before - table.len()?;
-                        durable.push(done);
+                        waiting.push(committed);
                     }
                 }
             }
             Ok(())
         });
-        // Senders of an unfinished batch are dropped, which their receivers see.
+        // Jobs that a failed transaction did not reach: their receivers see that the sender is gone.
         batch.clear();
-        let failed = outcome.err().map(|error| error.to_string());
-        if failed.is_none() {
-            count.fetch_add(added, Ordering::Relaxed);
-            count.fetch_sub(removed, Ordering::Relaxed);
+        match &outcome {
+            Ok(()) => {
+                count.fetch_add(added, Ordering::Relaxed);
+                count.fetch_sub(removed, Ordering::Relaxed);
+            }
+            Err(error) => {
+                tracing::error!(error = %WithCauses(error), "nonces cannot be written");
+            }
         }
-        for told in durable {
-            let result = match &failed {
-                None => Ok(()),
-                Some(reason) => Err(StoreError::Unavailable(reason.clone())),
-            };
-            let _ = told.send(result);
+        for committed in waiting {
+            drop(committed.send(outcome.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without a thread that writes, everything waits.
+    #[tokio::test]
+    async fn the_number_of_waiting_nonces_is_limited() {
+        let (jobs, receiver) = mpsc::channel(MAX_WAITING);
+        let writer = Writer::start("none", || (), |_| ()).unwrap();
+        let nonces = Nonces { jobs, count: Arc::default(), _writer: writer };
+        let mut waiting = Vec::new();
+        for number in 0..MAX_WAITING as u64 {
+            let mut nonce = [0; 32];
+            nonce[..8].copy_from_slice(&number.to_le_bytes());
+            let mut spending = Box::pin(nonces.spend(&[0; 32], &nonce));
+            assert!(futures_util::poll!(&mut spending).is_pending(), "{number}");
+            waiting.push(spending);
+        }
+        let error = nonces.spend(&[0; 32], &[1; 32]).await.unwrap_err();
+        assert!(crate::causes::WithCauses(&error).to_string().contains("16384"), "{error}");
+        drop(receiver);
+    }
+
+    #[test]
+    fn gaps_leave_out_the_prefixes() {
+        let inside = |entry: Entry| {
+            gaps(&[[1; 8], [3; 8]]).iter().any(|gap| std::ops::RangeBounds::contains(gap, &entry))
+        };
+        for byte in 0..5 {
+            for rest in [0, 0x7f, 0xff] {
+                let mut entry = [rest; 40];
+                entry[..8].fill(byte);
+                assert_eq!(inside(entry), byte != 1 && byte != 3, "{byte} {rest}");
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The way to the servers: one, a master that sentinels know, or a cluster.
+//! Connections to the servers: a single one, the master that sentinels name, or a cluster.
 
-use super::super::StoreError;
+use super::super::{SettingError, StoreError};
 use crate::configuration::RedisSettings;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
@@ -10,15 +10,18 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
     TlsCertificates, TlsMode,
 };
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use std::{fs, io};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+/// Largest file of a password, a certificate or a key, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 /// Pause before a command is sent again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -37,29 +40,45 @@ enum Connection {
 /// Sends commands, and connects again when a connection is lost.
 pub(super) struct Link {
     target: Target,
-    /// The connection, with a number that grows.
+    /// The connection, and its number, which grows with each new connection.
     current: Mutex<(u64, Option<Connection>)>,
     timeout: Duration,
-    /// Whether the last command had an answer. While it had none, commands are not waited for.
+    /// Whether the last command was answered. If it was not, later commands fail after one attempt.
     answers: AtomicBool,
 }
 
-/// Errors of the crate, without what a command contained.
-fn unavailable(error: &RedisError) -> StoreError {
-    if error.is_io_error() {
-        // Of the connection, which knows nothing of commands.
-        return StoreError::Unavailable(format!("redis: {error}"));
+/// A command was not carried out. Errors of the crate are reduced to what cannot contain a part of a command.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The connection failed. Errors of this kind know nothing of commands.
+    #[error("the connection to redis failed")]
+    Connection(#[source] RedisError),
+    /// The server, or the crate, refused the command with this code.
+    #[error("redis refused the command: {0}")]
+    Refused(String),
+    #[error("redis did not answer in time")]
+    Timeout,
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        if error.is_io_error() {
+            return Self::Connection(error);
+        }
+        Self::Refused(error.code().map_or_else(|| format!("{:?}", error.kind()), ToOwned::to_owned))
     }
-    let kind = error.code().map_or_else(|| format!("{:?}", error.kind()), ToOwned::to_owned);
-    StoreError::Unavailable(format!("redis: {kind}"))
 }
 
-fn setting(key: &str, reason: impl ToString) -> StoreError {
-    StoreError::Settings { key: format!("store.redis.{key}"), reason: reason.to_string() }
+fn unavailable(error: RedisError) -> StoreError {
+    StoreError::unavailable(Failure::from(error))
 }
 
-fn read(key: &str, path: &std::path::Path) -> Result<Vec<u8>, StoreError> {
-    fs::read(path).map_err(|error: io::Error| setting(key, format!("{}: {error}", path.display())))
+fn setting(key: &'static str, error: impl Into<SettingError>) -> StoreError {
+    StoreError::Setting { key, source: error.into() }
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, StoreError> {
+    durable_file::read(path, MAX_FILE).map_err(|error| setting(key, error))
 }
 
 fn certificates(settings: &RedisSettings) -> Result<TlsCertificates, StoreError> {
@@ -76,7 +95,7 @@ fn certificates(settings: &RedisSettings) -> Result<TlsCertificates, StoreError>
         .as_ref()
         .is_some_and(|pem| !CertificateDer::pem_slice_iter(pem).any(|it| it.is_ok()))
     {
-        return Err(setting("authorities", "no certificate in it"));
+        return Err(setting("authorities", SettingError::NoCertificate));
     }
     Ok(TlsCertificates { client_tls: client, root_cert })
 }
@@ -86,19 +105,20 @@ impl Link {
         let password = match &settings.password_file {
             Some(path) => {
                 let bytes = Zeroizing::new(read("passwordFile", path)?);
-                let text =
-                    str::from_utf8(&bytes).map_err(|_| setting("passwordFile", "not text"))?;
+                let text = str::from_utf8(&bytes)
+                    .map_err(|_| setting("passwordFile", SettingError::NotText))?;
                 Some(Zeroizing::new(text.trim().to_owned()))
             }
             None => None,
         };
         let uses_tls = settings.urls.iter().any(|url| url.starts_with("rediss://"));
-        if uses_tls {
-            // Several libraries of this process use TLS: they shall agree on a provider.
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // The crate takes the TLS provider of the process. Which one that is, is for the program to decide: the
+        // crate itself would install one, or panic where several are compiled in.
+        if uses_tls && CryptoProvider::get_default().is_none() {
+            return Err(setting("urls", SettingError::NoTlsProvider));
         }
-        // An address may hold a password, so the crate's own words are not repeated.
-        let wrong = |_: RedisError| setting("urls", "not an address such as redis://host:6379/0");
+        // An address may hold a password, so the crate's own message is not repeated.
+        let wrong = |_: RedisError| setting("urls", SettingError::NotAnAddress);
         let certificates = certificates(settings)?;
         let target = if settings.cluster {
             let mut builder = ClusterClient::builder(settings.urls.clone())
@@ -132,8 +152,9 @@ impl Link {
             }
             Target::Master(Box::new(Mutex::new(builder.build().map_err(wrong)?)))
         } else {
-            let url = settings.urls.first().map(String::as_str).unwrap_or_default();
-            let mut info = url.into_connection_info().map_err(wrong)?;
+            let url =
+                settings.urls.first().ok_or_else(|| setting("urls", SettingError::NotAnAddress))?;
+            let mut info = url.as_str().into_connection_info().map_err(wrong)?;
             if let Some(password) = &password {
                 let redis = info.redis_settings().clone().set_password(password.as_str());
                 info = info.set_redis_settings(redis);
@@ -179,15 +200,15 @@ impl Link {
         Ok((current.0, connection))
     }
 
-    /// Forgets a connection that failed, unless another took its place.
-    async fn lose(&self, number: u64) {
+    /// Drops a connection that failed, unless it was replaced already.
+    async fn discard(&self, number: u64) {
         let mut current = self.current.lock().await;
         if current.0 == number {
             current.1 = None;
         }
     }
 
-    /// One try.
+    /// Sends a command once.
     async fn attempt<T: FromRedisValue>(&self, work: &Work<'_>) -> Result<T, RedisError> {
         let (number, connection) = self.connection().await?;
         let outcome = match (work, connection) {
@@ -205,16 +226,16 @@ impl Link {
             }
         };
         if outcome.as_ref().is_err_and(is_lost) {
-            self.lose(number).await;
+            self.discard(number).await;
         }
         outcome
     }
 
-    /// Sends a command until it has an answer, or the time is over. It may arrive twice.
+    /// Sends a command until it is answered, or the time is over. It may arrive twice.
     async fn send<T: FromRedisValue>(&self, work: Work<'_>) -> Result<T, StoreError> {
-        // A server that was away a moment ago is not waited for: requests would pile up.
-        let patience = if self.answers.load(Ordering::Relaxed) { self.timeout } else { PAUSE };
-        let end = Instant::now() + patience;
+        // While the servers are away, requests fail at once rather than pile up.
+        let timeout = if self.answers.load(Ordering::Relaxed) { self.timeout } else { PAUSE };
+        let end = Instant::now() + timeout;
         loop {
             let outcome =
                 tokio::time::timeout_at(end.max(Instant::now() + PAUSE), self.attempt(&work));
@@ -223,12 +244,12 @@ impl Link {
                     self.answers.store(true, Ordering::Relaxed);
                     return Ok(value);
                 }
-                Ok(Err(error)) if !is_passing(&error) => {
+                Ok(Err(error)) if !is_temporary(&error) => {
                     self.answers.store(true, Ordering::Relaxed);
-                    return Err(unavailable(&error));
+                    return Err(unavailable(error));
                 }
-                Ok(Err(error)) => unavailable(&error),
-                Err(_) => StoreError::Unavailable("redis: no answer in time".to_owned()),
+                Ok(Err(error)) => unavailable(error),
+                Err(_) => StoreError::unavailable(Failure::Timeout),
             };
             if Instant::now() + PAUSE >= end {
                 self.answers.store(false, Ordering::Relaxed);
@@ -255,7 +276,7 @@ enum Work<'w> {
     Pipeline(&'w Pipeline),
 }
 
-/// Whether a connection is of no use any more.
+/// Whether the connection must be replaced.
 fn is_lost(error: &RedisError) -> bool {
     error.is_connection_dropped()
         || error.is_io_error()
@@ -263,12 +284,43 @@ fn is_lost(error: &RedisError) -> bool {
         || is_read_only(error)
 }
 
-/// A master that became a replica says so.
+/// Whether the server is a master that has become a replica.
 fn is_read_only(error: &RedisError) -> bool {
     matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
 }
 
-/// Whether another try may have an answer.
-fn is_passing(error: &RedisError) -> bool {
+/// Whether another attempt may succeed.
+fn is_temporary(error: &RedisError) -> bool {
     is_lost(error) || matches!(error.code(), Some("LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "BUSY"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refusal(settings: serde_json::Value) -> Option<StoreError> {
+        Link::new(&serde_json::from_value(settings).unwrap()).err()
+    }
+
+    #[test]
+    fn the_length_of_password_files_is_limited() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        for (length, accepted) in [(MAX_FILE - 1, true), (MAX_FILE, true), (MAX_FILE + 1, false)] {
+            std::fs::write(&path, vec![b'x'; usize::try_from(length).unwrap()]).unwrap();
+            let error = refusal(json!({ "urls": ["redis://localhost"], "passwordFile": path }));
+            assert_eq!(error.is_none(), accepted, "{length}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn opening_a_store_installs_no_tls_provider() {
+        let error = refusal(json!({ "urls": ["rediss://localhost"] })).unwrap();
+        assert!(matches!(
+            error,
+            StoreError::Setting { key: "urls", source: SettingError::NoTlsProvider }
+        ));
+        assert!(CryptoProvider::get_default().is_none());
+    }
 }
