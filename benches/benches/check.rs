@@ -6,15 +6,14 @@ use bitvec::prelude::*;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use filter_core::bloom::BloomFilter;
 use filter_core::hash::{Fnv1a, KeyHash, Murmur3};
-use filter_core::sub_url::{Case, DeviceUrl, SubUrlRule, SubUrls};
+use filter_core::sub_url::SubUrlRule;
 use std::hint::black_box;
 
 const KEYS: usize = 1_000_000;
 const URLS: usize = 1_024;
 
 fn check(filter: &BloomFilter<Vec<u8>>, rule: &SubUrlRule, url: &str) -> bool {
-    let url = DeviceUrl::parse(url, rule.case()).unwrap();
-    filter.may_match(&SubUrls::new(&url, rule))
+    rule.parse(url).unwrap().sub_urls().may_hit(filter)
 }
 
 fn whole_check(c: &mut Criterion) {
@@ -31,9 +30,7 @@ fn whole_check(c: &mut Criterion) {
     };
     group.bench_function("filter-core", |b| b.iter(|| check(&filter, &rule, black_box(url()))));
     group.bench_function("plain", |b| b.iter(|| plain::may_match(&filter, black_box(url()))));
-    group.bench_function("parse/filter-core", |b| {
-        b.iter(|| DeviceUrl::parse(black_box(url()), Case::Ignored))
-    });
+    group.bench_function("parse/filter-core", |b| b.iter(|| rule.parse(black_box(url()))));
     group.bench_function("parse/url", |b| b.iter(|| url::Url::parse(black_box(url()))));
     group.bench_function("same_url/filter-core", |b| {
         b.iter(|| check(&filter, &rule, black_box(TYPICAL_URL)))

@@ -7,7 +7,7 @@
 //! build.add_list("list.txt", &b"https://www.example.com/\nexample.org/a\ncom\n"[..], None, |_| {})?;
 //! let built = build.finish()?;
 //! assert_eq!(built.keys.iter().collect::<Vec<_>>(), [b"example.com".as_slice(), b"example.org/a"]);
-//! assert!(built.prefilter.filter.contains(b"example.org/a"));
+//! assert!(built.prefilter.filter().contains(b"example.org/a"));
 //! assert_eq!(built.report.entries.refused, 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -21,9 +21,10 @@ pub use report::{Example, LineRange, Occurrences, Report, ReportedOptions, Sourc
 use crate::key::{Effect, EntryKind, ONBOARDING_ENTRY, canonicalise};
 use crate::list::{self, Entry, Event, Format, ListError, txtpb};
 use durable_file::{Access, FileError, FileSet};
+use filter_core::Prefilter;
 use filter_core::bloom::{BloomError, BloomFilter, Sizing};
-use filter_core::file::raw::{BITS_FILE, METADATA_FILE, Metadata};
-use filter_core::file::{Description, Prefilter, plist};
+use filter_core::file::Description;
+use filter_core::file::raw::{BITS_FILE, METADATA_FILE};
 use filter_core::sub_url::SubUrlRule;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -215,19 +216,16 @@ impl Build {
         let parameters = sizing.parameters(self.keys.len() as u64, tolerance, murmur_seed)?;
         let mut filter = BloomFilter::empty(parameters);
         filter.insert_all(self.keys.iter());
-        let description = Description {
-            item_count: Some(self.keys.len() as u64),
-            false_positive_tolerance: Some(tolerance),
-            sizing: Some(sizing),
-            rule: Some(rule.clone()),
-            tool_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-        };
+        let mut description = Description::default();
+        description.item_count = Some(self.keys.len() as u64);
+        description.false_positive_tolerance = Some(tolerance);
+        description.sizing = Some(sizing);
+        description.rule = Some(rule.clone());
+        description.tool_version = Some(env!("CARGO_PKG_VERSION").to_owned());
+        let prefilter = Prefilter::new(filter, description)
+            .expect("the tolerance was checked when the filter was sized");
         self.report.keys = self.keys.len() as u64;
-        Ok(Built {
-            prefilter: Prefilter { filter, description },
-            keys: self.keys,
-            report: self.report,
-        })
+        Ok(Built { prefilter, keys: self.keys, report: self.report })
     }
 }
 
@@ -242,12 +240,14 @@ impl Built {
         files.add(DATA_SET_FILE, Access::Everyone, |out| {
             self.keys.iter().try_for_each(|key| txtpb::write_row(out, key))
         })?;
-        files.add(PLIST_FILE, Access::Everyone, |out| plist::write(&self.prefilter, out))?;
-        files
-            .add(BITS_FILE, Access::Everyone, |out| out.write_all(self.prefilter.filter.bytes()))?;
+        files.add(PLIST_FILE, Access::Everyone, |out| {
+            self.prefilter.write_plist(out).map_err(io::Error::from)
+        })?;
+        files.add(BITS_FILE, Access::Everyone, |out| {
+            out.write_all(self.prefilter.filter().bytes())
+        })?;
         files.add(METADATA_FILE, Access::Everyone, |out| {
-            let json = Metadata::of(&self.prefilter).to_json().map_err(io::Error::other)?;
-            out.write_all(&json)
+            out.write_all(&self.prefilter.metadata().to_json())
         })?;
         files.add(REPORT_FILE, Access::Everyone, |out| {
             serde_json::to_writer_pretty(&mut *out, &self.report)?;
@@ -286,8 +286,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         built.write(folder.path()).unwrap();
         for path in [folder.path().to_owned(), folder.path().join(PLIST_FILE)] {
-            let (prefilter, _) = filter_core::file::open(&path).unwrap();
-            assert_eq!(prefilter.filter.bytes(), built.prefilter.filter.bytes());
+            let prefilter = Prefilter::open(&path).unwrap();
+            assert_eq!(prefilter.filter().bytes(), built.prefilter.filter().bytes());
         }
         let mut again = Build::new(Options::default());
         let data_set = std::fs::File::open(folder.path().join(DATA_SET_FILE)).unwrap();

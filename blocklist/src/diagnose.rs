@@ -447,11 +447,10 @@ mod tests {
     }
 
     fn known(keys: &[String]) -> Description {
-        Description {
-            item_count: Some(keys.len() as u64),
-            false_positive_tolerance: Some(0.003),
-            ..Description::default()
-        }
+        let mut description = Description::default();
+        description.item_count = Some(keys.len() as u64);
+        description.false_positive_tolerance = Some(0.003);
+        description
     }
 
     fn stated(keys: &[String]) -> Parameters {

@@ -163,12 +163,10 @@ fn rewrite<'e>(
     }
     let url = match scheme {
         // The parser is given the entry itself, so that it may strip and repair as browsers do.
-        Some(_) if !wildcard => DeviceUrl::parse(entry, rule.case()),
-        Some(scheme) => DeviceUrl::parse(&format!("{scheme}://{written}"), rule.case()),
-        None if is_bare_ipv6(written) => {
-            DeviceUrl::parse_schemeless(&format!("[{written}]"), rule.case())
-        }
-        None => DeviceUrl::parse_schemeless(written, rule.case()),
+        Some(_) if !wildcard => rule.parse(entry),
+        Some(scheme) => rule.parse(&format!("{scheme}://{written}")),
+        None if is_bare_ipv6(written) => rule.parse_schemeless(&format!("[{written}]")),
+        None => rule.parse_schemeless(written),
     }
     .map_err(|error| match error {
         UrlError::TooLong(_) => Refusal::TooLong,
@@ -188,9 +186,11 @@ fn rewrite<'e>(
         SubUrlRule::Parsing(configuration) => {
             configured_keys(&url, host, scheme.is_some(), configuration, &mut remarks)
         }
-        SubUrlRule::RegularExpression(pattern) => {
-            (pattern.key(&url).ok_or(Refusal::NoMatch)?, None)
+        SubUrlRule::RegularExpression(_) => {
+            let sub_urls = url.sub_urls();
+            (sub_urls.expression_key().ok_or(Refusal::NoMatch)?.to_owned(), None)
         }
+        _ => return Err(Refusal::UnknownRule),
     };
     if is_public_suffix(&text) {
         remarks.add(Remark::PublicSuffix);
@@ -208,7 +208,7 @@ const MAX_LABEL: usize = 63;
 const MAX_NAME: usize = 253;
 
 /// Whether a host could be looked up: the URL parser lets more pass.
-fn check_host(url: &DeviceUrl) -> Result<(), Refusal> {
+fn check_host(url: &DeviceUrl<'_>) -> Result<(), Refusal> {
     let host = url.host();
     if url.host_kind() == HostKind::Address {
         return Ok(());
@@ -226,7 +226,7 @@ fn check_host(url: &DeviceUrl) -> Result<(), Refusal> {
 
 /// The host without any leading `www.`. One is what devices strip; with the rest gone as well, the
 /// key is still generated (as a parent) and stays as it is when canonicalised again.
-fn without_every_www(url: &DeviceUrl) -> &str {
+fn without_every_www<'u>(url: &'u DeviceUrl<'_>) -> &'u str {
     let mut host = url.host();
     if url.host_kind() == HostKind::Name {
         while let Some(rest) = host.strip_prefix("www.").filter(|rest| !rest.is_empty()) {
@@ -237,7 +237,7 @@ fn without_every_www(url: &DeviceUrl) -> &str {
 }
 
 /// Compares the entry as written with what the parser made of it.
-fn remark_rewriting(written: &str, url: &DeviceUrl, case: Case, remarks: &mut Remarks) {
+fn remark_rewriting(written: &str, url: &DeviceUrl<'_>, case: Case, remarks: &mut Remarks) {
     let authority = authority(written);
     let tail = &written
         [written.len() - (written.trim_start_matches(['/', '\\']).len() - authority.len())..];
@@ -288,7 +288,7 @@ fn remark_rewriting(written: &str, url: &DeviceUrl, case: Case, remarks: &mut Re
 }
 
 /// `:port` as the key carries it, or nothing.
-fn port_suffix(url: &DeviceUrl, remarks: &mut Remarks) -> String {
+fn port_suffix(url: &DeviceUrl<'_>, remarks: &mut Remarks) -> String {
     let written =
         url.port().or_else(|| url.effective_port().filter(|_| url.default_port_written()));
     match written {
@@ -303,7 +303,7 @@ fn port_suffix(url: &DeviceUrl, remarks: &mut Remarks) -> String {
 }
 
 fn profile_keys(
-    url: &DeviceUrl,
+    url: &DeviceUrl<'_>,
     host: &str,
     profile: Profile,
     remarks: &mut Remarks,
@@ -341,7 +341,7 @@ fn profile_keys(
 
 /// The most specific string that a device generates for the entry under `configuration`.
 fn configured_keys(
-    url: &DeviceUrl,
+    url: &DeviceUrl<'_>,
     host: &str,
     scheme_written: bool,
     configuration: &ParsingConfiguration,
@@ -425,7 +425,6 @@ fn is_public_suffix(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use filter_core::sub_url::SubUrls;
     use proptest::prelude::*;
 
     fn current(entry: &str) -> Result<(String, Vec<Remark>), Refusal> {
@@ -571,8 +570,8 @@ mod tests {
                     format!("http://{}", rest.strip_prefix("*.").unwrap_or(rest))
                 }
             };
-            let url = DeviceUrl::parse(&absolute, rule.case()).unwrap();
-            let sub_urls = SubUrls::new(&url, &rule).sorted(100_000).unwrap();
+            let url = rule.parse(&absolute).unwrap();
+            let sub_urls = url.sub_urls().sorted(100_000).unwrap();
             prop_assert!(sub_urls.iter().any(|s| *s == key.text), "{} not in {:?}", key.text, sub_urls);
             let again = canonicalise(&key.text, EntryKind::Url, &rule).unwrap();
             prop_assert_eq!(&again.text, &key.text);

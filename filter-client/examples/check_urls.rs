@@ -28,7 +28,7 @@ fn prefilter() -> Result<Vec<u8>, Box<dyn Error>> {
     let mut build = blocklist::builder::Build::new(blocklist::builder::Options::default());
     build.add_list("list", &b"blocked.example\n"[..], None, |_| {})?;
     let mut plist = Vec::new();
-    filter_core::file::plist::write(&build.finish()?.prefilter, &mut plist)?;
+    build.finish()?.prefilter.write_plist(&mut plist)?;
     Ok(plist)
 }
 

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::prefilter::{Loaded, PrefilterError, PrefilterSource};
 use crate::transport::Transport;
 use arc_swap::ArcSwap;
-use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls, UrlError};
+use filter_core::sub_url::{SubUrlRule, UrlError};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -245,14 +245,12 @@ impl UrlFilter {
         self.refresh_if_due();
         let loaded = inner.loaded.load_full();
         let options = &inner.options;
-        let rule = options.rule.clone().or_else(|| loaded.prefilter.description.rule.clone());
-        let rule = rule.unwrap_or_default();
+        let rule = options.rule.as_ref().unwrap_or_else(|| loaded.prefilter.rule());
         let max = options.max_hits;
         let hits: Vec<Result<Vec<String>, Failure>> = urls
             .iter()
             .map(|url| {
-                let url = DeviceUrl::parse(url, rule.case())?;
-                let hits = loaded.prefilter.filter.hits(&SubUrls::new(&url, &rule));
+                let hits = rule.parse(url)?.sub_urls().hits_in(loaded.prefilter.filter());
                 match hits.len() > max {
                     true => Err(Failure::TooManyHits { found: hits.len(), max }),
                     false => Ok(hits),

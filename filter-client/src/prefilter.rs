@@ -3,7 +3,8 @@
 use crate::endpoint::AddressError;
 use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
-use filter_core::file::{self, ContentError, FileError, FilterBytes, Prefilter, plist, raw};
+use filter_core::Prefilter;
+use filter_core::file::{ContentError, FileError, FilterBytes, raw};
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
 use std::path::PathBuf;
@@ -79,14 +80,12 @@ impl PrefilterSource {
         current: Option<&Loaded>,
     ) -> Result<Option<Loaded>, PrefilterError> {
         let loaded = match self {
-            Self::File(path) => Loaded::new(file::open(path)?.0, None),
-            Self::Plist(content) => {
-                let (prefilter, _) = plist::parse(content)?;
-                Loaded::new(prefilter, None)
-            }
+            Self::File(path) => Loaded::new(Prefilter::open(path)?, None),
+            Self::Plist(content) => Loaded::new(Prefilter::from_plist(content)?, None),
             Self::Raw { metadata, bits } => {
                 let metadata = raw::Metadata::parse(metadata)?;
-                Loaded::new(metadata.with_bits(FilterBytes::from(bits.clone()))?, None)
+                let bits = FilterBytes::from(bits.clone());
+                Loaded::new(Prefilter::from_raw(metadata, bits)?, None)
             }
             Self::Url(url) => match fetch(url, transport, current).await? {
                 Some(loaded) => loaded,
@@ -110,8 +109,7 @@ async fn fetch(
         return Ok(None);
     };
     let Some(stem) = stem else {
-        let (prefilter, _) = plist::parse(&body)?;
-        return Ok(Some(Loaded::new(prefilter, entity)));
+        return Ok(Some(Loaded::new(Prefilter::from_plist(&body)?, entity)));
     };
     let metadata = raw::Metadata::parse(&body)?;
     if current.is_some_and(|current| current.tag.eq_ignore_ascii_case(&metadata.tag)) {
@@ -122,7 +120,7 @@ async fn fetch(
     let bits = get(&bits_url, transport, MAX_BYTES, None).await?;
     let (bits, _) = bits.ok_or(PrefilterError::Status(304))?;
     // The metadata names the tag of its bits, so the files of two builds are refused.
-    let prefilter = metadata.with_bits(FilterBytes::from(Vec::from(bits)))?;
+    let prefilter = Prefilter::from_raw(metadata, FilterBytes::from(Vec::from(bits)))?;
     Ok(Some(Loaded::new(prefilter, entity)))
 }
 

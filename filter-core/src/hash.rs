@@ -208,8 +208,9 @@ impl<'t> Murmur3Prefixes<'t> {
     }
 }
 
-/// Both hashes of one key, all that the Bloom filter needs to know of it.
+/// Both hashes of one key: all that a Bloom filter needs of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "every position is computed from these two")]
 pub struct KeyHash {
     /// FNV-1a 32 of the key: the index of probe 0 before the remainder.
     pub fnv1a: u32,

@@ -1,35 +1,42 @@
 //! From a requested URL to the sub-URLs that a device tests.
 //!
-//! A device never asks about a URL alone: it also asks about every parent of it, in host and path.
-//! [`SubUrlRule`] says which set of strings that is, [`DeviceUrl`] is the URL in the form the rules
-//! work on, and [`SubUrls`] is the product of both. Its strings share almost all of their bytes, so
-//! membership is tested along the way, without making one string per sub-URL.
+//! A device never tests a URL alone: it also tests every parent of it, in host and path. [`SubUrlRule`] says which
+//! set of strings that is, [`SubUrlRule::parse`] makes the [`DeviceUrl`] that fits the rule, and [`SubUrls`] is the
+//! product of both. Its strings share almost all of their bytes, so that [`SubUrls::hits_in`] tests them in one
+//! walk, without making one string per sub-URL.
 //!
 //! ```
-//! use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
+//! use filter_core::sub_url::SubUrlRule;
 //!
 //! let rule = SubUrlRule::default();
-//! let url = DeviceUrl::parse("https://www.sub1.example.com/a/b/c?id=123#fragment", rule.case())?;
-//! let list = SubUrls::new(&url, &rule).sorted(1_000)?;
+//! let url = rule.parse("https://www.sub1.example.com/a/b/c?id=123#fragment")?;
+//! let list = url.sub_urls().sorted(1_000)?;
 //! assert_eq!(list.len(), 48);
 //! assert_eq!(list[0], "example.com");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Which rule comes from where is written down in `docs/device-rules.md` of the repository.
 
 mod device_url;
 mod expansion;
 mod lookup;
-mod parsing;
+mod parsing_configuration;
 pub mod parts;
 mod pattern;
 mod rule;
+mod serialised;
+mod sub_urls;
+mod url_parts;
+#[cfg(feature = "url")]
+mod whatwg;
 
-pub use device_url::{Case, DeviceUrl, HostKind, MAX_URL_LENGTH, UrlError};
-pub use expansion::{SubUrls, TooManySubUrls};
-pub use parsing::{DomainOptions, ParsingConfiguration, PathOptions, QueryOptions};
+pub use device_url::DeviceUrl;
+pub use parsing_configuration::{
+    DomainOptions, PLACEHOLDER, ParsingConfiguration, PathOptions, QueryOptions,
+};
 pub use pattern::{PatternError, UrlPattern};
 pub(crate) use rule::RuleFields;
 pub use rule::{Profile, RuleError, SubUrlRule};
-
-/// What stands for a component that a parsing configuration excludes from a URL that has it.
-pub const PLACEHOLDER: &str = "%*";
+pub use sub_urls::{SubUrls, TooManySubUrls};
+pub use url_parts::{Case, HostKind, MAX_URL_LENGTH, UrlError};

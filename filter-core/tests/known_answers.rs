@@ -5,10 +5,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use filter_core::Prefilter;
 use filter_core::bloom::{BloomFilter, Parameters, Sizing};
-use filter_core::file::{self, tag};
+use filter_core::file::tag;
 use filter_core::hash::{Fnv1a, Murmur3};
-use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
+use filter_core::sub_url::SubUrlRule;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -156,9 +157,9 @@ fn sub_urls() {
         sub_urls: Vec<String>,
     }
     each("sub_urls.json", |mut vector: Vector| {
-        let url = DeviceUrl::parse(&vector.url, vector.rule.case()).unwrap();
+        let url = vector.rule.parse(&vector.url).unwrap();
         vector.sub_urls.sort();
-        let sub_urls = SubUrls::new(&url, &vector.rule).sorted(10_000).unwrap();
+        let sub_urls = url.sub_urls().sorted(10_000).unwrap();
         assert_eq!(sub_urls, vector.sub_urls, "{} under {:?}", vector.url, vector.rule);
     });
 }
@@ -178,7 +179,7 @@ fn files_to_take_and_to_refuse() {
             && vectors.iter().any(|vector| !vector.accepted)
     );
     for vector in vectors {
-        let opened = file::open(&folder.join(&vector.file));
+        let opened = Prefilter::open(folder.join(&vector.file));
         assert_eq!(
             opened.is_ok(),
             vector.accepted,

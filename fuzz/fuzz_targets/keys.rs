@@ -2,7 +2,7 @@
 #![no_main]
 
 use blocklist::key::{EntryKind, canonicalise};
-use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
+use filter_core::sub_url::SubUrlRule;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
@@ -26,8 +26,8 @@ fuzz_target!(|data: &[u8]| {
     let again = canonicalise(&key.text, EntryKind::Url, rule).unwrap();
     assert_eq!(again.text, key.text);
     // The key names a URL that leads back to it.
-    let url = DeviceUrl::parse_lenient(&key.text, rule.case()).unwrap();
-    if let Ok(all) = SubUrls::new(&url, rule).sorted(5_000) {
+    let url = rule.parse_lenient(&key.text).unwrap();
+    if let Ok(all) = url.sub_urls().sorted(5_000) {
         assert!(
             all.iter().any(|sub_url| *sub_url == key.text),
             "{} is not among its own sub-URLs",

@@ -3,7 +3,7 @@
 #![no_main]
 
 use filter_core::bloom::{BloomFilter, Parameters};
-use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
+use filter_core::sub_url::SubUrlRule;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
@@ -31,14 +31,14 @@ fuzz_target!(|data: &[u8]| {
     let Some((&choice, text)) = data.split_first() else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };
     let rule = &RULES[usize::from(choice) % RULES.len()];
-    let Ok(url) = DeviceUrl::parse_lenient(text, rule.case()) else { return };
-    let sub_urls = SubUrls::new(&url, rule);
-    let may_match = FILTER.may_match(&sub_urls);
+    let Ok(url) = rule.parse_lenient(text) else { return };
+    let sub_urls = url.sub_urls();
+    let may_match = sub_urls.may_hit(&FILTER);
     let Ok(mut all) = sub_urls.sorted(2_000) else { return };
     let count = all.len();
     all.dedup();
     assert_eq!(all.len(), count, "two sub-URLs are equal");
     all.retain(|sub_url| FILTER.contains(sub_url.as_bytes()));
-    assert_eq!(FILTER.hits(&sub_urls), all);
+    assert_eq!(sub_urls.hits_in(&FILTER), all);
     assert_eq!(may_match, !all.is_empty());
 });

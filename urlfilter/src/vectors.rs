@@ -9,8 +9,9 @@ mod sub_urls;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use blocklist::key::{EntryKind, canonicalise};
+use filter_core::Prefilter;
 use filter_core::bloom::{BloomFilter, Parameters, Sizing};
-use filter_core::file::{Description, Prefilter, tag};
+use filter_core::file::{Description, tag};
 use filter_core::hash::{Fnv1a, Murmur3};
 use filter_core::sub_url::SubUrlRule;
 use serde_json::{Value, json};
@@ -138,7 +139,7 @@ fn filters() -> anyhow::Result<Value> {
     ] {
         for rule in [Sizing::Round, Sizing::Ceil] {
             let prefilter = prefilter(&keys, p, rule, seed)?;
-            let parameters = prefilter.filter.parameters();
+            let parameters = prefilter.filter().parameters();
             all.push(json!({
                 "keys": keys,
                 "falsePositiveTolerance": p,
@@ -146,8 +147,8 @@ fn filters() -> anyhow::Result<Value> {
                 "murmurSeed": seed,
                 "bitCount": parameters.bit_count(),
                 "hashCount": parameters.hash_count(),
-                "data": STANDARD.encode(prefilter.filter.bytes()),
-                "tag": tag(prefilter.filter.bytes()),
+                "data": STANDARD.encode(prefilter.filter().bytes()),
+                "tag": tag(prefilter.filter().bytes()),
             }));
         }
     }
@@ -162,12 +163,10 @@ fn prefilter(
 ) -> anyhow::Result<Prefilter<Vec<u8>>> {
     let mut filter = BloomFilter::empty(sizing.parameters(keys.len() as u64, p, seed)?);
     filter.insert_all(keys.iter().map(String::as_bytes));
-    let description = Description {
-        item_count: Some(keys.len() as u64),
-        false_positive_tolerance: Some(p),
-        ..Description::default()
-    };
-    Ok(Prefilter { filter, description })
+    let mut description = Description::default();
+    description.item_count = Some(keys.len() as u64);
+    description.false_positive_tolerance = Some(p);
+    Ok(Prefilter::new(filter, description)?)
 }
 
 /// The keys of the first beta sample.

@@ -11,7 +11,7 @@ use blocklist::builder::{Build, Options};
 use clap::Parser;
 use fastrand::Rng;
 use filter_core::bloom::BloomFilter;
-use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
+use filter_core::sub_url::SubUrlRule;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::PathBuf;
@@ -125,9 +125,9 @@ fn replay(
     for day in days {
         let mut remembered = HashSet::new();
         for load in day {
-            let url = DeviceUrl::parse(load, rule.case())?;
-            let sub_urls = SubUrls::new(&url, rule);
-            let hits = filter.hits(&sub_urls);
+            let url = rule.parse(load)?;
+            let sub_urls = url.sub_urls();
+            let hits = sub_urls.hits_in(filter);
             counted.loads += 1;
             counted.sub_urls += sub_urls.sorted(4096).map_or(0, |all| all.len() as u64);
             counted.loads_that_hit += u64::from(!hits.is_empty());
@@ -171,7 +171,7 @@ fn main() -> anyhow::Result<()> {
             days = (0..arguments.devices).map(|_| day(&arguments, &keys, &mut chance)).collect();
         }
         let listed: HashSet<&str> = keys.iter().map(String::as_str).collect();
-        let filter = built.prefilter.filter;
+        let filter = built.prefilter.into_filter();
         let counted = replay(&filter, &listed, &days, &rule)?;
         let devices = arguments.devices as f64;
         let per_day = |count: u64| count as f64 / devices;

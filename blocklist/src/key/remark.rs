@@ -199,6 +199,8 @@ reasons! {
         MissingColumn = "missing-column", "the row has no value in the named column";
         /// The regular expression of the rule does not match.
         NoMatch = "no-match", "the parsing expression gives no key for this URL";
+        /// The rule is one that this version cannot make keys for.
+        UnknownRule = "unknown-rule", "this version cannot make keys for the sub-URL rule";
     }
 }
 

@@ -7,7 +7,6 @@ use filter_client::{
     Basis, ClientState, Failure, FilterOptions, OnFailure, PirClient, PrefilterError,
     PrefilterSource, TransportError, UrlFilter, Verdict, blocking,
 };
-use filter_core::file::{plist, raw};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -18,9 +17,9 @@ fn prefilter(lines: &str) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     build.add_list("list", lines.as_bytes(), None, |_| {}).unwrap();
     let built = build.finish().unwrap().prefilter;
     let mut list = Vec::new();
-    plist::write(&built, &mut list).unwrap();
-    let metadata = raw::Metadata::of(&built).to_json().unwrap();
-    (list, metadata, built.filter.bytes().to_vec())
+    built.write_plist(&mut list).unwrap();
+    let metadata = built.metadata().to_json();
+    (list, metadata, built.filter().bytes().to_vec())
 }
 
 /// The recorded service. Its first reply answers the first three keywords, in their order.

@@ -1,27 +1,29 @@
 //! From a number of keys and a tolerance to bits and hashes.
 
-use super::{BloomError, Parameters};
+use super::error::BloomError;
+use super::parameters::Parameters;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
 
-/// How the two real-valued sizes become integers.
+/// How the two real-valued sizes are rounded to integers.
 ///
-/// Apple documents the formulas, not the rounding. Both rules work on a device, because the integers
-/// travel with the data.
+/// Apple documents the formulas, not the rounding. Both ways work on a device, because the file of the filter
+/// states the integers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Sizing {
-    /// To the nearest integer, halves up. This project's default.
+    /// To the nearest integer, halves up: the default of this project.
     #[default]
     Round,
-    /// Up, as the tool of Apple's released sample does: for files that match it byte for byte.
+    /// Up, as the tool of Apple's released sample does; gives the same files byte for byte.
     Ceil,
 }
 
 impl Sizing {
-    /// The parameters for `keys` distinct keys at `tolerance`:
-    /// `bitCount = -n ln p / (ln 2)^2`, then `hashCount = bitCount / n * ln 2` from the integer
-    /// bitCount; each at least 1.
+    /// The parameters for `keys` distinct keys (at least 1) at the false-positive rate `tolerance` (strictly
+    /// between 0 and 1): `bitCount = -n ln p / (ln 2)^2`, then `hashCount = bitCount / n * ln 2` from the rounded
+    /// `bitCount`; each at least 1. The formulas are Apple's.
     ///
     /// # Errors
     /// [`BloomError::NoKeys`], [`BloomError::Tolerance`] or [`BloomError::TooLarge`].

@@ -1,23 +1,18 @@
-//! Bits that are mapped instead of read. The only `unsafe` of this crate.
+//! Files that are mapped instead of read. The only `unsafe` of this crate.
 
 use memmap2::Mmap;
 use std::fs::File;
 use std::io;
 
-/// The bits of a filter, in memory or mapped from a file.
+/// A whole file, mapped read-only.
 #[derive(Debug)]
-pub enum FilterBytes {
-    /// In memory.
-    Owned(Vec<u8>),
-    /// Mapped, read-only.
-    Mapped(Mmap),
-}
+pub(super) struct Mapping(Mmap);
 
-impl FilterBytes {
-    /// Maps a whole file. An empty one is an empty vector: there is nothing to map.
-    pub(super) fn map(file: &File) -> io::Result<Self> {
+impl Mapping {
+    /// Maps a whole file; `None` for an empty one, which cannot be mapped.
+    pub(super) fn new(file: &File) -> io::Result<Option<Self>> {
         if file.metadata()?.len() == 0 {
-            return Ok(Self::Owned(Vec::new()));
+            return Ok(None);
         }
         // SAFETY: the mapping is read-only. Its bytes would change under us only if someone wrote
         // into the file in place; this project never does (files are replaced by renaming), and the
@@ -25,22 +20,13 @@ impl FilterBytes {
         // can only turn an answer of the filter: no length, index or pointer depends on the content.
         #[expect(unsafe_code, reason = "memory mapping, confined to this module")]
         let mapping = unsafe { Mmap::map(file) }?;
-        Ok(Self::Mapped(mapping))
+        Ok(Some(Self(mapping)))
     }
 }
 
-impl AsRef<[u8]> for FilterBytes {
+impl AsRef<[u8]> for Mapping {
     fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Owned(bytes) => bytes,
-            Self::Mapped(mapping) => mapping,
-        }
-    }
-}
-
-impl From<Vec<u8>> for FilterBytes {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Owned(bytes)
+        &self.0
     }
 }
 
@@ -50,12 +36,10 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn mapped_and_owned_bytes_are_the_same() {
+    fn a_mapping_has_the_bytes_of_the_file() {
         let mut file = tempfile::tempfile().unwrap();
-        assert_eq!(FilterBytes::map(&file).unwrap().as_ref(), b"");
+        assert!(Mapping::new(&file).unwrap().is_none());
         file.write_all(b"bits").unwrap();
-        let mapped = FilterBytes::map(&file).unwrap();
-        assert!(matches!(mapped, FilterBytes::Mapped(_)));
-        assert_eq!(mapped.as_ref(), FilterBytes::from(b"bits".to_vec()).as_ref());
+        assert_eq!(Mapping::new(&file).unwrap().unwrap().as_ref(), b"bits");
     }
 }

@@ -1,7 +1,7 @@
-//! Pieces of URLs and host names as text, for code that makes keys which must agree with sub-URLs.
+//! How URLs and host names are cut into pieces of text, for code that makes keys.
 //!
-//! These are the exact cuts that [`DeviceUrl`](super::DeviceUrl) and [`SubUrls`](super::SubUrls) make. Whoever
-//! turns the entries of a block list into keys uses them too, so that both sides agree.
+//! [`DeviceUrl`](super::DeviceUrl) and [`SubUrls`](super::SubUrls) make these cuts. Code that turns the entries of
+//! a block list into keys must make the same ones, or a device would never look its keys up.
 //!
 //! ```
 //! use filter_core::sub_url::parts;
@@ -12,7 +12,8 @@
 //! assert_eq!(parts::first_segments("/a/b/c", 2), "/a/b");
 //! ```
 
-/// The scheme of an absolute URL with `://`, and what follows.
+/// Splits an absolute URL at `://` into scheme and rest. `None` if the text in front is not a scheme by RFC 3986,
+/// section 3.1.
 #[must_use]
 pub fn split_scheme(url: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = url.split_once("://")?;
@@ -22,8 +23,8 @@ pub fn split_scheme(url: &str) -> Option<(&str, &str)> {
     valid.then_some((scheme, rest))
 }
 
-/// Whether this is a URL of a kind without a host, which would otherwise read as `host:port` or as
-/// user and password.
+/// Whether a text starts with a scheme whose URLs have no host (`about`, `blob`, `data`, `file`, `javascript`,
+/// `mailto`, `tel`). Without this check such a URL reads as `host:port` or as user and password.
 #[must_use]
 pub fn is_hostless(url: &str) -> bool {
     const SCHEMES: [&str; 7] = ["about", "blob", "data", "file", "javascript", "mailto", "tel"];
@@ -31,15 +32,17 @@ pub fn is_hostless(url: &str) -> bool {
         .is_some_and(|(scheme, _)| SCHEMES.iter().any(|s| s.eq_ignore_ascii_case(scheme)))
 }
 
-/// User info, host and port as written, of what follows the scheme's colon.
+/// User info, host and port as written, of the text behind the scheme's colon. Slashes and backslashes in front
+/// are skipped, as the WHATWG parser does.
 #[must_use]
 pub fn authority(rest: &str) -> &str {
     let rest = rest.trim_start_matches(['/', '\\']);
     &rest[..rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len())]
 }
 
-/// A host that serialises as itself: labels of letters, digits, `-` and `_`, none of them punycode,
-/// none empty, the last not starting like a number (it might be an IPv4 address).
+/// Whether the WHATWG parser would leave a host as it is, but for the case of letters: labels of ASCII letters,
+/// digits, `-` and `_`, no label empty or in punycode (`??--`), the last one not starting with a digit, because
+/// that may be an IPv4 address. `false` only means that the full parser must decide.
 #[must_use]
 pub fn is_plain_host(host: &[u8]) -> bool {
     let mut label_start = 0;
@@ -49,14 +52,16 @@ pub fn is_plain_host(host: &[u8]) -> bool {
                 return false;
             }
             label_start = i + 1;
-        } else if byte == b'-' && i == label_start + 3 && host[i - 1] == b'-' {
+        } else if !(byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+            || byte == b'-' && i == label_start + 3 && host[i - 1] == b'-'
+        {
             return false;
         }
     }
     host.get(label_start).is_some_and(|b| !b.is_ascii_digit())
 }
 
-/// The last `count` labels of a host; all of them for 0.
+/// The last `count` labels of a host; the whole host if `count` is 0 or larger than the number of labels.
 #[must_use]
 pub fn last_labels(host: &str, count: u32) -> &str {
     match count.checked_sub(1).and_then(|nth| host.rmatch_indices('.').nth(nth as usize)) {
@@ -65,7 +70,8 @@ pub fn last_labels(host: &str, count: u32) -> &str {
     }
 }
 
-/// The first `count` segments of a path; all of them for 0. Ends without a slash.
+/// The first `count` segments of a path that starts with `/`, without a slash at the end; the whole path if `count`
+/// is 0.
 #[must_use]
 pub fn first_segments(path: &str, count: u32) -> &str {
     if count == 0 {

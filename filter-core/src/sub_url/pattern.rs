@@ -1,81 +1,126 @@
 //! The regular-expression mode of iOS, iPadOS and macOS 27.
 
-use super::DeviceUrl;
-use regex::{Regex, RegexBuilder};
-use std::fmt::Write;
-
-/// Memory that one compiled expression may take, in bytes.
-const SIZE_LIMIT: usize = 1 << 20;
-
 /// Why an expression cannot be used.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
-    /// The expression does not compile.
+    /// The expression does not compile, or takes more than 1 MiB of memory when compiled.
     ///
-    /// Look-around and back references, which Apple's engine knows, are not supported here: they
-    /// would let a URL decide how long a match takes.
+    /// Look-around and back references, which Apple's engine may know, are not supported: they would let a URL
+    /// decide how long a match takes.
     #[error("the regular expression is not usable: {0}")]
-    Syntax(#[from] regex::Error),
+    Syntax(crate::ParserMessage),
     /// The expression has no named group, so it could never give a key.
     #[error("the regular expression needs at least one named group, such as (?<host>[^/]+)")]
     NoNamedGroup,
+    /// The crate was built without the feature `regex`.
+    #[error("the rule is a regular expression, which needs the feature `regex` of filter-core")]
+    FeatureMissing,
 }
 
-/// `urlParsingRegularExpression`: turns a URL into the single string `name1=value1 name2=value2 …`.
-///
-/// ```
-/// use filter_core::sub_url::{Case, DeviceUrl, UrlPattern};
-///
-/// let pattern = UrlPattern::new("^https?://(?<host>[^/?#]+).*[?&]id=(?<id>[0-9]+)")?;
-/// let key = |url| DeviceUrl::parse(url, Case::Ignored).map(|url| pattern.key(&url));
-/// assert_eq!(key("https://Example.com/a?id=12")?.as_deref(), Some("host=example.com id=12"));
-/// assert_eq!(key("https://example.com/a")?, None);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct UrlPattern {
-    regex: Regex,
-}
+pub use implementation::UrlPattern;
 
-impl UrlPattern {
-    /// Compiles an expression; matching ignores case.
+#[cfg(feature = "regex")]
+mod implementation {
+    use super::PatternError;
+    use crate::ParserMessage;
+    use regex::{Regex, RegexBuilder};
+
+    /// Memory that one compiled expression may take, in bytes.
+    const SIZE_LIMIT: usize = 1 << 20;
+
+    /// `urlParsingRegularExpression`: turns a URL into the single string `name1=value1 name2=value2 …`.
     ///
-    /// # Errors
-    /// [`PatternError`].
-    pub fn new(expression: &str) -> Result<Self, PatternError> {
-        let regex =
-            RegexBuilder::new(expression).case_insensitive(true).size_limit(SIZE_LIMIT).build()?;
-        if regex.capture_names().flatten().next().is_none() {
-            return Err(PatternError::NoNamedGroup);
-        }
-        Ok(Self { regex })
+    /// ```
+    /// use filter_core::sub_url::{SubUrlRule, UrlPattern};
+    ///
+    /// let pattern = UrlPattern::new("^https?://(?<host>[^/?#]+).*[?&]id=(?<id>[0-9]+)")?;
+    /// let rule = SubUrlRule::RegularExpression(pattern);
+    /// let url = rule.parse("https://Example.com/a?id=12")?;
+    /// assert_eq!(url.sub_urls().expression_key(), Some("host=example.com id=12"));
+    /// let url = rule.parse("https://example.com/a")?;
+    /// assert_eq!(url.sub_urls().expression_key(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[derive(Clone, Debug)]
+    pub struct UrlPattern {
+        regex: Regex,
     }
 
-    /// The expression as given.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.regex.as_str()
-    }
-
-    /// The string for `url`, or `None` where the expression does not match it.
-    ///
-    /// The expression sees [`DeviceUrl::serialised`], lower case if the URL was parsed with
-    /// [`Case::Ignored`](super::Case::Ignored). Groups come in the order of the expression; one
-    /// that took no part is left out.
-    #[must_use]
-    pub fn key(&self, url: &DeviceUrl) -> Option<String> {
-        let text = url.serialised();
-        let captures = self.regex.captures(&text)?;
-        let mut key = String::new();
-        for name in self.regex.capture_names().flatten() {
-            if let Some(value) = captures.name(name) {
-                let space = if key.is_empty() { "" } else { " " };
-                // Writing to a string cannot fail.
-                let _ = write!(key, "{space}{name}={}", value.as_str());
+    impl UrlPattern {
+        /// Compiles an expression; matching ignores case.
+        ///
+        /// # Errors
+        /// [`PatternError::Syntax`] or [`PatternError::NoNamedGroup`]; [`PatternError::FeatureMissing`] for every
+        /// expression if the crate was built without the feature `regex`.
+        pub fn new(expression: &str) -> Result<Self, PatternError> {
+            let regex = RegexBuilder::new(expression)
+                .case_insensitive(true)
+                .size_limit(SIZE_LIMIT)
+                .build()
+                .map_err(|error| PatternError::Syntax(ParserMessage::of(&error)))?;
+            if regex.capture_names().flatten().next().is_none() {
+                return Err(PatternError::NoNamedGroup);
             }
+            Ok(Self { regex })
         }
-        Some(key).filter(|key| !key.is_empty())
+
+        /// The expression as given.
+        #[must_use]
+        pub fn as_str(&self) -> &str {
+            self.regex.as_str()
+        }
+
+        /// The string for a serialised URL, or `None` where the expression does not match it. Groups come in the
+        /// order of the expression; one that took no part is left out.
+        pub(in crate::sub_url) fn key(&self, url: &str) -> Option<String> {
+            let captures = self.regex.captures(url)?;
+            let mut key = String::new();
+            for name in self.regex.capture_names().flatten() {
+                if let Some(value) = captures.name(name) {
+                    if !key.is_empty() {
+                        key.push(' ');
+                    }
+                    key.push_str(name);
+                    key.push('=');
+                    key.push_str(value.as_str());
+                }
+            }
+            Some(key).filter(|key| !key.is_empty())
+        }
+    }
+}
+
+#[cfg(not(feature = "regex"))]
+mod implementation {
+    use super::PatternError;
+    use std::convert::Infallible;
+
+    /// `urlParsingRegularExpression`. There are no values of this type: the crate was built without the feature
+    /// `regex`.
+    #[derive(Clone, Debug)]
+    pub struct UrlPattern {
+        none: Infallible,
+    }
+
+    impl UrlPattern {
+        /// Refuses every expression.
+        ///
+        /// # Errors
+        /// [`PatternError::FeatureMissing`].
+        pub fn new(_expression: &str) -> Result<Self, PatternError> {
+            Err(PatternError::FeatureMissing)
+        }
+
+        /// The expression as given.
+        #[must_use]
+        pub fn as_str(&self) -> &str {
+            match self.none {}
+        }
+
+        pub(in crate::sub_url) fn key(&self, _url: &str) -> Option<String> {
+            match self.none {}
+        }
     }
 }
 
@@ -87,18 +132,18 @@ impl PartialEq for UrlPattern {
 
 impl Eq for UrlPattern {}
 
-#[cfg(test)]
+#[cfg(all(test, feature = "regex"))]
 mod tests {
     use super::*;
-    use crate::sub_url::Case;
+    use crate::sub_url::SubUrlRule;
 
     #[test]
     fn only_named_groups_count_and_keep_their_order() {
         let pattern =
             UrlPattern::new("(http)s?://(?<b>[^/]+)(/x)?/(?<a>[a-z]+)(?:/(?<c>z))?").unwrap();
-        let url = DeviceUrl::parse("HTTPS://user@Example.COM/x/Path", Case::Ignored).unwrap();
-        let key = pattern.key(&url);
-        assert_eq!(key.as_deref(), Some("b=example.com a=path"));
+        let rule = SubUrlRule::RegularExpression(pattern);
+        let url = rule.parse("https://Example.COM/x/Path").unwrap();
+        assert_eq!(url.sub_urls().expression_key(), Some("b=example.com a=path"));
     }
 
     #[test]

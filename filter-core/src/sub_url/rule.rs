@@ -1,23 +1,27 @@
 //! Which sub-URLs a device generates: by system version, parsing configuration or expression.
 
-use super::{Case, ParsingConfiguration, PatternError, UrlPattern};
+use super::parsing_configuration::ParsingConfiguration;
+use super::pattern::{PatternError, UrlPattern};
+use super::url_parts::Case;
+use crate::ParserMessage;
 use serde::{Deserialize, Serialize};
 
-/// The rule of a system version without a parsing configuration of its own.
+/// The rule of a system version, for filters without a parsing configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Profile {
     /// The rule that Apple documents now: no `www.`, parents, with and without the port.
     #[default]
     #[serde(rename = "current")]
     Current,
-    /// The rule of the first documentation (26.0): `www.` kept as well, no ports, a slash also after
+    /// The rule of the first documentation (26.0): hosts with and without `www.`, no ports, a slash also behind
     /// query and fragment.
     #[serde(rename = "ios26.0")]
     Ios26_0,
 }
 
 impl Profile {
-    /// Its name in options and files.
+    /// The profile's name in options and files: `current` or `ios26.0`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -28,13 +32,13 @@ impl Profile {
 }
 
 /// Why a rule cannot be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
-    /// The JSON is malformed or has a field that no configuration has.
+    /// The JSON is malformed, or has a field or value that no configuration has.
     #[error("the parsing configuration is not valid: {0}")]
-    Json(#[from] serde_json::Error),
-    /// The JSON is something else than an object.
+    Json(ParserMessage),
+    /// The JSON is not an object.
     #[error("the parsing configuration is not a JSON object")]
     NotAnObject,
     /// The regular expression is not usable.
@@ -42,10 +46,18 @@ pub enum RuleError {
     Pattern(#[from] PatternError),
 }
 
+impl RuleError {
+    fn json(error: serde_json::Error) -> Self {
+        Self::Json(ParserMessage::of(&error))
+    }
+}
+
 /// The rule by which a URL becomes sub-URLs.
 ///
 /// As JSON it is an object with one of the fields `profile`, `urlParsingConfiguration` and
 /// `urlParsingRegularExpression`; as on a device, the expression overrides the configuration.
+///
+/// [`parse`](Self::parse) makes the URL that fits the rule.
 ///
 /// ```
 /// use filter_core::sub_url::SubUrlRule;
@@ -58,6 +70,7 @@ pub enum RuleError {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RuleFields", into = "RuleFields")]
+#[non_exhaustive]
 pub enum SubUrlRule {
     /// A system version's own rule.
     Profile(Profile),
@@ -83,24 +96,24 @@ impl SubUrlRule {
         }
     }
 
-    /// Reads a rule, or the bare fields of a [`ParsingConfiguration`].
+    /// Reads a rule from JSON: an object as above, or the bare fields of a [`ParsingConfiguration`].
     ///
     /// # Errors
-    /// [`RuleError`], naming an unknown field or what is wrong with the expression.
+    /// [`RuleError`], which names an unknown field or what is wrong with the expression.
     pub fn from_json(text: &str) -> Result<Self, RuleError> {
         const FIELDS: [&str; 3] =
             ["profile", "urlParsingConfiguration", "urlParsingRegularExpression"];
-        let value: serde_json::Value = serde_json::from_str(text)?;
+        let value: serde_json::Value = serde_json::from_str(text).map_err(RuleError::json)?;
         let object = value.as_object().ok_or(RuleError::NotAnObject)?;
         if FIELDS.iter().any(|&field| object.contains_key(field)) {
-            let fields: RuleFields = serde_json::from_value(value)?;
+            let fields: RuleFields = serde_json::from_value(value).map_err(RuleError::json)?;
             return Ok(fields.try_into()?);
         }
-        Ok(Self::Parsing(serde_json::from_value(value)?))
+        serde_json::from_value(value).map(Self::Parsing).map_err(RuleError::json)
     }
 }
 
-/// The fields by which JSON names a rule, none of which need be there.
+/// The fields by which JSON names a rule, each optional.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct RuleFields {
@@ -113,7 +126,7 @@ pub(crate) struct RuleFields {
 }
 
 impl RuleFields {
-    /// The rule that the fields name, if any is there.
+    /// The rule that the fields name; `None` if all are absent.
     pub(crate) fn into_rule(self) -> Result<Option<SubUrlRule>, PatternError> {
         Ok(match (self.url_parsing_regular_expression, self.url_parsing_configuration) {
             (Some(expression), _) => {
@@ -154,23 +167,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_survive_json() {
+    fn rules_are_written_and_read_as_json() {
         let expression = r#"{"urlParsingRegularExpression":"(?<a>x)"}"#;
         let configuration = r#"{"urlParsingConfiguration":{"excludeScheme":true,"domain":{"excluded":false,"stripWWW":true,"levels":2,"enumerateHierarchy":true},"path":{"excluded":false,"segments":0,"enumerateHierarchy":true},"query":{"excluded":false,"parameters":["id"]},"excludeFragment":false,"excludeIntermediates":false,"caseSensitive":false}}"#;
-        for text in [expression, configuration, r#"{"profile":"ios26.0"}"#] {
+        let mut texts = vec![configuration, r#"{"profile":"ios26.0"}"#];
+        texts.extend(cfg!(feature = "regex").then_some(expression));
+        for text in texts {
             let rule = SubUrlRule::from_json(text).unwrap();
             assert_eq!(serde_json::to_string(&rule).unwrap(), text);
             assert_eq!(serde_json::from_str::<SubUrlRule>(text).unwrap(), rule);
         }
     }
 
+    #[cfg(feature = "regex")]
     #[test]
-    fn the_expression_overrides_and_mistakes_are_named() {
+    fn the_expression_overrides_the_configuration() {
         let both = r#"{"urlParsingConfiguration":{},"urlParsingRegularExpression":"(?<a>x)"}"#;
         assert!(matches!(SubUrlRule::from_json(both), Ok(SubUrlRule::RegularExpression(_))));
+        let expression = SubUrlRule::from_json(r#"{"urlParsingRegularExpression":"x"}"#);
+        assert_eq!(expression, Err(RuleError::Pattern(PatternError::NoNamedGroup)));
+    }
+
+    #[cfg(not(feature = "regex"))]
+    #[test]
+    fn without_the_feature_a_rule_with_an_expression_is_an_error() {
+        let expression = SubUrlRule::from_json(r#"{"urlParsingRegularExpression":"(?<a>x)"}"#);
+        assert_eq!(expression, Err(RuleError::Pattern(PatternError::FeatureMissing)));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
         let message = |text| SubUrlRule::from_json(text).unwrap_err().to_string();
         assert!(message(r#"{"domain":{"stripWww":true}}"#).contains("stripWww"));
-        assert!(message(r#"{"urlParsingRegularExpression":"x"}"#).contains("named group"));
         assert!(message("[]").contains("not a JSON object"));
         assert!(message(r#"{"profile":"ios25"}"#).contains("ios25"));
     }

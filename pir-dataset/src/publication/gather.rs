@@ -145,7 +145,7 @@ fn released(
 /// Reads the keywords of a prefilter's build, checks that the prefilter contains all of them, and returns
 /// their digest.
 fn prefilter_keywords(folder: &Path) -> Result<String, GatherError> {
-    let (prefilter, _) = filter_core::file::open(folder).map_err(|error| {
+    let prefilter = filter_core::Prefilter::open(folder).map_err(|error| {
         GatherError::Prefilter { path: folder.to_owned(), source: error.into() }
     })?;
     let path = folder.join(DATA_SET_FILE);
@@ -159,7 +159,7 @@ fn prefilter_keywords(folder: &Path) -> Result<String, GatherError> {
     };
     while let Some(row) = reader.next_row().map_err(failed)? {
         hashes.push(KeywordHash::of(row.keyword));
-        lost += u64::from(!prefilter.filter.contains(row.keyword));
+        lost += u64::from(!prefilter.filter().contains(row.keyword));
     }
     if lost > 0 {
         return Err(GatherError::NotInPrefilter { path, lost, rows: hashes.len() as u64 });

@@ -173,8 +173,8 @@ struct Summary<'a> {
 
 fn summarise(built: &Built, arguments: &Arguments, seconds: f64) -> anyhow::Result<()> {
     let report = &built.report;
-    let parameters = built.prefilter.filter.parameters();
-    let statistics = built.prefilter.filter.statistics();
+    let parameters = built.prefilter.filter().parameters();
+    let statistics = built.prefilter.filter().statistics();
     let of = |effect| report.remarks_with(effect).map(|(_, seen)| seen.count()).sum();
     let summary = Summary {
         out: arguments.out.display().to_string(),

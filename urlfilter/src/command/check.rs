@@ -2,8 +2,7 @@
 
 use super::urls::UrlArguments;
 use crate::output::{DONE, NOTEWORTHY};
-use filter_core::file;
-use filter_core::sub_url::SubUrls;
+use filter_core::Prefilter;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -36,10 +35,10 @@ struct Verdict<'u> {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let given = arguments.urls.rule.given()?;
-    let (prefilter, _) = file::open(&arguments.filter)?;
-    let rule = given.or(prefilter.description.rule).unwrap_or_default();
-    arguments.urls.answer_each(&rule, |url, parsed, results| {
-        let hits = prefilter.filter.hits(&SubUrls::new(parsed, &rule));
+    let prefilter = Prefilter::open(&arguments.filter)?;
+    let rule = given.as_ref().unwrap_or_else(|| prefilter.rule());
+    arguments.urls.answer_each(rule, |url, parsed, results| {
+        let hits = parsed.sub_urls().hits_in(prefilter.filter());
         let code = if hits.is_empty() { DONE } else { NOTEWORTHY };
         if arguments.urls.json {
             results.json(&Verdict { url, may_match: !hits.is_empty(), hits })?;

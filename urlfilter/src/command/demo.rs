@@ -8,7 +8,6 @@ use filter_client::{
     ClientOptions, Decision, FilterOptions, OnFailure, PirClient, PrefilterSource, UrlFilter,
     Verdict,
 };
-use filter_core::sub_url::{DeviceUrl, SubUrls};
 use pir_dataset::configuration::Configuration as ProcessConfiguration;
 use pir_dataset::processing::{Outcome, Run};
 use pir_server::configuration::{Tier, UseCase, UserGroup};
@@ -67,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let mut steps = Steps(Instant::now());
     let built = build(arguments, folder.path())?;
-    let parameters = built.prefilter.filter.parameters();
+    let parameters = built.prefilter.filter().parameters();
     steps.done(format_args!(
         "built: {} keys, prefilter of {} bytes, tag {}…",
         built.keys.len(),
@@ -171,9 +170,7 @@ fn questions(arguments: &Arguments, built: &Built) -> Vec<(String, Option<bool>)
 
 /// How many sub-URLs of a URL hit the prefilter.
 fn reaches_service(built: &Built, url: &str) -> Option<usize> {
-    let rule = built.prefilter.description.rule.clone().unwrap_or_default();
-    let parsed = DeviceUrl::parse(url, rule.case()).ok()?;
-    Some(built.prefilter.filter.hits(&SubUrls::new(&parsed, &rule)).len())
+    built.prefilter.hits(url).ok().map(|hits| hits.len())
 }
 
 async fn look_up(

@@ -4,7 +4,8 @@ use crate::output::{DONE, NOTEWORTHY, Results};
 use anyhow::{Context, bail};
 use blocklist::diagnose::{Deviation, Diagnosis, Explanation, diagnose};
 use blocklist::list::{self, Event, Format};
-use filter_core::file::{self, Form};
+use filter_core::Prefilter;
+use filter_core::file::{self, FileFormat};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Read};
@@ -39,7 +40,7 @@ pub(crate) struct Arguments {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
-    form: Form,
+    form: FileFormat,
     /// `matches`, `explained`, `likely` or `unexplained`.
     verdict: &'static str,
     keys: usize,
@@ -78,7 +79,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     if keys.is_empty() {
         bail!("{}: no keys in this file", arguments.keys.display());
     }
-    let (unverified, form) = file::open_unverified(&arguments.filter)?;
+    let unverified = file::open_unverified(&arguments.filter)?;
+    let form = unverified.format;
     let diagnosis = diagnose(
         unverified.parameters,
         unverified.bytes.as_ref(),
@@ -86,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         &keys,
         &arguments.seeds,
     );
-    let problem = unverified.verify().err().map(|error| error.to_string());
+    let problem = Prefilter::try_from(unverified).err().map(|error| error.to_string());
     let answer = answer(form, diagnosis, problem);
     let mut results = Results::new();
     if arguments.json {
@@ -121,7 +123,7 @@ fn read_keys(arguments: &Arguments) -> anyhow::Result<Vec<String>> {
     Ok(keys)
 }
 
-fn answer(form: Form, diagnosis: Diagnosis, problem: Option<String>) -> Answer {
+fn answer(form: FileFormat, diagnosis: Diagnosis, problem: Option<String>) -> Answer {
     let healthy = diagnosis.is_healthy();
     let verdict = match &diagnosis.explanation {
         _ if healthy => "matches",
@@ -174,7 +176,7 @@ fn print(answer: &Answer, results: &mut Results) -> anyhow::Result<()> {
             }
         }
     }
-    if answer.form == Form::BetaPlist {
+    if answer.form == FileFormat::BetaPlist {
         results.line(format_args!("The file has the form of the 2025 beta, which released devices do not read: rebuild it."))?;
     }
     Ok(())

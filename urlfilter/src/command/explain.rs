@@ -2,7 +2,6 @@
 
 use super::urls::UrlArguments;
 use crate::output::DONE;
-use filter_core::sub_url::SubUrls;
 use serde::Serialize;
 
 /// Sub-URLs that are printed for one URL at the most.
@@ -34,7 +33,7 @@ struct Explanation<'u> {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let rule = arguments.urls.rule.given()?.unwrap_or_default();
     arguments.urls.answer_each(&rule, |url, parsed, results| {
-        let sub_urls = match SubUrls::new(parsed, &rule).sorted(LIMIT) {
+        let sub_urls = match parsed.sub_urls().sorted(LIMIT) {
             Ok(sub_urls) => sub_urls,
             Err(error) => return Ok(Err(error.to_string())),
         };

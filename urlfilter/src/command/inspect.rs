@@ -1,9 +1,10 @@
 //! `urlfilter inspect`: what a filter file says, and what its bits say.
 
 use crate::output::{DONE, Results};
+use filter_core::Prefilter;
 use filter_core::bloom::Statistics;
+use filter_core::file::FileFormat;
 use filter_core::file::raw::Metadata;
-use filter_core::file::{self, Form};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ pub(crate) struct Arguments {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Inspection {
-    form: Form,
+    form: FileFormat,
     #[serde(flatten)]
     metadata: Metadata,
     byte_count: usize,
@@ -39,11 +40,11 @@ struct Inspection {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
-    let (prefilter, form) = file::open(&arguments.filter)?;
+    let (prefilter, form) = Prefilter::open_with_format(&arguments.filter)?;
     let Statistics { bits_set, fill, estimated_false_positive_rate, .. } =
-        prefilter.filter.statistics();
-    let metadata = Metadata::of(&prefilter);
-    let byte_count = prefilter.filter.parameters().byte_count();
+        prefilter.filter().statistics();
+    let metadata = prefilter.metadata();
+    let byte_count = prefilter.filter().parameters().byte_count();
     let inspection =
         Inspection { form, metadata, byte_count, bits_set, fill, estimated_false_positive_rate };
     let mut results = Results::new();
@@ -57,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
                 None => results.line(format_args!("{field:<27} {value}"))?,
             }
         }
-        if form == Form::BetaPlist {
+        if form == FileFormat::BetaPlist {
             results.line(format_args!(
                 "\nThis is the form of the 2025 beta. Released devices do not read it, and its bits are likely hashed in\n\
                  another way: rebuild it with `urlfilter build`, or ask `urlfilter diagnose`."

@@ -10,7 +10,7 @@ use filter_client::{
     ClientBuilder, ClientState, Costs, FilterOptions, OnFailure, PirClient, PrefilterSource,
     blocking,
 };
-use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
+use filter_core::sub_url::SubUrlRule;
 use pir_server::causes::WithCauses;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -207,7 +207,7 @@ fn filtered(
 
 fn with_scheme(url: &str) -> String {
     let url = url.trim();
-    match DeviceUrl::parse_lenient(url, SubUrlRule::default().case()) {
+    match SubUrlRule::default().parse_lenient(url) {
         Ok(_) if !url.contains("://") => format!("https://{url}"),
         _ => url.to_owned(),
     }
@@ -231,10 +231,9 @@ fn unfiltered(
     let mut results = Results::new();
     let mut code = DONE;
     for url in urls {
-        let sub_urls = DeviceUrl::parse_lenient(url.trim(), rule.case())
-            .map_err(|error| error.to_string())
-            .and_then(|parsed| {
-                let sorted = SubUrls::new(&parsed, &rule).sorted(MOST);
+        let sub_urls =
+            rule.parse_lenient(url.trim()).map_err(|error| error.to_string()).and_then(|parsed| {
+                let sorted = parsed.sub_urls().sorted(MOST);
                 sorted.map_err(|_| {
                     format!("more than {MOST} sub-URLs; give a prefilter with --filter")
                 })

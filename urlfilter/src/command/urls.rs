@@ -32,12 +32,12 @@ impl UrlArguments {
     pub(super) fn answer_each(
         &self,
         rule: &SubUrlRule,
-        mut answer: impl FnMut(&str, &DeviceUrl, &mut Results) -> anyhow::Result<Result<u8, String>>,
+        mut answer: impl FnMut(&str, &DeviceUrl<'_>, &mut Results) -> anyhow::Result<Result<u8, String>>,
     ) -> anyhow::Result<u8> {
         let mut results = Results::new();
         let mut code = DONE;
         for url in with_standard_input(&self.urls)? {
-            let outcome = match DeviceUrl::parse_lenient(url.trim(), rule.case()) {
+            let outcome = match rule.parse_lenient(url.trim()) {
                 Ok(parsed) => answer(&url, &parsed, &mut results)?,
                 Err(error) => Err(error.to_string()),
             };

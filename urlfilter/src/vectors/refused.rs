@@ -3,8 +3,6 @@
 use super::{BETA_KEYS, VectorFile, json_file, prefilter};
 use anyhow::{Context, ensure};
 use filter_core::bloom::Sizing;
-use filter_core::file::plist;
-use filter_core::file::raw::Metadata;
 use serde_json::{Value, json};
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -86,12 +84,12 @@ pub(super) fn all() -> anyhow::Result<Vec<VectorFile>> {
     let keys = BETA_KEYS.map(str::to_owned);
     let sound = prefilter(&keys, 0.001, Sizing::Round, 3_919_904_948)?;
     let mut xml = Vec::new();
-    plist::write(&sound, &mut xml)?;
+    sound.write_plist(&mut xml)?;
     let xml = String::from_utf8(xml)?;
     let mut binary = Vec::new();
-    ::plist::Value::from_reader(Cursor::new(xml.as_bytes()))?.to_writer_binary(&mut binary)?;
-    let bits = sound.filter.bytes();
-    let metadata = Metadata::of(&sound).to_json()?;
+    plist::Value::from_reader(Cursor::new(xml.as_bytes()))?.to_writer_binary(&mut binary)?;
+    let bits = sound.filter().bytes();
+    let metadata = sound.metadata().to_json();
 
     let mut set = Set::default();
     set.accept("released-xml.plist", "the released form as XML", xml.as_bytes());
@@ -112,7 +110,7 @@ pub(super) fn all() -> anyhow::Result<Vec<VectorFile>> {
     // One key, ten bits: the last byte has six unused ones.
     let small = prefilter(&["only.example".to_owned()], 0.01, Sizing::Round, 1)?;
     let mut text = Vec::new();
-    plist::write(&small, &mut text)?;
+    small.write_plist(&mut text)?;
     let spare = String::from_utf8(text)?.replacen("PwI=", "PwY=", 1);
     set.refuse("spare-bits.plist", "an unused bit of the last byte is set", spare.as_bytes());
     set.refuse(

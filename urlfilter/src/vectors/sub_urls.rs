@@ -1,7 +1,7 @@
 //! Vectors of the sub-URL rules.
 
 use anyhow::Context;
-use filter_core::sub_url::{DeviceUrl, SubUrlRule, SubUrls};
+use filter_core::sub_url::SubUrlRule;
 use serde_json::{Value, json};
 
 const CURRENT: &str = r#"{"profile":"current"}"#;
@@ -70,8 +70,8 @@ const CASES: &[(&str, &str)] = &[
 pub(super) fn all() -> anyhow::Result<Value> {
     let case = |&(rule, url): &(&str, &str)| {
         let parsed_rule = SubUrlRule::from_json(rule).with_context(|| rule.to_owned())?;
-        let parsed = DeviceUrl::parse(url, parsed_rule.case()).with_context(|| url.to_owned())?;
-        let sub_urls = SubUrls::new(&parsed, &parsed_rule).sorted(10_000)?;
+        let parsed = parsed_rule.parse(url).with_context(|| url.to_owned())?;
+        let sub_urls = parsed.sub_urls().sorted(10_000)?;
         Ok(json!({"url": url, "rule": serde_json::from_str::<Value>(rule)?, "subUrls": sub_urls}))
     };
     CASES.iter().map(case).collect()

@@ -2,24 +2,40 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which parts of a URL the device keeps and walks. Field names and defaults are Apple's; the
-/// default value generates the same sub-URLs as the current rule.
+/// What stands for a component that a parsing configuration excludes from a URL that has it.
+pub const PLACEHOLDER: &str = "%*";
+
+/// Which parts of a URL the device keeps, and which parents of it are tested. Field names and defaults are Apple's;
+/// the default configuration gives the same sub-URLs as [`Profile::Current`](super::Profile::Current).
+///
+/// ```
+/// use filter_core::sub_url::{ParsingConfiguration, SubUrlRule};
+///
+/// let mut configuration = ParsingConfiguration::default();
+/// configuration.path.segments = 1;
+/// let rule = SubUrlRule::Parsing(configuration);
+/// let list = rule.parse("https://example.com/a/b")?.sub_urls().sorted(100)?;
+/// assert!(list.contains(&"example.com/a".to_owned()));
+/// assert!(!list.contains(&"example.com/a/b".to_owned()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ParsingConfiguration {
-    /// Leaves the scheme out (default true); otherwise sub-URLs start with `scheme://`.
+    /// Sub-URLs start with the host (default true); otherwise with `scheme://`.
     pub exclude_scheme: bool,
-    /// The host.
+    /// What becomes of host and port.
     pub domain: DomainOptions,
-    /// The path.
+    /// What becomes of the path.
     pub path: PathOptions,
-    /// The query.
+    /// What becomes of the query.
     pub query: QueryOptions,
-    /// Puts the placeholder in place of the fragment.
+    /// Replaces the fragment by [`PLACEHOLDER`] (default false).
     pub exclude_fragment: bool,
-    /// Keeps only combinations with every component that the URL has.
+    /// Tests only combinations with every component that the URL has (default false).
     pub exclude_intermediates: bool,
-    /// Keeps the case of letters.
+    /// Path, query and fragment keep their case (default false).
     pub case_sensitive: bool,
 }
 
@@ -37,18 +53,19 @@ impl Default for ParsingConfiguration {
     }
 }
 
-/// What becomes of the host.
+/// What becomes of host and port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DomainOptions {
-    /// Puts the placeholder in place of host and port; the other options are then moot.
+    /// Replaces host and port by [`PLACEHOLDER`] (default false); the other options then have no effect.
     pub excluded: bool,
     /// Removes a leading `www.` (default true).
     #[serde(rename = "stripWWW")]
     pub strip_www: bool,
-    /// Keeps this many labels, counted from the right; 0 keeps all.
+    /// Number of labels that are kept, counted from the right; 0 (the default) keeps all.
     pub levels: u32,
-    /// Walks up to every parent of at least two labels (default true).
+    /// Tests every parent of at least two labels as well (default true).
     pub enumerate_hierarchy: bool,
 }
 
@@ -61,12 +78,13 @@ impl Default for DomainOptions {
 /// What becomes of the path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PathOptions {
-    /// Puts the placeholder in place of the path; the other options are then moot.
+    /// Replaces the path by [`PLACEHOLDER`] (default false); the other options then have no effect.
     pub excluded: bool,
-    /// Keeps this many segments, counted from the left; 0 keeps all.
+    /// Number of segments that are kept, counted from the left; 0 (the default) keeps all.
     pub segments: u32,
-    /// Walks from the root to the full path (default true).
+    /// Tests every prefix of the path that ends at a segment as well (default true).
     pub enumerate_hierarchy: bool,
 }
 
@@ -79,10 +97,12 @@ impl Default for PathOptions {
 /// What becomes of the query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct QueryOptions {
-    /// Puts the placeholder in place of the query; the other option is then moot.
+    /// Replaces the query by [`PLACEHOLDER`] (default false); the other option then has no effect.
     pub excluded: bool,
-    /// Keeps only these items, in this order; absent keeps the query as it is.
+    /// Names of the items that are kept, in this order; `None` (the default) keeps the query as it is. Names
+    /// ignore case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Vec<String>>,
 }
@@ -92,8 +112,8 @@ impl QueryOptions {
     /// `?`; the result is empty if no item is selected.
     #[must_use]
     pub fn select(&self, query: &str, names: &[String]) -> String {
-        let items =
-            || query.get(1..).unwrap_or_default().split('&').filter(|item| !item.is_empty());
+        let query = query.strip_prefix('?').unwrap_or(query);
+        let items = || query.split('&').filter(|item| !item.is_empty());
         let mut kept = String::new();
         for wanted in names {
             for item in items().filter(|item| {

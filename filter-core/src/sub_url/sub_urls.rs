@@ -1,0 +1,172 @@
+//! All sub-URLs of one URL under its rule: listed, or tested against a Bloom filter.
+
+use super::device_url::DeviceUrl;
+use super::expansion::{Product, Sink, Tail};
+use super::lookup;
+use super::rule::{Profile, SubUrlRule};
+use crate::bloom::BloomFilter;
+use std::ops::ControlFlow;
+
+/// Bytes of sub-URLs that [`SubUrls::sorted`] holds at most.
+const MAX_TEXT: usize = 1 << 26;
+
+/// The sub-URLs of one URL under its rule, not yet spelled out. Made by [`DeviceUrl::sub_urls`].
+#[derive(Clone, Debug)]
+pub struct SubUrls<'u> {
+    expansion: Expansion<'u>,
+}
+
+#[derive(Clone, Debug)]
+enum Expansion<'u> {
+    /// Hosts combined with path variants.
+    Product(Product<'u>),
+    /// A regular expression: the one string that it makes of the URL, or `None` if it does not match.
+    Expression(Option<String>),
+}
+
+/// A URL has more sub-URLs than the caller wants to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the URL has more than {limit} sub-URLs, or more than {MAX_TEXT} bytes of them")]
+#[non_exhaustive]
+pub struct TooManySubUrls {
+    /// The caller's limit.
+    pub limit: usize,
+}
+
+impl DeviceUrl<'_> {
+    /// The sub-URLs of this URL under its rule.
+    #[must_use]
+    pub fn sub_urls(&self) -> SubUrls<'_> {
+        let expansion = match self.rule() {
+            SubUrlRule::Profile(Profile::Current) => {
+                Expansion::Product(Product::walked(self, Tail::Current))
+            }
+            SubUrlRule::Profile(Profile::Ios26_0) => {
+                Expansion::Product(Product::walked(self, Tail::Ios26_0))
+            }
+            SubUrlRule::Parsing(configuration) => {
+                Expansion::Product(Product::configured(self, configuration))
+            }
+            SubUrlRule::RegularExpression(pattern) => {
+                Expansion::Expression(pattern.key(&self.serialised()))
+            }
+        };
+        SubUrls { expansion }
+    }
+}
+
+impl SubUrls<'_> {
+    /// Calls `visit` with each sub-URL, in no particular order, until it breaks. No two are equal.
+    pub fn for_each<T>(&self, mut visit: impl FnMut(&str) -> ControlFlow<T>) -> ControlFlow<T> {
+        let product = match &self.expansion {
+            Expansion::Product(product) => product,
+            Expansion::Expression(Some(key)) => return visit(key),
+            Expansion::Expression(None) => return ControlFlow::Continue(()),
+        };
+        let mut text = String::new();
+        for head in product.heads() {
+            text.clear();
+            head.write(&mut text);
+            product.walk(&mut Spelled { text: &mut text, visit: &mut visit })?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// All sub-URLs in byte order.
+    ///
+    /// # Errors
+    /// [`TooManySubUrls`] if there are more than `limit`, or more than 64 MiB of text: the number grows with the
+    /// labels of the host times the segments of the path.
+    pub fn sorted(&self, limit: usize) -> Result<Vec<String>, TooManySubUrls> {
+        let mut all = Vec::new();
+        let mut bytes = 0;
+        let outcome = self.for_each(|sub_url| {
+            bytes += sub_url.len();
+            if all.len() == limit || bytes > MAX_TEXT {
+                return ControlFlow::Break(TooManySubUrls { limit });
+            }
+            all.push(sub_url.to_owned());
+            ControlFlow::Continue(())
+        });
+        if let ControlFlow::Break(error) = outcome {
+            return Err(error);
+        }
+        all.sort_unstable();
+        Ok(all)
+    }
+
+    /// The one sub-URL under a [regular expression](SubUrlRule::RegularExpression); `None` if the expression does
+    /// not match the URL, and under every other rule.
+    #[must_use]
+    pub fn expression_key(&self) -> Option<&str> {
+        match &self.expansion {
+            Expansion::Expression(key) => key.as_deref(),
+            Expansion::Product(_) => None,
+        }
+    }
+
+    /// The sub-URLs that may be in `filter`, in byte order: those that a device would ask the private service
+    /// about. A sub-URL that was inserted is always among them.
+    #[must_use]
+    pub fn hits_in<B: AsRef<[u8]>>(&self, filter: &BloomFilter<B>) -> Vec<String> {
+        let mut hits = Vec::new();
+        match &self.expansion {
+            Expansion::Product(product) => {
+                let outcome = lookup::visit_hits(product, filter, |head, variant| {
+                    hits.push(lookup::spell(product, head, variant));
+                    ControlFlow::<()>::Continue(())
+                });
+                debug_assert!(outcome.is_continue(), "the visit never breaks");
+            }
+            Expansion::Expression(key) => {
+                hits.extend(key.iter().filter(|key| filter.contains(key.as_bytes())).cloned());
+            }
+        }
+        hits.sort_unstable();
+        hits
+    }
+
+    /// Whether any sub-URL may be in `filter`, that is, whether a device would ask the private service about this
+    /// URL. `false` is certain. Allocates less than [`hits_in`](Self::hits_in).
+    #[must_use]
+    pub fn may_hit<B: AsRef<[u8]>>(&self, filter: &BloomFilter<B>) -> bool {
+        match &self.expansion {
+            Expansion::Product(product) => {
+                lookup::visit_hits(product, filter, |_, _| ControlFlow::Break(())).is_break()
+            }
+            Expansion::Expression(key) => {
+                key.as_ref().is_some_and(|key| filter.contains(key.as_bytes()))
+            }
+        }
+    }
+}
+
+/// Calls `visit` with each text of the walk.
+struct Spelled<'a, V> {
+    text: &'a mut String,
+    visit: &'a mut V,
+}
+
+impl<T, V: FnMut(&str) -> ControlFlow<T>> Sink for Spelled<'_, V> {
+    type Break = T;
+    type Mark = usize;
+
+    fn extend(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    fn emit(&mut self) -> ControlFlow<T> {
+        (self.visit)(self.text)
+    }
+
+    fn mark(&self) -> usize {
+        self.text.len()
+    }
+
+    fn reset(&mut self, mark: usize) {
+        self.text.truncate(mark);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+use super::*;
+use crate::bloom::{Parameters, Sizing};
+use proptest::prelude::*;
+
+fn list(url: &str, rule: &str) -> Vec<String> {
+    let rule = SubUrlRule::from_json(rule).unwrap();
+    rule.parse(url).unwrap().sub_urls().sorted(10_000).unwrap()
+}
+
+const EXAMPLE: &str = "https://www.example.com/a/b/c?id=123#fragment";
+
+#[test]
+fn the_older_rule_lists_24() {
+    let mut expected: Vec<String> = ["example.com", "www.example.com"]
+        .iter()
+        .flat_map(|host| {
+            [
+                "",
+                "/",
+                "/a",
+                "/a/",
+                "/a/b",
+                "/a/b/",
+                "/a/b/c",
+                "/a/b/c/",
+                "/a/b/c?id=123",
+                "/a/b/c?id=123/",
+                "/a/b/c?id=123#fragment",
+                "/a/b/c?id=123#fragment/",
+            ]
+            .map(|form| format!("{host}{form}"))
+        })
+        .collect();
+    expected.sort();
+    assert_eq!(list(EXAMPLE, r#"{"profile":"ios26.0"}"#), expected);
+    let deep = list("https://www.sub.example.com:8443/", r#"{"profile":"ios26.0"}"#);
+    assert_eq!(
+        deep,
+        [
+            "example.com",
+            "example.com/",
+            "sub.example.com",
+            "sub.example.com/",
+            "www.sub.example.com",
+            "www.sub.example.com/",
+        ]
+    );
+}
+
+#[test]
+fn the_default_configuration_is_the_current_rule() {
+    for url in [EXAMPLE, "http://a.b.c.d/", "https://192.0.2.7:80/x//y/?q", "https://localhost/#f"]
+    {
+        assert_eq!(list(url, "{}"), list(url, r#"{"profile":"current"}"#), "{url}");
+    }
+}
+
+#[test]
+fn excluded_components_leave_a_placeholder() {
+    let forms = list(
+        EXAMPLE,
+        r#"{"path":{"excluded":true,"segments":1},"domain":{"enumerateHierarchy":false}}"#,
+    );
+    let without_port: Vec<&String> = forms.iter().filter(|f| !f.contains(':')).collect();
+    assert_eq!(
+        without_port,
+        [
+            "example.com",
+            "example.com/",
+            "example.com/%*",
+            "example.com/%*?id=123",
+            "example.com/%*?id=123#fragment",
+        ]
+    );
+    assert_eq!(
+        list(
+            EXAMPLE,
+            r#"{"domain":{"excluded":true},"path":{"enumerateHierarchy":false},"query":{"excluded":true},"excludeFragment":true,"excludeIntermediates":true}"#
+        ),
+        ["%*/a/b/c/?%*#%*", "%*/a/b/c?%*#%*"]
+    );
+    // Nothing stands for a component that the URL lacks.
+    let all = r#"{"path":{"excluded":true},"query":{"excluded":true},"excludeFragment":true}"#;
+    assert!(list("https://example.com/", all).iter().all(|s| !s.contains('%')));
+}
+
+#[test]
+fn levels_segments_parameters_scheme_and_case() {
+    let levels = list("https://www.sub.example.com/", r#"{"domain":{"levels":2}}"#);
+    assert_eq!(levels, ["example.com", "example.com/", "example.com:443", "example.com:443/"]);
+    let kept = list(
+        "http://example.com/a/b/c/d?external&id=123&type=abc",
+        r#"{"excludeScheme":false,"path":{"segments":2},"query":{"parameters":["id","external"]},"excludeIntermediates":true}"#,
+    );
+    assert_eq!(
+        kept,
+        [
+            "http://example.com/a/b/?id=123&external",
+            "http://example.com/a/b?id=123&external",
+            "http://example.com:80/a/b/?id=123&external",
+            "http://example.com:80/a/b?id=123&external",
+        ]
+    );
+    let none = list(
+        "https://example.com/a?x=1",
+        r#"{"query":{"parameters":[]},"excludeIntermediates":true}"#,
+    );
+    assert_eq!(
+        none,
+        ["example.com/a", "example.com/a/", "example.com:443/a", "example.com:443/a/"]
+    );
+    assert!(
+        list("https://Example.com/Ab", r#"{"caseSensitive":true}"#)
+            .contains(&"example.com/Ab".into())
+    );
+    let www = list(
+        "https://www.example.com/",
+        r#"{"domain":{"stripWWW":false,"enumerateHierarchy":false}}"#,
+    );
+    assert!(www.iter().all(|s| s.starts_with("www.example.com")));
+}
+
+#[test]
+fn an_expression_gives_one_string_or_none() {
+    let rule = r#"{"urlParsingRegularExpression":"//(?<host>[^/]+)/(?<first>[a-z]+)"}"#;
+    assert_eq!(list("https://www.Example.com/Abc/d", rule), ["host=www.example.com first=abc"]);
+    assert!(list("https://example.com/1", rule).is_empty());
+}
+
+#[test]
+fn a_url_with_too_many_sub_urls_is_refused_in_bounded_memory() {
+    let url = format!("https://{}example.com{}", "a.".repeat(100), "/b".repeat(20_000));
+    let rule = SubUrlRule::default();
+    let url = rule.parse(&url).unwrap();
+    let sub_urls = url.sub_urls();
+    assert_eq!(sub_urls.sorted(1_000), Err(TooManySubUrls { limit: 1_000 }));
+    assert!(sub_urls.sorted(usize::MAX).is_err());
+}
+
+fn rules() -> impl Strategy<Value = SubUrlRule> {
+    prop::sample::select(vec![
+        r#"{"profile":"current"}"#,
+        r#"{"profile":"ios26.0"}"#,
+        r#"{"excludeScheme":false,"path":{"segments":1}}"#,
+        r#"{"path":{"excluded":true},"domain":{"levels":2}}"#,
+        r#"{"path":{"enumerateHierarchy":false},"query":{"parameters":["a","b"]},"caseSensitive":true}"#,
+        r#"{"excludeIntermediates":true,"excludeFragment":true}"#,
+        r#"{"urlParsingRegularExpression":"//(?<host>[^/]+)/(?<first>[a-z]+)"}"#,
+    ])
+    .prop_map(|json| SubUrlRule::from_json(json).unwrap())
+}
+
+const URL: &str = "https?://(www\\.)?([a-c]{1,2}\\.){0,5}[a-z]{2}(:80|:8443)?(/[a-cA-C]{0,2}){0,6}(\\?[a-d=&]{0,6})?(#[a-c]{0,2})?";
+
+proptest! {
+    #[test]
+    fn one_pass_finds_what_one_by_one_finds(url in URL, rule in rules(), bits in 8u32..400, fill in any::<u64>(), seed in any::<u32>()) {
+        let parameters = Parameters::new(bits, 4, seed).unwrap();
+        let mut filter = BloomFilter::empty(parameters);
+        for i in 0..bits / 5 {
+            filter.insert(&(fill ^ u64::from(i)).to_le_bytes());
+        }
+        let url = rule.parse(&url).unwrap();
+        let sub_urls = url.sub_urls();
+        let mut expected = sub_urls.sorted(100_000).unwrap();
+        let before = expected.len();
+        expected.dedup();
+        prop_assert_eq!(before, expected.len(), "sub-URLs must be distinct");
+        expected.retain(|sub_url| filter.contains(sub_url.as_bytes()));
+        prop_assert_eq!(sub_urls.may_hit(&filter), !expected.is_empty());
+        prop_assert_eq!(sub_urls.hits_in(&filter), expected);
+    }
+
+    #[test]
+    fn every_sub_url_that_was_inserted_is_found(url in URL, rule in rules()) {
+        let url = rule.parse(&url).unwrap();
+        let sub_urls = url.sub_urls();
+        let all = sub_urls.sorted(100_000).unwrap();
+        let mut filter = BloomFilter::empty(Sizing::Round.parameters(all.len().max(1) as u64, 0.01, 5).unwrap());
+        filter.insert_all(all.iter().map(String::as_bytes));
+        prop_assert_eq!(sub_urls.hits_in(&filter), all);
+    }
+}

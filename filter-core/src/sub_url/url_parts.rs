@@ -1,0 +1,67 @@
+//! One URL, cut into the parts that the rules combine: the common result of both parsers.
+
+/// The longest URL that is parsed, in bytes (64 KiB). A decision of this project: browsers and lists stay far
+/// below it.
+pub const MAX_URL_LENGTH: usize = 65_536;
+
+/// Whether letters keep their case in sub-URLs and keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a letter keeps its case or loses it")]
+pub enum Case {
+    /// Everything is lower case: what devices do by default.
+    #[default]
+    Ignored,
+    /// Path, query and fragment keep their case (`caseSensitive` of iOS 27). Hosts never do.
+    Kept,
+}
+
+/// What kind of host a URL names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the WHATWG URL standard knows no other host with a request"
+)]
+pub enum HostKind {
+    /// A name of one or more labels, which has parents.
+    Name,
+    /// An IPv4 or bracketed IPv6 address, which has no parents.
+    Address,
+}
+
+/// Why a text is not a URL that a device could request. No message repeats the URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// The WHATWG parser refuses the text.
+    #[error("not a URL: {0}")]
+    Syntax(crate::ParserMessage),
+    /// The URL names no host (`data:`, `mailto:`, `about:`, …).
+    #[error("the URL names no host")]
+    NoHost,
+    /// The URL is longer than [`MAX_URL_LENGTH`].
+    #[error("the URL has {0} bytes; the limit is {MAX_URL_LENGTH}")]
+    TooLong(usize),
+    /// The URL is not written in its normal form, and the crate was built without the feature `url`, whose
+    /// parser would normalise it.
+    #[error(
+        "the URL is not in its normal form, and normalising it needs the feature `url` of filter-core"
+    )]
+    ParserMissing,
+}
+
+/// Where the parts of a URL lie. Made by `serialised` or `whatwg`, read by `device_url`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct UrlParts {
+    /// `scheme://` `host` `path` `?query` `#fragment`, each part possibly empty.
+    pub(super) text: String,
+    pub(super) host_start: usize,
+    pub(super) host_end: usize,
+    pub(super) path_end: usize,
+    pub(super) query_end: usize,
+    pub(super) host_kind: HostKind,
+    pub(super) port: Option<u16>,
+    pub(super) default_port: Option<u16>,
+    pub(super) default_port_written: bool,
+    /// Slashes cut from the end of the path.
+    pub(super) slashes: usize,
+}
