@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up should stop")]
 
 use benches::synthetic_keys;
-use blocklist::builder::{Build, Options};
+use blocklist::{Builder, Options};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fastbloom::BloomFilter as FastBloom;
 use filter_core::bloom::{BloomFilter, Sizing};
@@ -42,9 +42,8 @@ fn from_list(c: &mut Criterion) {
     group.throughput(Throughput::Elements(KEYS as u64));
     group.bench_function("filter-core", |b| {
         b.iter(|| {
-            let mut build = Build::new(Options::default());
-            build.add_list("list", text.as_bytes(), None, |_| {}).unwrap();
-            build.finish().unwrap()
+            let builder = Builder::new(Options::default());
+            builder.add_list("list", text.as_bytes(), None).unwrap().finish().unwrap()
         });
     });
     group.finish();

@@ -6,9 +6,9 @@ use benches::shard::{self, Lookup};
 use benches::synthetic_keys;
 use bfv::{Backend, OsRandom};
 use criterion::{Criterion, criterion_group, criterion_main};
+use keyword_database::Reader;
 use keyword_pir::Execution;
 use keyword_pir::database::{self, Database};
-use pir_api::rows::{self, Encoding, RowKind, RowsError};
 use std::hint::black_box;
 
 fn server(c: &mut Criterion) {
@@ -70,11 +70,10 @@ fn rows(c: &mut Criterion) {
     let mut group = c.benchmark_group("rows/1M");
     group.bench_function("text", |b| {
         b.iter(|| {
-            rows::read(black_box(text.as_bytes()), Encoding::Text, RowKind::Keyword, |row| {
+            let mut reader = Reader::text(black_box(text.as_bytes()));
+            while let Some(row) = reader.next_row().unwrap() {
                 black_box(row);
-                Ok::<(), RowsError>(())
-            })
-            .unwrap()
+            }
         });
     });
     group.finish();

@@ -1,11 +1,10 @@
 //! From block lists to a prefilter, its data set and a report, in one pass over the input.
 //!
 //! ```
-//! use blocklist::builder::{Build, Options};
+//! use blocklist::builder::{Builder, Options};
 //!
-//! let mut build = Build::new(Options::default());
-//! build.add_list("list.txt", &b"https://www.example.com/\nexample.org/a\ncom\n"[..], None, |_| {})?;
-//! let built = build.finish()?;
+//! let list = "https://www.example.com/\nexample.org/a\ncom\n";
+//! let built = Builder::new(Options::default()).add_list("list.txt", list.as_bytes(), None)?.finish()?;
 //! assert_eq!(built.keys.iter().collect::<Vec<_>>(), [b"example.com".as_slice(), b"example.org/a"]);
 //! assert!(built.prefilter.filter().contains(b"example.org/a"));
 //! assert_eq!(built.report.entries.refused, 1);
@@ -14,12 +13,14 @@
 
 mod key_set;
 mod report;
+#[cfg(test)]
+mod tests;
 
 pub use key_set::KeySet;
-pub use report::{Example, LineRange, Occurrences, Report, ReportedOptions, Source};
+pub use report::{EntryCounts, Example, LineRange, Occurrences, Report, ReportedOptions, Source};
 
-use crate::key::{Effect, EntryKind, ONBOARDING_ENTRY, canonicalise};
-use crate::list::{self, Entry, Event, Format, ListError, txtpb};
+use crate::key::{Effect, EntryKind, ONBOARDING_ENTRY, Refusal, canonicalise};
+use crate::list::{self, Entry, Event, Format, ListError};
 use durable_file::{Access, FileError, FileSet};
 use filter_core::Prefilter;
 use filter_core::bloom::{BloomError, BloomFilter, Sizing};
@@ -29,7 +30,7 @@ use filter_core::sub_url::SubUrlRule;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// The default of [`Options::murmur_seed`]: fixed, so that builds are reproducible.
+/// The default of [`Options::murmur_seed`]. It is fixed, so that builds are reproducible.
 pub const DEFAULT_SEED: u32 = 2_538_058_380;
 
 /// The default of [`Options::tolerance`].
@@ -39,22 +40,72 @@ pub const DEFAULT_TOLERANCE: f64 = 0.001;
 pub const PLIST_FILE: &str = "bloom_filter.plist";
 /// Name of the PIR data set in the output folder.
 pub const DATA_SET_FILE: &str = "input.txtpb";
+/// The value of every row of the data set: devices look only whether there is a row.
+const DATA_SET_VALUE: &[u8] = b"1";
 /// Name of the report in the output folder.
 pub const REPORT_FILE: &str = "report.json";
 
-/// How to build.
+/// How to build. [`Options::default`] and the `with_…` methods make one.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Options {
-    /// False-positive tolerance, strictly between 0 and 1.
+    /// The share of URLs outside of the list that may hit the filter by chance, strictly between 0 and 1.
+    /// Default: [`DEFAULT_TOLERANCE`].
     pub tolerance: f64,
-    /// Seed of MurmurHash3.
+    /// Seed of MurmurHash3. Default: [`DEFAULT_SEED`].
     pub murmur_seed: u32,
-    /// How sizes are rounded.
+    /// How the size of the filter is rounded. Default: [`Sizing::Round`].
     pub sizing: Sizing,
-    /// The rule by which devices will look keys up.
+    /// The rule by which devices expand URLs to sub-URLs. Default: that of current systems.
     pub rule: SubUrlRule,
-    /// Adds [`ONBOARDING_ENTRY`].
+    /// Whether to add [`ONBOARDING_ENTRY`]. Default: no.
     pub onboarding_entry: bool,
+}
+
+impl Options {
+    /// The same options with another [`tolerance`](Self::tolerance).
+    #[must_use]
+    pub fn with_tolerance(mut self, tolerance: f64) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// The same options with another [`murmur_seed`](Self::murmur_seed).
+    #[must_use]
+    pub fn with_murmur_seed(mut self, seed: u32) -> Self {
+        self.murmur_seed = seed;
+        self
+    }
+
+    /// The same options with another [`sizing`](Self::sizing).
+    #[must_use]
+    pub fn with_sizing(mut self, sizing: Sizing) -> Self {
+        self.sizing = sizing;
+        self
+    }
+
+    /// The same options with another [`rule`](Self::rule).
+    #[must_use]
+    pub fn with_rule(mut self, rule: SubUrlRule) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// The same options with or without the [`onboarding_entry`](Self::onboarding_entry).
+    #[must_use]
+    pub fn with_onboarding_entry(mut self, is_added: bool) -> Self {
+        self.onboarding_entry = is_added;
+        self
+    }
+
+    /// Checks the tolerance and the seed, which otherwise only [`Builder::finish`] does.
+    ///
+    /// # Errors
+    /// [`BuildError::Bloom`] as [`Builder::finish`] would return it for a single key.
+    pub fn check(&self) -> Result<(), BuildError> {
+        self.sizing.parameters(1, self.tolerance, self.murmur_seed)?;
+        Ok(())
+    }
 }
 
 impl Default for Options {
@@ -69,34 +120,49 @@ impl Default for Options {
     }
 }
 
-/// Why a build fails.
+/// A build that fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The tolerance is no probability, or the filter would be too large.
+    /// A list could not be read to its end; `source()` says why.
+    #[error("cannot use the list {name}")]
+    #[non_exhaustive]
+    List {
+        /// The name that the list was added under.
+        name: String,
+        /// Why it cannot be read.
+        source: ListError,
+    },
+    /// The tolerance is not strictly between 0 and 1, or the filter would be too large.
     #[error(transparent)]
     Bloom(#[from] BloomError),
-    /// No entry of the input became a key.
-    #[error("no entry of the input can become a key: {read} lines read, {refused} entries refused{}", .main.map(|reason| format!(", most as {reason}")).unwrap_or_default())]
+    /// No entry of the lists became a key. A filter without keys would allow everything.
+    #[error("no entry of the input can become a key: {read} lines read, {refused} entries refused{}", main_refusal(*.main))]
+    #[non_exhaustive]
     NoKeys {
         /// Lines of all lists.
         read: u64,
         /// Entries that were refused.
         refused: u64,
-        /// The most frequent reason.
-        main: Option<&'static str>,
+        /// The most frequent reason, if there were entries.
+        main: Option<Refusal>,
     },
-    /// More distinct keys, or bytes of keys, than fit.
+    /// There are more distinct keys, or bytes of keys, than one data set holds.
     #[error("the keys take more than {} GiB of text, which one data set cannot hold; split the list", key_set::MAX_BYTES >> 30)]
     TooManyKeys,
-    /// An output file could not be written.
-    #[error(transparent)]
-    File(#[from] FileError),
 }
 
-/// A build that is still taking lists.
-#[derive(Debug)]
-pub struct Build {
+fn main_refusal(main: Option<Refusal>) -> String {
+    main.map_or_else(String::new, |refusal| format!(", most as {refusal}"))
+}
+
+/// A build that takes lists.
+///
+/// [`add_list`](Self::add_list) consumes the builder and gives it back only if the whole list was read, so
+/// that a filter can never be built from a part of a list.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is finished"]
+pub struct Builder {
     options: Options,
     keys: KeySet,
     report: Report,
@@ -104,64 +170,52 @@ pub struct Build {
 
 /// A finished build.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Built {
-    /// The filter.
+    /// The filter, with its size and origin.
     pub prefilter: Prefilter<Vec<u8>>,
-    /// The keys, in the order of their first appearance.
+    /// The distinct keys, in the order of their first appearance.
     pub keys: KeySet,
-    /// What became of the input.
+    /// What became of every line and entry.
     pub report: Report,
 }
 
-impl Build {
+impl Builder {
     /// Starts a build.
-    #[must_use]
     pub fn new(options: Options) -> Self {
         let report = Report::new(&options);
-        let mut build = Self { options, keys: KeySet::default(), report };
-        if build.options.onboarding_entry {
-            build.keys.add([ONBOARDING_ENTRY.as_bytes()]);
+        let mut keys = KeySet::default();
+        if options.onboarding_entry {
+            keys.add([ONBOARDING_ENTRY.as_bytes()]);
         }
-        build
+        Self { options, keys, report }
     }
 
-    /// Adds a list under a name for the report, in the given format or the one it looks like.
-    /// `progress` is called now and then with the number of lines seen so far in this list.
+    /// Adds a list. `name` stands in the report and in errors. Without `format`, the format is detected.
     ///
     /// # Errors
-    /// [`ListError`], after which the build must not be finished: part of the list is in it.
+    /// [`BuildError::List`] if the list cannot be read to its end. The builder is gone then; whoever wants to
+    /// go on without the list adds it to a clone.
     pub fn add_list(
-        &mut self,
+        mut self,
         name: &str,
         input: impl Read,
         format: Option<&Format>,
-        mut progress: impl FnMut(u64),
-    ) -> Result<(), ListError> {
-        const STEP: u64 = 1 << 14;
+    ) -> Result<Self, BuildError> {
         let source = self.report.start_source(name);
-        let mut reported = 0;
-        let summary = list::read(input, format, |event| {
-            let line = match event {
-                Event::Entry { line, entry } => {
-                    self.add_entry(source, line, entry);
-                    line
-                }
-                Event::Refused { line, refusal, text } => {
-                    self.report.refuse(source, line, refusal, text);
-                    line
-                }
-            };
-            if line >= reported + STEP {
-                reported = line;
-                progress(line);
+        let summary = list::read(input, format, |event| match event {
+            Event::Entry { line, entry } => self.add_entry(source, line, entry),
+            Event::Refused { line, refusal, text } => {
+                self.report.refuse(source, line, refusal, text);
             }
-        })?;
+        })
+        .map_err(|source| BuildError::List { name: name.to_owned(), source })?;
         self.report.end_source(source, &summary);
-        Ok(())
+        Ok(self)
     }
 
     fn add_entry(&mut self, source: usize, line: u64, entry: Entry<'_>) {
-        // The onboarding entry is the one key that may stand in a list verbatim.
+        // The onboarding entry is the one entry that becomes a key as it stands.
         if self.options.onboarding_entry
             && entry.text == ONBOARDING_ENTRY
             && entry.kind == EntryKind::Url
@@ -173,7 +227,7 @@ impl Build {
             Ok(key) => {
                 let mut remarks = key.remarks;
                 remarks.extend(entry.remarks);
-                let texts = [Some(&*key.text), key.also.as_deref()];
+                let texts = [Some(&*key.text), key.second.as_deref()];
                 self.keys.add(texts.into_iter().flatten().map(str::as_bytes));
                 self.report.take(source, line, entry, &key.text, remarks);
             }
@@ -181,13 +235,13 @@ impl Build {
         }
     }
 
-    /// What was read so far.
+    /// What became of the lists so far.
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// Whether every entry so far became a key without covering more than it names.
+    /// Whether every entry so far became a key that covers no more than the entry names.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.report.refused.is_empty() && self.report.remarks_with(Effect::Widened).next().is_none()
@@ -196,7 +250,8 @@ impl Build {
     /// Sizes and fills the filter.
     ///
     /// # Errors
-    /// [`BuildError`]; a list without a usable entry is one, because its filter would allow all.
+    /// [`BuildError::NoKeys`] if no entry became a key, [`BuildError::Bloom`] for options that
+    /// [`Options::check`] refuses or too many keys for a filter, [`BuildError::TooManyKeys`].
     pub fn finish(mut self) -> Result<Built, BuildError> {
         self.keys.settle();
         if self.keys.is_full() {
@@ -209,7 +264,7 @@ impl Build {
             return Err(BuildError::NoKeys {
                 read: self.report.lines.total(),
                 refused: self.report.entries.refused,
-                main: refused.max_by_key(|(_, seen)| seen.count()).map(|(reason, _)| reason.name()),
+                main: refused.max_by_key(|(_, seen)| seen.count()).map(|(&refusal, _)| refusal),
             });
         }
         let Options { tolerance, murmur_seed, sizing, ref rule, .. } = self.options;
@@ -231,14 +286,17 @@ impl Build {
 
 impl Built {
     /// Writes the property list, the raw bits and their metadata, the data set and the report to
-    /// `folder`. They appear together or not at all.
+    /// `folder`, which is created if it does not exist. The files replace their predecessors together.
     ///
     /// # Errors
-    /// [`FileError`].
+    /// [`FileError`] names the file that could not be written.
     pub fn write(&self, folder: &Path) -> Result<(), FileError> {
         let mut files = FileSet::new(folder)?;
         files.add(DATA_SET_FILE, Access::Everyone, |out| {
-            self.keys.iter().try_for_each(|key| txtpb::write_row(out, key))
+            let mut writer = keyword_database::Writer::text(out);
+            self.keys.iter().try_for_each(|key| writer.write(key, DATA_SET_VALUE))?;
+            writer.finish()?;
+            Ok(())
         })?;
         files.add(PLIST_FILE, Access::Everyone, |out| {
             self.prefilter.write_plist(out).map_err(io::Error::from)
@@ -254,81 +312,5 @@ impl Built {
             out.write_all(b"\n")
         })?;
         files.commit()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use filter_core::sub_url::Profile;
-
-    fn built(list: &str, options: Options) -> Result<Built, BuildError> {
-        let mut build = Build::new(options);
-        build.add_list("list", list.as_bytes(), None, |_| {}).unwrap();
-        build.finish()
-    }
-
-    fn keys(built: &Built) -> Vec<&str> {
-        built.keys.iter().map(|key| std::str::from_utf8(key).unwrap()).collect()
-    }
-
-    #[test]
-    fn duplicates_count_once_and_all_files_hold_the_same_keys() {
-        let list =
-            "# x\nexample.com\n\nHTTP://EXAMPLE.com/\nwww.example.com\ncom\nexample.org/a b\n";
-        let built = built(list, Options::default()).unwrap();
-        assert_eq!(keys(&built), ["example.com", "example.org/a%20b"]);
-        let report = &built.report;
-        assert_eq!((report.lines.total(), report.lines.entry, report.keys), (7, 5, 2));
-        let entries = report.entries;
-        assert_eq!((entries.read, entries.kept, entries.duplicate, entries.refused), (5, 2, 2, 1));
-
-        let folder = tempfile::tempdir().unwrap();
-        built.write(folder.path()).unwrap();
-        for path in [folder.path().to_owned(), folder.path().join(PLIST_FILE)] {
-            let prefilter = Prefilter::open(&path).unwrap();
-            assert_eq!(prefilter.filter().bytes(), built.prefilter.filter().bytes());
-        }
-        let mut again = Build::new(Options::default());
-        let data_set = std::fs::File::open(folder.path().join(DATA_SET_FILE)).unwrap();
-        again.add_list("data set", data_set, None, |_| {}).unwrap();
-        assert!(again.is_exact());
-        assert_eq!(again.finish().unwrap().prefilter.tag(), built.prefilter.tag());
-    }
-
-    #[test]
-    fn the_onboarding_entry_is_verbatim() {
-        let options = Options { onboarding_entry: true, ..Options::default() };
-        let list = format!("{ONBOARDING_ENTRY}\nexample.com\n");
-        assert_eq!(
-            keys(&built(&list, options.clone()).unwrap()),
-            [ONBOARDING_ENTRY, "example.com"]
-        );
-        assert_eq!(
-            keys(&built(&list, Options::default()).unwrap()),
-            ["apple.com/url-filter-test", "example.com"]
-        );
-        assert!(matches!(built("com\n", options), Err(BuildError::NoKeys { refused: 1, .. })));
-    }
-
-    #[test]
-    fn an_entry_may_need_two_keys() {
-        let options = Options { rule: SubUrlRule::Profile(Profile::Ios26_0), ..Options::default() };
-        let built = built("www.example.com\nexample.com\n", options).unwrap();
-        assert_eq!(keys(&built), ["example.com", "www.example.com"]);
-        assert_eq!((built.report.entries.kept, built.report.entries.duplicate), (1, 1));
-    }
-
-    #[test]
-    fn nothing_usable_and_bad_options_are_errors() {
-        for list in ["", "\n\n", "# only\n", "com\nnot a host\n"] {
-            let error = built(list, Options::default()).unwrap_err();
-            assert!(error.to_string().contains("no entry"), "{error}");
-        }
-        let options = Options { tolerance: 1.0, ..Options::default() };
-        assert!(matches!(
-            built("example.com\n", options),
-            Err(BuildError::Bloom(BloomError::Tolerance(_)))
-        ));
     }
 }

@@ -1,16 +1,66 @@
-//! The vendor's half of URL filtering: block lists in many formats to the keys of a prefilter, with a report
-//! of every line.
+//! Block lists in many formats to the keys of a prefilter, with a report of every line.
 //!
-//! [`list`] reads entries, [`key`] turns an entry into the key that a device can generate, [`builder`] makes
-//! one prefilter and one data set of many lists, and [`diagnose`] says why a filter does not match its keys.
+//! This is the vendor's half of URL filtering. A device tests each URL with a Bloom filter, the prefilter,
+//! and asks a private service about those that hit. Filter and service need the same keys, written exactly
+//! as devices write them. This crate makes both from block lists:
+//!
+//! 1. [`list`] reads entries from seven formats, plain or gzip, and detects which it is.
+//! 2. [`key`] turns each entry into the key that a device can generate, or says why there is none.
+//! 3. [`builder`] makes one filter, one data set and one report of many lists.
+//! 4. [`diagnose`](mod@diagnose) finds out why a filter that was made elsewhere does not match its keys.
+//!
+//! ```
+//! use blocklist::{Builder, Options};
+//!
+//! let hosts = "0.0.0.0 ads.example tracker.example\n127.0.0.1 localhost\n";
+//! let rules = "! a comment\n||phish.example/login^\n@@||good.example^\n";
+//! let built = Builder::new(Options::default())
+//!     .add_list("hosts.txt", hosts.as_bytes(), None)?
+//!     .add_list("rules.txt", rules.as_bytes(), None)?
+//!     .finish()?;
+//!
+//! let keys: Vec<&[u8]> = built.keys.iter().collect();
+//! assert_eq!(keys, [&b"ads.example"[..], b"tracker.example", b"phish.example/login"]);
+//! for (refusal, seen) in &built.report.refused {
+//!     println!("{} entries: {}", seen.count(), refusal.explanation());
+//! }
+//! // `built.write(folder)` writes the filter in both file forms, the data set and the report.
+//! # Ok::<(), blocklist::BuildError>(())
+//! ```
+//!
+//! Nothing is dropped in silence: the report counts every line, and names the lines of every entry that was
+//! rewritten or refused. A list that breaks off in the middle ends the build.
+//!
+//! # Map
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | how a line of a format is read | `list/adblock.rs`, `csv.rs`, `dnsmasq.rs`, `hosts.rs`, `rpz.rs`, `txtpb.rs`, `urls.rs` |
+//! | how a format is detected | `list/detect.rs` |
+//! | where an entry becomes a key | `key/plain.rs` if it is one already, else `key/rewrite.rs` and `key/compose.rs` |
+//! | what is said about entries | `key/remark.rs`, `key/refusal.rs` |
+//! | where lists become one key set, and its report | `builder.rs`, `builder/key_set.rs`, `builder/report.rs` |
+//! | which mistakes of other builders are recognised | `diagnose/deviation.rs`, `diagnose/hypothesis.rs` |
+//!
+//! There are no features. The list of public suffixes is compiled in, from the crate `psl`.
 #![forbid(unsafe_code)]
+#![warn(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate
+)]
 
 pub mod builder;
 pub mod diagnose;
 pub mod key;
 pub mod list;
 
-/// The examples of the README are tests of this crate.
+pub use builder::{BuildError, Builder, Built, Options};
+
+/// The examples of both READMEs are tests of this crate.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,8 +1,8 @@
-//! Reading block lists, whatever their format, as a stream of entries.
+//! Reading block lists of any format as a stream of entries.
 //!
-//! One reader per format turns lines into [`Event`]s; nothing is dropped without one. Input may be
-//! gzip-compressed, and its format is told from the content unless the caller names it. Memory is
-//! bounded by the longest permitted line, whatever the input.
+//! One reader per format turns lines into [`Event`]s. Every line is counted, and everything that might
+//! be meant as an entry is an event. Input may be gzip-compressed. The format is detected from the first
+//! 64 KiB unless the caller names it. Memory is bounded by the longest permitted line, whatever the input.
 //!
 //! ```
 //! use blocklist::list::{self, Event, Format};
@@ -22,138 +22,40 @@ mod adblock;
 mod csv;
 mod detect;
 mod dnsmasq;
+mod error;
+mod format;
 mod hosts;
 mod lines;
 mod rpz;
-pub mod txtpb;
+#[cfg(test)]
+mod tests;
+mod txtpb;
 mod urls;
+
+pub use error::ListError;
+pub use format::{Format, UnknownFormat};
 
 use crate::key::{EntryKind, Refusal, Remarks};
 use flate2::bufread::MultiGzDecoder;
 use lines::{Line, Lines};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
-use std::str::FromStr;
 
-/// The longest line that can be an entry, in bytes. Longer ones are refused, not stored.
+/// The longest line, CSV field or keyword that can be an entry, in bytes. Longer lines and fields are
+/// refused ([`Refusal::TooLong`]) without being stored; a longer keyword is an error.
 pub const MAX_LINE: usize = 65_536;
 
-/// Bytes of the beginning that decide on the format.
+/// Bytes at the beginning from which the format is detected.
 const SAMPLE: usize = 65_536;
 
-/// The format of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// One URL or host a line.
-    Urls,
-    /// A hosts file: an address, then names that resolve to it.
-    Hosts,
-    /// Adblock syntax, of which only network rules on a host can become keys.
-    Adblock,
-    /// dnsmasq configuration: `address=/host/`, `server=/host/`, `local=/host/`.
-    Dnsmasq,
-    /// A response policy zone.
-    Rpz,
-    /// Comma-separated values with a header row; the named column holds URLs or hosts.
-    Csv {
-        /// Name of the column, as in the header.
-        column: String,
-    },
-    /// The text form of a keyword database: `rows: [{keyword: "…" value: "…"}]`.
-    Txtpb,
-}
-
-impl std::fmt::Display for Format {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Urls => "urls",
-            Self::Hosts => "hosts",
-            Self::Adblock => "adblock",
-            Self::Dnsmasq => "dnsmasq",
-            Self::Rpz => "rpz",
-            Self::Csv { column } => return write!(f, "csv={column}"),
-            Self::Txtpb => "txtpb",
-        })
-    }
-}
-
-/// A format name that does not exist.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no list format is called `{0}`; there are urls, hosts, adblock, dnsmasq, rpz, csv=COLUMN and txtpb"
-)]
-pub struct UnknownFormat(pub String);
-
-impl FromStr for Format {
-    type Err = UnknownFormat;
-
-    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        Ok(match name {
-            "urls" => Self::Urls,
-            "hosts" => Self::Hosts,
-            "adblock" => Self::Adblock,
-            "dnsmasq" => Self::Dnsmasq,
-            "rpz" => Self::Rpz,
-            "txtpb" => Self::Txtpb,
-            _ => match name.strip_prefix("csv=") {
-                Some(column) if !column.is_empty() => Self::Csv { column: column.to_owned() },
-                _ => return Err(UnknownFormat(name.to_owned())),
-            },
-        })
-    }
-}
-
-/// Why a list cannot be read at all.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ListError {
-    /// Reading or decompressing failed.
-    #[error("cannot read this list")]
-    Io(#[from] io::Error),
-    /// The beginning is no text.
-    #[error("this is not a text file; lists are UTF-8 text, plain or gzip-compressed")]
-    Binary,
-    /// The beginning looks like CSV, and no column is named.
-    #[error(
-        "this looks like CSV; name the column that holds the URLs with --format csv=COLUMN (columns: {columns})"
-    )]
-    CsvColumnNeeded {
-        /// The columns of the header, comma-separated.
-        columns: String,
-    },
-    /// The named column is not in the header.
-    #[error("no column is called `{column}`; the header has: {columns}")]
-    CsvColumnMissing {
-        /// The name asked for.
-        column: String,
-        /// The columns of the header, comma-separated.
-        columns: String,
-    },
-    /// A CSV record is malformed or too large.
-    #[error("line {line}: {what}")]
-    Csv {
-        /// Line of the record.
-        line: u64,
-        /// What is wrong.
-        what: String,
-    },
-    /// The text-format database is malformed.
-    #[error("line {line}: {what}")]
-    Txtpb {
-        /// Line of the mistake.
-        line: u64,
-        /// What is wrong.
-        what: &'static str,
-    },
-}
-
-/// An entry as a list gives it.
+/// An entry of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry<'l> {
-    /// Its text, without what belongs to the format.
+    /// The URL or host, without the syntax of the format around it.
     pub text: &'l str,
-    /// What it may be.
+    /// Whether the format allows URLs here or only hosts.
     pub kind: EntryKind,
-    /// What the format already says of it.
+    /// What the format says about it, such as [`Remark::PathPrefix`](crate::key::Remark::PathPrefix).
     pub remarks: Remarks,
 }
 
@@ -163,42 +65,44 @@ impl<'l> Entry<'l> {
     }
 }
 
-/// What a reader reports, line numbers starting at 1.
+/// What a reader found on a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event<'l> {
-    /// Something to make a key of.
+    /// An entry, to make a key of.
     Entry {
-        /// Its line.
+        /// The line on which it begins, counted from 1.
         line: u64,
         /// The entry.
         entry: Entry<'l>,
     },
-    /// Something that the format alone says cannot become a key.
+    /// Something that cannot become a key, as its format alone shows.
     Refused {
-        /// Its line.
+        /// The line on which it begins, counted from 1.
         line: u64,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
-        /// Its text, as far as it is UTF-8; empty if it is not.
+        /// Its text; empty if it is not UTF-8 or too long.
         text: &'l str,
     },
 }
 
-/// What the lines of a list were. Their sum is the number of lines.
+/// Numbers of lines by what they hold. Each line counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct LineCounts {
-    /// Empty lines.
+    /// Empty lines and lines of white space.
     pub blank: u64,
-    /// Comments.
+    /// Lines with nothing but a comment.
     pub comment: u64,
-    /// Headers, directives of the format itself and lines inside a longer record.
+    /// Headers, directives of the format itself, and the further lines of a record of several lines.
     pub structure: u64,
     /// Lines with one or more entries, refused ones included.
     pub entry: u64,
 }
 
 impl LineCounts {
-    /// All lines.
+    /// The number of lines.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.blank + self.comment + self.structure + self.entry
@@ -214,16 +118,17 @@ impl LineCounts {
     }
 }
 
-/// What a list was.
+/// What is known of a list once it has been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
-    /// The format it was read in.
+    /// The format in which it was read: the given one or the detected one.
     pub format: Format,
-    /// Its lines.
+    /// Its lines by what they hold.
     pub lines: LineCounts,
 }
 
-/// What one line was.
+/// What one line holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineKind {
     Blank,
@@ -232,19 +137,22 @@ enum LineKind {
     Entry,
 }
 
-/// What a line holds: entries, or reasons why there is none.
+/// Takes the entries of a line, and the reasons and texts of what cannot be one.
 type Emit<'e> = dyn FnMut(Result<Entry<'_>, (Refusal, &str)>) + 'e;
 
-/// A format in which each line stands for itself.
+/// A format that is read line by line.
 trait LineFormat {
-    /// Takes one line, without its end.
+    /// Reads one line, given without its end.
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind;
 }
 
-/// Reads a whole list, in the given format or the one that its beginning suggests.
+/// Reads a whole list and calls `visit` for everything on its lines that is an entry or might be meant as
+/// one, in order. Without `format`, the format is detected.
 ///
 /// # Errors
-/// [`ListError`]. Lines that cannot become keys are events, not errors.
+/// [`ListError::Io`] if the input fails, [`ListError::Binary`] if it is not text, and the other variants for
+/// CSV and keyword databases that are malformed. Lines that cannot become keys are events, not errors. What
+/// was visited before an error is not the whole list.
 pub fn read(
     input: impl Read,
     format: Option<&Format>,
@@ -299,7 +207,7 @@ fn read_plain(
     Ok(Summary { format, lines })
 }
 
-/// Skipping over bytes that were already looked at.
+/// Skipping bytes that were looked at before.
 trait ConsumeExact: BufRead {
     fn consume_exact(&mut self, mut count: usize) -> io::Result<()> {
         while count > 0 {
@@ -337,7 +245,7 @@ fn each_line(
             }
             Line::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 Ok(line) => format.line(line, &mut emit),
-                // Comments in an old encoding do no harm.
+                // Comments in another encoding are no entries.
                 Err(_) => match format.line(&String::from_utf8_lossy(bytes), &mut |_| {}) {
                     LineKind::Comment => LineKind::Comment,
                     _ => {
@@ -350,100 +258,4 @@ fn each_line(
         counts.add(kind);
     }
     Ok(counts)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::io::Write;
-
-    pub(super) fn collect(text: &[u8], format: Option<&Format>) -> (Vec<String>, Summary) {
-        let mut events = Vec::new();
-        let summary = read(text, format, |event| {
-            events.push(match event {
-                Event::Entry { line, entry } => {
-                    let remarks: String = entry.remarks.iter().map(|r| format!(" {r}")).collect();
-                    format!("{line} {}{remarks}", entry.text)
-                }
-                Event::Refused { line, refusal, .. } => format!("{line} -{refusal}"),
-            });
-        })
-        .unwrap();
-        (events, summary)
-    }
-
-    pub(super) fn events(text: &str, format: Format) -> Vec<String> {
-        let (events, summary) = collect(text.as_bytes(), Some(&format));
-        assert_eq!(summary.lines.total(), text.lines().count() as u64);
-        events
-    }
-
-    #[test]
-    fn gzip_and_byte_order_mark_are_seen_through() {
-        let text = b"\xef\xbb\xbfexample.com\n\nexample.org/a\n";
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(text).unwrap();
-        let gzip = gzip.finish().unwrap();
-        for input in [&text[..], &gzip] {
-            let (events, summary) = collect(input, None);
-            assert_eq!(events, ["1 example.com", "3 example.org/a"]);
-            assert_eq!(summary.lines, LineCounts { blank: 1, entry: 2, ..LineCounts::default() });
-        }
-        assert!(matches!(read(&gzip[..gzip.len() - 5], None, |_| {}), Err(ListError::Io(_))));
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_or_not_utf8_is_an_event() {
-        let text = [
-            b"a.example\n".to_vec(),
-            vec![b'a'; 1 << 20],
-            b"\nb\xff.example\n# \xe9\nc.example".to_vec(),
-        ]
-        .concat();
-        let (events, summary) = collect(&text, None);
-        assert_eq!(events, ["1 a.example", "2 -too-long", "3 -not-utf8", "5 c.example"]);
-        assert_eq!((summary.lines.total(), summary.lines.comment), (5, 1));
-    }
-
-    #[test]
-    fn binary_input_is_refused() {
-        for input in [
-            &b"\x7fELF\x02\x01\x01\0\0\0"[..],
-            b"\xff\xfee\0x\0",
-            b"\x89PNG\r\n\x1a\n\x01\x02\x03\x04\x05\x06",
-        ] {
-            assert!(matches!(read(input, None, |_| {}), Err(ListError::Binary)), "{input:?}");
-            assert!(matches!(read(input, Some(&Format::Urls), |_| {}), Err(ListError::Binary)));
-        }
-    }
-
-    fn formats() -> impl Strategy<Value = Option<Format>> {
-        let all = ["urls", "hosts", "adblock", "dnsmasq", "rpz", "csv=url", "txtpb"];
-        let all: Vec<_> =
-            all.iter().map(|name| Some(name.parse().unwrap())).chain([None]).collect();
-        prop::sample::select(all)
-    }
-
-    proptest! {
-        #[test]
-        fn no_input_makes_a_reader_panic(
-            input in prop::collection::vec(any::<u8>(), 0..200),
-            text in "(url\n)?([ -~]{0,20}\n){0,6}",
-            format in formats(),
-        ) {
-            let _ = read(&input[..], format.as_ref(), |_| {});
-            if let Ok(summary) = read(text.as_bytes(), format.as_ref(), |_| {}) {
-                prop_assert_eq!(summary.lines.total(), text.lines().count() as u64, "{:?}", summary.format);
-            }
-        }
-    }
-
-    #[test]
-    fn format_names_are_read_back() {
-        for name in ["urls", "hosts", "adblock", "dnsmasq", "rpz", "txtpb", "csv=my column"] {
-            assert_eq!(name.parse::<Format>().unwrap().to_string(), name);
-        }
-        assert!("csv".parse::<Format>().is_err() && "csv=".parse::<Format>().is_err());
-    }
 }

@@ -85,7 +85,7 @@ fn keys() {
         match canonicalise(&vector.entry, EntryKind::Url, &vector.rule) {
             Ok(key) => {
                 assert_eq!(Some(&*key.text), vector.key.as_deref(), "{}", vector.entry);
-                assert_eq!(key.also, vector.also_key, "{}", vector.entry);
+                assert_eq!(key.second, vector.also_key, "{}", vector.entry);
                 let remarks: Vec<String> =
                     key.remarks.iter().map(|remark| remark.name().to_owned()).collect();
                 assert_eq!(remarks, vector.remarks, "{}", vector.entry);

@@ -25,10 +25,10 @@ impl Transport for Offline {
 
 /// A prefilter of one entry, as `urlfilter build` writes it.
 fn prefilter() -> Result<Vec<u8>, Box<dyn Error>> {
-    let mut build = blocklist::builder::Build::new(blocklist::builder::Options::default());
-    build.add_list("list", &b"blocked.example\n"[..], None, |_| {})?;
+    let builder = blocklist::Builder::new(blocklist::Options::default());
+    let built = builder.add_list("list", &b"blocked.example\n"[..], None)?.finish()?;
     let mut plist = Vec::new();
-    build.finish()?.prefilter.write_plist(&mut plist)?;
+    built.prefilter.write_plist(&mut plist)?;
     Ok(plist)
 }
 

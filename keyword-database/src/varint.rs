@@ -1,7 +1,5 @@
 //! Base-128 numbers, the integers of serialised protobuf messages.
 
-use std::io::{self, Write};
-
 /// Why a number cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VarintError {
@@ -25,19 +23,16 @@ pub(crate) fn read(bytes: &[u8], at: &mut usize) -> Result<u64, VarintError> {
     Err(VarintError::TooLong)
 }
 
-pub(crate) fn write(out: &mut impl Write, mut value: usize) -> io::Result<()> {
-    let mut buffer = [0; 10];
-    let mut length = 0;
+/// Appends `value`.
+pub(crate) fn push(out: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
-        buffer[length] = value as u8 | 0x80;
+        out.push(value as u8 | 0x80);
         value >>= 7;
-        length += 1;
     }
-    buffer[length] = value as u8;
-    out.write_all(&buffer[..=length])
+    out.push(value as u8);
 }
 
-/// The number of bytes that [`write`] takes for `value`.
+/// The number of bytes that [`push`] takes for `value`.
 pub(crate) fn length(value: usize) -> usize {
     (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
@@ -51,7 +46,7 @@ mod tests {
         for bits in 0..usize::BITS {
             for value in [(1_usize << bits) - 1, 1 << bits] {
                 let mut bytes = Vec::new();
-                write(&mut bytes, value).unwrap();
+                push(&mut bytes, value);
                 assert_eq!(bytes.len(), length(value), "{value}");
                 let mut at = 0;
                 assert_eq!(read(&bytes, &mut at), Ok(value as u64));

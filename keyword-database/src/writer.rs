@@ -3,14 +3,13 @@
 use crate::{Encoding, RowKind, varint};
 use std::io::{self, Write};
 
-/// Writes the rows of a database.
-///
-/// A row is written with several small writes, so give it a buffered output.
+/// Writes the rows of a database, each with one call of the output's `write_all`.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
     encoding: Encoding,
     kind: RowKind,
+    row: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
@@ -27,7 +26,7 @@ impl<W: Write> Writer<W> {
 
     /// Writes a keyword database in the given form.
     pub fn new(encoding: Encoding, out: W) -> Self {
-        Self { out, encoding, kind: RowKind::Keyword }
+        Self { out, encoding, kind: RowKind::Keyword, row: Vec::new() }
     }
 
     /// The same writer for a database of another kind.
@@ -51,10 +50,12 @@ impl<W: Write> Writer<W> {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
         };
+        self.row.clear();
         match self.encoding {
-            Encoding::Text => write_text(&mut self.out, fields),
-            Encoding::Binary => write_binary(&mut self.out, fields),
+            Encoding::Text => push_text(&mut self.row, fields),
+            Encoding::Binary => push_binary(&mut self.row, fields),
         }
+        self.out.write_all(&self.row)
     }
 
     /// Flushes and gives the output back.
@@ -67,45 +68,47 @@ impl<W: Write> Writer<W> {
     }
 }
 
-fn write_text(out: &mut impl Write, fields: &[(&str, &[u8])]) -> io::Result<()> {
+fn push_text(row: &mut Vec<u8>, fields: &[(&str, &[u8])]) {
     let mut before: &[u8] = b"rows: {";
     for (name, bytes) in fields {
-        out.write_all(before)?;
-        out.write_all(name.as_bytes())?;
-        out.write_all(b": \"")?;
-        write_escaped(out, bytes)?;
+        row.extend_from_slice(before);
+        row.extend_from_slice(name.as_bytes());
+        row.extend_from_slice(b": \"");
+        push_escaped(row, bytes);
         before = b"\" ";
     }
-    out.write_all(b"\"}\n")
+    row.extend_from_slice(b"\"}\n");
 }
 
-fn write_escaped(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
-    if bytes.iter().all(|&byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
-        return out.write_all(bytes);
+fn push_escaped(row: &mut Vec<u8>, bytes: &[u8]) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if bytes.iter().all(is_plain) {
+        return row.extend_from_slice(bytes);
     }
-    for &byte in bytes {
+    for byte in bytes {
         match byte {
-            b'"' => out.write_all(b"\\\"")?,
-            b'\\' => out.write_all(b"\\\\")?,
-            b' '..=b'~' => out.write_all(&[byte])?,
-            _ => write!(out, "\\{byte:03o}")?,
+            b'"' | b'\\' => row.extend_from_slice(&[b'\\', *byte]),
+            b' '..=b'~' => row.push(*byte),
+            _ => {
+                let digits = [byte >> 6, byte >> 3 & 7, byte & 7].map(|digit| b'0' + digit);
+                row.push(b'\\');
+                row.extend_from_slice(&digits);
+            }
         }
     }
-    Ok(())
 }
 
-fn write_binary(out: &mut impl Write, fields: &[(&str, &[u8])]) -> io::Result<()> {
+fn push_binary(row: &mut Vec<u8>, fields: &[(&str, &[u8])]) {
     /// The tag of a field with content, wire type 2.
     const fn tag(number: u8) -> u8 {
         number << 3 | 2
     }
     let length = |bytes: &[u8]| 1 + varint::length(bytes.len()) + bytes.len();
-    out.write_all(&[tag(1)])?;
-    varint::write(out, fields.iter().map(|(_, bytes)| length(bytes)).sum())?;
+    row.push(tag(1));
+    varint::push(row, fields.iter().map(|(_, bytes)| length(bytes)).sum());
     for (number, (_, bytes)) in (1..).zip(fields) {
-        out.write_all(&[tag(number)])?;
-        varint::write(out, bytes.len())?;
-        out.write_all(bytes)?;
+        row.push(tag(number));
+        varint::push(row, bytes.len());
+        row.extend_from_slice(bytes);
     }
-    Ok(())
 }

@@ -4,8 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use keyword_database::Reader;
 use pir_api::convert;
-use pir_api::rows::{self, Encoding, RowKind, RowsError};
 use pir_api::{Message, api, he, pir, text};
 use std::env;
 use std::fs;
@@ -113,14 +113,12 @@ fn files_of_the_tool_are_read_and_written() {
         let content = fs::read(case.join("input.txtpb")).unwrap();
         if content.len() <= text::MAX_TEXT {
             let whole: pir::KeywordDatabase = text::from_text(&content).unwrap();
-            let mut whole = whole.rows.iter();
-            rows::read(&content[..], Encoding::Text, RowKind::Keyword, |row| {
-                let expected = whole.next().unwrap();
+            let mut reader = Reader::text(&content[..]);
+            for expected in &whole.rows {
+                let row = reader.next_row().unwrap().unwrap();
                 assert_eq!((row.keyword, row.value), (&expected.keyword[..], &expected.value[..]));
-                Ok::<(), RowsError>(())
-            })
-            .unwrap();
-            assert!(whole.next().is_none());
+            }
+            assert!(reader.next_row().unwrap().is_none());
             let whole: pir::KeywordDatabase = text::from_text(&content).unwrap();
             let again = text::from_text::<pir::KeywordDatabase>(text::to_text(&whole).as_bytes());
             let too_long = |error: &text::TextError| matches!(error, text::TextError::TooLong(_));

@@ -248,7 +248,7 @@ fn keys() -> anyhow::Result<Value> {
         match canonicalise(entry, EntryKind::Url, &parsed) {
             Ok(key) => {
                 vector["key"] = json!(key.text);
-                if let Some(also) = key.also {
+                if let Some(also) = key.second {
                     vector["alsoKey"] = json!(also);
                 }
                 vector["remarks"] = key.remarks.iter().map(|remark| json!(remark)).collect();

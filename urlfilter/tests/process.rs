@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use pir_api::rows::{Encoding, RowKind};
+use keyword_database::{Reader, Writer};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -106,11 +106,10 @@ fn parameters_agree_with_those_of_the_reference() {
         succeeds(&process(folder.path(), &[]));
         let mut lengths = BTreeSet::new();
         let input = fs::File::open(case.join("input.txtpb")).unwrap();
-        pir_api::rows::read(input, Encoding::Text, RowKind::Keyword, |row| {
+        let mut reader = Reader::text(input);
+        while let Some(row) = reader.next_row().unwrap() {
             lengths.insert(row.value.len());
-            Ok::<(), pir_api::rows::RowsError>(())
-        })
-        .unwrap();
+        }
         let lengths_differ = lengths.len() > 1;
         let mut compared = 0;
         for (name, content) in files(folder.path()) {
@@ -357,12 +356,12 @@ fn a_killed_run_leaves_nothing_that_looks_finished() {
 fn serialized_input_and_output() {
     let text = place(json!({}), rows(0..60));
     succeeds(&process(text.path(), &[]));
-    let mut database = Vec::new();
+    let mut writer = Writer::binary(Vec::new());
     for i in 0..60 {
         let (keyword, value) = (format!("host{i}.example/path{i}"), i.to_string());
-        let row = pir_api::rows::RowBytes { keyword: keyword.as_bytes(), value: value.as_bytes() };
-        pir_api::rows::write(&mut database, Encoding::Binary, RowKind::Keyword, row).unwrap();
+        writer.write(keyword.as_bytes(), value.as_bytes()).unwrap();
     }
+    let database = writer.finish().unwrap();
     let changes =
         json!({"inputDatabase": "in.binpb", "outputPirParameters": "urls-SHARD_ID.binpb"});
     let folder = place(changes, "");

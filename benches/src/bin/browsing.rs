@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the table is what this is for")]
 
-use blocklist::builder::{Build, Options};
+use blocklist::{Builder, Options};
 use clap::Parser;
 use fastrand::Rng;
 use filter_core::bloom::BloomFilter;
@@ -154,13 +154,12 @@ fn main() -> anyhow::Result<()> {
     );
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for &rate in &arguments.rates {
-        let options = Options { tolerance: rate, ..Options::default() };
-        let mut build = Build::new(options);
-        match &arguments.list {
-            Some(path) => build.add_list("list", File::open(path)?, None, |_| {})?,
-            None => build.add_list("synthetic", synthetic.as_bytes(), None, |_| {})?,
+        let builder = Builder::new(Options::default().with_tolerance(rate));
+        let builder = match &arguments.list {
+            Some(path) => builder.add_list(&path.display().to_string(), File::open(path)?, None)?,
+            None => builder.add_list("synthetic", synthetic.as_bytes(), None)?,
         };
-        let built = build.finish()?;
+        let built = builder.finish()?;
         if days.is_empty() {
             keys = built
                 .keys

@@ -5,20 +5,20 @@ use std::ops::Range;
 
 use hashbrown::DefaultHashBuilder;
 
-/// Bytes of keys that a set holds at the most.
-pub(super) const MAX_BYTES: usize = 1 << 35;
+/// The largest sum of the lengths of all keys, in bytes: 32 GiB, or all memory on smaller machines.
+pub(super) const MAX_BYTES: u64 = 1 << 35;
 
-/// Keys that wait before they are looked up together.
+/// The number of keys that are looked up together.
 const BATCH: usize = 64;
 
-/// The smallest table; a power of two, like all sizes.
+/// The smallest size of the hash table. All sizes are powers of two.
 const MIN_SLOTS: usize = 1 << 10;
 
 /// A set of byte strings that keeps their order.
 ///
-/// Beside the bytes themselves a key costs about 16 bytes: the place where it ends, and a slot of
-/// the hash table. With millions of keys every look into the table is a cache miss, so keys are
-/// looked up in batches whose misses overlap.
+/// A key takes its own bytes and about 16 more: where it ends, and a slot of the hash table. With millions
+/// of keys every look-up in the table is a cache miss, so keys are looked up in batches, whose misses
+/// overlap.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
     bytes: Vec<u8>,
@@ -27,18 +27,30 @@ pub struct KeySet {
     /// Open addressing; 0 is free, else the hash in the upper half and the key's number plus one.
     slots: Vec<u64>,
     hasher: DefaultHashBuilder,
-    waiting: Vec<Waiting>,
-    waiting_bytes: Vec<u8>,
+    pending: Vec<Pending>,
+    pending_bytes: Vec<u8>,
     new_groups: u64,
-    full: bool,
+    is_full: bool,
+    max_bytes: MaxBytes,
 }
 
-/// A key that is not looked up yet.
+/// [`MAX_BYTES`], or less in tests.
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
+struct MaxBytes(u64);
+
+impl Default for MaxBytes {
+    fn default() -> Self {
+        Self(MAX_BYTES)
+    }
+}
+
+/// A key that has not been looked up yet.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
     hash: u32,
-    /// Where it ends in the bytes that wait.
+    /// Where it ends in the pending bytes.
     end: usize,
+    /// Whether it is the first key of an entry.
     starts_group: bool,
 }
 
@@ -69,30 +81,31 @@ impl Ends {
 }
 
 impl KeySet {
-    /// Adds the keys of one entry. They count once [`settle`](Self::settle) was called.
+    /// Adds the keys of one entry. They are in the set once [`settle`](Self::settle) has been called.
     pub(super) fn add<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
         let mut starts_group = true;
         for key in keys {
             let hash = (self.hasher.hash_one(key) >> 32) as u32;
-            self.waiting_bytes.extend_from_slice(key);
-            self.waiting.push(Waiting { hash, end: self.waiting_bytes.len(), starts_group });
+            self.pending_bytes.extend_from_slice(key);
+            self.pending.push(Pending { hash, end: self.pending_bytes.len(), starts_group });
             starts_group = false;
         }
-        if self.waiting.len() >= BATCH {
+        if self.pending.len() >= BATCH {
             self.settle();
         }
     }
 
-    /// Looks up the keys that wait.
+    /// Looks up the pending keys and inserts the new ones.
     pub(super) fn settle(&mut self) {
-        self.reserve(self.waiting.len());
-        // These loads do not depend on each other; the insertions then find their slots in the cache.
-        let touched = self.waiting.iter().fold(0, |all, key| all ^ self.slots[self.home(key.hash)]);
+        self.reserve(self.pending.len());
+        // These loads are independent of each other, so their cache misses overlap. The insertions then find
+        // their slots in the cache.
+        let touched = self.pending.iter().fold(0, |all, key| all ^ self.slots[self.home(key.hash)]);
         std::hint::black_box(touched);
-        let mut waiting = std::mem::take(&mut self.waiting);
-        let mut bytes = std::mem::take(&mut self.waiting_bytes);
+        let mut pending = std::mem::take(&mut self.pending);
+        let mut bytes = std::mem::take(&mut self.pending_bytes);
         let mut start = 0;
-        for group in waiting.chunk_by(|_, next| !next.starts_group) {
+        for group in pending.chunk_by(|_, next| !next.starts_group) {
             let mut any_new = false;
             for key in group {
                 any_new |= self.insert(key.hash, &bytes[start..key.end]);
@@ -100,13 +113,13 @@ impl KeySet {
             }
             self.new_groups += u64::from(any_new);
         }
-        waiting.clear();
+        pending.clear();
         bytes.clear();
-        self.waiting = waiting;
-        self.waiting_bytes = bytes;
+        self.pending = pending;
+        self.pending_bytes = bytes;
     }
 
-    /// Whether the key is new.
+    /// Inserts a key and returns whether it is new.
     fn insert(&mut self, hash: u32, key: &[u8]) -> bool {
         let mut place = self.home(hash);
         loop {
@@ -121,8 +134,9 @@ impl KeySet {
             place = (place + 1) & (self.slots.len() - 1);
         }
         let number = u32::try_from(self.len() + 1).ok();
-        let Some(number) = number.filter(|_| self.bytes.len() + key.len() <= MAX_BYTES) else {
-            self.full = true;
+        let bytes = self.bytes.len() as u64 + key.len() as u64;
+        let Some(number) = number.filter(|_| bytes <= self.max_bytes.0) else {
+            self.is_full = true;
             return false;
         };
         self.slots[place] = u64::from(hash) << 32 | u64::from(number);
@@ -131,13 +145,14 @@ impl KeySet {
         true
     }
 
-    /// Where a key of this hash is looked for first. Fibonacci hashing: the upper bits of the product.
+    /// The slot at which the search for a key of this hash begins. Fibonacci hashing: the upper bits of the
+    /// product.
     fn home(&self, hash: u32) -> usize {
         let spread = u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (spread >> (64 - self.slots.len().trailing_zeros())) as usize
     }
 
-    /// Makes room for more keys, so that at most three quarters of the slots are taken.
+    /// Enlarges the table for more keys, so that at most three quarters of the slots are taken.
     fn reserve(&mut self, more: usize) {
         let wanted = (self.len() + more) * 4 / 3 + 1;
         if wanted <= self.slots.len() {
@@ -154,23 +169,23 @@ impl KeySet {
         }
     }
 
-    /// Entries that brought a new key, of those that are settled.
+    /// The number of entries that gave a new key, of those that are settled.
     pub(super) fn new_groups(&self) -> u64 {
         self.new_groups
     }
 
-    /// Whether keys had to be left out because nothing more fits.
+    /// Whether keys were left out because the set is full.
     pub(super) fn is_full(&self) -> bool {
-        self.full
+        self.is_full
     }
 
-    /// Number of distinct keys.
+    /// The number of distinct keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.low.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.low.is_empty()
@@ -230,6 +245,21 @@ mod tests {
         set.settle();
         assert_eq!((set.len(), set.new_groups(), set.is_full()), (10_000, 10_000, false));
         assert!(set.iter().enumerate().all(|(i, key)| key == format!("key{i}").as_bytes()));
+    }
+
+    #[test]
+    fn the_limit_of_bytes_is_exact() {
+        let max = 20;
+        for (last, is_full) in [(9, false), (10, false), (11, true)] {
+            let mut set = KeySet { max_bytes: MaxBytes(max), ..KeySet::default() };
+            for key in ["aaaaaaaaaa", &"b".repeat(last), "aaaaaaaaaa"] {
+                set.add([key.as_bytes()]);
+            }
+            set.settle();
+            assert_eq!(set.is_full(), is_full, "{last}");
+            assert_eq!(set.len(), if is_full { 1 } else { 2 });
+        }
+        assert_eq!(KeySet::default().max_bytes.0, MAX_BYTES);
     }
 
     #[test]

@@ -9,72 +9,76 @@ use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// Examples kept per reason.
-const EXAMPLES: usize = 5;
+/// The number of examples that are kept for a reason.
+const MAX_EXAMPLES: usize = 5;
 
-/// The longest text that an example repeats, in characters.
-const EXAMPLE_TEXT: usize = 200;
+/// The longest text of an example, in characters.
+const MAX_EXAMPLE_TEXT: usize = 200;
 
-/// What a build says about its input.
+/// What became of every line and entry of the lists. Serialises as `report.json`.
 ///
-/// `lines` add up to the lines read, and `entries` to the entries in them; each reason comes with
+/// The numbers add up: `lines` to the lines of the lists, `entries` to the entries on them. Each reason has
 /// the lines that it concerns.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Report {
-    /// How the build was done.
+    /// The options of the build.
     pub options: ReportedOptions,
-    /// The lists, in order.
+    /// The lists, in the order in which they were added.
     pub sources: Vec<Source>,
-    /// The lines of all lists.
+    /// The lines of all lists by what they hold.
     pub lines: LineCounts,
-    /// The entries of all lists.
+    /// The entries of all lists by what became of them.
     pub entries: EntryCounts,
-    /// Distinct keys.
+    /// The number of distinct keys; 0 until the build is finished.
     pub keys: u64,
-    /// Remarks on entries that were kept.
+    /// Remarks on entries that have a key.
     pub remarks: BTreeMap<Remark, Occurrences>,
-    /// Entries that were left out.
+    /// Entries that have none, by reason.
     pub refused: BTreeMap<Refusal, Occurrences>,
 }
 
-/// The options that shape the result, as in files.
+/// The [`Options`] of a build, under the names that files have for them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct ReportedOptions {
-    /// The tolerance.
+    /// [`Options::tolerance`].
     pub false_positive_tolerance: f64,
-    /// The seed.
+    /// [`Options::murmur_seed`].
     pub murmur_seed: u32,
-    /// The rounding of sizes.
+    /// [`Options::sizing`].
     pub sizing: Sizing,
-    /// The sub-URL rule.
+    /// [`Options::rule`].
     #[serde(flatten)]
     pub rule: SubUrlRule,
-    /// Whether the onboarding entry was added.
+    /// [`Options::onboarding_entry`].
     pub onboarding_entry: bool,
 }
 
 /// One list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Source {
-    /// Its name.
+    /// The name that it was added under.
     pub name: String,
-    /// The format it was read in.
+    /// The name of the [`Format`](crate::list::Format) in which it was read.
     pub format: String,
-    /// Its lines.
+    /// Its lines by what they hold.
     pub lines: LineCounts,
 }
 
-/// What became of entries. `read` is the sum of the others.
+/// Numbers of entries by what became of them. `read` is the sum of the others once the build is finished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct EntryCounts {
-    /// Entries found.
+    /// All entries.
     pub read: u64,
-    /// Entries that became a new key.
+    /// Entries that gave a new key.
     pub kept: u64,
-    /// Entries whose key was there already.
+    /// Entries whose key another entry had given before.
     pub duplicate: u64,
-    /// Entries left out.
+    /// Entries without a key.
     pub refused: u64,
 }
 
@@ -86,21 +90,22 @@ pub struct LineRange {
     last: u64,
 }
 
-/// One entry, as an example.
+/// An entry that a reason concerns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Example {
-    /// Its list.
+    /// The name of its list.
     pub source: String,
-    /// Its line.
+    /// Its line, counted from 1.
     pub line: u64,
-    /// Its text, cut after 200 characters; empty if it is not UTF-8 or too long.
+    /// The first 200 characters of its text; empty if it is not UTF-8 or too long.
     pub entry: String,
-    /// Its key, if it has one.
+    /// The first 200 characters of its key, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
 
-/// Where a reason was met.
+/// The entries that a reason concerns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Occurrences {
     count: u64,
@@ -109,13 +114,13 @@ pub struct Occurrences {
 }
 
 impl Occurrences {
-    /// How many entries it concerns.
+    /// The number of entries.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The first few of them.
+    /// The first five of them, at most.
     #[must_use]
     pub fn examples(&self) -> &[Example] {
         &self.examples
@@ -169,7 +174,7 @@ impl Report {
         self.lines.entry += summary.lines.entry;
     }
 
-    /// Notes an entry that has a key, new or not.
+    /// Counts an entry that has a key, new or not.
     pub(super) fn take(
         &mut self,
         source: usize,
@@ -183,30 +188,31 @@ impl Report {
             let name = &self.sources[source].name;
             let seen = self.remarks.entry(remark).or_default();
             seen.add(source, line);
-            if seen.examples.len() < EXAMPLES {
+            if seen.examples.len() < MAX_EXAMPLES {
                 seen.examples.push(example(name, line, entry.text, Some(key)));
             }
         }
     }
 
-    /// Notes how many entries brought a new key; the others that were taken are duplicates.
+    /// Sets the number of entries that gave a new key. The others that have a key are duplicates.
     pub(super) fn count_kept(&mut self, kept: u64) {
         self.entries.kept = kept;
         self.entries.duplicate = self.entries.read - self.entries.refused - kept;
     }
 
+    /// Counts an entry that has no key.
     pub(super) fn refuse(&mut self, source: usize, line: u64, refusal: Refusal, text: &str) {
         self.entries.read += 1;
         self.entries.refused += 1;
         let name = &self.sources[source].name;
         let seen = self.refused.entry(refusal).or_default();
         seen.add(source, line);
-        if seen.examples.len() < EXAMPLES {
+        if seen.examples.len() < MAX_EXAMPLES {
             seen.examples.push(example(name, line, text, None));
         }
     }
 
-    /// The remarks of one effect.
+    /// The remarks that have this effect, with the entries that they concern.
     pub fn remarks_with(&self, effect: Effect) -> impl Iterator<Item = (Remark, &Occurrences)> {
         self.remarks
             .iter()
@@ -216,7 +222,7 @@ impl Report {
 }
 
 fn example(source: &str, line: u64, entry: &str, key: Option<&str>) -> Example {
-    let cut = |text: &str| text.chars().take(EXAMPLE_TEXT).collect();
+    let cut = |text: &str| text.chars().take(MAX_EXAMPLE_TEXT).collect();
     Example { source: source.to_owned(), line, entry: cut(entry), key: key.map(cut) }
 }
 
@@ -326,15 +332,14 @@ impl Serialize for Ranges<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::builder::{Build, Options};
+    use super::*;
+    use crate::builder::Builder;
 
     #[test]
     fn lines_are_ranges_per_source() {
-        let mut build = Build::new(Options::default());
-        build
-            .add_list("a", &b"com\nnet\nexample.com\norg\nwww.example.com"[..], None, |_| {})
-            .unwrap();
-        build.add_list("b", &b"x.example\ncom"[..], None, |_| {}).unwrap();
+        let list = &b"com\nnet\nexample.com\norg\nwww.example.com"[..];
+        let build = Builder::new(Options::default()).add_list("a", list, None).unwrap();
+        let build = build.add_list("b", &b"x.example\ncom"[..], None).unwrap();
         let json = serde_json::to_value(build.report()).unwrap();
         let refused = &json["refused"][0];
         assert_eq!(refused["reason"], "single-label");
@@ -348,5 +353,24 @@ mod tests {
         assert_eq!(json["widened"][0]["examples"][0]["key"], "example.com");
         assert_eq!(json["lines"]["read"], 7);
         assert_eq!(json["options"]["profile"], "current");
+    }
+
+    #[test]
+    fn examples_are_few_and_short() {
+        let entry = |length: usize| format!("{}\n", "é".repeat(length));
+        for count in [MAX_EXAMPLES - 1, MAX_EXAMPLES, MAX_EXAMPLES + 1] {
+            let list = "com\n".repeat(count);
+            let build = Builder::new(Options::default());
+            let build = build.add_list("a", list.as_bytes(), None).unwrap();
+            let seen = &build.report().refused[&Refusal::SingleLabel];
+            assert_eq!(seen.count(), count as u64);
+            assert_eq!(seen.examples().len(), count.min(MAX_EXAMPLES));
+        }
+        for length in [MAX_EXAMPLE_TEXT - 1, MAX_EXAMPLE_TEXT, MAX_EXAMPLE_TEXT + 1] {
+            let build = Builder::new(Options::default());
+            let build = build.add_list("a", entry(length).as_bytes(), None).unwrap();
+            let seen = build.report().refused.values().next().unwrap();
+            assert_eq!(seen.examples()[0].entry.chars().count(), length.min(MAX_EXAMPLE_TEXT));
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 pub(super) struct Adblock;
 
-/// What separates a list of domains from a cosmetic, scriptlet or HTML rule.
+/// Marks between the domains and the body of a cosmetic, scriptlet or HTML rule.
 const COSMETIC: [&str; 8] = ["##", "#@#", "#?#", "#@?#", "#$#", "#@$#", "#%#", "$$"];
 
 impl LineFormat for Adblock {
@@ -28,7 +28,8 @@ impl LineFormat for Adblock {
         if let Some((first, _)) = line.split_once(char::is_whitespace)
             && first.parse::<IpAddr>().is_ok()
         {
-            hosts::names(line.split('#').next().unwrap_or(line).trim(), emit);
+            let content = line.split_once('#').map_or(line, |(content, _)| content);
+            hosts::names(content.trim(), emit);
             return LineKind::Entry;
         }
         match rule(line) {
@@ -57,7 +58,7 @@ fn rule(line: &str) -> Result<(&str, EntryKind, Remarks), Refusal> {
         }
         _ => line,
     };
-    // A star at the end says nothing: rules match any continuation anyway.
+    // A star at the end has no meaning: rules match any continuation anyway.
     let open = pattern.trim_end_matches('*');
     let (anchored, kind) = match open.strip_prefix("||") {
         Some(rest) => (rest, EntryKind::Url),
@@ -81,7 +82,7 @@ fn rule(line: &str) -> Result<(&str, EntryKind, Remarks), Refusal> {
         Some((_, rest)) if !rest.is_empty() && ended.is_none() && !anchored.ends_with('/') => {
             remarks.add(Remark::PathPrefix);
         }
-        // `||exam` matches example.com: without an end the host is a prefix of hosts.
+        // Without an end, `||exam` matches example.com as well.
         None if ended.is_none()
             && kind == EntryKind::Url
             && open.starts_with("||")
@@ -106,7 +107,7 @@ fn is_host(text: &str) -> bool {
 fn are_options(text: &str) -> bool {
     !text.is_empty()
         && text.split(',').all(|option| {
-            let name = option.split('=').next().unwrap_or_default();
+            let name = option.split_once('=').map_or(option, |(name, _)| name);
             let name = name.strip_prefix('~').unwrap_or(name);
             !name.is_empty()
                 && name
@@ -147,6 +148,9 @@ mod tests {
             ("||example.com/a?b=$c", "1 -rule-option"),
             ("||example.com/a?b=$C", "1 example.com/a?b=$C path-prefix"),
             ("|https://example.com/a|", "1 https://example.com/a"),
+            ("|https://[2001:db8::1]", "1 https://[2001:db8::1]"),
+            ("||[2001:db8::1]", "1 -pattern"),
+            ("||[2001:db8::1]^", "1 [2001:db8::1]"),
             ("example.com", "1 example.com"),
             ("0.0.0.0 example.com", "1 example.com"),
             ("@@||example.com^", "1 -exception"),

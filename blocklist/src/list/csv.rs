@@ -7,7 +7,8 @@ use std::cell::Cell;
 use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
-/// Bytes that one record may take: some columns of pages beside the URL.
+/// The longest record in bytes, which leaves room for long columns next to the URL. It is checked per block
+/// that is read, so a record may be longer by up to one block.
 const MAX_RECORD: usize = 16 * MAX_LINE;
 
 pub(super) fn read(
@@ -83,15 +84,10 @@ pub(super) fn read(
 fn broken(error: ::csv::Error, line: u64) -> ListError {
     match error.into_kind() {
         ::csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            ListError::Csv {
-                line,
-                what: format!(
-                    "a record of more than {MAX_RECORD} bytes; is a quotation mark missing?"
-                ),
-            }
+            ListError::CsvRecordTooLong { line, max: MAX_RECORD }
         }
         ::csv::ErrorKind::Io(error) => ListError::Io(error),
-        _ => ListError::Csv { line, what: "malformed record".to_owned() },
+        _ => ListError::CsvRecord { line },
     }
 }
 

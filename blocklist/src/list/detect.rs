@@ -1,12 +1,13 @@
-//! Telling the format of a list from its beginning.
+//! Detecting the format of a list from its beginning.
 
 use super::{Format, ListError};
 use std::net::IpAddr;
 
-/// Lines that are looked at.
-const LINES: usize = 1_000;
+/// The number of lines that decide.
+const MAX_LINES: usize = 1_000;
 
-/// Whether bytes are something else than text: a zero byte, UTF-16, or many control characters.
+/// Whether bytes are not text: they have a zero byte, are UTF-16, or more than a tenth of them are control
+/// characters.
 pub(super) fn is_binary(start: &[u8]) -> bool {
     let control =
         start.iter().filter(|&&b| b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c)).count();
@@ -16,11 +17,11 @@ pub(super) fn is_binary(start: &[u8]) -> bool {
         || control * 10 > start.len()
 }
 
-/// The format that most of the first lines speak for.
+/// The format that most of the first lines have.
 pub(super) fn format(start: &[u8]) -> Result<Format, ListError> {
     let text = String::from_utf8_lossy(start);
     let lines: Vec<&str> =
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).take(LINES).collect();
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).take(MAX_LINES).collect();
     if lines.iter().find(|line| !line.starts_with('#')).is_some_and(|line| is_txtpb(line)) {
         return Ok(Format::Txtpb);
     }
@@ -89,7 +90,7 @@ fn is_rpz(line: &str) -> bool {
             && words.next().is_some())
 }
 
-/// The columns, if a line is a CSV header with a column that sounds like URLs.
+/// The columns, if a line is a CSV header with a column that is usually called so when it holds URLs.
 fn csv_header(line: &str) -> Option<String> {
     const NAMES: [&str; 7] = ["url", "urls", "domain", "host", "hostname", "fqdn", "link"];
     let columns: Vec<&str> =
@@ -119,6 +120,7 @@ mod tests {
             ("rows: {keyword: \"a\" value: \"1\"}\n", Format::Txtpb),
             ("# text\nrows {\n", Format::Txtpb),
             ("rows.example\n", Format::Urls),
+            ("https://a.example/?q=the CNAME record\nhttps://b.example/ CNAME x\n", Format::Urls),
         ] {
             assert_eq!(format(text.as_bytes()).unwrap(), expected, "{text}");
         }

@@ -1,4 +1,4 @@
-//! dnsmasq configuration lines that make a domain go nowhere.
+//! dnsmasq configuration: lines that give a domain no address, or an address that leads nowhere.
 
 use super::{Emit, Entry, LineFormat, LineKind, hosts};
 use crate::key::{EntryKind, Refusal};
@@ -14,7 +14,7 @@ impl LineFormat for Dnsmasq {
         if line.starts_with('#') {
             return LineKind::Comment;
         }
-        let content = line.split(" #").next().unwrap_or(line).trim();
+        let content = line.split_once(" #").map_or(line, |(content, _)| content).trim();
         let rest = content.split_once('=').and_then(|(option, rest)| {
             let known = matches!(option.trim(), "address" | "server" | "local");
             known.then_some((option.trim(), rest.trim().strip_prefix('/')?))

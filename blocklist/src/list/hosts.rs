@@ -24,7 +24,7 @@ const LOCAL_NAMES: [&str; 12] = [
 
 impl LineFormat for Hosts {
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
-        let content = line.split('#').next().unwrap_or_default().trim();
+        let content = line.split_once('#').map_or(line, |(content, _)| content).trim();
         if content.is_empty() {
             return if line.trim().is_empty() { LineKind::Blank } else { LineKind::Comment };
         }
@@ -33,7 +33,7 @@ impl LineFormat for Hosts {
     }
 }
 
-/// Emits the names of a line without comment; a line without address is taken as names.
+/// Emits the names of a line without its comment. A line without an address consists of names.
 pub(super) fn names(content: &str, emit: &mut Emit<'_>) {
     let mut words = content.split_whitespace().peekable();
     let address = words.peek().and_then(|word| word.parse::<IpAddr>().ok());
@@ -54,7 +54,7 @@ pub(super) fn names(content: &str, emit: &mut Emit<'_>) {
     }
 }
 
-/// Whether an address is one that lists use to make a name go nowhere.
+/// Whether lists use an address to block a name: unspecified (`0.0.0.0`, `::`) or loopback.
 pub(super) fn is_sink(address: IpAddr) -> bool {
     address.is_unspecified() || address.is_loopback()
 }

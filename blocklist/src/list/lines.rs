@@ -1,4 +1,4 @@
-//! Lines of bounded length out of any input.
+//! Lines of bounded length.
 
 use super::MAX_LINE;
 use std::io::{self, BufRead};
@@ -6,17 +6,17 @@ use std::io::{self, BufRead};
 /// One line, without its end.
 pub(super) enum Line<'l> {
     Bytes(&'l [u8]),
-    /// Longer than [`MAX_LINE`]; its bytes were skipped.
+    /// A line of more than [`MAX_LINE`] bytes; its bytes were skipped.
     TooLong,
 }
 
-/// Reads lines ending in `\n` or `\r\n`, counting from 1.
+/// Reads lines that end in `\n` or `\r\n`, counted from 1.
 pub(super) struct Lines<R> {
     input: R,
     number: u64,
-    /// Bytes of the input's buffer that the last line took.
+    /// Bytes of the input's buffer that the last line took; it still lends them.
     taken: usize,
-    /// A line that did not lie in the buffer as a whole.
+    /// A line that does not lie in the input's buffer as a whole.
     joined: Vec<u8>,
 }
 
@@ -33,8 +33,7 @@ impl<R: BufRead> Lines<R> {
         }
         self.number += 1;
         match memchr::memchr(b'\n', ready) {
-            // Lent from the buffer: a copy of each line costs more than it seems, since its reader
-            // has to wait until the copy has left the store buffer.
+            // Lent from the buffer: copying each line made reading measurably slower.
             Some(end) => {
                 self.taken = end + 1;
                 let line = &self.input.fill_buf()?[..end];
@@ -48,8 +47,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Collects a line over several buffers; returns its length, of which no more than the limit is
-    /// kept.
+    /// Collects a line from several buffers and returns its length. A line above the limit is not kept.
     fn join(&mut self) -> io::Result<usize> {
         self.joined.clear();
         let mut length = 0;

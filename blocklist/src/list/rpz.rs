@@ -3,20 +3,20 @@
 use super::{Emit, Entry, LineFormat, LineKind, hosts};
 use crate::key::{EntryKind, Refusal};
 
-/// The state of a zone file between lines.
+/// What the lines of a zone file pass on to the next.
 #[derive(Default)]
 pub(super) struct Rpz {
-    /// The zone's name, without its last dot.
+    /// The name of the zone, without its last dot; empty until it is known.
     origin: String,
-    /// The owner that a line starting with white space belongs to.
+    /// The owner of the last record, which lines that start with white space share.
     owner: String,
-    /// Whether a parenthesis is open.
+    /// Whether a parenthesis is open, so that the next line continues a record.
     open: bool,
 }
 
 impl LineFormat for Rpz {
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
-        let content = line.split(';').next().unwrap_or_default().trim_end();
+        let content = line.split_once(';').map_or(line, |(content, _)| content).trim_end();
         if content.trim().is_empty() {
             return if line.trim().is_empty() { LineKind::Blank } else { LineKind::Comment };
         }
@@ -58,7 +58,7 @@ impl Rpz {
     fn record(&self, kind: &str, data: &str) -> Result<Entry<'_>, (Refusal, &str)> {
         let refuse = |refusal| Err((refusal, self.owner.as_str()));
         let name = self.name();
-        let trigger = name.rsplit('.').next().unwrap_or_default();
+        let trigger = name.rsplit_once('.').map_or(name, |(_, last)| last);
         if trigger.starts_with("rpz-") {
             return refuse(Refusal::Directive);
         }
@@ -77,7 +77,7 @@ impl Rpz {
         if blocks { Ok(Entry::new(name, EntryKind::Host)) } else { refuse(Refusal::NotABlock) }
     }
 
-    /// The owner relative to the zone.
+    /// The owner, relative to the zone if it lies within.
     fn name(&self) -> &str {
         let Some(absolute) = self.owner.strip_suffix('.') else { return &self.owner };
         match absolute.strip_suffix(&self.origin) {

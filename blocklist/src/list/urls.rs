@@ -15,13 +15,13 @@ impl LineFormat for Urls {
         if line.starts_with(['#', '!', ';']) {
             return LineKind::Comment;
         }
-        emit(Ok(Entry::new(without_remark(line), EntryKind::Url)));
+        emit(Ok(Entry::new(without_comment(line), EntryKind::Url)));
         LineKind::Entry
     }
 }
 
-/// A host may be followed by a comment; in a URL, ` #` would be part of it.
-fn without_remark(line: &str) -> &str {
+/// The entry without the comment behind a host. In a URL, ` #` is part of the URL.
+fn without_comment(line: &str) -> &str {
     let Some(space) = memchr::memchr2(b' ', b'\t', line.as_bytes()) else { return line };
     match line.split_at_checked(space) {
         Some((entry, rest))

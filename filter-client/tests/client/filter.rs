@@ -1,7 +1,7 @@
 //! Verdicts.
 
 use crate::support::{Case, Function, Outcome, ok, status, without_waits};
-use blocklist::builder::{Build, Options};
+use blocklist::{Builder, Options};
 use bytes::Bytes;
 use filter_client::{
     Basis, ClientState, Failure, FilterOptions, OnFailure, PirClient, PrefilterError,
@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex};
 /// The property list, the metadata and the bits of a prefilter.
 fn prefilter(lines: &str) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     // The tolerance is so small that none of a few URLs hits by chance.
-    let mut build = Build::new(Options { tolerance: 1e-9, ..Options::default() });
-    build.add_list("list", lines.as_bytes(), None, |_| {}).unwrap();
-    let built = build.finish().unwrap().prefilter;
+    let builder = Builder::new(Options::default().with_tolerance(1e-9));
+    let built =
+        builder.add_list("list", lines.as_bytes(), None).unwrap().finish().unwrap().prefilter;
     let mut list = Vec::new();
     built.write_plist(&mut list).unwrap();
     let metadata = built.metadata().to_json();

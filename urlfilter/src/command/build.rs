@@ -3,7 +3,7 @@
 use super::rule::RuleOptions;
 use crate::output::{BYTES, DONE, Results, bar_style, note};
 use anyhow::{Context, bail};
-use blocklist::builder::{Build, Built, DEFAULT_SEED, Options, Report};
+use blocklist::builder::{Builder, Built, DEFAULT_SEED, Options, Report};
 use blocklist::key::Effect;
 use blocklist::list::Format;
 use clap::ValueEnum;
@@ -86,39 +86,38 @@ enum SizingName {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let start = Instant::now();
-    let options = Options {
-        tolerance: arguments.fpr,
-        murmur_seed: arguments.seed,
-        sizing: match arguments.sizing {
+    let options = Options::default()
+        .with_tolerance(arguments.fpr)
+        .with_murmur_seed(arguments.seed)
+        .with_sizing(match arguments.sizing {
             SizingName::Round => Sizing::Round,
             SizingName::Ceil => Sizing::Ceil,
-        },
-        rule: arguments.rule.given()?.unwrap_or_default(),
-        onboarding_entry: arguments.onboarding_entry,
-    };
+        })
+        .with_rule(arguments.rule.given()?.unwrap_or_default())
+        .with_onboarding_entry(arguments.onboarding_entry);
     // Before the lists are read: a mistake here should not cost minutes.
-    options.sizing.parameters(1, options.tolerance, options.murmur_seed).context("--fpr")?;
+    options.check().context("--fpr")?;
 
-    let mut build = Build::new(options);
+    let mut builder = Builder::new(options);
     for path in &arguments.files {
-        add(&mut build, path, &arguments.format)?;
+        builder = add(builder, path, &arguments.format)?;
     }
-    if arguments.strict && !build.is_exact() {
-        describe_reasons(build.report());
+    if arguments.strict && !builder.is_exact() {
+        describe_reasons(builder.report());
         bail!(
             "--strict: some entries cannot become keys, or cover more than they name; nothing was written"
         );
     }
     let spinner = ProgressBar::new_spinner().with_message("filling and writing the filter");
     spinner.enable_steady_tick(std::time::Duration::from_millis(100));
-    let built = build.finish()?;
+    let built = builder.finish()?;
     built.write(&arguments.out)?;
     spinner.finish_and_clear();
     summarise(&built, arguments, start.elapsed().as_secs_f64())?;
     Ok(DONE)
 }
 
-fn add(build: &mut Build, path: &Path, format: &ListFormat) -> anyhow::Result<()> {
+fn add(builder: Builder, path: &Path, format: &ListFormat) -> anyhow::Result<Builder> {
     let format = match format {
         ListFormat::Auto => None,
         ListFormat::Named(format) => Some(format),
@@ -143,9 +142,9 @@ fn add(build: &mut Build, path: &Path, format: &ListFormat) -> anyhow::Result<()
         None => ProgressBar::new_spinner(),
     };
     bar.set_message(name.clone());
-    let outcome = build.add_list(&name, bar.wrap_read(input), format, |_| {});
+    let outcome = builder.add_list(&name, bar.wrap_read(input), format);
     bar.finish_and_clear();
-    outcome.with_context(|| name)
+    Ok(outcome?)
 }
 
 #[derive(Serialize)]

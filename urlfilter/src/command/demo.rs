@@ -3,7 +3,7 @@
 use super::verdicts;
 use crate::output::{DONE, Results, TROUBLE, note};
 use anyhow::{Context, ensure};
-use blocklist::builder::{Build, Built, Options};
+use blocklist::{Builder, Built, Options};
 use filter_client::{
     ClientOptions, Decision, FilterOptions, OnFailure, PirClient, PrefilterSource, UrlFilter,
     Verdict,
@@ -96,19 +96,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
 }
 
 fn build(arguments: &Arguments, folder: &Path) -> anyhow::Result<Built> {
-    let mut build = Build::new(Options { onboarding_entry: true, ..Options::default() });
+    let mut builder = Builder::new(Options::default().with_onboarding_entry(true));
     for path in &arguments.lists {
         let name = path.display().to_string();
         let file = File::open(path).with_context(|| name.clone())?;
-        build.add_list(&name, file, None, |_| {}).with_context(|| name)?;
+        builder = builder.add_list(&name, file, None)?;
     }
     if arguments.lists.is_empty() {
-        build.add_list("the sample list", SAMPLE.as_bytes(), None, |_| {})?;
+        builder = builder.add_list("the sample list", SAMPLE.as_bytes(), None)?;
         let rows: String =
             (0..FILLED).map(|row| format!("host{row}.example/path{row}\n")).collect();
-        build.add_list("rows to fill it up", rows.as_bytes(), None, |_| {})?;
+        builder = builder.add_list("rows to fill it up", rows.as_bytes(), None)?;
     }
-    let built = build.finish()?;
+    let built = builder.finish()?;
     built.write(folder)?;
     Ok(built)
 }

@@ -4,8 +4,8 @@ use super::{Deployment, Findings};
 use anyhow::Context;
 use blocklist::builder::DATA_SET_FILE;
 use filter_client::PirClient;
+use keyword_database::Reader;
 use pir_api::api;
-use pir_api::rows::{self, Encoding, RowKind, RowsError};
 use pir_dataset::publication::{Gathered, gather};
 use pir_server::causes::WithCauses;
 use std::fs::File;
@@ -20,13 +20,13 @@ fn samples(folder: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
     let path = folder.join(DATA_SET_FILE);
     let name = || path.display().to_string();
     let read = |visit: &mut dyn FnMut(u64, &[u8])| -> anyhow::Result<u64> {
+        let mut reader = Reader::text(File::open(&path).with_context(name)?);
         let mut number = 0;
-        rows::read(File::open(&path).with_context(name)?, Encoding::Text, RowKind::Keyword, |row| {
+        while let Some(row) = reader.next_row().with_context(name)? {
             visit(number, row.keyword);
             number += 1;
-            Ok::<_, RowsError>(())
-        })
-        .with_context(name)
+        }
+        Ok(number)
     };
     let count = read(&mut |_, _| {})?;
     let step = count.div_ceil(SAMPLES as u64).max(1);

@@ -1,0 +1,115 @@
+use super::*;
+use crate::diagnose::deviation::KeyVariant;
+use filter_core::bloom::Sizing;
+
+const SEED: u32 = 99;
+
+fn keys() -> Vec<String> {
+    let mut keys: Vec<String> = (0..44).map(|i| format!("host{i}.example/path{i}")).collect();
+    keys.push("xn--bcher-kva.example".into());
+    keys
+}
+
+fn known(keys: &[String]) -> Description {
+    let mut description = Description::default();
+    description.item_count = Some(keys.len() as u64);
+    description.false_positive_tolerance = Some(0.003);
+    description
+}
+
+fn stated(keys: &[String]) -> Parameters {
+    Sizing::Ceil.parameters(keys.len() as u64, 0.003, SEED).unwrap()
+}
+
+/// Looks for `asked` in bits made from `keys` with a mistake that the file does not mention.
+fn diagnosed(mistake: &Hypothesis, keys: &[String], asked: &[String], seeds: &[u32]) -> Diagnosis {
+    let stated = stated(keys);
+    let keys_as_written = candidates(keys, &SubUrlRule::default());
+    let bytes = mistake.rebuild(stated.byte_count(), &keys_as_written);
+    diagnose(stated, &bytes, &known(keys), asked, seeds)
+}
+
+fn right(keys: &[String]) -> Hypothesis {
+    let stated = stated(keys);
+    Hypothesis {
+        beta_fnv: false,
+        msb_first: false,
+        unwrapped: false,
+        seed: SEED,
+        bits: stated.bit_count(),
+        hashes: stated.hash_count(),
+        variant: None,
+    }
+}
+
+#[test]
+fn each_mistake_is_named() {
+    let keys = keys();
+    let right = right(&keys);
+    let rounded = Sizing::Round.parameters(keys.len() as u64, 0.003, SEED).unwrap();
+    assert!(rounded.bit_count() < right.bits && rounded.hash_count() < right.hashes);
+    for (mistake, expected) in [
+        (right.clone(), vec![]),
+        (Hypothesis { beta_fnv: true, ..right.clone() }, vec![Deviation::BetaFnv]),
+        (Hypothesis { msb_first: true, ..right.clone() }, vec![Deviation::BitOrder]),
+        (Hypothesis { unwrapped: true, ..right.clone() }, vec![Deviation::UnwrappedArithmetic]),
+        (Hypothesis { seed: 7, ..right.clone() }, vec![Deviation::Seed(7)]),
+        (
+            Hypothesis { bits: rounded.bit_count(), ..right.clone() },
+            vec![Deviation::BitCount(rounded.bit_count())],
+        ),
+        (
+            Hypothesis { hashes: rounded.hash_count(), ..right.clone() },
+            vec![Deviation::HashCount(rounded.hash_count())],
+        ),
+        (
+            Hypothesis { variant: Some(KeyVariant::Https), unwrapped: true, ..right.clone() },
+            vec![Deviation::UnwrappedArithmetic, Deviation::KeyVariant(KeyVariant::Https)],
+        ),
+        (
+            Hypothesis { variant: Some(KeyVariant::LineFeed), ..right.clone() },
+            vec![Deviation::KeyVariant(KeyVariant::LineFeed)],
+        ),
+    ] {
+        let diagnosis = diagnosed(&mistake, &keys, &keys, &[7, 8]);
+        let explanation = diagnosis.explanation.clone().unwrap();
+        assert_eq!(explanation.deviations, expected);
+        assert!(explanation.reproduces && explanation.is_conclusive());
+        assert_eq!(diagnosis.is_healthy(), expected.is_empty());
+    }
+}
+
+#[test]
+fn keys_that_were_never_inserted_are_not_explained() {
+    let inserted = keys();
+    let right = right(&inserted);
+    let others: Vec<String> = (0..30).map(|i| format!("other{i}.test")).collect();
+    let diagnosis = diagnosed(&right, &inserted, &others, &[1, 2, 3]);
+    assert!(diagnosis.explanation.is_none() && diagnosis.present < 3);
+    assert_eq!(diagnosis.missing.len(), 10);
+    let half: Vec<String> = inserted.iter().take(20).chain(&others).cloned().collect();
+    assert!(diagnosed(&right, &inserted, &half, &[]).explanation.is_none());
+}
+
+#[test]
+fn unnormalised_keys_are_recognised() {
+    let given: Vec<String> = (0..40).map(|i| format!("https://WWW.Host{i}.example/Path")).collect();
+    let mistake = Hypothesis { variant: Some(KeyVariant::AsGiven), ..right(&given) };
+    let diagnosis = diagnosed(&mistake, &given, &given, &[]);
+    assert_eq!(
+        diagnosis.explanation.unwrap().deviations,
+        [Deviation::KeyVariant(KeyVariant::AsGiven)]
+    );
+}
+
+#[test]
+fn a_single_key_in_a_full_filter_proves_nothing() {
+    let stated = Parameters::new(8, 1, 0).unwrap();
+    let missing = (0..100)
+        .map(|i| format!("a{i}.example"))
+        .find(|key| stated.indices(key.as_bytes()).eq([7]))
+        .unwrap();
+    let diagnosis = diagnose(stated, &[0x7f], &Description::default(), &[missing], &[]);
+    assert!(!diagnosis.is_healthy());
+    assert!(!diagnosis.explanation.unwrap().is_conclusive());
+}

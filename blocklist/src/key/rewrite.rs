@@ -1,0 +1,166 @@
+//! Entries that are not written as devices write URLs.
+
+use super::compose::{configured_keys, profile_keys};
+use super::{
+    CanonicalKey, EntryKind, MAX_LABEL, MAX_NAME, Refusal, Remark, Remarks, is_public_suffix,
+};
+use filter_core::sub_url::parts::{authority, is_hostless, split_scheme};
+use filter_core::sub_url::{Case, DeviceUrl, HostKind, SubUrlRule, UrlError};
+use std::borrow::Cow;
+
+/// Takes an entry apart and puts its key together.
+pub(super) fn rewrite<'e>(
+    entry: &'e str,
+    kind: EntryKind,
+    rule: &SubUrlRule,
+) -> Result<CanonicalKey<'e>, Refusal> {
+    let mut remarks = Remarks::default();
+    let (scheme, written) = match kind {
+        EntryKind::Host
+            if entry.contains(['/', '?', '#', '@', ':', '\\']) && !is_bare_ipv6(entry) =>
+        {
+            return Err(Refusal::NotAHost);
+        }
+        EntryKind::Host => (None, entry),
+        EntryKind::Url => match split_scheme(entry) {
+            Some((scheme, rest)) => (Some(scheme), rest),
+            None if is_hostless(entry) => return Err(Refusal::NoHost),
+            None => (None, entry.strip_prefix("//").unwrap_or(entry)),
+        },
+    };
+    if let Some(scheme) = scheme {
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" | "https" => {}
+            "ftp" | "ws" | "wss" => remarks.add(Remark::SchemeWidened),
+            _ => return Err(Refusal::Scheme),
+        }
+    }
+    let (written, wildcard) = match written.strip_prefix("*.").or_else(|| written.strip_prefix('.'))
+    {
+        Some(host) => (host, true),
+        None => (written, false),
+    };
+    if wildcard {
+        remarks.add(Remark::SubdomainWildcard);
+    }
+    let url = match scheme {
+        // The parser is given the entry itself, so that it may strip and repair as browsers do.
+        Some(_) if !wildcard => rule.parse(entry),
+        Some(scheme) => rule.parse(&format!("{scheme}://{written}")),
+        None if is_bare_ipv6(written) => rule.parse_schemeless(&format!("[{written}]")),
+        None => rule.parse_schemeless(written),
+    }
+    .map_err(|error| match error {
+        UrlError::TooLong(_) => Refusal::TooLong,
+        UrlError::NoHost => Refusal::NoHost,
+        _ if authority(written).contains('*') => Refusal::Wildcard,
+        _ if kind == EntryKind::Host => Refusal::NotAHost,
+        _ => Refusal::NotAUrl,
+    })?;
+    check_host(&url)?;
+    let host = without_every_www(&url);
+    if url.host_kind() == HostKind::Name && !host.contains('.') {
+        return Err(Refusal::SingleLabel);
+    }
+    remark_differences(written, &url, rule.case(), &mut remarks);
+    let (text, second) = match rule {
+        SubUrlRule::Profile(profile) => profile_keys(&url, host, *profile, &mut remarks),
+        SubUrlRule::Parsing(configuration) => {
+            configured_keys(&url, host, scheme.is_some(), configuration, &mut remarks)
+        }
+        SubUrlRule::RegularExpression(_) => {
+            let sub_urls = url.sub_urls();
+            (sub_urls.expression_key().ok_or(Refusal::NoMatch)?.to_owned(), None)
+        }
+        _ => return Err(Refusal::UnknownRule),
+    };
+    if is_public_suffix(&text) {
+        remarks.add(Remark::PublicSuffix);
+    }
+    Ok(CanonicalKey { text: Cow::Owned(text), second, remarks })
+}
+
+/// Eight groups of hexadecimal digits without brackets, as hosts files write IPv6.
+fn is_bare_ipv6(entry: &str) -> bool {
+    entry.contains(':') && entry.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
+/// Refuses hosts that DNS could not resolve but the URL parser accepts.
+fn check_host(url: &DeviceUrl<'_>) -> Result<(), Refusal> {
+    let host = url.host();
+    if url.host_kind() == HostKind::Address {
+        return Ok(());
+    }
+    if host.contains('*') {
+        return Err(Refusal::Wildcard);
+    }
+    let valid = host.len() <= MAX_NAME
+        && host.split('.').all(|label| {
+            (1..=MAX_LABEL).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        });
+    if valid { Ok(()) } else { Err(Refusal::NotAHost) }
+}
+
+/// The host without any leading `www.`. Devices strip one. A key without the others is still generated, as
+/// a parent, and canonicalising it again does not change it.
+fn without_every_www<'u>(url: &'u DeviceUrl<'_>) -> &'u str {
+    let mut host = url.host();
+    if url.host_kind() == HostKind::Name {
+        while let Some(rest) = host.strip_prefix("www.").filter(|rest| !rest.is_empty()) {
+            host = rest;
+        }
+    }
+    host
+}
+
+/// Adds remarks on the differences between the entry as written and the parsed URL.
+fn remark_differences(written: &str, url: &DeviceUrl<'_>, case: Case, remarks: &mut Remarks) {
+    let authority = authority(written);
+    let tail = &written
+        [written.len() - (written.trim_start_matches(['/', '\\']).len() - authority.len())..];
+    let host_and_port = match authority.rsplit_once('@') {
+        Some((_, rest)) => {
+            remarks.add(Remark::UserInfoRemoved);
+            rest
+        }
+        None => authority,
+    };
+    let name_start = host_and_port.rfind(']').unwrap_or(0);
+    let host = match host_and_port[name_start..].find(':') {
+        Some(colon) if !is_bare_ipv6(host_and_port) => &host_and_port[..name_start + colon],
+        _ => host_and_port,
+    };
+    if host != url.host() {
+        if !host.is_ascii() {
+            remarks.add(Remark::Punycoded);
+        } else if !host.eq_ignore_ascii_case(url.host()) {
+            remarks.add(Remark::HostNormalised);
+        } else {
+            remarks.add(Remark::LowerCased);
+        }
+    }
+    let parsed = [url.path(), url.query(), url.fragment()];
+    if tail != parsed[0] || !parsed[1].is_empty() || !parsed[2].is_empty() {
+        let serialised = url.serialised();
+        let host_end = serialised.find("://").map_or(0, |at| at + 3);
+        let start = serialised[host_end..]
+            .find(['/', '?', '#'])
+            .map_or(serialised.len(), |at| host_end + at);
+        let serialised = &serialised[start..];
+        // The parser gives the root its slash.
+        let same = |tail: &str| {
+            tail.eq_ignore_ascii_case(serialised)
+                || serialised.strip_prefix('/').is_some_and(|rest| tail.eq_ignore_ascii_case(rest))
+        };
+        if !same(tail) {
+            remarks.add(Remark::PathNormalised);
+        }
+        if case == Case::Ignored && tail.bytes().any(|b| b.is_ascii_uppercase()) {
+            remarks.add(Remark::LowerCased);
+        }
+        if url.had_trailing_slash() {
+            remarks.add(Remark::TrailingSlashRemoved);
+        }
+    }
+}

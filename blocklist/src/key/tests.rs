@@ -1,0 +1,265 @@
+use super::plain::{PlainEntry, plain_entry};
+use super::rewrite::rewrite;
+use super::*;
+use filter_core::sub_url::MAX_URL_LENGTH;
+use filter_core::sub_url::parts::split_scheme;
+use proptest::prelude::*;
+
+fn current(entry: &str) -> Result<(String, Vec<Remark>), Refusal> {
+    canonicalise(entry, EntryKind::Url, &SubUrlRule::default())
+        .map(|key| (key.text.into_owned(), key.remarks.iter().collect()))
+}
+
+#[test]
+fn entries_become_keys_with_remarks() {
+    use Remark::*;
+    for (entry, key, remarks) in [
+        ("example.com", "example.com", vec![]),
+        ("example.com/", "example.com", vec![]),
+        ("http://example.com/a/b?x=1", "example.com/a/b?x=1", vec![]),
+        ("https://example.com/?q=1", "example.com/?q=1", vec![]),
+        ("https://example.com?q=1", "example.com/?q=1", vec![]),
+        ("example.com/a/", "example.com/a", vec![TrailingSlashRemoved]),
+        ("EXAMPLE.com", "example.com", vec![LowerCased]),
+        ("https://example.com/Path?Q", "example.com/path?q", vec![LowerCased]),
+        ("www.example.com", "example.com", vec![WwwRemoved]),
+        ("https://www.www.example.com/x", "example.com/x", vec![WwwRemoved]),
+        ("https://user:pw@example.com/", "example.com", vec![UserInfoRemoved]),
+        ("example.com.", "example.com", vec![HostNormalised]),
+        (
+            "https://bücher.example/ü",
+            "xn--bcher-kva.example/%c3%bc",
+            vec![Punycoded, PathNormalised],
+        ),
+        ("https://example.com/a/../b", "example.com/b", vec![PathNormalised]),
+        ("https://example.com:443/x", "example.com:443/x", vec![DefaultPortKept]),
+        ("example.com:80", "example.com:80", vec![DefaultPortKept]),
+        ("example.com:8443/x", "example.com:8443/x", vec![]),
+        ("https://example.com/a#b", "example.com/a#b", vec![FragmentKept]),
+        ("https://example.com/a?#", "example.com/a", vec![PathNormalised]),
+        ("ftp://192.0.2.7/x", "192.0.2.7/x", vec![SchemeWidened]),
+        ("http://0x7f.1/", "127.0.0.1", vec![HostNormalised]),
+        ("*.example.com", "example.com", vec![SubdomainWildcard]),
+        (".example.com", "example.com", vec![SubdomainWildcard]),
+        ("http://example.com/jp/*", "example.com/jp/*", vec![]),
+        ("//example.com/x", "example.com/x", vec![]),
+        ("co.uk", "co.uk", vec![PublicSuffix]),
+        ("[2001:DB8::1]:8080/a", "[2001:db8::1]:8080/a", vec![LowerCased]),
+        ("2001:db8::1", "[2001:db8::1]", vec![HostNormalised]),
+    ] {
+        let mut remarks = remarks;
+        remarks.sort_unstable();
+        assert_eq!(current(entry), Ok((key.to_owned(), remarks)), "{entry}");
+    }
+}
+
+#[test]
+fn entries_without_a_key_are_refused() {
+    for (entry, refusal) in [
+        ("com", Refusal::SingleLabel),
+        ("http://localhost/x", Refusal::SingleLabel),
+        ("www.com", Refusal::SingleLabel),
+        ("not a host", Refusal::NotAUrl),
+        ("a..example", Refusal::NotAHost),
+        ("exa$mple.com", Refusal::NotAHost),
+        ("999.999.999.999", Refusal::NotAUrl),
+        ("ads*.example.com", Refusal::Wildcard),
+        ("http://*", Refusal::Wildcard),
+        ("mailto:a@example.com", Refusal::NoHost),
+        ("javascript:alert(1)", Refusal::NoHost),
+        ("hxxp://example.com/", Refusal::Scheme),
+        ("", Refusal::NotAUrl),
+    ] {
+        assert_eq!(current(entry).err(), Some(refusal), "{entry}");
+    }
+    let label = format!("{}.example", "a".repeat(64));
+    assert_eq!(current(&label).err(), Some(Refusal::NotAHost));
+    let long = format!("example.com/{}", "a".repeat(70_000));
+    assert_eq!(current(&long).err(), Some(Refusal::TooLong));
+    let host = |entry| canonicalise(entry, EntryKind::Host, &SubUrlRule::default()).err();
+    assert_eq!(host("example.com/x"), Some(Refusal::NotAHost));
+    assert_eq!(host("example.com:80"), Some(Refusal::NotAHost));
+}
+
+#[test]
+fn the_older_rule_keeps_the_www_form_and_no_port() {
+    let rule = SubUrlRule::Profile(Profile::Ios26_0);
+    let key = canonicalise("www.example.com:8443/x", EntryKind::Url, &rule).unwrap();
+    assert_eq!((&*key.text, key.second.as_deref()), ("example.com/x", Some("www.example.com/x")));
+    assert!(key.remarks.contains(Remark::PortRemoved) && key.remarks.contains(Remark::WwwRemoved));
+}
+
+#[test]
+fn configurations_shape_the_keys() {
+    let key = |entry, json| {
+        let key =
+            canonicalise(entry, EntryKind::Url, &SubUrlRule::from_json(json).unwrap()).unwrap();
+        let dropped = key.remarks.contains(Remark::ComponentDropped);
+        (key.text.into_owned(), key.second, dropped)
+    };
+    let entry = "www.a.example.com/x/y?b=1&a=2#f";
+    assert_eq!(
+        key(entry, r#"{"domain":{"levels":2},"path":{"segments":1}}"#),
+        ("example.com/x?b=1&a=2#f".into(), None, true)
+    );
+    assert_eq!(
+        key(
+            entry,
+            r#"{"path":{"excluded":true},"query":{"parameters":["a"]},"excludeFragment":true}"#
+        ),
+        ("a.example.com/%*?a=2#%*".into(), None, true)
+    );
+    assert_eq!(
+        key("example.com/X", r#"{"excludeScheme":false,"caseSensitive":true}"#),
+        ("http://example.com/X".into(), Some("https://example.com/X".into()), false)
+    );
+    let rule = r#"{"urlParsingRegularExpression":"id=(?<id>[0-9]+)"}"#;
+    assert_eq!(key("example.com/?id=7", rule).0, "id=7");
+    let none = canonicalise("example.com", EntryKind::Url, &SubUrlRule::from_json(rule).unwrap());
+    assert_eq!(none.err(), Some(Refusal::NoMatch));
+}
+
+/// A host of `length` bytes in labels of at most 63.
+fn host(length: usize) -> String {
+    let mut host = "a.example".to_owned();
+    while host.len() < length {
+        let label = (length - host.len() - 1).min(MAX_LABEL);
+        // A label cannot be empty, so the last but one may have to be shorter.
+        let label = if length - host.len() - 1 == label + 1 { label - 1 } else { label };
+        host = format!("{}.{host}", "b".repeat(label));
+    }
+    assert_eq!(host.len(), length);
+    host
+}
+
+/// Ways of writing an entry for a host: one is a key already, the others are rewritten.
+fn spellings(host: &str) -> [String; 4] {
+    [host.to_owned(), format!("{host}/path"), host.to_uppercase(), format!("https://{host}/")]
+}
+
+#[test]
+fn the_limit_of_a_name_is_exact() {
+    for length in [MAX_NAME - 1, MAX_NAME] {
+        for entry in spellings(&host(length)) {
+            assert!(current(&entry).is_ok(), "{length}: {entry}");
+        }
+    }
+    for length in [MAX_NAME + 1, MAX_NAME + 5, MAX_NAME + 9] {
+        for entry in spellings(&host(length)) {
+            assert_eq!(current(&entry), Err(Refusal::NotAHost), "{length}: {entry}");
+        }
+    }
+}
+
+#[test]
+fn the_limit_of_a_label_is_exact() {
+    for (length, is_valid) in [(MAX_LABEL - 1, true), (MAX_LABEL, true), (MAX_LABEL + 1, false)] {
+        for place in ["{}.example", "www2.{}.example", "a.{}"] {
+            let host = place.replace("{}", &"c".repeat(length));
+            for entry in spellings(&host) {
+                let expected = if is_valid { None } else { Some(Refusal::NotAHost) };
+                assert_eq!(current(&entry).err(), expected, "{length}: {entry}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_limit_of_a_url_is_exact() {
+    for (length, is_valid) in
+        [(MAX_URL_LENGTH - 1, true), (MAX_URL_LENGTH, true), (MAX_URL_LENGTH + 1, false)]
+    {
+        let path = "p".repeat(length - "example.com/".len());
+        let expected = if is_valid { None } else { Some(Refusal::TooLong) };
+        assert_eq!(current(&format!("example.com/{path}")).err(), expected, "{length}");
+    }
+}
+
+#[test]
+fn public_suffixes_of_two_to_four_labels_are_noted() {
+    for suffix in ["github.io", "k12.ca.us", "s3.us-east-1.amazonaws.com"] {
+        let is_known = |remarks: &[Remark]| remarks.contains(&Remark::PublicSuffix);
+        for spelling in [suffix.to_owned(), suffix.to_uppercase()] {
+            let (key, remarks) = current(&spelling).unwrap();
+            assert!(key == suffix && is_known(&remarks), "{spelling}");
+        }
+        for entry in [format!("site.{suffix}"), format!("{suffix}.example")] {
+            assert!(!is_known(&current(&entry).unwrap().1), "{entry}");
+        }
+    }
+}
+
+const ENTRY: &str = "(https?://|ftp://|//|\\*\\.)?(u:p@)?(www\\.){0,2}([a-cA-C0-9é-]{1,3}\\.){0,3}[a-z0-9]{1,3}\\.?(:80|:443|:8443|:)?(/[a-cA-C.%é *]{0,3}){0,4}(\\?[a-d=&#é]{0,6})?(#[a-c]{0,2})?";
+
+fn rules() -> impl Strategy<Value = SubUrlRule> {
+    prop::sample::select(vec![
+        r#"{"profile":"current"}"#,
+        r#"{"profile":"ios26.0"}"#,
+        r#"{"path":{"segments":1},"caseSensitive":true}"#,
+        r#"{"path":{"excluded":true},"domain":{"stripWWW":false,"levels":3}}"#,
+        r#"{"query":{"parameters":["a","b"]},"excludeFragment":true}"#,
+        r#"{"excludeScheme":false,"query":{"excluded":true},"excludeIntermediates":true}"#,
+    ])
+    .prop_map(|json| SubUrlRule::from_json(json).unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #[test]
+    fn a_key_is_a_sub_url_of_its_own_url_and_its_own_key(entry in ENTRY, rule in rules()) {
+        let Ok(key) = canonicalise(&entry, EntryKind::Url, &rule) else { return Ok(()) };
+        let absolute = match split_scheme(&entry) {
+            Some((scheme, rest)) => format!("{scheme}://{}", rest.strip_prefix("*.").unwrap_or(rest)),
+            None => {
+                let rest = entry.strip_prefix("//").unwrap_or(&entry);
+                format!("http://{}", rest.strip_prefix("*.").unwrap_or(rest))
+            }
+        };
+        let url = rule.parse(&absolute).unwrap();
+        let sub_urls = url.sub_urls().sorted(100_000).unwrap();
+        prop_assert!(sub_urls.iter().any(|s| *s == key.text), "{} not in {:?}", key.text, sub_urls);
+        let again = canonicalise(&key.text, EntryKind::Url, &rule).unwrap();
+        prop_assert_eq!(&again.text, &key.text);
+        if let (Some(second), SubUrlRule::Profile(_)) = (&key.second, &rule) {
+            prop_assert!(sub_urls.contains(second));
+            let again = canonicalise(second, EntryKind::Url, &rule).unwrap();
+            prop_assert_eq!((&again.text, &again.second), (&key.text, &key.second));
+        }
+    }
+
+    #[test]
+    fn rewriting_does_not_change_plain_entries(entry in "([a-z0-9-]{1,4}\\.){0,3}[a-z0-9-]{1,3}(/[a-z.%/_=-]{0,6}){0,2}") {
+        if let Some(shape) = plain_entry(&entry) {
+            let mut key = rewrite(&entry, EntryKind::Url, &SubUrlRule::default()).unwrap();
+            key.remarks.remove(Remark::PublicSuffix);
+            prop_assert_eq!(&key.text, &entry);
+            prop_assert!(key.remarks.is_empty() && key.second.is_none());
+            prop_assert_eq!(shape == PlainEntry::Host, !entry.contains('/'));
+        }
+    }
+
+    #[test]
+    fn rewriting_agrees_with_the_fast_path_on_long_hosts(
+        length in 240_usize..270,
+        label in 50_usize..70,
+        path in "(/[a-z]{1,3})?",
+    ) {
+        let mut host = "a.example".to_owned();
+        while host.len() + 1 < length {
+            let label = label.min(length - host.len() - 1);
+            host = format!("{}.{host}", "b".repeat(label));
+        }
+        let entry = host + &path;
+        let rewritten = rewrite(&entry, EntryKind::Url, &SubUrlRule::default());
+        match plain_entry(&entry) {
+            Some(_) => prop_assert_eq!(&rewritten.unwrap().text, &entry),
+            None => prop_assert!(rewritten.is_err(), "{} of {} bytes", entry, entry.len()),
+        }
+    }
+
+    #[test]
+    fn no_entry_panics(entry in "\\PC{0,40}", host in any::<bool>(), rule in rules()) {
+        let kind = if host { EntryKind::Host } else { EntryKind::Url };
+        let _ = canonicalise(&entry, kind, &rule);
+    }
+}

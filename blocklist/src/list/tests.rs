@@ -1,0 +1,120 @@
+use super::*;
+use proptest::prelude::*;
+use std::io::Write;
+
+pub(in crate::list) fn collect(text: &[u8], format: Option<&Format>) -> (Vec<String>, Summary) {
+    let mut events = Vec::new();
+    let summary = read(text, format, |event| {
+        events.push(match event {
+            Event::Entry { line, entry } => {
+                let remarks: String = entry.remarks.iter().map(|r| format!(" {r}")).collect();
+                format!("{line} {}{remarks}", entry.text)
+            }
+            Event::Refused { line, refusal, .. } => format!("{line} -{refusal}"),
+        });
+    })
+    .unwrap();
+    (events, summary)
+}
+
+pub(in crate::list) fn events(text: &str, format: Format) -> Vec<String> {
+    let (events, summary) = collect(text.as_bytes(), Some(&format));
+    assert_eq!(summary.lines.total(), text.lines().count() as u64);
+    events
+}
+
+#[test]
+fn gzip_and_byte_order_mark_are_transparent() {
+    let text = b"\xef\xbb\xbfexample.com\n\nexample.org/a\n";
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text).unwrap();
+    let gzip = gzip.finish().unwrap();
+    for input in [&text[..], &gzip] {
+        let (events, summary) = collect(input, None);
+        assert_eq!(events, ["1 example.com", "3 example.org/a"]);
+        assert_eq!(summary.lines, LineCounts { blank: 1, entry: 2, ..LineCounts::default() });
+    }
+    assert!(matches!(read(&gzip[..gzip.len() - 5], None, |_| {}), Err(ListError::Io(_))));
+}
+
+#[test]
+fn a_line_that_is_too_long_or_not_utf8_is_an_event() {
+    let text = [
+        b"a.example\n".to_vec(),
+        vec![b'a'; 1 << 20],
+        b"\nb\xff.example\n# \xe9\nc.example".to_vec(),
+    ]
+    .concat();
+    let (events, summary) = collect(&text, None);
+    assert_eq!(events, ["1 a.example", "2 -too-long", "3 -not-utf8", "5 c.example"]);
+    assert_eq!((summary.lines.total(), summary.lines.comment), (5, 1));
+}
+
+#[test]
+fn binary_input_is_refused() {
+    for input in [
+        &b"\x7fELF\x02\x01\x01\0\0\0"[..],
+        b"\xff\xfee\0x\0",
+        b"\x89PNG\r\n\x1a\n\x01\x02\x03\x04\x05\x06",
+    ] {
+        assert!(matches!(read(input, None, |_| {}), Err(ListError::Binary)), "{input:?}");
+        assert!(matches!(read(input, Some(&Format::Urls), |_| {}), Err(ListError::Binary)));
+    }
+}
+
+fn formats() -> impl Strategy<Value = Option<Format>> {
+    let all = ["urls", "hosts", "adblock", "dnsmasq", "rpz", "csv=url", "txtpb"];
+    let all: Vec<_> = all.iter().map(|name| Some(name.parse().unwrap())).chain([None]).collect();
+    prop::sample::select(all)
+}
+
+proptest! {
+    #[test]
+    fn no_input_panics(
+        input in prop::collection::vec(any::<u8>(), 0..200),
+        text in "(url\n)?([ -~]{0,20}\n){0,6}",
+        format in formats(),
+    ) {
+        let _ = read(&input[..], format.as_ref(), |_| {});
+        if let Ok(summary) = read(text.as_bytes(), format.as_ref(), |_| {}) {
+            prop_assert_eq!(summary.lines.total(), text.lines().count() as u64, "{:?}", summary.format);
+        }
+    }
+}
+
+#[test]
+fn the_limit_of_a_line_is_exact() {
+    // One line that lies in the read buffer as a whole, and one that is joined from two buffers.
+    for before in ["", &"x.example\n".repeat(12_800)] {
+        for (length, is_entry) in [(MAX_LINE - 1, true), (MAX_LINE, true), (MAX_LINE + 1, false)] {
+            let text = format!("{before}{}\nlast.example\n", "a".repeat(length));
+            let mut outcomes = Vec::new();
+            let summary = read(text.as_bytes(), Some(&Format::Urls), |event| match event {
+                Event::Entry { entry, .. } => outcomes.push(Ok(entry.text.len())),
+                Event::Refused { refusal, .. } => outcomes.push(Err(refusal)),
+            })
+            .unwrap();
+            let expected = if is_entry { Ok(length) } else { Err(Refusal::TooLong) };
+            let lines = before.lines().count();
+            assert_eq!(outcomes[lines..], [expected, Ok("last.example".len())], "{length}");
+            assert_eq!(summary.lines.entry, lines as u64 + 2);
+        }
+    }
+}
+
+#[test]
+fn an_input_that_fails_is_an_error_with_its_cause() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("the disk is gone"))
+        }
+    }
+    for (start, format) in [("a.example\n", Format::Urls), ("rows {keyword: 'a'}", Format::Txtpb)] {
+        let start = start.repeat(20_000);
+        let error = read(start.as_bytes().chain(Broken), Some(&format), |_| {}).unwrap_err();
+        assert_eq!(error.to_string(), "reading or decompressing failed");
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), "the disk is gone");
+    }
+}
