@@ -28,7 +28,7 @@ fn server(c: &mut Criterion) {
 }
 
 fn client(c: &mut Criterion) {
-    let lookup = Lookup::new(50_000, Backend::detect()).unwrap();
+    let lookup = Lookup::new(50_000, Backend::detect().unwrap()).unwrap();
     let (client, secret) = (&lookup.client, &lookup.secret);
     let keyword = lookup.keyword.as_bytes();
     let execution = Execution::default();
@@ -50,7 +50,7 @@ fn client(c: &mut Criterion) {
 
 /// Opening a shard of 50,000 rows checks all of its bytes; 1 M rows are twenty such shards.
 fn open(c: &mut Criterion) {
-    let (scheme, payloads) = shard::payloads(50_000, Backend::detect()).unwrap();
+    let (scheme, payloads) = shard::payloads(50_000, Backend::detect().unwrap()).unwrap();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     database::write(&scheme, &payloads, &mut file).unwrap();
     let mut group = c.benchmark_group("database/50000_rows");

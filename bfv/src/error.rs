@@ -1,5 +1,6 @@
-//! What can go wrong.
+//! Why an operation or a parser refuses its input.
 
+use crate::cpu::BackendError;
 use crate::parameters::ParameterError;
 
 /// An operation or a parser refused its input.
@@ -15,10 +16,13 @@ pub enum Error {
         /// The width that was asked for.
         word_bits: u32,
     },
+    /// The environment names a back end that this machine cannot use.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
     /// Two operands, or an operand and the context, have different shapes.
     #[error("{what}: expected {expected}, found {found}")]
     Shape {
-        /// What was counted.
+        /// What was counted, for the message.
         what: &'static str,
         /// The number that fits.
         expected: usize,
@@ -44,26 +48,26 @@ pub enum Error {
     /// A plaintext coefficient is not in the range of its encoding.
     #[error("a value is outside the range of plaintext modulus {modulus}")]
     PlaintextValue {
-        /// t.
+        /// The plaintext modulus t.
         modulus: u64,
     },
-    /// More bits are said to be left out than a residue has.
+    /// A serialized ciphertext leaves out as many bits as a residue has, or more.
     #[error("{skipped} low bits cannot be left out of residues of {bits} bits")]
     SkippedBits {
-        /// The number in the message.
+        /// The number of bits to leave out.
         skipped: u64,
-        /// Bits of a residue.
+        /// Bits of the smallest residue.
         bits: u32,
     },
     /// A ciphertext's correction factor is not 1, the only one of BFV.
     #[error("the correction factor is {0}; it is always 1 in BFV and must be written")]
     CorrectionFactor(u64),
-    /// An element is no Galois element of the ring.
-    #[error("{element} is no Galois element: odd, above 1 and below {bound} is needed")]
+    /// A number is not a Galois element of the ring.
+    #[error("{element} is not a Galois element: expected an odd number above 1 and below {bound}")]
     GaloisElement {
         /// The element.
         element: u64,
-        /// 2N.
+        /// 2N, for polynomials of degree N.
         bound: u64,
     },
     /// The evaluation key lacks the key of a Galois element.
@@ -72,13 +76,13 @@ pub enum Error {
     /// The evaluation key lacks the relinearization key.
     #[error("the evaluation key has no relinearization key")]
     MissingRelinearizationKey,
-    /// The parameters have a single modulus, so that there is no key switching.
+    /// The parameters have a single coefficient modulus, so that there is no key switching.
     #[error("parameters with a single coefficient modulus have no evaluation keys")]
     NoKeySwitching,
-    /// t is not 1 modulo 2N.
+    /// The plaintext modulus is not 1 modulo 2N, so that plaintexts have no SIMD slots.
     #[error("plaintext modulus {0} has no slots: it is not 1 modulo twice the degree")]
     NoSlots(u64),
-    /// The operating system gave no randomness.
-    #[error("the operating system's random source failed")]
+    /// The random source gave no seed.
+    #[error("the random source failed")]
     Randomness,
 }

@@ -1,14 +1,16 @@
 //! Parameter sets: which are valid, which are predefined.
 
-use crate::prime;
+use crate::arithmetic::prime;
+use crate::arithmetic::word::MachineWord;
 
-/// Most coefficient moduli of a set.
+/// Largest number of coefficient moduli of a set.
 pub const MAX_MODULI: usize = 32;
-/// Largest polynomial degree.
+/// Largest polynomial degree N.
 pub const MAX_DEGREE: usize = 32_768;
 
 /// How a set's security is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "formats must give every level a number")]
 pub enum Security {
     /// At least 128 bits against quantum computers, by the table of [`Parameters::new`].
     Quantum128,
@@ -20,7 +22,7 @@ pub enum Security {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParameterError {
-    /// N is out of range.
+    /// The degree is out of range.
     #[error("polynomial degree {0} is not a power of two from 4 to 32768")]
     Degree(u64),
     /// The number of coefficient moduli is out of range.
@@ -35,26 +37,27 @@ pub enum ParameterError {
     /// A coefficient modulus occurs twice, or is a constant of the arithmetic.
     #[error("coefficient modulus {0} is used twice or reserved")]
     Repeated(u64),
-    /// t is no odd prime.
+    /// The plaintext modulus is not an odd prime, or too large.
     #[error("plaintext modulus {0} is not an odd prime below 2^62")]
     PlaintextModulus(u64),
-    /// Q is too large for 128-bit security.
+    /// The moduli together are too large for 128 bits of security.
     #[error(
         "the moduli have {log_q:.1} bits, {limit} are safe at degree {degree}: \
          take a larger degree or fewer bits"
     )]
     Insecure {
-        /// N.
+        /// The degree N.
         degree: usize,
-        /// Σ log2 q, rounded to tenths; kept as text-friendly integer thousandths.
+        /// log2 of the product of all moduli.
         log_q: Millibits,
-        /// The most that is safe, in bits.
+        /// The largest safe log2 of the product, in bits.
         limit: u32,
     },
 }
 
-/// A number of bits in thousandths, so that errors compare exactly.
+/// A number of bits in thousandths, so that errors compare exactly. Displayed in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a number with its unit")]
 pub struct Millibits(pub u32);
 
 impl std::fmt::Display for Millibits {
@@ -73,13 +76,17 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Checks a set. The last modulus is only for key switching, unless it is the only one.
+    /// Checks a set of degree N, plaintext modulus t and coefficient moduli. The last coefficient
+    /// modulus is only for key switching, unless it is the only one.
     ///
     /// Rules, which are those of the reference: the degree is a power of two; moduli are distinct
     /// primes, 1 modulo twice the degree, above the plaintext modulus, below 2^62, and not one of
     /// the constants γ and m̃ of the arithmetic; the plaintext modulus is an odd prime. With
     /// [`Security::Quantum128`] the moduli together have at most 21, 41, 83, 165, 330, 660 bits for
-    /// degrees 1024 to 32768.
+    /// degrees 1024 to 32768, and smaller degrees are refused.
+    ///
+    /// # Errors
+    /// The rule that does not hold.
     pub fn new(
         degree: u64,
         plaintext_modulus: u64,
@@ -96,7 +103,7 @@ impl Parameters {
         if t < 3 || t >> 62 != 0 || !prime::is_prime(t) {
             return Err(ParameterError::PlaintextModulus(t));
         }
-        let reserved = [<u32 as crate::Word>::GAMMA, <u64 as crate::Word>::GAMMA];
+        let reserved = [<u32 as MachineWord>::GAMMA, <u64 as MachineWord>::GAMMA];
         for (index, &q) in coefficient_moduli.iter().enumerate() {
             if q <= t || q >> 62 != 0 || !prime::is_prime(q) {
                 return Err(ParameterError::CoefficientModulus(q));
@@ -136,60 +143,71 @@ impl Parameters {
         Ok(())
     }
 
-    /// N.
+    /// The degree N of the polynomials: a power of two from 4 to [`MAX_DEGREE`].
+    #[must_use]
     pub fn degree(&self) -> usize {
         self.degree
     }
 
-    /// t.
+    /// The plaintext modulus t: an odd prime below 2^62.
+    #[must_use]
     pub fn plaintext_modulus(&self) -> u64 {
         self.plaintext_modulus
     }
 
-    /// All moduli, that of key switching last.
+    /// All coefficient moduli, that of key switching last.
+    #[must_use]
     pub fn coefficient_moduli(&self) -> &[u64] {
         &self.coefficient_moduli
     }
 
     /// The moduli of fresh ciphertexts: all but the last, or the only one.
+    #[must_use]
     pub fn ciphertext_moduli(&self) -> &[u64] {
         &self.coefficient_moduli[..self.ciphertext_modulus_count()]
     }
 
     /// L, the number of moduli of fresh ciphertexts.
+    #[must_use]
     pub fn ciphertext_modulus_count(&self) -> usize {
         (self.coefficient_moduli.len() - 1).max(1)
     }
 
     /// Whether there is a modulus for key switching, and so evaluation keys.
+    #[must_use]
     pub fn has_key_switching(&self) -> bool {
         self.coefficient_moduli.len() > 1
     }
 
     /// How its security was judged.
+    #[must_use]
     pub fn security(&self) -> Security {
         self.security
     }
 
-    /// The width of the words that its arithmetic is done in: 32 where every modulus is below 2^30,
-    /// else 64.
+    /// The width of the words that its arithmetic is done in, in bits: 32 where every modulus is
+    /// below 2^30, else 64.
+    #[must_use]
     pub fn word_bits(&self) -> u32 {
         let all = self.coefficient_moduli.iter().chain([&self.plaintext_modulus]);
         if all.into_iter().all(|&modulus| modulus >> 30 == 0) { 32 } else { 64 }
     }
 
-    /// ⌊log2 t⌋, bits of payload in a plaintext coefficient.
+    /// ⌊log2 t⌋, the bits of payload in a plaintext coefficient.
+    #[must_use]
     pub fn payload_bits(&self) -> u32 {
         self.plaintext_modulus.ilog2()
     }
 
     /// Bytes of payload in a plaintext: N·⌊log2 t⌋/8.
+    #[must_use]
     pub fn payload_bytes(&self) -> usize {
         self.degree * self.payload_bits() as usize / 8
     }
 
-    /// Low bits that a ciphertext serialized for decryption leaves out of its two polynomials: what
-    /// the rounding of decryption cannot see.
+    /// The number of low bits that a ciphertext serialized for decryption leaves out of the residues
+    /// of c0 and of c1: what the rounding of decryption cannot see. Section 8 of `docs/pir.md`.
+    #[must_use]
     pub fn decryption_skip_bits(&self) -> [u32; 2] {
         let (q, t) = (self.coefficient_moduli[0], self.plaintext_modulus);
         let low = if q >= 2 * t { (q / t).ilog2() as i64 - 3 } else { 0 };
@@ -199,7 +217,9 @@ impl Parameters {
         if second > 1 { [low.max(0) as u32, second as u32] } else { [(low + 1).max(0) as u32, 0] }
     }
 
-    /// The predefined set of that name.
+    /// The predefined set of that name, as configurations of Apple's tool write it. Sets whose names
+    /// start with `insecure_` are for tests.
+    #[must_use]
     pub fn predefined(name: &str) -> Option<Self> {
         let preset = PRESETS.iter().find(|preset| preset.name == name)?;
         let security =
@@ -213,6 +233,7 @@ impl Parameters {
     }
 
     /// The name of the predefined set that equals this one, if one does.
+    #[must_use]
     pub fn name(&self) -> Option<&'static str> {
         let same = |preset: &&Preset| {
             preset.degree == self.degree

@@ -1,15 +1,15 @@
 //! Plaintexts, and how numbers become plaintexts.
 
-use crate::backend::aligned::AlignedBuffer;
+use crate::arithmetic::buffer::AlignedBuffer;
+use crate::arithmetic::ntt_table::reverse_bits;
+use crate::bytes::packing;
 use crate::context::Context;
 use crate::error::Error;
-use crate::ntt::reverse_bits;
-use crate::packing;
-use crate::poly::{Evaluation, Poly};
+use crate::rings::poly::{Evaluation, Poly};
 use crate::word::Word;
 use zeroize::Zeroize;
 
-/// N numbers modulo t, the coefficients of a message. Wiped when dropped.
+/// A message: N coefficients modulo t. Wiped when dropped.
 #[derive(Clone)]
 pub struct Plaintext<W: Word>(AlignedBuffer<W>);
 
@@ -20,12 +20,14 @@ impl<W: Word> Drop for Plaintext<W> {
 }
 
 impl<W: Word> Plaintext<W> {
-    /// The coefficients, that of X^0 first.
+    /// The N coefficients, that of X^0 first, each below t.
+    #[must_use]
     pub fn coefficients(&self) -> &[W] {
         &self.0
     }
 
-    /// The coefficients as numbers.
+    /// The N coefficients as numbers.
+    #[must_use]
     pub fn to_numbers(&self) -> Vec<u64> {
         self.0.iter().map(|value| value.to_u64()).collect()
     }
@@ -45,17 +47,20 @@ impl<W: Word> Plaintext<W> {
 pub struct EvaluationPlaintext<W: Word>(pub(crate) Poly<W, Evaluation>);
 
 impl<W: Word> EvaluationPlaintext<W> {
-    /// The rows.
+    /// The polynomial.
+    #[must_use]
     pub fn poly(&self) -> &Poly<W, Evaluation> {
         &self.0
     }
 
-    /// The rows, to keep.
+    /// Takes the polynomial.
+    #[must_use]
     pub fn into_poly(self) -> Poly<W, Evaluation> {
         self.0
     }
 
-    /// Takes rows as they are.
+    /// A plaintext of a polynomial that the caller knows to be a centred lift.
+    #[must_use]
     pub fn from_poly(poly: Poly<W, Evaluation>) -> Self {
         Self(poly)
     }
@@ -73,8 +78,11 @@ impl<W: Word> Context<W> {
         Err(Error::Shape { what: "plaintext values", expected: self.degree(), found })
     }
 
-    /// Value i becomes the coefficient of X^i; the rest is zero. Fails for more than N values, or
-    /// values not below t.
+    /// Value i becomes the coefficient of X^i; the rest is zero.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for more than N values, [`Error::PlaintextValue`] for one that is not below
+    /// t.
     pub fn encode_coefficients(&self, values: &[u64]) -> Result<Plaintext<W>, Error> {
         self.check_count(values.len())?;
         let t = self.parameters().plaintext_modulus();
@@ -88,7 +96,10 @@ impl<W: Word> Context<W> {
         Ok(plaintext)
     }
 
-    /// As [`Self::encode_coefficients`] for numbers from -⌊t/2⌋ to ⌊(t-1)/2⌋.
+    /// As [`Self::encode_coefficients`], for numbers from -⌊t/2⌋ to ⌊(t-1)/2⌋.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for more than N values, [`Error::PlaintextValue`] for one out of range.
     pub fn encode_signed_coefficients(&self, values: &[i64]) -> Result<Plaintext<W>, Error> {
         self.encode_coefficients(&self.unsign(values)?)
     }
@@ -106,7 +117,8 @@ impl<W: Word> Context<W> {
             .collect()
     }
 
-    /// The inverse of the signed encodings.
+    /// Numbers below t as numbers from -⌊t/2⌋ to ⌊(t-1)/2⌋: the inverse of the signed encodings.
+    #[must_use]
     pub fn sign(&self, values: &[u64]) -> Vec<i64> {
         let t = self.parameters().plaintext_modulus();
         let signed = |&value: &u64| {
@@ -130,7 +142,9 @@ impl<W: Word> Context<W> {
     }
 
     /// Puts value i into SIMD slot i, so that sums and products of plaintexts are those of slots.
-    /// Fails where t is not 1 modulo 2N.
+    ///
+    /// # Errors
+    /// [`Error::NoSlots`] unless t is 1 modulo 2N, and as [`Self::encode_coefficients`].
     pub fn encode_slots(&self, values: &[u64]) -> Result<Plaintext<W>, Error> {
         let t = self.parameters().plaintext_modulus();
         let table = self.plaintext_ntt().ok_or(Error::NoSlots(t))?;
@@ -143,12 +157,18 @@ impl<W: Word> Context<W> {
         Ok(plaintext)
     }
 
-    /// As [`Self::encode_slots`] for signed numbers.
+    /// As [`Self::encode_slots`], for numbers from -⌊t/2⌋ to ⌊(t-1)/2⌋.
+    ///
+    /// # Errors
+    /// As [`Self::encode_slots`].
     pub fn encode_signed_slots(&self, values: &[i64]) -> Result<Plaintext<W>, Error> {
         self.encode_slots(&self.unsign(values)?)
     }
 
     /// The N SIMD slots of a plaintext.
+    ///
+    /// # Errors
+    /// [`Error::NoSlots`] unless t is 1 modulo 2N.
     pub fn decode_slots(&self, plaintext: &Plaintext<W>) -> Result<Vec<u64>, Error> {
         let t = self.parameters().plaintext_modulus();
         let table = self.plaintext_ntt().ok_or(Error::NoSlots(t))?;
@@ -157,7 +177,11 @@ impl<W: Word> Context<W> {
         Ok(self.simd_positions().map(|position| slots.0[position].to_u64()).collect())
     }
 
-    /// Packs up to [`crate::Parameters::payload_bytes`] bytes, ⌊log2 t⌋ bits a coefficient.
+    /// Packs up to [`payload_bytes`](crate::Parameters::payload_bytes) bytes, ⌊log2 t⌋ bits in each
+    /// coefficient.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for more bytes.
     pub fn encode_bytes(&self, bytes: &[u8]) -> Result<Plaintext<W>, Error> {
         let expected = self.parameters().payload_bytes();
         if bytes.len() > expected {
@@ -168,7 +192,10 @@ impl<W: Word> Context<W> {
         Ok(plaintext)
     }
 
-    /// The payload of a plaintext; fails if a coefficient has more than ⌊log2 t⌋ bits.
+    /// The payload of a plaintext.
+    ///
+    /// # Errors
+    /// [`Error::PlaintextValue`] if a coefficient has more than ⌊log2 t⌋ bits.
     pub fn decode_bytes(&self, plaintext: &Plaintext<W>) -> Result<Vec<u8>, Error> {
         let bits = self.parameters().payload_bits();
         let largest = plaintext.0.iter().fold(W::ZERO, |largest, &value| largest.max(value));
@@ -182,6 +209,9 @@ impl<W: Word> Context<W> {
     }
 
     /// The centred lift of a plaintext to the first `moduli` ciphertext moduli, in evaluation form.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless 1 ≤ `moduli` ≤ L.
     pub fn lift_plaintext(
         &self,
         plaintext: &Plaintext<W>,
@@ -198,7 +228,7 @@ impl<W: Word> Context<W> {
     /// One row of [`Self::lift_plaintext`], written to `row`.
     ///
     /// # Panics
-    /// If a slice has not N numbers or there is no such modulus.
+    /// Unless both slices have N numbers, or if there is no modulus of that index.
     pub fn lift_plaintext_row(&self, coefficients: &[W], index: usize, row: &mut [W]) {
         let t = self.parameters().plaintext_modulus();
         let table = &self.basis()[index];
@@ -213,6 +243,9 @@ impl<W: Word> Context<W> {
     }
 
     /// The plaintext of a lifted one, from its first row.
+    ///
+    /// # Errors
+    /// [`Error::PlaintextValue`] if a residue is no lift of a number below t.
     pub fn unlift_plaintext(&self, lifted: &EvaluationPlaintext<W>) -> Result<Plaintext<W>, Error> {
         self.check_moduli(lifted.0.moduli())?;
         let t = self.parameters().plaintext_modulus();

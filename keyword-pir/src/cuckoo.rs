@@ -7,7 +7,7 @@
 use crate::bucket::{self, EMPTY_BUCKET, MAX_SLOTS, MAX_VALUE, SLOT_OVERHEAD};
 use crate::keyword::{KeywordHash, MAX_HASH_FUNCTIONS};
 use crate::parameters::{MAX_ENTRY_SIZE, MAX_PLAINTEXTS};
-use rayon::prelude::*;
+use crate::threads;
 
 /// One row of a keyword database.
 #[derive(Clone, Copy, Debug)]
@@ -356,7 +356,7 @@ impl<'r> CuckooTables<'r> {
 /// Candidates of all rows, as indices into the buckets of all tables.
 fn candidates(rows: &[Row<'_>], per_table: u64, functions: usize) -> Vec<u64> {
     let mut all = vec![0; rows.len() * functions];
-    all.par_chunks_mut(functions).zip(rows).with_min_len(256).for_each(|(out, row)| {
+    threads::for_each_part(&mut all, functions, rows, |out, row| {
         let candidates = row.hash.candidates(per_table, functions);
         for (table, (out, bucket)) in out.iter_mut().zip(candidates).enumerate() {
             *out = table as u64 * per_table + bucket;

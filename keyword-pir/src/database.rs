@@ -4,25 +4,23 @@
 //! [`mod@format`] describes. Files of the reference's tool are read as well.
 
 mod apple;
+mod bytes;
 pub mod format;
-mod mapped;
 
 use crate::error::{DatabaseError, Error};
 use crate::parameters::ShardParameters;
 use crate::payload::Payloads;
 use crate::scheme::{Scheme, any_word};
+use crate::threads;
 use bfv::{Context, Evaluation, PlaintextMatrix, Poly, Word};
-use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
 pub use apple::write_apple;
-pub use mapped::FileBytes;
-
-/// SHA-256 of all that a database says: equal digests mean equal files.
-pub type Digest = [u8; 32];
+pub use bytes::FileBytes;
+pub use format::Digest;
 
 /// Where the words are.
 enum Words {
@@ -88,7 +86,7 @@ fn write_block<W: Word, E>(
 impl Database {
     /// Maps a native file and checks all of it.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
-        Self::from_bytes(FileBytes::map(&File::open(path)?)?)
+        Self::from_bytes(FileBytes::open(&File::open(path)?)?)
     }
 
     /// Checks the bytes of a native file and takes them as they are.
@@ -238,11 +236,8 @@ fn write_words<W: Word>(
     out.write_all(&header)?;
     let mut blocks = Blocks { out, pending: Vec::new(), digests: Vec::new() };
     for block in payloads.plaintexts().chunks(parameters.rows() * parameters.columns()) {
-        let rows = block
-            .par_iter()
-            .flatten()
-            .map(|payload| transform(context, payload))
-            .collect::<Result<Vec<_>, _>>()?;
+        let present: Vec<_> = block.iter().flatten().collect();
+        let rows = threads::map(true, present, |payload| transform(context, payload))?;
         write_block(context, &rows, |tile| blocks.write(bytemuck::cast_slice(tile)))?;
     }
     let digests = blocks.finish()?;

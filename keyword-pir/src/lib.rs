@@ -51,6 +51,7 @@ mod server;
 pub mod shape;
 #[cfg(feature = "symmetric")]
 pub mod symmetric;
+mod threads;
 
 pub use client::Client;
 pub use error::{DatabaseError, Error};
@@ -59,6 +60,6 @@ pub use parameters::{
     DatabaseKind, MAX_CALLS, MAX_ENTRY_SIZE, MAX_EXPANDED, MAX_PLAINTEXTS, ParameterError,
     ShardDescription, ShardParameters, SymmetricParameters,
 };
-pub use query::SerializedQuery;
+pub use query::{Reply, SerializedQuery};
 pub use scheme::{EvaluationKey, Scheme, SecretKey};
-pub use server::{Execution, Query, Reply, ReplyMode, Server, StageTimes};
+pub use server::{Execution, Query, Server, StageTimes};

@@ -197,6 +197,27 @@ pub(crate) fn expansion_steps(
 }
 
 impl ShardDescription {
+    /// A shard of one entry of one byte, in one dimension, with no Galois element and with a
+    /// relinearization key; the batch size is the number of hash functions of a keyword database and
+    /// otherwise 1. Set the fields, then [`check`](Self::check).
+    #[must_use]
+    pub fn new(encryption: bfv::Parameters, kind: DatabaseKind) -> Self {
+        let batch_size = match kind {
+            DatabaseKind::Keyword { hash_functions, .. } => hash_functions as u64,
+            DatabaseKind::Index { .. } => 1,
+        };
+        Self {
+            encryption,
+            kind,
+            entries: 1,
+            entry_size: 1,
+            dimensions: vec![1],
+            batch_size,
+            galois_elements: Vec::new(),
+            has_relinearization_key: true,
+        }
+    }
+
     pub(crate) fn calls(&self) -> u64 {
         match self.kind {
             DatabaseKind::Keyword { hash_functions, .. } => hash_functions as u64,

@@ -91,12 +91,18 @@ impl EvaluationKey {
 }
 
 impl Scheme {
-    /// Builds the tables for the fastest instructions of this machine.
+    /// Builds the tables for the back end in use, see [`Backend::detect`].
+    ///
+    /// # Errors
+    /// [`Error::Scheme`] if the environment names a back end that this machine lacks.
     pub fn new(parameters: Parameters) -> Result<Self, Error> {
-        Self::with_backend(parameters, Backend::detect())
+        Self::with_backend(parameters, Backend::detect().map_err(bfv::Error::from)?)
     }
 
-    /// Builds the tables for given instructions.
+    /// Builds the tables for a given back end.
+    ///
+    /// # Errors
+    /// [`Error::Scheme`] if the tables cannot be built, which valid parameters do not cause.
     pub fn with_backend(parameters: Parameters, backend: Backend) -> Result<Self, Error> {
         Ok(Self(match parameters.word_bits() {
             32 => ByWord::Narrow(Arc::new(Tables::new(parameters, backend)?)),

@@ -10,8 +10,8 @@ use keyword_pir::payload::Payloads;
 use keyword_pir::plan::Plan;
 use keyword_pir::shape::KeyCompression;
 use keyword_pir::{
-    Client, DatabaseError, Error, EvaluationKey, Execution, KeywordHash, ReplyMode, Scheme,
-    SecretKey, Server, ShardParameters,
+    Client, DatabaseError, Error, EvaluationKey, Execution, KeywordHash, Scheme, SecretKey, Server,
+    ShardParameters,
 };
 use proptest::prelude::*;
 use std::sync::atomic::AtomicBool;
@@ -96,14 +96,17 @@ proptest! {
         let world = World::new(scheme, &payloads);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         for (number, (keyword, value)) in rows.iter().enumerate().step_by(17) {
-            let execution = Execution {
-                pool: (number % 2 == 0).then_some(&pool),
-                mode: if number % 3 == 0 { ReplyMode::Identical } else { ReplyMode::Fast },
-                ..Execution::default()
-            };
-            prop_assert_eq!(world.value(keyword, execution), Some(value.clone()));
+            let mut execution = Execution::new();
+            if number % 2 == 0 {
+                execution = execution.parallel();
+            }
+            if number % 3 == 0 {
+                execution = execution.identical_to_reference();
+            }
+            let found = pool.install(|| world.value(keyword, execution));
+            prop_assert_eq!(found, Some(value.clone()));
         }
-        prop_assert_eq!(world.value(b"no such keyword", Execution::default()), None);
+        prop_assert_eq!(world.value(b"no such keyword", Execution::new()), None);
     }
 
     #[test]
@@ -126,7 +129,7 @@ proptest! {
             let asked = [index as u64];
             let query = world.client.query_entries(&asked, &world.secret, &mut OsRandom).unwrap();
             let query = world.server.read_query(&query).unwrap();
-            let (reply, _) = world.server.answer(&query, &world.key, Execution::default()).unwrap();
+            let (reply, _) = world.server.answer(&query, &world.key, Execution::new()).unwrap();
             let found = world.client.decode_entries(&reply, &asked, &world.secret).unwrap();
             prop_assert_eq!(&found[0][..size.min(found[0].len())], entries[index]);
         }
@@ -156,7 +159,7 @@ fn two_keywords_of_one_hash_give_the_first_slot() {
     let tables = CuckooTables::build(&plan.cuckoo(6), &rows).unwrap();
     let payloads = Payloads::of_tables(plan.keyword_shard(&tables).unwrap(), &tables).unwrap();
     let world = World::new(Scheme::new(parameters).unwrap(), &payloads);
-    assert_eq!(world.value(b"twin", Execution::default()).as_deref(), Some(&b"first"[..]));
+    assert_eq!(world.value(b"twin", Execution::new()).as_deref(), Some(&b"first"[..]));
 }
 
 #[test]
@@ -180,7 +183,7 @@ fn work_stops_when_it_is_cancelled() {
     let query = world.client.query_keyword(&rows[0].0, &world.secret, &mut OsRandom).unwrap();
     let query = world.server.read_query(&query).unwrap();
     let cancelled = AtomicBool::new(true);
-    let execution = Execution { cancelled: Some(&cancelled), ..Execution::default() };
+    let execution = Execution::new().cancelled_by(&cancelled);
     let outcome = world.server.answer(&query, &world.key, execution);
     assert!(matches!(outcome, Err(Error::Cancelled)));
 }
@@ -297,9 +300,8 @@ fn files_of_the_reference_are_checked() {
     assert!(matches!(read(&altered, &parameters), Err(DatabaseError::Plaintexts { .. })));
 }
 
-/// The noise budget that replies have left, in bits, at least: with a product of ciphertexts and
-/// without; none where it is too little to rely on. `docs/pir.md` has the figures of usual shards and what they
-/// mean.
+/// Minimum noise budget of replies in bits, with a product of ciphertexts and without; `None` where
+/// it is too small to rely on. `docs/pir.md` has the figures of usual shards and what they mean.
 const BUDGETS: [(&str, Option<f64>, Option<f64>); 16] = [
     ("insecure_n_8_logq_5x18_logt_5", Some(9.0), Some(9.0)),
     ("insecure_n_512_logq_4x60_logt_20", Some(30.0), Some(30.0)),
@@ -332,17 +334,18 @@ fn noise_of_every_set() {
         let world = World::new(scheme, &payloads);
         let query = world.client.query_keyword(&rows[3].0, &world.secret, &mut OsRandom).unwrap();
         let query = world.server.read_query(&query).unwrap();
-        for (mode, least) in [(ReplyMode::Identical, product), (ReplyMode::Fast, none)] {
-            let execution = Execution { keep_low_bits: true, mode, ..Execution::default() };
-            let (reply, times) = world.server.answer(&query, &world.key, execution).unwrap();
+        let (identical, fast) = (Execution::new().identical_to_reference(), Execution::new());
+        for (execution, min) in [(identical, product), (fast, none)] {
+            let full = execution.keep_low_bits();
+            let (reply, times) = world.server.answer(&query, &world.key, full).unwrap();
             assert!(times.expansion > std::time::Duration::ZERO);
             let budget = world.client.noise_budget(&reply, &world.secret).unwrap();
             println!("{name} {:?} {budget:.1}", payloads.parameters().description().dimensions);
-            match least {
+            match min {
                 None => assert!(budget < 2.0, "{name} {budget}"),
-                Some(least) => {
-                    assert!(budget >= least, "{name} {budget}");
-                    let value = world.value(&rows[3].0, Execution { mode, ..Execution::default() });
+                Some(min) => {
+                    assert!(budget >= min, "{name} {budget}");
+                    let value = world.value(&rows[3].0, execution);
                     assert_eq!(value.as_ref(), Some(&rows[3].1), "{name}");
                 }
             }

@@ -1,138 +1,171 @@
 //! Vectors of 256 bits: 8 residues of 32 bits.
+//!
+//! The proof [`Avx2`] is needed to make a vector, and vectors come from nowhere else. So wherever a
+//! proof or a vector is at hand, the CPU has the instructions.
+#![allow(unsafe_code, reason = "intrinsics of CPU features")]
 
-use super::lanes::{self, Lanes, NarrowLanes};
-use crate::ntt::NttTable;
+use super::kernels::Correction;
+use super::lanes::{self, Lanes, NarrowLanes, narrow, transform};
+use crate::arithmetic::modulus::Modulus;
+use crate::arithmetic::ntt_table::NttTable;
+use crate::cpu::{Avx2, with_cpu_features};
 use std::arch::x86_64::*;
+
+/// An expression of intrinsics that take and give registers.
+macro_rules! avx2 {
+    ($expression:expr) => {
+        // SAFETY: a proof or a vector is at hand, so that the CPU has AVX2; no memory is touched.
+        unsafe { $expression }
+    };
+}
 
 /// Eight 32-bit residues.
 #[derive(Clone, Copy)]
-pub(crate) struct U32x8(__m256i);
+struct U32x8(__m256i);
 
-// SAFETY: used only by the entry points below, which carry the feature.
-unsafe impl Lanes<u32> for U32x8 {
+impl Lanes<u32> for U32x8 {
+    type Cpu = Avx2;
+
     const COUNT: usize = 8;
     const RADIX: usize = 8;
 
     #[inline(always)]
-    unsafe fn splat(value: u32) -> Self {
-        unsafe { Self(_mm256_set1_epi32(value as i32)) }
+    fn splat(_: Avx2, value: u32) -> Self {
+        Self(avx2!(_mm256_set1_epi32(value.cast_signed())))
     }
     #[inline(always)]
-    unsafe fn load(from: *const u32) -> Self {
+    unsafe fn load(_: Avx2, from: *const u32) -> Self {
+        // SAFETY: the proof is at hand, and the caller knows that 8 words can be read; they need
+        // not be aligned.
         unsafe { Self(_mm256_loadu_si256(from.cast())) }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut u32) {
+        // SAFETY: a vector is at hand, and the caller knows that 8 words can be written; they need
+        // not be aligned.
         unsafe { _mm256_storeu_si256(to.cast(), self.0) }
     }
     #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        unsafe { Self(_mm256_add_epi32(self.0, other.0)) }
+    fn add(self, other: Self) -> Self {
+        Self(avx2!(_mm256_add_epi32(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        unsafe { Self(_mm256_sub_epi32(self.0, other.0)) }
+    fn sub(self, other: Self) -> Self {
+        Self(avx2!(_mm256_sub_epi32(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn min(self, other: Self) -> Self {
-        unsafe { Self(_mm256_min_epu32(self.0, other.0)) }
+    fn min(self, other: Self) -> Self {
+        Self(avx2!(_mm256_min_epu32(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
-        unsafe {
-            let even = _mm256_mul_epu32(self.0, quotient.0);
-            let odd = _mm256_mul_epu32(
-                _mm256_srli_epi64::<32>(self.0),
-                _mm256_srli_epi64::<32>(quotient.0),
-            );
-            let high = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
-            let product = _mm256_mullo_epi32(self.0, value.0);
-            Self(_mm256_sub_epi32(product, _mm256_mullo_epi32(high, p.0)))
+    fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
+        let high = Self::high_halves(self.mul_even(quotient), self.odd().mul_even(quotient.odd()));
+        let product = avx2!(_mm256_mullo_epi32(self.0, value.0));
+        Self(avx2!(_mm256_sub_epi32(product, _mm256_mullo_epi32(high.0, p.0))))
+    }
+    #[inline(always)]
+    fn permute(self, index: &[u32]) -> Self {
+        assert!(index.len() >= Self::COUNT);
+        // SAFETY: a vector is at hand, and there are at least 8 indices.
+        let index = unsafe { _mm256_loadu_si256(index.as_ptr().cast()) };
+        Self(avx2!(_mm256_permutevar8x32_epi32(self.0, index)))
+    }
+    #[inline(always)]
+    fn transpose(rows: &mut [Self]) {
+        let v: &mut [Self; 8] = rows.try_into().expect("8 rows of 8 residues");
+        let mut t = [v[0].0; 8];
+        for k in 0..4 {
+            t[2 * k] = avx2!(_mm256_unpacklo_epi32(v[2 * k].0, v[2 * k + 1].0));
+            t[2 * k + 1] = avx2!(_mm256_unpackhi_epi32(v[2 * k].0, v[2 * k + 1].0));
         }
-    }
-    #[inline(always)]
-    unsafe fn permute(self, index: *const u32) -> Self {
-        unsafe { Self(_mm256_permutevar8x32_epi32(self.0, _mm256_loadu_si256(index.cast()))) }
-    }
-    #[inline(always)]
-    unsafe fn transpose(rows: *mut Self) {
-        unsafe {
-            let v = &mut *rows.cast::<[__m256i; 8]>();
-            let mut t = [_mm256_setzero_si256(); 8];
-            for k in 0..4 {
-                t[2 * k] = _mm256_unpacklo_epi32(v[2 * k], v[2 * k + 1]);
-                t[2 * k + 1] = _mm256_unpackhi_epi32(v[2 * k], v[2 * k + 1]);
-            }
-            let mut u = [_mm256_setzero_si256(); 8];
-            for k in 0..2 {
-                u[4 * k] = _mm256_unpacklo_epi64(t[4 * k], t[4 * k + 2]);
-                u[4 * k + 1] = _mm256_unpackhi_epi64(t[4 * k], t[4 * k + 2]);
-                u[4 * k + 2] = _mm256_unpacklo_epi64(t[4 * k + 1], t[4 * k + 3]);
-                u[4 * k + 3] = _mm256_unpackhi_epi64(t[4 * k + 1], t[4 * k + 3]);
-            }
-            for c in 0..4 {
-                v[c] = _mm256_permute2x128_si256::<0x20>(u[c], u[4 + c]);
-                v[4 + c] = _mm256_permute2x128_si256::<0x31>(u[c], u[4 + c]);
-            }
+        let mut u = t;
+        for k in 0..2 {
+            u[4 * k] = avx2!(_mm256_unpacklo_epi64(t[4 * k], t[4 * k + 2]));
+            u[4 * k + 1] = avx2!(_mm256_unpackhi_epi64(t[4 * k], t[4 * k + 2]));
+            u[4 * k + 2] = avx2!(_mm256_unpacklo_epi64(t[4 * k + 1], t[4 * k + 3]));
+            u[4 * k + 3] = avx2!(_mm256_unpackhi_epi64(t[4 * k + 1], t[4 * k + 3]));
+        }
+        for c in 0..4 {
+            v[c] = Self(avx2!(_mm256_permute2x128_si256::<0x20>(u[c], u[4 + c])));
+            v[4 + c] = Self(avx2!(_mm256_permute2x128_si256::<0x31>(u[c], u[4 + c])));
         }
     }
 }
 
-// SAFETY: as above.
-unsafe impl NarrowLanes for U32x8 {
+impl NarrowLanes for U32x8 {
     #[inline(always)]
-    unsafe fn prefetch(from: *const u32) {
+    fn prefetch(_: Avx2, from: *const u32) {
+        // SAFETY: prefetching is a hint, for which an address need not be valid.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
     #[inline(always)]
-    unsafe fn zero() -> Self {
-        unsafe { Self(_mm256_setzero_si256()) }
+    fn zero(_: Avx2) -> Self {
+        Self(avx2!(_mm256_setzero_si256()))
     }
     #[inline(always)]
-    unsafe fn odd(self) -> Self {
-        unsafe { Self(_mm256_srli_epi64::<32>(self.0)) }
+    fn odd(self) -> Self {
+        Self(avx2!(_mm256_srli_epi64::<32>(self.0)))
     }
     #[inline(always)]
-    unsafe fn low_halves(self) -> Self {
-        unsafe { Self(_mm256_blend_epi32::<0b1010_1010>(self.0, _mm256_setzero_si256())) }
+    fn low_halves(self) -> Self {
+        Self(avx2!(_mm256_blend_epi32::<0b1010_1010>(self.0, _mm256_setzero_si256())))
     }
     #[inline(always)]
-    unsafe fn mul_even(self, other: Self) -> Self {
-        unsafe { Self(_mm256_mul_epu32(self.0, other.0)) }
+    fn mul_even(self, other: Self) -> Self {
+        Self(avx2!(_mm256_mul_epu32(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn add_wide(self, other: Self) -> Self {
-        unsafe { Self(_mm256_add_epi64(self.0, other.0)) }
+    fn add_wide(self, other: Self) -> Self {
+        Self(avx2!(_mm256_add_epi64(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn high_halves(even: Self, odd: Self) -> Self {
-        unsafe { Self(_mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even.0), odd.0)) }
+    fn high_halves(even: Self, odd: Self) -> Self {
+        Self(avx2!(_mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even.0), odd.0)))
     }
     #[inline(always)]
-    unsafe fn unless_below(self, value: Self, threshold: Self) -> Self {
-        unsafe {
-            let reached = _mm256_cmpeq_epi32(_mm256_max_epu32(value.0, threshold.0), value.0);
-            Self(_mm256_and_si256(self.0, reached))
-        }
+    fn unless_below(self, value: Self, threshold: Self) -> Self {
+        let reached = avx2!(_mm256_cmpeq_epi32(_mm256_max_epu32(value.0, threshold.0), value.0));
+        Self(avx2!(_mm256_and_si256(self.0, reached)))
     }
 }
 
-#[target_feature(enable = "avx2,bmi2")]
-pub(crate) fn forward(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
-    // SAFETY: this function has the feature; the callee checks lengths.
-    unsafe { lanes::forward::<u32, U32x8, 8>(table, from, row) }
-}
+with_cpu_features! {
+    Avx2, "avx2,bmi2";
 
-#[target_feature(enable = "avx2,bmi2")]
-pub(crate) fn inverse(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
-    // SAFETY: this function has the feature; the callee checks lengths.
-    unsafe { lanes::inverse::<u32, U32x8, 8>(table, from, row) }
-}
+    fn forward(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
+        transform::forward::<u32, U32x8, 8>(cpu, table, from, row);
+    }
 
-#[target_feature(enable = "avx2,bmi2")]
-pub(crate) fn permute(out: &mut [u32], from: &[u32], index: &[u32]) {
-    // SAFETY: this function has the feature; the callee checks lengths.
-    unsafe { lanes::permute::<u32, U32x8>(out, from, index) }
-}
+    fn inverse(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
+        transform::inverse::<u32, U32x8, 8>(cpu, table, from, row);
+    }
 
-lanes::narrow_entry_points!(U32x8, "avx2,bmi2");
+    fn permute(cpu, out: &mut [u32], from: &[u32], index: &[u32]) {
+        lanes::permute::<u32, U32x8>(cpu, out, from, index);
+    }
+
+    fn matrix_tile(
+        cpu, out: &mut [u32], items: &[u32], matrix: &[u32], columns: &[Vec<u32>], m: Modulus<u32>,
+    ) {
+        narrow::matrix_tile::<U32x8>(cpu, out, items, matrix, columns, m);
+    }
+
+    fn switch_row(
+        cpu, out: [&mut [u32]; 2], digits: &[&[u32]], key: &[u32], count: usize, m: Modulus<u32>,
+    ) {
+        narrow::switch_row::<U32x8>(cpu, out, digits, key, count, m);
+    }
+
+    fn convert_row(
+        cpu, out: &mut [u32], ys: &[&[u32]], constants: &[u32], correction: &Correction<'_, u32>,
+        m: Modulus<u32>,
+    ) {
+        narrow::convert_row::<U32x8>(cpu, out, ys, constants, correction, m);
+    }
+
+    fn product_row(
+        cpu, out: [&mut [u32]; 3], a: &[[&[u32]; 2]], b: &[[&[u32]; 2]], m: Modulus<u32>,
+    ) {
+        narrow::product_row::<U32x8>(cpu, out, a, b, m);
+    }
+}

@@ -1,166 +1,184 @@
 //! Vectors of 512 bits: 16 residues of 32 bits, or 8 of 64.
+//!
+//! The proof [`Avx512`] is needed to make a vector, and vectors come from nowhere else. So wherever a
+//! proof or a vector is at hand, the CPU has the instructions.
+#![allow(unsafe_code, reason = "intrinsics of CPU features")]
 
-use super::lanes::{self, Lanes, NarrowLanes};
-use crate::ntt::NttTable;
+use super::kernels::Correction;
+use super::lanes::{self, Lanes, NarrowLanes, narrow, transform};
+use crate::arithmetic::modulus::Modulus;
+use crate::arithmetic::ntt_table::NttTable;
+use crate::cpu::{Avx512, with_cpu_features};
 use std::arch::x86_64::*;
+
+/// An expression of intrinsics that take and give registers.
+macro_rules! avx512 {
+    ($expression:expr) => {
+        // SAFETY: a proof or a vector is at hand, so that the CPU has AVX-512; no memory is touched.
+        unsafe { $expression }
+    };
+}
 
 /// Sixteen 32-bit residues.
 #[derive(Clone, Copy)]
-pub(crate) struct U32x16(__m512i);
+struct U32x16(__m512i);
 
-// SAFETY: used only by the entry points below, which carry the features.
-unsafe impl Lanes<u32> for U32x16 {
+impl Lanes<u32> for U32x16 {
+    type Cpu = Avx512;
+
     const COUNT: usize = 16;
     const RADIX: usize = 16;
 
     #[inline(always)]
-    unsafe fn splat(value: u32) -> Self {
-        unsafe { Self(_mm512_set1_epi32(value as i32)) }
+    fn splat(_: Avx512, value: u32) -> Self {
+        Self(avx512!(_mm512_set1_epi32(value.cast_signed())))
     }
     #[inline(always)]
-    unsafe fn load(from: *const u32) -> Self {
+    unsafe fn load(_: Avx512, from: *const u32) -> Self {
+        // SAFETY: the proof is at hand, and the caller knows that 16 words can be read; they need
+        // not be aligned.
         unsafe { Self(_mm512_loadu_si512(from.cast())) }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut u32) {
+        // SAFETY: a vector is at hand, and the caller knows that 16 words can be written; they need
+        // not be aligned.
         unsafe { _mm512_storeu_si512(to.cast(), self.0) }
     }
     #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        unsafe { Self(_mm512_add_epi32(self.0, other.0)) }
+    fn add(self, other: Self) -> Self {
+        Self(avx512!(_mm512_add_epi32(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        unsafe { Self(_mm512_sub_epi32(self.0, other.0)) }
+    fn sub(self, other: Self) -> Self {
+        Self(avx512!(_mm512_sub_epi32(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn min(self, other: Self) -> Self {
-        unsafe { Self(_mm512_min_epu32(self.0, other.0)) }
+    fn min(self, other: Self) -> Self {
+        Self(avx512!(_mm512_min_epu32(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
-        unsafe {
-            // High halves of 32 × 32 products: even lanes, then odd ones brought to even places.
-            let even = _mm512_mul_epu32(self.0, quotient.0);
-            let odd = _mm512_mul_epu32(
-                _mm512_srli_epi64::<32>(self.0),
-                _mm512_srli_epi64::<32>(quotient.0),
-            );
-            let high = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even);
-            let product = _mm512_mullo_epi32(self.0, value.0);
-            Self(_mm512_sub_epi32(product, _mm512_mullo_epi32(high, p.0)))
+    fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
+        // High halves of 32 × 32 products: even lanes, then odd ones brought to even places.
+        let high = Self::high_halves(self.mul_even(quotient), self.odd().mul_even(quotient.odd()));
+        let product = avx512!(_mm512_mullo_epi32(self.0, value.0));
+        Self(avx512!(_mm512_sub_epi32(product, _mm512_mullo_epi32(high.0, p.0))))
+    }
+    #[inline(always)]
+    fn permute(self, index: &[u32]) -> Self {
+        assert!(index.len() >= Self::COUNT);
+        // SAFETY: a vector is at hand, and there are at least 16 indices.
+        let index = unsafe { _mm512_loadu_si512(index.as_ptr().cast()) };
+        Self(avx512!(_mm512_permutexvar_epi32(index, self.0)))
+    }
+    #[inline(always)]
+    fn transpose(rows: &mut [Self]) {
+        let v: &mut [Self; 16] = rows.try_into().expect("16 rows of 16 residues");
+        let mut t = [v[0].0; 16];
+        // Within 128-bit parts: pairs of rows, then quadruples.
+        for k in 0..8 {
+            t[2 * k] = avx512!(_mm512_unpacklo_epi32(v[2 * k].0, v[2 * k + 1].0));
+            t[2 * k + 1] = avx512!(_mm512_unpackhi_epi32(v[2 * k].0, v[2 * k + 1].0));
         }
-    }
-    #[inline(always)]
-    unsafe fn permute(self, index: *const u32) -> Self {
-        unsafe { Self(_mm512_permutexvar_epi32(_mm512_loadu_si512(index.cast()), self.0)) }
-    }
-    #[inline(always)]
-    unsafe fn transpose(rows: *mut Self) {
-        unsafe {
-            let v = &mut *rows.cast::<[__m512i; 16]>();
-            let mut t = [_mm512_setzero_si512(); 16];
-            // Within 128-bit parts: pairs of rows, then quadruples.
-            for k in 0..8 {
-                t[2 * k] = _mm512_unpacklo_epi32(v[2 * k], v[2 * k + 1]);
-                t[2 * k + 1] = _mm512_unpackhi_epi32(v[2 * k], v[2 * k + 1]);
-            }
-            let mut u = [_mm512_setzero_si512(); 16];
-            for k in 0..4 {
-                u[4 * k] = _mm512_unpacklo_epi64(t[4 * k], t[4 * k + 2]);
-                u[4 * k + 1] = _mm512_unpackhi_epi64(t[4 * k], t[4 * k + 2]);
-                u[4 * k + 2] = _mm512_unpacklo_epi64(t[4 * k + 1], t[4 * k + 3]);
-                u[4 * k + 3] = _mm512_unpackhi_epi64(t[4 * k + 1], t[4 * k + 3]);
-            }
-            // u[4a + c] part b holds column 4b + c of rows 4a .. 4a + 3: transpose the parts.
-            for c in 0..4 {
-                let x = _mm512_shuffle_i32x4::<0b01_00_01_00>(u[c], u[4 + c]);
-                let y = _mm512_shuffle_i32x4::<0b11_10_11_10>(u[c], u[4 + c]);
-                let z = _mm512_shuffle_i32x4::<0b01_00_01_00>(u[8 + c], u[12 + c]);
-                let w = _mm512_shuffle_i32x4::<0b11_10_11_10>(u[8 + c], u[12 + c]);
-                v[c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(x, z);
-                v[4 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(x, z);
-                v[8 + c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(y, w);
-                v[12 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(y, w);
-            }
+        let mut u = t;
+        for k in 0..4 {
+            u[4 * k] = avx512!(_mm512_unpacklo_epi64(t[4 * k], t[4 * k + 2]));
+            u[4 * k + 1] = avx512!(_mm512_unpackhi_epi64(t[4 * k], t[4 * k + 2]));
+            u[4 * k + 2] = avx512!(_mm512_unpacklo_epi64(t[4 * k + 1], t[4 * k + 3]));
+            u[4 * k + 3] = avx512!(_mm512_unpackhi_epi64(t[4 * k + 1], t[4 * k + 3]));
+        }
+        // u[4a + c] part b holds column 4b + c of rows 4a .. 4a + 3: transpose the parts.
+        for c in 0..4 {
+            let x = avx512!(_mm512_shuffle_i32x4::<0b01_00_01_00>(u[c], u[4 + c]));
+            let y = avx512!(_mm512_shuffle_i32x4::<0b11_10_11_10>(u[c], u[4 + c]));
+            let z = avx512!(_mm512_shuffle_i32x4::<0b01_00_01_00>(u[8 + c], u[12 + c]));
+            let w = avx512!(_mm512_shuffle_i32x4::<0b11_10_11_10>(u[8 + c], u[12 + c]));
+            v[c] = Self(avx512!(_mm512_shuffle_i32x4::<0b10_00_10_00>(x, z)));
+            v[4 + c] = Self(avx512!(_mm512_shuffle_i32x4::<0b11_01_11_01>(x, z)));
+            v[8 + c] = Self(avx512!(_mm512_shuffle_i32x4::<0b10_00_10_00>(y, w)));
+            v[12 + c] = Self(avx512!(_mm512_shuffle_i32x4::<0b11_01_11_01>(y, w)));
         }
     }
 }
 
-// SAFETY: as above.
-unsafe impl NarrowLanes for U32x16 {
+impl NarrowLanes for U32x16 {
     #[inline(always)]
-    unsafe fn prefetch(from: *const u32) {
+    fn prefetch(_: Avx512, from: *const u32) {
+        // SAFETY: prefetching is a hint, for which an address need not be valid.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
     #[inline(always)]
-    unsafe fn zero() -> Self {
-        unsafe { Self(_mm512_setzero_si512()) }
+    fn zero(_: Avx512) -> Self {
+        Self(avx512!(_mm512_setzero_si512()))
     }
     #[inline(always)]
-    unsafe fn odd(self) -> Self {
-        unsafe { Self(_mm512_srli_epi64::<32>(self.0)) }
+    fn odd(self) -> Self {
+        Self(avx512!(_mm512_srli_epi64::<32>(self.0)))
     }
     #[inline(always)]
-    unsafe fn low_halves(self) -> Self {
-        unsafe { Self(_mm512_maskz_mov_epi32(0x5555, self.0)) }
+    fn low_halves(self) -> Self {
+        Self(avx512!(_mm512_maskz_mov_epi32(0x5555, self.0)))
     }
     #[inline(always)]
-    unsafe fn mul_even(self, other: Self) -> Self {
-        unsafe { Self(_mm512_mul_epu32(self.0, other.0)) }
+    fn mul_even(self, other: Self) -> Self {
+        Self(avx512!(_mm512_mul_epu32(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn add_wide(self, other: Self) -> Self {
-        unsafe { Self(_mm512_add_epi64(self.0, other.0)) }
+    fn add_wide(self, other: Self) -> Self {
+        Self(avx512!(_mm512_add_epi64(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn high_halves(even: Self, odd: Self) -> Self {
-        unsafe { Self(_mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd.0, 0x5555, even.0)) }
+    fn high_halves(even: Self, odd: Self) -> Self {
+        Self(avx512!(_mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd.0, 0x5555, even.0)))
     }
     #[inline(always)]
-    unsafe fn unless_below(self, value: Self, threshold: Self) -> Self {
-        unsafe {
-            Self(_mm512_maskz_mov_epi32(_mm512_cmpge_epu32_mask(value.0, threshold.0), self.0))
-        }
+    fn unless_below(self, value: Self, threshold: Self) -> Self {
+        let reached = avx512!(_mm512_cmpge_epu32_mask(value.0, threshold.0));
+        Self(avx512!(_mm512_maskz_mov_epi32(reached, self.0)))
     }
 }
 
 /// Eight 64-bit residues.
 #[derive(Clone, Copy)]
-pub(crate) struct U64x8(__m512i);
+struct U64x8(__m512i);
 
-// SAFETY: used only by the entry points below, which carry the features.
-unsafe impl Lanes<u64> for U64x8 {
+impl Lanes<u64> for U64x8 {
+    type Cpu = Avx512;
+
     const COUNT: usize = 8;
     const RADIX: usize = 16;
 
     #[inline(always)]
-    unsafe fn splat(value: u64) -> Self {
-        unsafe { Self(_mm512_set1_epi64(value as i64)) }
+    fn splat(_: Avx512, value: u64) -> Self {
+        Self(avx512!(_mm512_set1_epi64(value.cast_signed())))
     }
     #[inline(always)]
-    unsafe fn load(from: *const u64) -> Self {
+    unsafe fn load(_: Avx512, from: *const u64) -> Self {
+        // SAFETY: the proof is at hand, and the caller knows that 8 words can be read; they need
+        // not be aligned.
         unsafe { Self(_mm512_loadu_si512(from.cast())) }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut u64) {
+        // SAFETY: a vector is at hand, and the caller knows that 8 words can be written; they need
+        // not be aligned.
         unsafe { _mm512_storeu_si512(to.cast(), self.0) }
     }
     #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        unsafe { Self(_mm512_add_epi64(self.0, other.0)) }
+    fn add(self, other: Self) -> Self {
+        Self(avx512!(_mm512_add_epi64(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        unsafe { Self(_mm512_sub_epi64(self.0, other.0)) }
+    fn sub(self, other: Self) -> Self {
+        Self(avx512!(_mm512_sub_epi64(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn min(self, other: Self) -> Self {
-        unsafe { Self(_mm512_min_epu64(self.0, other.0)) }
+    fn min(self, other: Self) -> Self {
+        Self(avx512!(_mm512_min_epu64(self.0, other.0)))
     }
     #[inline(always)]
-    unsafe fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
-        unsafe {
+    fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
+        avx512!({
             // The high half of 64 × 64 from four products of halves, exact.
             let low_mask = _mm512_set1_epi64(0xffff_ffff);
             let x_high = _mm512_srli_epi64::<32>(self.0);
@@ -177,84 +195,96 @@ unsafe impl Lanes<u64> for U64x8 {
             );
             let product = _mm512_mullo_epi64(self.0, value.0);
             Self(_mm512_sub_epi64(product, _mm512_mullo_epi64(high, p.0)))
-        }
+        })
     }
     #[inline(always)]
-    unsafe fn permute(self, index: *const u32) -> Self {
-        unsafe {
-            let index = _mm512_cvtepu32_epi64(_mm256_loadu_si256(index.cast()));
-            Self(_mm512_permutexvar_epi64(index, self.0))
-        }
+    fn permute(self, index: &[u32]) -> Self {
+        assert!(index.len() >= Self::COUNT);
+        // SAFETY: a vector is at hand, and there are at least 8 indices.
+        let index = unsafe { _mm256_loadu_si256(index.as_ptr().cast()) };
+        Self(avx512!(_mm512_permutexvar_epi64(_mm512_cvtepu32_epi64(index), self.0)))
     }
     #[inline(always)]
-    unsafe fn transpose(rows: *mut Self) {
-        unsafe {
-            let v = &mut *rows.cast::<[__m512i; 8]>();
-            let mut t = [_mm512_setzero_si512(); 8];
-            for k in 0..4 {
-                t[2 * k] = _mm512_unpacklo_epi64(v[2 * k], v[2 * k + 1]);
-                t[2 * k + 1] = _mm512_unpackhi_epi64(v[2 * k], v[2 * k + 1]);
-            }
-            // t[2a + c] part b holds column 2b + c of rows 2a and 2a + 1.
-            for c in 0..2 {
-                let x = _mm512_shuffle_i64x2::<0b01_00_01_00>(t[c], t[2 + c]);
-                let y = _mm512_shuffle_i64x2::<0b11_10_11_10>(t[c], t[2 + c]);
-                let z = _mm512_shuffle_i64x2::<0b01_00_01_00>(t[4 + c], t[6 + c]);
-                let w = _mm512_shuffle_i64x2::<0b11_10_11_10>(t[4 + c], t[6 + c]);
-                v[c] = _mm512_shuffle_i64x2::<0b10_00_10_00>(x, z);
-                v[2 + c] = _mm512_shuffle_i64x2::<0b11_01_11_01>(x, z);
-                v[4 + c] = _mm512_shuffle_i64x2::<0b10_00_10_00>(y, w);
-                v[6 + c] = _mm512_shuffle_i64x2::<0b11_01_11_01>(y, w);
-            }
+    fn transpose(rows: &mut [Self]) {
+        let v: &mut [Self; 8] = rows.try_into().expect("8 rows of 8 residues");
+        let mut t = [v[0].0; 8];
+        for k in 0..4 {
+            t[2 * k] = avx512!(_mm512_unpacklo_epi64(v[2 * k].0, v[2 * k + 1].0));
+            t[2 * k + 1] = avx512!(_mm512_unpackhi_epi64(v[2 * k].0, v[2 * k + 1].0));
+        }
+        // t[2a + c] part b holds column 2b + c of rows 2a and 2a + 1.
+        for c in 0..2 {
+            let x = avx512!(_mm512_shuffle_i64x2::<0b01_00_01_00>(t[c], t[2 + c]));
+            let y = avx512!(_mm512_shuffle_i64x2::<0b11_10_11_10>(t[c], t[2 + c]));
+            let z = avx512!(_mm512_shuffle_i64x2::<0b01_00_01_00>(t[4 + c], t[6 + c]));
+            let w = avx512!(_mm512_shuffle_i64x2::<0b11_10_11_10>(t[4 + c], t[6 + c]));
+            v[c] = Self(avx512!(_mm512_shuffle_i64x2::<0b10_00_10_00>(x, z)));
+            v[2 + c] = Self(avx512!(_mm512_shuffle_i64x2::<0b11_01_11_01>(x, z)));
+            v[4 + c] = Self(avx512!(_mm512_shuffle_i64x2::<0b10_00_10_00>(y, w)));
+            v[6 + c] = Self(avx512!(_mm512_shuffle_i64x2::<0b11_01_11_01>(y, w)));
         }
     }
 }
 
 /// Eight 64-bit residues modulo a prime below 2^56: 64p fits a word, so that products need not be
-/// exact and forward stages need no reduction. 15 stages of 4p each leave less than 64p.
+/// exact and forward stages need no reduction.
+///
+/// Bounds: products are below 4p (`SLACK`), a forward stage adds at most 4p to its inputs, inputs of
+/// the transform are below 4p, and a transform of at most 2^15 points has at most 15 stages: results
+/// are below 64p.
 #[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(crate) struct RoomyU64x8(U64x8);
+struct RoomyU64x8(U64x8);
 
 impl RoomyU64x8 {
-    /// Bits of the primes that it serves.
-    pub(crate) const MODULUS_BITS: u32 = 56;
+    /// Largest number of bits of the primes that it serves.
+    const MODULUS_BITS: u32 = 56;
+
+    /// x, less `bound` where x is not below that; for x below twice the bound.
+    #[inline(always)]
+    fn less_once(self, bound: __m512i) -> Self {
+        // The difference wraps to a huge number exactly where x is below the bound.
+        Self(self.0.min(self.0.sub(U64x8(bound))))
+    }
 }
 
-// SAFETY: used only by the entry points below, which carry the features.
-unsafe impl Lanes<u64> for RoomyU64x8 {
+impl Lanes<u64> for RoomyU64x8 {
+    type Cpu = Avx512;
+
     const COUNT: usize = 8;
     const RADIX: usize = 16;
     const SLACK: u32 = 4;
 
     #[inline(always)]
-    unsafe fn splat(value: u64) -> Self {
-        unsafe { Self(U64x8::splat(value)) }
+    fn splat(cpu: Avx512, value: u64) -> Self {
+        Self(U64x8::splat(cpu, value))
     }
     #[inline(always)]
-    unsafe fn load(from: *const u64) -> Self {
-        unsafe { Self(U64x8::load(from)) }
+    unsafe fn load(cpu: Avx512, from: *const u64) -> Self {
+        // SAFETY: the caller knows that 8 words can be read.
+        unsafe { Self(U64x8::load(cpu, from)) }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut u64) {
+        // SAFETY: the caller knows that 8 words can be written.
         unsafe { self.0.store(to) }
     }
     #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        unsafe { Self(self.0.add(other.0)) }
+    fn add(self, other: Self) -> Self {
+        Self(self.0.add(other.0))
     }
     #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        unsafe { Self(self.0.sub(other.0)) }
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.sub(other.0))
     }
     #[inline(always)]
-    unsafe fn min(self, other: Self) -> Self {
-        unsafe { Self(self.0.min(other.0)) }
+    fn min(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
     }
     #[inline(always)]
-    unsafe fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
-        unsafe {
-            // The high half of 64 × 64 without the carries from below: at most 2 too small.
+    fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
+        avx512!({
+            // The high half of 64 × 64 without the carries from below: at most 2 too small, so that
+            // a product is at most 2p larger than the exact one, which is below 2p.
             let (x, q) = (self.0.0, quotient.0.0);
             let x_high = _mm512_srli_epi64::<32>(x);
             let q_high = _mm512_srli_epi64::<32>(q);
@@ -264,89 +294,103 @@ unsafe impl Lanes<u64> for RoomyU64x8 {
             let high = _mm512_add_epi64(_mm512_add_epi64(high_high, high_low), low_high);
             let product = _mm512_mullo_epi64(x, value.0.0);
             Self(U64x8(_mm512_sub_epi64(product, _mm512_mullo_epi64(high, p.0.0))))
-        }
+        })
     }
     #[inline(always)]
-    unsafe fn before_forward(self, _: Self) -> Self {
+    fn before_forward(self, _: Self) -> Self {
         self
     }
     #[inline(always)]
-    unsafe fn after_forward(self, p: Self) -> Self {
-        unsafe {
-            let x = self.0.0;
-            let reduce = |x, bound| _mm512_min_epu64(x, _mm512_sub_epi64(x, bound));
-            let x = reduce(x, _mm512_slli_epi64::<5>(p.0.0));
-            let x = reduce(x, _mm512_slli_epi64::<4>(p.0.0));
-            let x = reduce(x, _mm512_slli_epi64::<3>(p.0.0));
-            let x = reduce(x, _mm512_slli_epi64::<2>(p.0.0));
-            let x = reduce(x, _mm512_slli_epi64::<1>(p.0.0));
-            Self(U64x8(reduce(x, p.0.0)))
+    fn after_forward(self, p: Self) -> Self {
+        // From below 64p: each step halves the bound.
+        let p = p.0.0;
+        self.less_once(avx512!(_mm512_slli_epi64::<5>(p)))
+            .less_once(avx512!(_mm512_slli_epi64::<4>(p)))
+            .less_once(avx512!(_mm512_slli_epi64::<3>(p)))
+            .less_once(avx512!(_mm512_slli_epi64::<2>(p)))
+            .less_once(avx512!(_mm512_slli_epi64::<1>(p)))
+            .less_once(p)
+    }
+    #[inline(always)]
+    fn after_inverse(self, p: Self) -> Self {
+        // From below 4p.
+        self.less_once(p.add(p).0.0).less_once(p.0.0)
+    }
+    #[inline(always)]
+    fn permute(self, index: &[u32]) -> Self {
+        Self(self.0.permute(index))
+    }
+    #[inline(always)]
+    fn transpose(rows: &mut [Self]) {
+        let rows: &mut [Self; 8] = rows.try_into().expect("8 rows of 8 residues");
+        let mut inner = [rows[0].0; 8];
+        for (inner, row) in inner.iter_mut().zip(&*rows) {
+            *inner = row.0;
+        }
+        U64x8::transpose(&mut inner);
+        for (row, inner) in rows.iter_mut().zip(inner) {
+            row.0 = inner;
         }
     }
-    #[inline(always)]
-    unsafe fn after_inverse(self, p: Self) -> Self {
-        unsafe {
-            let x = self.min(self.sub(p.add(p)));
-            x.min(x.sub(p))
-        }
-    }
-    #[inline(always)]
-    unsafe fn permute(self, index: *const u32) -> Self {
-        unsafe { Self(self.0.permute(index)) }
-    }
-    #[inline(always)]
-    unsafe fn transpose(rows: *mut Self) {
-        // SAFETY: the wrapper has the layout of what it wraps.
-        unsafe { U64x8::transpose(rows.cast()) }
-    }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn forward_u32(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::forward::<u32, U32x16, 16>(table, from, row) }
-}
+with_cpu_features! {
+    Avx512, "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2";
 
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn inverse_u32(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::inverse::<u32, U32x16, 16>(table, from, row) }
-}
+    fn forward_u32(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
+        transform::forward::<u32, U32x16, 16>(cpu, table, from, row);
+    }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn forward_u64(table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe {
+    fn inverse_u32(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
+        transform::inverse::<u32, U32x16, 16>(cpu, table, from, row);
+    }
+
+    fn forward_u64(cpu, table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
         if table.modulus().bits() <= RoomyU64x8::MODULUS_BITS {
-            lanes::forward::<u64, RoomyU64x8, 8>(table, from, row);
+            transform::forward::<u64, RoomyU64x8, 8>(cpu, table, from, row);
         } else {
-            lanes::forward::<u64, U64x8, 8>(table, from, row);
+            transform::forward::<u64, U64x8, 8>(cpu, table, from, row);
         }
     }
-}
 
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn inverse_u64(table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe {
+    fn inverse_u64(cpu, table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
         if table.modulus().bits() <= RoomyU64x8::MODULUS_BITS {
-            lanes::inverse::<u64, RoomyU64x8, 8>(table, from, row);
+            transform::inverse::<u64, RoomyU64x8, 8>(cpu, table, from, row);
         } else {
-            lanes::inverse::<u64, U64x8, 8>(table, from, row);
+            transform::inverse::<u64, U64x8, 8>(cpu, table, from, row);
         }
     }
-}
 
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn permute_u32(out: &mut [u32], from: &[u32], index: &[u32]) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::permute::<u32, U32x16>(out, from, index) }
-}
+    fn permute_u32(cpu, out: &mut [u32], from: &[u32], index: &[u32]) {
+        lanes::permute::<u32, U32x16>(cpu, out, from, index);
+    }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-pub(crate) fn permute_u64(out: &mut [u64], from: &[u64], index: &[u32]) {
-    // SAFETY: this function has the features; the callee checks lengths.
-    unsafe { lanes::permute::<u64, U64x8>(out, from, index) }
-}
+    fn permute_u64(cpu, out: &mut [u64], from: &[u64], index: &[u32]) {
+        lanes::permute::<u64, U64x8>(cpu, out, from, index);
+    }
 
-lanes::narrow_entry_points!(U32x16, "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2");
+    fn matrix_tile(
+        cpu, out: &mut [u32], items: &[u32], matrix: &[u32], columns: &[Vec<u32>], m: Modulus<u32>,
+    ) {
+        narrow::matrix_tile::<U32x16>(cpu, out, items, matrix, columns, m);
+    }
+
+    fn switch_row(
+        cpu, out: [&mut [u32]; 2], digits: &[&[u32]], key: &[u32], count: usize, m: Modulus<u32>,
+    ) {
+        narrow::switch_row::<U32x16>(cpu, out, digits, key, count, m);
+    }
+
+    fn convert_row(
+        cpu, out: &mut [u32], ys: &[&[u32]], constants: &[u32], correction: &Correction<'_, u32>,
+        m: Modulus<u32>,
+    ) {
+        narrow::convert_row::<U32x16>(cpu, out, ys, constants, correction, m);
+    }
+
+    fn product_row(
+        cpu, out: [&mut [u32]; 3], a: &[[&[u32]; 2]], b: &[[&[u32]; 2]], m: Modulus<u32>,
+    ) {
+        narrow::product_row::<U32x16>(cpu, out, a, b, m);
+    }
+}

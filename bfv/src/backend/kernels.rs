@@ -2,45 +2,64 @@
 //!
 //! Rows of one call have equal lengths; a shorter one shortens the work, it never reads past its
 //! end. No loop branches on a value, so the same code serves secret and public rows.
+//!
+//! Sums of products are kept in words of twice the width. Bounds: after [`Modulus::lazy_products`]
+//! products a sum is folded to below p·R, R = 2^(bits of the word), so that it never overflows; where
+//! all products together stay below p·R ([`Modulus::reduces_at_once`]), nothing is folded.
+#![allow(unsafe_code, reason = "calls of functions that need CPU features")]
 
-use super::{Backend, Correction, Level};
-use crate::modulus::{Factor, Modulus};
-use crate::word::Word;
+use crate::arithmetic::modulus::{Factor, Modulus};
+use crate::arithmetic::word::MachineWord;
+use crate::cpu::{Backend, Level};
 
-/// Coefficients that a sum of products keeps in registers.
+/// Coefficients whose sums of products are kept in registers together. Rows are cut into tiles of
+/// this many; it is part of the layout of prepared keys and of database files.
 pub(crate) const TILE: usize = 32;
 
-/// Defines functions whose bodies are compiled for every back end. The first argument of the
-/// function that comes out is the back end.
+/// What makes a base conversion exact: e·constant, and `over` where e has reached `threshold`.
+pub struct Correction<'e, W> {
+    /// e, one number for each coefficient.
+    pub(crate) extra: &'e [W],
+    /// What each e is multiplied by.
+    pub(crate) constant: W,
+    /// The first e that stands for a negative number.
+    pub(crate) threshold: W,
+    /// What is added for e at `threshold` and above.
+    pub(crate) over: W,
+}
+
+/// Defines functions whose bodies are compiled for every back end. The first argument of each
+/// function is the back end.
 macro_rules! kernels {
     ($( $(#[$meta:meta])* fn $name:ident<$word:ident>($($arg:ident: $ty:ty),* $(,)?) $body:block )*) => {
         $(
             $(#[$meta])*
             #[allow(clippy::too_many_arguments, reason = "constants of one formula")]
-            pub(crate) fn $name<$word: Word>(backend: Backend, $($arg: $ty),*) {
+            pub(crate) fn $name<$word: MachineWord>(backend: Backend, $($arg: $ty),*) {
                 #[inline(always)]
-                fn portable<$word: Word>($($arg: $ty),*) $body
+                fn portable<$word: MachineWord>($($arg: $ty),*) $body
 
                 #[cfg(target_arch = "x86_64")]
                 #[target_feature(enable = "avx2,bmi2")]
-                fn avx2<$word: Word>($($arg: $ty),*) {
+                fn avx2<$word: MachineWord>($($arg: $ty),*) {
                     portable($($arg),*);
                 }
 
                 #[cfg(target_arch = "x86_64")]
                 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2")]
-                fn avx512<$word: Word>($($arg: $ty),*) {
+                fn avx512<$word: MachineWord>($($arg: $ty),*) {
                     portable($($arg),*);
                 }
 
                 match backend.level() {
-                    Level::Scalar => portable($($arg),*),
-                    // SAFETY: the level exists only where the CPU has its features.
+                    Level::Portable => portable($($arg),*),
+                    // SAFETY: the level carries the proof that the CPU has AVX2 and BMI2.
                     #[cfg(target_arch = "x86_64")]
-                    Level::Avx2 => unsafe { avx2($($arg),*) },
-                    // SAFETY: as above.
+                    Level::Avx2(_) => unsafe { avx2($($arg),*) },
+                    // SAFETY: the level carries the proof that the CPU has AVX2, BMI2 and these
+                    // sets of AVX-512.
                     #[cfg(target_arch = "x86_64")]
-                    Level::Avx512 => unsafe { avx512($($arg),*) },
+                    Level::Avx512(_) => unsafe { avx512($($arg),*) },
                 }
             }
         )*

@@ -26,16 +26,18 @@
 //! Plaintexts are ordered by table, chunk, column and row. Slots are those of the centred lift in
 //! evaluation form, times 2^(bits of the word) modulo their modulus.
 
-use super::Digest;
 use crate::error::DatabaseError;
 use crate::keyword::ShardingFunction;
 use crate::parameters::{DatabaseKind, ShardDescription, ShardParameters, SymmetricParameters};
+use crate::threads;
 use bfv::{MAX_MODULI, Parameters, Security};
-use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 #[cfg(target_endian = "big")]
 compile_error!("databases are mapped as little-endian words");
+
+/// SHA-256 of all that a database says: equal digests mean equal files.
+pub type Digest = [u8; 32];
 
 /// The first bytes of a file.
 pub const MAGIC: &[u8; 8] = b"PIRSHARD";
@@ -200,11 +202,12 @@ pub(super) fn check(file: &[u8]) -> Result<CheckedFile<'_>, DatabaseError> {
     if expected != data_length {
         return Err(DatabaseError::Length { what: "data", expected, found: data_length });
     }
-    let sound = data
-        .par_chunks(BLOCK)
-        .zip(digests.par_chunks(DIGEST))
-        .all(|(block, digest)| Sha256::digest(block)[..] == *digest);
-    if !sound {
+    let is_sound = |block: usize| {
+        let bytes = &data[block * BLOCK..];
+        let digest = Sha256::digest(&bytes[..bytes.len().min(BLOCK)]);
+        digest[..] == digests[block * DIGEST..][..DIGEST]
+    };
+    if !threads::all(digests.len() / DIGEST, is_sound) {
         return Err(DatabaseError::Digest("the data"));
     }
     Ok(CheckedFile { parameters, word_bits, presence, data_start, digest })

@@ -5,9 +5,10 @@
 //! beforehand. Ciphertexts stay in evaluation form, with the coefficients of the second polynomial at
 //! hand, so that no transform is done and undone between steps.
 
-use super::Work;
+use super::work::Work;
 use crate::error::Error;
 use crate::parameters::{ExpansionStep, expansion_steps};
+use crate::threads;
 use bfv::{Ciphertext, Coefficient, DualCiphertext, Word};
 
 /// The part of the tree below one node.
@@ -29,7 +30,7 @@ impl<W: Word> Work<'_, W> {
         query: &[Ciphertext<W, Coefficient>],
         calls: usize,
     ) -> Result<Vec<DualCiphertext<W>>, Error> {
-        let parameters = self.server.parameters();
+        let parameters = self.database.parameters();
         let total = parameters.expanded(calls);
         let degree = parameters.encryption().degree();
         // A key may hold more than this shard asks for; then there is less to do.
@@ -53,7 +54,7 @@ impl<W: Word> Work<'_, W> {
 
     /// Whether the value at a place goes into products of ciphertexts, which need coefficients.
     fn needs_coefficients(&self, place: usize) -> bool {
-        let parameters = self.server.parameters();
+        let parameters = self.database.parameters();
         self.multiplies() && place % parameters.expanded(1) >= parameters.rows()
     }
 
@@ -95,9 +96,11 @@ impl<W: Word> Work<'_, W> {
         };
         let (x, y) = (child(x, first, even), child(y, first + stride, odd));
         let mut others = Vec::new();
-        let (a, b) = self
-            .execution
-            .both(|| self.descend(x, steps, leaves), || self.descend(y, steps, &mut others));
+        let (a, b) = threads::join(
+            self.execution.parallel,
+            || self.descend(x, steps, leaves),
+            || self.descend(y, steps, &mut others),
+        );
         leaves.append(&mut others);
         a.and(b)
     }

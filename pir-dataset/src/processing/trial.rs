@@ -133,7 +133,7 @@ pub(super) fn run(
         costs.runtime_milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
         costs.stage_milliseconds.add(times, questions.len());
         costs.response_ciphertexts = reply.iter().map(Vec::len).sum();
-        let execution = Execution { keep_low_bits: true, ..Execution::default() };
+        let execution = Execution::new().keep_low_bits();
         let (full, _) = server.answer(&parsed, &keys.prepared, execution)?;
         let budget = client.noise_budget(&full, &keys.secret)?;
         if budget < MIN_BUDGET {

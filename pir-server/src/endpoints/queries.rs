@@ -288,17 +288,16 @@ fn answer(
             let missing = || Refusal::Invalid("query is missing".to_owned());
             let query = convert::query(query.query.ok_or_else(missing)?).map_err(invalid)?;
             let query = shard.read_query(&query).map_err(invalid)?;
-            let execution = Execution {
-                pool: slot.pool,
-                cancelled: Some(slot.cancelled),
-                ..Execution::default()
+            let execution = Execution::new().cancelled_by(slot.cancelled);
+            let answer = match slot.pool {
+                Some(pool) => pool.install(|| shard.answer(&query, key, execution.parallel())),
+                None => shard.answer(&query, key, execution),
             };
-            let (reply, times) =
-                shard.answer(&query, key, execution).map_err(|error| match error {
-                    // The client has disconnected; the result is dropped.
-                    keyword_pir::Error::Cancelled => Refusal::Timeout,
-                    other => invalid(other),
-                })?;
+            let (reply, times) = answer.map_err(|error| match error {
+                // The client has disconnected; the result is dropped.
+                keyword_pir::Error::Cancelled => Refusal::Timeout,
+                other => invalid(other),
+            })?;
             let cost = Cost { use_case, waited: slot.waited, times };
             (api::response::Response::PirResponse(convert::reply_message(reply)), Some(cost))
         }

@@ -1,7 +1,6 @@
 //! Recorded requests of Apple's client to Apple's service, sent to this service.
 
 use crate::support::{Case, Running, message};
-use bfv::Backend;
 use keyword_pir::{Client, KeywordHash, Scheme};
 use pir_api::{Message, api, convert};
 use std::collections::BTreeMap;
@@ -66,7 +65,7 @@ fn replies<'e>(
         panic!()
     };
     let shards = convert::config_shards(&config, &keys).unwrap();
-    let scheme = Scheme::with_backend(shards[0].encryption().clone(), Backend::detect()).unwrap();
+    let scheme = Scheme::new(shards[0].encryption().clone()).unwrap();
     let secret = scheme.read_secret_key(&case.secret_key()).unwrap();
     let sharding = match shards[0].description().kind {
         keyword_pir::DatabaseKind::Keyword { sharding, .. } => sharding,

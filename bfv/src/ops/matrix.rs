@@ -3,17 +3,17 @@
 //! Both are laid out tile by tile, so that a tile of the vector stays in the nearest cache while the
 //! matrix streams past once, and the sums of both polynomials stay in registers.
 
-use crate::backend::aligned::AlignedBuffer;
+use crate::arithmetic::buffer::AlignedBuffer;
 use crate::backend::kernels::{self, TILE};
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
 use crate::error::Error;
-use crate::key_switch::DualCiphertext;
+use crate::ops::key_switch::DualCiphertext;
 use crate::plaintext::Plaintext;
-use crate::poly::{Evaluation, Poly};
+use crate::rings::poly::{Evaluation, Poly};
 use crate::word::Word;
 
-/// Two-polynomial ciphertexts in evaluation form, by modulus, tile, ciphertext, polynomial.
+/// Two-polynomial ciphertexts in evaluation form, ordered by modulus, tile, ciphertext, polynomial.
 pub struct CiphertextVector<W> {
     words: AlignedBuffer<W>,
     count: usize,
@@ -21,11 +21,13 @@ pub struct CiphertextVector<W> {
 
 impl<W> CiphertextVector<W> {
     /// The number of ciphertexts.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
+    /// Whether there are no ciphertexts.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -37,25 +39,29 @@ impl<W> CiphertextVector<W> {
 /// plaintext of the column: the tile's slots, in the centred lift, times 2^(bits of the word) modulo
 /// the modulus (Montgomery form).
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a view that its maker fills")]
 pub struct PlaintextMatrix<'m, W> {
-    /// As many words as that makes.
+    /// All words: [`Context::matrix_words`] for each plaintext.
     pub words: &'m [W],
-    /// For each column the rows that have a plaintext, ascending.
+    /// For each column, the rows that have a plaintext, ascending.
     pub columns: &'m [Vec<u32>],
 }
 
 impl<W: Word> Context<W> {
-    /// Slots that a tile has.
+    /// Slots of a tile: 32, or N for smaller rings.
+    #[must_use]
     pub fn tile(&self) -> usize {
         if self.degree().is_multiple_of(TILE) { TILE } else { self.degree() }
     }
 
-    /// Words that one plaintext of a matrix takes.
+    /// Words that one plaintext of a matrix takes: L·N.
+    #[must_use]
     pub fn matrix_words(&self) -> usize {
         self.degree() * self.ciphertext_moduli()
     }
 
     /// One plaintext of a matrix: rows in Montgomery form, one for each ciphertext modulus.
+    #[must_use]
     pub fn matrix_plaintext(&self, plaintext: &Plaintext<W>) -> Poly<W, Evaluation> {
         let mut poly = Poly::zero(self.degree(), self.ciphertext_moduli());
         for (index, row) in poly.rows_mut().enumerate() {
@@ -65,7 +71,9 @@ impl<W: Word> Context<W> {
         poly
     }
 
-    /// The same from rows that are not in Montgomery form.
+    /// One plaintext of a matrix from its centred lift, as
+    /// [`lift_plaintext`](Self::lift_plaintext) gives it.
+    #[must_use]
     pub fn matrix_rows(&self, mut poly: Poly<W, Evaluation>) -> Poly<W, Evaluation> {
         for (row, table) in poly.rows_mut().zip(self.basis()) {
             kernels::to_montgomery(self.backend(), row, *table.modulus());
@@ -74,6 +82,9 @@ impl<W: Word> Context<W> {
     }
 
     /// Arranges ciphertexts of all ciphertext moduli.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a ciphertext has another number of moduli or another degree.
     pub fn arrange(&self, items: &[&DualCiphertext<W>]) -> Result<CiphertextVector<W>, Error> {
         let moduli = self.ciphertext_moduli();
         for item in items {
@@ -100,8 +111,11 @@ impl<W: Word> Context<W> {
         Ok(CiphertextVector { words, count: items.len() })
     }
 
-    /// For each column the sum of its plaintexts times the ciphertexts of their rows. Fails if the
-    /// matrix has another number of words than its columns make, or a row that the vector lacks.
+    /// For each column, the sum of its plaintexts times the ciphertexts of their rows.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the matrix has another number of words than its columns make, or a row
+    /// for which the vector has no ciphertext.
     pub fn multiply_columns(
         &self,
         vector: &CiphertextVector<W>,
@@ -157,13 +171,13 @@ impl<W: Word> Context<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Backend;
-    use crate::sampling::OsRandom;
+    use crate::cpu::Backend;
+    use crate::random::sampling::OsRandom;
     use crate::{EvaluationPlaintext, Parameters};
 
     fn agrees<W: Word>(name: &str) {
         let mut expected_bytes: Option<Vec<Vec<u64>>> = None;
-        for backend in Backend::available() {
+        for backend in Backend::permitted().unwrap() {
             let parameters = Parameters::predefined(name).unwrap();
             let t = parameters.plaintext_modulus();
             let context = Context::<W>::with_backend(parameters, backend).unwrap();

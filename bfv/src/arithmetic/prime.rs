@@ -19,13 +19,14 @@ pub(crate) fn pow_mod(base: u64, mut exponent: u64, m: u64) -> u64 {
     result
 }
 
-/// The inverse of `a` modulo a prime; `a` is no multiple of it.
+/// The inverse of `a` modulo a prime, or 0 if `a` is a multiple of it.
 pub(crate) fn inverse_mod(a: u64, prime: u64) -> u64 {
     pow_mod(a % prime, prime - 2, prime)
 }
 
 /// Whether `n` is prime: Miller–Rabin with the bases that decide every 64-bit number
 /// (Sorenson and Webster, "Strong pseudoprimes to twelve prime bases", 2015).
+#[must_use]
 pub fn is_prime(n: u64) -> bool {
     const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
     if n < 2 {

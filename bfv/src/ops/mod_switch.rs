@@ -3,11 +3,15 @@
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
 use crate::error::Error;
-use crate::poly::Coefficient;
+use crate::rings::poly::Coefficient;
 use crate::word::Word;
 
 impl<W: Word> Context<W> {
-    /// Divides by the last modulus, with rounding, and drops it. Fails at the last one.
+    /// Divides by the last modulus, with rounding, and drops it.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if only one modulus is left, or the ciphertext does not belong to this
+    /// context.
     pub fn mod_switch_down(
         &self,
         ciphertext: &mut Ciphertext<W, Coefficient>,
@@ -27,6 +31,9 @@ impl<W: Word> Context<W> {
     }
 
     /// Drops moduli until one is left.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the ciphertext does not belong to this context.
     pub fn mod_switch_to_single(
         &self,
         ciphertext: &mut Ciphertext<W, Coefficient>,

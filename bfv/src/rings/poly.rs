@@ -1,7 +1,7 @@
 //! Polynomials as rows of residues, with their form in the type.
 
-use crate::backend::aligned::AlignedBuffer;
-use crate::ntt::NttTable;
+use crate::arithmetic::buffer::AlignedBuffer;
+use crate::rings::ntt::NttTable;
 use crate::word::Word;
 use std::marker::PhantomData;
 use zeroize::Zeroize;
@@ -12,16 +12,18 @@ mod sealed {
 
 /// The form of a polynomial: [`Coefficient`] or [`Evaluation`].
 pub trait Form: sealed::Sealed + Send + Sync + 'static {
-    /// Whether rows hold slots of the transform.
+    /// Whether rows hold slots of the transform, not coefficients.
     const IS_EVALUATION: bool;
 }
 
-/// Row i holds coefficients modulo q_i, that of X^0 first.
+/// Coefficient form: row i holds coefficients modulo q_i, that of X^0 first.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a mark in types, without values")]
 pub enum Coefficient {}
 
-/// Row i holds the slots of the transform modulo q_i (see [`crate::ntt`]).
+/// Evaluation form: row i holds the slots of the transform modulo q_i (see [`crate::ntt`]).
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a mark in types, without values")]
 pub enum Evaluation {}
 
 impl sealed::Sealed for Coefficient {}
@@ -33,7 +35,8 @@ impl Form for Evaluation {
     const IS_EVALUATION: bool = true;
 }
 
-/// An element of R_q for a list of moduli: one row of N residues a modulus, each below it.
+/// A polynomial modulo X^N + 1 and a list of moduli: one row of N residues for each modulus, each
+/// below it.
 pub struct Poly<W, F> {
     residues: AlignedBuffer<W>,
     degree: usize,
@@ -54,36 +57,40 @@ impl<W: Word, F: Form> PartialEq for Poly<W, F> {
 }
 
 impl<W: Word, F: Form> Poly<W, F> {
-    /// Zero, with `moduli` rows.
+    /// The zero polynomial of N = `degree` coefficients, with `moduli` rows.
+    #[must_use]
     pub fn zero(degree: usize, moduli: usize) -> Self {
         Self { residues: AlignedBuffer::zeroed(degree * moduli), degree, form: PhantomData }
     }
 
-    /// Any values, for those who overwrite them all.
+    /// Unspecified values, for callers who overwrite them all.
     pub(crate) fn any(degree: usize, moduli: usize) -> Self {
         Self { residues: AlignedBuffer::any(degree * moduli), degree, form: PhantomData }
     }
 
-    /// N.
+    /// The number N of coefficients.
+    #[must_use]
     pub fn degree(&self) -> usize {
         self.degree
     }
 
-    /// How many moduli it has left.
+    /// The number of moduli, and so of rows.
+    #[must_use]
     pub fn moduli(&self) -> usize {
         self.residues.len().checked_div(self.degree).unwrap_or(0)
     }
 
-    /// The residues modulo the modulus of that index.
+    /// The N residues modulo the modulus of that index.
     ///
     /// # Panics
     /// If there is no such row.
     #[inline]
+    #[must_use]
     pub fn row(&self, index: usize) -> &[W] {
         &self.residues[index * self.degree..][..self.degree]
     }
 
-    /// As [`Self::row`].
+    /// The N residues modulo the modulus of that index, to change.
     ///
     /// # Panics
     /// If there is no such row.
@@ -92,17 +99,22 @@ impl<W: Word, F: Form> Poly<W, F> {
         &mut self.residues[index * self.degree..][..self.degree]
     }
 
-    /// All rows in order.
+    /// All rows, in the order of the moduli.
+    #[must_use]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[W]> {
         self.residues.chunks_exact(self.degree.max(1))
     }
 
-    /// All rows in order.
+    /// All rows, in the order of the moduli, to change.
     pub fn rows_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [W]> {
         self.residues.chunks_exact_mut(self.degree.max(1))
     }
 
-    /// The first rows only.
+    /// A copy of the first `moduli` rows.
+    ///
+    /// # Panics
+    /// If there are fewer rows.
+    #[must_use]
     pub fn truncated(&self, moduli: usize) -> Self {
         let mut result = Self::any(self.degree, moduli);
         result.residues.copy_from_slice(&self.residues[..moduli * self.degree]);
@@ -115,7 +127,11 @@ impl<W: Word, F: Form> Poly<W, F> {
 }
 
 impl<W: Word> Poly<W, Coefficient> {
-    /// A copy in evaluation form; `basis` begins with the moduli of the rows.
+    /// A copy in evaluation form. `basis` starts with the tables of the rows' moduli.
+    ///
+    /// # Panics
+    /// If a table is for another degree.
+    #[must_use]
     pub fn to_evaluation(&self, basis: &[NttTable<W>]) -> Poly<W, Evaluation> {
         let mut copy = Poly::any(self.degree, self.moduli());
         for ((out, row), table) in copy.rows_mut().zip(self.rows()).zip(basis) {
@@ -124,7 +140,11 @@ impl<W: Word> Poly<W, Coefficient> {
         copy
     }
 
-    /// To evaluation form; `basis` begins with the moduli of the rows.
+    /// Changes to evaluation form. `basis` starts with the tables of the rows' moduli.
+    ///
+    /// # Panics
+    /// If a table is for another degree.
+    #[must_use]
     pub fn into_evaluation(mut self, basis: &[NttTable<W>]) -> Poly<W, Evaluation> {
         for (row, table) in self.rows_mut().zip(basis) {
             table.forward(row);
@@ -134,7 +154,11 @@ impl<W: Word> Poly<W, Coefficient> {
 }
 
 impl<W: Word> Poly<W, Evaluation> {
-    /// A copy in coefficient form; `basis` begins with the moduli of the rows.
+    /// A copy in coefficient form. `basis` starts with the tables of the rows' moduli.
+    ///
+    /// # Panics
+    /// If a table is for another degree.
+    #[must_use]
     pub fn to_coefficients(&self, basis: &[NttTable<W>]) -> Poly<W, Coefficient> {
         let mut copy = Poly::any(self.degree, self.moduli());
         for ((out, row), table) in copy.rows_mut().zip(self.rows()).zip(basis) {
@@ -143,7 +167,11 @@ impl<W: Word> Poly<W, Evaluation> {
         copy
     }
 
-    /// To coefficient form; `basis` begins with the moduli of the rows.
+    /// Changes to coefficient form. `basis` starts with the tables of the rows' moduli.
+    ///
+    /// # Panics
+    /// If a table is for another degree.
+    #[must_use]
     pub fn into_coefficients(mut self, basis: &[NttTable<W>]) -> Poly<W, Coefficient> {
         for (row, table) in self.rows_mut().zip(basis) {
             table.inverse(row);

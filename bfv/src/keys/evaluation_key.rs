@@ -1,44 +1,47 @@
 //! Keys that the holder of the secret key gives away, so that others can apply automorphisms and
 //! relinearize.
 
-use crate::backend::aligned::AlignedBuffer;
+use crate::arithmetic::buffer::AlignedBuffer;
 use crate::backend::kernels::{self, TILE};
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
 use crate::error::Error;
-use crate::galois::GaloisElement;
+use crate::keys::secret_key::SecretKey;
 use crate::parameters::Parameters;
-use crate::poly::{Evaluation, Poly};
-use crate::sampling::RandomSource;
-use crate::secret_key::SecretKey;
+use crate::random::sampling::RandomSource;
+use crate::rings::galois::GaloisElement;
+use crate::rings::poly::{Evaluation, Poly};
 use crate::word::Word;
 use std::collections::BTreeMap;
 use zeroize::Zeroize;
 
-/// Which keys a server wants.
+/// Which evaluation keys a server asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a message of the protocol, whose fields are fixed")]
 pub struct EvaluationKeyConfig {
     /// The parameter set of the keys.
     pub parameters: Parameters,
-    /// Galois elements, ascending.
+    /// Galois elements, each odd, above 1 and below 2N.
     pub galois_elements: Vec<u32>,
     /// Whether a relinearization key is wanted.
     pub has_relinearization_key: bool,
 }
 
-/// A key-switching key as it travels: one ciphertext a ciphertext modulus, in evaluation form over
-/// all moduli.
+/// A key-switching key as it travels: one ciphertext for each ciphertext modulus, in evaluation form
+/// over all moduli.
 #[derive(Clone)]
 pub struct KeySwitchKey<W: Word>(pub(crate) Vec<Ciphertext<W, Evaluation>>);
 
 impl<W: Word> KeySwitchKey<W> {
     /// The ciphertexts, one for each ciphertext modulus.
+    #[must_use]
     pub fn ciphertexts(&self) -> &[Ciphertext<W, Evaluation>] {
         &self.0
     }
 }
 
-/// Evaluation keys as they travel.
+/// Evaluation keys as they travel. They are public: whoever has them can compute on ciphertexts, but
+/// not decrypt them.
 #[derive(Clone)]
 pub struct EvaluationKey<W: Word> {
     pub(crate) galois: BTreeMap<GaloisElement, KeySwitchKey<W>>,
@@ -52,22 +55,26 @@ impl<W: Word> EvaluationKey<W> {
     }
 
     /// Whether it has a relinearization key.
+    #[must_use]
     pub fn has_relinearization_key(&self) -> bool {
         self.relinearization.is_some()
     }
 
-    /// Drops all keys but those of `elements`, and the relinearization key unless it is wanted.
+    /// Drops all Galois keys but those of `elements`, and the relinearization key unless
+    /// `relinearization`.
     pub fn retain(&mut self, elements: &[GaloisElement], relinearization: bool) {
         self.galois.retain(|element, _| elements.contains(element));
         self.relinearization.take_if(|_| !relinearization);
     }
 
     /// The key of one element.
+    #[must_use]
     pub fn galois_key(&self, element: GaloisElement) -> Option<&KeySwitchKey<W>> {
         self.galois.get(&element)
     }
 
     /// The relinearization key.
+    #[must_use]
     pub fn relinearization_key(&self) -> Option<&KeySwitchKey<W>> {
         self.relinearization.as_ref()
     }
@@ -75,9 +82,9 @@ impl<W: Word> EvaluationKey<W> {
 
 /// A key-switching key ready for use: in Montgomery form, in the order in which it is read.
 pub(crate) struct PreparedSwitchKey<W> {
-    /// One row a modulus, that of key switching last.
+    /// One row for each modulus, that of key switching last.
     pub(crate) rows: Vec<AlignedBuffer<W>>,
-    /// L, its ciphertexts.
+    /// The number L of its ciphertexts.
     pub(crate) count: usize,
 }
 
@@ -88,8 +95,8 @@ pub(crate) struct PreparedGaloisKey<W> {
     pub(crate) key: PreparedSwitchKey<W>,
 }
 
-/// Evaluation keys ready for use by a server: expanded, in Montgomery form and reading order.
-/// About 2·L·(L+1)·N words a key. Build it once a client and cache it.
+/// Evaluation keys ready for use by a server: expanded, in Montgomery form and in the order in which
+/// they are read. Each key takes about 2·L·(L+1)·N words. Build it once for each client and cache it.
 pub struct PreparedEvaluationKey<W> {
     galois: BTreeMap<GaloisElement, PreparedGaloisKey<W>>,
     relinearization: Option<PreparedSwitchKey<W>>,
@@ -97,16 +104,19 @@ pub struct PreparedEvaluationKey<W> {
 
 impl<W: Word> PreparedEvaluationKey<W> {
     /// The Galois elements that it has keys for, ascending.
+    #[must_use]
     pub fn galois_elements(&self) -> impl DoubleEndedIterator<Item = GaloisElement> {
         self.galois.keys().copied()
     }
 
     /// Whether it has a relinearization key.
+    #[must_use]
     pub fn has_relinearization_key(&self) -> bool {
         self.relinearization.is_some()
     }
 
     /// Memory that it takes, in bytes.
+    #[must_use]
     pub fn memory(&self) -> usize {
         let words = |key: &PreparedSwitchKey<W>| {
             key.rows.iter().map(|row| row.len() * size_of::<W>()).sum::<usize>()
@@ -150,6 +160,10 @@ impl<W: Word> Context<W> {
     }
 
     /// Draws the keys that a configuration asks for.
+    ///
+    /// # Errors
+    /// [`Error::GaloisElement`] for an element that is none of this ring, [`Error::NoKeySwitching`]
+    /// for parameters with a single modulus, and [`Error::Randomness`] if the source fails.
     pub fn generate_evaluation_key(
         &self,
         config: &EvaluationKeyConfig,
@@ -203,6 +217,7 @@ impl<W: Word> Context<W> {
     }
 
     /// Makes evaluation keys ready for use.
+    #[must_use]
     pub fn prepare_evaluation_key(&self, key: &EvaluationKey<W>) -> PreparedEvaluationKey<W> {
         let galois = key.galois.iter().map(|(&element, key)| {
             let prepared = PreparedGaloisKey {

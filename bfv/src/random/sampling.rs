@@ -1,26 +1,34 @@
 //! Random polynomials: uniform ones from seeds, and the secret ones.
 
-use crate::drbg::{CtrDrbg, Seed};
+use crate::arithmetic::modulus::Modulus;
 use crate::error::Error;
-use crate::modulus::Modulus;
-use crate::ntt::NttTable;
-use crate::poly::{Coefficient, Evaluation, Poly};
+use crate::random::drbg::{CtrDrbg, Seed};
+use crate::rings::ntt::NttTable;
+use crate::rings::poly::{Coefficient, Evaluation, Poly};
 use crate::word::Word;
 use zeroize::Zeroizing;
 
-/// Bits on each side of the centred binomial error: ⌈2·3.2²⌉, a deviation of √(21/2) = 3.24.
+/// Bits on each side of the centred binomial distribution of errors: ⌈2·3.2²⌉, which gives values
+/// from -21 to 21 with a standard deviation of √(21/2) = 3.24.
 pub const BINOMIAL_BITS: u32 = 21;
 
-/// Where fresh seeds come from.
+/// Where fresh seeds come from. Implement it over a cryptographic generator only: secret keys and
+/// errors are drawn from these seeds.
 pub trait RandomSource {
     /// 32 unpredictable bytes.
+    ///
+    /// # Errors
+    /// [`Error::Randomness`] if the source fails.
     fn seed(&mut self) -> Result<Zeroizing<Seed>, Error>;
 }
 
 /// The operating system's random source.
+#[cfg(feature = "os-random")]
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a name without fields")]
 pub struct OsRandom;
 
+#[cfg(feature = "os-random")]
 impl RandomSource for OsRandom {
     fn seed(&mut self) -> Result<Zeroizing<Seed>, Error> {
         let mut seed = Zeroizing::new([0; 32]);
@@ -29,8 +37,10 @@ impl RandomSource for OsRandom {
     }
 }
 
-/// Expands a public seed to a uniform polynomial, always in evaluation form: 16 bytes a residue,
-/// little endian, reduced, one modulus after another.
+/// Expands a public seed to a uniform polynomial of N = `degree` coefficients with one row for each
+/// table of `basis`, always in evaluation form: 16 bytes for each residue, little endian, reduced,
+/// one modulus after another.
+#[must_use]
 pub fn expand_seed<W: Word>(
     seed: &Seed,
     degree: usize,
@@ -112,17 +122,15 @@ pub(crate) fn binomial<W: Word>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Backend;
+    use crate::cpu::Backend;
 
     type Draw = fn(&mut CtrDrbg, usize, &[&Modulus<u32>]) -> Poly<u32, Coefficient>;
 
     const SEED: &str = "0123456789abcdeffedcba987654321000112233445566778899aabbccddeeff";
 
-    fn seed(hex: &str) -> Seed {
+    fn seed(text: &str) -> Seed {
         let mut seed = [0; 32];
-        for (byte, pair) in seed.iter_mut().zip(hex.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-        }
+        hex::decode_to_slice(text, &mut seed).unwrap();
         seed
     }
 
@@ -209,7 +217,7 @@ mod tests {
         let variance = squares as f64 / f64::from(1 << 18);
         assert!((variance - 10.5).abs() < 0.2, "{variance}");
 
-        let table = NttTable::<u32>::new(1 << 12, 40_961, Backend::scalar()).unwrap();
+        let table = NttTable::<u32>::new(1 << 12, 40_961, Backend::portable()).unwrap();
         let uniform = expand_seed(&[5; 32], 1 << 12, &[table]);
         let mut counts = [0; 16];
         for &value in uniform.row(0) {
@@ -218,8 +226,9 @@ mod tests {
         fits(&counts, &[1.0; 16], 74.0);
     }
 
+    #[cfg(feature = "os-random")]
     #[test]
-    fn the_system_gives_different_seeds() {
+    fn two_seeds_of_the_system_differ() {
         let mut random = OsRandom;
         assert_ne!(*random.seed().unwrap(), *random.seed().unwrap());
     }

@@ -1,6 +1,7 @@
 //! Residues on cache-line boundaries.
+#![allow(unsafe_code, reason = "two claims about plain bytes")]
 
-use crate::word::Word;
+use super::word::MachineWord;
 use bytemuck::Zeroable;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,13 +15,14 @@ struct Line([u64; 8]);
 
 // SAFETY: eight integers without padding, for which all zeros is a value.
 unsafe impl Zeroable for Line {}
-// SAFETY: as above; any bits are a value, and there is no interior pointer.
+// SAFETY: eight integers fill the 64 bytes without padding, any bits are a value of them, and there
+// is no pointer and no interior mutability.
 unsafe impl bytemuck::Pod for Line {}
 
-/// Most bytes of buffers that a thread keeps for the next work.
-const KEPT: usize = 16 << 20;
+/// Largest number of bytes of dropped buffers that a thread keeps for reuse.
+const MAX_KEPT_BYTES: usize = 16 << 20;
 
-/// Buffers that were dropped, by their size, and the bytes of all.
+/// Dropped buffers by their number of lines, and the bytes of all of them.
 #[derive(Default)]
 struct Kept {
     by_size: BTreeMap<usize, Vec<Vec<Line>>>,
@@ -44,15 +46,14 @@ fn take(lines: usize) -> Option<Vec<Line>> {
 
 /// A fixed number of words that start on a cache line.
 ///
-/// Memory of dropped buffers is used again by their thread. What is secret is wiped by its owner
-/// before that.
+/// A thread reuses the memory of buffers that it dropped. Whoever owns a secret wipes it first.
 pub(crate) struct AlignedBuffer<W> {
     lines: Vec<Line>,
     length: usize,
     word: std::marker::PhantomData<W>,
 }
 
-impl<W: Word> AlignedBuffer<W> {
+impl<W: MachineWord> AlignedBuffer<W> {
     /// `length` zeros.
     pub(crate) fn zeroed(length: usize) -> Self {
         let mut buffer = Self::any(length);
@@ -60,7 +61,7 @@ impl<W: Word> AlignedBuffer<W> {
         buffer
     }
 
-    /// `length` words of any value, for those who overwrite them all.
+    /// `length` words of unspecified values, for callers who overwrite them all.
     pub(crate) fn any(length: usize) -> Self {
         let lines = (length * size_of::<W>()).div_ceil(size_of::<Line>());
         let lines = take(lines).unwrap_or_else(|| vec![Line::zeroed(); lines]);
@@ -68,7 +69,7 @@ impl<W: Word> AlignedBuffer<W> {
     }
 }
 
-impl<W: Word> Deref for AlignedBuffer<W> {
+impl<W: MachineWord> Deref for AlignedBuffer<W> {
     type Target = [W];
 
     #[inline]
@@ -77,7 +78,7 @@ impl<W: Word> Deref for AlignedBuffer<W> {
     }
 }
 
-impl<W: Word> DerefMut for AlignedBuffer<W> {
+impl<W: MachineWord> DerefMut for AlignedBuffer<W> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [W] {
         &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.length]
@@ -105,7 +106,7 @@ impl<W> Drop for AlignedBuffer<W> {
         let _ = KEPT_BUFFERS.try_with(|kept| {
             if let Ok(mut kept) = kept.try_borrow_mut()
                 && bytes > 0
-                && kept.bytes + bytes <= KEPT
+                && kept.bytes + bytes <= MAX_KEPT_BYTES
             {
                 kept.bytes += bytes;
                 kept.by_size.entry(lines.len()).or_default().push(lines);
@@ -114,7 +115,7 @@ impl<W> Drop for AlignedBuffer<W> {
     }
 }
 
-impl<W: Word> Zeroize for AlignedBuffer<W> {
+impl<W: MachineWord> Zeroize for AlignedBuffer<W> {
     fn zeroize(&mut self) {
         self.deref_mut().zeroize();
     }

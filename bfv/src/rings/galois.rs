@@ -1,14 +1,17 @@
 //! Automorphisms f(X) → f(X^g), in both forms.
 
+use crate::arithmetic::ntt_table::reverse_bits;
 use crate::error::Error;
-use crate::ntt::reverse_bits;
 
-/// An odd exponent above 1 and below 2N.
+/// An odd exponent g with 1 < g < 2N: the automorphism f(X) → f(X^g).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GaloisElement(u32);
 
 impl GaloisElement {
-    /// Checks an element for polynomials of `degree`.
+    /// Checks an element for polynomials of N = `degree` coefficients.
+    ///
+    /// # Errors
+    /// [`Error::GaloisElement`] unless the element is odd and 1 < element < 2N.
     pub fn new(element: u64, degree: usize) -> Result<Self, Error> {
         let bound = 2 * degree as u64;
         if element > 1 && element < bound && element % 2 == 1 {
@@ -18,19 +21,27 @@ impl GaloisElement {
         }
     }
 
-    /// The element that turns the columns of SIMD slots by `steps` to the left.
+    /// The element 3^steps, which rotates each of the two rows of N/2 SIMD slots by `steps` to the
+    /// left.
+    ///
+    /// # Errors
+    /// [`Error::GaloisElement`] if that is 1: for multiples of N/2 steps.
     pub fn rotating_columns(steps: usize, degree: usize) -> Result<Self, Error> {
         let modulus = 2 * degree as u64;
         let steps = steps % (degree / 2).max(1);
-        Self::new(crate::prime::pow_mod(3, steps as u64, modulus), degree)
+        Self::new(crate::arithmetic::prime::pow_mod(3, steps as u64, modulus), degree)
     }
 
-    /// The element that swaps the two rows of SIMD slots.
+    /// The element 2N - 1, which swaps the two rows of SIMD slots.
+    ///
+    /// # Errors
+    /// [`Error::GaloisElement`] for degree 1.
     pub fn swapping_rows(degree: usize) -> Result<Self, Error> {
         Self::new(2 * degree as u64 - 1, degree)
     }
 
-    /// g.
+    /// The exponent g.
+    #[must_use]
     pub fn get(self) -> u32 {
         self.0
     }
@@ -61,8 +72,9 @@ impl GaloisElement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Backend, kernels};
-    use crate::ntt::NttTable;
+    use crate::backend::kernels;
+    use crate::cpu::Backend;
+    use crate::rings::ntt::NttTable;
     use crate::word::Word;
 
     fn both_forms<W: Word>(degree: usize, modulus: u64, backend: Backend) {
@@ -86,7 +98,7 @@ mod tests {
 
     #[test]
     fn both_forms_agree() {
-        for backend in Backend::available() {
+        for backend in Backend::permitted().unwrap() {
             for degree in [4, 8, 16, 32, 256] {
                 both_forms::<u32>(degree, 12_289, backend);
                 both_forms::<u64>(degree, 12_289, backend);

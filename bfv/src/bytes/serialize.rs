@@ -4,37 +4,39 @@
 //! here check every length, every residue against its modulus, and every count before they allocate
 //! for it, so that bytes from anywhere are safe to read.
 
+use crate::bytes::packing::{self, packed_length};
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
-use crate::drbg::Seed;
 use crate::error::Error;
-use crate::evaluation_key::{EvaluationKey, KeySwitchKey};
-use crate::galois::GaloisElement;
-use crate::ntt::NttTable;
-use crate::packing::{self, packed_length};
+use crate::keys::evaluation_key::{EvaluationKey, KeySwitchKey};
+use crate::keys::secret_key::SecretKey;
 use crate::plaintext::{EvaluationPlaintext, Plaintext};
-use crate::poly::{Coefficient, Evaluation, Form, Poly};
-use crate::sampling::expand_seed;
-use crate::secret_key::SecretKey;
+use crate::random::drbg::Seed;
+use crate::random::sampling::expand_seed;
+use crate::rings::galois::GaloisElement;
+use crate::rings::ntt::NttTable;
+use crate::rings::poly::{Coefficient, Evaluation, Form, Poly};
 use crate::word::Word;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 /// A ciphertext as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a message of the protocol, whose forms are fixed")]
 pub enum SerializedCiphertext {
     /// The second polynomial is expanded from a seed.
     Seeded {
-        /// The rows of the first polynomial.
+        /// The packed rows of the first polynomial.
         poly0: Vec<u8>,
-        /// 32 bytes.
+        /// The seed, 32 bytes.
         seed: Vec<u8>,
     },
     /// All polynomials.
     Full {
-        /// Their number, two bytes little endian, then the rows of each.
+        /// The number of polynomials, 2 or 3, in two bytes little endian; then the packed rows of
+        /// each.
         polys: Vec<u8>,
-        /// Low bits left out of each polynomial; empty means none.
+        /// For each polynomial, the number of low bits left out of its residues; empty means none.
         skip_lsbs: Vec<u32>,
         /// Always 1 in BFV.
         correction_factor: u64,
@@ -46,6 +48,7 @@ pub type SerializedKeySwitchKey = Vec<SerializedCiphertext>;
 
 /// Evaluation keys as bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a message of the protocol, whose fields are fixed")]
 pub struct SerializedEvaluationKey {
     /// Keys by Galois element.
     pub galois: BTreeMap<u64, SerializedKeySwitchKey>,
@@ -164,6 +167,10 @@ impl<W: Word> Context<W> {
     }
 
     /// Reads a ciphertext of the first `moduli` ciphertext moduli in coefficient form.
+    ///
+    /// # Errors
+    /// [`Error::Length`], [`Error::Shape`], [`Error::Residue`], [`Error::SkippedBits`] or
+    /// [`Error::CorrectionFactor`] if the bytes are not what the context makes of a ciphertext.
     pub fn read_ciphertext(
         &self,
         serialized: &SerializedCiphertext,
@@ -187,6 +194,7 @@ impl<W: Word> Context<W> {
     }
 
     /// Writes a ciphertext: seeded while its seed is attached, else in full.
+    #[must_use]
     pub fn write_ciphertext<F: Form>(&self, ciphertext: &Ciphertext<W, F>) -> SerializedCiphertext {
         match (&ciphertext.seed, &ciphertext.polys[..]) {
             (Some(seed), [c0, _]) => {
@@ -210,8 +218,10 @@ impl<W: Word> Context<W> {
         SerializedCiphertext::Full { polys, skip_lsbs: skips.to_vec(), correction_factor: 1 }
     }
 
-    /// Writes a ciphertext of one modulus without the low bits that decryption cannot see.
-    /// Ciphertexts of more moduli, or more polynomials, are written in full.
+    /// Writes a ciphertext of one modulus without the low bits that decryption cannot see, see
+    /// [`decryption_skip_bits`](crate::Parameters::decryption_skip_bits). Ciphertexts of more moduli,
+    /// or more polynomials, are written in full.
+    #[must_use]
     pub fn write_for_decryption(
         &self,
         ciphertext: &Ciphertext<W, Coefficient>,
@@ -223,8 +233,9 @@ impl<W: Word> Context<W> {
         self.write_full(ciphertext, &skips)
     }
 
-    /// [`Self::write_for_decryption`] with every coefficient of the first polynomial zero that is
-    /// not asked for: the same size, but it compresses.
+    /// As [`Self::write_for_decryption`], with all coefficients of c0 zero but those of these
+    /// indices: the same size, but it compresses.
+    #[must_use]
     pub fn write_for_decryption_of(
         &self,
         ciphertext: &Ciphertext<W, Coefficient>,
@@ -242,6 +253,9 @@ impl<W: Word> Context<W> {
     }
 
     /// Reads a plaintext of N coefficients, ⌈log2 t⌉ bits each.
+    ///
+    /// # Errors
+    /// [`Error::Length`], or [`Error::Residue`] for a coefficient that is not below t.
     pub fn read_plaintext(&self, bytes: &[u8]) -> Result<Plaintext<W>, Error> {
         let t = self.plaintext_modulus();
         check_length("plaintext", packed_length(self.degree(), t.bits()), bytes)?;
@@ -250,7 +264,8 @@ impl<W: Word> Context<W> {
         Ok(plaintext)
     }
 
-    /// Writes a plaintext.
+    /// Writes a plaintext as N coefficients of ⌈log2 t⌉ bits.
+    #[must_use]
     pub fn write_plaintext(&self, plaintext: &Plaintext<W>) -> Vec<u8> {
         let mut bytes = Vec::new();
         packing::pack(&mut bytes, plaintext.coefficients(), self.plaintext_modulus().bits(), 0);
@@ -258,26 +273,35 @@ impl<W: Word> Context<W> {
     }
 
     /// Bytes of an evaluation plaintext over all ciphertext moduli.
+    #[must_use]
     pub fn evaluation_plaintext_length(&self) -> usize {
         poly_length(self.degree(), self.prefix(self.ciphertext_moduli()), 0)
     }
 
     /// Reads an evaluation plaintext over all ciphertext moduli: rows only.
+    ///
+    /// # Errors
+    /// [`Error::Length`], or [`Error::Residue`] for a residue that is not below its modulus.
     pub fn read_evaluation_plaintext(&self, bytes: &[u8]) -> Result<EvaluationPlaintext<W>, Error> {
         check_length("evaluation plaintext", self.evaluation_plaintext_length(), bytes)?;
         let basis = self.prefix(self.ciphertext_moduli());
         Ok(EvaluationPlaintext(read_poly(bytes, self.degree(), basis, Cut::default())?))
     }
 
-    /// Writes an evaluation plaintext.
+    /// Writes an evaluation plaintext: rows only.
+    #[must_use]
     pub fn write_evaluation_plaintext(&self, plaintext: &EvaluationPlaintext<W>) -> Vec<u8> {
         let mut bytes = Vec::new();
         write_poly(&mut bytes, &plaintext.0, self.basis(), Cut::default());
         bytes
     }
 
-    /// Reads a secret key: a list of one polynomial in evaluation form over all moduli. Whether a
-    /// residue is too large shows in the time that it takes to say so.
+    /// Reads a secret key: a list of one polynomial in evaluation form over all moduli. Only whether
+    /// some residue is too large can show in the time that this takes.
+    ///
+    /// # Errors
+    /// [`Error::Length`], [`Error::Shape`] or [`Error::Residue`] if the bytes are no key of these
+    /// parameters.
     pub fn read_secret_key(&self, bytes: &[u8]) -> Result<SecretKey<W>, Error> {
         let expected = 2 + poly_length(self.degree(), self.basis(), 0);
         check_length("secret key", expected, bytes)?;
@@ -291,6 +315,7 @@ impl<W: Word> Context<W> {
     }
 
     /// Writes a secret key, for the client's own storage.
+    #[must_use]
     pub fn write_secret_key(&self, key: &SecretKey<W>) -> Zeroizing<Vec<u8>> {
         // The capacity is final, so that no copy stays behind in freed memory.
         let capacity = 2 + poly_length(self.degree(), self.basis(), 0);
@@ -323,6 +348,10 @@ impl<W: Word> Context<W> {
     }
 
     /// Reads evaluation keys. Every key has one ciphertext for each ciphertext modulus.
+    ///
+    /// # Errors
+    /// [`Error::GaloisElement`], [`Error::NoKeySwitching`], and as [`Self::read_ciphertext`] if the
+    /// bytes are no keys of these parameters.
     pub fn read_evaluation_key(
         &self,
         serialized: &SerializedEvaluationKey,
@@ -337,7 +366,8 @@ impl<W: Word> Context<W> {
         Ok(EvaluationKey { galois, relinearization: relinearization.transpose()? })
     }
 
-    /// Writes evaluation keys.
+    /// Writes evaluation keys, seeded where they have their seeds.
+    #[must_use]
     pub fn write_evaluation_key(&self, key: &EvaluationKey<W>) -> SerializedEvaluationKey {
         let write = |key: &KeySwitchKey<W>| -> SerializedKeySwitchKey {
             key.0.iter().map(|ciphertext| self.write_ciphertext(ciphertext)).collect()

@@ -4,13 +4,13 @@
 //! Operands are lifted to auxiliary primes, multiplied there and modulo Q, scaled by t/Q, and
 //! brought back. Sums of products are scaled once.
 
-use crate::backend::aligned::AlignedBuffer;
-use crate::backend::{Correction, kernels};
+use crate::arithmetic::buffer::AlignedBuffer;
+use crate::backend::kernels::{self, Correction};
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
 use crate::error::Error;
-use crate::ntt::NttTable;
-use crate::poly::{Coefficient, Evaluation, Poly};
+use crate::rings::ntt::NttTable;
+use crate::rings::poly::{Coefficient, Evaluation, Poly};
 use crate::word::Word;
 
 /// A two-polynomial ciphertext ready to be multiplied: in evaluation form modulo its own moduli and
@@ -80,13 +80,19 @@ impl<W: Word> Context<W> {
     }
 
     /// Prepares a ciphertext for products.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the ciphertext has three polynomials or does not belong to this context.
     pub fn operand(&self, ciphertext: &Ciphertext<W, Coefficient>) -> Result<Operand<W>, Error> {
         self.check_two(ciphertext)?;
         let own = [0, 1].map(|i| ciphertext.polys[i].clone().into_evaluation(self.basis()));
         self.operand_from(own, ciphertext)
     }
 
-    /// Prepares a ciphertext that is at hand in both forms.
+    /// Prepares a ciphertext of which `slots` is the evaluation form, which the caller has already.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] as [`Self::operand`], or if the two forms have different numbers of moduli.
     pub fn operand_from(
         &self,
         slots: [Poly<W, Evaluation>; 2],
@@ -101,7 +107,10 @@ impl<W: Word> Context<W> {
         Ok(Operand { own: slots, auxiliary })
     }
 
-    /// a·b, with three polynomials.
+    /// a·b, with three polynomials: see [`Self::relinearize`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] as [`Self::operand`], or if the numbers of moduli differ.
     pub fn multiply(
         &self,
         a: &Ciphertext<W, Coefficient>,
@@ -110,8 +119,11 @@ impl<W: Word> Context<W> {
         self.inner_product(&[&self.operand(a)?], &[&self.operand(b)?])
     }
 
-    /// Σ a_i·b_i, with three polynomials, scaled once. Fails for lists of different lengths or
-    /// shapes, and for empty lists.
+    /// Σ a_i·b_i, with three polynomials, scaled once: less noise and work than single products.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for empty lists, lists of different lengths, or operands of different
+    /// numbers of moduli.
     pub fn inner_product(
         &self,
         a: &[&Operand<W>],

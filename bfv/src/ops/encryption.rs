@@ -1,43 +1,23 @@
-//! Secret keys, encryption and decryption.
+//! Encryption and decryption.
 //!
 //! Nothing here branches on a secret or uses one as an index. Where a value must be corrected by a
-//! modulus, it is by a minimum or a mask. The exceptions are [`Context::noise_budget`] and the
-//! final range check of a serialized key, which say so.
+//! modulus, it is by a minimum or a mask.
 
-use crate::backend::aligned::AlignedBuffer;
-use crate::backend::{Correction, kernels};
+use crate::arithmetic::buffer::AlignedBuffer;
+use crate::arithmetic::modulus::Modulus;
+use crate::backend::kernels::{self, Correction};
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
-use crate::drbg::{CtrDrbg, Seed};
 use crate::error::Error;
-use crate::modulus::Modulus;
+use crate::keys::secret_key::SecretKey;
 use crate::plaintext::Plaintext;
-use crate::poly::{Coefficient, Evaluation, Form, Poly};
-use crate::prime::{inverse_mod, mul_mod};
-use crate::sampling::{self, RandomSource};
+use crate::random::drbg::{CtrDrbg, Seed};
+use crate::random::sampling::{self, RandomSource};
+use crate::rings::poly::{Coefficient, Evaluation, Form, Poly};
 use crate::word::Word;
 use zeroize::{Zeroize, Zeroizing};
 
-/// A ternary secret, in evaluation form over all moduli. Wiped when dropped.
-pub struct SecretKey<W: Word>(Poly<W, Evaluation>);
-
-impl<W: Word> Drop for SecretKey<W> {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl<W: Word> SecretKey<W> {
-    pub(crate) fn poly(&self) -> &Poly<W, Evaluation> {
-        &self.0
-    }
-
-    pub(crate) fn from_poly(poly: Poly<W, Evaluation>) -> Self {
-        Self(poly)
-    }
-}
-
-/// What hides a message.
+/// What hides a message: an encryption of zero in parts.
 struct Mask<W> {
     /// Where a came from; it is sent.
     seed: Seed,
@@ -48,19 +28,8 @@ struct Mask<W> {
 }
 
 impl<W: Word> Context<W> {
-    fn moduli_refs(&self, moduli: usize) -> Vec<&Modulus<W>> {
+    pub(crate) fn moduli_refs(&self, moduli: usize) -> Vec<&Modulus<W>> {
         self.prefix(moduli).iter().map(|table| table.modulus()).collect()
-    }
-
-    /// Draws a secret key.
-    pub fn generate_secret_key(
-        &self,
-        random: &mut impl RandomSource,
-    ) -> Result<SecretKey<W>, Error> {
-        let mut drbg = CtrDrbg::new(&*random.seed()?);
-        let moduli = self.moduli_refs(self.basis().len());
-        let key = sampling::ternary(&mut drbg, self.degree(), &moduli);
-        Ok(SecretKey(key.into_evaluation(self.basis())))
     }
 
     /// A fresh encryption of zero over the first `moduli` of all moduli, without its message: a·s
@@ -75,7 +44,7 @@ impl<W: Word> Context<W> {
         let seed = *random.seed()?;
         let a = sampling::expand_seed(&seed, self.degree(), self.prefix(moduli));
         let mut product = a.clone();
-        for ((x, y), table) in product.rows_mut().zip(key.0.rows()).zip(self.basis()) {
+        for ((x, y), table) in product.rows_mut().zip(key.poly().rows()).zip(self.basis()) {
             kernels::mul(self.backend(), x, y, *table.modulus());
         }
         let mut drbg = CtrDrbg::new(&*random.seed()?);
@@ -105,7 +74,10 @@ impl<W: Word> Context<W> {
         Ok(Ciphertext { polys: vec![c0, a], seed: Some(seed) })
     }
 
-    /// Encrypts a plaintext: over all ciphertext moduli, in coefficient form, seeded.
+    /// Encrypts a plaintext: over all ciphertext moduli, in coefficient form, with a fresh seed.
+    ///
+    /// # Errors
+    /// [`Error::Randomness`] if the source fails.
     pub fn encrypt(
         &self,
         plaintext: &Plaintext<W>,
@@ -153,7 +125,7 @@ impl<W: Word> Context<W> {
     }
 
     /// c0 + c1·s + c2·s².
-    fn phase(
+    pub(crate) fn phase(
         &self,
         ciphertext: &Ciphertext<W, Coefficient>,
         key: &SecretKey<W>,
@@ -165,7 +137,7 @@ impl<W: Word> Context<W> {
         let (last, others) = ciphertext.polys.split_last().expect("at least two polynomials");
         let mut sum = last.clone().into_evaluation(self.basis());
         for (index, poly) in others.iter().enumerate().rev() {
-            for ((x, s), table) in sum.rows_mut().zip(key.0.rows()).zip(self.basis()) {
+            for ((x, s), table) in sum.rows_mut().zip(key.poly().rows()).zip(self.basis()) {
                 kernels::mul(backend, x, s, *table.modulus());
             }
             if index > 0 {
@@ -177,7 +149,11 @@ impl<W: Word> Context<W> {
         Ok(phase)
     }
 
-    /// Decrypts. The result is right as long as the noise budget is positive; nothing can tell.
+    /// Decrypts. The result is right while the [noise budget](Self::noise_budget) is positive; that
+    /// it is wrong cannot be seen.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the ciphertext does not belong to this context.
     pub fn decrypt(
         &self,
         ciphertext: &Ciphertext<W, Coefficient>,
@@ -211,63 +187,5 @@ impl<W: Word> Context<W> {
         phase.zeroize();
         gamma.zeroize();
         Ok(Plaintext::from_buffer(out))
-    }
-
-    /// Bits of noise that the ciphertext can still take: log2(Q/2) - log2(max |t·phase mod Q|).
-    /// Infinite for ciphertexts without noise; below zero decryption may fail.
-    ///
-    /// Takes time that depends on the secret key and the noise, and its result must never leave the
-    /// holder of the key: it is an oracle for it. For diagnosis only.
-    pub fn noise_budget(
-        &self,
-        ciphertext: &Ciphertext<W, Coefficient>,
-        key: &SecretKey<W>,
-    ) -> Result<f64, Error> {
-        let mut phase = self.phase(ciphertext, key)?;
-        let moduli: Vec<u64> =
-            self.prefix(ciphertext.moduli()).iter().map(|table| table.modulus().to_u64()).collect();
-        let t = self.parameters().plaintext_modulus();
-        // Mixed-radix digits, most significant last; the larger number has the larger reverse.
-        let digits = |residues: &[u64]| -> Vec<u64> {
-            let mut digits: Vec<u64> = Vec::with_capacity(moduli.len());
-            for (i, &p) in moduli.iter().enumerate() {
-                let (mut value, mut weight) = (0, 1);
-                for (&digit, &q) in digits.iter().zip(&moduli) {
-                    value = (value + mul_mod(digit % p, weight, p)) % p;
-                    weight = mul_mod(weight, q % p, p);
-                }
-                let difference = (residues[i] + p - value) % p;
-                digits.push(mul_mod(difference, inverse_mod(weight, p), p));
-            }
-            digits
-        };
-        let mut largest = vec![0; moduli.len()];
-        let mut residues = vec![0; moduli.len()];
-        for coefficient in 0..self.degree() {
-            for (i, &p) in moduli.iter().enumerate() {
-                residues[i] = mul_mod(phase.row(i)[coefficient].to_u64(), t % p, p);
-            }
-            let positive = digits(&residues);
-            for (residue, &p) in residues.iter_mut().zip(&moduli) {
-                *residue = (p - *residue) % p;
-            }
-            let negative = digits(&residues);
-            let magnitude =
-                if positive.iter().rev().lt(negative.iter().rev()) { positive } else { negative };
-            if largest.iter().rev().lt(magnitude.iter().rev()) {
-                largest = magnitude;
-            }
-        }
-        phase.zeroize();
-        let Some(top) = largest.iter().rposition(|&digit| digit != 0) else {
-            return Ok(f64::INFINITY);
-        };
-        let mut value = 0.0;
-        for (digit, &q) in largest[..top].iter().zip(&moduli) {
-            value = (value + *digit as f64) / q as f64;
-        }
-        value += largest[top] as f64;
-        let log_above: f64 = moduli[top..].iter().map(|&q| (q as f64).log2()).sum();
-        Ok(log_above - 1.0 - value.log2())
     }
 }

@@ -4,14 +4,14 @@
 //! other modulus; the key-switching modulus P, which stands in row j of ciphertext j of the key, is
 //! the whole gadget. Products with the key are summed exactly and divided by P with rounding.
 
-use crate::backend::aligned::AlignedBuffer;
+use crate::arithmetic::buffer::AlignedBuffer;
 use crate::backend::kernels::{self, TILE};
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
 use crate::error::Error;
-use crate::evaluation_key::{PreparedEvaluationKey, PreparedGaloisKey, PreparedSwitchKey};
-use crate::galois::GaloisElement;
-use crate::poly::{Coefficient, Evaluation, Poly};
+use crate::keys::evaluation_key::{PreparedEvaluationKey, PreparedGaloisKey, PreparedSwitchKey};
+use crate::rings::galois::GaloisElement;
+use crate::rings::poly::{Coefficient, Evaluation, Poly};
 use crate::word::Word;
 
 /// Sums of products with a key over the moduli of a ciphertext, and modulo P apart.
@@ -20,9 +20,9 @@ struct Accumulators<W> {
     special: [AlignedBuffer<W>; 2],
 }
 
-/// A two-polynomial ciphertext in evaluation form that also knows the coefficients of its second
-/// polynomial, where they are needed: what a chain of automorphisms works on. Its own row of every
-/// digit comes without a transform, and so does the result.
+/// A two-polynomial ciphertext in evaluation form that also has the coefficients of c1, where they
+/// are needed. Chains of automorphisms work on it: in each digit the row of its own modulus needs no
+/// transform, and neither does the result.
 pub struct DualCiphertext<W> {
     /// c0 and c1.
     pub(crate) slots: [Poly<W, Evaluation>; 2],
@@ -37,17 +37,20 @@ impl<W: Word> Clone for DualCiphertext<W> {
 }
 
 impl<W: Word> DualCiphertext<W> {
-    /// The two polynomials in evaluation form.
+    /// c0 and c1 in evaluation form.
+    #[must_use]
     pub fn slots(&self) -> &[Poly<W, Evaluation>; 2] {
         &self.slots
     }
 
-    /// The two polynomials in evaluation form, to keep.
+    /// Takes c0 and c1 in evaluation form.
+    #[must_use]
     pub fn into_slots(self) -> [Poly<W, Evaluation>; 2] {
         self.slots
     }
 
     /// The ciphertext in evaluation form.
+    #[must_use]
     pub fn into_evaluation(self) -> Ciphertext<W, Evaluation> {
         Ciphertext::new(self.slots.into())
     }
@@ -199,7 +202,11 @@ impl<W: Word> Context<W> {
         }
     }
 
-    /// Applies f(X) → f(X^g) to the plaintext. The ciphertext has two polynomials.
+    /// Applies f(X) → f(X^g) to the plaintext.
+    ///
+    /// # Errors
+    /// [`Error::MissingGaloisKey`] without a key for the element, [`Error::Shape`] if the ciphertext
+    /// has three polynomials or does not belong to this context.
     pub fn apply_galois(
         &self,
         ciphertext: &Ciphertext<W, Coefficient>,
@@ -241,6 +248,10 @@ impl<W: Word> Context<W> {
     }
 
     /// Makes a ciphertext of three polynomials one of two with the same plaintext.
+    ///
+    /// # Errors
+    /// [`Error::MissingRelinearizationKey`] without that key, [`Error::Shape`] if the ciphertext has
+    /// two polynomials or does not belong to this context.
     pub fn relinearize(
         &self,
         ciphertext: &Ciphertext<W, Coefficient>,
@@ -258,7 +269,10 @@ impl<W: Word> Context<W> {
         Ok(Ciphertext::new(vec![u0, u1]))
     }
 
-    /// Brings a two-polynomial ciphertext to the form that chains of automorphisms work on.
+    /// Brings a ciphertext to the form that chains of automorphisms work on.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the ciphertext has three polynomials or does not belong to this context.
     pub fn to_dual(
         &self,
         ciphertext: &Ciphertext<W, Coefficient>,
@@ -268,7 +282,8 @@ impl<W: Word> Context<W> {
         Ok(DualCiphertext { slots, coefficients: Some(ciphertext.polys[1].clone()) })
     }
 
-    /// A dual ciphertext in coefficient form; takes the transforms that are missing.
+    /// The coefficient form of a dual ciphertext.
+    #[must_use]
     pub fn dual_coefficients(&self, dual: &DualCiphertext<W>) -> Ciphertext<W, Coefficient> {
         let [c0, c1] = &dual.slots;
         let c1 = match &dual.coefficients {
@@ -278,8 +293,11 @@ impl<W: Word> Context<W> {
         Ciphertext::new(vec![c0.to_coefficients(self.basis()), c1])
     }
 
-    /// [`Self::apply_galois`] between dual ciphertexts; the coefficients of the result are left out
-    /// unless `with_coefficients`. Same bits.
+    /// As [`Self::apply_galois`], with the same bits, between dual ciphertexts. The result has no
+    /// coefficients unless `with_coefficients`.
+    ///
+    /// # Errors
+    /// [`Error::MissingGaloisKey`] without a key for the element.
     pub fn apply_galois_dual(
         &self,
         dual: &DualCiphertext<W>,
@@ -299,8 +317,13 @@ impl<W: Word> Context<W> {
         Ok(DualCiphertext { slots: [u0, u1], coefficients })
     }
 
-    /// X^-power, for [`Self::split`]; 0 < power < N.
+    /// X^-power for [`Self::split`], with 0 < power < N.
+    ///
+    /// # Panics
+    /// If the power is out of that range.
+    #[must_use]
     pub fn inverse_monomial(&self, power: usize) -> InverseMonomial<W> {
+        assert!(power > 0 && power < self.degree(), "the power is between 0 and N");
         let mut monomial = Poly::<W, Coefficient>::zero(self.degree(), self.ciphertext_moduli());
         for (row, table) in monomial.rows_mut().zip(self.basis()) {
             row[0] = table.modulus().to_montgomery(W::ONE);
@@ -310,7 +333,11 @@ impl<W: Word> Context<W> {
     }
 
     /// (a + b, (a - b)·X^-power): the step of an oblivious expansion, where b is an automorphism of
-    /// a. Coefficients come out where `b` has them.
+    /// a. The results have coefficients where both arguments have them.
+    ///
+    /// # Panics
+    /// If the arguments have different shapes.
+    #[must_use]
     pub fn split(
         &self,
         a: &DualCiphertext<W>,
@@ -358,6 +385,7 @@ impl<W: Word> Context<W> {
     }
 
     /// a + a.
+    #[must_use]
     pub fn double_dual(&self, a: &DualCiphertext<W>) -> DualCiphertext<W> {
         let mut result = a.clone();
         for (x, y) in result.slots.iter_mut().zip(&a.slots) {

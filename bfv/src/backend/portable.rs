@@ -1,8 +1,8 @@
 //! The transform in portable code: the twin that vector back ends are compared with.
 
-use crate::modulus::{Factor, Modulus};
-use crate::ntt::NttTable;
-use crate::word::Word;
+use crate::arithmetic::modulus::{Factor, Modulus};
+use crate::arithmetic::ntt_table::NttTable;
+use crate::arithmetic::word::MachineWord;
 
 /// A modulus and its double.
 #[derive(Clone, Copy)]
@@ -11,7 +11,7 @@ struct Bounds<W> {
     two_p: W,
 }
 
-impl<W: Word> Bounds<W> {
+impl<W: MachineWord> Bounds<W> {
     fn new(modulus: &Modulus<W>) -> Self {
         Self { modulus: *modulus, two_p: modulus.value().wrapping_add(modulus.value()) }
     }
@@ -43,7 +43,7 @@ fn quarters<W>(block: &mut [W]) -> impl Iterator<Item = [&mut W; 4]> {
 }
 
 /// Forward transform: inputs below 4p, outputs below p.
-pub(crate) fn forward<W: Word>(table: &NttTable<W>, row: &mut [W]) {
+pub(crate) fn forward<W: MachineWord>(table: &NttTable<W>, row: &mut [W]) {
     let bounds = Bounds::new(table.modulus());
     let (mut blocks, mut length) = (1, row.len());
     if length.ilog2() % 2 == 1 {
@@ -74,7 +74,7 @@ pub(crate) fn forward<W: Word>(table: &NttTable<W>, row: &mut [W]) {
 }
 
 /// Inverse transform, divided by N: inputs below 2p, outputs below p.
-pub(crate) fn inverse<W: Word>(table: &NttTable<W>, row: &mut [W]) {
+pub(crate) fn inverse<W: MachineWord>(table: &NttTable<W>, row: &mut [W]) {
     let bounds = Bounds::new(table.modulus());
     let mut length = 4;
     while length <= row.len() {
@@ -104,7 +104,7 @@ pub(crate) fn inverse<W: Word>(table: &NttTable<W>, row: &mut [W]) {
 }
 
 /// [`forward`], of another row if there is one.
-pub(crate) fn forward_from<W: Word>(table: &NttTable<W>, from: Option<&[W]>, row: &mut [W]) {
+pub(crate) fn forward_from<W: MachineWord>(table: &NttTable<W>, from: Option<&[W]>, row: &mut [W]) {
     if let Some(from) = from {
         row.copy_from_slice(from);
     }
@@ -112,7 +112,7 @@ pub(crate) fn forward_from<W: Word>(table: &NttTable<W>, from: Option<&[W]>, row
 }
 
 /// [`inverse`], of another row if there is one.
-pub(crate) fn inverse_from<W: Word>(table: &NttTable<W>, from: Option<&[W]>, row: &mut [W]) {
+pub(crate) fn inverse_from<W: MachineWord>(table: &NttTable<W>, from: Option<&[W]>, row: &mut [W]) {
     if let Some(from) = from {
         row.copy_from_slice(from);
     }

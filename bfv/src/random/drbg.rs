@@ -9,14 +9,14 @@ use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Bytes of one request to the generator.
+/// Bytes of one request to the generator, as the reference makes them.
 const REQUEST: usize = 4096;
 const BLOCK: usize = 16;
 
 /// 32 bytes that a polynomial is expanded from, or that secrets are drawn from.
 pub type Seed = [u8; 32];
 
-/// The generator, read as one continuous string.
+/// The generator, read as one continuous string of bytes. Wiped when dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct CtrDrbg {
     key: [u8; BLOCK],
@@ -26,7 +26,8 @@ pub struct CtrDrbg {
 }
 
 impl CtrDrbg {
-    /// Starts the generator.
+    /// Starts the generator from a seed.
+    #[must_use]
     pub fn new(seed: &Seed) -> Self {
         let mut drbg =
             Self { key: [0; BLOCK], counter: 0, buffer: Box::new([0; REQUEST]), used: REQUEST };
@@ -71,7 +72,7 @@ impl CtrDrbg {
         self.update(&[0; 32]);
     }
 
-    /// The next bytes of the string.
+    /// Fills `out` with the next bytes of the string.
     pub fn fill(&mut self, mut out: &mut [u8]) {
         while !out.is_empty() {
             if self.used == REQUEST {
@@ -88,7 +89,8 @@ impl CtrDrbg {
         }
     }
 
-    /// The next bytes, as an array.
+    /// The next N bytes of the string.
+    #[must_use]
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut out = [0; N];
         self.fill(&mut out);
@@ -100,25 +102,19 @@ impl CtrDrbg {
 mod tests {
     use super::*;
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     #[test]
     fn nist_vector_with_its_inner_state() {
         // CAVP, CTR_DRBG, AES-128 no df, no reseed, COUNT = 0.
         let seed = "69a09f6bf5dda15cd4af29e14cf5e0cddd7d07ac39bba587f8bc331104f9c448";
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(seed.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-        }
+        hex::decode_to_slice(seed, &mut bytes).unwrap();
         let mut drbg = CtrDrbg::new(&bytes);
-        assert_eq!(hex(&drbg.key), "314263a50fa3913de2d034b6e812a597");
-        assert_eq!(hex(&drbg.counter.to_be_bytes()), "def5dd62590d06150b94f1a8754b3a30");
+        assert_eq!(hex::encode(drbg.key), "314263a50fa3913de2d034b6e812a597");
+        assert_eq!(hex::encode(drbg.counter.to_be_bytes()), "def5dd62590d06150b94f1a8754b3a30");
         let mut out = [0; 64];
         drbg.generate(&mut out);
         drbg.generate(&mut out);
-        assert!(hex(&out).starts_with("f78a4919a6ec899f7b6c69381febbbe083315f3d"));
+        assert!(hex::encode(out).starts_with("f78a4919a6ec899f7b6c69381febbbe083315f3d"));
     }
 
     #[test]

@@ -6,7 +6,8 @@
 use crate::error::Error;
 use crate::word::Word;
 
-/// Bytes of a row of `count` numbers of `bits` bits.
+/// Bytes of a row of `count` numbers of `bits` bits each.
+#[must_use]
 pub fn packed_length(count: usize, bits: u32) -> usize {
     (count * bits as usize).div_ceil(8)
 }
@@ -61,13 +62,13 @@ pub(crate) fn unpack_residues<W: Word>(
     out: &mut [W],
 ) -> Result<(), Error> {
     unpack(bytes, bits, skip, out);
-    // Every residue is looked at: one that is too large does not shorten the work.
+    // Every residue is read: one that is too large does not shorten the work.
     let largest = out.iter().fold(W::ZERO, |largest, &value| largest.max(value));
     if largest.to_u64() < modulus { Ok(()) } else { Err(Error::Residue { modulus }) }
 }
 
-/// Payload bytes as numbers of `bits` bits, most significant first; the last is filled up with zeros
-/// at its low end. Gives ⌈8·bytes/bits⌉ numbers, or as many as `out` holds.
+/// Payload bytes as numbers of `bits` bits (1 to 62), most significant first; the last is filled up
+/// with zeros at its low end. Gives ⌈8·bytes/bits⌉ numbers, or as many as `out` holds.
 pub fn bytes_to_coefficients<W: Word>(bytes: &[u8], bits: u32, out: &mut [W]) {
     let count = (8 * bytes.len()).div_ceil(bits as usize).min(out.len());
     let (used, rest) = out.split_at_mut(count);
@@ -77,6 +78,7 @@ pub fn bytes_to_coefficients<W: Word>(bytes: &[u8], bits: u32, out: &mut [W]) {
 
 /// Numbers of `bits` bits as payload bytes: the inverse of [`bytes_to_coefficients`], ⌈count·bits/8⌉
 /// bytes.
+#[must_use]
 pub fn coefficients_to_bytes<W: Word>(values: &[W], bits: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     pack(&mut bytes, values, bits, 0);

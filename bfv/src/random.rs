@@ -1,0 +1,4 @@
+//! From seeds to polynomials.
+
+pub(crate) mod drbg;
+pub mod sampling;
