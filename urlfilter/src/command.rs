@@ -1,4 +1,4 @@
-//! One module per command: its arguments, and what it prints.
+//! One module for each command.
 
 pub(crate) mod build;
 pub(crate) mod check;
@@ -12,6 +12,21 @@ pub(crate) mod process;
 pub(crate) mod publish;
 pub(crate) mod query;
 mod rule;
+mod token;
 mod urls;
 pub(crate) mod vectors;
-mod verdicts;
+mod verdict;
+
+use anyhow::Context;
+use std::path::Path;
+
+/// Longest configuration or token file that is read, in bytes.
+const MAX_TEXT: u64 = 1 << 20;
+
+/// Reads a small text file.
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    let content = durable_file::read(path, MAX_TEXT)?;
+    String::from_utf8(content)
+        .map_err(|error| error.utf8_error())
+        .with_context(|| format!("{}: expected text in UTF-8", path.display()))
+}

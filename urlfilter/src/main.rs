@@ -1,14 +1,13 @@
-//! `urlfilter`: everything an operator of a private URL filter does at a terminal.
+//! `urlfilter`: the command of whoever publishes a private URL filter.
+//!
+//! Arguments, progress and printing; the work is done by the libraries, each of which an application can use itself.
 #![forbid(unsafe_code)]
 
-mod answer;
 mod command;
-mod doctor;
 mod output;
-mod vectors;
 
 use clap::{Parser, Subcommand};
-use pir_server::causes::WithCauses;
+use output::Exit;
 use std::process::ExitCode;
 
 /// Build prefilters and PIR data sets for private URL filtering, explain them, and look URLs up privately
@@ -30,8 +29,11 @@ Examples:
   urlfilter query --server https://pir.example --usecase com.example.app.url.filtering \\
       --token-file token --filter dist https://www.example.com/login
 
-Exit codes: 0 done; 1 the answer is one to look at: some URL may match (check) or is denied (query), not all keys
-are found (diagnose), a deployment is not ready (doctor); 2 trouble."
+Exit codes:
+  0  done
+  1  done, and the answer needs attention: some URLs may match (check) or are denied (query), keys are missing
+     (diagnose), the deployment is not ready (doctor), vectors differ (vectors --check)
+  2  failure"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -70,11 +72,11 @@ fn main() -> ExitCode {
         Command::Vectors(arguments) => command::vectors::run(&arguments),
     };
     match outcome {
-        Ok(code) => ExitCode::from(code),
+        Ok(exit) => exit.into(),
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(format_args!("urlfilter: {}", WithCauses(error.as_ref())));
-            ExitCode::from(output::TROUBLE)
+            output::note(format_args!("urlfilter: {error:#}"));
+            Exit::Failure.into()
         }
     }
 }

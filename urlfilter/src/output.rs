@@ -1,20 +1,37 @@
-//! Results on standard output, talk on standard error.
+//! Results on standard output, everything else on standard error.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pir_dataset::progress::{Notice, Phase, Progress};
 use serde::Serialize;
+use std::error::Error;
 use std::fmt::Arguments;
 use std::io::{self, StdoutLock, Write};
+use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
-/// Done, and nothing to say.
-pub(crate) const DONE: u8 = 0;
-/// Done, and the answer is one that a script should branch on.
-pub(crate) const NOTEWORTHY: u8 = 1;
-/// Not done.
-pub(crate) const TROUBLE: u8 = 2;
+/// How a command ended. The later variant counts where several answers are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// 0: done.
+    Success,
+    /// 1: done, and the answer is one that a script should branch on.
+    Attention,
+    /// 2: not done, or not for all arguments.
+    Failure,
+}
 
-/// Standard output for results: one JSON object a line, or lines for people.
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Attention => 1,
+            Exit::Failure => 2,
+        })
+    }
+}
+
+/// Standard output: one JSON object a line, or lines for people.
+#[must_use = "results are complete when `finish` was called"]
 pub(crate) struct Results {
     out: io::BufWriter<StdoutLock<'static>>,
 }
@@ -33,26 +50,41 @@ impl Results {
         Ok(writeln!(self.out, "{text}")?)
     }
 
-    /// Must be called at the end: errors of a buffer that is dropped are lost.
+    /// Writes out what is buffered. Errors would be lost if the buffer were only dropped.
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
         Ok(self.out.flush()?)
     }
 }
 
-/// How a bar shows its progress, by a template of indicatif.
-pub(crate) fn bar_style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar())
-}
-
-/// Bytes of so many.
+/// Progress in bytes, as a template of indicatif.
 pub(crate) const BYTES: &str = "{msg} {bar:30} {bytes}/{total_bytes} {eta}";
 
-/// Says something on standard error. If nobody listens there, nothing can be done about it.
+/// A progress bar that looks as `template` says.
+pub(crate) fn bar_style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("templates are constants")
+}
+
+/// Writes a line to standard error.
 pub(crate) fn note(text: Arguments<'_>) {
+    // There is no other place to report that standard error is closed.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Whether the reader of standard output went away, as `head` does.
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// The error of a command, option or address that this build does not support.
+pub(crate) fn missing_feature(what: &str, feature: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{what} needs the feature `{feature}`, which this build lacks; install it with \
+         `cargo install --path urlfilter --features {feature}`, or everything with `--features full`"
+    )
+}
+
+/// Whether the reader of standard output has gone away, as `head` does.
 pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let is = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| {
@@ -112,7 +144,7 @@ impl Progress for Bars {
                 note(format_args!("waiting {} s until the release is served", left.as_secs()));
             }
             Notice::WaitingForPrevious(left) => note(format_args!(
-                "waiting {} s until no device is served the data set before it",
+                "waiting {} s until no device is served the previous data set",
                 left.as_secs()
             )),
             _ => {}

@@ -26,7 +26,7 @@ fn run_with(arguments: &[&str], input: &[u8]) -> Output {
         .spawn()
         .unwrap();
     // A command that fails early does not read its input.
-    let _ = child.stdin.take().unwrap().write_all(input);
+    drop(child.stdin.take().unwrap().write_all(input));
     child.wait_with_output().unwrap()
 }
 
@@ -34,7 +34,7 @@ fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or_else(|| panic!("killed: {output:?}"))
 }
 
-fn talk(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -43,10 +43,10 @@ fn json_lines(output: &Output) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A folder with some files in it.
-struct Place(TempDir);
+/// A temporary folder.
+struct Folder(TempDir);
 
-impl Place {
+impl Folder {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -70,21 +70,21 @@ impl Place {
     }
 }
 
-fn build(place: &Place, list: &str, more: &[&str]) -> String {
-    let list = place.file("list", list);
-    let out = place.path("dist");
+fn build(folder: &Folder, list: &str, more: &[&str]) -> String {
+    let list = folder.file("list", list);
+    let out = folder.path("dist");
     let output = run(&[&["build", &list, "--out", &out], more].concat());
-    assert_eq!(code(&output), 0, "{}", talk(&output));
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
     out
 }
 
 const LIST: &str = "# list\nhttps://www.example.com/\nexample.org/Path\n*.example.net\ncom\n";
 
 #[test]
-fn build_writes_everything_and_sums_up() {
-    let place = Place::new();
-    let list = place.file("list", LIST);
-    let out = place.path("dist");
+fn build_writes_all_files_and_a_summary() {
+    let folder = Folder::new();
+    let list = folder.file("list", LIST);
+    let out = folder.path("dist");
     let output = run(&["build", &list, "--out", &out, "--json"]);
     assert_eq!(code(&output), 0);
     let summary = &json_lines(&output)[0];
@@ -117,7 +117,7 @@ fn build_writes_everything_and_sums_up() {
         serde_json::from_slice(&fs::read(format!("{out}/report.json")).unwrap()).unwrap();
     assert_eq!(report["refused"][0]["reason"], "single-label");
     assert_eq!(report["refused"][0]["lines"][&list], "5");
-    let human = talk(&run(&["build", &list, "--out", &out]));
+    let human = stderr(&run(&["build", &list, "--out", &out]));
     for part in ["5 lines", "3 kept", "www-removed", "single-label", "3 keys", "false-positive"] {
         assert!(human.contains(part), "{part} in {human}");
     }
@@ -125,9 +125,9 @@ fn build_writes_everything_and_sums_up() {
 
 #[test]
 fn the_same_input_gives_the_same_bytes() {
-    let place = Place::new();
-    let list = place.file("list", LIST);
-    let (one, two) = (place.path("one"), place.path("two"));
+    let folder = Folder::new();
+    let list = folder.file("list", LIST);
+    let (one, two) = (folder.path("one"), folder.path("two"));
     for out in [&one, &two] {
         assert_eq!(code(&run(&["build", &list, "--out", out, "--onboarding-entry"])), 0);
     }
@@ -144,13 +144,13 @@ fn the_same_input_gives_the_same_bytes() {
 
 #[test]
 fn standard_input_gzip_and_every_format() {
-    let place = Place::new();
+    let folder = Folder::new();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(b"||a.example^\n||b.example/x\n").unwrap();
-    let out = place.path("dist");
+    let out = folder.path("dist");
     let output = run_with(&["build", "-", "--out", &out], &gzip.finish().unwrap());
-    assert_eq!(code(&output), 0, "{}", talk(&output));
-    assert!(talk(&output).contains("standard input: 2 lines, read as adblock"));
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stderr(&output).contains("standard input: 2 lines, read as adblock"));
     for (format, list, key) in [
         ("urls", "http://a.example/b", "a.example/b"),
         ("hosts", "0.0.0.0 a.example", "a.example"),
@@ -161,15 +161,15 @@ fn standard_input_gzip_and_every_format() {
         ("txtpb", "rows: [{keyword: 'a.example' value: '1'}]", "a.example"),
     ] {
         let output = run_with(&["build", "-", "--out", &out, "--format", format], list.as_bytes());
-        assert_eq!(code(&output), 0, "{format}: {}", talk(&output));
+        assert_eq!(code(&output), 0, "{format}: {}", stderr(&output));
         let rows = fs::read_to_string(format!("{out}/input.txtpb")).unwrap();
         assert_eq!(rows, format!("rows: {{keyword: \"{key}\" value: \"1\"}}\n"), "{format}");
     }
 }
 
 #[test]
-fn bad_input_is_explained_and_nothing_is_written() {
-    let place = Place::new();
+fn invalid_input_is_explained_and_nothing_is_written() {
+    let folder = Folder::new();
     let long = "a".repeat(1_000_000);
     for (name, content, expected) in [
         ("empty", &b""[..], "no entry of the input"),
@@ -183,47 +183,50 @@ fn bad_input_is_explained_and_nothing_is_written() {
         ("rows.txtpb", b"rows: {keyword: \"a.example\"\n", "line 2"),
         ("cut.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b", "cut.gz"),
     ] {
-        let list = place.file(name, content);
-        let before = place.names();
-        let output = run(&["build", &list, "--out", &place.path("dist")]);
-        assert_eq!(code(&output), 2, "{name}: {}", talk(&output));
-        assert!(talk(&output).contains(expected), "{name}: {}", talk(&output));
-        assert_eq!(place.names(), before, "{name}");
+        let list = folder.file(name, content);
+        let before = folder.names();
+        let output = run(&["build", &list, "--out", &folder.path("dist")]);
+        assert_eq!(code(&output), 2, "{name}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{name}: {}", stderr(&output));
+        assert_eq!(folder.names(), before, "{name}");
     }
-    let list = place.file("good", "a.example\n");
+    let list = folder.file("good", "a.example\n");
     for arguments in [
         vec!["build", &list, "--out", "x", "--fpr", "0"],
         vec!["build", &list, "--out", "x", "--fpr", "1"],
         vec!["build", &list, "--out", "x", "--format", "excel"],
         vec!["build", "/nonexistent/list", "--out", "x"],
-        vec!["build", place.0.path().to_str().unwrap(), "--out", "x"],
+        vec!["build", folder.0.path().to_str().unwrap(), "--out", "x"],
         vec!["build", &list, "--out", &list],
         vec!["build", &list],
         vec!["frobnicate"],
     ] {
         let output = run(&arguments);
         assert_eq!(code(&output), 2, "{arguments:?}");
-        assert!(!talk(&output).is_empty() && !talk(&output).contains("panicked"), "{arguments:?}");
+        assert!(
+            !stderr(&output).is_empty() && !stderr(&output).contains("panicked"),
+            "{arguments:?}"
+        );
     }
     assert!(!Path::new("x").exists());
 }
 
 #[test]
-fn a_failed_build_leaves_the_old_one() {
-    let place = Place::new();
-    let out = build(&place, LIST, &[]);
+fn a_failed_build_keeps_the_previous_one() {
+    let folder = Folder::new();
+    let out = build(&folder, LIST, &[]);
     let before = fs::read(format!("{out}/bloom.bin")).unwrap();
-    let strict = run(&["build", &place.path("list"), "--out", &out, "--strict", "--fpr", "0.5"]);
+    let strict = run(&["build", &folder.path("list"), "--out", &out, "--strict", "--fpr", "0.5"]);
     assert_eq!(code(&strict), 2);
-    assert!(talk(&strict).contains("--strict") && talk(&strict).contains("single-label"));
+    assert!(stderr(&strict).contains("--strict") && stderr(&strict).contains("single-label"));
     assert_eq!(fs::read(format!("{out}/bloom.bin")).unwrap(), before);
     assert_eq!(code(&run_with(&["build", "-", "--out", &out, "--strict"], b"Example.org\n")), 0);
 }
 
 #[test]
-fn check_answers_per_url() {
-    let place = Place::new();
-    let out = build(&place, LIST, &["--fpr", "0.000001"]);
+fn check_answers_each_url() {
+    let folder = Folder::new();
+    let out = build(&folder, LIST, &["--fpr", "0.000001"]);
     let no = run(&["check", &out, "https://other.test/"]);
     assert_eq!(code(&no), 0);
     let some = run(&[
@@ -243,10 +246,10 @@ fn check_answers_per_url() {
         lines[1],
         serde_json::json!({"url": "http://other.test", "mayMatch": false, "hits": []})
     );
-    let trouble = run(&["check", &out, "--json", "mailto:a@b.example", "example.org/path/deeper"]);
-    assert_eq!(code(&trouble), 2);
-    assert!(json_lines(&trouble)[0]["error"].is_string());
-    assert_eq!(json_lines(&trouble)[1]["hits"], serde_json::json!(["example.org/path"]));
+    let refused = run(&["check", &out, "--json", "mailto:a@b.example", "example.org/path/deeper"]);
+    assert_eq!(code(&refused), 2);
+    assert!(json_lines(&refused)[0]["error"].is_string());
+    assert_eq!(json_lines(&refused)[1]["hits"], serde_json::json!(["example.org/path"]));
     let input = run_with(&["check", &out, "-"], b"https://example.net/\n\nhttps://other.test/\n");
     assert_eq!(code(&input), 1);
     assert!(String::from_utf8(input.stdout).unwrap().contains("by example.net"));
@@ -254,9 +257,9 @@ fn check_answers_per_url() {
 
 #[test]
 fn check_follows_the_rule_of_the_filter() {
-    let place = Place::new();
-    let config = place.file("config.json", r#"{"path":{"excluded":true}}"#);
-    let out = build(&place, "example.com/a/b\n", &["--parsing", &config, "--fpr", "0.000001"]);
+    let folder = Folder::new();
+    let config = folder.file("config.json", r#"{"path":{"excluded":true}}"#);
+    let out = build(&folder, "example.com/a/b\n", &["--parsing", &config, "--fpr", "0.000001"]);
     let output = run(&["check", &out, "--json", "https://example.com/other"]);
     assert_eq!(json_lines(&output)[0]["hits"], serde_json::json!(["example.com/%*"]));
     let current = run(&["check", &out, "--profile", "current", "https://example.com/other"]);
@@ -265,8 +268,8 @@ fn check_follows_the_rule_of_the_filter() {
 
 #[test]
 fn damaged_filters_are_refused() {
-    let place = Place::new();
-    let out = build(&place, LIST, &[]);
+    let folder = Folder::new();
+    let out = build(&folder, LIST, &[]);
     for name in ["bloom.bin", "bloom_filter.plist"] {
         let path = format!("{out}/{name}");
         let sound = fs::read(&path).unwrap();
@@ -280,7 +283,7 @@ fn damaged_filters_are_refused() {
             for command in ["inspect", "check"] {
                 let arguments = [command, &path, "https://example.com/"];
                 let output = run(&arguments[..if command == "check" { 3 } else { 2 }]);
-                // A flipped line end is no damage to a property list.
+                // A changed line end does not damage a property list.
                 let harmless = name.ends_with("plist") && content.len() == sound.len();
                 assert!(code(&output) == 2 || harmless, "{command} {name}: {output:?}");
             }
@@ -288,13 +291,13 @@ fn damaged_filters_are_refused() {
         fs::write(&path, &sound).unwrap();
     }
     assert_eq!(code(&run(&["inspect", &format!("{out}/input.txtpb")])), 2);
-    assert_eq!(code(&run(&["inspect", &place.path("absent")])), 2);
+    assert_eq!(code(&run(&["inspect", &folder.path("absent")])), 2);
 }
 
 #[test]
 fn inspect_shows_metadata_and_statistics() {
-    let place = Place::new();
-    let out = build(&place, LIST, &["--seed", "7", "--sizing", "ceil"]);
+    let folder = Folder::new();
+    let out = build(&folder, LIST, &["--seed", "7", "--sizing", "ceil"]);
     let inspection = &json_lines(&run(&["inspect", &out, "--json"]))[0];
     assert_eq!(inspection["itemCount"], 3);
     assert_eq!(inspection["murmurSeed"], 7);
@@ -316,20 +319,20 @@ fn explain_lists_sorted_sub_urls() {
         run(&["explain", "--profile", "ios26.0", "https://www.example.com/a/b/c?id=123#fragment"]);
     assert_eq!(String::from_utf8(older.stdout).unwrap().lines().count(), 24);
     assert_eq!(code(&run(&["explain", "::"])), 2);
-    let place = Place::new();
-    let config = place.file("config.json", r#"{"urlParsingRegularExpression":"x=(?<x>[0-9]+)"}"#);
+    let folder = Folder::new();
+    let config = folder.file("config.json", r#"{"urlParsingRegularExpression":"x=(?<x>[0-9]+)"}"#);
     let matched = run(&["explain", "--parsing", &config, "https://example.com/?x=12"]);
     assert_eq!(matched.stdout, b"x=12\n");
     for bad in ["{", "[]", r#"{"path":{"depth":1}}"#, r#"{"urlParsingRegularExpression":"("}"#] {
-        let config = place.file("config.json", bad);
+        let config = folder.file("config.json", bad);
         let output = run(&["explain", "--parsing", &config, "https://example.com/"]);
         assert_eq!(code(&output), 2, "{bad}");
-        assert!(talk(&output).contains("config.json"), "{}", talk(&output));
+        assert!(stderr(&output).contains("config.json"), "{}", stderr(&output));
     }
 }
 
 #[test]
-fn hash_prints_what_other_tools_should() {
+fn hash_prints_known_answers() {
     let output =
         run(&["hash", "--json", "--seed", "3919904948", "--bits", "144", "--hashes", "10", "abcd"]);
     let expected = serde_json::json!({
@@ -345,11 +348,11 @@ fn hash_prints_what_other_tools_should() {
 #[test]
 fn diagnose_names_the_mistake() {
     let beta = repository().join("testvectors/prefilter/files/beta.plist");
-    let place = Place::new();
+    let folder = Folder::new();
     let mut keys: Vec<String> = vec!["example.com".into()];
     keys.extend((2..10).map(|i| format!("example{i}.com")));
     keys.push("example10.com/resource?query=bugs".into());
-    let file = place.file("keys", keys.join("\n"));
+    let file = folder.file("keys", keys.join("\n"));
     let output = run(&["diagnose", beta.to_str().unwrap(), "--keys", &file, "--json"]);
     assert_eq!(code(&output), 1);
     let answer = &json_lines(&output)[0];
@@ -357,86 +360,77 @@ fn diagnose_names_the_mistake() {
     assert_eq!(answer["deviations"][0]["name"], "beta-fnv");
     assert_eq!((&answer["form"], &answer["reproducesFile"]), (&"beta-plist".into(), &true.into()));
 
-    let out = build(&place, LIST, &[]);
+    let out = build(&folder, LIST, &[]);
     let healthy = run(&["diagnose", &out, "--keys", &format!("{out}/input.txtpb")]);
     assert_eq!(code(&healthy), 0);
     let others =
-        place.file("others", (0..30).map(|i| format!("other{i}.test\n")).collect::<String>());
+        folder.file("others", (0..30).map(|i| format!("other{i}.test\n")).collect::<String>());
     let output = run(&["diagnose", &out, "--keys", &others, "--seed", "1", "--json"]);
     assert_eq!((code(&output), &json_lines(&output)[0]["verdict"]), (1, &"unexplained".into()));
-    let empty = place.file("none", "");
+    let empty = folder.file("none", "");
     assert_eq!(code(&run(&["diagnose", &out, "--keys", &empty])), 2);
 }
 
 #[test]
-fn published_vectors_are_those_of_this_version() {
-    let place = Place::new();
-    let out = place.path("vectors");
+fn vectors_are_written_and_compared() {
+    let folder = Folder::new();
+    let out = folder.path("vectors");
     assert_eq!(code(&run(&["vectors", "--out", &out])), 0);
-    let published = repository().join("testvectors");
-    let names = |folder: &Path| {
-        let mut names: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
-        names.sort();
-        names
-    };
-    for folder in ["prefilter", "prefilter/files"] {
-        let (new, old) = (Path::new(&out).join(folder), published.join(folder));
-        assert_eq!(
-            names(&new),
-            names(&old),
-            "regenerate with `urlfilter vectors --out testvectors`"
-        );
-        for name in names(&new).iter().filter(|name| new.join(name).is_file()) {
-            assert!(
-                fs::read(new.join(name)).unwrap() == fs::read(old.join(name)).unwrap(),
-                "{name:?} differs"
-            );
-        }
-    }
+    assert_eq!(code(&run(&["vectors", "--check", &out])), 0);
+    fs::write(format!("{out}/prefilter/hashes.json"), "[]").unwrap();
+    let output = run(&["vectors", "--check", &out]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("prefilter/hashes.json differs"), "{}", stderr(&output));
+    assert_eq!(code(&run(&["vectors"])), 2);
+    assert_eq!(code(&run(&["vectors", "--out", &out, "--check", &out])), 2);
 }
 
 #[test]
-fn published_vectors_follow_their_schema() {
-    let folder = repository().join("testvectors");
-    let schema: Value =
-        serde_json::from_slice(&fs::read(folder.join("schema.json")).unwrap()).unwrap();
-    let files = schema["properties"].as_object().unwrap();
-    assert!(files.len() >= 8);
-    for (name, part) in files {
-        let mut part = part.clone();
-        part["$defs"] = schema["$defs"].clone();
-        let validator = jsonschema::validator_for(&part).unwrap();
-        let vectors: Value =
-            serde_json::from_slice(&fs::read(folder.join("prefilter").join(name)).unwrap())
-                .unwrap();
-        let errors: Vec<_> =
-            validator.iter_errors(&vectors).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{name}: {errors:?}");
-    }
+fn doctor_says_what_it_needs() {
+    let arguments =
+        ["doctor", "--server", "https://pir.example.com", "--bundle-id", "com.example.app"];
+    let output = run(&arguments);
+    assert_eq!(code(&output), 2);
+    let expected = match cfg!(feature = "doctor") {
+        true => "--token-file",
+        false => "--features doctor",
+    };
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    let resolver = ["--token", "AAAA", "--resolver", "192.0.2.1:53", "--timeout", "1"];
+    let output = run(&[&arguments[..], &resolver].concat());
+    let lacks_dns = stderr(&output).contains("--features");
+    assert_eq!(lacks_dns, !cfg!(feature = "dns"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_token_file_that_cannot_be_read_is_named() {
+    let folder = Folder::new();
+    let missing = folder.path("token");
+    let query = ["query", "--server", "http://127.0.0.1:9", "--usecase", "u", "--token-file"];
+    let output = run(&[&query[..], &[&missing, "https://example.com/"]].concat());
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains(&missing), "{}", stderr(&output));
 }
 
 #[test]
 fn the_sample_of_the_readme_works() {
-    let place = Place::new();
+    let folder = Folder::new();
     let sample = repository().join("samples/blocklist.txt");
-    let out = place.path("dist");
+    let out = folder.path("dist");
     let output = run(&["build", sample.to_str().unwrap(), "--out", &out]);
-    assert_eq!(code(&output), 0, "{}", talk(&output));
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(code(&run(&["check", &out, "https://www.phish.example/login?session=1"])), 1);
 }
 
-/// Real lists, where they are at hand: nothing that was put in may be missing.
+/// Whatever is put in must be found.
 #[test]
+#[ignore = "needs the lists of ../shared/data"]
 fn every_url_of_a_real_list_is_found_again() {
     let data = repository().join("../shared/data");
-    if !data.exists() {
-        return;
-    }
-    let place = Place::new();
+    let folder = Folder::new();
     for profile in ["current", "ios26.0"] {
         let list = data.join("phishing-urls.txt");
-        let out = place.path(profile);
+        let out = folder.path(profile);
         let output =
             run(&["build", list.to_str().unwrap(), "--out", &out, "--profile", profile, "--json"]);
         let summary = &json_lines(&output)[0];
@@ -445,10 +439,7 @@ fn every_url_of_a_real_list_is_found_again() {
             .iter()
             .map(|field| summary[field].as_u64().unwrap())
             .sum();
-        assert_eq!(
-            (summary["linesRead"].as_u64().unwrap(), sum),
-            (text.lines().count() as u64, sum)
-        );
+        assert_eq!(summary["linesRead"].as_u64().unwrap(), text.lines().count() as u64);
         assert_eq!(summary["entriesRead"].as_u64().unwrap(), sum);
         let urls: Vec<&str> = text.lines().filter(|line| line.starts_with("http")).collect();
         let checked = run_with(&["check", &out, "-", "--json"], urls.join("\n").as_bytes());
@@ -459,15 +450,15 @@ fn every_url_of_a_real_list_is_found_again() {
     for (name, format, lines) in
         [("phishing-domains.txt", "urls", 10_000), ("phishing-domains.adblock", "adblock", 20_000)]
     {
-        let out = place.path(name);
+        let out = folder.path(name);
         let output = run(&["build", data.join(name).to_str().unwrap(), "--out", &out]);
         assert_eq!(code(&output), 0);
-        assert!(talk(&output).contains(&format!("{lines} lines, read as {format}")));
+        assert!(stderr(&output).contains(&format!("{lines} lines, read as {format}")));
     }
 }
 
 #[test]
-fn a_closed_pipe_is_no_trouble() {
+fn a_closed_pipe_is_no_failure() {
     let script = format!(
         "{} explain https://example.com/a/b/c/d/e | head -n 1",
         env!("CARGO_BIN_EXE_urlfilter")

@@ -25,13 +25,13 @@ fn process(folder: &Path, more: &[&str]) -> Output {
     command(folder).args(["process", "process.json"]).args(more).output().unwrap()
 }
 
-fn talk(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 #[track_caller]
 fn succeeds(output: &Output) {
-    assert_eq!(output.status.code(), Some(0), "{}", talk(output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
 }
 
 /// Every file of a folder but the input.
@@ -69,7 +69,7 @@ fn rows(numbers: impl Iterator<Item = usize>) -> String {
 }
 
 /// A folder with a configuration and its input.
-fn place(changes: Value, input: impl AsRef<[u8]>) -> TempDir {
+fn folder_with(changes: Value, input: impl AsRef<[u8]>) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let text = configuration(changes).to_string();
     fs::write(folder.path().join("process.json"), text).unwrap();
@@ -117,8 +117,8 @@ fn parameters_agree_with_those_of_the_reference() {
                 let recorded = fs::read_to_string(case.join(&name)).unwrap();
                 let mut ours = String::from_utf8(content).unwrap();
                 if lengths_differ {
-                    // The largest bucket depends on the order in which rows were put in, which is
-                    // the reference's system's choice.
+                    // The largest bucket depends on the order of insertion, which the reference
+                    // leaves to its system.
                     let entry_size = |text: &str| {
                         let line = text.lines().find(|line| line.starts_with("entry_size"));
                         line.map(ToOwned::to_owned)
@@ -137,7 +137,7 @@ fn parameters_agree_with_those_of_the_reference() {
 
 #[test]
 fn the_same_rows_give_the_same_files() {
-    let first = place(json!({}), rows(0..500));
+    let first = folder_with(json!({}), rows(0..500));
     succeeds(&process(first.path(), &["--jobs", "1"]));
     let expected = files(first.path());
     assert_eq!(
@@ -153,10 +153,10 @@ fn the_same_rows_give_the_same_files() {
             "urls-manifest.json",
         ]
     );
-    let other_order = place(json!({}), rows((0..500).rev()));
+    let other_order = folder_with(json!({}), rows((0..500).rev()));
     succeeds(&process(other_order.path(), &["--jobs", "2"]));
     assert!(files(other_order.path()) == expected);
-    // Again in the same place: nothing is done, and nothing changes.
+    // In the same folder again: nothing changes.
     let again = process(first.path(), &["--json"]);
     succeeds(&again);
     let report: Value = serde_json::from_slice(&again.stdout).unwrap();
@@ -169,7 +169,7 @@ fn the_same_rows_give_the_same_files() {
 fn a_changed_row_changes_its_shard_only() {
     let fixed = json!({"cuckooTableArguments": {
         "maxSerializedBucketSize": 1024, "bucketCount": {"fixedSize": {"bucketCount": 12}}}});
-    let folder = place(fixed, rows(0..500));
+    let folder = folder_with(fixed, rows(0..500));
     succeeds(&process(folder.path(), &[]));
     let before = files(folder.path());
     fs::write(folder.path().join("in.txtpb"), rows(0..501)).unwrap();
@@ -184,7 +184,7 @@ fn a_changed_row_changes_its_shard_only() {
     let changed: Vec<&String> = after.keys().filter(changed).collect();
     assert_eq!(changed.len(), 2, "{changed:?}");
     assert_eq!(changed[1], "urls-manifest.json");
-    // A file that was damaged meanwhile is made anew.
+    // A damaged file is written again.
     fs::write(folder.path().join("urls-1.bin"), b"damaged").unwrap();
     succeeds(&process(folder.path(), &[]));
     assert!(files(folder.path()) == after);
@@ -199,7 +199,7 @@ fn report(folder: &Path, more: &[&str]) -> Value {
 /// Clients keep their configuration and keys as long as rows fit where they were.
 #[test]
 fn changed_rows_get_the_layout_that_they_had() {
-    let folder = place(json!({"trialsPerShard": 3}), rows(0..3000));
+    let folder = folder_with(json!({"trialsPerShard": 3}), rows(0..3000));
     let put = |text: String| fs::write(folder.path().join("in.txtpb"), text).unwrap();
     let first = report(folder.path(), &[]);
     assert_eq!((&first["layouts"], &first["rowsBefore"]), (&json!("new"), &Value::Null));
@@ -218,7 +218,7 @@ fn changed_rows_get_the_layout_that_they_had() {
     assert_eq!(report(folder.path(), &[])["configId"], first["configId"]);
     // What follows from the input alone.
     assert_eq!(report(folder.path(), &["--fresh"])["layouts"], "new");
-    let whole = place(json!({"trialsPerShard": 3}), rows(0..3000));
+    let whole = folder_with(json!({"trialsPerShard": 3}), rows(0..3000));
     report(whole.path(), &[]);
     assert!(files(folder.path()) == files(whole.path()));
 
@@ -251,7 +251,7 @@ fn changed_rows_get_the_layout_that_they_had() {
 #[test]
 fn the_number_of_shards_stays() {
     let sharding = json!({"sharding": {"entryCountPerShard": 100}});
-    let folder = place(sharding, rows(0..500));
+    let folder = folder_with(sharding, rows(0..500));
     for (count, shards) in [(500, 5), (560, 5), (450, 5), (700, 5), (800, 8)] {
         fs::write(folder.path().join("in.txtpb"), rows(0..count)).unwrap();
         assert_eq!(report(folder.path(), &[])["shardCount"], shards);
@@ -264,9 +264,9 @@ fn the_number_of_shards_stays() {
 #[test]
 fn shards_can_be_made_in_parts() {
     let sharding = json!({"sharding": {"shardCount": 12}});
-    let whole = place(sharding.clone(), rows(0..3000));
+    let whole = folder_with(sharding.clone(), rows(0..3000));
     succeeds(&process(whole.path(), &[]));
-    let folder = place(sharding, rows(0..3000));
+    let folder = folder_with(sharding, rows(0..3000));
     let parts = [("--shards", "0..4"), ("--part", "1/3"), ("--part", "2/3")].map(|(how, part)| {
         let mut command = command(folder.path());
         let command = command.args(["process", "process.json", how, part]);
@@ -309,17 +309,17 @@ fn shards_can_be_made_in_parts() {
     ] {
         let output = process(folder.path(), &[how, part]);
         assert_eq!(output.status.code(), Some(2));
-        assert!(talk(&output).contains(said), "{}", talk(&output));
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
     }
 }
 
 #[test]
 fn a_killed_run_leaves_nothing_that_looks_finished() {
-    let whole = place(json!({"sharding": {"shardCount": 12}}), rows(0..3000));
+    let whole = folder_with(json!({"sharding": {"shardCount": 12}}), rows(0..3000));
     succeeds(&process(whole.path(), &[]));
     let expected = files(whole.path());
 
-    let folder = place(json!({"sharding": {"shardCount": 12}}), rows(0..3000));
+    let folder = folder_with(json!({"sharding": {"shardCount": 12}}), rows(0..3000));
     let mut child = command(folder.path())
         .args(["process", "process.json", "--jobs", "1"])
         .stderr(Stdio::null())
@@ -354,7 +354,7 @@ fn a_killed_run_leaves_nothing_that_looks_finished() {
 
 #[test]
 fn serialized_input_and_output() {
-    let text = place(json!({}), rows(0..60));
+    let text = folder_with(json!({}), rows(0..60));
     succeeds(&process(text.path(), &[]));
     let mut writer = Writer::binary(Vec::new());
     for i in 0..60 {
@@ -364,7 +364,7 @@ fn serialized_input_and_output() {
     let database = writer.finish().unwrap();
     let changes =
         json!({"inputDatabase": "in.binpb", "outputPirParameters": "urls-SHARD_ID.binpb"});
-    let folder = place(changes, "");
+    let folder = folder_with(changes, "");
     fs::write(folder.path().join("in.binpb"), database).unwrap();
     succeeds(&process(folder.path(), &[]));
     let (text, binary) = (files(text.path()), files(folder.path()));
@@ -382,7 +382,7 @@ fn databases_by_number() {
     for encoding in [false, true] {
         let changes =
             json!({"databaseType": "index", "encodingEntrySize": encoding, "trialsPerShard": 5});
-        let folder = place(changes, &input);
+        let folder = folder_with(changes, &input);
         let output = process(folder.path(), &["--json"]);
         succeeds(&output);
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -394,7 +394,7 @@ fn databases_by_number() {
 
 #[test]
 fn the_report_says_what_a_query_costs() {
-    let folder = place(json!({"trialsPerShard": 2}), rows(0..300));
+    let folder = folder_with(json!({"trialsPerShard": 2}), rows(0..300));
     let output = process(folder.path(), &["--json"]);
     succeeds(&output);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -405,29 +405,29 @@ fn the_report_says_what_a_query_costs() {
     assert!(costs["noiseBudget"].as_f64().unwrap() > 10.0);
     assert_eq!(costs["entryCountPerResponse"][0], report["shards"][1]["rows"]);
     let output = process(folder.path(), &[]);
-    assert!(talk(&output).contains("3 kept from before"), "{}", talk(&output));
-    // The other format is another data set.
+    assert!(stderr(&output).contains("3 unchanged"), "{}", stderr(&output));
+    // Another format makes another data set.
     let output = process(folder.path(), &["--database-format", "apple"]);
     succeeds(&output);
-    assert!(talk(&output).contains("noise budget"), "{}", talk(&output));
+    assert!(stderr(&output).contains("noise budget"), "{}", stderr(&output));
     assert_eq!(fs::read(folder.path().join("urls-0.bin")).unwrap()[0], 1);
 }
 
-/// Runs a configuration that cannot be processed: it fails, says `said`, and writes no file.
+/// Runs a configuration that cannot be processed: it fails, prints each of `expected`, and writes no file.
 #[track_caller]
-fn refused(changes: Value, input: &str, said: &[&str]) {
-    let folder = place(changes, input);
+fn refused(changes: Value, input: &str, expected: &[&str]) {
+    let folder = folder_with(changes, input);
     let output = process(folder.path(), &[]);
-    assert_eq!(output.status.code(), Some(2), "{}", talk(&output));
-    for said in said {
-        assert!(talk(&output).contains(said), "{said}: {}", talk(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    for expected in expected {
+        assert!(stderr(&output).contains(expected), "{expected}: {}", stderr(&output));
     }
     let left = files(folder.path());
     assert!(left.keys().all(|name| name.ends_with(".journal") || name.ends_with(".unfinished")));
 }
 
 #[test]
-fn trouble_names_the_row_and_the_remedy() {
+fn failures_name_the_row_and_the_remedy() {
     let large = format!("rows {{ keyword: \"big\" value: \"{}\" }}", "x".repeat(3000));
     let small_buckets = json!({"cuckooTableArguments": {"maxSerializedBucketSize": 100}});
     refused(
@@ -452,35 +452,25 @@ fn trouble_names_the_row_and_the_remedy() {
         &rows(0..10_000),
         &["noise budget", "rlweParameters"],
     );
-    refused(
-        json!({"symmetricPirArguments": {"databaseEncryptionKeyFilePath": "none"}}),
-        "",
-        &["none"],
-    );
-    refused(
-        json!({"symmetricPirArguments": {"databaseEncryptionKeyFilePath": "process.json"}}),
-        "",
-        &["process.json", "96 hexadecimal digits"],
-    );
-    let folder = place(json!({}), "");
+    let folder = folder_with(json!({}), "");
     fs::write(folder.path().join("process.json"), "").unwrap();
-    assert!(talk(&process(folder.path(), &[])).contains("empty"));
+    assert!(stderr(&process(folder.path(), &[])).contains("empty"));
 }
 
 #[test]
-fn shards_that_are_no_more_are_removed() {
-    let folder = place(json!({"sharding": {"shardCount": 5}}), rows(0..100));
+fn shards_that_no_longer_exist_are_removed() {
+    let folder = folder_with(json!({"sharding": {"shardCount": 5}}), rows(0..100));
     succeeds(&process(folder.path(), &[]));
-    let fewer = place(json!({"sharding": {"shardCount": 2}}), rows(0..100));
+    let fewer = folder_with(json!({"sharding": {"shardCount": 2}}), rows(0..100));
     succeeds(&process(fewer.path(), &[]));
     fs::copy(fewer.path().join("process.json"), folder.path().join("process.json")).unwrap();
-    // What is not of the data set stays.
+    // Files that are not of the data set stay.
     fs::write(folder.path().join("urls-9.bin"), b"mine").unwrap();
     succeeds(&process(folder.path(), &[]));
     let mut left = files(folder.path());
     assert_eq!(left.remove("urls-9.bin").as_deref(), Some(&b"mine"[..]));
     assert!(left == files(fewer.path()));
-    // A single shard may go without its number.
+    // The name of a single shard needs no number.
     let single = json!({"sharding": {"shardCount": 1}, "outputPirParameters": "params.txtpb"});
     let text = configuration(single).to_string();
     fs::write(folder.path().join("process.json"), text).unwrap();
@@ -489,9 +479,10 @@ fn shards_that_are_no_more_are_removed() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "symmetric"), ignore = "needs the feature symmetric")]
 fn the_symmetric_variant() {
     let new = json!({"symmetricPirArguments": {"outputDatabaseEncryptionKeyFilePath": "in.key"}});
-    let folder = place(new, rows(0..40));
+    let folder = folder_with(new, rows(0..40));
     succeeds(&process(folder.path(), &[]));
     let key = fs::read(folder.path().join("in.key")).unwrap();
     #[cfg(unix)]
@@ -500,17 +491,17 @@ fn the_symmetric_variant() {
         let mode = fs::metadata(folder.path().join("in.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
-    // A key that is there is never replaced.
+    // An existing key is never replaced.
     let again = process(folder.path(), &[]);
     assert_eq!(again.status.code(), Some(2));
-    assert!(talk(&again).contains("databaseEncryptionKeyFilePath"), "{}", talk(&again));
+    assert!(stderr(&again).contains("databaseEncryptionKeyFilePath"), "{}", stderr(&again));
     assert_eq!(fs::read(folder.path().join("in.key")).unwrap(), key);
 
     // The same key gives the same files.
     let changes = json!({"symmetricPirArguments": {
         "databaseEncryptionKeyFilePath": "in.key",
         "configType": "OPRF_P384_AES_GCM_192_NONCE_96_TAG_128"}});
-    let other = place(changes, rows(0..40));
+    let other = folder_with(changes, rows(0..40));
     fs::write(other.path().join("in.key"), &key).unwrap();
     succeeds(&process(other.path(), &[]));
     assert!(files(other.path()) == files(folder.path()));
@@ -522,14 +513,24 @@ fn the_symmetric_variant() {
     let key = keyword_pir::symmetric::DatabaseKey::from_hex(&key).unwrap();
     assert_eq!(client.server_public_key, key.public_key());
     assert_eq!(pir_api::text::to_text(&message).into_bytes(), text);
-    // Rows are named as they were before.
+    refused(
+        json!({"symmetricPirArguments": {"databaseEncryptionKeyFilePath": "none"}}),
+        "",
+        &["none"],
+    );
+    refused(
+        json!({"symmetricPirArguments": {"databaseEncryptionKeyFilePath": "process.json"}}),
+        "",
+        &["process.json", "96 hexadecimal digits"],
+    );
+    // Errors name rows as the input has them.
     let twice = json!({"symmetricPirArguments": {"outputDatabaseEncryptionKeyFilePath": "in.key"}});
     refused(twice, &format!("{}{}", rows(0..3), rows(1..2)), &["host1.example/path1", "row 4"]);
 }
 
 #[test]
 fn shards_without_rows_are_written() {
-    let folder = place(json!({"sharding": {"shardCount": 3}}), rows(0..1));
+    let folder = folder_with(json!({"sharding": {"shardCount": 3}}), rows(0..1));
     let output = process(folder.path(), &["--json"]);
     succeeds(&output);
     assert_eq!(files(folder.path()).keys().filter(|name| name.ends_with(".bin")).count(), 3);

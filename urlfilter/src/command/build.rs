@@ -1,7 +1,7 @@
-//! `urlfilter build`: block lists to a prefilter and its PIR data set.
+//! `urlfilter build`: block lists to a prefilter and its data set.
 
 use super::rule::RuleOptions;
-use crate::output::{BYTES, DONE, Results, bar_style, note};
+use crate::output::{BYTES, Exit, Results, bar_style, note};
 use anyhow::{Context, bail};
 use blocklist::builder::{Builder, Built, DEFAULT_SEED, Options, Report};
 use blocklist::key::Effect;
@@ -17,8 +17,8 @@ use std::time::Instant;
 
 /// Turn block lists into a prefilter and the PIR data set of the same keys
 ///
-/// Writes bloom_filter.plist, bloom.bin with bloom.json, input.txtpb and report.json, all of them or
-/// none. Lists may be gzip-compressed. Entries that cannot become keys are left out and reported with
+/// Writes bloom_filter.plist, bloom.bin with bloom.json, input.txtpb and report.json: all of them, or none if
+/// something fails. Lists can be gzip-compressed. Entries that cannot become keys are left out and reported with
 /// their lines.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -27,29 +27,31 @@ Examples:
   urlfilter build hosts.txt.gz easy.txt --out dist --fpr 0.0001
   zcat feed.csv.gz | urlfilter build - --format csv=url --out dist
 
-Exit codes: 0 built; 2 trouble, and nothing was written.")]
+Exit codes:
+  0  built
+  2  failure; no file was written or changed")]
 pub(crate) struct Arguments {
-    /// Block lists; `-` is standard input
+    /// Block lists; `-` reads standard input
     #[arg(value_name = "FILE", default_value = "-")]
     files: Vec<PathBuf>,
-    /// Folder to write to; it is created if need be
+    /// Folder to write to; created if it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Format of the lists: auto, urls, hosts, adblock, dnsmasq, rpz, csv=COLUMN or txtpb
     #[arg(long, default_value = "auto", value_parser = parse_format)]
     format: ListFormat,
-    /// False-positive tolerance, between 0 and 1
+    /// False-positive tolerance: the share of unlisted keys that may hit the filter, above 0 and below 1
     #[arg(long, default_value_t = 0.001)]
     fpr: f64,
     /// Seed of MurmurHash3
     #[arg(long, default_value_t = DEFAULT_SEED)]
     seed: u32,
-    /// How the sizes are rounded; `ceil` matches Apple's tool byte for byte
+    /// How the sizes are rounded; `ceil` gives the same bytes as Apple's tool
     #[arg(long, value_enum, default_value_t = SizingName::Round)]
     sizing: SizingName,
     #[command(flatten)]
     rule: RuleOptions,
-    /// Add the entry that Apple's onboarding checks for, www.apple.com/url-filter-test
+    /// Add the entry that Apple's onboarding looks up, www.apple.com/url-filter-test
     #[arg(long)]
     onboarding_entry: bool,
     /// Fail if an entry would be left out or widened
@@ -84,18 +86,24 @@ enum SizingName {
     Ceil,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+impl From<SizingName> for Sizing {
+    fn from(name: SizingName) -> Self {
+        match name {
+            SizingName::Round => Self::Round,
+            SizingName::Ceil => Self::Ceil,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let start = Instant::now();
     let options = Options::default()
         .with_tolerance(arguments.fpr)
         .with_murmur_seed(arguments.seed)
-        .with_sizing(match arguments.sizing {
-            SizingName::Round => Sizing::Round,
-            SizingName::Ceil => Sizing::Ceil,
-        })
-        .with_rule(arguments.rule.given()?.unwrap_or_default())
+        .with_sizing(arguments.sizing.into())
+        .with_rule(arguments.rule.chosen()?.unwrap_or_default())
         .with_onboarding_entry(arguments.onboarding_entry);
-    // Before the lists are read: a mistake here should not cost minutes.
+    // Checked before the lists are read, which can take minutes.
     options.check().context("--fpr")?;
 
     let mut builder = Builder::new(options);
@@ -105,7 +113,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     if arguments.strict && !builder.is_exact() {
         describe_reasons(builder.report());
         bail!(
-            "--strict: some entries cannot become keys, or cover more than they name; nothing was written"
+            "--strict: some entries cannot become keys, or would cover more than they name; nothing was written"
         );
     }
     let spinner = ProgressBar::new_spinner().with_message("filling and writing the filter");
@@ -114,7 +122,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     built.write(&arguments.out)?;
     spinner.finish_and_clear();
     summarise(&built, arguments, start.elapsed().as_secs_f64())?;
-    Ok(DONE)
+    Ok(Exit::Success)
 }
 
 fn add(builder: Builder, path: &Path, format: &ListFormat) -> anyhow::Result<Builder> {
@@ -124,7 +132,7 @@ fn add(builder: Builder, path: &Path, format: &ListFormat) -> anyhow::Result<Bui
     };
     let (name, input, size): (String, Box<dyn Read>, Option<u64>) = if path.as_os_str() == "-" {
         if io::stdin().is_terminal() {
-            note(format_args!("reading a list from the terminal; end it with Ctrl-D"));
+            note(format_args!("reading a list from the terminal; press Ctrl-D at its end"));
         }
         ("standard input".to_owned(), Box::new(io::stdin().lock()), None)
     } else {
@@ -132,7 +140,7 @@ fn add(builder: Builder, path: &Path, format: &ListFormat) -> anyhow::Result<Bui
         let file = File::open(path).with_context(|| name.clone())?;
         let about = file.metadata().with_context(|| name.clone())?;
         if about.is_dir() {
-            bail!("{name}: this is a folder; name the lists in it");
+            bail!("{name}: expected a file, found a folder; give the lists in it");
         }
         (name, Box::new(file), Some(about.len()))
     };
@@ -226,7 +234,7 @@ fn summarise(built: &Built, arguments: &Arguments, seconds: f64) -> anyhow::Resu
         summary.estimated_false_positive_rate
     ));
     note(format_args!(
-        "written to {} in {seconds:.2} s; lines of every entry above: report.json",
+        "written to {} in {seconds:.2} s; report.json has the lines of every entry above",
         summary.out
     ));
     Ok(())

@@ -1,7 +1,7 @@
-//! `urlfilter demo`: the whole way of a lookup on one machine.
+//! `urlfilter demo`: all steps of a lookup on one machine.
 
-use super::verdicts;
-use crate::output::{DONE, Results, TROUBLE, note};
+use super::verdict;
+use crate::output::{Exit, Results, note};
 use anyhow::{Context, ensure};
 use blocklist::{Builder, Built, Options};
 use filter_client::{
@@ -19,19 +19,18 @@ use std::time::Instant;
 
 const USE_CASE: &str = "com.example.demo.url.filtering";
 const USER_TOKEN: &str = "DEMO";
-/// The list that is used when none is given.
 const SAMPLE: &str = include_str!("../../../samples/blocklist.txt");
-/// Rows that the sample list is filled up to, for costs as those of a list of some size.
-const FILLED: usize = 50_000;
-/// Listed URLs that are looked up.
-const LISTED: usize = 3;
-/// URLs that are tried to find some that hit the prefilter by chance.
-const TRIED: usize = 100_000;
+/// Rows that are added to the sample list, for the costs of a list of realistic size.
+const ADDED_ROWS: usize = 50_000;
+/// Number of listed URLs that are looked up.
+const LISTED_URLS: usize = 3;
+/// Largest number of URLs that are tried to find one that hits the prefilter by chance.
+const MAX_TRIED: usize = 100_000;
 
-/// Show the whole path on this machine: build, process, serve, fetch tokens, look URLs up privately
+/// Show all steps on this machine: build, process, serve, fetch tokens, look URLs up privately
 ///
-/// Takes block lists as `build` does; without one, a sample list filled up to 50,000 rows. Everything happens in
-/// a temporary folder and on a free port of the loopback interface, and nothing is left behind.
+/// Takes block lists as `build` does; without one, a sample list with 50,000 more rows. Everything happens in a
+/// temporary folder and on a free port of the loopback interface, and is removed at the end.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -39,32 +38,34 @@ Examples:
   urlfilter demo hosts.txt --url https://www.example.com/login
   urlfilter demo --json
 
-Exit codes: 0 every lookup had the verdict that the list calls for; 2 trouble.")]
+Exit codes:
+  0  every lookup had the verdict that follows from the list
+  2  failure, or a verdict is unknown")]
 pub(crate) struct Arguments {
     /// Block lists
     #[arg(value_name = "FILE")]
     lists: Vec<PathBuf>,
-    /// URL to look up, besides some that are listed and some that are not
+    /// URL to look up, in addition to some that are listed and some that are not
     #[arg(long, value_name = "URL")]
     url: Vec<String>,
-    /// Print one JSON object per URL
+    /// Print one JSON object for each URL
     #[arg(long)]
     json: bool,
 }
 
-/// Tells how long a step took.
-struct Steps(Instant);
+/// Reports how long each step took.
+struct StepTimer(Instant);
 
-impl Steps {
+impl StepTimer {
     fn done(&mut self, what: std::fmt::Arguments<'_>) {
         note(format_args!("{:>8.2} s  {what}", self.0.elapsed().as_secs_f64()));
         self.0 = Instant::now();
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
-    let folder = tempfile::tempdir().context("a temporary folder")?;
-    let mut steps = Steps(Instant::now());
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let mut steps = StepTimer(Instant::now());
     let built = build(arguments, folder.path())?;
     let parameters = built.prefilter.filter().parameters();
     steps.done(format_args!(
@@ -76,23 +77,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let shards = process(folder.path())?;
     steps.done(format_args!("processed for private lookups: {shards} shards"));
 
-    let runtime = tokio::runtime::Runtime::new().context("threads")?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
     let (service, listener, address) = runtime.block_on(serve(folder.path(), shards))?;
     steps.done(format_args!("served at {address}, with new issuer keys"));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = {
         let service = Arc::clone(&service);
         runtime.spawn(async move {
-            // The sender's end is the sign.
+            // Either end of the channel stops the service.
             listener.serve(&service, async { drop(stopped.await) }).await;
         })
     };
-    let code = runtime.block_on(look_up(arguments, folder.path(), &built, &address, &mut steps));
+    let exit = runtime.block_on(look_up(arguments, folder.path(), &built, &address, &mut steps));
     drop(stop);
-    let _ = runtime.block_on(server);
+    runtime.block_on(server).context("the service failed")?;
     drop((service, runtime));
-    folder.close().context("the temporary folder")?;
-    code
+    folder.close().context("cannot remove the temporary folder")?;
+    exit
 }
 
 fn build(arguments: &Arguments, folder: &Path) -> anyhow::Result<Built> {
@@ -103,10 +104,10 @@ fn build(arguments: &Arguments, folder: &Path) -> anyhow::Result<Built> {
         builder = builder.add_list(&name, file, None)?;
     }
     if arguments.lists.is_empty() {
-        builder = builder.add_list("the sample list", SAMPLE.as_bytes(), None)?;
+        builder = builder.add_list("sample list", SAMPLE.as_bytes(), None)?;
         let rows: String =
-            (0..FILLED).map(|row| format!("host{row}.example/path{row}\n")).collect();
-        builder = builder.add_list("rows to fill it up", rows.as_bytes(), None)?;
+            (0..ADDED_ROWS).map(|row| format!("host{row}.example/path{row}\n")).collect();
+        builder = builder.add_list("added rows", rows.as_bytes(), None)?;
     }
     let built = builder.finish()?;
     built.write(folder)?;
@@ -146,30 +147,30 @@ async fn serve(folder: &Path, shards: u32) -> anyhow::Result<(Arc<Service>, List
     let any = ["127.0.0.1:0".parse()?];
     let listener = Listener::bind(&any, endpoints::router(&service)).await?;
     let address = listener.addresses()?.first().map(ToString::to_string);
-    let address = format!("http://{}", address.context("no address")?);
+    let address = format!("http://{}", address.context("the service has no address")?);
     Ok((service, listener, address))
 }
 
-/// Some URLs that are listed, some that are not, and one that only hits the prefilter.
-fn questions(arguments: &Arguments, built: &Built) -> Vec<(String, Option<bool>)> {
+/// URLs to look up, each with whether it must be denied if that is known: some that are listed, one that hits the
+/// prefilter by chance, and one that does not.
+fn urls_to_check(arguments: &Arguments, built: &Built) -> Vec<(String, Option<bool>)> {
     let mut all: Vec<(String, Option<bool>)> =
         arguments.url.iter().map(|url| (url.clone(), None)).collect();
-    let step = (built.keys.len() / LISTED).max(1);
+    let step = (built.keys.len() / LISTED_URLS).max(1);
     let listed = built.keys.iter().filter_map(|key| std::str::from_utf8(key).ok());
     let listed = listed.map(|key| format!("https://{key}"));
-    let listed = listed.filter(|url| reaches_service(built, url).is_some_and(|hits| hits > 0));
-    all.extend(listed.step_by(step).take(LISTED).map(|url| (url, Some(true))));
-    let absent = (0..TRIED).map(|number| format!("https://absent{number}.example/page"));
-    let chance =
-        absent.clone().find(|url| reaches_service(built, url).is_some_and(|hits| hits > 0));
+    let listed = listed.filter(|url| hit_count(built, url).is_some_and(|hits| hits > 0));
+    all.extend(listed.step_by(step).take(LISTED_URLS).map(|url| (url, Some(true))));
+    let absent = (0..MAX_TRIED).map(|number| format!("https://absent{number}.example/page"));
+    let chance = absent.clone().find(|url| hit_count(built, url).is_some_and(|hits| hits > 0));
     all.extend(chance.map(|url| (url, Some(false))));
-    let miss = absent.into_iter().find(|url| reaches_service(built, url) == Some(0));
+    let miss = absent.into_iter().find(|url| hit_count(built, url) == Some(0));
     all.extend(miss.map(|url| (url, Some(false))));
     all
 }
 
-/// How many sub-URLs of a URL hit the prefilter.
-fn reaches_service(built: &Built, url: &str) -> Option<usize> {
+/// Number of sub-URLs of a URL that hit the prefilter.
+fn hit_count(built: &Built, url: &str) -> Option<usize> {
     built.prefilter.hits(url).ok().map(|hits| hits.len())
 }
 
@@ -178,9 +179,9 @@ async fn look_up(
     folder: &Path,
     built: &Built,
     address: &str,
-    steps: &mut Steps,
-) -> anyhow::Result<u8> {
-    // Tokens are fetched when they are needed, so that their cost is seen apart.
+    steps: &mut StepTimer,
+) -> anyhow::Result<Exit> {
+    // No tokens are fetched ahead, so that their cost shows at the lookups that need them.
     let mut client_options = ClientOptions::default();
     client_options.wallet.refill_below = 0;
     client_options.wallet.spare = 9;
@@ -200,28 +201,32 @@ async fn look_up(
     options.on_failure = OnFailure::Closed;
     let filter = UrlFilter::new(PrefilterSource::File(folder.into()), client, options).await?;
     let mut results = Results::new();
-    let mut code = DONE;
-    for (url, expected) in questions(arguments, built) {
+    let mut exit = Exit::Success;
+    for (url, expected) in urls_to_check(arguments, built) {
         let (begun, before) = (Instant::now(), filter.client().costs());
         let decision = filter.check(&url).await;
         let costs = filter.client().costs().since(&before);
-        verdicts::tell(&mut results, &url, &decision, arguments.json)?;
+        verdict::print(&mut results, &url, &decision, arguments.json)?;
         if !arguments.json {
             results.line(format_args!(
                 "         {:.1} ms; {}",
                 begun.elapsed().as_secs_f64() * 1e3,
-                verdicts::describe(&costs)
+                verdict::describe(&costs)
             ))?;
         }
         if let Some(expected) = expected {
-            ensure!(is_as_expected(&decision, expected), "{url}: not the verdict of the list");
+            ensure!(
+                is_as_expected(&decision, expected),
+                "{url}: expected the verdict that follows from the list, found {:?}",
+                decision.verdict
+            );
         } else if decision.verdict == Verdict::Unknown {
-            code = TROUBLE;
+            exit = Exit::Failure;
         }
     }
     results.finish()?;
-    steps.done(format_args!("looked up; nothing is left behind"));
-    Ok(code)
+    steps.done(format_args!("looked up; the temporary folder is removed"));
+    Ok(exit)
 }
 
 fn is_as_expected(decision: &Decision, denied: bool) -> bool {

@@ -1,6 +1,6 @@
 //! `urlfilter diagnose`: why a filter does not match keys that should be in it.
 
-use crate::output::{DONE, NOTEWORTHY, Results};
+use crate::output::{Exit, Results, chain};
 use anyhow::{Context, bail};
 use blocklist::diagnose::{Deviation, Diagnosis, Explanation, diagnose};
 use blocklist::list::{self, Event, Format};
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 /// Find out why a filter does not match keys that should be in it
 ///
-/// Tries the plausible mistakes of home-made filters, alone and combined (FNV order of the 2025 beta,
+/// Tries the likely mistakes of other filter builders, alone and combined (FNV order of the 2025 beta,
 /// bit order, unwrapped arithmetic, another seed, another rounding of the sizes, keys in another form),
 /// and names the one that explains the file.
 #[derive(clap::Args)]
@@ -22,14 +22,17 @@ Examples:
   urlfilter diagnose bloom_filter.plist --keys keys.txt
   urlfilter diagnose bloom_filter.plist --keys input.txtpb --seed 0 --seed 42 --json
 
-Exit codes: 0 a device finds every key; 1 it does not (the output says why, if that was found); 2 trouble.")]
+Exit codes:
+  0  a device finds every key
+  1  it does not; the output says why, if the reason was found
+  2  failure")]
 pub(crate) struct Arguments {
     /// The filter, in any form that `inspect` reads; it may be damaged
     filter: PathBuf,
-    /// Keys that should be in it: one a line as they were inserted, or a txtpb data set; `-` is standard input
+    /// Keys that should be in it: one a line as they were inserted, or a txtpb data set; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     keys: PathBuf,
-    /// A seed that may have been used; may be repeated
+    /// Seed that may have been used; can be repeated
     #[arg(long = "seed", value_name = "N")]
     seeds: Vec<u32>,
     /// Print one JSON object
@@ -41,8 +44,7 @@ pub(crate) struct Arguments {
 #[serde(rename_all = "camelCase")]
 struct Answer {
     form: FileFormat,
-    /// `matches`, `explained`, `likely` or `unexplained`.
-    verdict: &'static str,
+    verdict: Verdict,
     keys: usize,
     present: usize,
     missing: Vec<String>,
@@ -51,6 +53,18 @@ struct Answer {
     reproduces_file: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Verdict {
+    /// Every key is found.
+    Matches,
+    /// A combination of mistakes is proved to explain the file.
+    Explained,
+    /// A combination of mistakes fits, but the keys are too few to prove it.
+    Likely,
+    Unexplained,
 }
 
 #[derive(Serialize)]
@@ -74,10 +88,10 @@ impl From<&Deviation> for Cause {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let keys = read_keys(arguments)?;
     if keys.is_empty() {
-        bail!("{}: no keys in this file", arguments.keys.display());
+        bail!("{}: the file has no keys; expected one a line", arguments.keys.display());
     }
     let unverified = file::open_unverified(&arguments.filter)?;
     let form = unverified.format;
@@ -88,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         &keys,
         &arguments.seeds,
     );
-    let problem = Prefilter::try_from(unverified).err().map(|error| error.to_string());
+    let problem = Prefilter::try_from(unverified).err().map(|error| chain(&error));
     let answer = answer(form, diagnosis, problem);
     let mut results = Results::new();
     if arguments.json {
@@ -97,7 +111,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         print(&answer, &mut results)?;
     }
     results.finish()?;
-    Ok(if answer.verdict == "matches" && answer.problem.is_none() { DONE } else { NOTEWORTHY })
+    Ok(match answer.verdict == Verdict::Matches && answer.problem.is_none() {
+        true => Exit::Success,
+        false => Exit::Attention,
+    })
 }
 
 fn read_keys(arguments: &Arguments) -> anyhow::Result<Vec<String>> {
@@ -111,7 +128,7 @@ fn read_keys(arguments: &Arguments) -> anyhow::Result<Vec<String>> {
             .with_context(|| name.clone())?;
     }
     let mut keys = Vec::new();
-    // Keys are taken as they stand; only a data set has a format of its own.
+    // Keys are read as they are; only a data set has a format of its own.
     let format =
         if text.trim_ascii_start().starts_with(b"rows") { Format::Txtpb } else { Format::Urls };
     list::read(&text[..], Some(&format), |event| {
@@ -126,10 +143,10 @@ fn read_keys(arguments: &Arguments) -> anyhow::Result<Vec<String>> {
 fn answer(form: FileFormat, diagnosis: Diagnosis, problem: Option<String>) -> Answer {
     let healthy = diagnosis.is_healthy();
     let verdict = match &diagnosis.explanation {
-        _ if healthy => "matches",
-        Some(explanation) if explanation.is_conclusive() => "explained",
-        Some(_) => "likely",
-        None => "unexplained",
+        _ if healthy => Verdict::Matches,
+        Some(explanation) if explanation.is_conclusive() => Verdict::Explained,
+        Some(_) => Verdict::Likely,
+        None => Verdict::Unexplained,
     };
     let reproduces_file = diagnosis.explanation.as_ref().map(|explanation| explanation.reproduces);
     let deviations = match &diagnosis.explanation {
@@ -148,19 +165,18 @@ fn print(answer: &Answer, results: &mut Results) -> anyhow::Result<()> {
         results.line(format_args!("The file contradicts itself: {problem}."))?;
     }
     match answer.verdict {
-        "matches" => {}
-        "unexplained" => {
+        Verdict::Matches => {}
+        Verdict::Unexplained => {
             results.line(format_args!(
-                "No mistake that this program knows explains the others. Perhaps they were never inserted, or were\n\
-                 inserted with another seed (try --seed N). Missing, for example:"
+                "No known mistake explains the others. Perhaps they were never inserted, or were inserted with another\n\
+                 seed (try --seed N). Missing, for example:"
             ))?;
             for key in &answer.missing {
                 results.line(format_args!("  {key}"))?;
             }
         }
-        _ => {
-            results
-                .line(format_args!("All of them are there if the filter was built like this:"))?;
+        Verdict::Explained | Verdict::Likely => {
+            results.line(format_args!("All keys are found if the filter was built like this:"))?;
             for cause in &answer.deviations {
                 results.line(format_args!("  {}: {}.", cause.name, cause.explanation))?;
             }
@@ -169,10 +185,9 @@ fn print(answer: &Answer, results: &mut Results) -> anyhow::Result<()> {
                     "Built like this, the keys give exactly the bits of the file."
                 ))?;
             }
-            if answer.verdict == "likely" {
-                results.line(format_args!(
-                    "So few keys may fit by chance; give more of them to be sure."
-                ))?;
+            if answer.verdict == Verdict::Likely {
+                results
+                    .line(format_args!("Few keys may fit by chance; give more keys to be sure."))?;
             }
         }
     }

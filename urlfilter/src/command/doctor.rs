@@ -1,21 +1,16 @@
 //! `urlfilter doctor`: is a deployment ready?
 
-use crate::doctor::{Deployment, Finding, State, examine};
-use crate::output::{DONE, NOTEWORTHY, Results};
-use anyhow::{Context, bail};
-use serde::Serialize;
-use std::fs;
+use super::token::TokenOptions;
+use crate::output::Exit;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
-use zeroize::Zeroizing;
 
-/// Check a deployment as a device and as Apple's onboarding would, and say what is wrong and what to do
+/// Check a deployment as a device and as Apple's onboarding would, and explain what is wrong
 ///
-/// Asks the servers what a device asks: tokens, the configuration, a key, lookups of the onboarding entry and of
-/// a key that is on no list. With --gateway, the same through the gateway; with --filter, whether the prefilter
-/// belongs to the data set that is served; with --resolver and --info-plist, the record of the domain and the
-/// app's own words.
+/// Requests what a device requests: tokens, the configuration, an upload of an evaluation key, lookups of the
+/// onboarding entry and of a key that is on no list. With --gateway, the same through the gateway; with --filter,
+/// whether the prefilter belongs to the data set that is served; with --resolver and --info-plist, the domain's TXT
+/// record and the addresses in the app.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,34 +20,33 @@ Examples:
       --filter dist --resolver 9.9.9.9 --info-plist App/Info.plist --json
   urlfilter doctor --server http://127.0.0.1:8080 --token AAAA --bundle-id com.example.app --development
 
-Exit codes: 0 ready (there may be warnings); 1 something is wrong; 2 trouble.")]
+Exit codes:
+  0  ready; there may be warnings
+  1  not ready: something is wrong
+  2  failure, for example a file that cannot be read")]
 pub(crate) struct Arguments {
     /// Address of the service, as the app has it
     #[arg(long, value_name = "URL")]
     server: String,
-    /// Address of the issuer, if it is another
+    /// Address of the issuer, if it is not the service
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
     /// Address of the gateway, or of its resource
     #[arg(long, value_name = "URL")]
     gateway: Option<String>,
-    /// User token; others on this machine can read it among the arguments, so better --token-file or the
-    /// variable
-    #[arg(long, value_name = "TOKEN", env = "URLFILTER_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-    /// File with the user token
-    #[arg(long, value_name = "FILE", conflicts_with = "token")]
-    token_file: Option<PathBuf>,
-    /// Bundle id of the app (not of its extension)
+    #[command(flatten)]
+    token: TokenOptions,
+    /// Bundle id of the app, not of its extension
     #[arg(long, value_name = "ID")]
     bundle_id: String,
-    /// The folder that `build` wrote to: is its prefilter of the data set that is served?
+    /// Folder that `build` wrote: checks that its prefilter belongs to the data set that is served
     #[arg(long, value_name = "DIR")]
     filter: Option<PathBuf>,
-    /// What the names of the processed data set's files begin with, to compare it with what is served
+    /// First part of the names of the processed data set's files, such as dist/urls, to compare it with what is
+    /// served
     #[arg(long, value_name = "STEM", requires = "filter")]
     data: Option<PathBuf>,
-    /// A resolver to ask for the TXT record of the service's host
+    /// Name server to ask for the TXT record of the service's host
     #[arg(long, value_name = "IP[:PORT]", value_parser = resolver)]
     resolver: Option<SocketAddr>,
     /// Info.plist of the app
@@ -61,16 +55,16 @@ pub(crate) struct Arguments {
     /// The app is installed by Xcode: http, ports and paths are allowed
     #[arg(long)]
     development: bool,
-    /// PEM file of an authority that is trusted besides the system's
+    /// PEM file of an authority to trust in addition to the system's
     #[arg(long, value_name = "FILE")]
     authority: Option<PathBuf>,
-    /// Seconds for one exchange
+    /// Limit for one exchange with a server, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
-    /// Milliseconds that a lookup may take without a warning
+    /// Time of a lookup above which there is a warning, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     latency: u64,
-    /// Bytes that a reply may have without a warning
+    /// Size of a reply above which there is a warning, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 1_000_000)]
     reply_bytes: u64,
     /// Print one JSON object
@@ -78,72 +72,104 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report<'r> {
-    ready: bool,
-    findings: &'r [Finding],
-}
-
 fn resolver(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, 53).into()));
-    address.map_err(|_| "the number of a host is needed, such as 9.9.9.9".to_owned())
+    address.map_err(|_| "expected an IP address, such as 9.9.9.9 or 9.9.9.9:53".to_owned())
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
-    let token = match (&arguments.token_file, &arguments.token) {
-        (Some(path), _) => Zeroizing::new(
-            fs::read_to_string(path).with_context(|| path.display().to_string())?.trim().to_owned(),
-        ),
-        (None, Some(token)) => Zeroizing::new(token.trim().to_owned()),
-        (None, None) => bail!("a user token is needed: --token-file, --token or URLFILTER_TOKEN"),
-    };
-    if arguments.bundle_id.ends_with(".url.filtering") {
-        bail!("--bundle-id: without `.url.filtering`, which is what the use case has besides");
+#[cfg(not(feature = "doctor"))]
+pub(crate) fn run(_: &Arguments) -> anyhow::Result<Exit> {
+    Err(crate::output::missing_feature("`urlfilter doctor`", "doctor"))
+}
+
+#[cfg(feature = "doctor")]
+pub(crate) use examination::run;
+
+#[cfg(feature = "doctor")]
+mod examination {
+    use super::Arguments;
+    use crate::output::{Exit, Results};
+    use anyhow::Context;
+    use doctor::{Deployment, Findings, Severity, examine};
+    use serde::Serialize;
+    use std::time::Duration;
+
+    #[derive(Serialize)]
+    struct Report<'r> {
+        ready: bool,
+        findings: &'r Findings,
     }
-    let deployment = Deployment {
-        server: arguments.server.clone(),
-        issuer: arguments.issuer.clone().unwrap_or_else(|| arguments.server.clone()),
-        gateway: arguments.gateway.clone(),
-        token,
-        bundle_id: arguments.bundle_id.clone(),
-        filter: arguments.filter.clone(),
-        data: arguments.data.clone(),
-        info_plist: arguments.info_plist.clone(),
-        resolver: arguments.resolver,
-        development: arguments.development,
-        authority: arguments.authority.clone(),
-        timeout: Duration::from_secs(arguments.timeout),
-        patience: Duration::from_millis(arguments.latency),
-        most_bytes: arguments.reply_bytes,
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let findings = runtime.block_on(examine(&deployment))?;
-    let ready = findings.worst() < State::Bad;
-    let mut results = Results::new();
-    if arguments.json {
-        results.json(&Report { ready, findings: &findings.0 })?;
-    } else {
-        for finding in &findings.0 {
-            let state = match finding.state {
-                State::Good => "good",
-                State::Warning => "warning",
-                State::Bad => "WRONG",
+
+    pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+        let deployment = deployment(arguments)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let findings = runtime.block_on(examine(&deployment))?;
+        let ready = findings.is_ready();
+        let mut results = Results::new();
+        if arguments.json {
+            results.json(&Report { ready, findings: &findings })?;
+        } else {
+            print(&findings, &mut results)?;
+        }
+        results.finish()?;
+        Ok(if ready { Exit::Success } else { Exit::Attention })
+    }
+
+    fn deployment(arguments: &Arguments) -> anyhow::Result<Deployment> {
+        let token = arguments.token.read()?.context(
+            "a user token is needed: give --token-file or --token, or set URLFILTER_TOKEN",
+        )?;
+        let mut deployment =
+            Deployment::new(&arguments.server, &arguments.bundle_id, token.as_str())
+                .development(arguments.development)
+                .timeout(Duration::from_secs(arguments.timeout))
+                .max_latency(Duration::from_millis(arguments.latency))
+                .max_reply_bytes(arguments.reply_bytes);
+        if let Some(issuer) = &arguments.issuer {
+            deployment = deployment.issuer(issuer);
+        }
+        if let Some(gateway) = &arguments.gateway {
+            deployment = deployment.gateway(gateway);
+        }
+        if let Some(filter) = &arguments.filter {
+            deployment = deployment.filter(filter);
+        }
+        if let Some(data) = &arguments.data {
+            deployment = deployment.data(data);
+        }
+        if let Some(info_plist) = &arguments.info_plist {
+            deployment = deployment.info_plist(info_plist);
+        }
+        if let Some(authority) = &arguments.authority {
+            deployment = deployment.authority(authority);
+        }
+        #[cfg(feature = "dns")]
+        if let Some(resolver) = arguments.resolver {
+            deployment = deployment.resolver(resolver);
+        }
+        #[cfg(not(feature = "dns"))]
+        if arguments.resolver.is_some() {
+            return Err(crate::output::missing_feature("--resolver", "dns"));
+        }
+        Ok(deployment)
+    }
+
+    fn print(findings: &Findings, results: &mut Results) -> anyhow::Result<()> {
+        for finding in findings {
+            let severity = match finding.severity {
+                Severity::Good => "good",
+                Severity::Warning => "warning",
+                _ => "WRONG",
             };
-            results.line(format_args!("{state:8} {:18} {}", finding.check, finding.seen))?;
-            if let Some(cause) = &finding.cause {
-                results.line(format_args!("         cause: {cause}"))?;
-            }
-            if let Some(fix) = &finding.fix {
-                results.line(format_args!("         fix:   {fix}"))?;
+            results.line(format_args!("{severity:8} {:18} {}", finding.check, finding.seen))?;
+            if let Some(advice) = &finding.advice {
+                results.line(format_args!("         cause: {}", advice.cause))?;
+                results.line(format_args!("         fix:   {}", advice.fix))?;
             }
         }
-        let wrong = findings.0.iter().filter(|finding| finding.state == State::Bad).count();
-        match wrong {
-            0 => results.line(format_args!("ready"))?,
-            _ => results.line(format_args!("not ready: {wrong} of {} checks", findings.0.len()))?,
+        match findings.count(Severity::Bad) {
+            0 => results.line(format_args!("ready")),
+            wrong => results.line(format_args!("not ready: {wrong} of {} checks", findings.len())),
         }
     }
-    results.finish()?;
-    Ok(if ready { DONE } else { NOTEWORTHY })
 }

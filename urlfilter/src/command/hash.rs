@@ -1,36 +1,38 @@
 //! `urlfilter hash`: the hashes and bits of a key, for comparison with other tools.
 
 use super::urls::with_standard_input;
-use crate::output::{DONE, Results};
+use crate::output::{Exit, Results};
 use blocklist::builder::DEFAULT_SEED;
 use filter_core::bloom::Parameters;
 use filter_core::hash::KeyHash;
 use serde::Serialize;
 
-/// Print both hashes of keys, and the bits they set in a filter of a given size
+/// Print both hashes of keys, and the bits that they set in a filter of a given size
 ///
-/// Keys are hashed as they stand: no normalisation.
+/// Keys are hashed as given, without normalisation.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   urlfilter hash example.com
   urlfilter hash --seed 3919904948 --bits 144 --hashes 10 --json example.com
 
-Exit codes: 0 done; 2 trouble.")]
+Exit codes:
+  0  all keys are hashed
+  2  failure")]
 pub(crate) struct Arguments {
-    /// Keys to hash; `-` takes them from standard input, one a line
+    /// Keys to hash; `-` reads them from standard input, one a line
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<String>,
     /// Seed of MurmurHash3
     #[arg(long, default_value_t = DEFAULT_SEED)]
     seed: u32,
-    /// Number of bits of the filter
+    /// Size of the filter, in bits
     #[arg(long, requires = "hashes", value_name = "M")]
     bits: Option<u32>,
-    /// Number of hashes of the filter
+    /// Number of bits that each key sets
     #[arg(long, requires = "bits", value_name = "K")]
     hashes: Option<u32>,
-    /// Print one JSON object per key
+    /// Print one JSON object for each key
     #[arg(long)]
     json: bool,
 }
@@ -44,7 +46,7 @@ struct Hashes<'k> {
     indices: Option<Vec<u32>>,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let parameters = match (arguments.bits, arguments.hashes) {
         (Some(bits), Some(hashes)) => Some(Parameters::new(bits, hashes, arguments.seed)?),
         _ => None,
@@ -71,5 +73,5 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         }
     }
     results.finish()?;
-    Ok(DONE)
+    Ok(Exit::Success)
 }

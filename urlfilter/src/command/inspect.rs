@@ -1,6 +1,6 @@
-//! `urlfilter inspect`: what a filter file says, and what its bits say.
+//! `urlfilter inspect`: metadata and statistics of a filter file.
 
-use crate::output::{DONE, Results};
+use crate::output::{Exit, Results};
 use filter_core::Prefilter;
 use filter_core::bloom::Statistics;
 use filter_core::file::FileFormat;
@@ -11,14 +11,16 @@ use std::path::PathBuf;
 /// Show the metadata and statistics of a filter, after verifying it
 ///
 /// FILTER is a bloom_filter.plist (XML or binary, released or beta form), a bloom.json or bloom.bin
-/// (each needs the other beside it), or the folder that `build` wrote to.
+/// (each needs the other in the same folder), or the folder that `build` wrote.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   urlfilter inspect dist
   urlfilter inspect bloom_filter.plist --json
 
-Exit codes: 0 the file is sound; 2 it is not, or cannot be read.")]
+Exit codes:
+  0  the file is valid
+  2  it is not valid, or cannot be read")]
 pub(crate) struct Arguments {
     /// The filter
     filter: PathBuf,
@@ -39,7 +41,7 @@ struct Inspection {
     estimated_false_positive_rate: f64,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let (prefilter, form) = Prefilter::open_with_format(&arguments.filter)?;
     let Statistics { bits_set, fill, estimated_false_positive_rate, .. } =
         prefilter.filter().statistics();
@@ -60,11 +62,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         }
         if form == FileFormat::BetaPlist {
             results.line(format_args!(
-                "\nThis is the form of the 2025 beta. Released devices do not read it, and its bits are likely hashed in\n\
-                 another way: rebuild it with `urlfilter build`, or ask `urlfilter diagnose`."
+                "\nThis is the form of the 2025 beta. Released devices do not read it, and its bits are probably hashed in\n\
+                 another way: rebuild it with `urlfilter build`, or run `urlfilter diagnose`."
             ))?;
         }
     }
     results.finish()?;
-    Ok(DONE)
+    Ok(Exit::Success)
 }

@@ -1,6 +1,6 @@
-//! `urlfilter process`: a keyword database to the shards of a PIR service.
+//! `urlfilter process`: a keyword database to the shards that a PIR service serves.
 
-use crate::output::{Bars, DONE, Results, note};
+use crate::output::{Bars, Exit, Results, note};
 use anyhow::{Context, bail};
 use pir_dataset::configuration::{Configuration, MAX_CONFIGURATION};
 use pir_dataset::processing::{
@@ -12,23 +12,23 @@ use std::path::PathBuf;
 
 /// Turn a keyword database into the shards of a PIR service
 ///
-/// The configuration is that of Apple's PIRProcessDatabase, unchanged; paths in it are relative to
-/// the current folder. Each shard is tried with test queries (trialsPerShard). Files appear when all
-/// shards are finished; a run that was interrupted is taken up where it stopped.
+/// The configuration is that of Apple's PIRProcessDatabase, unchanged; paths in it are relative to the current
+/// folder. Each shard is tested with encrypted queries (trialsPerShard). Files appear when all shards are finished. A
+/// run that was interrupted continues where it stopped.
 ///
-/// Where a data set is already there, shards whose rows did not change are kept, and changed ones get
-/// the layout that they had, as long as the rows fit: devices then notice nothing. With --fresh, the same
-/// input and configuration give the same bytes, whatever was there.
+/// If a data set exists already, shards whose rows did not change are kept, and changed shards keep their layout as
+/// long as the rows fit, so that devices keep their configuration. With --fresh, the same input and configuration give
+/// the same bytes, whatever existed before.
 ///
-/// A large data set can be divided between machines that share a folder: each makes some shards with
-/// --shards or --part, and a run without it takes them up and finishes.
+/// A large data set can be divided between machines that share a folder: each makes some shards with --shards or
+/// --part, and a final run without these options completes the data set.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   urlfilter process process.json
   urlfilter process process.json --jobs 4 --json > report.json
-  urlfilter process process.json --shards 0..64      (and 64..128 elsewhere, then without)
-  urlfilter process process.json --part 0/8          (and 1/8 to 7/8 elsewhere, then without)
+  urlfilter process process.json --shards 0..64      (64..128 on another machine, then without --shards)
+  urlfilter process process.json --part 0/8          (1/8 to 7/8 on others, then without --part)
 
 A small configuration:
   { \"rlweParameters\": \"n_4096_logq_27_28_28_logt_5\",
@@ -37,24 +37,26 @@ A small configuration:
     \"outputPirParameters\": \"dist/urls-SHARD_ID.params.txtpb\",
     \"sharding\": { \"entryCountPerShard\": 50000, \"requirePowerOfTwoShardCount\": true } }
 
-Exit codes: 0 processed; 2 trouble, and no finished file was changed.")]
+Exit codes:
+  0  processed
+  2  failure; the previous data set is unchanged")]
 pub(crate) struct Arguments {
-    /// Configuration, JSON
+    /// Configuration, in JSON
     #[arg(value_name = "CONFIG.json")]
     configuration: PathBuf,
-    /// Threads; by default one for each core
+    /// Number of threads; one for each core by default
     #[arg(long, value_name = "N", value_parser = jobs)]
     jobs: Option<NonZero<usize>>,
-    /// How the processed databases are written
+    /// Format of the processed databases
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     database_format: DatabaseFormat,
-    /// Make only these shards (the end excluded), for a run without this option to take up
+    /// Make only these shards, from A up to but not including B
     #[arg(long, value_name = "A..B", value_parser = shard_range)]
     shards: Option<Range<u32>>,
-    /// Make only one of N parts, the first of which is 0/N, for a run without this option to take up
+    /// Make only part I of N; the first is 0/N
     #[arg(long, value_name = "I/N", value_parser = share, conflicts_with = "shards")]
     part: Option<ShardSelection>,
-    /// Ignore the layout of a data set that is already there
+    /// Ignore the layout of the existing data set
     #[arg(long, alias = "anew")]
     fresh: bool,
     /// Print the report as JSON
@@ -62,19 +64,19 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// How the processed databases are written.
+/// Format of the processed databases.
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
 enum DatabaseFormat {
-    /// Mapped by pir-server as it is
+    /// For pir-server, which maps the files
     #[default]
     Native,
-    /// What Apple's service reads
+    /// For Apple's service
     Apple,
 }
 
 fn jobs(text: &str) -> Result<NonZero<usize>, String> {
     let jobs = text.parse::<u16>().ok().and_then(|jobs| NonZero::new(usize::from(jobs)));
-    jobs.ok_or_else(|| "a number from 1 to 65535 is needed".to_owned())
+    jobs.ok_or_else(|| "expected a number from 1 to 65535".to_owned())
 }
 
 fn shard_range(text: &str) -> Result<Range<u32>, String> {
@@ -82,7 +84,7 @@ fn shard_range(text: &str) -> Result<Range<u32>, String> {
         let range: Range<u32> = start.parse().ok()?..end.parse().ok()?;
         (range.start < range.end).then_some(range)
     });
-    range.ok_or_else(|| "two numbers are needed, such as 0..64".to_owned())
+    range.ok_or_else(|| "expected two numbers, the first smaller, such as 0..64".to_owned())
 }
 
 fn share(text: &str) -> Result<ShardSelection, String> {
@@ -90,14 +92,14 @@ fn share(text: &str) -> Result<ShardSelection, String> {
         let (index, of) = (index.parse().ok()?, of.parse().ok()?);
         (index < of).then_some(ShardSelection::Part { index, of })
     });
-    part.ok_or_else(|| "two numbers are needed, such as 0/8".to_owned())
+    part.ok_or_else(|| "expected two numbers, the first smaller, such as 0/8".to_owned())
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let name = arguments.configuration.display().to_string();
     let json = durable_file::read(&arguments.configuration, MAX_CONFIGURATION as u64)?;
     if json.is_empty() {
-        bail!("{name}: empty");
+        bail!("{name}: the file is empty; expected a JSON object");
     }
     let configuration = Configuration::parse(&json).context(name)?;
     let format = match arguments.database_format {
@@ -127,13 +129,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             Outcome::Part(part) => describe_part(part),
         }
     }
-    Ok(DONE)
+    Ok(Exit::Success)
 }
 
 fn describe_part(part: &PartSummary) {
     part.shards.iter().for_each(describe_shard);
     note(format_args!(
-        "shards {} to {} of {} ({} kept from before) in {:.2} s; a run without --shards takes them up",
+        "shards {} to {} of {} ({} unchanged) in {:.2} s; a run without --shards or --part completes the data set",
         part.first_shard,
         part.end_shard - 1,
         part.shard_count,
@@ -147,23 +149,23 @@ fn describe(summary: &Summary) {
         describe_shard(shard);
     }
     note(format_args!(
-        "{} rows in {} shards ({} kept from before) in {:.2} s; manifest: {}",
+        "{} rows in {} shards ({} unchanged) in {:.2} s; manifest: {}",
         summary.rows, summary.shard_count, summary.reused_shards, summary.seconds, summary.manifest
     ));
     if !summary.shard_count.is_power_of_two() {
         note(format_args!(
-            "devices from iOS and macOS 27.3 on refuse a number of shards that is no power of two: set \
+            "devices from iOS and macOS 27.3 on refuse a number of shards that is not a power of two: set \
              requirePowerOfTwoShardCount"
         ));
     }
     if let Some(before) = summary.rows_before {
         let layouts = match summary.layouts {
-            Layouts::Kept => "changed shards have the layout that they had".to_owned(),
+            Layouts::Kept => "changed shards keep their layout".to_owned(),
             Layouts::Renewed => format!(
                 "all shards have a new layout ({})",
                 summary.renewed_because.as_deref().unwrap_or_default()
             ),
-            _ => "the layout follows from the settings alone".to_owned(),
+            _ => "the layout depends only on the settings".to_owned(),
         };
         note(format_args!(
             "{} rows before ({:+}); {layouts}",
@@ -177,7 +179,7 @@ fn describe(summary: &Summary) {
             note(format_args!("devices keep their configuration and evaluation keys"));
         }
         (Some(false), Some(true)) => {
-            note(format_args!("devices must fetch the configuration, and keep their keys"));
+            note(format_args!("devices must fetch the configuration; they keep their keys"));
         }
         (Some(false), _) => {
             note(format_args!("devices must fetch the configuration and upload new keys"));
@@ -193,7 +195,7 @@ fn kilobytes(bytes: usize) -> f64 {
 fn describe_shard(shard: &ShardSummary) {
     let record = &shard.record;
     note(format_args!(
-        "shard {}: {} rows, {} entries of {} bytes a table, dimensions {:?}, {} plaintexts, {:.1} MB{}",
+        "shard {}: {} rows, {} entries of {} bytes in each table, dimensions {:?}, {} plaintexts, {:.1} MB{}",
         record.shard,
         record.rows,
         record.entries_per_table,
@@ -201,11 +203,11 @@ fn describe_shard(shard: &ShardSummary) {
         record.dimensions,
         record.plaintexts,
         record.database_bytes as f64 / 1e6,
-        if shard.reused { ", kept from before" } else { "" },
+        if shard.reused { ", unchanged" } else { "" },
     ));
     if let Some(table) = &shard.table {
         note(format_args!(
-            "  tables {:.0} % full, at most {} slots a bucket, {} rows moved, grown {} times",
+            "  tables {:.0} % full, at most {} slots in a bucket, {} rows moved, enlarged {} times",
             100.0 * table.load,
             table.max_slots,
             table.evictions,
@@ -228,7 +230,7 @@ fn describe_shard(shard: &ShardSummary) {
         ));
         let stages = &costs.stage_milliseconds;
         note(format_args!(
-            "  noise budget {:.1} bits, {:.1} ms a query (expansion {:.1}, first dimension {:.1}, \
+            "  noise budget {:.1} bits, {:.1} ms for a query (expansion {:.1}, first dimension {:.1}, \
              second {:.1}, reply {:.1})",
             costs.noise_budget,
             times[times.len() / 2],

@@ -1,22 +1,22 @@
-//! `urlfilter publish`: a data set and its prefilter to where nodes and apps find them.
+//! `urlfilter publish`: a data set and its prefilter to the store from which nodes and apps fetch them.
 
-use crate::output::{Bars, DONE, Results, note};
+use crate::output::{Bars, Exit, Results, note};
 use pir_dataset::publication::{Nodes, Publisher, ReleaseStore, Schedule, gather};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Publish a data set and its prefilter to an object store, for nodes to switch to together
+/// Publish a data set and its prefilter to an object store; all nodes switch to it together
 ///
-/// The address is s3://bucket/path, gs://bucket/path, az://container/path, file:///folder or a folder.
-/// Credentials come from the environment as the tools of these services have them (AWS_…, GOOGLE_…,
-/// AZURE_…). Nodes have the same address in their configuration ("published").
+/// The address is s3://bucket/path, gs://bucket/path, az://container/path, file:///folder or a folder. Credentials
+/// are read from the variables that the tools of these services use (AWS_…, GOOGLE_…, AZURE_…). Nodes have the same
+/// address in their configuration ("published").
 ///
-/// First everything is uploaded, then the release is announced, and all nodes switch to it at one time.
-/// Its prefilter comes last, when the data set is served everywhere: what was added to the list is never
-/// asked for before it is there. If devices must fetch a new configuration, some go on with the data set
-/// before it for a while; the prefilter waits for that, too.
+/// First all files are uploaded, then the release is announced, and all nodes switch to it at the same time. Its
+/// prefilter is published last, when all nodes serve the data set, so that devices never look up keys that the service
+/// does not have yet. If devices must fetch a new configuration, the previous data set is served for some minutes
+/// more, and the prefilter waits for that, too.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,47 +25,49 @@ Examples:
   urlfilter publish … --node http://10.0.0.1:9090 --node http://10.0.0.2:9090
   urlfilter publish --to s3://lists/urls --usecase com.example.app.url.filtering --rollback
 
-Exit codes: 0 published; 2 trouble. Until a release is announced, an interrupted run changes nothing.")]
+Exit codes:
+  0  published
+  2  failure; until a release is announced, an interrupted run changes nothing that is served")]
 pub(crate) struct Arguments {
-    /// Where releases are
+    /// Address of the store
     #[arg(long, value_name = "ADDRESS")]
     to: String,
-    /// Name of the use case: the app's bundle id and `.url.filtering`
+    /// Name of the use case: the app's bundle id followed by `.url.filtering`
     #[arg(long, value_name = "NAME")]
     usecase: String,
-    /// What the names of the data set's files begin with, such as dist/urls
+    /// First part of the names of the data set's files, such as dist/urls
     #[arg(long, value_name = "STEM", required_unless_present_any = ["rollback", "filter_only"])]
     data: Option<PathBuf>,
-    /// The folder that `build` wrote to
+    /// Folder that `build` wrote
     #[arg(long, value_name = "DIR", required_unless_present_any = ["rollback", "filter_only"])]
     filter: Option<PathBuf>,
-    /// Go back to the release before the current one, or to one by its id
+    /// Go back to the previous release, or to the release with this id
     #[arg(long, value_name = "RELEASE", num_args = 0..=1, default_missing_value = "",
         conflicts_with_all = ["data", "filter"])]
     rollback: Option<String>,
-    /// Only give out the prefilter of the current release
+    /// Only publish the prefilter of the current release
     #[arg(long, conflicts_with_all = ["data", "filter", "rollback", "detach"])]
     filter_only: bool,
-    /// Admin address of a node, to wait until it has the release; give all of them, or none
+    /// Admin address of a node, to wait until it has the release. Give all nodes, or none
     #[arg(long, value_name = "URL")]
     node: Vec<String>,
-    /// The same by one name that has the addresses of all nodes, as a headless service of Kubernetes has
+    /// Admin address whose host name has the addresses of all nodes, such as a headless service of Kubernetes
     #[arg(long, value_name = "URL", conflicts_with = "node")]
     nodes: Option<String>,
-    /// Seconds until the release is served: from when all nodes have it, or without --node from now, so that
-    /// they have time to fetch it. By default 15 with --node and 120 without
+    /// Seconds until nodes switch to the release: after all nodes have it, or after now without --node, so that they
+    /// have time to fetch it. Default: 15 with --node, 120 without
     #[arg(long, value_name = "SECONDS")]
     lead: Option<u64>,
-    /// Minutes that nodes serve the data set before it (supersededMinutes of their configuration)
+    /// Minutes for which nodes serve the previous data set (supersededMinutes in their configuration)
     #[arg(long, value_name = "MINUTES", default_value_t = 10)]
     superseded_minutes: u64,
-    /// Seconds to wait for nodes
+    /// Limit for waiting for nodes, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600, alias = "patience")]
     node_timeout: u64,
-    /// Do not wait, and leave the prefilter to a later run with --filter-only
+    /// Do not wait; publish the prefilter later with --filter-only
     #[arg(long)]
     detach: bool,
-    /// Releases to keep for going back; 0 keeps all
+    /// Number of releases to keep for --rollback; 0 keeps all
     #[arg(long, value_name = "N", default_value_t = 5)]
     keep: usize,
     /// Print one JSON object
@@ -79,22 +81,22 @@ struct Report<'r> {
     release: &'r str,
     config_id: &'r str,
     shard_count: u32,
-    /// Nothing was different from the current release.
+    /// Whether the files are those of the current release.
     unchanged: bool,
     new_configuration: bool,
     uploaded_objects: usize,
     removed_objects: usize,
     activate_at: u64,
-    /// Whether apps are given the prefilter by now.
+    /// Whether apps can fetch the prefilter.
     filter_given_out: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(publish(arguments))
 }
 
-async fn publish(arguments: &Arguments) -> anyhow::Result<u8> {
+async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
     let gathered = match (&arguments.data, &arguments.filter) {
         (Some(data), Some(filter)) => Some(gather(data, filter)?),
         _ => None,
@@ -120,7 +122,7 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<u8> {
         (uploaded_objects, unchanged) = (published.uploaded_objects, published.unchanged);
         let id = &published.announced.release.id;
         if unchanged {
-            note(format_args!("release {id}: nothing changed since"));
+            note(format_args!("release {id}: unchanged"));
         } else {
             note(format_args!(
                 "release {id}: {} rows in {} shards; {uploaded_objects} of {} files were new",
@@ -138,12 +140,12 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<u8> {
         publisher.resume().await?
     };
     if announced.new_configuration {
-        note(format_args!("devices must fetch the configuration, and do so by themselves"));
+        note(format_args!("devices must fetch the configuration; they do so at their next lookup"));
     }
     if !arguments.detach {
         publisher.finish(&announced).await?;
         note(format_args!(
-            "its prefilter is given out at {}/filter",
+            "its prefilter is published at {}/filter",
             arguments.to.trim_end_matches('/')
         ));
     }
@@ -166,5 +168,5 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<u8> {
         results.line(format_args!("{}", announced.release.id))?;
     }
     results.finish()?;
-    Ok(DONE)
+    Ok(Exit::Success)
 }

@@ -1,12 +1,11 @@
 //! The options that choose a sub-URL rule.
 
+use super::read_text;
 use anyhow::Context;
 use clap::ValueEnum;
 use filter_core::sub_url::{Profile, SubUrlRule};
-use std::fs;
 use std::path::PathBuf;
 
-/// Which devices will look keys up.
 #[derive(clap::Args)]
 pub(super) struct RuleOptions {
     /// Rule of a system version
@@ -22,24 +21,28 @@ pub(super) struct RuleOptions {
 enum ProfileName {
     /// What Apple documents now
     Current,
-    /// The first documentation: `www.` kept as well, no ports
+    /// The first documentation: `www.` is kept as well, ports are left out
     #[value(name = "ios26.0")]
     Ios26_0,
 }
 
+impl From<ProfileName> for Profile {
+    fn from(name: ProfileName) -> Self {
+        match name {
+            ProfileName::Current => Self::Current,
+            ProfileName::Ios26_0 => Self::Ios26_0,
+        }
+    }
+}
+
 impl RuleOptions {
-    /// The rule that was asked for, if any.
-    pub(super) fn given(&self) -> anyhow::Result<Option<SubUrlRule>> {
+    /// The rule that the options name; `None` if they name none.
+    pub(super) fn chosen(&self) -> anyhow::Result<Option<SubUrlRule>> {
         if let Some(path) = &self.parsing {
-            let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            let text = read_text(path)?;
             let rule = SubUrlRule::from_json(&text).with_context(|| path.display().to_string())?;
             return Ok(Some(rule));
         }
-        Ok(self.profile.map(|name| {
-            SubUrlRule::Profile(match name {
-                ProfileName::Current => Profile::Current,
-                ProfileName::Ios26_0 => Profile::Ios26_0,
-            })
-        }))
+        Ok(self.profile.map(|name| SubUrlRule::Profile(name.into())))
     }
 }

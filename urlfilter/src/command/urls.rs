@@ -1,75 +1,89 @@
-//! What `check` and `explain` have in common: URLs in, one answer each.
+//! What `check` and `explain` have in common: one answer for each URL.
 
 use super::rule::RuleOptions;
-use crate::output::{DONE, Results, TROUBLE, note};
+use crate::output::{Exit, Results, note};
 use anyhow::Context;
 use filter_core::sub_url::{DeviceUrl, SubUrlRule};
 use serde::Serialize;
 use std::io::{self, BufRead};
 
-/// URLs, the rule for them, and how to answer.
 #[derive(clap::Args)]
 pub(super) struct UrlArguments {
-    /// URLs; `-` takes them from standard input, one a line
+    /// URLs; `-` reads them from standard input, one a line
     #[arg(required = true, value_name = "URL")]
     urls: Vec<String>,
     #[command(flatten)]
     pub(super) rule: RuleOptions,
-    /// Print one JSON object per URL
+    /// Print one JSON object for each URL
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
+}
+
+/// The answer to one URL, as JSON by `Serialize`.
+pub(super) trait Answer: Serialize {
+    /// The answer for people.
+    fn print(&self, results: &mut Results) -> anyhow::Result<()>;
+
+    /// What the command should exit with if this is its only answer.
+    fn exit(&self) -> Exit;
 }
 
 #[derive(Serialize)]
-struct Failure<'u> {
+struct Refused<'u> {
     url: &'u str,
     error: String,
 }
 
 impl UrlArguments {
-    /// Answers each URL; one that cannot be answered is reported, and the others go on. Returns the
-    /// highest exit code.
-    pub(super) fn answer_each(
+    /// Answers each URL. One that cannot be answered is reported, and the others are answered nevertheless.
+    pub(super) fn answer_each<A: Answer>(
         &self,
         rule: &SubUrlRule,
-        mut answer: impl FnMut(&str, &DeviceUrl<'_>, &mut Results) -> anyhow::Result<Result<u8, String>>,
-    ) -> anyhow::Result<u8> {
+        answer: impl Fn(&str, &DeviceUrl<'_>) -> anyhow::Result<A>,
+    ) -> anyhow::Result<Exit> {
         let mut results = Results::new();
-        let mut code = DONE;
+        let mut exit = Exit::Success;
         for url in with_standard_input(&self.urls)? {
-            let outcome = match rule.parse_lenient(url.trim()) {
-                Ok(parsed) => answer(&url, &parsed, &mut results)?,
-                Err(error) => Err(error.to_string()),
-            };
-            code = code.max(match outcome {
-                Ok(code) => code,
-                Err(error) => {
-                    note(format_args!("urlfilter: {url:?}: {error}"));
+            let answer = rule
+                .parse_lenient(url.trim())
+                .map_err(anyhow::Error::new)
+                .and_then(|parsed| answer(&url, &parsed));
+            exit = exit.max(match answer {
+                Ok(answer) => {
                     if self.json {
-                        results.json(&Failure { url: &url, error })?;
+                        results.json(&answer)?;
+                    } else {
+                        answer.print(&mut results)?;
                     }
-                    TROUBLE
+                    answer.exit()
+                }
+                Err(error) => {
+                    note(format_args!("urlfilter: {url:?}: {error:#}"));
+                    if self.json {
+                        results.json(&Refused { url: &url, error: format!("{error:#}") })?;
+                    }
+                    Exit::Failure
                 }
             });
         }
         results.finish()?;
-        Ok(code)
+        Ok(exit)
     }
 }
 
-/// The arguments given, with `-` replaced by the lines of standard input.
-pub(super) fn with_standard_input(given: &[String]) -> anyhow::Result<Vec<String>> {
-    let mut all = Vec::with_capacity(given.len());
-    for argument in given {
-        if argument == "-" {
-            for line in io::stdin().lock().lines() {
-                let line = line.context("standard input")?;
-                if !line.trim().is_empty() {
-                    all.push(line);
-                }
-            }
-        } else {
+/// The arguments, with `-` replaced by the lines of standard input that are not blank.
+pub(super) fn with_standard_input(arguments: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut all = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        if argument != "-" {
             all.push(argument.clone());
+            continue;
+        }
+        for line in io::stdin().lock().lines() {
+            let line = line.context("cannot read standard input")?;
+            if !line.trim().is_empty() {
+                all.push(line);
+            }
         }
     }
     Ok(all)

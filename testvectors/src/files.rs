@@ -1,13 +1,14 @@
-//! Files that a reader must refuse, and a few sound ones beside them that it must take.
+//! Filter files that a reader must refuse, and some valid ones that it must accept.
 
-use super::{BETA_KEYS, VectorFile, json_file, prefilter};
-use anyhow::{Context, ensure};
+use crate::filters::{BETA_KEYS, prefilter};
+use crate::{VectorFile, json_file};
+use filter_core::Prefilter;
 use filter_core::bloom::Sizing;
 use serde_json::{Value, json};
 use std::io::Cursor;
 use std::path::PathBuf;
 
-/// A change that makes a sound property list wrong: what, where, and with what instead.
+/// Changes that make a valid property list invalid: name, reason, text to replace, replacement.
 const WRONG: &[(&str, &str, &str, &str)] = &[
     (
         "byte-count",
@@ -80,16 +81,16 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("not-a-dictionary", "the root is an array", "<dict>", "<array><dict>"),
 ];
 
-pub(super) fn all() -> anyhow::Result<Vec<VectorFile>> {
+pub(super) fn files() -> Vec<VectorFile> {
     let keys = BETA_KEYS.map(str::to_owned);
-    let sound = prefilter(&keys, 0.001, Sizing::Round, 3_919_904_948)?;
-    let mut xml = Vec::new();
-    sound.write_plist(&mut xml)?;
-    let xml = String::from_utf8(xml)?;
+    let valid = prefilter(&keys, 0.001, Sizing::Round, 3_919_904_948);
+    let xml = plist_text(&valid);
     let mut binary = Vec::new();
-    plist::Value::from_reader(Cursor::new(xml.as_bytes()))?.to_writer_binary(&mut binary)?;
-    let bits = sound.filter().bytes();
-    let metadata = sound.metadata().to_json();
+    plist::Value::from_reader(Cursor::new(xml.as_bytes()))
+        .and_then(|value| value.to_writer_binary(&mut binary))
+        .expect("memory is written to");
+    let bits = valid.filter().bytes();
+    let metadata = valid.metadata().to_json();
 
     let mut set = Set::default();
     set.accept("released-xml.plist", "the released form as XML", xml.as_bytes());
@@ -99,19 +100,17 @@ pub(super) fn all() -> anyhow::Result<Vec<VectorFile>> {
         "the beta form: readable, though its bits are hashed in another way",
         beta_form().as_bytes(),
     );
-    set.beside("raw.bin", bits);
+    set.add("raw.bin", bits);
     set.accept("raw.json", "metadata of raw bits", &metadata);
 
     for (name, why, from, to) in WRONG {
         let changed = xml.replacen(from, to, 1);
-        ensure!(changed != xml, "{name} changes nothing");
+        assert!(changed != xml, "{name} must change something");
         set.refuse(&format!("{name}.plist"), why, changed.as_bytes());
     }
-    // One key, ten bits: the last byte has six unused ones.
-    let small = prefilter(&["only.example".to_owned()], 0.01, Sizing::Round, 1)?;
-    let mut text = Vec::new();
-    small.write_plist(&mut text)?;
-    let spare = String::from_utf8(text)?.replacen("PwI=", "PwY=", 1);
+    // One key, ten bits: six bits of the last byte are unused.
+    let small = prefilter(&["only.example".to_owned()], 0.01, Sizing::Round, 1);
+    let spare = plist_text(&small).replacen("PwI=", "PwY=", 1);
     set.refuse("spare-bits.plist", "an unused bit of the last byte is set", spare.as_bytes());
     set.refuse(
         "truncated-xml.plist",
@@ -127,17 +126,24 @@ pub(super) fn all() -> anyhow::Result<Vec<VectorFile>> {
     set.refuse("not-a-plist.plist", "another kind of file", b"bloom");
 
     let mut flipped = bits.to_vec();
-    *flipped.first_mut().context("a filter without bits")? ^= 1;
-    set.beside("tag.bin", &flipped);
+    flipped[0] ^= 1;
+    set.add("tag.bin", &flipped);
     set.refuse("tag.json", "one bit differs from the tag", &metadata);
-    set.beside("length.bin", &bits[1..]);
+    set.add("length.bin", &bits[1..]);
     set.refuse("length.json", "the bits are shorter than bitCount asks for", &metadata);
     set.refuse("no-bits.json", "there are no bits beside the metadata", &metadata);
-    set.beside("syntax.bin", bits);
+    set.add("syntax.bin", bits);
     set.refuse("syntax.json", "the metadata is no JSON", &metadata[1..]);
     set.finish()
 }
 
+fn plist_text(prefilter: &Prefilter<Vec<u8>>) -> String {
+    let mut text = Vec::new();
+    prefilter.write_plist(&mut text).expect("memory is written to");
+    String::from_utf8(text).expect("XML is UTF-8")
+}
+
+/// The keys of the first beta sample in the property list of that beta.
 fn beta_form() -> String {
     let field = |name: &str, value: &str| format!("\t<key>{name}</key>\n\t{value}\n");
     [
@@ -157,27 +163,28 @@ fn beta_form() -> String {
 #[derive(Default)]
 struct Set {
     files: Vec<VectorFile>,
+    /// Content of `files.json`.
     list: Vec<Value>,
 }
 
 impl Set {
     fn accept(&mut self, name: &str, why: &str, content: &[u8]) {
-        self.beside(name, content);
+        self.add(name, content);
         self.list.push(json!({"file": format!("files/{name}"), "accepted": true, "why": why}));
     }
 
     fn refuse(&mut self, name: &str, why: &str, content: &[u8]) {
-        self.beside(name, content);
+        self.add(name, content);
         self.list.push(json!({"file": format!("files/{name}"), "accepted": false, "why": why}));
     }
 
-    fn beside(&mut self, name: &str, content: &[u8]) {
+    fn add(&mut self, name: &str, content: &[u8]) {
         let path = PathBuf::from("prefilter/files").join(name);
         self.files.push(VectorFile { path, content: content.to_vec() });
     }
 
-    fn finish(mut self) -> anyhow::Result<Vec<VectorFile>> {
-        self.files.push(json_file("files.json", &self.list.into())?);
-        Ok(self.files)
+    fn finish(mut self) -> Vec<VectorFile> {
+        self.files.push(json_file("files.json", &self.list.into()));
+        self.files
     }
 }

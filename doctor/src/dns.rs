@@ -1,13 +1,13 @@
-//! Whether the record that proves the domain's owner is there.
+//! The TXT record by which the owner of the service's domain agrees to serve the app.
 
-use super::{Deployment, Findings, host_of};
+use crate::deployment::host_of;
+use crate::error::chain;
+use crate::{Check, Deployment, Findings};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
 use std::net::SocketAddr;
-
-const CHECK: &str = "dnsRecord";
 
 fn resolver(address: SocketAddr, deployment: &Deployment) -> Result<TokioResolver, String> {
     let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
@@ -20,10 +20,10 @@ fn resolver(address: SocketAddr, deployment: &Deployment) -> Result<TokioResolve
     let options = builder.options_mut();
     options.timeout = deployment.timeout;
     options.attempts = 1;
-    builder.build().map_err(|error| error.to_string())
+    builder.build().map_err(|error| chain(&error))
 }
 
-pub(super) async fn check(deployment: &Deployment, address: SocketAddr, findings: &mut Findings) {
+pub(crate) async fn check(deployment: &Deployment, address: SocketAddr, findings: &mut Findings) {
     let host = host_of(&deployment.server);
     let wanted = format!("apple-url-filter={}", deployment.bundle_id);
     let records = match resolver(address, deployment) {
@@ -32,32 +32,32 @@ pub(super) async fn check(deployment: &Deployment, address: SocketAddr, findings
     };
     let seen = match &records {
         Ok(records) if records.contains(&wanted) => {
-            findings.good(CHECK, format!("{host} has the TXT record {wanted}"));
+            findings.good(Check::DnsRecord, format!("{host} has the TXT record {wanted}"));
             return;
         }
         Ok(records) => {
             let other = records.iter().find(|record| record.starts_with("apple-url-filter="));
             match other {
-                Some(other) => format!("{host} has the TXT record {other}, and not {wanted}"),
+                Some(other) => format!("{host} has the TXT record {other}, expected {wanted}"),
                 None => format!("{host} has no TXT record {wanted}"),
             }
         }
         Err(error) => format!("{host}: {error}"),
     };
     findings.bad(
-        CHECK,
+        Check::DnsRecord,
         seen,
-        "Apple takes it as proof that the domain's owner means this app to be served",
+        "Apple takes the record as proof that the domain's owner agrees to serve this app",
         format!("add to the zone: {host}. TXT \"{wanted}\""),
     );
 }
 
 async fn records(resolver: &TokioResolver, host: &str) -> Result<Vec<String>, String> {
-    // With the dot, so that no search list is tried.
+    // The final dot keeps the resolver from trying search domains.
     let found = match resolver.txt_lookup(format!("{host}.")).await {
         Ok(found) => found,
         Err(error) if error.is_no_records_found() => return Ok(Vec::new()),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(chain(&error)),
     };
     let text = |data: &RData| match data {
         RData::TXT(text) => Some(

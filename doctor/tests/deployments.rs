@@ -1,4 +1,4 @@
-//! `urlfilter doctor` at deployments that are sound, and at ones that are broken in one way each.
+//! Examinations of deployments that are in order, and of ones that are broken in one way each.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -6,42 +6,47 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use blocklist::{Builder, Options};
+use doctor::{Deployment, ExamineError, Findings, Severity};
+use pir_dataset::configuration::Configuration as ProcessConfiguration;
+use pir_dataset::processing::Run;
 use pir_server::{Configuration, Listener, Service, endpoints, service};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::UdpSocket;
 use tokio::runtime::Runtime;
 
 const BUNDLE: &str = "com.example.app";
+const TOKEN: &str = "AAAA";
 
-/// How a deployment differs from a sound one.
+/// How a deployment differs from one that is in order.
 struct Plan {
     list: &'static str,
     onboarding: bool,
     shards: u32,
+    /// More keys of the service's configuration.
     more: Value,
     /// Changes the rows that are processed.
     rows: fn(String) -> String,
-    /// Stands before the service.
-    before: fn(Router) -> Router,
+    /// Wraps the service.
+    proxy: fn(Router) -> Router,
     tls: Option<Tls>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        let list = "a.example\nb.example/path\nc.example\n";
         Self {
-            list,
+            list: "a.example\nb.example/path\nc.example\n",
             rows: |rows| rows,
             onboarding: true,
             shards: 2,
             more: json!({}),
-            before: |router| router,
+            proxy: |router| router,
             tls: None,
         }
     }
@@ -59,49 +64,42 @@ struct Deployed {
     service: Arc<Service>,
 }
 
-fn command(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_urlfilter"));
-    command.current_dir(folder).stdin(Stdio::null()).env_remove("URLFILTER_TOKEN").args(arguments);
-    command.output().unwrap()
+fn build(list: &str, out: &Path, onboarding_entry: bool) {
+    let builder = Builder::new(Options::default().with_onboarding_entry(onboarding_entry));
+    let builder = builder.add_list("list", list.as_bytes(), None).unwrap();
+    builder.finish().unwrap().write(out).unwrap();
 }
 
-#[track_caller]
-fn succeeds(output: &Output) {
-    let talk = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{talk}");
-}
-
-fn build(folder: &Path, list: &str, out: &str, onboarding: bool) {
-    fs::write(folder.join("list.txt"), list).unwrap();
-    let mut arguments = vec!["build", "list.txt", "--out", out];
-    arguments.extend(onboarding.then_some("--onboarding-entry"));
-    succeeds(&command(folder, &arguments));
+fn process(folder: &Path, shards: u32) {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let configuration = json!({
+        "rlweParameters": "n_4096_logq_27_28_28_logt_5",
+        "inputDatabase": path("input.txtpb"),
+        "outputDatabase": path("urls-SHARD_ID.bin"),
+        "outputPirParameters": path("urls-SHARD_ID.params.txtpb"),
+        "sharding": { "shardCount": shards },
+    });
+    let configuration = ProcessConfiguration::parse(configuration.to_string().as_bytes()).unwrap();
+    Run::new(&configuration).finish().unwrap();
 }
 
 impl Deployed {
     fn new(plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        build(folder.path(), plan.list, "dist", plan.onboarding);
-        let input = folder.path().join("dist/input.txtpb");
+        let dist = folder.path().join("dist");
+        build(plan.list, &dist, plan.onboarding);
+        let input = dist.join("input.txtpb");
         let rows = fs::read_to_string(&input).unwrap();
         fs::write(&input, (plan.rows)(rows)).unwrap();
-        let process = json!({
-            "rlweParameters": "n_4096_logq_27_28_28_logt_5",
-            "inputDatabase": "dist/input.txtpb",
-            "outputDatabase": "dist/urls-SHARD_ID.bin",
-            "outputPirParameters": "dist/urls-SHARD_ID.params.txtpb",
-            "sharding": { "shardCount": plan.shards },
-        });
-        fs::write(folder.path().join("process.json"), process.to_string()).unwrap();
-        succeeds(&command(folder.path(), &["process", "process.json"]));
+        process(&dist, plan.shards);
         let mut text = json!({
             "users": [
-                { "tier": "tier1", "tokens": ["AAAA"] },
+                { "tier": "tier1", "tokens": [TOKEN] },
                 { "tier": "tier2", "tokens": ["BBBB"] },
             ],
             "usecases": [{
                 "name": format!("{BUNDLE}.url.filtering"),
-                "fileStem": folder.path().join("dist/urls"),
+                "fileStem": dist.join("urls"),
                 "shardCount": plan.shards,
             }],
             "store": { "directory": folder.path().join("state") },
@@ -130,7 +128,7 @@ impl Deployed {
             let service = Service::open(&configuration, service::system_clock()).await.unwrap();
             let service = Arc::new(service);
             let any = ["127.0.0.1:0".parse().unwrap()];
-            let router = (plan.before)(endpoints::router(&service));
+            let router = (plan.proxy)(endpoints::router(&service));
             let listener = Listener::bind(&any, router).await.unwrap().with_tls(tls);
             let url = format!("{scheme}:{}", listener.addresses().unwrap()[0].port());
             let serving = Arc::clone(&service);
@@ -140,74 +138,66 @@ impl Deployed {
         Self { folder, url, runtime, service }
     }
 
-    fn doctor(&self, more: &[&str]) -> Report {
-        let first = ["doctor", "--server", &self.url, "--bundle-id", BUNDLE, "--json"];
-        let token = ["--token", "AAAA"];
-        let token = if more.contains(&"--token") { &[][..] } else { &token[..] };
-        // Tests share the machine with each other: what is slow here is no finding.
-        let patient = ["--latency", "600000"];
-        let patient = if more.contains(&"--latency") { &[][..] } else { &patient[..] };
-        Report::of(&command(self.folder.path(), &[&first, token, patient, more].concat()))
+    /// The deployment as an app from Xcode has it.
+    fn deployment(&self) -> Deployment {
+        Deployment::new(&self.url, BUNDLE, TOKEN)
+            .development(true)
+            // Tests share the machine: slowness is no finding.
+            .max_latency(Duration::from_secs(600))
     }
 
-    /// What a deployment for development is told.
-    fn examined(&self, more: &[&str]) -> Report {
-        self.doctor(&[&["--development"], more].concat())
+    fn examine(&self, deployment: Deployment) -> Report {
+        Report::new(self.runtime.block_on(doctor::examine(&deployment)).unwrap())
+    }
+
+    /// The findings for an app from Xcode.
+    fn examined(&self) -> Report {
+        self.examine(self.deployment())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 }
 
 struct Report {
-    code: i32,
-    findings: Vec<Value>,
+    findings: Findings,
 }
 
 impl Report {
-    fn of(output: &Output) -> Self {
-        let code = output.status.code().unwrap();
-        let talk = String::from_utf8_lossy(&output.stderr);
-        let report: Value = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {code} {talk}"));
-        assert_eq!(report["ready"], code == 0);
-        let findings = report["findings"].as_array().unwrap().clone();
-        for finding in &findings {
-            // Whatever is not good has a cause and a fix; no token is ever shown.
+    fn new(findings: Findings) -> Self {
+        let json = serde_json::to_value(&findings).unwrap();
+        for finding in json.as_array().unwrap() {
             let is_good = finding["state"] == "good";
             assert_eq!(finding["cause"].is_null(), is_good, "{finding}");
             assert_eq!(finding["fix"].is_null(), is_good, "{finding}");
-            assert!(!finding.to_string().contains("AAAA"), "{finding}");
+            assert!(!finding.to_string().contains(TOKEN), "{finding}");
         }
-        Self { code, findings }
+        Self { findings }
     }
 
-    fn states(&self) -> Vec<(&str, &str)> {
-        self.findings
-            .iter()
-            .map(|f| (f["check"].as_str().unwrap(), f["state"].as_str().unwrap()))
-            .collect()
-    }
-
-    /// All is good but this, which says so.
+    /// Everything is good except for this, which says so.
     #[track_caller]
-    fn is_only(&self, check: &str, state: &str, seen: &str) {
-        let others: Vec<_> =
-            self.states().into_iter().filter(|(_, state)| *state != "good").collect();
-        assert_eq!(others, [(check, state)], "{:#?}", self.findings);
-        self.says(check, state, seen);
-        assert_eq!(self.code, i32::from(state == "bad"));
+    fn is_only(&self, check: &str, severity: Severity, seen: &str) {
+        let others = self.findings.iter().filter(|finding| finding.severity != Severity::Good);
+        let others: Vec<_> = others.map(|f| (f.check.name(), f.severity)).collect();
+        assert_eq!(others, [(check, severity)], "{:#?}", self.findings);
+        self.says(check, severity, seen);
+        assert_eq!(self.findings.is_ready(), severity != Severity::Bad);
     }
 
     #[track_caller]
-    fn says(&self, check: &str, state: &str, seen: &str) {
-        let is_it = |finding: &&Value| {
-            finding["check"] == check
-                && finding["state"] == state
-                && finding["seen"].as_str().unwrap().contains(seen)
-        };
-        assert!(self.findings.iter().any(|finding| is_it(&finding)), "{:#?}", self.findings);
+    fn says(&self, check: &str, severity: Severity, seen: &str) {
+        let found = self.findings.iter().any(|finding| {
+            finding.check.name() == check
+                && finding.severity == severity
+                && finding.seen.contains(seen)
+        });
+        assert!(found, "{:#?}", self.findings);
     }
 }
 
-/// A deployment before which one path does something else.
+/// A proxy that answers one path itself.
 fn answers(path: &'static str, with: fn() -> Response) -> impl Fn(Router) -> Router {
     move |router| {
         router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
@@ -220,84 +210,78 @@ fn answers(path: &'static str, with: fn() -> Response) -> impl Fn(Router) -> Rou
 }
 
 #[test]
-fn a_sound_deployment_is_ready() {
+fn a_deployment_in_order_is_ready() {
     let deployed = Deployed::new(Plan::default());
-    let report =
-        deployed.examined(&["--gateway", &deployed.url, "--filter", "dist", "--data", "dist/urls"]);
-    assert!(report.states().iter().all(|(_, state)| *state == "good"), "{:#?}", report.findings);
-    assert_eq!(report.code, 0);
-    let checks: Vec<&str> = report.states().into_iter().map(|(check, _)| check).collect();
-    for check in [
-        "serverUrl",
-        "serverConnection",
-        "serverClock",
-        "directory",
-        "userToken",
-        "tierKey",
-        "issuance",
-        "config",
-        "shardCount",
-        "keyUpload",
-        "onboardingEntry",
-        "absentKey",
-        "sameBuild",
-        "costs",
-        "gatewayUrl",
-        "gatewayConnection",
-        "gatewayKeys",
-        "gatewayLookup",
-    ] {
-        assert!(checks.contains(&check), "{check} {checks:?}");
-    }
-    // For people: lines, and the same codes.
-    let arguments = ["doctor", "--server", &deployed.url, "--bundle-id", BUNDLE, "--token", "AAAA"];
-    let output = command(deployed.folder.path(), &arguments);
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text.contains("WRONG    serverUrl") && text.contains("error 9"), "{text}");
-    assert!(text.contains("not ready: 1 of "), "{text}");
+    let deployment = deployed.deployment().gateway(&deployed.url);
+    let deployment = deployment.filter(deployed.path("dist")).data(deployed.path("dist/urls"));
+    let report = deployed.examine(deployment);
+    let checks: Vec<&str> = report.findings.iter().map(|finding| finding.check.name()).collect();
+    assert_eq!(
+        checks,
+        [
+            "serverUrl",
+            "serverConnection",
+            "serverClock",
+            "directory",
+            "userToken",
+            "tierKey",
+            "issuance",
+            "config",
+            "shardCount",
+            "keyUpload",
+            "onboardingEntry",
+            "absentKey",
+            "sameBuild",
+            "costs",
+            "gatewayUrl",
+            "gatewayConnection",
+            "gatewayClock",
+            "gatewayKeys",
+            "gatewayLookup",
+        ]
+    );
+    assert_eq!(report.findings.count(Severity::Good), checks.len(), "{:#?}", report.findings);
+    assert!(report.findings.is_ready());
 }
 
 #[test]
-fn addresses_that_apps_from_the_store_cannot_have() {
+fn addresses_that_app_store_apps_cannot_have() {
     let deployed = Deployed::new(Plan::default());
-    deployed.doctor(&[]).is_only("serverUrl", "bad", "does not begin with https://");
-    let issuer = format!("{}/", deployed.url);
-    let report = deployed.doctor(&["--issuer", &issuer, "--gateway", &deployed.url]);
-    report.says("issuerUrl", "bad", "does not begin with https://");
-    report.says("gatewayUrl", "bad", "does not begin with https://");
+    let report = deployed.examine(deployed.deployment().development(false));
+    report.is_only("serverUrl", Severity::Bad, "does not begin with https://");
+    let deployment = deployed.deployment().development(false).gateway(&deployed.url);
+    let report = deployed.examine(deployment.issuer(format!("{}/", deployed.url)));
+    report.says("issuerUrl", Severity::Bad, "does not begin with https://");
+    report.says("gatewayUrl", Severity::Bad, "does not begin with https://");
 }
 
 #[test]
 fn connections_that_devices_cannot_make() {
-    let nobody = {
+    let closed = {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", socket.local_addr().unwrap())
     };
-    let folder = tempfile::tempdir().unwrap();
-    let arguments = ["doctor", "--development", "--server", &nobody, "--bundle-id", BUNDLE];
-    let more = ["--token", "AAAA", "--json"];
-    let report = Report::of(&command(folder.path(), &[&arguments[..], &more].concat()));
-    report.is_only("serverConnection", "bad", "refused");
-
-    // A certificate of an authority that nobody knows.
+    // A certificate of an unknown authority.
     let deployed = Deployed::new(Plan { tls: Some(Tls { http2: true }), ..Plan::default() });
-    deployed.examined(&[]).is_only("serverConnection", "bad", "certificate");
-    let known = ["--authority", "authority.pem"];
-    let report = deployed.examined(&known);
-    assert_eq!(report.code, 0, "{:#?}", report.findings);
-    report.says("serverConnection", "good", "over TLS with HTTP/2");
-    // Another host's.
+    let report = deployed.examine(Deployment::new(closed, BUNDLE, TOKEN).development(true));
+    report.is_only("serverConnection", Severity::Bad, "refused");
+    deployed.examined().is_only("serverConnection", Severity::Bad, "certificate");
+    let authority = deployed.path("authority.pem");
+    let report = deployed.examine(deployed.deployment().authority(&authority));
+    assert!(report.findings.is_ready(), "{:#?}", report.findings);
+    report.says("serverConnection", Severity::Good, "over TLS with HTTP/2");
+    // A certificate of another host.
     let other = deployed.url.replace("localhost", "127.0.0.1");
-    let arguments = ["doctor", "--development", "--server", &other, "--bundle-id", BUNDLE];
-    let report = command(deployed.folder.path(), &[&arguments[..], &more, &known].concat());
-    Report::of(&report).is_only("serverConnection", "bad", "certificate");
+    let deployment = Deployment::new(other, BUNDLE, TOKEN).development(true).authority(authority);
+    deployed.examine(deployment).is_only("serverConnection", Severity::Bad, "certificate");
 
     let old = Deployed::new(Plan { tls: Some(Tls { http2: false }), ..Plan::default() });
-    old.examined(&known).is_only("serverConnection", "warning", "HTTP/1.1 only");
-    // Apple's relay does not come to such a gateway.
-    let report = old.examined(&[&known[..], &["--gateway", &old.url]].concat());
-    report.says("gatewayConnection", "bad", "HTTP/1.1 only");
+    let deployment = || old.deployment().authority(old.path("authority.pem"));
+    let report = old.examine(deployment());
+    report.is_only("serverConnection", Severity::Warning, "HTTP/1.1 only");
+    // Apple's relay does not accept such a gateway.
+    let report = old.examine(deployment().gateway(&old.url));
+    report.says("gatewayConnection", Severity::Bad, "HTTP/1.1 only");
 }
 
 #[test]
@@ -310,8 +294,12 @@ fn clocks_that_differ() {
             response
         }))
     };
-    let deployed = Deployed::new(Plan { before: late, ..Plan::default() });
-    deployed.examined(&[]).is_only("serverClock", "bad", "ahead of this machine's");
+    let deployed = Deployed::new(Plan { proxy: late, ..Plan::default() });
+    deployed.examined().is_only("serverClock", Severity::Bad, "ahead of this machine's");
+}
+
+fn with_token(deployed: &Deployed, token: &str) -> Deployment {
+    Deployment::new(&deployed.url, BUNDLE, token).development(true)
 }
 
 #[test]
@@ -321,25 +309,25 @@ fn issuers_that_do_not_issue() {
             http::StatusCode::NOT_FOUND.into_response()
         })(router)
     };
-    let deployed = Deployed::new(Plan { before: missing, ..Plan::default() });
-    deployed.examined(&[]).says("directory", "bad", "status 404");
+    let deployed = Deployed::new(Plan { proxy: missing, ..Plan::default() });
+    deployed.examined().says("directory", Severity::Bad, "status 404");
     let empty = |router| {
         answers("/.well-known/private-token-issuer-directory", || {
             axum::Json(json!({ "issuer-request-uri": "/issue", "token-keys": [] })).into_response()
         })(router)
     };
-    let deployed = Deployed::new(Plan { before: empty, ..Plan::default() });
-    deployed.examined(&[]).says("directory", "bad", "none of its 0 keys");
+    let deployed = Deployed::new(Plan { proxy: empty, ..Plan::default() });
+    deployed.examined().says("directory", Severity::Bad, "none of its 0 keys");
     let page = |router| {
         answers("/.well-known/private-token-issuer-directory", || "hello".into_response())(router)
     };
-    let deployed = Deployed::new(Plan { before: page, ..Plan::default() });
-    deployed.examined(&[]).says("directory", "bad", "not an issuer directory");
+    let deployed = Deployed::new(Plan { proxy: page, ..Plan::default() });
+    deployed.examined().says("directory", Severity::Bad, "not an issuer directory");
     let no_key = |router| {
         answers("/token-key-for-user-token", || http::StatusCode::NOT_FOUND.into_response())(router)
     };
-    let deployed = Deployed::new(Plan { before: no_key, ..Plan::default() });
-    deployed.examined(&[]).is_only("userToken", "bad", "status 404, and no key");
+    let deployed = Deployed::new(Plan { proxy: no_key, ..Plan::default() });
+    deployed.examined().is_only("userToken", Severity::Bad, "status 404, without a valid key");
     // A key that is given out before its time.
     let early = |router: Router| {
         router.layer(middleware::from_fn(|request: Request, next: Next| async move {
@@ -353,18 +341,18 @@ fn issuers_that_do_not_issue() {
             axum::Json(directory).into_response()
         }))
     };
-    let deployed = Deployed::new(Plan { before: early, ..Plan::default() });
-    let report = deployed.examined(&["--token", "BBBB"]);
-    report.says("tierKey", "bad", "its time has not come");
+    let deployed = Deployed::new(Plan { proxy: early, ..Plan::default() });
+    let report = deployed.examine(with_token(&deployed, "BBBB"));
+    report.says("tierKey", Severity::Bad, "not valid yet");
     let refuses =
         |router| answers("/issue", || http::StatusCode::BAD_GATEWAY.into_response())(router);
-    let deployed = Deployed::new(Plan { before: refuses, ..Plan::default() });
-    deployed.examined(&[]).says("issuance", "bad", "status 502");
+    let deployed = Deployed::new(Plan { proxy: refuses, ..Plan::default() });
+    deployed.examined().says("issuance", Severity::Bad, "status 502");
 
     let deployed = Deployed::new(Plan::default());
-    let report = deployed.examined(&["--token", "nobody's"]);
-    report.says("userToken", "bad", "status 401");
-    report.says("config", "bad", "does not accept the user token");
+    let report = deployed.examine(with_token(&deployed, "unknown"));
+    report.says("userToken", Severity::Bad, "status 401");
+    report.says("config", Severity::Bad, "does not accept the user token");
     // Other keys than those of the directory.
     let other = Deployed::new(Plan::default());
     let foreign = other.runtime.block_on(async {
@@ -379,41 +367,39 @@ fn issuers_that_do_not_issue() {
             router,
         )
     };
-    let deployed = Deployed::new(Plan { before: strange, ..Plan::default() });
-    deployed.examined(&[]).says("tierKey", "bad", "not in the directory");
+    let deployed = Deployed::new(Plan { proxy: strange, ..Plan::default() });
+    deployed.examined().says("tierKey", Severity::Bad, "not in the directory");
     // Tiers that are kept apart.
     let more = json!({ "issuer": { "strictTiers": true } });
     let deployed = Deployed::new(Plan { more, ..Plan::default() });
-    let report = deployed.examined(&["--token", "BBBB"]);
-    report.is_only("firstKeyIssuance", "warning", "status 422");
+    let report = deployed.examine(with_token(&deployed, "BBBB"));
+    report.is_only("firstKeyIssuance", Severity::Warning, "status 422");
 }
 
 #[test]
 fn services_that_do_not_answer_as_they_should() {
     // Another app.
     let deployed = Deployed::new(Plan::default());
-    let arguments = ["doctor", "--development", "--server", &deployed.url, "--token", "AAAA"];
-    let other = ["--bundle-id", "com.example.other", "--json"];
-    let output = command(deployed.folder.path(), &[&arguments[..], &other].concat());
+    let other = Deployment::new(&deployed.url, "com.example.other", TOKEN).development(true);
     let seen = format!("the service has {BUNDLE}.url.filtering");
-    Report::of(&output).is_only("config", "bad", &seen);
+    deployed.examine(other).is_only("config", Severity::Bad, &seen);
     let broken =
         |router| answers("/config", || http::StatusCode::BAD_GATEWAY.into_response())(router);
-    let deployed = Deployed::new(Plan { before: broken, ..Plan::default() });
-    deployed.examined(&[]).is_only("config", "bad", "502");
+    let deployed = Deployed::new(Plan { proxy: broken, ..Plan::default() });
+    deployed.examined().is_only("config", Severity::Bad, "502");
     // Bodies that do not pass.
     let long =
         |router| answers("/key", || http::StatusCode::PAYLOAD_TOO_LARGE.into_response())(router);
-    let deployed = Deployed::new(Plan { before: long, ..Plan::default() });
-    deployed.examined(&[]).is_only("keyUpload", "bad", "413");
+    let deployed = Deployed::new(Plan { proxy: long, ..Plan::default() });
+    deployed.examined().is_only("keyUpload", Severity::Bad, "413");
     let broken =
         |router| answers("/queries", || http::StatusCode::BAD_GATEWAY.into_response())(router);
-    let deployed = Deployed::new(Plan { before: broken, ..Plan::default() });
-    deployed.examined(&[]).is_only("onboardingEntry", "bad", "502");
+    let deployed = Deployed::new(Plan { proxy: broken, ..Plan::default() });
+    deployed.examined().is_only("onboardingEntry", Severity::Bad, "502");
     // Tokens of an issuer that the service does not know.
     let (service, issuer) = (Deployed::new(Plan::default()), Deployed::new(Plan::default()));
-    let report = service.examined(&["--issuer", &issuer.url]);
-    report.is_only("config", "bad", "401");
+    let report = service.examine(service.deployment().issuer(&issuer.url));
+    report.is_only("config", Severity::Bad, "401");
     // A proxy that knows POST only.
     let no_get = |router: Router| {
         router.layer(middleware::from_fn(|request: Request, next: Next| async move {
@@ -423,23 +409,23 @@ fn services_that_do_not_answer_as_they_should() {
             }
         }))
     };
-    let deployed = Deployed::new(Plan { before: no_get, ..Plan::default() });
-    deployed.examined(&[]).is_only("shardCount", "warning", "GET /config");
+    let deployed = Deployed::new(Plan { proxy: no_get, ..Plan::default() });
+    deployed.examined().is_only("shardCount", Severity::Warning, "GET /config");
 }
 
 #[test]
 fn data_sets_that_devices_do_not_take() {
     let deployed = Deployed::new(Plan { shards: 3, ..Plan::default() });
-    deployed.examined(&[]).is_only("shardCount", "warning", "shards: 3");
+    deployed.examined().is_only("shardCount", Severity::Warning, "shards: 3");
     let deployed = Deployed::new(Plan { onboarding: false, ..Plan::default() });
-    deployed.examined(&[]).is_only("onboardingEntry", "bad", "is not found");
+    deployed.examined().is_only("onboardingEntry", Severity::Bad, "is not found");
     let other = |rows: String| {
         let entry = "www.apple.com/url-filter-test\" value: \"";
         assert!(rows.contains(entry), "{rows}");
         rows.replace(&format!("{entry}1"), &format!("{entry}2"))
     };
     let deployed = Deployed::new(Plan { rows: other, ..Plan::default() });
-    deployed.examined(&[]).is_only("onboardingEntry", "bad", "its value is not 1");
+    deployed.examined().is_only("onboardingEntry", Severity::Bad, "its value is not 1");
     // The key that nobody has is another one each second: this one has all of the next hour.
     let everything = |mut rows: String| {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
@@ -450,25 +436,30 @@ fn data_sets_that_devices_do_not_take() {
         rows
     };
     let deployed = Deployed::new(Plan { rows: everything, ..Plan::default() });
-    deployed.examined(&[]).is_only("absentKey", "bad", "on no list is found");
-    // The list went on, and the service did not.
+    deployed.examined().is_only("absentKey", Severity::Bad, "on no list is found");
+    // A newer list, which the service does not have yet.
     let deployed = Deployed::new(Plan::default());
-    build(deployed.folder.path(), "a.example\nnew.example\n", "newer", true);
-    let report = deployed.examined(&["--filter", "newer"]);
-    report.is_only("sameBuild", "bad", "1 of 3 keys of the prefilter are not at the service");
-    let report = deployed.examined(&["--filter", "newer", "--data", "dist/urls"]);
-    report.is_only("sameBuild", "bad", "not of one build");
-    // The data set went on, and the service did not.
-    let process = fs::read_to_string(deployed.folder.path().join("process.json")).unwrap();
-    let process =
-        process.replace("\"shardCount\":2", "\"shardCount\":4").replace("dist/", "newer/");
-    fs::write(deployed.folder.path().join("process.json"), process).unwrap();
-    succeeds(&command(deployed.folder.path(), &["process", "process.json"]));
-    let report = deployed.examined(&["--filter", "newer", "--data", "newer/urls"]);
-    report.is_only("sameBuild", "bad", "the service has configuration");
+    let newer = deployed.path("newer");
+    build("a.example\nnew.example\n", &newer, true);
+    let report = deployed.examine(deployed.deployment().filter(&newer));
+    report.is_only(
+        "sameBuild",
+        Severity::Bad,
+        "1 of 3 keys of the prefilter are not at the service",
+    );
+    let deployment = deployed.deployment().filter(&newer).data(deployed.path("dist/urls"));
+    deployed.examine(deployment).is_only("sameBuild", Severity::Bad, "not of one build");
+    // A newer data set, which the service does not have yet.
+    process(&newer, 4);
+    let deployment = deployed.deployment().filter(&newer).data(newer.join("urls"));
+    deployed.examine(deployment).is_only(
+        "sameBuild",
+        Severity::Bad,
+        "the service has configuration",
+    );
 }
 
-/// One node of two does its work.
+/// One of two nodes works.
 #[test]
 fn services_of_which_only_some_requests_are_answered() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
@@ -481,10 +472,10 @@ fn services_of_which_only_some_requests_are_answered() {
             }
         }))
     };
-    let deployed = Deployed::new(Plan { before: some, ..Plan::default() });
-    let report = deployed.examined(&[]);
-    report.says("onboardingEntry", "good", "is found");
-    report.is_only("absentKey", "bad", "502");
+    let deployed = Deployed::new(Plan { proxy: some, ..Plan::default() });
+    let report = deployed.examined();
+    report.says("onboardingEntry", Severity::Good, "is found");
+    report.is_only("absentKey", Severity::Bad, "502");
     assert!(deployed.service.is_ready());
 }
 
@@ -492,33 +483,41 @@ fn services_of_which_only_some_requests_are_answered() {
 fn gateways_that_do_not_pass_on() {
     let more = json!({ "gateway": null });
     let none = Deployed::new(Plan { more, ..Plan::default() });
-    none.examined(&["--gateway", &none.url]).is_only("gatewayKeys", "bad", "status 404");
+    none.examine(none.deployment().gateway(&none.url)).is_only(
+        "gatewayKeys",
+        Severity::Bad,
+        "status 404",
+    );
     let more = json!({ "gateway": { "hosts": ["pir.example.com"] } });
     let other = Deployed::new(Plan { more, ..Plan::default() });
-    let report = other.examined(&["--gateway", &other.url]);
-    report.is_only("gatewayLookup", "bad", "does not pass requests for 127.0.0.1 on");
+    let report = other.examine(other.deployment().gateway(&other.url));
+    report.is_only("gatewayLookup", Severity::Bad, "does not pass requests for 127.0.0.1 on");
     let more = json!({ "gateway": { "origins": { "127.0.0.1": "http://127.0.0.1:1" } } });
     let away = Deployed::new(Plan { more, ..Plan::default() });
-    let report = away.examined(&["--gateway", &away.url]);
-    report.is_only("gatewayLookup", "bad", "status 502");
+    let report = away.examine(away.deployment().gateway(&away.url));
+    report.is_only("gatewayLookup", Severity::Bad, "status 502");
     // The issuer has a name of its own, which the gateway does not know.
     let more = json!({ "gateway": { "hosts": ["127.0.0.1"] } });
     let half = Deployed::new(Plan { more, ..Plan::default() });
     let issuer = half.url.replace("127.0.0.1", "localhost");
-    let report = half.examined(&["--gateway", &half.url, "--issuer", &issuer]);
-    report.is_only("gatewayLookup", "bad", "403");
+    let report = half.examine(half.deployment().gateway(&half.url).issuer(issuer));
+    report.is_only("gatewayLookup", Severity::Bad, "403");
     let strange = |router| {
         answers("/.well-known/ohttp-gateway", || {
             ([(http::header::CONTENT_TYPE, "application/ohttp-keys")], "nonsense").into_response()
         })(router)
     };
-    let deployed = Deployed::new(Plan { before: strange, ..Plan::default() });
-    let report = deployed.examined(&["--gateway", &deployed.url]);
-    report.is_only("gatewayKeys", "bad", "no key configuration that can be used");
+    let deployed = Deployed::new(Plan { proxy: strange, ..Plan::default() });
+    let report = deployed.examine(deployed.deployment().gateway(&deployed.url));
+    report.is_only("gatewayKeys", Severity::Bad, "no usable key configuration");
     let page = |router| answers("/.well-known/ohttp-gateway", || "hello".into_response())(router);
-    let deployed = Deployed::new(Plan { before: page, ..Plan::default() });
+    let deployed = Deployed::new(Plan { proxy: page, ..Plan::default() });
     let whole = format!("{}/.well-known/ohttp-gateway", deployed.url);
-    deployed.examined(&["--gateway", &whole]).is_only("gatewayKeys", "bad", "text/plain");
+    deployed.examine(deployed.deployment().gateway(whole)).is_only(
+        "gatewayKeys",
+        Severity::Bad,
+        "text/plain",
+    );
     // Keys of yesterday.
     let broken = |router: Router| {
         router.layer(middleware::from_fn(|request: Request, next: Next| async move {
@@ -529,9 +528,9 @@ fn gateways_that_do_not_pass_on() {
             }
         }))
     };
-    let deployed = Deployed::new(Plan { before: broken, ..Plan::default() });
-    let report = deployed.examined(&["--gateway", &deployed.url]);
-    report.is_only("gatewayLookup", "bad", "status 400");
+    let deployed = Deployed::new(Plan { proxy: broken, ..Plan::default() });
+    let report = deployed.examine(deployed.deployment().gateway(&deployed.url));
+    report.is_only("gatewayLookup", Severity::Bad, "status 400");
 }
 
 /// Answers each question with one TXT record, or with none.
@@ -557,26 +556,31 @@ async fn name_server(socket: UdpSocket, text: Option<String>) {
 #[test]
 fn domains_without_their_record() {
     let deployed = Deployed::new(Plan::default());
+    let asking =
+        |resolver| deployed.deployment().resolver(resolver).timeout(Duration::from_secs(5));
     let examined = |text: Option<String>| {
         let resolver = deployed.runtime.block_on(async {
             let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-            let address = socket.local_addr().unwrap().to_string();
+            let address = socket.local_addr().unwrap();
             tokio::spawn(name_server(socket, text));
             address
         });
-        deployed.examined(&["--resolver", &resolver, "--timeout", "5"])
+        deployed.examine(asking(resolver))
     };
     let good = examined(Some(format!("apple-url-filter={BUNDLE}")));
-    assert_eq!(good.code, 0, "{:#?}", good.findings);
-    good.says("dnsRecord", "good", "apple-url-filter=");
-    examined(None).is_only("dnsRecord", "bad", "has no TXT record");
-    examined(Some("v=spf1 -all".to_owned())).is_only("dnsRecord", "bad", "has no TXT record");
+    assert!(good.findings.is_ready(), "{:#?}", good.findings);
+    good.says("dnsRecord", Severity::Good, "apple-url-filter=");
+    examined(None).is_only("dnsRecord", Severity::Bad, "has no TXT record");
+    examined(Some("v=spf1 -all".to_owned())).is_only(
+        "dnsRecord",
+        Severity::Bad,
+        "has no TXT record",
+    );
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let silent = silent.local_addr().unwrap().to_string();
-    let report = deployed.examined(&["--resolver", &silent, "--timeout", "5"]);
-    report.is_only("dnsRecord", "bad", "127.0.0.1: ");
+    let report = deployed.examine(asking(silent.local_addr().unwrap()));
+    report.is_only("dnsRecord", Severity::Bad, "127.0.0.1: ");
     let other = examined(Some("apple-url-filter=com.example.other".to_owned()));
-    other.is_only("dnsRecord", "bad", "com.example.other, and not");
+    other.is_only("dnsRecord", Severity::Bad, "com.example.other, expected");
 }
 
 #[test]
@@ -588,7 +592,7 @@ fn apps_that_say_something_else() {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><plist version=\"1.0\"><dict>{content}</dict></plist>"
         );
         fs::write(&path, plist).unwrap();
-        deployed.examined(&["--info-plist", "Info.plist"])
+        deployed.examine(deployed.deployment().info_plist(&path))
     };
     let with = |server: &str, issuer: &str| {
         let entry = |key: &str, value: &str| match value {
@@ -600,45 +604,59 @@ fn apps_that_say_something_else() {
         format!("<key>NSPIRConfiguration</key><dict>{server}{issuer}</dict>")
     };
     let url = deployed.url.clone();
-    examined(&with(&url, &url)).says("infoPlist", "good", "says both addresses");
-    let bad = |content: &str, seen: &str| examined(content).is_only("infoPlist", "bad", seen);
+    examined(&with(&url, &url)).says("infoPlist", Severity::Good, "has both addresses");
+    let bad =
+        |content: &str, seen: &str| examined(content).is_only("infoPlist", Severity::Bad, seen);
     bad("", "no dictionary NSPIRConfiguration");
     bad("<key>NSPIRConfiguration</key><string>x</string>", "no dictionary NSPIRConfiguration");
     bad(&with("https://old.example.com", &url), "PIRServerURL is \"https://old.example.com\"");
     bad(&with(&url, ""), "has no PrivacyPassIssuerURL");
     fs::write(&path, "nonsense").unwrap();
-    deployed.examined(&["--info-plist", "Info.plist"]).says("infoPlist", "bad", "Info.plist");
+    deployed.examine(deployed.deployment().info_plist(&path)).says(
+        "infoPlist",
+        Severity::Bad,
+        "Info.plist",
+    );
 }
 
 #[test]
 fn answers_that_take_long() {
     let deployed = Deployed::new(Plan::default());
     // Whatever it takes is more than nothing.
-    deployed.examined(&["--latency", "0"]).is_only("costs", "warning", "a lookup takes");
-    deployed.examined(&["--reply-bytes", "10"]).is_only("costs", "warning", "a lookup takes");
+    deployed.examine(deployed.deployment().max_latency(Duration::ZERO)).is_only(
+        "costs",
+        Severity::Warning,
+        "a lookup takes",
+    );
+    deployed.examine(deployed.deployment().max_reply_bytes(10)).is_only(
+        "costs",
+        Severity::Warning,
+        "a lookup takes",
+    );
     let silent = |router: Router| {
         router.layer(middleware::from_fn(|_: Request, _: Next| async {
             std::future::pending::<Response>().await
         }))
     };
-    let deployed = Deployed::new(Plan { before: silent, ..Plan::default() });
-    let report = deployed.examined(&["--timeout", "1"]);
-    report.says("serverConnection", "bad", "timed out");
+    let deployed = Deployed::new(Plan { proxy: silent, ..Plan::default() });
+    let report = deployed.examine(deployed.deployment().timeout(Duration::from_secs(1)));
+    report.says("serverConnection", Severity::Bad, "timed out");
 }
 
 #[test]
-fn questions_that_cannot_be_asked() {
+fn examinations_that_cannot_be_made() {
+    let runtime = Runtime::new().unwrap();
+    let examine = |deployment| runtime.block_on(doctor::examine(&deployment)).unwrap_err();
+    let server = "https://pir.example.com";
+    let error = examine(Deployment::new(server, "com.example.app.url.filtering", TOKEN));
+    assert!(matches!(error, ExamineError::BundleId(_)), "{error}");
+    assert!(error.to_string().contains("without `.url.filtering`"), "{error}");
+    let deployment = || Deployment::new(server, BUNDLE, TOKEN);
+    let error = examine(deployment().authority("/nonexistent/authority.pem"));
+    assert!(matches!(error, ExamineError::Authority(_)), "{error}");
     let folder = tempfile::tempdir().unwrap();
-    let arguments = ["doctor", "--server", "https://pir.example.com", "--bundle-id"];
-    for (more, why) in [
-        (&["com.example.app"][..], "a user token is needed"),
-        (&["com.example.app.url.filtering", "--token", "AAAA"], "without `.url.filtering`"),
-        (&["com.example.app", "--token-file", "nothing"], "nothing"),
-        (&["com.example.app", "--token", "AAAA", "--authority", "nothing"], "nothing"),
-    ] {
-        let output = command(folder.path(), &[&arguments[..], more].concat());
-        let talk = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{talk}");
-        assert!(talk.contains(why), "{talk}");
-    }
+    let pem = folder.path().join("authority.pem");
+    fs::write(&pem, "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n").unwrap();
+    let error = examine(deployment().authority(&pem));
+    assert!(matches!(error, ExamineError::Certificate { .. }), "{error}");
 }

@@ -1,18 +1,16 @@
-//! How verdicts are told: `query` and `demo`.
+//! Verdicts on standard output, for `query` and `demo`.
 
-use crate::output::{DONE, NOTEWORTHY, Results, TROUBLE};
+use crate::output::{Exit, Results, chain};
 use filter_client::{Basis, Costs, Decision, Verdict};
-use pir_server::causes::WithCauses;
 use serde::Serialize;
 
-/// A verdict as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line<'l> {
-    url: &'l str,
+struct Judged<'j> {
+    url: &'j str,
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    matched: Option<&'l str>,
+    matched: Option<&'j str>,
     blocked: bool,
     basis: &'static str,
     hits: usize,
@@ -32,21 +30,21 @@ pub(super) fn basis_name(basis: Basis) -> &'static str {
     }
 }
 
-/// Writes a verdict, and gives the exit code that it calls for.
-pub(super) fn tell(
+/// Prints a verdict, and returns what the command should exit with if it is the only one.
+pub(super) fn print(
     results: &mut Results,
     url: &str,
     decision: &Decision,
     json: bool,
-) -> anyhow::Result<u8> {
-    let (verdict, matched, code) = match &decision.verdict {
-        Verdict::Allow => ("allow", None, DONE),
-        Verdict::Deny { matched } => ("deny", Some(matched.as_str()), NOTEWORTHY),
-        _ => ("unknown", None, TROUBLE),
+) -> anyhow::Result<Exit> {
+    let (verdict, matched, exit) = match &decision.verdict {
+        Verdict::Allow => ("allow", None, Exit::Success),
+        Verdict::Deny { matched } => ("deny", Some(matched.as_str()), Exit::Attention),
+        _ => ("unknown", None, Exit::Failure),
     };
-    let error = decision.failure.as_ref().map(|failure| WithCauses(failure).to_string());
+    let error = decision.failure.as_ref().map(|failure| chain(failure));
     if json {
-        results.json(&Line {
+        results.json(&Judged {
             url,
             verdict,
             matched,
@@ -55,27 +53,29 @@ pub(super) fn tell(
             hits: decision.hits,
             error,
         })?;
-        return Ok(code);
+        return Ok(exit);
     }
     let reason = match (decision.basis, matched, error) {
         (_, Some(matched), _) => format!("by {matched}"),
-        (Basis::Prefilter, ..) => "no sub-URL hits the prefilter, nobody was asked".to_owned(),
+        (Basis::Prefilter, ..) => {
+            "no sub-URL hits the prefilter; the service was not asked".to_owned()
+        }
         (_, _, Some(error)) => {
             let then = if decision.blocked { "blocked" } else { "let through" };
             format!("{error}; {then}")
         }
         (basis, ..) => {
             let plural = if decision.hits == 1 { "" } else { "s" };
-            let stale = if basis == Basis::StaleCache { ", by an answer that is old" } else { "" };
+            let stale = if basis == Basis::StaleCache { ", by an expired answer" } else { "" };
             format!("{} hit{plural} by chance, not on the list{stale}", decision.hits)
         }
     };
     results.line(format_args!("{verdict:8} {url}"))?;
     results.line(format_args!("         {reason}"))?;
-    Ok(code)
+    Ok(exit)
 }
 
-/// Costs in a line.
+/// Costs on one line.
 pub(super) fn describe(costs: &Costs) -> String {
     let kilobytes = |bytes: u64| bytes as f64 / 1024.0;
     format!(

@@ -1,0 +1,45 @@
+//! Why an examination cannot be made.
+
+use durable_file::FileError;
+use std::error::Error;
+use std::path::PathBuf;
+
+/// The doctor itself could not work. Whatever is wrong with a deployment is a [`Finding`](crate::Finding) instead.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExamineError {
+    /// The bundle id is that of a use case.
+    #[error(
+        "the bundle id {0} ends with `.url.filtering`, which only the use case has; give the app's bundle id, \
+         without `.url.filtering`"
+    )]
+    BundleId(String),
+    /// The file with the additional authority cannot be read.
+    #[error("cannot read the additional authority")]
+    Authority(#[source] FileError),
+    /// The file with the additional authority holds no certificate.
+    #[error("{}: expected a certificate in PEM form", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What its reader says.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// TLS cannot be set up on this machine.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] Box<dyn Error + Send + Sync>),
+    /// The keys of the local prefilter cannot be read.
+    #[error("{}: the keys of the prefilter cannot be read", path.display())]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

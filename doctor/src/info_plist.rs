@@ -1,0 +1,46 @@
+//! Whether the app's Info.plist has the addresses that the app configures.
+
+use crate::error::chain;
+use crate::{Check, Deployment, Findings};
+use plist::Value;
+use std::io::Cursor;
+use std::path::Path;
+
+/// Longest Info.plist that is read, in bytes.
+const MAX_INFO_PLIST: u64 = 4 << 20;
+
+pub(crate) fn check(deployment: &Deployment, path: &Path, findings: &mut Findings) {
+    match compare(deployment, path) {
+        Ok(()) => findings.good(Check::InfoPlist, format!("{} has both addresses", path.display())),
+        Err(seen) => findings.bad(
+            Check::InfoPlist,
+            format!("{}: {seen}", path.display()),
+            "from iOS and macOS 27.3 on, the app's Info.plist (not the extension's) must have the addresses that the \
+             app configures; otherwise devices refuse the configuration",
+            format!(
+                "add to the app's Info.plist: NSPIRConfiguration = {{ PIRServerURL = {:?}; \
+                 PrivacyPassIssuerURL = {:?}; }}",
+                deployment.server, deployment.issuer
+            ),
+        ),
+    }
+}
+
+/// What is wrong with the file, if anything is.
+fn compare(deployment: &Deployment, path: &Path) -> Result<(), String> {
+    let content = durable_file::read(path, MAX_INFO_PLIST).map_err(|error| chain(&error))?;
+    let value = Value::from_reader(Cursor::new(content)).map_err(|error| chain(&error))?;
+    let configuration = value.as_dictionary().and_then(|all| all.get("NSPIRConfiguration"));
+    let configuration = configuration.and_then(Value::as_dictionary);
+    let configuration = configuration.ok_or("no dictionary NSPIRConfiguration")?;
+    for (key, expected) in
+        [("PIRServerURL", &deployment.server), ("PrivacyPassIssuerURL", &deployment.issuer)]
+    {
+        match configuration.get(key).and_then(Value::as_string) {
+            Some(value) if value == expected => {}
+            Some(value) => return Err(format!("{key} is {value:?}, expected {expected:?}")),
+            None => return Err(format!("NSPIRConfiguration has no {key}")),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,341 @@
+//! How servers are reached: within a time limit, with bodies of bounded size, and with a log of what was sent.
+
+use crate::error::{ExamineError, chain};
+use crate::{Check, Deployment, Findings};
+use bytes::Bytes;
+use filter_client::{Exchange, Transport, TransportError};
+use http::{Request, Response, Version, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::error::Error;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Largest difference of clocks that is accepted: beyond it, tokens and keys look too young or too old.
+const MAX_SKEW: Duration = Duration::from_secs(60);
+/// Longest body that is read outside of lookups, in bytes: a configuration of many use cases fits.
+pub(crate) const MAX_BODY: usize = 16 << 20;
+/// Longest file with an additional authority, in bytes.
+const MAX_AUTHORITY: u64 = 1 << 20;
+
+/// The three servers of a deployment; they may be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Server,
+    Issuer,
+    Gateway,
+}
+
+impl Role {
+    fn connection(self) -> Check {
+        match self {
+            Self::Server => Check::ServerConnection,
+            Self::Issuer => Check::IssuerConnection,
+            Self::Gateway => Check::GatewayConnection,
+        }
+    }
+
+    fn clock(self) -> Check {
+        match self {
+            Self::Server => Check::ServerClock,
+            Self::Issuer => Check::IssuerClock,
+            Self::Gateway => Check::GatewayClock,
+        }
+    }
+}
+
+/// Sizes and time of one exchange of the client.
+#[derive(Clone, Debug)]
+pub(crate) struct LoggedExchange {
+    pub(crate) path: String,
+    /// Body of the request, in bytes.
+    pub(crate) sent: u64,
+    /// Body of the response, in bytes.
+    pub(crate) received: u64,
+    pub(crate) time: Duration,
+}
+
+/// Why there is no whole response.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    #[error("no answer")]
+    NoAnswer(#[source] reqwest::Error),
+    #[error("an answer of more than {0} bytes")]
+    TooLong(usize),
+    #[error("the connection broke")]
+    Broken(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// HTTP without redirections and retries, so that findings are about what the servers answer.
+pub(crate) struct Network {
+    http: reqwest::Client,
+    log: Mutex<Vec<LoggedExchange>>,
+}
+
+impl Network {
+    pub(crate) fn new(deployment: &Deployment) -> Result<Self, ExamineError> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .user_agent(concat!("url-filter-doctor/", env!("CARGO_PKG_VERSION")))
+            .timeout(deployment.timeout);
+        if let Some(path) = &deployment.authority {
+            let pem = durable_file::read(path, MAX_AUTHORITY).map_err(ExamineError::Authority)?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| {
+                ExamineError::Certificate { path: path.clone(), source: error.into() }
+            })?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let http = builder.build().map_err(|error| ExamineError::Tls(error.into()))?;
+        Ok(Self { http, log: Mutex::default() })
+    }
+
+    /// The exchanges that went through this as a [`Transport`].
+    pub(crate) fn log(&self) -> Vec<LoggedExchange> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) async fn get(&self, url: &str) -> Result<Response<Bytes>, FetchError> {
+        self.fetch(self.http.get(url)).await
+    }
+
+    /// GET with a bearer token.
+    pub(crate) async fn get_as(
+        &self,
+        url: &str,
+        token: &str,
+    ) -> Result<Response<Bytes>, FetchError> {
+        self.fetch(self.http.get(url).bearer_auth(token)).await
+    }
+
+    /// POST with a bearer token.
+    pub(crate) async fn post_as(
+        &self,
+        url: &str,
+        token: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<Response<Bytes>, FetchError> {
+        let request = self.http.post(url).bearer_auth(token);
+        self.fetch(request.header(header::CONTENT_TYPE, content_type).body(body)).await
+    }
+
+    async fn fetch(&self, request: reqwest::RequestBuilder) -> Result<Response<Bytes>, FetchError> {
+        let response = request.send().await;
+        let response = response.map_err(|error| FetchError::NoAnswer(error.without_url()))?;
+        whole(response, MAX_BODY).await
+    }
+
+    /// Connects to a server and checks TLS, the version of HTTP and the clock. Returns whether it answers.
+    pub(crate) async fn reach(&self, address: &str, role: Role, findings: &mut Findings) -> bool {
+        let response = match self.http.get(address).send().await {
+            Ok(response) => response,
+            Err(error) => {
+                unreachable(&error, address, role, findings);
+                return false;
+            }
+        };
+        let check = role.connection();
+        if !address.starts_with("https://") {
+            findings.good(check, format!("{address} answers, without TLS"));
+        } else if response.version() == Version::HTTP_2 {
+            findings.good(check, format!("{address} answers over TLS with HTTP/2"));
+        } else {
+            let seen = format!("{address} answers with {:?} only", response.version());
+            let cause = "its TLS does not offer HTTP/2 (ALPN h2)";
+            let fix = "switch HTTP/2 on where TLS ends: pir-server always offers it, a load balancer may need a \
+                       setting";
+            match role {
+                Role::Gateway => findings.bad(
+                    check,
+                    seen,
+                    format!("{cause}, and Apple's relay accepts only gateways with HTTP/2"),
+                    fix,
+                ),
+                Role::Server | Role::Issuer => findings.warning(
+                    check,
+                    seen,
+                    format!("{cause}; each request of a device waits for the previous one"),
+                    fix,
+                ),
+            }
+        }
+        let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        if let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+            compare_clocks(date, SystemTime::now(), address, role, findings);
+        }
+        true
+    }
+}
+
+/// Logs the sizes and the time of each exchange.
+impl Transport for Network {
+    fn send(&self, request: Request<Bytes>, max_body: usize) -> Exchange<'_> {
+        Box::pin(async move {
+            let (path, sent) = (request.uri().path().to_owned(), request.body().len() as u64);
+            let begun = Instant::now();
+            let request = reqwest::Request::try_from(request)
+                .map_err(|error| TransportError::Request(error.without_url().to_string()))?;
+            let response = self.http.execute(request).await.map_err(|error| failure(&error))?;
+            let response = whole(response, max_body).await.map_err(|error| match error {
+                FetchError::TooLong(max) => TransportError::TooLong(max),
+                FetchError::NoAnswer(error) => failure(&error),
+                FetchError::Broken(_) => TransportError::Broken,
+            })?;
+            let received = response.body().len() as u64;
+            let exchange = LoggedExchange { path, sent, received, time: begun.elapsed() };
+            self.log.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
+            Ok(response)
+        })
+    }
+}
+
+fn failure(error: &reqwest::Error) -> TransportError {
+    match (error.is_connect(), error.is_timeout()) {
+        (true, _) => TransportError::Unreachable,
+        (false, true) => TransportError::Timeout,
+        (false, false) => TransportError::Broken,
+    }
+}
+
+/// Reads a response to its end.
+async fn whole(response: reqwest::Response, max: usize) -> Result<Response<Bytes>, FetchError> {
+    let (parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();
+    Ok(Response::from_parts(parts, bounded(body, max).await?))
+}
+
+/// Reads a body of at most `max` bytes.
+async fn bounded<B>(body: B, max: usize) -> Result<Bytes, FetchError>
+where
+    B: http_body::Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    match Limited::new(body, max).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(FetchError::TooLong(max)),
+        Err(error) => Err(FetchError::Broken(error)),
+    }
+}
+
+/// The innermost cause, which names the problem.
+fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Whether TLS refused the server's certificate. The libraries below tell it by their text only.
+fn is_about_certificates(error: &reqwest::Error) -> bool {
+    let text = chain(error);
+    text.contains("certificate") || text.contains("UnknownIssuer")
+}
+
+fn unreachable(error: &reqwest::Error, address: &str, role: Role, findings: &mut Findings) {
+    let check = role.connection();
+    let seen = format!("{address}: {}", root_cause(error));
+    if error.is_timeout() {
+        findings.bad(
+            check,
+            seen,
+            "the server did not answer in time",
+            "check that the service runs (`pir-server` prints `listening`), that the firewall lets requests through, \
+             and that the load balancer has a node that is ready (/readyz)",
+        );
+    } else if is_about_certificates(error) {
+        findings.bad(
+            check,
+            seen,
+            "the certificate is for another host, has expired, lacks an intermediate certificate, or comes from an \
+             authority that devices do not know",
+            "get a certificate of a public authority for this host and configure the whole chain; \
+             --authority FILE accepts another authority here, as devices with a profile would",
+        );
+    } else {
+        findings.bad(
+            check,
+            seen,
+            "the host's name has no address, or nothing listens there",
+            "check the DNS entry of the host, the port that the service listens on (443), and that it runs",
+        );
+    }
+}
+
+fn compare_clocks(
+    date: SystemTime,
+    now: SystemTime,
+    address: &str,
+    role: Role,
+    findings: &mut Findings,
+) {
+    let skew = now.duration_since(date).unwrap_or_else(|early| early.duration());
+    // The header has whole seconds.
+    if skew <= MAX_SKEW {
+        let seen = format!("{address}: within {} s of this machine's", skew.as_secs().max(1));
+        findings.good(role.clock(), seen);
+        return;
+    }
+    let direction = if date > now { "ahead of" } else { "behind" };
+    findings.bad(
+        role.clock(),
+        format!("{address}: {} s {direction} this machine's", skew.as_secs()),
+        "one of the two clocks is wrong. Token keys would be published or retired at the wrong time, and devices \
+         would refuse certificates and tokens",
+        "run an NTP client on the service's machine (and on this one)",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Severity;
+    use http_body_util::Full;
+
+    fn read(length: usize) -> Result<Bytes, FetchError> {
+        let body = Full::new(Bytes::from(vec![0; length]));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(bounded(body, MAX_BODY))
+    }
+
+    #[test]
+    fn bodies_have_at_most_the_limit() {
+        assert_eq!(read(MAX_BODY - 1).unwrap().len(), MAX_BODY - 1);
+        assert_eq!(read(MAX_BODY).unwrap().len(), MAX_BODY);
+        let error = read(MAX_BODY + 1).unwrap_err();
+        assert!(matches!(error, FetchError::TooLong(MAX_BODY)), "{error}");
+    }
+
+    #[test]
+    fn clocks_may_differ_by_the_limit() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
+        let second = Duration::from_secs(1);
+        for (skew, expected) in [
+            (MAX_SKEW - second, Severity::Good),
+            (MAX_SKEW, Severity::Good),
+            (MAX_SKEW + second, Severity::Bad),
+        ] {
+            for date in [now - skew, now + skew] {
+                let mut findings = Findings::default();
+                compare_clocks(date, now, "https://pir.example.com", Role::Server, &mut findings);
+                assert_eq!(findings.count(expected), 1, "{findings:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_authority_has_at_most_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("authority.pem");
+        let deployment = Deployment::new("https://pir.example.com", "com.example.app", "AAAA");
+        let deployment = deployment.authority(&path);
+        for length in [MAX_AUTHORITY - 1, MAX_AUTHORITY, MAX_AUTHORITY + 1] {
+            std::fs::write(&path, vec![b'\n'; length as usize]).unwrap();
+            let is_too_long = matches!(
+                Network::new(&deployment),
+                Err(ExamineError::Authority(durable_file::FileError::TooLong { .. }))
+            );
+            assert_eq!(is_too_long, length > MAX_AUTHORITY, "{length}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Whether the prefilter and the data set that is served are of one build.
+
+use crate::error::{ExamineError, chain};
+use crate::{Check, Deployment, Findings};
+use blocklist::builder::DATA_SET_FILE;
+use filter_client::PirClient;
+use keyword_database::Reader;
+use pir_api::api;
+use pir_dataset::publication::gather;
+use std::error::Error;
+use std::fs::File;
+use std::path::Path;
+
+/// Keys of the prefilter that the service is asked for.
+const SAMPLES: usize = 16;
+const FIX: &str = "publish both of one build with `urlfilter publish`, the prefilter last";
+
+/// Visits the keywords of a build with their numbers. Returns how many there are.
+fn visit_keywords(path: &Path, mut visit: impl FnMut(u64, &[u8])) -> Result<u64, ExamineError> {
+    let failed =
+        |source: Box<dyn Error + Send + Sync>| ExamineError::Keys { path: path.to_owned(), source };
+    let input = File::open(path).map_err(|error| failed(error.into()))?;
+    let mut reader = Reader::text(input);
+    let mut number = 0;
+    while let Some(row) = reader.next_row().map_err(|error| failed(error.into()))? {
+        visit(number, row.keyword);
+        number += 1;
+    }
+    Ok(number)
+}
+
+/// Keys at equal distances in the build: the same ones each time.
+fn samples(folder: &Path) -> Result<Vec<Vec<u8>>, ExamineError> {
+    let path = folder.join(DATA_SET_FILE);
+    let count = visit_keywords(&path, |_, _| {})?;
+    let step = count.div_ceil(SAMPLES as u64).max(1);
+    let mut samples = Vec::new();
+    visit_keywords(&path, |number, keyword| {
+        if number % step == step / 2 {
+            samples.push(keyword.to_vec());
+        }
+    })?;
+    Ok(samples)
+}
+
+pub(crate) async fn check(
+    deployment: &Deployment,
+    client: &PirClient,
+    configs: Option<&api::ConfigResponse>,
+    findings: &mut Findings,
+) -> Result<(), ExamineError> {
+    let Some(filter) = &deployment.filter else { return Ok(()) };
+    if let Some(data) = &deployment.data
+        && let Err((seen, cause)) = compare_local(deployment, data, filter, configs)
+    {
+        findings.bad(Check::SameBuild, seen, cause, FIX);
+        return Ok(());
+    }
+    let keys = samples(filter)?;
+    let keywords: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    let values = match client.lookup(&keywords).await {
+        Ok(values) => values,
+        Err(error) => {
+            findings.bad(Check::SameBuild, chain(error.as_ref()), "the lookup failed", FIX);
+            return Ok(());
+        }
+    };
+    let (asked, missing) = (keys.len(), values.iter().filter(|value| value.is_none()).count());
+    match missing {
+        0 => findings.good(
+            Check::SameBuild,
+            format!("{asked} keys of the prefilter are found at the service"),
+        ),
+        _ => findings.bad(
+            Check::SameBuild,
+            format!("{missing} of {asked} keys of the prefilter are not at the service"),
+            "prefilter and data set are of different builds: devices look up keys that the service does not have, so \
+             these URLs are not blocked",
+            FIX,
+        ),
+    }
+    Ok(())
+}
+
+/// Compares the data set on this machine with its prefilter and with what is served. The error is what was seen,
+/// and the cause.
+fn compare_local(
+    deployment: &Deployment,
+    data: &Path,
+    filter: &Path,
+    configs: Option<&api::ConfigResponse>,
+) -> Result<(), (String, &'static str)> {
+    let gathered = gather(data, filter).map_err(|error| {
+        (chain(&error), "prefilter and data set on this machine do not belong together")
+    })?;
+    let served = configs.and_then(|all| all.configs.get(&deployment.use_case()));
+    match served.map(|config| hex::encode(&config.config_id)) {
+        Some(served) if served != gathered.config_id => Err((
+            format!(
+                "the service has configuration {served}, {} has {}",
+                data.display(),
+                gathered.config_id
+            ),
+            "the service serves another data set than the one on this machine",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyword_database::Writer;
+
+    #[test]
+    fn samples_are_spread_and_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        for count in [0, 1, 2, SAMPLES - 1, SAMPLES, SAMPLES + 1, 1000] {
+            let mut writer = Writer::text(Vec::new());
+            for number in 0..count {
+                writer.write(format!("host{number}.example").as_bytes(), b"1").unwrap();
+            }
+            std::fs::write(folder.path().join(DATA_SET_FILE), writer.finish().unwrap()).unwrap();
+            let samples = samples(folder.path()).unwrap();
+            assert!(samples.len() <= SAMPLES, "{count}: {}", samples.len());
+            assert_eq!(samples.is_empty(), count == 0);
+            assert!(samples.len() >= count.min(SAMPLES) / 2, "{count}: {}", samples.len());
+        }
+    }
+}
