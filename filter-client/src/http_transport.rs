@@ -44,10 +44,11 @@ impl HttpTransportBuilder {
     /// Trusts the certificates of a PEM file in addition to those of the platform.
     ///
     /// # Errors
-    /// [`TransportError::Request`] if the text is not PEM with certificates.
+    /// [`TransportError::Request`] if the text contains no certificate in PEM.
     pub fn trust_pem(self, pem: &[u8]) -> Result<Self, TransportError> {
-        let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| {
-            TransportError::Request("the certificates to trust are not in PEM".to_owned())
+        let certificates = reqwest::Certificate::from_pem_bundle(pem).ok();
+        let certificates = certificates.filter(|found| !found.is_empty()).ok_or_else(|| {
+            TransportError::Request("the text to trust contains no certificate in PEM".to_owned())
         })?;
         Ok(Self { builder: self.builder.tls_certs_merge(certificates) })
     }

@@ -107,3 +107,8 @@ pub use retry::RetryPolicy;
 pub use state::{ClientState, StateError, StateField};
 pub use transport::{Exchange, Transport, TransportError};
 pub use wallet::WalletPolicy;
+
+/// The examples of the README.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -71,3 +71,18 @@ impl IssuerKey {
         Ok(blind_rsa::bytes(&signature.map_err(|_| Error::Internal)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_exactly_2048_bits() {
+        for (bits, is_accepted) in [(2040, false), (2048, true), (2056, false)] {
+            let key = rsa::PrivateKey::new(&mut SysRng, bits).unwrap();
+            let der = key.to_pkcs8_der().unwrap();
+            let key = IssuerKey::from_pkcs8(der.as_bytes());
+            assert_eq!(key.err(), (!is_accepted).then_some(Error::Key), "{bits}");
+        }
+    }
+}

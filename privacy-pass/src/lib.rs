@@ -1,9 +1,10 @@
 //! Privacy Pass tokens of type 0x0002: publicly verifiable, by blind RSA with 2048 bits ([RFC 9577],
 //! [RFC 9578]; [RFC 9474], variant RSABSSA-SHA384-PSS-Deterministic).
 //!
-//! An issuer signs a token without seeing it, so nobody can tell which request a token came from. A
+//! An issuer signs a token without seeing it, so no one can link a token to the request that
+//! it was issued for. A
 //! verifier needs only the [`PublicKey`]. The crate computes: it opens no file and no connection, and
-//! the caller tells the time.
+//! takes the time from its caller.
 //!
 //! ```
 //! use privacy_pass::{IssuerKey, PendingToken, Token, TokenChallenge};
@@ -159,3 +160,8 @@ fn check_type(bytes: &[u8]) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -107,7 +107,7 @@ impl Inner {
         uploaded_at: Timestamp,
     ) -> Result<StoredSecret, Error> {
         let start = Instant::now();
-        // Later than any earlier key: the service tells keys apart by their time.
+        // Later than any earlier key: the service distinguishes keys by their time.
         let now = self.now().max(uploaded_at + Duration::from_secs(1));
         let (secret, message) = config.draw_keys(now)?;
         self.caller.counters.computed(start.elapsed());

@@ -213,6 +213,9 @@ async fn only_newer_prefilters_are_fetched() {
         let filter =
             UrlFilter::with_transport(source, client, options, transport.clone()).await.unwrap();
         assert_eq!(transport.paths().len(), fetched);
+        let limits = transport.max_bodies.lock().unwrap().clone();
+        let expected: &[usize] = if fetched == 2 { &[1 << 20, 256 << 20] } else { &[256 << 20] };
+        assert_eq!(limits, expected);
         assert!(!filter.refresh().await.unwrap());
         assert_eq!(transport.paths().len(), fetched + 1, "one request, without the content");
         *files.content.lock().unwrap() = prefilter("second.example");

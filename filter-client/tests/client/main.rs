@@ -4,6 +4,7 @@
 
 mod failures;
 mod filter;
+mod http_transport;
 mod recorded;
 mod support;
 mod tokens;

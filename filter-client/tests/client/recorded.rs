@@ -7,7 +7,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[tokio::test]
 async fn recorded_replies_are_read() {
-    for case in Case::all() {
+    read_recorded_replies(Case::all()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs ../shared/vectors"]
+async fn more_recorded_replies_are_read() {
+    read_recorded_replies(Case::all_shared()).await;
+}
+
+async fn read_recorded_replies(cases: Vec<Case>) {
+    for case in cases {
         let (hash, timestamp, key) = case.secret();
         let config = case.config_with_key();
         let replies = case.record("/queries", "response");

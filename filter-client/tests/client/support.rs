@@ -18,13 +18,16 @@ type Answer = dyn Fn(&http::Request<Bytes>) -> Outcome + Send + Sync;
 pub(crate) struct Function {
     answer: Box<Answer>,
     pub(crate) asked: Mutex<Vec<http::Request<Bytes>>>,
+    /// The largest bodies that were allowed in responses, in order.
+    pub(crate) max_bodies: Mutex<Vec<usize>>,
 }
 
 impl Function {
     pub(crate) fn new(
         answer: impl Fn(&http::Request<Bytes>) -> Outcome + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { answer: Box::new(answer), asked: Mutex::default() })
+        let answer = Box::new(answer);
+        Arc::new(Self { answer, asked: Mutex::default(), max_bodies: Mutex::default() })
     }
 
     /// The paths of all requests, in order.
@@ -38,6 +41,7 @@ impl Transport for Function {
     fn send(&self, request: http::Request<Bytes>, max_body: usize) -> Exchange<'_> {
         let outcome = (self.answer)(&request);
         self.asked.lock().unwrap().push(request);
+        self.max_bodies.lock().unwrap().push(max_body);
         let outcome = outcome.and_then(|response| match response.body().len() <= max_body {
             true => Ok(response),
             false => Err(TransportError::TooLong(max_body)),
@@ -73,20 +77,26 @@ impl Case {
         Self(root.join(name))
     }
 
+    /// The cases of this repository.
     pub(crate) fn all() -> Vec<Self> {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut folders = vec![repository.join("testvectors/interop/pir")];
+        Self::of(&repository.join("testvectors/interop/pir"))
+    }
+
+    /// The cases outside of this repository.
+    pub(crate) fn all_shared() -> Vec<Self> {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let shared = match std::env::var_os("URLFILTER_VECTORS") {
             Some(folder) => PathBuf::from(folder),
             None => repository.join("../shared/vectors"),
         };
-        folders.extend(Some(shared.join("pir")).filter(|folder| folder.exists()));
-        let mut cases = Vec::new();
-        for folder in folders {
-            let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-            cases.extend(paths.filter(|path| path.join("record").exists()).map(Self));
-        }
-        assert!(cases.len() >= 5);
+        Self::of(&shared.join("pir"))
+    }
+
+    fn of(folder: &Path) -> Vec<Self> {
+        let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let cases: Vec<_> = paths.filter(|path| path.join("record").exists()).map(Self).collect();
+        assert!(!cases.is_empty());
         cases
     }
 

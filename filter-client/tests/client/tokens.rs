@@ -230,6 +230,44 @@ async fn the_directory_says_where_tokens_are_requested() {
     assert!(matches!(source, ResponseError::IssuerRequestUri(_)), "{source}");
 }
 
+/// The user's key is compared with the first 1,000 entries of the directory.
+#[tokio::test]
+async fn the_number_of_directory_keys_is_limited() {
+    for (earlier, is_found) in [(998, true), (999, true), (1000, false)] {
+        let mut world = World::new();
+        let own = world.listed.remove(0);
+        let mut other = DirectoryKey::new(IssuerKey::generate().unwrap().public(), None);
+        other.token_type = 1;
+        world.listed = vec![other; earlier];
+        world.listed.push(own);
+        let outcome = lookup(&client(&service(world, |_, _| None), None)).await;
+        assert_eq!(outcome.is_ok(), is_found, "{earlier}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_length_of_each_response_is_limited() {
+    let transport = service(World::new(), |_, _| None);
+    lookup(&client(&transport, None)).await.unwrap();
+    let fresh = client(&transport, Some(ClientState::new()));
+    // It uploads a key of its own; the recorded reply is for another key.
+    drop(lookup(&fresh).await);
+    let limits = transport.max_bodies.lock().unwrap().clone();
+    for (path, limit) in transport.paths().iter().zip(limits) {
+        let expected = match path.as_str() {
+            "/.well-known/private-token-issuer-directory" | "/token-key-for-user-token" => 1 << 20,
+            "/issue" => 256,
+            "/config" => 16 << 20,
+            "/key" => 64 << 10,
+            // It follows from the parameters.
+            "/queries" => limit.clamp(1 << 10, 1 << 20),
+            _ => panic!("{path}"),
+        };
+        assert_eq!(limit, expected, "{path}");
+    }
+    assert!(transport.paths().contains(&"/key".to_owned()));
+}
+
 /// An issuer without tiers has one key, and no endpoint that names a user's key.
 #[tokio::test]
 async fn without_tiers_the_first_valid_key_of_the_directory_is_used() {
