@@ -223,3 +223,32 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prefilter::PrefilterError;
+
+    /// Whoever prints a chain of causes must not print any of them twice.
+    #[test]
+    fn messages_leave_their_causes_to_source() {
+        let uri = || AddressError::Uri;
+        let errors: Vec<Box<dyn std::error::Error>> = vec![
+            Box::new(Error::Transport {
+                endpoint: Endpoint::Queries,
+                source: TransportError::Timeout,
+            }),
+            Box::new(Error::TransportSetup(TransportError::Request("no TLS".to_owned()))),
+            Box::new(Error::Address { party: Party::Issuer, source: uri() }),
+            Box::new(ResponseError::Count { expected: 2, found: 1 }.at(Endpoint::Queries)),
+            Box::new(ResponseError::IssuerRequestUri(uri()).at(Endpoint::Directory)),
+            Box::new(Error::State(StateError::Version(2))),
+            Box::new(PrefilterError::Address(uri())),
+            Box::new(PrefilterError::Transport(TransportError::Broken)),
+        ];
+        for error in errors {
+            let cause = error.source().map(ToString::to_string).unwrap();
+            assert!(!error.to_string().contains(&cause), "{error}: {cause}");
+        }
+    }
+}
