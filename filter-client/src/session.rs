@@ -3,11 +3,11 @@
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ResponseError};
 use crate::state::{StoredConfig, StoredSecret};
-use bfv::{OsRandom, Security};
+use bfv::{EvaluationKeyConfig, OsRandom, Security};
 #[cfg(feature = "symmetric")]
 use keyword_pir::symmetric::{BlindedKeyword, RowSecret};
 use keyword_pir::{
-    Client, DatabaseKind, KeywordHash, Scheme, SecretKey, ShardParameters, ShardingFunction,
+    Client, DatabaseKind, KeywordHash, Reply, Scheme, SecretKey, ShardParameters, ShardingFunction,
 };
 use pir_api::{Message, api, bounded, convert, he};
 use unix_clock::Timestamp;
@@ -59,7 +59,7 @@ impl ServiceConfig {
         let keys: he::EvaluationKeyConfig =
             bounded::decode(&stored.keys, MAX_CONFIG_FIELDS).map_err(Error::message(CONFIG))?;
         let shards = convert::config_shards(&config, &keys).map_err(Error::content(CONFIG))?;
-        let keys = convert::key_config(&keys).map_err(Error::content(CONFIG))?;
+        let keys = EvaluationKeyConfig::try_from(&keys).map_err(Error::content(CONFIG))?;
         if keys.parameters.security() != Security::Quantum128 {
             return Err(Error::Insecure);
         }
@@ -95,7 +95,7 @@ impl ServiceConfig {
         let message = api::shared::EvaluationKeys {
             keys: vec![api::shared::EvaluationKey {
                 metadata: Some(metadata),
-                evaluation_key: Some(convert::evaluation_key_message(key)),
+                evaluation_key: Some(key.into()),
             }],
         };
         let stored = StoredSecret {
@@ -176,7 +176,7 @@ impl Session {
             let query = client.query_keyword(prepared.keyword(), &self.secret, &mut OsRandom)?;
             let request = api::pir::PirRequest {
                 shard_index,
-                query: Some(convert::query_message(query)),
+                query: Some(query.into()),
                 evaluation_key_metadata: Some(api::shared::EvaluationKeyMetadata {
                     timestamp: self.timestamp.unix_seconds(),
                     identifier: self.config.key_config_hash.clone(),
@@ -226,7 +226,7 @@ impl Session {
             let Some(api::response::Response::PirResponse(reply)) = response.response else {
                 return Err(ResponseError::OtherKind.at(Endpoint::Queries));
             };
-            let reply = convert::reply(reply).map_err(Error::content(Endpoint::Queries))?;
+            let reply = Reply::try_from(reply).map_err(Error::content(Endpoint::Queries))?;
             let (_, client) = self.shard(prepared.keyword());
             let value = client.decode_keyword(&reply, prepared.keyword(), &self.secret)?;
             value.map(|stored| prepared.open(stored)).transpose()

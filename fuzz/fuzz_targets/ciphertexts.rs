@@ -3,7 +3,8 @@
 #![no_main]
 
 use bfv::{Context, EvaluationKeyConfig, Parameters};
-use keyword_pir::{Scheme, ShardParameters};
+use bfv::serialize::{SerializedCiphertext, SerializedEvaluationKey};
+use keyword_pir::{Scheme, SerializedQuery, ShardParameters};
 use libfuzzer_sys::fuzz_target;
 use pir_api::{Message, api, convert, he, pir};
 use std::sync::LazyLock;
@@ -17,7 +18,7 @@ static SCHEME: LazyLock<Scheme> =
 fuzz_target!(|data: &[u8]| {
     let context = &*CONTEXT;
     if let Ok(message) = he::SerializedCiphertext::decode(data)
-        && let Ok(serialized) = convert::ciphertext(message)
+        && let Ok(serialized) = SerializedCiphertext::try_from(message)
     {
         for moduli in 1..=context.ciphertext_moduli() {
             if let Ok(ciphertext) = context.read_ciphertext(&serialized, moduli) {
@@ -28,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     if let Ok(message) = he::SerializedEvaluationKey::decode(data)
-        && let Ok(serialized) = convert::evaluation_key(message)
+        && let Ok(serialized) = SerializedEvaluationKey::try_from(message)
     {
         if let Ok(key) = context.read_evaluation_key(&serialized) {
             let _ = context.prepare_evaluation_key(&key);
@@ -46,12 +47,12 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(message) = api::Requests::decode(data) {
         for request in message.requests {
             if let Some(api::request::Request::PirRequest(request)) = request.request {
-                let _ = request.query.map(convert::query);
+                let _ = request.query.map(SerializedQuery::try_from);
             }
         }
     }
     if let Ok(message) = pir::PirParameters::decode(data)
-        && let Ok(parameters) = convert::shard_parameters(&message)
+        && let Ok(parameters) = ShardParameters::try_from(&message)
     {
         check(&parameters);
     }
@@ -74,7 +75,7 @@ fn check(parameters: &ShardParameters) {
     assert!(position < parameters.plaintexts());
     assert!(parameters.query_ciphertexts(parameters.calls()) > 0);
     assert_eq!(
-        convert::shard_parameters(&convert::shard_message(parameters)).unwrap(),
+        ShardParameters::try_from(&pir::PirParameters::from(parameters)).unwrap(),
         *parameters
     );
 }

@@ -2,13 +2,16 @@
 #![no_main]
 
 use bfv::OsRandom;
+use bfv::serialize::SerializedEvaluationKey;
 use keyword_pir::cuckoo::{CuckooTables, Row};
 use keyword_pir::database::Database;
 use keyword_pir::payload::Payloads;
 use keyword_pir::plan::Plan;
-use keyword_pir::{Client, EvaluationKey, Execution, KeywordHash, Scheme, SecretKey, Server};
+use keyword_pir::{
+    Client, EvaluationKey, Execution, KeywordHash, Reply, Scheme, SecretKey, SerializedQuery, Server,
+};
 use libfuzzer_sys::fuzz_target;
-use pir_api::{Message, Name, api, bounded, convert, report};
+use pir_api::{Message, Name, api, bounded, report};
 use std::sync::LazyLock;
 
 /// Fields that a body may have here.
@@ -56,7 +59,7 @@ fuzz_target!(|data: &[u8]| {
     for key in decode::<api::shared::EvaluationKeys>(data).unwrap_or_default().keys {
         let config = world.server.parameters().evaluation_key_config();
         if let Some(key) = key.evaluation_key
-            && let Ok(serialized) = convert::evaluation_key(key)
+            && let Ok(serialized) = SerializedEvaluationKey::try_from(key)
         {
             let _ = world.scheme.prepare_evaluation_key(&config, &serialized);
         }
@@ -64,7 +67,7 @@ fuzz_target!(|data: &[u8]| {
     for request in decode::<api::Requests>(data).unwrap_or_default().requests {
         if let Some(api::request::Request::PirRequest(request)) = request.request
             && let Some(query) = request.query
-            && let Ok(query) = convert::query(query)
+            && let Ok(query) = SerializedQuery::try_from(query)
             && let Ok(query) = world.server.read_query(&query)
         {
             let (reply, _) = world.server.answer(&query, &world.key, Execution::default()).unwrap();
@@ -73,7 +76,7 @@ fuzz_target!(|data: &[u8]| {
     }
     for response in decode::<api::Responses>(data).unwrap_or_default().responses {
         if let Some(api::response::Response::PirResponse(reply)) = response.response
-            && let Ok(reply) = convert::reply(reply)
+            && let Ok(reply) = Reply::try_from(reply)
         {
             let _ = world.client.decode_keyword(&reply, b"a", &world.secret);
         }

@@ -1,100 +1,145 @@
-//! Decoding messages from anywhere.
+//! Decoding of untrusted messages with a bound on what is allocated.
 //!
-//! Two bytes on the wire can be an element of a list that takes a hundred in memory. So the elements
-//! are counted with the help of the schema before anything is allocated for them.
+//! Two bytes of input can be an element of a list that takes a hundred bytes of memory. So the elements are
+//! counted with the help of the schema before anything is allocated for them.
+//!
+//! ```
+//! use pir_api::bounded::{BoundedError, decode};
+//! use pir_api::{Message, report::UrlFilterReport};
+//!
+//! let report = UrlFilterReport { urls: vec!["https://a.example".to_owned(); 3] };
+//! let bytes = report.encode_to_vec();
+//! assert_eq!(decode::<UrlFilterReport>(&bytes, 3)?, report);
+//! assert_eq!(decode::<UrlFilterReport>(&bytes, 2), Err(BoundedError::TooMany(2)));
+//! # Ok::<(), BoundedError>(())
+//! ```
 
-use crate::text::descriptors;
 use prost::{Message, Name};
-use prost_reflect::{Kind, MessageDescriptor};
 
-/// A message that is not decoded.
+/// A message was not decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BoundedError {
     /// The bytes are not such a message.
     #[error("not a well-formed message")]
     Malformed,
-    /// The message has more elements than are reasonable.
+    /// The message has more fields and elements than this bound.
     #[error("a message of more than {0} fields")]
     TooMany(usize),
 }
 
-/// Deepest nesting that is followed; the schema's own is 8.
-const DEPTH: usize = 16;
+/// Deepest nesting of messages that is decoded; the schema's own is 8.
+const MAX_DEPTH: usize = 16;
+
+/// What a field has on the wire.
+#[derive(Clone, Copy)]
+enum FieldKind {
+    /// A message, by its number in [`SCHEMA`].
+    Message(usize),
+    /// Bytes or text.
+    Opaque,
+    /// A number, or a packed list of numbers.
+    Scalar,
+}
+
+type Fields = &'static [(u32, FieldKind)];
+
+/// The fields of all messages, by their full names in ascending order. Generated from the `.proto` files.
+static SCHEMA: &[(&str, Fields)] = include!(concat!(env!("OUT_DIR"), "/schema.rs"));
+
+fn fields_of(name: &str) -> Option<Fields> {
+    let index = SCHEMA.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
+    Some(SCHEMA[index].1)
+}
 
 struct Reader<'b>(&'b [u8]);
 
 impl<'b> Reader<'b> {
-    fn varint(&mut self) -> Option<u64> {
+    fn varint(&mut self) -> Result<u64, BoundedError> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
-            let (&byte, rest) = self.0.split_first()?;
+            let (&byte, rest) = self.0.split_first().ok_or(BoundedError::Malformed)?;
             self.0 = rest;
             // The tenth byte has room for one bit.
             if shift == 63 && byte > 1 {
-                return None;
+                return Err(BoundedError::Malformed);
             }
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
-                return Some(value);
+                return Ok(value);
             }
         }
-        None
+        Err(BoundedError::Malformed)
     }
 
-    fn take(&mut self, length: u64) -> Option<&'b [u8]> {
-        let (taken, rest) = self.0.split_at_checked(usize::try_from(length).ok()?)?;
+    fn take(&mut self, length: u64) -> Result<&'b [u8], BoundedError> {
+        let length = usize::try_from(length).map_err(|_| BoundedError::Malformed)?;
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(BoundedError::Malformed)?;
         self.0 = rest;
-        Some(taken)
+        Ok(taken)
     }
 }
 
-/// Counts fields of a message and of those in it, down to what is left of `budget`.
+/// What may still be counted.
+struct Budget {
+    left: usize,
+    max: usize,
+}
+
+impl Budget {
+    fn spend(&mut self, count: usize) -> Result<(), BoundedError> {
+        self.left = self.left.checked_sub(count).ok_or(BoundedError::TooMany(self.max))?;
+        Ok(())
+    }
+}
+
+/// Counts the fields of a message and of the messages in it.
 fn count(
     bytes: &[u8],
-    descriptor: &MessageDescriptor,
-    budget: &mut usize,
+    fields: Fields,
+    budget: &mut Budget,
     depth: usize,
-) -> Result<(), Option<()>> {
-    // `Err(None)`: malformed; `Err(Some(()))`: too many.
+) -> Result<(), BoundedError> {
     let mut reader = Reader(bytes);
     while !reader.0.is_empty() {
-        *budget = budget.checked_sub(1).ok_or(Some(()))?;
-        let tag = reader.varint().and_then(|tag| u32::try_from(tag).ok()).ok_or(None)?;
-        let field = descriptor.get_field(tag >> 3);
+        budget.spend(1)?;
+        let tag = u32::try_from(reader.varint()?).map_err(|_| BoundedError::Malformed)?;
         match tag & 7 {
-            0 => drop(reader.varint().ok_or(None)?),
-            1 => drop(reader.take(8).ok_or(None)?),
-            5 => drop(reader.take(4).ok_or(None)?),
+            0 => drop(reader.varint()?),
+            1 => drop(reader.take(8)?),
+            5 => drop(reader.take(4)?),
             2 => {
-                let length = reader.varint().ok_or(None)?;
-                let content = reader.take(length).ok_or(None)?;
-                match field.map(|field| (field.kind(), field.is_list())) {
-                    Some((Kind::Message(inner), _)) if depth < DEPTH => {
-                        count(content, &inner, budget, depth + 1)?;
+                let length = reader.varint()?;
+                let content = reader.take(length)?;
+                let kind = fields.iter().find(|(number, _)| *number == tag >> 3);
+                match kind.map(|(_, kind)| *kind) {
+                    Some(FieldKind::Message(_)) if depth >= MAX_DEPTH => {
+                        return Err(BoundedError::Malformed);
                     }
-                    Some((Kind::Message(_), _)) => return Err(None),
-                    Some((Kind::Bytes | Kind::String, _)) | None => {}
-                    // A packed list: at most one element a byte.
-                    Some(_) => *budget = budget.checked_sub(content.len()).ok_or(Some(()))?,
+                    Some(FieldKind::Message(inner)) => {
+                        count(content, SCHEMA[inner].1, budget, depth + 1)?;
+                    }
+                    Some(FieldKind::Opaque) | None => {}
+                    // A packed list has at most one element for each byte.
+                    Some(FieldKind::Scalar) => budget.spend(content.len())?,
                 }
             }
-            // Groups are not in the schema.
-            _ => return Err(None),
+            // The schema has no groups.
+            _ => return Err(BoundedError::Malformed),
         }
     }
     Ok(())
 }
 
-/// Decodes a message of at most `most` fields, those of messages in it counted.
-pub fn decode<M: Message + Name + Default>(bytes: &[u8], most: usize) -> Result<M, BoundedError> {
-    let descriptor = descriptors().get_message_by_name(&M::full_name());
-    let descriptor = descriptor.ok_or(BoundedError::Malformed)?;
-    let mut budget = most;
-    count(bytes, &descriptor, &mut budget, 0).map_err(|too_many| match too_many {
-        Some(()) => BoundedError::TooMany(most),
-        None => BoundedError::Malformed,
-    })?;
+/// Decodes a message that has at most `max` fields, with those of the messages in it. Each element of a list
+/// counts as a field, and each byte of a packed list.
+///
+/// # Errors
+/// [`BoundedError::TooMany`] if it has more, before anything is allocated; [`BoundedError::Malformed`] if the
+/// bytes are not such a message.
+pub fn decode<M: Message + Name + Default>(bytes: &[u8], max: usize) -> Result<M, BoundedError> {
+    let fields = fields_of(&M::full_name()).ok_or(BoundedError::Malformed)?;
+    count(bytes, fields, &mut Budget { left: max, max }, 0)?;
     M::decode(bytes).map_err(|_| BoundedError::Malformed)
 }
 
@@ -156,5 +201,50 @@ mod tests {
             );
         }
         assert_eq!(decode::<api::Requests>(b"", 100), Ok(api::Requests::default()));
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        static OUTER: Fields = &[(1, FieldKind::Message(0))];
+        let counted = |depth| count(b"\x0a\x00", OUTER, &mut Budget { left: 9, max: 9 }, depth);
+        assert_eq!(counted(MAX_DEPTH - 1), Ok(()));
+        assert_eq!(counted(MAX_DEPTH), Err(BoundedError::Malformed));
+        assert_eq!(counted(MAX_DEPTH + 1), Err(BoundedError::Malformed));
+    }
+
+    #[test]
+    fn the_bound_is_exact() {
+        let report = report::UrlFilterReport { urls: vec![String::new(); 3] };
+        let bytes = report.encode_to_vec();
+        for max in [2, 3, 4] {
+            assert_eq!(decode::<report::UrlFilterReport>(&bytes, max).is_ok(), max >= 3, "{max}");
+        }
+    }
+
+    /// The generated schema says the same as the descriptors.
+    #[cfg(feature = "text")]
+    #[test]
+    fn the_schema_is_that_of_the_descriptors() {
+        use prost_reflect::Kind;
+        let pool = crate::text::descriptors();
+        assert_eq!(pool.all_messages().count(), SCHEMA.len());
+        for message in pool.all_messages() {
+            let fields = fields_of(message.full_name()).unwrap();
+            assert_eq!(message.fields().count(), fields.len(), "{}", message.full_name());
+            for field in message.fields() {
+                let kind = fields.iter().find(|(number, _)| *number == field.number()).unwrap().1;
+                match (field.kind(), kind) {
+                    (Kind::Message(inner), FieldKind::Message(index)) => {
+                        assert_eq!(inner.full_name(), SCHEMA[index].0);
+                    }
+                    (Kind::Bytes | Kind::String, FieldKind::Opaque) => {}
+                    (Kind::Message(_) | Kind::Bytes | Kind::String, _) => {
+                        panic!("{}", field.full_name())
+                    }
+                    (_, FieldKind::Scalar) => {}
+                    _ => panic!("{}", field.full_name()),
+                }
+            }
+        }
     }
 }

@@ -1,7 +1,18 @@
-//! Messages to the objects of the arithmetic, and back.
+//! Conversions between messages and the types of `bfv` and `keyword-pir`.
 //!
-//! Here only shapes are checked: residues, lengths and counts are checked where a context reads the
-//! bytes.
+//! A message becomes a value with `TryFrom`, and a value a message with `From`. Conversions check the shape of
+//! a message: that its parts are there and name something known. Residues, lengths and counts are checked when
+//! a context reads the bytes.
+//!
+//! ```
+//! use pir_api::he;
+//!
+//! let parameters = bfv::Parameters::predefined("n_4096_logq_27_28_28_logt_5").unwrap();
+//! let message = he::EncryptionParameters::from(&parameters);
+//! assert_eq!(message.polynomial_degree, 4096);
+//! assert_eq!(bfv::Parameters::try_from(&message)?, parameters);
+//! # Ok::<(), pir_api::convert::ConvertError>(())
+//! ```
 
 use crate::{api, he, pir};
 use bfv::serialize::{SerializedCiphertext, SerializedEvaluationKey, SerializedKeySwitchKey};
@@ -13,14 +24,14 @@ use keyword_pir::{
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-/// A message that lacks a part, or has one that means nothing.
+/// A message lacks a part, or a part of it has no meaning here.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
     /// A part is missing.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A value is known to the schema, but cannot be used here.
+    /// A value is possible in the schema, but cannot be used here.
     #[error("{what} is {found}; {expected} is needed")]
     Value {
         /// The field.
@@ -30,7 +41,7 @@ pub enum ConvertError {
         /// What is possible.
         expected: &'static str,
     },
-    /// The parameter set is not valid.
+    /// The encryption parameters are not valid.
     #[error(transparent)]
     Encryption(#[from] bfv::ParameterError),
     /// The shard's parameters are not valid.
@@ -42,169 +53,210 @@ fn value(what: &'static str, found: impl ToString, expected: &'static str) -> Co
     ConvertError::Value { what, found: found.to_string(), expected }
 }
 
-/// A parameter set.
-pub fn encryption_parameters(
-    message: &he::EncryptionParameters,
+impl TryFrom<&he::EncryptionParameters> for Parameters {
+    type Error = ConvertError;
+
+    fn try_from(message: &he::EncryptionParameters) -> Result<Self, ConvertError> {
+        if message.he_scheme() != he::HeScheme::Bfv {
+            return Err(value("he_scheme", message.he_scheme, "1 (BFV)"));
+        }
+        if message.error_std_dev != 0 {
+            return Err(value("error_std_dev", message.error_std_dev, "0 (3.2)"));
+        }
+        let security = match message.security_level {
+            0 => Security::Unchecked,
+            1 => Security::Quantum128,
+            level => return Err(value("security_level", level, "0 or 1")),
+        };
+        Ok(Parameters::new(
+            message.polynomial_degree,
+            message.plaintext_modulus,
+            message.coefficient_moduli.clone(),
+            security,
+        )?)
+    }
+}
+
+impl From<&Parameters> for he::EncryptionParameters {
+    fn from(parameters: &Parameters) -> Self {
+        let security_level = match parameters.security() {
+            Security::Quantum128 => he::SecurityLevel::Quantum128,
+            Security::Unchecked => he::SecurityLevel::Unspecified,
+        };
+        Self {
+            polynomial_degree: parameters.degree() as u64,
+            plaintext_modulus: parameters.plaintext_modulus(),
+            coefficient_moduli: parameters.coefficient_moduli().to_vec(),
+            error_std_dev: he::ErrorStdDev::Stddev32.into(),
+            security_level: security_level.into(),
+            he_scheme: he::HeScheme::Bfv.into(),
+        }
+    }
+}
+
+/// The encryption parameters of a message that must have some.
+fn encryption_parameters(
+    message: Option<&he::EncryptionParameters>,
 ) -> Result<Parameters, ConvertError> {
-    if message.he_scheme() != he::HeScheme::Bfv {
-        return Err(value("he_scheme", message.he_scheme, "1 (BFV)"));
-    }
-    if message.error_std_dev != 0 {
-        return Err(value("error_std_dev", message.error_std_dev, "0 (3.2)"));
-    }
-    let security = match message.security_level {
-        0 => Security::Unchecked,
-        1 => Security::Quantum128,
-        level => return Err(value("security_level", level, "0 or 1")),
-    };
-    Ok(Parameters::new(
-        message.polynomial_degree,
-        message.plaintext_modulus,
-        message.coefficient_moduli.clone(),
-        security,
-    )?)
+    message.ok_or(ConvertError::Missing("encryption_parameters"))?.try_into()
 }
 
-/// The message of a parameter set.
-pub fn encryption_message(parameters: &Parameters) -> he::EncryptionParameters {
-    let security_level = match parameters.security() {
-        Security::Quantum128 => he::SecurityLevel::Quantum128,
-        Security::Unchecked => he::SecurityLevel::Unspecified,
-    };
-    he::EncryptionParameters {
-        polynomial_degree: parameters.degree() as u64,
-        plaintext_modulus: parameters.plaintext_modulus(),
-        coefficient_moduli: parameters.coefficient_moduli().to_vec(),
-        error_std_dev: he::ErrorStdDev::Stddev32.into(),
-        security_level: security_level.into(),
-        he_scheme: he::HeScheme::Bfv.into(),
+impl TryFrom<&he::EvaluationKeyConfig> for EvaluationKeyConfig {
+    type Error = ConvertError;
+
+    fn try_from(message: &he::EvaluationKeyConfig) -> Result<Self, ConvertError> {
+        Ok(Self {
+            parameters: encryption_parameters(message.encryption_parameters.as_ref())?,
+            galois_elements: message.galois_elements.clone(),
+            has_relinearization_key: message.has_relin_key,
+        })
     }
 }
 
-/// Which keys a server wants.
-pub fn key_config(message: &he::EvaluationKeyConfig) -> Result<EvaluationKeyConfig, ConvertError> {
-    let parameters = message.encryption_parameters.as_ref();
-    Ok(EvaluationKeyConfig {
-        parameters: encryption_parameters(
-            parameters.ok_or(ConvertError::Missing("encryption_parameters"))?,
-        )?,
-        galois_elements: message.galois_elements.clone(),
-        has_relinearization_key: message.has_relin_key,
-    })
-}
-
-/// The message of which keys a server wants.
-pub fn key_config_message(config: &EvaluationKeyConfig) -> he::EvaluationKeyConfig {
-    he::EvaluationKeyConfig {
-        encryption_parameters: Some(encryption_message(&config.parameters)),
-        galois_elements: config.galois_elements.clone(),
-        has_relin_key: config.has_relinearization_key,
+impl From<&EvaluationKeyConfig> for he::EvaluationKeyConfig {
+    fn from(config: &EvaluationKeyConfig) -> Self {
+        Self {
+            encryption_parameters: Some((&config.parameters).into()),
+            galois_elements: config.galois_elements.clone(),
+            has_relin_key: config.has_relinearization_key,
+        }
     }
 }
 
-/// The hash by which evaluation keys for a configuration are stored: SHA-256 of its bytes.
+/// The hash under which evaluation keys for a configuration are stored: SHA-256 of its serialized message.
+#[must_use]
 pub fn key_config_hash(message: &he::EvaluationKeyConfig) -> [u8; 32] {
     Sha256::digest(message.encode_to_vec()).into()
 }
 
-/// The identifier of a configuration: SHA-256 of its bytes. Opaque to clients.
+/// The identifier of a configuration: SHA-256 of its serialized message. Opaque to clients.
+#[must_use]
 pub fn config_id(message: &api::pir::PirConfig) -> [u8; 32] {
     Sha256::digest(message.encode_to_vec()).into()
 }
 
-/// A ciphertext's bytes.
-pub fn ciphertext(message: he::SerializedCiphertext) -> Result<SerializedCiphertext, ConvertError> {
-    use he::serialized_ciphertext::SerializedCiphertextType::{Full, Seeded};
-    match message.serialized_ciphertext_type {
-        Some(Seeded(he::SerializedSeededCiphertext { poly0, seed })) => {
-            Ok(SerializedCiphertext::Seeded { poly0, seed })
+impl TryFrom<he::SerializedCiphertext> for SerializedCiphertext {
+    type Error = ConvertError;
+
+    fn try_from(message: he::SerializedCiphertext) -> Result<Self, ConvertError> {
+        use he::serialized_ciphertext::SerializedCiphertextType::{Full, Seeded};
+        match message.serialized_ciphertext_type {
+            Some(Seeded(he::SerializedSeededCiphertext { poly0, seed })) => {
+                Ok(Self::Seeded { poly0, seed })
+            }
+            Some(Full(he::SerializedFullCiphertext { polys, skip_lsbs, correction_factor })) => {
+                Ok(Self::Full { polys, skip_lsbs, correction_factor })
+            }
+            None => Err(ConvertError::Missing("the content of a ciphertext")),
         }
-        Some(Full(he::SerializedFullCiphertext { polys, skip_lsbs, correction_factor })) => {
-            Ok(SerializedCiphertext::Full { polys, skip_lsbs, correction_factor })
-        }
-        None => Err(ConvertError::Missing("the content of a ciphertext")),
     }
 }
 
-/// The message of a ciphertext's bytes.
-pub fn ciphertext_message(ciphertext: SerializedCiphertext) -> he::SerializedCiphertext {
-    use he::serialized_ciphertext::SerializedCiphertextType::{Full, Seeded};
-    let content = match ciphertext {
-        SerializedCiphertext::Seeded { poly0, seed } => {
-            Seeded(he::SerializedSeededCiphertext { poly0, seed })
-        }
-        SerializedCiphertext::Full { polys, skip_lsbs, correction_factor } => {
-            Full(he::SerializedFullCiphertext { polys, skip_lsbs, correction_factor })
-        }
-    };
-    he::SerializedCiphertext { serialized_ciphertext_type: Some(content) }
+impl From<SerializedCiphertext> for he::SerializedCiphertext {
+    fn from(ciphertext: SerializedCiphertext) -> Self {
+        use he::serialized_ciphertext::SerializedCiphertextType::{Full, Seeded};
+        let content = match ciphertext {
+            SerializedCiphertext::Seeded { poly0, seed } => {
+                Seeded(he::SerializedSeededCiphertext { poly0, seed })
+            }
+            SerializedCiphertext::Full { polys, skip_lsbs, correction_factor } => {
+                Full(he::SerializedFullCiphertext { polys, skip_lsbs, correction_factor })
+            }
+        };
+        Self { serialized_ciphertext_type: Some(content) }
+    }
+}
+
+impl TryFrom<he::SerializedCiphertextVec> for Vec<SerializedCiphertext> {
+    type Error = ConvertError;
+
+    fn try_from(message: he::SerializedCiphertextVec) -> Result<Self, ConvertError> {
+        message.ciphertexts.into_iter().map(SerializedCiphertext::try_from).collect()
+    }
+}
+
+impl From<Vec<SerializedCiphertext>> for he::SerializedCiphertextVec {
+    fn from(ciphertexts: Vec<SerializedCiphertext>) -> Self {
+        Self { ciphertexts: ciphertexts.into_iter().map(Into::into).collect() }
+    }
 }
 
 fn switch_key(
     message: Option<he::SerializedKeySwitchKey>,
 ) -> Result<SerializedKeySwitchKey, ConvertError> {
     let list = message.and_then(|message| message.key_switch_key);
-    let list = list.ok_or(ConvertError::Missing("a key-switching key"))?;
-    list.ciphertexts.into_iter().map(ciphertext).collect()
+    list.ok_or(ConvertError::Missing("a key-switching key"))?.try_into()
 }
 
 fn switch_key_message(key: SerializedKeySwitchKey) -> he::SerializedKeySwitchKey {
-    let ciphertexts = key.into_iter().map(ciphertext_message).collect();
-    he::SerializedKeySwitchKey { key_switch_key: Some(he::SerializedCiphertextVec { ciphertexts }) }
+    he::SerializedKeySwitchKey { key_switch_key: Some(key.into()) }
 }
 
-/// Evaluation keys' bytes.
-pub fn evaluation_key(
-    message: he::SerializedEvaluationKey,
-) -> Result<SerializedEvaluationKey, ConvertError> {
-    let galois = message.galois_key.unwrap_or_default().key_switch_keys;
-    let galois = galois.into_iter().map(|(element, key)| Ok((element, switch_key(Some(key))?)));
-    Ok(SerializedEvaluationKey {
-        galois: galois.collect::<Result<_, ConvertError>>()?,
-        relinearization: match message.relin_key {
-            Some(he::SerializedRelinKey { relin_key: Some(key) }) => Some(switch_key(Some(key))?),
-            _ => None,
-        },
-    })
-}
+impl TryFrom<he::SerializedEvaluationKey> for SerializedEvaluationKey {
+    type Error = ConvertError;
 
-/// The message of evaluation keys' bytes.
-pub fn evaluation_key_message(key: SerializedEvaluationKey) -> he::SerializedEvaluationKey {
-    let galois = key.galois.into_iter().map(|(element, key)| (element, switch_key_message(key)));
-    he::SerializedEvaluationKey {
-        galois_key: Some(he::SerializedGaloisKey { key_switch_keys: galois.collect() }),
-        relin_key: key
-            .relinearization
-            .map(|key| he::SerializedRelinKey { relin_key: Some(switch_key_message(key)) }),
+    fn try_from(message: he::SerializedEvaluationKey) -> Result<Self, ConvertError> {
+        let galois = message.galois_key.unwrap_or_default().key_switch_keys;
+        let galois = galois.into_iter().map(|(element, key)| Ok((element, switch_key(Some(key))?)));
+        Ok(Self {
+            galois: galois.collect::<Result<_, ConvertError>>()?,
+            relinearization: match message.relin_key {
+                Some(he::SerializedRelinKey { relin_key: Some(key) }) => {
+                    Some(switch_key(Some(key))?)
+                }
+                _ => None,
+            },
+        })
     }
 }
 
-/// A query's bytes.
-pub fn query(message: pir::EncryptedIndices) -> Result<SerializedQuery, ConvertError> {
-    let ciphertexts = message.ciphertexts.into_iter().map(ciphertext).collect::<Result<_, _>>()?;
-    Ok(SerializedQuery { ciphertexts, calls: message.num_pir_calls })
-}
-
-/// The message of a query's bytes.
-pub fn query_message(query: SerializedQuery) -> pir::EncryptedIndices {
-    pir::EncryptedIndices {
-        ciphertexts: query.ciphertexts.into_iter().map(ciphertext_message).collect(),
-        num_pir_calls: query.calls,
+impl From<SerializedEvaluationKey> for he::SerializedEvaluationKey {
+    fn from(key: SerializedEvaluationKey) -> Self {
+        let galois =
+            key.galois.into_iter().map(|(element, key)| (element, switch_key_message(key)));
+        Self {
+            galois_key: Some(he::SerializedGaloisKey { key_switch_keys: galois.collect() }),
+            relin_key: key
+                .relinearization
+                .map(|key| he::SerializedRelinKey { relin_key: Some(switch_key_message(key)) }),
+        }
     }
 }
 
-/// A reply's bytes.
-pub fn reply(message: api::pir::PirResponse) -> Result<Reply, ConvertError> {
-    let replies = message.replies.into_iter();
-    replies.map(|list| list.ciphertexts.into_iter().map(ciphertext).collect()).collect()
+impl TryFrom<pir::EncryptedIndices> for SerializedQuery {
+    type Error = ConvertError;
+
+    fn try_from(message: pir::EncryptedIndices) -> Result<Self, ConvertError> {
+        let ciphertexts = message.ciphertexts.into_iter().map(SerializedCiphertext::try_from);
+        Ok(Self {
+            ciphertexts: ciphertexts.collect::<Result<_, _>>()?,
+            calls: message.num_pir_calls,
+        })
+    }
 }
 
-/// The message of a reply's bytes.
-pub fn reply_message(reply: Reply) -> api::pir::PirResponse {
-    let list = |ciphertexts: Vec<SerializedCiphertext>| he::SerializedCiphertextVec {
-        ciphertexts: ciphertexts.into_iter().map(ciphertext_message).collect(),
-    };
-    api::pir::PirResponse { replies: reply.into_iter().map(list).collect(), stash: None }
+impl From<SerializedQuery> for pir::EncryptedIndices {
+    fn from(query: SerializedQuery) -> Self {
+        Self {
+            ciphertexts: query.ciphertexts.into_iter().map(Into::into).collect(),
+            num_pir_calls: query.calls,
+        }
+    }
+}
+
+/// To a [`Reply`].
+impl TryFrom<api::pir::PirResponse> for Vec<Vec<SerializedCiphertext>> {
+    type Error = ConvertError;
+
+    fn try_from(message: api::pir::PirResponse) -> Result<Self, ConvertError> {
+        message.replies.into_iter().map(Vec::try_from).collect()
+    }
+}
+
+impl From<Reply> for api::pir::PirResponse {
+    fn from(reply: Reply) -> Self {
+        Self { replies: reply.into_iter().map(Into::into).collect(), stash: None }
+    }
 }
 
 fn sharding_function(
@@ -235,8 +287,8 @@ fn keyword_kind(message: &pir::KeywordPirParameters) -> Result<DatabaseKind, Con
     })
 }
 
-/// The keyword parameters of a database; `None` for one that is asked by number.
-pub fn keyword_message(kind: &DatabaseKind) -> Option<pir::KeywordPirParameters> {
+/// The keyword parameters of a database; `None` for one that is looked up by number.
+fn keyword_message(kind: &DatabaseKind) -> Option<pir::KeywordPirParameters> {
     use pir::pir_sharding_function::Function::{DoubleMod, Sha256};
     let DatabaseKind::Keyword { hash_functions, sharding, symmetric } = kind else { return None };
     let function = match *sharding {
@@ -264,57 +316,65 @@ fn check_algorithm(algorithm: i32) -> Result<(), ConvertError> {
     }
 }
 
-/// A shard's parameters, from its parameter file.
-pub fn shard_parameters(message: &pir::PirParameters) -> Result<ShardParameters, ConvertError> {
-    check_algorithm(message.algorithm)?;
-    let encryption = message.encryption_parameters.as_ref();
-    let encryption =
-        encryption_parameters(encryption.ok_or(ConvertError::Missing("encryption_parameters"))?)?;
-    let keys = message.evaluation_key_config.as_ref();
-    let keys = key_config(keys.ok_or(ConvertError::Missing("evaluation_key_config"))?)?;
-    if keys.parameters != encryption {
-        return Err(keyword_pir::ParameterError::KeyParameters.into());
+/// The content of a shard's parameter file.
+impl TryFrom<&pir::PirParameters> for ShardParameters {
+    type Error = ConvertError;
+
+    fn try_from(message: &pir::PirParameters) -> Result<Self, ConvertError> {
+        check_algorithm(message.algorithm)?;
+        let encryption = encryption_parameters(message.encryption_parameters.as_ref())?;
+        let keys = message.evaluation_key_config.as_ref();
+        let keys: EvaluationKeyConfig =
+            keys.ok_or(ConvertError::Missing("evaluation_key_config"))?.try_into()?;
+        if keys.parameters != encryption {
+            return Err(keyword_pir::ParameterError::KeyParameters.into());
+        }
+        let kind = match &message.keyword_pir_params {
+            Some(keyword) => keyword_kind(keyword)?,
+            None => DatabaseKind::Index { encodes_entry_size: message.encoding_entry_size },
+        };
+        let description = ShardDescription {
+            encryption,
+            kind,
+            entries: message.num_entries,
+            entry_size: message.entry_size,
+            dimensions: message.dimensions.clone(),
+            batch_size: message.batch_size,
+            galois_elements: keys.galois_elements,
+            has_relinearization_key: keys.has_relinearization_key,
+        };
+        Ok(description.check()?)
     }
-    let kind = match &message.keyword_pir_params {
-        Some(keyword) => keyword_kind(keyword)?,
-        None => DatabaseKind::Index { encodes_entry_size: message.encoding_entry_size },
-    };
-    let description = ShardDescription {
-        encryption,
-        kind,
-        entries: message.num_entries,
-        entry_size: message.entry_size,
-        dimensions: message.dimensions.clone(),
-        batch_size: message.batch_size,
-        galois_elements: keys.galois_elements,
-        has_relinearization_key: keys.has_relinearization_key,
-    };
-    Ok(description.check()?)
 }
 
 /// The content of a shard's parameter file.
-pub fn shard_message(parameters: &ShardParameters) -> pir::PirParameters {
-    let description = parameters.description();
-    pir::PirParameters {
-        encryption_parameters: Some(encryption_message(&description.encryption)),
-        num_entries: description.entries,
-        entry_size: description.entry_size,
-        dimensions: description.dimensions.clone(),
-        keyword_pir_params: keyword_message(&description.kind),
-        algorithm: pir::PirAlgorithm::MulPir.into(),
-        batch_size: description.batch_size,
-        evaluation_key_config: Some(key_config_message(&parameters.evaluation_key_config())),
-        // What the reference writes whatever was used; the elements say it.
-        key_compression_strategy: 0,
-        encoding_entry_size: matches!(
-            description.kind,
-            DatabaseKind::Index { encodes_entry_size: true }
-        ),
+impl From<&ShardParameters> for pir::PirParameters {
+    fn from(parameters: &ShardParameters) -> Self {
+        let description = parameters.description();
+        Self {
+            encryption_parameters: Some((&description.encryption).into()),
+            num_entries: description.entries,
+            entry_size: description.entry_size,
+            dimensions: description.dimensions.clone(),
+            keyword_pir_params: keyword_message(&description.kind),
+            algorithm: pir::PirAlgorithm::MulPir.into(),
+            batch_size: description.batch_size,
+            evaluation_key_config: Some((&parameters.evaluation_key_config()).into()),
+            // The reference writes 0 whatever strategy was used; the Galois elements tell it.
+            key_compression_strategy: 0,
+            encoding_entry_size: matches!(
+                description.kind,
+                DatabaseKind::Index { encodes_entry_size: true }
+            ),
+        }
     }
 }
 
-/// The keys that serve every one of some shards: the sorted union of their elements. Fails if they
-/// have different parameter sets, or if there are none.
+/// The keys that serve all of some shards: the sorted union of their Galois elements.
+///
+/// # Errors
+/// [`ConvertError::Missing`] if there are no shards, [`ConvertError::Shard`] if they have different encryption
+/// parameters.
 pub fn union_key_config<'s>(
     shards: impl IntoIterator<Item = &'s ShardParameters>,
 ) -> Result<EvaluationKeyConfig, ConvertError> {
@@ -334,11 +394,14 @@ pub fn union_key_config<'s>(
     Ok(union)
 }
 
-/// The configuration of a use case: shards that are all alike once, others one by one. Equal in every
-/// byte to what the example service sends, and so in its id: devices keep what they have when a
-/// service moves from one to the other.
+/// The configuration of a use case. Shards that are all equal are written once, with their number. The message
+/// is equal to that of Apple's example service in every byte, and so is its identifier: devices keep their
+/// configuration when a service moves from one to the other.
+///
+/// # Errors
+/// As [`union_key_config`].
 pub fn config_message(shards: &[ShardParameters]) -> Result<api::pir::PirConfig, ConvertError> {
-    let keys = key_config_message(&union_key_config(shards)?);
+    let keys = he::EvaluationKeyConfig::from(&union_key_config(shards)?);
     let first = shards.first().ok_or(ConvertError::Missing("a shard"))?.description();
     let shard = |parameters: &ShardParameters| {
         let description = parameters.description();
@@ -358,7 +421,7 @@ pub fn config_message(shards: &[ShardParameters]) -> Result<api::pir::PirConfig,
     });
     use api::pir::pir_shard_configs::ShardConfigs::RepeatedShardConfig;
     Ok(api::pir::PirConfig {
-        encryption_parameters: Some(encryption_message(&first.encryption)),
+        encryption_parameters: Some((&first.encryption).into()),
         shard_configs: if alike { Vec::new() } else { shards.iter().map(shard).collect() },
         keyword_pir_params: keyword_message(&first.kind),
         algorithm: pir::PirAlgorithm::MulPir.into(),
@@ -372,11 +435,13 @@ pub fn config_message(shards: &[ShardParameters]) -> Result<api::pir::PirConfig,
     })
 }
 
-/// Most shards of a configuration that are spelled out.
+/// Largest number of shards of a configuration.
 pub const MAX_SHARDS: u32 = 1 << 16;
 
-/// The shards of a use case, as a client reads them from its configuration and the key
-/// configuration that came with it.
+/// The shards of a use case, from its configuration and the key configuration that came with it.
+///
+/// # Errors
+/// [`ConvertError`], if a part is missing or cannot be used, or if the two do not belong together.
 pub fn config_shards(
     message: &api::pir::PirConfig,
     keys: &he::EvaluationKeyConfig,
@@ -389,10 +454,8 @@ pub fn config_shards(
             "that of the key configuration",
         ));
     }
-    let encryption = message.encryption_parameters.as_ref();
-    let encryption =
-        encryption_parameters(encryption.ok_or(ConvertError::Missing("encryption_parameters"))?)?;
-    let keys = key_config(keys)?;
+    let encryption = encryption_parameters(message.encryption_parameters.as_ref())?;
+    let keys = EvaluationKeyConfig::try_from(keys)?;
     if keys.parameters != encryption {
         return Err(keyword_pir::ParameterError::KeyParameters.into());
     }
@@ -432,4 +495,61 @@ pub fn config_shards(
         return Err(ConvertError::Missing("shard_configs"));
     }
     Ok(shards)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A configuration with one shard, and its key configuration.
+    fn configuration() -> (api::pir::PirConfig, he::EvaluationKeyConfig) {
+        let encryption = Parameters::predefined("n_4096_logq_27_28_28_logt_5").unwrap();
+        let plan = keyword_pir::plan::Plan::new(encryption);
+        let shard = plan.index_shard(10, 5, false).unwrap();
+        let keys = he::EvaluationKeyConfig::from(&union_key_config([&shard]).unwrap());
+        (config_message(&[shard]).unwrap(), keys)
+    }
+
+    #[test]
+    fn the_number_of_shards_is_bounded() {
+        let (mut config, keys) = configuration();
+        let shard_config = config.shard_configs.pop();
+        for (shard_count, is_read) in [
+            (0, false),
+            (1, true),
+            (MAX_SHARDS - 1, true),
+            (MAX_SHARDS, true),
+            (MAX_SHARDS + 1, false),
+            (u32::MAX, false),
+        ] {
+            let fixed = api::pir::PirFixedShardConfig {
+                shard_config: shard_config.clone(),
+                shard_count: shard_count as _,
+            };
+            use api::pir::pir_shard_configs::ShardConfigs::RepeatedShardConfig;
+            config.pir_shard_configs =
+                Some(api::pir::PirShardConfigs { shard_configs: Some(RepeatedShardConfig(fixed)) });
+            assert_eq!(config_shards(&config, &keys).is_ok(), is_read, "{shard_count}");
+        }
+    }
+
+    #[test]
+    fn configurations_without_a_part_are_refused() {
+        let (config, keys) = configuration();
+        assert_eq!(config_shards(&config, &keys).unwrap().len(), 1);
+        let mut without = config.clone();
+        without.shard_configs.clear();
+        assert!(matches!(
+            config_shards(&without, &keys),
+            Err(ConvertError::Missing("shard_configs"))
+        ));
+        let mut without = config.clone();
+        without.encryption_parameters = None;
+        assert!(matches!(config_shards(&without, &keys), Err(ConvertError::Missing(_))));
+        let mut other = keys;
+        other.galois_elements.pop();
+        assert!(matches!(config_shards(&config, &other), Err(ConvertError::Value { .. })));
+        let none: [&ShardParameters; 0] = [];
+        assert!(matches!(union_key_config(none), Err(ConvertError::Missing("a shard"))));
+    }
 }

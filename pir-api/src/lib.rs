@@ -1,18 +1,62 @@
-//! The messages of the private lookup: what devices and services exchange, and what the processing
-//! of databases reads and writes.
+//! The messages of the private lookup: what devices and services exchange, and what the processing of
+//! databases reads and writes.
 //!
-//! The messages are compiled from the project's own `.proto` files, whose names and numbers are those
-//! of the published schema. [`convert`] turns them into the objects of `bfv` and `keyword-pir` and
-//! back, [`bounded`] decodes what comes from anywhere, [`text`] reads and writes their text form, and [`rows`]
-//! reads databases of any size.
+//! The messages are compiled from the `.proto` files in the folder `proto`, whose names and numbers are those of
+//! the schema that Apple publishes. `protoc` is not needed.
+//!
+//! | module | what it has |
+//! | --- | --- |
+//! | [`api`] | bodies of requests and replies, with [`api::pir`] and [`api::shared`] |
+//! | [`he`] | keys, ciphertexts and encryption parameters |
+//! | [`pir`] | parameters of databases, queries, and databases |
+//! | [`report`] | reports of supervised devices |
+//! | [`bounded`] | decoding of untrusted bytes with a bound on allocations |
+//! | [`convert`] | `TryFrom` and `From` between messages and the types of `bfv` and `keyword-pir` |
+//! | `text` | the text form of parameter files (feature `text`) |
+//!
+//! # Example
+//! ```
+//! use keyword_pir::SerializedQuery;
+//! use pir_api::{Message, api, bounded};
+//!
+//! // The body of a request from anywhere, with at most 1,000 fields and elements.
+//! let body = api::Requests::default().encode_to_vec();
+//! let requests: api::Requests = bounded::decode(&body, 1_000)?;
+//! for request in requests.requests {
+//!     if let Some(api::request::Request::PirRequest(request)) = request.request {
+//!         let query = SerializedQuery::try_from(request.query.unwrap_or_default())?;
+//!         println!("{} ciphertexts", query.ciphertexts.len());
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//! `text`: the protobuf text format. Off by default, because devices and services do not need it to talk to
+//! each other.
+#![forbid(unsafe_code)]
+#![warn(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate
+)]
 
 pub mod bounded;
 pub mod convert;
-pub mod rows;
+#[cfg(feature = "text")]
 pub mod text;
 
 /// Generated from the `.proto` files; the modules are those of the packages.
-#[allow(missing_docs, clippy::all, reason = "generated; the .proto files have the comments")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::must_use_candidate,
+    reason = "generated; the .proto files have the comments"
+)]
 mod generated {
     pub(crate) mod report {
         include!(concat!(env!("OUT_DIR"), "/_.rs"));
@@ -87,3 +131,8 @@ pub mod report {
 }
 
 pub use prost::{Message, Name};
+
+/// The example of the README is a test of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,20 +1,30 @@
-//! The text form of parameter files.
+//! The text form of parameter files: the protobuf text format.
 //!
-//! Anything valid is read. What is written has two spaces a level, lists of numbers in brackets,
-//! names of enumerations, no defaults, and empty messages on two lines, like the reference's files.
+//! Every valid text is read. Texts are written like the files of Apple's tools: two spaces for each level,
+//! lists of numbers in brackets, names of enumeration values, no default values, and empty messages on two
+//! lines.
+//!
+//! ```
+//! use pir_api::{he, text};
+//!
+//! let config: he::EvaluationKeyConfig = text::from_text(b"galois_elements: [3, 5]")?;
+//! assert_eq!(config.galois_elements, [3, 5]);
+//! assert_eq!(text::to_text(&config), "galois_elements: [3, 5]\n");
+//! # Ok::<(), text::TextError>(())
+//! ```
 
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use std::sync::OnceLock;
 
-/// Largest text that is read: parameter files have a few hundred bytes.
+/// Largest text that is read, in bytes. Parameter files have a few hundred.
 pub const MAX_TEXT: usize = 1 << 20;
 
 /// A text that is not a valid message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// The text has a mistake.
+    /// The text has a mistake. The message tells where.
     #[error("{0}")]
     Syntax(String),
     /// The text is longer than any such file.
@@ -39,7 +49,10 @@ fn descriptor<M: Name>() -> MessageDescriptor {
     descriptor.expect("the message is in the project's own files")
 }
 
-/// Reads the text form.
+/// Reads the text form of a message.
+///
+/// # Errors
+/// [`TextError`].
 pub fn from_text<M: Message + Name + Default>(text: &[u8]) -> Result<M, TextError> {
     if text.len() > MAX_TEXT {
         return Err(TextError::TooLong(text.len()));
@@ -50,11 +63,14 @@ pub fn from_text<M: Message + Name + Default>(text: &[u8]) -> Result<M, TextErro
     message.transcode_to().map_err(|error| TextError::Syntax(error.to_string()))
 }
 
-/// Writes the text form.
+/// Writes the text form of a message.
+///
+/// # Panics
+/// Never: the message and its description are generated from the same schema.
+#[must_use]
 pub fn to_text<M: Message + Name + Default>(message: &M) -> String {
     let mut dynamic = DynamicMessage::new(descriptor::<M>());
-    // The same schema on both sides, so there is nothing to fail.
-    let _ = dynamic.transcode_from(message);
+    dynamic.transcode_from(message).expect("message and description have the same schema");
     let mut out = String::new();
     write_message(&mut out, &dynamic, 0);
     out

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use keyword_database::Reader;
+use keyword_pir::ShardParameters;
 use pir_api::convert;
 use pir_api::{Message, api, he, pir, text};
 use std::env;
@@ -101,13 +102,13 @@ fn files_of_the_tool_are_read_and_written() {
         while let Ok(content) = fs::read(case.join(format!("params-{}.txtpb", shards.len()))) {
             let message: pir::PirParameters = text::from_text(&content).unwrap();
             assert_eq!(text::to_text(&message).into_bytes(), content);
-            shards.push(convert::shard_parameters(&message).unwrap());
+            shards.push(ShardParameters::try_from(&message).unwrap());
         }
         let content = fs::read(case.join("evaluation-key-config.txtpb")).unwrap();
         let message: he::EvaluationKeyConfig = text::from_text(&content).unwrap();
         assert_eq!(text::to_text(&message).into_bytes(), content);
         let union = convert::union_key_config(&shards).unwrap();
-        assert_eq!(convert::key_config_message(&union), message);
+        assert_eq!(he::EvaluationKeyConfig::from(&union), message);
 
         // Our reader of rows agrees with a reader of the whole text format.
         let content = fs::read(case.join("input.txtpb")).unwrap();

@@ -31,7 +31,7 @@ pub enum ConfigurationError {
     /// The text is not JSON, has an unknown key, or a value of the wrong kind.
     #[error("{}", at(key))]
     Json {
-        /// Path of the key, such as `sharding.shardCount`; `.` for the whole text.
+        /// Path of the key, such as `sharding.shardCount`; `.` or `?` for the whole text.
         key: String,
         /// The mistake and its place.
         source: Cause,
@@ -72,7 +72,7 @@ pub enum ConfigurationError {
 
 fn at(key: &str) -> String {
     match key {
-        "." => "not a valid configuration".to_owned(),
+        "." | "?" => "not a valid configuration".to_owned(),
         key => format!("{key}: not a valid value"),
     }
 }

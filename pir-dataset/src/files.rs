@@ -2,7 +2,7 @@
 
 use durable_file::FileError;
 use keyword_pir::ShardParameters;
-use pir_api::convert::{self, ConvertError};
+use pir_api::convert::ConvertError;
 use pir_api::text::{self, TextError};
 use pir_api::{Message, pir};
 use std::path::{Path, PathBuf};
@@ -132,7 +132,7 @@ pub(crate) fn read_parameters_as(
         Message::decode(&bytes[..])
             .map_err(|_| ParametersError::Serialized { path: path.to_owned() })?
     };
-    convert::shard_parameters(&message)
+    ShardParameters::try_from(&message)
         .map_err(|source| ParametersError::Parameters { path: path.to_owned(), source })
 }
 

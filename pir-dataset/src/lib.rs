@@ -49,6 +49,13 @@
 //!
 //! None is on by default.
 #![forbid(unsafe_code)]
+#![warn(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate
+)]
 
 pub mod configuration;
 mod digest;
@@ -62,6 +69,11 @@ pub mod publication;
 pub use digest::file_sha256;
 pub use files::DataSetFiles;
 pub use manifest::Manifest;
+
+/// The example of the README is a test of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// The cause of an error, of a type that is no part of this crate's interface.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;

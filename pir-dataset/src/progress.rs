@@ -57,6 +57,7 @@ pub trait Progress: Sync {
 
 /// Ignores progress.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has nothing to keep")]
 pub struct Silent;
 
 impl Progress for Silent {}

@@ -157,7 +157,7 @@ impl DataSet {
         let unusable = |source| DataSetError::Parameters { path: files.parameters(0), source };
         let config = convert::config_message(&parameters).map_err(unusable)?;
         let keys = convert::union_key_config(&parameters).map_err(unusable)?;
-        let keys_message = convert::key_config_message(&keys);
+        let keys_message = he::EvaluationKeyConfig::from(&keys);
         let database_key = read_database_key(use_case, first)?;
         Ok(Self {
             config_id: convert::config_id(&config),

@@ -2,6 +2,7 @@
 
 use crate::data_set::DataSet;
 use crate::store::{KeyId, Store, StoreError, StoredKey};
+use bfv::serialize::SerializedEvaluationKey;
 use keyword_pir::EvaluationKey;
 use pir_api::{bounded, convert, he};
 use quick_cache::Weighter;
@@ -55,7 +56,7 @@ pub fn prepare(
     message: he::SerializedEvaluationKey,
     timestamp: u64,
 ) -> Result<ReadyKey, KeyError> {
-    let serialized = convert::evaluation_key(message)?;
+    let serialized = SerializedEvaluationKey::try_from(message)?;
     let key = data.scheme().prepare_evaluation_key(data.key_config(), &serialized)?;
     Ok(ReadyKey { key, timestamp, noted_day: AtomicU64::new(0) })
 }

@@ -18,7 +18,7 @@ use durable_file::{Access, FileError, Operation, PendingFile};
 use keyword_database::{Encoding, Reader, RowKind};
 use keyword_pir::plan::Plan;
 use keyword_pir::{Scheme, ShardParameters};
-use pir_api::{Message, convert, text};
+use pir_api::{Message, convert, he, text};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -483,7 +483,7 @@ impl Maker<'_> {
         let parameters: Vec<ShardParameters> =
             made.iter().map(|made| made.finished.parameters.clone()).collect();
         let keys = convert::union_key_config(&parameters).map_err(failed)?;
-        let keys = convert::key_config_message(&keys);
+        let keys = he::EvaluationKeyConfig::from(&keys);
         let config = convert::config_message(&parameters).map_err(failed)?;
         let path = context.configuration.output_evaluation_key_config.as_deref();
         let content = match path.is_some_and(is_text) {

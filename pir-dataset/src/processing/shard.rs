@@ -17,7 +17,7 @@ use keyword_pir::database::{self, Database};
 use keyword_pir::payload::Payloads;
 use keyword_pir::plan::Plan;
 use keyword_pir::{DatabaseError, ParameterError, Server, ShardParameters};
-use pir_api::{Message, convert, text};
+use pir_api::{Message, pir, text};
 use std::fs::File;
 use std::path::Path;
 
@@ -240,7 +240,7 @@ fn write_parameters(
     path: &Path,
     parameters: &ShardParameters,
 ) -> Result<(String, u64), ShardError> {
-    let message = convert::shard_message(parameters);
+    let message = pir::PirParameters::from(parameters);
     let bytes = match is_text(path) {
         true => text::to_text(&message).into_bytes(),
         false => message.encode_to_vec(),

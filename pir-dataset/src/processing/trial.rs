@@ -3,7 +3,7 @@
 use super::error::TrialError;
 use bfv::OsRandom;
 use keyword_pir::{Client, EvaluationKey, Execution, Scheme, SecretKey, Server, StageTimes};
-use pir_api::{Message, convert};
+use pir_api::{Message, api, he, pir};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,7 +88,7 @@ impl KeyRing {
         let uploaded = scheme.generate_evaluation_key(&config, &secret, &mut OsRandom)?;
         let prepared = scheme.prepare_evaluation_key(&config, &uploaded)?;
         let count = uploaded.galois.len() + usize::from(uploaded.relinearization.is_some());
-        let bytes = convert::evaluation_key_message(uploaded).encoded_len();
+        let bytes = he::SerializedEvaluationKey::from(uploaded).encoded_len();
         let keys = Arc::new(TestKeys { secret, prepared, bytes, count });
         ring.insert(config.galois_elements, Arc::clone(&keys));
         Ok(keys)
@@ -127,7 +127,7 @@ pub(super) fn run(
         };
         costs.query_ciphertexts = query.ciphertexts.len();
         let parsed = server.read_query(&query)?;
-        costs.query_bytes = convert::query_message(query).encoded_len();
+        costs.query_bytes = pir::EncryptedIndices::from(query).encoded_len();
         let start = Instant::now();
         let (reply, times) = server.answer(&parsed, &keys.prepared, Execution::default())?;
         costs.runtime_milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
@@ -150,7 +150,7 @@ pub(super) fn run(
                 (client.decode_entries(&reply, &[*index], &keys.secret)?.pop(), value)
             }
         };
-        costs.response_bytes = convert::reply_message(reply).encoded_len();
+        costs.response_bytes = api::pir::PirResponse::from(reply).encoded_len();
         // Entries without a stored length end in padding.
         let found = found.ok_or(TrialError::NotFound)?;
         let same = found == **value

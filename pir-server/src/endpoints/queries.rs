@@ -13,8 +13,8 @@ use api::request::Request as Kind;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
-use keyword_pir::{Execution, StageTimes};
-use pir_api::{api, bounded, convert};
+use keyword_pir::{Execution, SerializedQuery, StageTimes};
+use pir_api::{api, bounded};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -286,7 +286,8 @@ fn answer(
                 Refusal::Invalid(format!("shard_index is out of range: there are {count} shards"))
             })?;
             let missing = || Refusal::Invalid("query is missing".to_owned());
-            let query = convert::query(query.query.ok_or_else(missing)?).map_err(invalid)?;
+            let query =
+                SerializedQuery::try_from(query.query.ok_or_else(missing)?).map_err(invalid)?;
             let query = shard.read_query(&query).map_err(invalid)?;
             let execution = Execution::new().cancelled_by(slot.cancelled);
             let answer = match slot.pool {
@@ -299,7 +300,7 @@ fn answer(
                 other => invalid(other),
             })?;
             let cost = Cost { use_case, waited: slot.waited, times };
-            (api::response::Response::PirResponse(convert::reply_message(reply)), Some(cost))
+            (api::response::Response::PirResponse(api::pir::PirResponse::from(reply)), Some(cost))
         }
     };
     Ok((api::Response { response: Some(response) }, cost))

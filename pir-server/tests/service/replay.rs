@@ -1,7 +1,7 @@
 //! Recorded requests of Apple's client to Apple's service, sent to this service.
 
 use crate::support::{Case, Running, message};
-use keyword_pir::{Client, KeywordHash, Scheme};
+use keyword_pir::{Client, KeywordHash, Reply, Scheme};
 use pir_api::{Message, api, convert};
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ fn replies<'e>(
         assert!(reply.stash.is_none());
         let shard = sharding.shard(KeywordHash::of(keyword.as_bytes()), shards.len() as u32);
         let client = Client::new(scheme.clone(), shards[shard as usize].clone()).unwrap();
-        let reply = convert::reply(reply).unwrap();
+        let reply = Reply::try_from(reply).unwrap();
         let value = client.decode_keyword(&reply, keyword.as_bytes(), &secret).unwrap();
         assert_eq!(value.map(|value| String::from_utf8(value).unwrap()), *expected, "{keyword}");
     }
