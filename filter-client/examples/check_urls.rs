@@ -6,10 +6,9 @@
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use bytes::Bytes;
-use filter_client::ClientOptions;
 use filter_client::{
-    Basis, Exchange, FilterOptions, OnFailure, PirClient, PrefilterSource, RetryPolicy, Transport,
-    TransportError, Verdict, blocking,
+    Basis, ClientOptions, Exchange, FilterOptions, OnFailure, PirClient, PrefilterSource,
+    RetryPolicy, Transport, TransportError, Verdict, blocking,
 };
 use std::error::Error;
 use std::sync::Arc;

@@ -4,28 +4,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use interop_cases::pir::Case;
 use privacy_pass::{
     Error, IssuerDirectory, IssuerKey, PendingToken, PublicKey, Token, TokenChallenge, TokenRequest,
 };
 use serde_json::Value;
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
 use unix_clock::Timestamp;
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn shared_folder() -> PathBuf {
-    match env::var_os("URLFILTER_VECTORS") {
-        Some(folder) => PathBuf::from(folder),
-        None => repository().join("../shared/vectors"),
-    }
-}
-
 fn vectors(name: &str) -> Vec<Value> {
-    let path = shared_folder().join("privacy-pass").join(name);
+    let path = interop_cases::shared_folder().join("privacy-pass").join(name);
     let vectors: Vec<Value> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     assert!(!vectors.is_empty());
     vectors
@@ -94,56 +82,39 @@ fn challenges_of_rfc_9577() {
     }
 }
 
-fn cases(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap();
-    entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
-}
-
 /// Tokens of Apple's client verify under the key that the recorded service published.
 #[test]
 fn recorded_tokens_verify() {
-    assert!(verify_recorded_tokens(&repository().join("testvectors/interop/pir")) > 0);
+    assert!(verify_recorded_tokens(&Case::carried()) > 0);
 }
 
 #[test]
 #[ignore = "needs ../shared/vectors"]
 fn more_recorded_tokens_verify() {
-    for folder in ["pir", "synthetic/pir"] {
-        assert!(verify_recorded_tokens(&shared_folder().join(folder)) > 0, "{folder}");
-    }
+    assert!(verify_recorded_tokens(&Case::shared()) > 0);
 }
 
-/// The number of tokens in the recordings of a folder, all of which verify.
-fn verify_recorded_tokens(folder: &Path) -> usize {
+/// The number of tokens in the recordings, all of which verify.
+fn verify_recorded_tokens(cases: &[Case]) -> usize {
     let mut verified = 0;
-    for case in cases(folder) {
-        let mut paths: Vec<PathBuf> =
-            fs::read_dir(case.join("record")).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        let named = |ending: &str| {
-            let ending = ending.to_owned();
-            paths.iter().filter(move |path| path.to_str().unwrap().ends_with(&ending))
-        };
+    for case in cases {
         let mut keys = Vec::new();
-        for path in named("token-issuer-directory.response.bin") {
-            let directory: IssuerDirectory =
-                serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        for body in case.record("token-issuer-directory.response.bin") {
+            let directory: IssuerDirectory = serde_json::from_slice(&body).unwrap();
             assert_eq!(directory.issuer_request_uri, "/issue");
             keys.extend(directory.token_keys.iter().map(|key| key.public_key().unwrap()));
             assert_eq!(directory.key_at(Timestamp::MIN).unwrap(), keys[0]);
         }
-        for path in named("token-key-for-user-token.response.bin") {
-            let key = PublicKey::from_spki(&fs::read(path).unwrap()).unwrap();
-            assert!(keys.contains(&key));
+        for body in case.record("token-key-for-user-token.response.bin") {
+            assert!(keys.contains(&PublicKey::from_spki(&body).unwrap()));
         }
-        for path in named("issue.request.bin") {
-            let bytes = fs::read(path).unwrap();
+        for bytes in case.record("issue.request.bin") {
             let request = TokenRequest::from_bytes(&bytes).unwrap();
             assert_eq!(request.to_bytes(), bytes);
             assert!(keys.iter().any(|key| key.truncated_id() == request.truncated_key_id()));
         }
-        for path in named(".txt") {
-            let text = fs::read_to_string(path).unwrap();
+        for text in case.record(".txt") {
+            let text = String::from_utf8(text).unwrap();
             let header = text.lines().find_map(|line| line.strip_prefix("> Authorization: "));
             let Some(header) = header.filter(|header| header.starts_with("PrivateToken")) else {
                 continue;

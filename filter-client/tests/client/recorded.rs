@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[tokio::test]
 async fn recorded_replies_are_read() {
-    read_recorded_replies(Case::all()).await;
+    read_recorded_replies(Case::carried()).await;
 }
 
 #[tokio::test]
 #[ignore = "needs ../shared/vectors"]
 async fn more_recorded_replies_are_read() {
-    read_recorded_replies(Case::all_shared()).await;
+    read_recorded_replies(Case::shared()).await;
 }
 
 async fn read_recorded_replies(cases: Vec<Case>) {
@@ -40,7 +40,7 @@ async fn read_recorded_replies(cases: Vec<Case>) {
         let keywords: Vec<&[u8]> = expected.iter().map(|(keyword, _)| keyword.as_bytes()).collect();
         let found = client.lookup(&keywords).await.unwrap();
         let values: Vec<_> = expected.into_iter().map(|(_, value)| value).collect();
-        assert_eq!(found, values, "{}", case.0.display());
+        assert_eq!(found, values, "{}", case.folder().display());
         // The service has the client's key already, so none is uploaded.
         assert_eq!(client.costs().keys_uploaded, 0);
         assert!(!transport.paths().contains(&"/key".to_owned()));

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use filter_client::{ClientOptions, Exchange, Transport, TransportError};
 use pir_api::{Message, api};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use unix_clock::Timestamp;
@@ -68,62 +67,41 @@ pub(crate) fn without_waits() -> ClientOptions {
     options
 }
 
-/// A recorded case.
-pub(crate) struct Case(pub(crate) PathBuf);
+/// A recorded use case.
+pub(crate) struct Case(interop_cases::pir::Case);
 
 impl Case {
     pub(crate) fn new(name: &str) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testvectors/interop/pir");
-        Self(root.join(name))
+        Self(interop_cases::pir::Case::named(name))
     }
 
     /// The cases of this repository.
-    pub(crate) fn all() -> Vec<Self> {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        Self::of(&repository.join("testvectors/interop/pir"))
+    pub(crate) fn carried() -> Vec<Self> {
+        interop_cases::pir::Case::carried().into_iter().map(Self).collect()
     }
 
     /// The cases outside of this repository.
-    pub(crate) fn all_shared() -> Vec<Self> {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let shared = match std::env::var_os("URLFILTER_VECTORS") {
-            Some(folder) => PathBuf::from(folder),
-            None => repository.join("../shared/vectors"),
-        };
-        Self::of(&shared.join("pir"))
+    pub(crate) fn shared() -> Vec<Self> {
+        interop_cases::pir::Case::shared().into_iter().map(Self).collect()
     }
 
-    fn of(folder: &Path) -> Vec<Self> {
-        let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let cases: Vec<_> = paths.filter(|path| path.join("record").exists()).map(Self).collect();
-        assert!(!cases.is_empty());
-        cases
+    pub(crate) fn folder(&self) -> &Path {
+        self.0.folder()
     }
 
     pub(crate) fn use_case(&self) -> String {
-        fs::read_to_string(self.0.join("usecase")).unwrap().trim().to_owned()
+        self.0.use_case()
     }
 
     /// Keywords in the order in which they were queried, with their values.
     pub(crate) fn expected(&self) -> Vec<(String, Option<Vec<u8>>)> {
-        let asked = fs::read_to_string(self.0.join("asked.txt")).unwrap();
-        let expected = fs::read(self.0.join("expected.json")).unwrap();
-        let expected: serde_json::Value = serde_json::from_slice(&expected).unwrap();
-        let value = |line: &str| expected[line].as_str().map(|text| text.as_bytes().to_vec());
-        let lines = asked.lines().filter(|line| !line.is_empty());
-        lines.map(|line| (line.to_owned(), value(line))).collect()
+        let expected = self.0.expected().into_iter();
+        expected.map(|(keyword, value)| (keyword, value.map(String::into_bytes))).collect()
     }
 
     /// The recorded bodies of a path, in order.
     pub(crate) fn record(&self, path: &str, ending: &str) -> Vec<Vec<u8>> {
-        let ending = format!("{}.{ending}.bin", path.replace('/', "_"));
-        let mut paths: Vec<PathBuf> = fs::read_dir(self.0.join("record"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.to_str().unwrap().ends_with(&ending))
-            .collect();
-        paths.sort();
-        paths.into_iter().map(|path| fs::read(path).unwrap()).collect()
+        self.0.record(&format!("{}.{ending}.bin", path.replace('/', "_")))
     }
 
     pub(crate) fn config(&self) -> api::ConfigResponse {
@@ -132,17 +110,9 @@ impl Case {
 
     /// The recorded client's secret key, after the hash of its configuration and its time.
     pub(crate) fn secret(&self) -> (Vec<u8>, Timestamp, Zeroizing<Vec<u8>>) {
-        let uploaded = &self.record("/key", "request")[0];
-        let uploaded = api::shared::EvaluationKeys::decode(&uploaded[..]).unwrap();
-        let metadata = uploaded.keys[0].metadata.clone().unwrap();
-        let path = fs::read_dir(self.0.join("record"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.to_str().unwrap().contains("secret-key-"))
-            .unwrap();
-        let key = pir_api::he::SerializedSecretKey::decode(&fs::read(path).unwrap()[..]).unwrap();
-        let timestamp = Timestamp::from_unix_seconds(metadata.timestamp);
-        (metadata.identifier, timestamp, Zeroizing::new(key.polys))
+        let uploaded = self.0.uploaded_key();
+        let timestamp = Timestamp::from_unix_seconds(uploaded.timestamp);
+        (uploaded.config_hash, timestamp, Zeroizing::new(self.0.secret_key()))
     }
 
     /// The recorded configuration, with the state of a service that has the recorded key.
