@@ -172,17 +172,15 @@ impl<R: Read> Reader<R> {
     fn scan_text(&mut self) -> Result<Step, ReadError> {
         let bytes = self.window.bytes();
         let is_last = self.window.is_last();
-        let mut scanner = text::Scanner::new(bytes, is_last, self.text);
+        let mut scanner = text::Scanner::new(bytes, is_last, &mut self.text);
         let outcome = scanner.row(self.kind, &self.limits, &mut self.row);
-        let pending = bytes.len() - scanner.settled_at;
-        let (first_line, line) = (scanner.settled.lines.line, scanner.state.lines.line);
-        (self.text, self.taken) = (scanner.settled, scanner.settled_at);
+        let line = scanner.line();
+        self.taken = scanner.settled_at;
+        let max = self.limits.max_row;
         let mistake = match outcome {
             Ok(Some(line)) => return Ok(Step::Row(Position::Line(line))),
             Ok(None) => return Ok(Step::End),
-            Err(Stop::Incomplete) if pending > self.limits.max_row => {
-                Mistake::RowTooLong { max: self.limits.max_row }
-            }
+            Err(Stop::Incomplete) if bytes.len() - self.taken > max => Mistake::RowTooLong { max },
             Err(Stop::Incomplete) if is_last => Mistake::EndsInsideRow,
             Err(Stop::Incomplete) => {
                 self.window.consume(std::mem::take(&mut self.taken));
@@ -190,7 +188,9 @@ impl<R: Read> Reader<R> {
             }
             Err(Stop::Mistake(_, mistake)) => mistake,
         };
-        let line = if matches!(mistake, Mistake::RowTooLong { .. }) { first_line } else { line };
+        // A row that is too long is named by its first line.
+        let is_too_long = matches!(mistake, Mistake::RowTooLong { .. });
+        let line = if is_too_long { self.text.lines.line } else { line };
         Err(ReadError::Malformed { position: Position::Line(line), mistake })
     }
 

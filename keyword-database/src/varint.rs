@@ -10,7 +10,15 @@ pub(crate) enum VarintError {
 }
 
 /// Reads the number at `at` and moves `at` behind it. Bits above the 64th are dropped, as protobuf does.
+#[inline]
 pub(crate) fn read(bytes: &[u8], at: &mut usize) -> Result<u64, VarintError> {
+    // Most numbers are tags and short lengths.
+    if let Some(&byte) = bytes.get(*at)
+        && byte < 0x80
+    {
+        *at += 1;
+        return Ok(u64::from(byte));
+    }
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let byte = *bytes.get(*at).ok_or(VarintError::Incomplete)?;

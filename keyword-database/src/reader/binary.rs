@@ -45,6 +45,7 @@ pub(super) fn row(
 }
 
 /// Reads one field: its number if it has content, and where the content stands.
+#[inline]
 fn field(
     bytes: &[u8],
     at: &mut usize,
@@ -62,11 +63,10 @@ fn field(
         LENGTH_DELIMITED => number(bytes, at)?,
         _ => return Err(Stop::Mistake(start, Mistake::UnknownWireType)),
     };
-    let length = usize::try_from(length)
-        .ok()
-        .filter(|&length| length <= limits.max_row)
-        .ok_or(Stop::Mistake(start, Mistake::RowTooLong { max: limits.max_row }))?;
-    let content = (*at, *at + length);
+    if length > limits.max_row as u64 {
+        return Err(Stop::Mistake(start, Mistake::RowTooLong { max: limits.max_row }));
+    }
+    let content = (*at, *at + length as usize);
     if content.1 > bytes.len() {
         return Err(Stop::Incomplete);
     }
@@ -74,6 +74,7 @@ fn field(
     Ok(((tag & 7 == LENGTH_DELIMITED).then_some(tag >> 3), content))
 }
 
+#[inline]
 fn number(bytes: &[u8], at: &mut usize) -> Result<u64, Stop> {
     let start = *at;
     varint::read(bytes, at).map_err(|error| match error {

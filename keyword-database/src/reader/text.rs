@@ -38,21 +38,26 @@ pub(super) struct Scanner<'w> {
     is_last: bool,
     /// Where the last white space ended. What was read since then are tokens.
     space_end: usize,
-    pub(super) state: TextState,
+    state: TextState,
     /// The bytes that need not be looked at again, and the state behind them.
     pub(super) settled_at: usize,
-    pub(super) settled: TextState,
+    settled: &'w mut TextState,
 }
 
 impl<'w> Scanner<'w> {
-    pub(super) fn new(bytes: &'w [u8], is_last: bool, state: TextState) -> Self {
-        Self { bytes, at: 0, is_last, space_end: 0, state, settled_at: 0, settled: state }
+    pub(super) fn new(bytes: &'w [u8], is_last: bool, settled: &'w mut TextState) -> Self {
+        Self { bytes, at: 0, is_last, space_end: 0, state: *settled, settled_at: 0, settled }
+    }
+
+    /// The line that was reached.
+    pub(super) fn line(&self) -> u64 {
+        self.state.lines.line
     }
 
     fn settle(&mut self) {
         self.note_tokens();
         self.settled_at = self.at;
-        self.settled = self.state;
+        *self.settled = self.state;
     }
 
     fn mistake<T>(&self, mistake: Mistake) -> Result<T, Stop> {
@@ -73,31 +78,47 @@ impl<'w> Scanner<'w> {
     }
 
     /// Skips white space and comments up to the next token or the end of the window.
+    #[inline]
     fn skip_space(&mut self) {
         let next = self.bytes.get(self.at);
-        if next.is_some_and(|&byte| byte > b' ' && byte != b'#') && !self.state.in_comment {
-            return;
+        let is_token = next.is_some_and(|&byte| byte > b' ' && byte != b'#');
+        if !is_token || self.state.in_comment {
+            self.skip_some_space();
         }
+    }
+
+    fn skip_some_space(&mut self) {
         self.note_tokens();
+        if self.state.in_comment {
+            self.skip_comment();
+        }
+        let mut at = self.at;
         loop {
-            if self.state.in_comment {
-                let rest = &self.bytes[self.at..];
-                let end = memchr::memchr(b'\n', rest);
-                self.at += end.unwrap_or(rest.len());
-                self.state.in_comment = end.is_none();
-            }
-            match self.bytes.get(self.at) {
-                Some(b'\n') => self.state.lines.end_line(),
-                Some(b' ' | b'\t' | b'\r' | 0x0b | 0x0c) => {}
+            match self.bytes.get(at) {
+                Some(b' ' | b'\t' | b'\r' | 0x0b | 0x0c) => at += 1,
+                Some(b'\n') => {
+                    self.state.lines.end_line();
+                    at += 1;
+                }
                 Some(b'#') => {
                     self.state.lines.see(LineKind::Comment);
-                    self.state.in_comment = true;
+                    self.at = at;
+                    self.skip_comment();
+                    at = self.at;
                 }
                 _ => break,
             }
-            self.at += 1;
         }
-        self.space_end = self.at;
+        self.at = at;
+        self.space_end = at;
+    }
+
+    /// Skips a comment up to the end of its line or of the window.
+    fn skip_comment(&mut self) {
+        let rest = &self.bytes[self.at..];
+        let end = memchr::memchr(b'\n', rest);
+        self.at += end.unwrap_or(rest.len());
+        self.state.in_comment = end.is_none();
     }
 
     /// Takes `byte` if it is the next token.
