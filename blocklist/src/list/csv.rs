@@ -200,7 +200,7 @@ mod tests {
     fn mistakes_are_explained() {
         let message =
             |text: &[u8]| read(text, Some(&url_column()), |_| {}).unwrap_err().to_string();
-        assert!(message(b"id,link\n1,x\n").contains("the header has: id, link"));
+        assert!(message(b"id,link\n1,x\n").contains("must be the header, has: id, link"));
         assert!(message(b"").contains("url"));
         let endless = [b"url\n\"".to_vec(), vec![b'a'; 4 << 20]].concat();
         assert!(message(&endless).contains("quotation mark"));
