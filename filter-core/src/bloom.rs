@@ -1,8 +1,8 @@
-//! The Bloom filter over least-significant-bit-first bytes.
+//! The Bloom filter of `NEURLFilterPrefilter`.
 //!
-//! Bit `b` lives in byte `b / 8` at position `b % 8`, counted from the least significant bit. Probe
-//! `i` of a key tests bit `(fnv1a + i * murmur3 mod 2^32) mod bitCount`; the wrap at 32 bits comes
-//! before the remainder. Probe 0 therefore needs FNV alone.
+//! Bit `b` is in byte `b / 8` at position `b % 8`, counted from the least significant bit. Probe `i` of a key tests
+//! bit `(fnv1a + i * murmur3 mod 2^32) mod bitCount`: product and sum wrap at 32 bits before the remainder. Probe 0
+//! needs only the FNV hash.
 //!
 //! ```
 //! use filter_core::bloom::{BloomFilter, Parameters, Sizing};

@@ -1,12 +1,12 @@
 //! The two hashes of the prefilter: FNV-1a 32 and MurmurHash3 x86 32.
 //!
-//! Both are small resumable states: a key is fed in pieces, a copy of the state is finished at each
-//! sub-URL boundary, and a longer sub-URL goes on from where the shorter one stopped. The input is
-//! always the UTF-8 bytes of the key, without terminator or length prefix.
+//! Both are small states that are copied and continued: a state that has seen `example.com` is finished for that
+//! sub-URL, and continued for `example.com/a`. The input is always the UTF-8 bytes of the key, without terminator
+//! or length prefix.
 //!
-//! Why not the crates of the same names: `fnv` is the 64-bit function and cannot give these values;
-//! `murmur3` reads from `impl Read`, is several times slower for keys of this length, and cannot be
-//! resumed. It is the oracle of this module's tests.
+//! The crates of the same names do not fit: `fnv` is the 64-bit function and cannot give these values; `murmur3`
+//! reads from `impl Read`, is several times slower for keys of this length, and cannot be continued. The tests of
+//! this module compare with it.
 //!
 //! ```
 //! use filter_core::hash::{Fnv1a, Murmur3};
@@ -20,14 +20,12 @@
 const FNV_OFFSET_BASIS: u32 = 0x811c_9dc5;
 const FNV_PRIME: u32 = 0x0100_0193;
 
-/// FNV-1a, 32 bit: for each byte, xor it in, then multiply by 0x01000193 modulo 2^32.
-///
-/// The state is the hash so far, so `finish` may be called at any boundary.
+/// FNV-1a, 32 bit: for each byte, first xor, then multiply by 0x01000193 modulo 2^32 (draft-eastlake-fnv).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fnv1a(u32);
 
 impl Fnv1a {
-    /// The state before any byte.
+    /// The state before the first byte.
     #[must_use]
     pub const fn new() -> Self {
         Self(FNV_OFFSET_BASIS)
@@ -39,7 +37,7 @@ impl Fnv1a {
         Self::new().update(bytes).finish()
     }
 
-    /// The state after `bytes` as well.
+    /// The state after these further bytes.
     #[must_use]
     #[inline]
     pub fn update(mut self, bytes: &[u8]) -> Self {
@@ -49,7 +47,7 @@ impl Fnv1a {
         self
     }
 
-    /// The hash of everything fed so far.
+    /// The hash of all bytes so far.
     #[must_use]
     #[inline]
     pub const fn finish(self) -> u32 {
@@ -58,7 +56,7 @@ impl Fnv1a {
 
     /// Feeds the same bytes to several states at once.
     ///
-    /// One state is a serial chain of multiplications; side by side the chains overlap.
+    /// Each state is a chain of multiplications that wait for each other; those of several states overlap.
     #[inline]
     pub(crate) fn update_all<const LANES: usize>(states: &mut [Self; LANES], bytes: &[u8]) {
         for &byte in bytes {
@@ -75,10 +73,10 @@ impl Default for Fnv1a {
     }
 }
 
-/// FNV-1, 32 bit: multiply first, xor second.
+/// FNV-1, 32 bit: first multiply, then xor.
 ///
-/// The sample of the first 2025 beta used this order. It serves to recognise such files; released
-/// devices never compute it.
+/// The sample of the first 2025 beta used this order. Released devices do not; this function only serves to
+/// recognise filters of the beta.
 #[must_use]
 pub fn fnv1_beta(bytes: &[u8]) -> u32 {
     bytes.iter().fold(FNV_OFFSET_BASIS, |hash, &b| hash.wrapping_mul(FNV_PRIME) ^ u32::from(b))
@@ -87,7 +85,7 @@ pub fn fnv1_beta(bytes: &[u8]) -> u32 {
 const C1: u32 = 0xcc9e_2d51;
 const C2: u32 = 0x1b87_3593;
 
-/// MurmurHash3 x86 32 with a seed, over little-endian blocks of four bytes.
+/// MurmurHash3 x86 32 with a seed, over little-endian blocks of four bytes (Austin Appleby's `MurmurHash3.cpp`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Murmur3 {
     state: u32,
@@ -97,7 +95,7 @@ pub struct Murmur3 {
 }
 
 impl Murmur3 {
-    /// The state before any byte.
+    /// The state before the first byte.
     #[must_use]
     pub const fn new(seed: u32) -> Self {
         Self { state: seed, tail: 0, length: 0 }
@@ -119,7 +117,7 @@ impl Murmur3 {
         (state ^ Self::scramble(block)).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
     }
 
-    /// The state after `bytes` as well.
+    /// The state after these further bytes.
     #[must_use]
     #[inline]
     pub fn update(mut self, bytes: &[u8]) -> Self {
@@ -152,7 +150,7 @@ impl Murmur3 {
         self
     }
 
-    /// The hash of everything fed so far.
+    /// The hash of all bytes so far.
     #[must_use]
     #[inline]
     pub const fn finish(self) -> u32 {
@@ -165,10 +163,10 @@ impl Murmur3 {
     }
 }
 
-/// MurmurHash3 of growing prefixes of one text, after a beginning that is already hashed.
+/// MurmurHash3 of growing prefixes of one text, continued after a beginning that is already hashed.
 ///
-/// The text must have [`ROOM`](Self::ROOM) bytes in front and behind, so that blocks, which start
-/// wherever the beginning left off, are always read in one piece.
+/// The text must have [`PADDING`](Self::PADDING) bytes in front and behind, so that a block, which starts where the
+/// beginning ended, is always read in one piece.
 pub(crate) struct Murmur3Prefixes<'t> {
     text: &'t [u8],
     /// Where the next block starts.
@@ -179,10 +177,10 @@ pub(crate) struct Murmur3Prefixes<'t> {
 }
 
 impl<'t> Murmur3Prefixes<'t> {
-    /// Bytes that the text needs in front of its start and behind its end.
-    pub(crate) const ROOM: usize = 4;
+    /// Bytes in front of the start of the text and behind its end.
+    pub(crate) const PADDING: usize = 4;
 
-    /// `text` starts at `start`; what lies in front of that is overwritten.
+    /// The text begins at `start` of the slice; the bytes in front of it are overwritten.
     pub(crate) fn new(beginning: Murmur3, text: &'t mut [u8], start: usize) -> Self {
         let pending = (beginning.length % 4) as usize;
         text[start - pending..start].copy_from_slice(&beginning.tail.to_le_bytes()[..pending]);
@@ -190,7 +188,7 @@ impl<'t> Murmur3Prefixes<'t> {
         Self { text, at: start - pending, state: beginning.state, offset }
     }
 
-    /// The hash of the beginning and the text up to `end`, which must not be before the last one.
+    /// The hash of the beginning and the text up to `end`, which must not be smaller than in the call before.
     #[inline]
     pub(crate) fn hash_to(&mut self, end: usize) -> u32 {
         while self.at + 4 <= end {
@@ -259,14 +257,14 @@ mod tests {
             mut ends in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
             seed in any::<u32>(),
         ) {
-            const ROOM: usize = Murmur3Prefixes::ROOM;
-            let mut padded = [[9; ROOM].as_slice(), &text, &[7; ROOM]].concat();
-            let mut prefixes = Murmur3Prefixes::new(Murmur3::new(seed).update(&beginning), &mut padded, ROOM);
+            const PADDING: usize = Murmur3Prefixes::PADDING;
+            let mut padded = [[9; PADDING].as_slice(), &text, &[7; PADDING]].concat();
+            let mut prefixes = Murmur3Prefixes::new(Murmur3::new(seed).update(&beginning), &mut padded, PADDING);
             ends.sort_by_key(|end| end.index(text.len() + 1));
             for end in ends {
                 let end = end.index(text.len() + 1);
                 let whole = [beginning.as_slice(), &text[..end]].concat();
-                prop_assert_eq!(prefixes.hash_to(ROOM + end), Murmur3::hash(&whole, seed));
+                prop_assert_eq!(prefixes.hash_to(PADDING + end), Murmur3::hash(&whole, seed));
             }
         }
 

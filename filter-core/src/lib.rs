@@ -36,7 +36,7 @@
 //! | [`sub_url::parts`] | how URLs are cut, for code that makes keys |
 //! | [`bloom`] | sizes, inserting, testing, merging |
 //! | [`hash`] | FNV-1a and MurmurHash3, 32 bit, resumable |
-//! | [`file`] | the formats of filter files and what can be wrong with them |
+//! | [`mod@file`] | the formats of filter files and what can be wrong with them |
 //!
 //! # Features
 //!

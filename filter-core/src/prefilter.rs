@@ -34,7 +34,7 @@ pub struct Prefilter<B = FilterBytes> {
 }
 
 impl Prefilter {
-    /// Opens a filter in any format of [`file`](crate::file): a property list, the `.json` or `.bin` of a raw
+    /// Opens a filter in any format of [`file`](mod@crate::file): a property list, the `.json` or `.bin` of a raw
     /// filter, or a folder that a build was written to. With the feature `mmap`, raw bits are mapped, not read.
     ///
     /// # Errors

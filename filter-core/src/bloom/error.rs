@@ -10,10 +10,10 @@ pub const MAX_HASH_COUNT: u32 = 1_100;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BloomError {
-    /// A filter of no keys has no size.
+    /// A filter for no keys is asked for.
     #[error("a filter needs at least one key")]
     NoKeys,
-    /// The tolerance is not strictly between 0 and 1.
+    /// The false-positive tolerance is not strictly between 0 and 1.
     #[error("the false-positive tolerance must lie strictly between 0 and 1, not {0}")]
     Tolerance(f64),
     /// The bit count would not fit in 32 bits.

@@ -5,21 +5,21 @@ use super::parameters::Parameters;
 use super::remainder::Remainder;
 use crate::hash::KeyHash;
 
-/// How full a filter is and what that means.
+/// How full a filter is, and how often it says yes to a key that was never inserted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Statistics {
     /// Number of bits that are set.
     pub bits_set: u64,
-    /// `bits_set / bit_count`.
+    /// Share of the bits that are set, `bits_set / bit_count`: 0 to 1.
     pub fill: f64,
-    /// `fill ^ hash_count`: the chance that a key which was never inserted passes.
+    /// `fill ^ hash_count`: the probability that the filter says yes to a key that was never inserted.
     pub estimated_false_positive_rate: f64,
 }
 
-/// A Bloom filter over owned, borrowed or mapped bytes.
+/// A Bloom filter over bytes of any storage: a vector, a slice, a mapped file.
 ///
-/// Queries neither allocate nor change anything; a shared filter may be asked from any thread.
+/// Tests neither allocate nor change anything, so threads may share a filter.
 #[derive(Clone, Debug)]
 pub struct BloomFilter<B> {
     parameters: Parameters,
@@ -28,7 +28,7 @@ pub struct BloomFilter<B> {
 }
 
 impl BloomFilter<Vec<u8>> {
-    /// A filter with no key in it.
+    /// A filter without keys.
     #[must_use]
     pub fn empty(parameters: Parameters) -> Self {
         let remainder = Remainder::new(parameters.bit_count());
@@ -37,7 +37,7 @@ impl BloomFilter<Vec<u8>> {
 }
 
 impl<B: AsRef<[u8]>> BloomFilter<B> {
-    /// Takes existing bits after checking their length and the unused bits of the last byte.
+    /// A filter of existing bits. Checks their length, and that the unused bits of the last byte are zero.
     ///
     /// # Errors
     /// [`BloomError::DataLength`] or [`BloomError::SpareBits`].
@@ -64,7 +64,7 @@ impl<B: AsRef<[u8]>> BloomFilter<B> {
         self.parameters
     }
 
-    /// The bits, least significant first in each byte.
+    /// The bits, in each byte from the least significant one.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.bytes.as_ref()
@@ -100,7 +100,7 @@ impl<B: AsRef<[u8]>> BloomFilter<B> {
         }
     }
 
-    /// Counts the bits. Reads the whole filter.
+    /// Counts the bits that are set. Reads all bytes.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         let (words, rest) = self.bytes.as_ref().as_chunks::<8>();
@@ -131,11 +131,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> BloomFilter<B> {
         }
     }
 
-    /// Inserts many keys.
-    ///
-    /// The bytes that a block of keys will change are read first: reads of a large filter miss the
-    /// cache side by side, writes would one after the other.
+    /// Inserts many keys. Several times faster than one [`insert`](Self::insert) each when the filter is larger
+    /// than the processor's cache.
     pub fn insert_all<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
+        // The bytes that a block of keys will change are read first: reads that miss the cache overlap, while
+        // writes would wait for each other.
         const BLOCK: usize = 64;
         let seed = self.parameters.murmur_seed();
         let mut block = [KeyHash { fnv1a: 0, murmur3: 0 }; BLOCK];
@@ -164,7 +164,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> BloomFilter<B> {
         }
     }
 
-    /// Adds every key of `other` to this filter.
+    /// Adds the keys of `other` to this filter: the bits of both are combined.
     ///
     /// # Errors
     /// [`BloomError::Mismatch`] if the parameters differ.

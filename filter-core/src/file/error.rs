@@ -1,7 +1,7 @@
 //! Why a filter file cannot be read or written.
 
-use crate::ParserMessage;
 use crate::bloom::BloomError;
+use crate::parser_message::ParserMessage;
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -8,8 +8,8 @@ use super::description::Description;
 use super::error::{ContentError, FileError};
 use super::filter_bytes::FilterBytes;
 use super::unverified::{FileFormat, Unverified};
-use crate::ParserMessage;
 use crate::bloom::Parameters;
+use crate::parser_message::ParserMessage;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -144,6 +144,30 @@ mod tests {
                 Prefilter::from_raw(metadata, bits),
                 Err(ContentError::Tag | ContentError::Bloom(_))
             ));
+        }
+    }
+
+    #[test]
+    fn metadata_of_a_mebibyte_is_the_longest() {
+        let bits = [0x3f, 0x02];
+        let json =
+            format!(r#"{{"bitCount":10,"hashCount":7,"murmurSeed":1,"tag":"{}"}}"#, tag(&bits));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(METADATA_FILE);
+        std::fs::write(folder.path().join(BITS_FILE), bits).unwrap();
+        for (length, accepted) in
+            [(MAX_METADATA - 1, true), (MAX_METADATA, true), (MAX_METADATA + 1, false)]
+        {
+            let padding = " ".repeat(length as usize - json.len());
+            std::fs::write(&path, format!("{json}{padding}")).unwrap();
+            match Prefilter::open(&path) {
+                Ok(_) => assert!(accepted, "{length}"),
+                Err(FileError::Content { source, .. }) => {
+                    assert!(!accepted, "{length}");
+                    assert_eq!(source, ContentError::TooLarge { max: MAX_METADATA });
+                }
+                Err(error) => panic!("{error}"),
+            }
         }
     }
 

@@ -7,6 +7,9 @@ use super::url_parts::HostKind;
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+/// `#` and the placeholder.
+const EXCLUDED_FRAGMENT: &str = "#%*";
+
 /// All sub-URLs of one URL as a product.
 ///
 /// Every sub-URL is a [`Head`] (host, with or without port) followed by a *path variant* (path, query and
@@ -106,13 +109,13 @@ impl<'u> Product<'u> {
             all.query = Cow::Owned(query.select(url.query(), names));
         }
         if configuration.exclude_fragment && !url.fragment().is_empty() {
-            all.fragment = "#%*";
+            all.fragment = EXCLUDED_FRAGMENT;
         }
         all.intermediates = !configuration.exclude_intermediates;
         all
     }
 
-    /// The beginnings of the sub-URLs.
+    /// The heads of the sub-URLs; a host with its port follows the same host without.
     pub(super) fn heads(&self) -> impl Iterator<Item = Head<'u>> + use<'u> {
         let (scheme, port) = (self.scheme, self.port);
         self.hosts.flat_map(move |host| {
@@ -250,7 +253,7 @@ impl<'u> Iterator for Hosts<'u> {
     }
 }
 
-/// One beginning of sub-URLs: scheme if wanted, host, port if wanted.
+/// The beginning of sub-URLs: scheme (empty unless the rule keeps it), host, port.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head<'u> {
     pub(super) scheme: &'u str,
@@ -264,7 +267,6 @@ impl Head<'_> {
         text.push_str(self.host);
         if let Some(port) = self.port {
             let mut buffer = [0; 6];
-            // ASCII by construction.
             text.extend(port_text(port, &mut buffer).iter().map(|&digit| char::from(digit)));
         }
     }

@@ -1,15 +1,15 @@
 //! Testing all sub-URLs of a URL against a Bloom filter in one pass.
 //!
-//! First every head is hashed with FNV, four heads side by side, and probe 0 of each sub-URL is
-//! tested on the way. A well-filled filter has every other bit set, so that half of the sub-URLs of
-//! a harmless URL end there, and MurmurHash is computed only for the others.
+//! The walk over the path variants hashes four heads at once with FNV and tests probe 0 of each sub-URL. A filter of
+//! the right size has half of its bits set, so that half of the sub-URLs of a harmless URL are out after this probe.
+//! MurmurHash is computed only for the others.
 
 use super::expansion::{Head, Product, Sink, port_text};
 use crate::bloom::{Bits, BloomFilter};
 use crate::hash::{Fnv1a, KeyHash, Murmur3, Murmur3Prefixes};
 use std::ops::ControlFlow;
 
-/// Heads hashed side by side: enough to hide the latency of a 32-bit multiplication.
+/// Heads that are hashed at once: enough to hide the latency of a 32-bit multiplication.
 const LANES: usize = 4;
 
 /// Calls `visit` with the head and the number of the path variant of each hit.
@@ -88,7 +88,7 @@ pub(super) fn spell(product: &Product<'_>, head: Head<'_>, variant: usize) -> St
     text
 }
 
-/// Feeds a whole head to a hash.
+/// Updates a hash with a whole head.
 fn feed<H>(head: Head<'_>, state: H, update: impl Fn(H, &[u8]) -> H) -> H {
     let state = if head.scheme.is_empty() { state } else { update(state, head.scheme.as_bytes()) };
     let state = update(state, head.host.as_bytes());
@@ -140,12 +140,12 @@ impl Tape {
         self.variants.clear();
         self.variants.reserve(Self::VARIANTS);
         self.candidates.reserve(LANES * Self::VARIANTS);
-        self.text.extend_from_slice(&[0; Murmur3Prefixes::ROOM]);
+        self.text.extend_from_slice(&[0; Murmur3Prefixes::PADDING]);
         self.track = self.text.len();
     }
 
     fn end(&mut self) {
-        self.text.extend_from_slice(&[0; Murmur3Prefixes::ROOM]);
+        self.text.extend_from_slice(&[0; Murmur3Prefixes::PADDING]);
     }
 
     /// Adds the sub-URLs of one lane that passed probe 0, with both hashes.
@@ -198,7 +198,7 @@ impl Sink for FirstProbe<'_> {
 
     fn reset(&mut self, (states, track, end): Self::Mark) {
         self.states = states;
-        self.tape.text.extend_from_slice(&[0; Murmur3Prefixes::ROOM]);
+        self.tape.text.extend_from_slice(&[0; Murmur3Prefixes::PADDING]);
         self.tape.track = self.tape.text.len();
         self.tape.text.extend_from_within(track..end);
     }

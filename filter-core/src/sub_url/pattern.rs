@@ -9,7 +9,7 @@ pub enum PatternError {
     /// Look-around and back references, which Apple's engine may know, are not supported: they would let a URL
     /// decide how long a match takes.
     #[error("the regular expression is not usable: {0}")]
-    Syntax(crate::ParserMessage),
+    Syntax(crate::parser_message::ParserMessage),
     /// The expression has no named group, so it could never give a key.
     #[error("the regular expression needs at least one named group, such as (?<host>[^/]+)")]
     NoNamedGroup,
@@ -23,7 +23,7 @@ pub use implementation::UrlPattern;
 #[cfg(feature = "regex")]
 mod implementation {
     use super::PatternError;
-    use crate::ParserMessage;
+    use crate::parser_message::ParserMessage;
     use regex::{Regex, RegexBuilder};
 
     /// Memory that one compiled expression may take, in bytes.

@@ -3,7 +3,7 @@
 use super::parsing_configuration::ParsingConfiguration;
 use super::pattern::{PatternError, UrlPattern};
 use super::url_parts::Case;
-use crate::ParserMessage;
+use crate::parser_message::ParserMessage;
 use serde::{Deserialize, Serialize};
 
 /// The rule of a system version, for filters without a parsing configuration.

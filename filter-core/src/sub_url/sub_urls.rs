@@ -78,11 +78,15 @@ impl SubUrls<'_> {
     /// [`TooManySubUrls`] if there are more than `limit`, or more than 64 MiB of text: the number grows with the
     /// labels of the host times the segments of the path.
     pub fn sorted(&self, limit: usize) -> Result<Vec<String>, TooManySubUrls> {
+        self.sorted_within(limit, MAX_TEXT)
+    }
+
+    fn sorted_within(&self, limit: usize, max_text: usize) -> Result<Vec<String>, TooManySubUrls> {
         let mut all = Vec::new();
         let mut bytes = 0;
         let outcome = self.for_each(|sub_url| {
             bytes += sub_url.len();
-            if all.len() == limit || bytes > MAX_TEXT {
+            if all.len() == limit || bytes > max_text {
                 return ControlFlow::Break(TooManySubUrls { limit });
             }
             all.push(sub_url.to_owned());

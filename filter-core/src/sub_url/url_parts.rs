@@ -34,7 +34,7 @@ pub enum HostKind {
 pub enum UrlError {
     /// The WHATWG parser refuses the text.
     #[error("not a URL: {0}")]
-    Syntax(crate::ParserMessage),
+    Syntax(crate::parser_message::ParserMessage),
     /// The URL names no host (`data:`, `mailto:`, `about:`, …).
     #[error("the URL names no host")]
     NoHost,

@@ -2,7 +2,7 @@
 
 use super::parts::authority;
 use super::url_parts::{Case, HostKind, UrlError, UrlParts};
-use crate::ParserMessage;
+use crate::parser_message::ParserMessage;
 use url::{Host, Url};
 
 /// Parses an absolute URL.

@@ -47,6 +47,7 @@ fn the_older_rule_lists_24() {
     );
 }
 
+#[cfg(feature = "url")]
 #[test]
 fn the_default_configuration_is_the_current_rule() {
     for url in [EXAMPLE, "http://a.b.c.d/", "https://192.0.2.7:80/x//y/?q", "https://localhost/#f"]
@@ -120,11 +121,28 @@ fn levels_segments_parameters_scheme_and_case() {
     assert!(www.iter().all(|s| s.starts_with("www.example.com")));
 }
 
+#[cfg(feature = "regex")]
 #[test]
 fn an_expression_gives_one_string_or_none() {
     let rule = r#"{"urlParsingRegularExpression":"//(?<host>[^/]+)/(?<first>[a-z]+)"}"#;
     assert_eq!(list("https://www.Example.com/Abc/d", rule), ["host=www.example.com first=abc"]);
     assert!(list("https://example.com/1", rule).is_empty());
+}
+
+#[test]
+fn the_limits_of_number_and_text_are_inclusive() {
+    let rule = SubUrlRule::default();
+    let url = rule.parse(EXAMPLE).unwrap();
+    let sub_urls = url.sub_urls();
+    let all = sub_urls.sorted(1_000).unwrap();
+    let text: usize = all.iter().map(String::len).sum();
+    for (limit, accepted) in [(all.len() - 1, false), (all.len(), true), (all.len() + 1, true)] {
+        let expected = if accepted { Ok(all.clone()) } else { Err(TooManySubUrls { limit }) };
+        assert_eq!(sub_urls.sorted(limit), expected);
+    }
+    for (max_text, accepted) in [(text - 1, false), (text, true), (text + 1, true)] {
+        assert_eq!(sub_urls.sorted_within(1_000, max_text).is_ok(), accepted, "{max_text}");
+    }
 }
 
 #[test]
@@ -138,16 +156,18 @@ fn a_url_with_too_many_sub_urls_is_refused_in_bounded_memory() {
 }
 
 fn rules() -> impl Strategy<Value = SubUrlRule> {
-    prop::sample::select(vec![
+    let mut rules = vec![
         r#"{"profile":"current"}"#,
         r#"{"profile":"ios26.0"}"#,
         r#"{"excludeScheme":false,"path":{"segments":1}}"#,
         r#"{"path":{"excluded":true},"domain":{"levels":2}}"#,
         r#"{"path":{"enumerateHierarchy":false},"query":{"parameters":["a","b"]},"caseSensitive":true}"#,
         r#"{"excludeIntermediates":true,"excludeFragment":true}"#,
-        r#"{"urlParsingRegularExpression":"//(?<host>[^/]+)/(?<first>[a-z]+)"}"#,
-    ])
-    .prop_map(|json| SubUrlRule::from_json(json).unwrap())
+    ];
+    if cfg!(feature = "regex") {
+        rules.push(r#"{"urlParsingRegularExpression":"//(?<host>[^/]+)/(?<first>[a-z]+)"}"#);
+    }
+    prop::sample::select(rules).prop_map(|json| SubUrlRule::from_json(json).unwrap())
 }
 
 const URL: &str = "https?://(www\\.)?([a-c]{1,2}\\.){0,5}[a-z]{2}(:80|:8443)?(/[a-cA-C]{0,2}){0,6}(\\?[a-d=&]{0,6})?(#[a-c]{0,2})?";
