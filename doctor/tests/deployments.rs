@@ -10,7 +10,7 @@ use blocklist::{Builder, Options};
 use doctor::{Deployment, ExamineError, Findings, Severity};
 use pir_dataset::configuration::Configuration as ProcessConfiguration;
 use pir_dataset::processing::Run;
-use pir_server::{Configuration, Listener, Service, endpoints, service};
+use pir_server::{Configuration, Listener, Service, endpoints};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -125,7 +125,8 @@ impl Deployed {
         });
         let scheme = if tls.is_some() { "https://localhost" } else { "http://127.0.0.1" };
         let (service, url) = runtime.block_on(async {
-            let service = Service::open(&configuration, service::system_clock()).await.unwrap();
+            let service =
+                Service::open(&configuration, Arc::new(unix_clock::SystemClock)).await.unwrap();
             let service = Arc::new(service);
             let any = ["127.0.0.1:0".parse().unwrap()];
             let router = (plan.proxy)(endpoints::router(&service));

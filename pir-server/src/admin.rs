@@ -20,8 +20,12 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
 async fn reload(State(service): State<Arc<Service>>) -> Response {
     let (status, body) = match reload_and_log(&service).await {
         Ok(loaded) => {
-            let use_cases = loaded.use_cases.iter().map(|(name, versions, shards)| {
-                serde_json::json!({ "name": name, "versions": versions, "shards": shards })
+            let use_cases = loaded.use_cases.iter().map(|use_case| {
+                serde_json::json!({
+                    "name": use_case.name,
+                    "versions": use_case.versions,
+                    "shards": use_case.shards,
+                })
             });
             let body = serde_json::json!({
                 "useCases": use_cases.collect::<Vec<_>>(),
@@ -41,7 +45,7 @@ async fn reload(State(service): State<Arc<Service>>) -> Response {
 
 /// How far this node is with the releases that were published.
 async fn releases(State(service): State<Arc<Service>>) -> Response {
-    axum::Json(service.subscriptions().statuses(service.present())).into_response()
+    axum::Json(service.subscriptions().statuses(service.now())).into_response()
 }
 
 /// Reloads, and notes what came of it.

@@ -1,9 +1,9 @@
-//! Connections: accepted up to a number, timed, and drained at the end.
+//! Connections: accepted up to a limit, with timeouts, and drained before the service stops.
 //!
-//! Addresses of peers are not looked at.
+//! Peer addresses are neither read nor logged.
 
 use crate::configuration::Limits;
-use crate::pace::Paced;
+use crate::minimum_rate::MinimumRate;
 use crate::service::Service;
 use axum::Router;
 use futures_util::future;
@@ -21,12 +21,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
-/// Requests at once on one connection of HTTP/2.
-const STREAMS: u32 = 256;
-/// Pause after the system cannot give a connection.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Concurrent requests on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 256;
+/// Pause after a failed `accept`: the process may have too many open files.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Addresses that are listened on, with what they serve.
+/// Bound addresses, with the router that answers their requests.
 pub struct Listener {
     sockets: Vec<TcpListener>,
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -34,10 +34,10 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds addresses. Port 0 takes a free one, see [`Listener::addresses`].
+    /// Binds addresses. Port 0 binds a free port; [`Listener::addresses`] has its number.
     ///
     /// # Errors
-    /// If one of them cannot be had; its text names the address.
+    /// If one of the addresses cannot be bound; the message names it.
     pub async fn bind(addresses: &[SocketAddr], router: Router) -> io::Result<Self> {
         let mut sockets = Vec::with_capacity(addresses.len());
         for address in addresses {
@@ -49,33 +49,34 @@ impl Listener {
         Ok(Self { sockets, tls: None, router })
     }
 
-    /// Speaks TLS.
+    /// Serves HTTPS with this configuration, or HTTP with `None`.
     #[must_use]
     pub fn with_tls(mut self, config: Option<Arc<rustls::ServerConfig>>) -> Self {
         self.tls = config;
         self
     }
 
-    /// The addresses.
+    /// The bound addresses.
     ///
     /// # Errors
-    /// If the system does not tell them.
+    /// If the system cannot name one of them.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.sockets.iter().map(TcpListener::local_addr).collect()
     }
 
-    /// Serves until `stop` is done, then finishes what has begun, for as long as the limits say.
+    /// Serves until `stop` completes. Then no new connection is accepted, requests that have begun are
+    /// answered, and after `limits.drainSeconds` the remaining connections are closed.
     pub async fn serve(self, service: &Arc<Service>, stop: impl Future<Output = ()>) {
-        let (cut, is_cut) = watch::channel(());
-        let (alive, mut all_gone) = mpsc::channel(1);
+        let (close, must_close) = watch::channel(());
+        let (open, mut all_closed) = mpsc::channel(1);
         let acceptor = Acceptor {
             service: Arc::clone(service),
-            room: Arc::new(Semaphore::new(service.limits().connections)),
+            permits: Arc::new(Semaphore::new(service.limits().connections)),
             tls: self.tls.map(TlsAcceptor::from),
             router: TowerToHyperService::new(self.router),
             graceful: GracefulShutdown::new(),
-            is_cut,
-            alive,
+            must_close,
+            open,
         };
         let accepting = self.sockets.iter().map(|socket| acceptor.accept_all(socket));
         let accepting = future::join_all(accepting);
@@ -83,32 +84,43 @@ impl Listener {
             tokio::pin!(stop, accepting);
             future::select(stop, accepting).await;
         }
-        // Nobody new: the next connection goes to another node, or is refused.
+        // New connections go to another node, or are refused.
         drop(self.sockets);
-        let _ =
-            tokio::time::timeout(service.limits().drain_time(), acceptor.graceful.shutdown()).await;
-        drop((cut, acceptor.alive));
-        // Nothing of the service is held by a connection any more when this returns.
-        let _: Option<()> = all_gone.recv().await;
+        let drained = acceptor.graceful.shutdown();
+        if tokio::time::timeout(service.limits().drain_timeout, drained).await.is_err() {
+            tracing::warn!("connections that are still open after limits.drainSeconds are closed");
+        }
+        drop((close, acceptor.open));
+        // Completes when no connection holds a part of the service any longer.
+        let closed: Option<()> = all_closed.recv().await;
+        debug_assert!(closed.is_none(), "connections send nothing on this channel");
     }
 }
 
 struct Acceptor {
     service: Arc<Service>,
-    room: Arc<Semaphore>,
+    /// One for each connection that may be open.
+    permits: Arc<Semaphore>,
     tls: Option<TlsAcceptor>,
     router: TowerToHyperService<Router>,
     graceful: GracefulShutdown,
-    /// Changes when connections have to end at once.
-    is_cut: watch::Receiver<()>,
-    /// Held by each connection.
-    alive: mpsc::Sender<()>,
+    /// Changes when connections must close at once.
+    must_close: watch::Receiver<()>,
+    /// Held by each connection for as long as it is open.
+    open: mpsc::Sender<()>,
 }
 
-/// Counts a connection for as long as it lives.
-struct Open(Arc<Service>);
+/// Counts a connection in the metrics for as long as it is open.
+struct ConnectionGuard(Arc<Service>);
 
-impl Drop for Open {
+impl ConnectionGuard {
+    fn new(service: &Arc<Service>) -> Self {
+        service.metrics().connection_opened();
+        Self(Arc::clone(service))
+    }
+}
+
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.metrics().connection_closed();
     }
@@ -117,74 +129,77 @@ impl Drop for Open {
 impl Acceptor {
     async fn accept_all(&self, socket: &TcpListener) {
         loop {
-            let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { return };
             let stream = match socket.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    // Too many open files, or a peer that went away at once.
+                    // Too many open files, or a peer that disconnected at once.
                     tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
                     continue;
                 }
             };
-            let _ = stream.set_nodelay(true);
-            self.service.metrics().connection_opened();
-            let open = Open(Arc::clone(&self.service));
-            let conversation = converse(
+            if let Err(error) = stream.set_nodelay(true) {
+                // The peer has disconnected, which serving finds as well.
+                tracing::debug!(%error, "TCP_NODELAY cannot be set");
+            }
+            let guard = ConnectionGuard::new(&self.service);
+            let connection = serve_connection(
                 self.service.limits().clone(),
                 stream,
                 self.tls.clone(),
                 self.router.clone(),
                 self.graceful.watcher(),
             );
-            let (mut is_cut, alive) = (self.is_cut.clone(), self.alive.clone());
+            let (mut must_close, open) = (self.must_close.clone(), self.open.clone());
             tokio::spawn(async move {
                 // Dropped last.
-                let _alive = alive;
-                let _held = (room, open);
+                let _open = open;
+                let _held = (permit, guard);
                 tokio::select! {
-                    () = conversation => {}
-                    _ = is_cut.changed() => {}
+                    () = connection => {}
+                    _ = must_close.changed() => {}
                 }
             });
         }
     }
 }
 
-/// Everything on one connection.
-async fn converse(
+/// Serves one connection from its TLS handshake to its end.
+async fn serve_connection(
     limits: Limits,
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     router: TowerToHyperService<Router>,
     watcher: Watcher,
 ) {
-    let patience = limits.header_time();
+    let timeout = limits.header_timeout;
     let Some(tls) = tls else {
-        // Waits for the first byte before anything is set up for it.
-        if let Ok(Ok(())) = tokio::time::timeout(patience, stream.readable()).await {
-            speak(&limits, stream, Version::Any, router, watcher).await;
+        // Nothing is set up for the connection before its first byte.
+        if let Ok(Ok(())) = tokio::time::timeout(timeout, stream.readable()).await {
+            serve_http(&limits, stream, HttpVersion::Any, router, watcher).await;
         }
         return;
     };
-    let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await else { return };
+    let Ok(Ok(stream)) = tokio::time::timeout(timeout, tls.accept(stream)).await else { return };
     let version = match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => Version::Two,
-        _ => Version::One,
+        Some(b"h2") => HttpVersion::Http2,
+        _ => HttpVersion::Http1,
     };
-    speak(&limits, stream, version, router, watcher).await;
+    serve_http(&limits, stream, version, router, watcher).await;
 }
 
-enum Version {
+enum HttpVersion {
+    /// As the first bytes say.
     Any,
-    One,
-    Two,
+    Http1,
+    Http2,
 }
 
-async fn speak<S>(
+async fn serve_http<S>(
     limits: &Limits,
     stream: S,
-    version: Version,
+    version: HttpVersion,
     router: TowerToHyperService<Router>,
     watcher: Watcher,
 ) where
@@ -194,22 +209,22 @@ async fn speak<S>(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_time())
+        .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.header_bytes);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .keep_alive_interval(Some(limits.idle_time() / 2))
-        .keep_alive_timeout(limits.header_time());
+        .keep_alive_interval(Some(limits.idle_timeout / 2))
+        .keep_alive_timeout(limits.header_timeout);
     let builder = match version {
-        Version::Any => builder,
-        Version::One => builder.http1_only(),
-        Version::Two => builder.http2_only(),
+        HttpVersion::Any => builder,
+        HttpVersion::Http1 => builder.http1_only(),
+        HttpVersion::Http2 => builder.http2_only(),
     };
-    let stream = TokioIo::new(Paced::new(stream, limits.idle_time()));
+    let stream = TokioIo::new(MinimumRate::new(stream, limits.idle_timeout));
     let connection = builder.serve_connection(stream, router);
-    // How a connection ends is the peer's business.
+    // An error here is a peer that disconnected or broke the protocol, and says nothing of the service.
     let _ = watcher.watch(connection.into_owned()).await;
 }

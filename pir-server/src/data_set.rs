@@ -1,6 +1,6 @@
 //! One version of a data set: its files opened, checked against each other, and ready for queries.
 
-use crate::configuration::{UseCase, read_bounded};
+use crate::configuration::{ShardFiles, UseCase};
 use crate::platform::Platform;
 use keyword_pir::database::Database;
 use keyword_pir::symmetric::DatabaseKey;
@@ -14,10 +14,16 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+/// Largest file with the key of a symmetric data set, in bytes.
+const MAX_DATABASE_KEY: u64 = 4096;
+
 /// A data set cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataSetError {
+    /// A file cannot be read, or is too long.
+    #[error(transparent)]
+    Read(#[from] durable_file::FileError),
     /// A file cannot be read.
     #[error("{path}: {reason}")]
     File {
@@ -114,9 +120,10 @@ fn read_manifest(files: &DataSetFiles) -> Result<Option<Manifest>, ManifestError
 impl DataSet {
     /// Opens the files of a use case and checks all of them: every byte of native databases by its
     /// digest, every shard against the others, and all against the manifest if there is one.
-    pub fn open(use_case: &UseCase) -> Result<Self, DataSetError> {
-        let files = DataSetFiles::new(&use_case.file_stem);
-        let numbers = 0..use_case.shard_count;
+    pub fn open(use_case: &UseCase, files: &ShardFiles) -> Result<Self, DataSetError> {
+        let shard_count = files.shards;
+        let files = DataSetFiles::new(&files.stem);
+        let numbers = 0..shard_count;
         let parameters: Vec<ShardParameters> = numbers
             .clone()
             .into_par_iter()
@@ -143,7 +150,7 @@ impl DataSet {
         let scheme = Scheme::new(first.encryption().clone())
             .map_err(|error| DataSetError::Scheme(use_case.name.clone(), error))?;
         if let Some(manifest) = read_manifest(&files)? {
-            manifest.check_files(&files, use_case.shard_count)?;
+            manifest.check_files(&files, shard_count)?;
         }
         let shards = numbers
             .into_par_iter()
@@ -158,7 +165,7 @@ impl DataSet {
         let config = convert::config_message(&parameters).map_err(unusable)?;
         let keys = convert::union_key_config(&parameters).map_err(unusable)?;
         let keys_message = he::EvaluationKeyConfig::from(&keys);
-        let database_key = read_database_key(use_case, first)?;
+        let database_key = read_database_key(use_case, files.stem(), first)?;
         Ok(Self {
             config_id: convert::config_id(&config),
             keys_hash: convert::key_config_hash(&keys_message),
@@ -236,34 +243,33 @@ impl DataSet {
 
 fn read_database_key(
     use_case: &UseCase,
+    stem: &Path,
     parameters: &ShardParameters,
 ) -> Result<Option<DatabaseKey>, DataSetError> {
     let symmetric = match &parameters.description().kind {
         DatabaseKind::Keyword { symmetric, .. } => symmetric.as_ref(),
         DatabaseKind::Index { .. } => None,
     };
-    let arguments = use_case.symmetric_pir_arguments.as_ref();
-    let (symmetric, arguments) = match (symmetric, arguments) {
+    let path = use_case.database_key.as_ref();
+    let (symmetric, path) = match (symmetric, path) {
         (None, None) => return Ok(None),
-        (Some(symmetric), Some(arguments)) => (symmetric, arguments),
+        (Some(symmetric), Some(path)) => (symmetric, path),
         (Some(_), None) => {
             return Err(file_error(
-                Path::new(&use_case.file_stem),
+                stem,
                 "processed for the symmetric variant, and the configuration has no \
                  symmetricPirArguments",
             ));
         }
         (None, Some(_)) => {
             return Err(file_error(
-                Path::new(&use_case.file_stem),
+                stem,
                 "not processed for the symmetric variant, and the configuration has \
                  symmetricPirArguments",
             ));
         }
     };
-    let path = &arguments.database_encryption_key_file_path;
-    let bytes =
-        zeroize::Zeroizing::new(read_bounded(path, 4096).map_err(|error| file_error(path, error))?);
+    let bytes = zeroize::Zeroizing::new(durable_file::read(path, MAX_DATABASE_KEY)?);
     let key = DatabaseKey::from_hex(&bytes).map_err(|error| file_error(path, error))?;
     match key.public_key() == symmetric.server_public_key {
         true => Ok(Some(key)),

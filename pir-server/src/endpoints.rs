@@ -101,7 +101,7 @@ fn endpoint(request: &Request) -> Endpoint {
 async fn watch(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let endpoint = endpoint(&request);
-    let answer = tokio::time::timeout(service.limits().request_time(), next.run(request)).await;
+    let answer = tokio::time::timeout(service.limits().request_timeout, next.run(request)).await;
     let response = answer.unwrap_or_else(|_| Refusal::Timeout.into_response());
     let (status, time) = (response.status().as_u16(), start.elapsed());
     let received = response.extensions().get().map_or(0, |Received(bytes)| *bytes);

@@ -7,11 +7,10 @@
 mod keys;
 mod message;
 
-pub(crate) use message::is_host;
-
 pub use message::{MAX_FIELDS, MessageError, parse_request};
 
-use crate::configuration::GatewaySettings;
+use crate::configuration::{GatewaySettings, Origin};
+use crate::host::host_name;
 use crate::store::{Lease, Store, StoreError, wait_for_keys, with_lease};
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -20,11 +19,11 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use keys::{GatewayKeys, KeyError, KeyRotation, Ring};
-use message::host_name;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tower::ServiceExt;
+use unix_clock::Timestamp;
 
 /// The gateway cannot be opened, or its keys cannot rotate.
 #[derive(Debug, thiserror::Error)]
@@ -70,13 +69,6 @@ pub enum GatewayRefusal {
     Origin,
 }
 
-/// Another server, which answers for a host.
-struct Origin {
-    host: String,
-    /// Where it is, without a `/` at the end.
-    base: String,
-}
-
 /// The gateway.
 pub struct Gateway {
     store: Arc<dyn Store>,
@@ -101,7 +93,7 @@ pub struct OpenedRequest {
 
 impl Gateway {
     /// Reads the keys of a store, and creates them if they are absent or due. While another node creates them, it
-    /// waits. Answers of origins are limited to `max_bytes` and to `timeout`; `now` is in Unix seconds.
+    /// waits. Answers of origins are limited to `max_bytes` and to `timeout`.
     ///
     /// # Errors
     /// [`GatewayError::Store`] if the store fails, or another node does not finish; [`GatewayError::Keys`] if no
@@ -111,30 +103,20 @@ impl Gateway {
         settings: &GatewaySettings,
         max_bytes: usize,
         timeout: Duration,
-        now: u64,
+        now: Timestamp,
     ) -> Result<Self, GatewayError> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(timeout)
             .build()
             .map_err(|error| GatewayError::Client(error.into()))?;
-        // The configuration was checked: each is a host.
-        let name =
-            |host: &String| host.parse().map_or_else(|_| host.clone(), |host| host_name(&host));
-        let origin = |(host, base): (&String, &String)| Origin {
-            host: name(host),
-            base: base.trim_end_matches('/').to_owned(),
-        };
         let gateway = Self {
             store,
-            rotation: KeyRotation {
-                seconds: u64::from(settings.rotation_days) * 86_400,
-                overlap: u64::from(settings.overlap_days) * 86_400,
-            },
+            rotation: KeyRotation { period: settings.rotation, overlap: settings.overlap },
             ring: ArcSwap::default(),
             rotating: Mutex::default(),
-            hosts: settings.hosts.iter().map(name).collect(),
-            origins: settings.origins.iter().map(origin).collect(),
+            hosts: settings.hosts.clone(),
+            origins: settings.origins.clone(),
             http,
             max_bytes,
         };
@@ -158,12 +140,11 @@ impl Gateway {
         })
     }
 
-    /// Takes over the keys that other nodes created, and creates and retires keys that are due at `now`, in Unix
-    /// seconds, unless another node is doing so.
+    /// Takes over the keys that other nodes created, and creates and retires keys that are due at `now`, unless another node is doing so.
     ///
     /// # Errors
     /// As [`Gateway::open`]; the keys in use stay as they were.
-    pub async fn maintain(&self, now: u64) -> Result<(), GatewayError> {
+    pub async fn maintain(&self, now: Timestamp) -> Result<(), GatewayError> {
         let _guard = self.rotating.lock().await;
         let mut keys = self.stored().await?;
         if keys.is_due(self.rotation, now)
@@ -178,7 +159,7 @@ impl Gateway {
     }
 
     /// Creates and retires keys. They are stored before they are used or published.
-    async fn rotate(&self, now: u64, lease: &Lease) -> Result<GatewayKeys, GatewayError> {
+    async fn rotate(&self, now: Timestamp, lease: &Lease) -> Result<GatewayKeys, GatewayError> {
         // Read again under the lease: another node may have changed them since.
         let mut keys = self.stored().await?;
         keys.rotate(self.rotation, now)?;
@@ -188,7 +169,7 @@ impl Gateway {
 
     /// The published key configurations, in the media type `application/ohttp-keys` (RFC 9458, section 3.2).
     #[must_use]
-    pub fn published(&self, now: u64) -> Option<Vec<u8>> {
+    pub fn published(&self, now: Timestamp) -> Option<Vec<u8>> {
         self.ring.load().published(now)
     }
 

@@ -55,9 +55,9 @@ impl Issuer {
     pub async fn open(
         store: Arc<dyn Store>,
         settings: &IssuerSettings,
-        now: u64,
+        now: Timestamp,
     ) -> Result<Self, IssuerError> {
-        let (rotation, strict_tiers) = (settings.rotation(), settings.strict_tiers);
+        let (rotation, strict_tiers) = (settings.rotation, settings.strict_tiers);
         let sets = ArcSwap::from_pointee(KeySets::new());
         let issuer = Self { store, rotation, strict_tiers, sets, rotating: Mutex::default() };
         wait_for_keys(async || {
@@ -84,9 +84,8 @@ impl Issuer {
     ///
     /// # Errors
     /// As [`Issuer::open`]; the keys in use stay as they were.
-    pub async fn maintain(&self, now: u64) -> Result<bool, IssuerError> {
+    pub async fn maintain(&self, now: Timestamp) -> Result<bool, IssuerError> {
         let _guard = self.rotating.lock().await;
-        let now = Timestamp::from_unix_seconds(now);
         let before: HashSet<[u8; 32]> = self.key_ids().into_iter().collect();
         let mut sets = self.stored().await?;
         if Tier::ALL.iter().any(|tier| sets.get(tier).is_none_or(|set| set.is_due(now)))
@@ -139,8 +138,7 @@ impl Issuer {
 
     /// The entries of the issuer directory (RFC 9578, section 4) at `now`: keys that sign first, then upcoming ones by time.
     #[must_use]
-    pub fn directory_keys(&self, now: u64) -> Vec<DirectoryKey> {
-        let now = Timestamp::from_unix_seconds(now);
+    pub fn directory_keys(&self, now: Timestamp) -> Vec<DirectoryKey> {
         let mut keys: Vec<DirectoryKey> =
             self.sets.load().values().flat_map(|set| set.directory_keys(now)).collect();
         keys.sort_by_key(|key| key.not_before);
@@ -149,8 +147,7 @@ impl Issuer {
 
     /// The `SubjectPublicKeyInfo` of the key that signs for a tier at `now`; `None` if there is none.
     #[must_use]
-    pub fn token_key(&self, tier: Tier, now: u64) -> Option<Vec<u8>> {
-        let now = Timestamp::from_unix_seconds(now);
+    pub fn token_key(&self, tier: Tier, now: Timestamp) -> Option<Vec<u8>> {
         Some(self.sets.load().get(&tier)?.signing_key(now)?.public().spki().to_vec())
     }
 
@@ -161,8 +158,12 @@ impl Issuer {
     /// # Errors
     /// [`Error::OtherKey`] if the request names another key, [`Error::Range`] if its message is not below the
     /// modulus.
-    pub fn issue(&self, tier: Tier, request: &TokenRequest, now: u64) -> Result<Vec<u8>, Error> {
-        let now = Timestamp::from_unix_seconds(now);
+    pub fn issue(
+        &self,
+        tier: Tier,
+        request: &TokenRequest,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Error> {
         let sets = self.sets.load_full();
         let own = sets.get(&tier).ok_or(Error::OtherKey)?.issue(request, now);
         match sets.first_key_value() {
@@ -181,14 +182,13 @@ impl Issuer {
     /// # Errors
     /// [`Error::OtherKey`] if its key is unknown, or no longer accepted at `now`; [`Error::Signature`] if its
     /// signature is not valid.
-    pub fn verify(&self, token: &Token, now: u64) -> Result<(Tier, u64), Error> {
-        let now = Timestamp::from_unix_seconds(now);
+    pub fn verify(&self, token: &Token, now: Timestamp) -> Result<(Tier, Timestamp), Error> {
         let (sets, id) = (self.sets.load(), token.key_id());
         for (&tier, set) in sets.iter() {
             if let Some(key) = set.accepted_key(&id, now) {
                 key.verify(token)?;
                 let until = set.remembered_until(&id).ok_or(Error::OtherKey)?;
-                return Ok((tier, until.unix_seconds()));
+                return Ok((tier, until));
             }
         }
         Err(Error::OtherKey)

@@ -1,7 +1,7 @@
 //! Evaluation keys that are parsed and ready, within a budget of memory.
 
 use crate::data_set::DataSet;
-use crate::store::{KeyId, Store, StoreError, StoredKey};
+use crate::store::{KeyId, Store, StoredKey};
 use bfv::serialize::SerializedEvaluationKey;
 use keyword_pir::EvaluationKey;
 use pir_api::{bounded, convert, he};
@@ -9,6 +9,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use unix_clock::Timestamp;
 
 /// Fields of an evaluation key: a few for each of its ciphertexts.
 pub const MAX_KEY_FIELDS: usize = 20_000;
@@ -89,9 +90,9 @@ impl KeyCache {
     }
 
     /// A key that is ready. Its use is noted in the store once a day.
-    pub fn get(&self, id: &KeyId, store: &dyn Store, now: u64) -> Option<Arc<ReadyKey>> {
+    pub fn get(&self, id: &KeyId, store: &dyn Store, now: Timestamp) -> Option<Arc<ReadyKey>> {
         let key = self.cache.get(id)?;
-        let day = now / DAY;
+        let day = now.unix_seconds() / DAY;
         if key.noted_day.swap(day, Ordering::Relaxed) != day {
             store.touch_evaluation_key(*id, now);
         }
@@ -131,21 +132,4 @@ impl KeyCache {
     pub fn bytes(&self) -> u64 {
         self.cache.weight()
     }
-}
-
-/// Why a key cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum NoKey {
-    /// There is none, or none that is whole.
-    #[error("no such key")]
-    Absent,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// No room for the work.
-    #[error(transparent)]
-    Full(#[from] crate::work::Full),
-    /// The work failed.
-    #[error(transparent)]
-    Work(#[from] crate::work::WorkError),
 }

@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod blocking;
+mod body_budget;
 pub mod catalog;
 pub mod causes;
 pub mod configuration;
@@ -18,15 +20,17 @@ pub mod data_set;
 pub mod endpoints;
 mod file_mark;
 pub mod gateway;
+mod host;
 pub mod issuer;
 pub mod key_cache;
 pub mod metrics;
-mod pace;
+mod minimum_rate;
 pub mod platform;
 pub mod reports;
 pub mod service;
 pub mod store;
 pub mod subscriptions;
+mod tier;
 mod tls;
 pub mod user_tokens;
 pub mod work;

@@ -7,7 +7,7 @@ use pir_server::causes::WithCauses;
 use pir_server::configuration::ConfigurationError;
 use pir_server::service::Checked;
 use pir_server::store::{EmbeddedStore, StateFile};
-use pir_server::{Configuration, Listener, Service, admin, endpoints, service};
+use pir_server::{Configuration, Listener, Service, admin, endpoints};
 use std::future::Future;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::net::SocketAddr;
@@ -19,6 +19,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use unix_clock::{Clock, SystemClock};
 
 /// Serve private URL filters: configurations, keys, queries, tokens and reports over HTTP
 ///
@@ -135,9 +136,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.check_config {
         return runtime.block_on(check(&configuration));
     }
-    let clock = service::system_clock();
+    let clock = Arc::new(SystemClock);
     if let Some(part) = arguments.discard {
-        let moved = EmbeddedStore::discard(&configuration.store, part, clock())?;
+        let moved = EmbeddedStore::discard(&configuration.store, part, clock.now())?;
         if moved.is_empty() {
             bail!("--discard {}: there is nothing to discard", part.name());
         }
@@ -161,10 +162,10 @@ async fn probe(url: &str) -> anyhow::Result<()> {
 }
 
 async fn check(configuration: &Configuration) -> anyhow::Result<()> {
-    let Checked { loaded, releases } = Service::check(configuration).await?;
+    let Checked { loaded, releases, .. } = Service::check(configuration).await?;
     let mut out = stdout().lock();
-    for (name, _, shards) in &loaded.use_cases {
-        writeln!(out, "use case {name}: {shards} shards")?;
+    for use_case in &loaded.use_cases {
+        writeln!(out, "use case {}: {} shards", use_case.name, use_case.shards)?;
     }
     for release in releases {
         writeln!(out, "{release}")?;

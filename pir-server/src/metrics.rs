@@ -1,186 +1,28 @@
 //! What the service tells Prometheus.
 //!
-//! Labels are types here: endpoints, reasons, stages and tiers are closed sets, and names of use cases
-//! come from the configuration. Nothing that a client sends can become a label.
+//! `labels` has what metrics are broken down by, `register` their names and descriptions.
 
-use crate::configuration::Tier;
+mod labels;
+mod register;
+
+pub use labels::{Endpoint, Outcome, Stage, TokenRefusal};
+
+use crate::catalog::ServedUseCase;
 use crate::gateway::GatewayRefusal;
+use crate::tier::Tier;
 use keyword_pir::StageTimes;
+use labels::{
+    EndpointLabel, GatewayLabel, OutcomeLabel, RefusalLabel, RequestLabels, StageLabels, TierLabel,
+    UseCaseLabel, UseCaseOutcomeLabels,
+};
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
-use std::fmt::Write;
+use prometheus_client::registry::Registry;
 use std::time::Duration;
-
-/// A closed set of words.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
-
-        impl $name {
-            /// The word in metrics and logs.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-        }
-
-        impl EncodeLabelValue for $name {
-            fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
-                encoder.write_str(self.name())
-            }
-        }
-    };
-}
-
-words! {
-    /// Where a request went.
-    Endpoint {
-        /// The issuer directory.
-        Directory = "directory",
-        /// The key of a user token's tier.
-        TokenKey = "token_key",
-        /// Issuing.
-        Issue = "issue",
-        /// Configurations.
-        Config = "config",
-        /// Evaluation keys.
-        Key = "key",
-        /// Queries.
-        Queries = "queries",
-        /// Reports.
-        Report = "report",
-        /// The gateway; what was in its requests is counted at its own endpoint, too.
-        Gateway = "gateway",
-        /// Anything else.
-        Other = "other",
-    }
-}
-
-words! {
-    /// A step of the work on a query.
-    Stage {
-        /// Waiting for a core.
-        Queue = "queue",
-        /// Expanding the query.
-        Expansion = "expansion",
-        /// Products with the database.
-        First = "first_dimension",
-        /// Products of ciphertexts.
-        Second = "second_dimension",
-        /// The reply.
-        Reply = "reply",
-    }
-}
-
-words! {
-    /// Why no token was issued, or one was not accepted.
-    TokenRefusal {
-        /// No header, or another scheme.
-        Missing = "missing",
-        /// Not a token.
-        Malformed = "malformed",
-        /// Of a key that is not accepted.
-        UnknownKey = "unknown_key",
-        /// The signature does not hold.
-        Signature = "signature",
-        /// Spent before.
-        Spent = "spent",
-        /// The user token is not known.
-        User = "user_token",
-        /// A request that is not one.
-        Request = "request",
-    }
-}
-
-words! {
-    /// How something ended.
-    Outcome {
-        /// Well.
-        Done = "done",
-        /// Not.
-        Failed = "failed",
-    }
-}
-
-impl EncodeLabelValue for GatewayRefusal {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
-        encoder.write_str(match self {
-            Self::Key => "key",
-            Self::Message => "message",
-            Self::Target => "target",
-            Self::Origin => "origin",
-        })
-    }
-}
-
-impl EncodeLabelValue for Tier {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
-        encoder.write_str(self.name())
-    }
-}
-
-/// Endpoint and status.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    endpoint: Endpoint,
-    status: u16,
-}
-
-/// Endpoint alone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EndpointLabel {
-    endpoint: Endpoint,
-}
-
-/// Use case and stage.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StageLabels {
-    usecase: String,
-    stage: Stage,
-}
-
-/// Use case alone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UseCaseLabel {
-    usecase: String,
-}
-
-/// Tier alone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TierLabel {
-    tier: Tier,
-}
-
-/// Reason alone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusalLabel {
-    reason: TokenRefusal,
-}
-
-/// Reason alone, at the gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct GatewayLabel {
-    reason: GatewayRefusal,
-}
-
-/// Outcome alone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabel {
-    outcome: Outcome,
-}
-
-/// Use case and outcome.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UseCaseOutcomeLabels {
-    usecase: String,
-    outcome: Outcome,
-}
+use unix_clock::Timestamp;
 
 /// Half a millisecond to half a minute.
 #[derive(Clone)]
@@ -279,101 +121,6 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    fn register(&mut self) {
-        let registry = &mut self.registry;
-        registry.register("requests", "Requests by endpoint and status", self.requests.clone());
-        registry.register_with_unit(
-            "request",
-            "Time from the head of a request to its answer",
-            Unit::Seconds,
-            self.request_seconds.clone(),
-        );
-        registry.register_with_unit(
-            "request",
-            "Bytes of bodies received",
-            Unit::Bytes,
-            self.request_bytes.clone(),
-        );
-        registry.register_with_unit(
-            "response",
-            "Bytes of bodies sent",
-            Unit::Bytes,
-            self.response_bytes.clone(),
-        );
-        registry.register_with_unit(
-            "stage",
-            "Time of a query by stage; over several cores their sum",
-            Unit::Seconds,
-            self.stage_seconds.clone(),
-        );
-        registry.register("queries", "Keywords answered", self.queries.clone());
-        registry.register("queue_depth", "Work that waits or runs", self.queue.clone());
-        registry.register(
-            "busy",
-            "Requests answered with 503, which clients try again",
-            self.busy.clone(),
-        );
-        registry.register("tokens_issued", "Tokens issued", self.tokens_issued.clone());
-        registry.register(
-            "tokens_refused",
-            "Tokens not issued or not accepted, by reason",
-            self.tokens_refused.clone(),
-        );
-        registry.register("tokens_accepted", "Tokens spent", self.tokens_accepted.clone());
-        registry.register(
-            "gateway_refused",
-            "Encapsulated requests that were not passed on, by reason",
-            self.gateway_refused.clone(),
-        );
-        registry.register("versions", "Versions served", self.versions.clone());
-        registry.register("shards", "Shards of the newest version", self.shards.clone());
-        registry.register(
-            "release_checks",
-            "Looks at publications by outcome",
-            self.release_checks.clone(),
-        );
-        registry.register(
-            "release_late",
-            "1 where another release should be served than is",
-            self.release_late.clone(),
-        );
-        registry.register("reloads", "Attempts to load data sets", self.reloads.clone());
-        registry.register_with_unit(
-            "last_reload",
-            "When data sets were loaded, since 1970",
-            Unit::Seconds,
-            self.last_reload.clone(),
-        );
-        registry.register("cached_keys", "Parsed evaluation keys", self.cached_keys.clone());
-        registry.register_with_unit(
-            "cached_key",
-            "Memory of parsed evaluation keys",
-            Unit::Bytes,
-            self.cached_key_bytes.clone(),
-        );
-        registry.register(
-            "key_cache_hits",
-            "Evaluation keys found parsed",
-            self.key_cache_hits.clone(),
-        );
-        registry.register(
-            "key_cache_misses",
-            "Evaluation keys read from the store",
-            self.key_cache_misses.clone(),
-        );
-        registry.register("stored_keys", "Stored evaluation keys", self.stored_keys.clone());
-        registry.register_with_unit(
-            "stored_key",
-            "Bytes of stored evaluation keys",
-            Unit::Bytes,
-            self.stored_key_bytes.clone(),
-        );
-        registry.register("stored_nonces", "Spent nonces", self.stored_nonces.clone());
-        registry.register("connections", "Open connections", self.connections.clone());
-        registry.register("reports", "Reports by outcome", self.reports.clone());
-        registry.register("store_failures", "Failures of the store", self.store_failures.clone());
-    }
-
     /// A request was answered.
     pub fn answered(
         &self,
@@ -461,20 +208,20 @@ impl Metrics {
     }
 
     /// Data sets were loaded.
-    pub fn loaded(&self, loaded: &crate::service::Loaded, now: u64) {
-        self.versions(loaded);
+    pub fn loaded(&self, served: &[ServedUseCase], now: Timestamp) {
+        self.versions(served);
         self.reloads.get_or_create(&OutcomeLabel { outcome: Outcome::Done }).inc();
-        self.last_reload.set(i64::try_from(now).unwrap_or(i64::MAX));
+        self.last_reload.set(i64::try_from(now.unix_seconds()).unwrap_or(i64::MAX));
     }
 
     /// What is served has changed.
-    pub fn versions(&self, loaded: &crate::service::Loaded) {
+    pub fn versions(&self, served: &[ServedUseCase]) {
         self.versions.clear();
         self.shards.clear();
-        for (name, versions, shards) in &loaded.use_cases {
-            let label = UseCaseLabel { usecase: name.clone() };
-            self.versions.get_or_create(&label).set(*versions as i64);
-            self.shards.get_or_create(&label).set(*shards as i64);
+        for use_case in served {
+            let label = UseCaseLabel { usecase: use_case.name.clone() };
+            self.versions.get_or_create(&label).set(use_case.versions as i64);
+            self.shards.get_or_create(&label).set(use_case.shards as i64);
         }
     }
 
@@ -507,3 +254,6 @@ impl Metrics {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use unix_clock::Timestamp;
 
 const CURRENT: &str = "reports.jsonl";
 const FINISHED: &str = "reports-";
@@ -17,15 +18,15 @@ const FINISHED: &str = "reports-";
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'r> {
-    received_at: u64,
+    received_at: Timestamp,
     platform: String,
     urls: &'r [String],
 }
 
 struct Current {
     file: File,
-    /// When it was opened, in Unix seconds.
-    opened: u64,
+    /// When it was opened.
+    opened: Timestamp,
     /// Its length.
     bytes: u64,
 }
@@ -50,7 +51,7 @@ impl ReportLog {
             current: Mutex::new(None),
         };
         // A folder that cannot be written fails now rather than at the first report.
-        log.open_current(0)?;
+        log.open_current(Timestamp::MIN)?;
         Ok(log)
     }
 
@@ -66,7 +67,7 @@ impl ReportLog {
         &self.settings
     }
 
-    fn open_current(&self, now: u64) -> io::Result<Current> {
+    fn open_current(&self, now: Timestamp) -> io::Result<Current> {
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         #[cfg(unix)]
@@ -76,11 +77,11 @@ impl ReportLog {
         Ok(Current { file, opened: now, bytes })
     }
 
-    /// Adds a report at `now`, in Unix seconds. It blocks for the disk.
+    /// Adds a report at `now`. It blocks for the disk.
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn add(&self, urls: &[String], platform: Platform, now: u64) -> io::Result<()> {
+    pub fn add(&self, urls: &[String], platform: Platform, now: Timestamp) -> io::Result<()> {
         let line = Line { received_at: now, platform: platform.to_string(), urls };
         let mut line = serde_json::to_vec(&line)?;
         line.push(b'\n');
@@ -89,9 +90,9 @@ impl ReportLog {
             Some(current) => current,
             None => self.open_current(now)?,
         };
-        let age = now.saturating_sub(current.opened);
+        let age = now.since(current.opened);
         let full = current.bytes + line.len() as u64 > self.settings.file_bytes;
-        if current.bytes > 0 && (full || age >= u64::from(self.settings.file_hours) * 3600) {
+        if current.bytes > 0 && (full || age >= self.settings.file_age) {
             current.file.sync_data()?;
             self.finish(now)?;
             current = self.open_current(now)?;
@@ -104,7 +105,7 @@ impl ReportLog {
     }
 
     /// Renames the current file to its final name, and removes the oldest finished files.
-    fn finish(&self, now: u64) -> io::Result<()> {
+    fn finish(&self, now: Timestamp) -> io::Result<()> {
         let mut finished = self.finished()?;
         let name = (0..=u32::MAX)
             .map(|number| finished_name(now, number))
@@ -132,24 +133,34 @@ impl ReportLog {
     }
 }
 
-fn finished_name(now: u64, number: u32) -> String {
-    format!("{FINISHED}{now:012}-{number:04}.jsonl")
+fn finished_name(now: Timestamp, number: u32) -> String {
+    format!("{FINISHED}{:012}-{number:04}.jsonl", now.unix_seconds())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
 
     #[test]
     fn files_rotate_and_the_oldest_are_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = ReportSettings { file_bytes: 200, file_hours: 1, files: 2, entries: 10 };
+        let settings = ReportSettings {
+            file_bytes: 200,
+            file_age: Duration::from_secs(3600),
+            files: 2,
+            entries: 10,
+        };
         let log = ReportLog::open(folder.path(), &settings).unwrap();
         let urls = vec!["https://example.com/".to_owned()];
         for now in 0..20 {
-            log.add(&urls, Platform::Ios(27, 0), 1000 + now).unwrap();
+            log.add(&urls, Platform::Ios(27, 0), at(1000 + now)).unwrap();
         }
-        log.add(&urls, Platform::Unknown, 10_000).unwrap();
+        log.add(&urls, Platform::Unknown, at(10_000)).unwrap();
         let mut names: Vec<String> = fs::read_dir(folder.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -162,7 +173,7 @@ mod tests {
         assert_eq!((&line["receivedAt"], &line["platform"]), (&10_000.into(), &"unknown".into()));
         // A restart appends to the same file.
         let log = ReportLog::open(folder.path(), &settings).unwrap();
-        log.add(&urls, Platform::Unknown, 10_001).unwrap();
+        log.add(&urls, Platform::Unknown, at(10_001)).unwrap();
         let text = fs::read_to_string(folder.path().join(CURRENT)).unwrap();
         assert_eq!(text.lines().count(), 2);
     }

@@ -39,6 +39,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use unix_clock::Timestamp;
 use zeroize::Zeroizing;
 
 /// Identifies one stored evaluation key: a salted SHA-256 of the user identifier and the hash of the key
@@ -75,7 +76,7 @@ impl KeyId {
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "engines make it from what they stored")]
 pub struct StoredKey {
-    /// When the client made the key, in Unix seconds, as the client says. It names the key in queries; nothing
+    /// When the client made the key, as the client says. It names the key in queries; nothing
     /// else depends on it.
     pub timestamp: u64,
     /// The serialized protobuf message `SerializedEvaluationKey`.
@@ -152,8 +153,8 @@ pub trait Store: Send + Sync + 'static {
     fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeyId;
 
     /// Stores an evaluation key in place of an earlier one. It completes when the key is durable. `now` is
-    /// the time of its first use, in Unix seconds.
-    fn put_evaluation_key(&self, id: KeyId, key: StoredKey, now: u64) -> StoreFuture<'_, ()>;
+    /// the time of its first use.
+    fn put_evaluation_key(&self, id: KeyId, key: StoredKey, now: Timestamp) -> StoreFuture<'_, ()>;
 
     /// The evaluation key of an id. A damaged key counts as absent: clients upload again.
     fn evaluation_key(&self, id: KeyId) -> StoreFuture<'_, Option<StoredKey>>;
@@ -161,21 +162,19 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoredKey::timestamp`] of an evaluation key, without reading the key.
     fn evaluation_key_timestamp(&self, id: KeyId) -> StoreFuture<'_, Option<u64>>;
 
-    /// Records that an evaluation key was used at `now`, in Unix seconds. Once a day is enough; an engine may
+    /// Records that an evaluation key was used at `now`. Once a day is enough; an engine may
     /// drop the record when it is busy.
-    fn touch_evaluation_key(&self, id: KeyId, now: u64);
+    fn touch_evaluation_key(&self, id: KeyId, now: Timestamp);
 
-    /// Removes evaluation keys that were not used for the configured number of days before `now`, in Unix
-    /// seconds.
-    fn collect_garbage(&self, now: u64) -> StoreFuture<'_, ()>;
+    /// Removes evaluation keys that were not used for the configured number of days before `now`.
+    fn collect_garbage(&self, now: Timestamp) -> StoreFuture<'_, ()>;
 
-    /// Spends the nonce of a verified token, once. The nonce must be remembered until `until`, in Unix
-    /// seconds: from then on no token of the issuer key `key_id` is accepted.
+    /// Spends the nonce of a verified token, once. The nonce must be remembered until `until`: from then on no token of the issuer key `key_id` is accepted.
     fn spend<'s>(
         &'s self,
         key_id: &'s [u8; 32],
         nonce: &'s [u8; 32],
-        until: u64,
+        until: Timestamp,
     ) -> StoreFuture<'s, Spending>;
 
     /// Forgets the nonces of all issuer keys but `key_ids`: tokens of other keys are refused anyway.

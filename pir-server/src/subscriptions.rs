@@ -2,7 +2,7 @@
 //! served from their activation time on.
 
 use crate::causes::WithCauses;
-use crate::configuration::{Configuration, UseCase};
+use crate::configuration::{Configuration, ShardFiles, UseCase, UseCaseSource};
 use crate::data_set::DataSet;
 use arc_swap::ArcSwap;
 use pir_dataset::publication::{
@@ -27,6 +27,7 @@ pub(crate) trait Serve: Sync {
     fn open_data_set(
         &self,
         use_case: UseCase,
+        files: ShardFiles,
     ) -> impl Future<Output = Result<Arc<DataSet>, SubscriptionError>> + Send;
 
     /// Keeps reloads of the configuration waiting.
@@ -100,15 +101,17 @@ enum OpenedRelease {
 #[derive(Clone, Default)]
 struct Snapshot {
     status: ReplicaStatus,
-    /// Stem of the files that are served, and their number of shards.
-    served: Option<(String, u32)>,
+    /// The files that are served.
+    served: Option<ShardFiles>,
+}
+
+fn release_files(replica: &Replica, release: &Release) -> ShardFiles {
+    ShardFiles { stem: replica.files(release).stem().to_owned(), shards: release.shard_count }
 }
 
 impl Snapshot {
     fn of(replica: &Replica) -> Self {
-        let served = replica.active().map(|release| {
-            (replica.files(release).stem().display().to_string(), release.shard_count)
-        });
+        let served = replica.active().map(|release| release_files(replica, release));
         Self { status: replica.status(), served }
     }
 
@@ -141,7 +144,7 @@ impl Subscriptions {
         let settings = &configuration.publications;
         let mut subscriptions = Vec::new();
         for use_case in configuration.use_cases.iter().filter(|use_case| use_case.is_served()) {
-            let Some(address) = &use_case.published else { continue };
+            let Some(address) = use_case.published() else { continue };
             let failed = store_error(&use_case.name);
             let store = ReleaseStore::open(address, &settings.options).map_err(&failed)?;
             let folder = settings.directory.join(&use_case.name);
@@ -153,7 +156,9 @@ impl Subscriptions {
             let release = match fetched {
                 Ok(Some(release)) => release,
                 Ok(None) => {
-                    return Err(SubscriptionError::NothingPublished { address: address.clone() });
+                    return Err(SubscriptionError::NothingPublished {
+                        address: address.to_owned(),
+                    });
                 }
                 Err(error) => last_active(&replica, &use_case.name, error).await?,
             };
@@ -166,8 +171,8 @@ impl Subscriptions {
         }
         Ok(Self {
             subscriptions,
-            poll_interval: Duration::from_secs(settings.poll_seconds),
-            late_limit: Duration::from_secs(settings.late_seconds),
+            poll_interval: settings.poll_interval,
+            late_limit: settings.max_late,
         })
     }
 
@@ -180,13 +185,14 @@ impl Subscriptions {
     ) -> Result<Vec<String>, SubscriptionError> {
         let mut found = Vec::new();
         for use_case in configuration.use_cases.iter().filter(|use_case| use_case.is_served()) {
-            let Some(address) = &use_case.published else { continue };
+            let Some(address) = use_case.published() else { continue };
             let failed = store_error(&use_case.name);
             let store = ReleaseStore::open(address, &configuration.publications.options)
                 .map_err(&failed)?;
             let current = store.current(None).await.map_err(&failed)?;
-            let (current, _) = current
-                .ok_or_else(|| SubscriptionError::NothingPublished { address: address.clone() })?;
+            let (current, _) = current.ok_or_else(|| SubscriptionError::NothingPublished {
+                address: address.to_owned(),
+            })?;
             let release = store.release(&current.release).await.map_err(&failed)?;
             found.push(format!(
                 "use case {}: {} shards, release {}",
@@ -198,15 +204,17 @@ impl Subscriptions {
 
     /// Use cases with the files that are served. A use case that got its publication since the start is left
     /// out; it is served from the next start on.
-    pub(crate) fn resolve(&self, use_cases: &[UseCase]) -> Vec<UseCase> {
+    pub(crate) fn resolve(&self, use_cases: &[UseCase]) -> Vec<(UseCase, ShardFiles)> {
         let resolve = |use_case: &UseCase| {
-            if use_case.published.is_none() {
-                return Some(use_case.clone());
-            }
-            let subscription =
-                self.subscriptions.iter().find(|known| known.use_case == use_case.name)?;
-            let (file_stem, shard_count) = subscription.snapshot.load().served.clone()?;
-            Some(UseCase { file_stem, shard_count, ..use_case.clone() })
+            let files = match use_case.source() {
+                UseCaseSource::Files(files) => files.clone(),
+                UseCaseSource::Published { .. } => {
+                    let mut all = self.subscriptions.iter();
+                    let subscription = all.find(|known| known.use_case == use_case.name())?;
+                    subscription.snapshot.load().served.clone()?
+                }
+            };
+            Some((use_case.clone(), files))
         };
         use_cases.iter().filter_map(resolve).collect()
     }
@@ -361,9 +369,7 @@ impl Subscription {
         let use_case = service
             .use_case(&self.use_case)
             .ok_or_else(|| SubscriptionError::Removed { use_case: self.use_case.clone() })?;
-        let file_stem = replica.files(release).stem().display().to_string();
-        let use_case = UseCase { file_stem, shard_count: release.shard_count, ..use_case };
-        service.open_data_set(use_case).await
+        service.open_data_set(use_case, release_files(replica, release)).await
     }
 
     /// Serves the release that is ready, if its data set can be served.

@@ -1,6 +1,6 @@
 //! Certificates for TLS.
 
-use crate::configuration::Tls;
+use crate::configuration::TlsSettings;
 use crate::file_mark::FileMark;
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
@@ -37,19 +37,19 @@ pub struct Certificates {
 /// Where a certificate came from.
 #[derive(Debug)]
 struct Source {
-    settings: Tls,
+    settings: TlsSettings,
     marks: [Option<FileMark>; 2],
 }
 
 impl Source {
-    fn of(settings: &Tls) -> Self {
+    fn of(settings: &TlsSettings) -> Self {
         let marks =
             [&settings.certificate, &settings.private_key].map(|path| FileMark::of(path).ok());
         Self { settings: settings.clone(), marks }
     }
 }
 
-fn read(settings: &Tls) -> Result<CertifiedKey, TlsError> {
+fn read(settings: &TlsSettings) -> Result<CertifiedKey, TlsError> {
     let wrong = |path: &PathBuf, reason: String| TlsError::File { path: path.clone(), reason };
     let chain = CertificateDer::pem_file_iter(&settings.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -68,7 +68,7 @@ impl Certificates {
     ///
     /// # Errors
     /// If they cannot be read, or do not belong together.
-    pub fn open(settings: &Tls) -> Result<Arc<Self>, TlsError> {
+    pub fn open(settings: &TlsSettings) -> Result<Arc<Self>, TlsError> {
         // Looked at before they are read: a change in between is seen the next time.
         let source = Mutex::new(Source::of(settings));
         Ok(Arc::new(Self { current: ArcSwap::from_pointee(read(settings)?), source }))
@@ -78,7 +78,7 @@ impl Certificates {
     ///
     /// # Errors
     /// As [`Certificates::open`].
-    pub fn reload(&self, settings: &Tls) -> Result<(), TlsError> {
+    pub fn reload(&self, settings: &TlsSettings) -> Result<(), TlsError> {
         let source = Source::of(settings);
         self.current.store(Arc::new(read(settings)?));
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;

@@ -3,7 +3,7 @@
 //! Tokens are stored and compared as digests with a random key of the process: the time of a look-up tells nothing
 //! of a token, and no token stays in memory longer than its request.
 
-use crate::configuration::{Tier, UserGroup, UserTokenSettings};
+use crate::configuration::{MAX_TOKEN, Tier, TokenAuthority, UserGroup, UserTokenSettings};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use quick_cache::sync::Cache;
 use serde::Deserialize;
@@ -17,8 +17,6 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-/// Largest length of a user token, in bytes.
-pub const MAX_TOKEN: usize = 4096;
 /// Largest number of answers of the hook that are cached.
 const MAX_CACHED: usize = 100_000;
 /// Largest number of programs or requests at once.
@@ -113,7 +111,7 @@ impl UserTable {
 
 /// What decides about tokens that are not in the table.
 enum Hook {
-    Command(Vec<String>),
+    Command { program: String, arguments: Vec<String> },
     Url { address: String, client: reqwest::Client },
 }
 
@@ -138,24 +136,26 @@ impl UserTokens {
     /// # Errors
     /// If the system has no random numbers, or the HTTP client cannot be created.
     pub fn new(settings: &UserTokenSettings) -> Result<Self, std::io::Error> {
-        let timeout = Duration::from_secs(settings.timeout_seconds);
-        let hook = if let Some(command) = &settings.command {
-            Some(Hook::Command(command.clone()))
-        } else if let Some(address) = &settings.url {
-            let client = reqwest::Client::builder()
-                .timeout(timeout)
-                .redirect(reqwest::redirect::Policy::none())
-                .build()
-                .map_err(std::io::Error::other)?;
-            Some(Hook::Url { address: address.clone(), client })
-        } else {
-            None
+        let timeout = settings.timeout;
+        let hook = match settings.authority.clone() {
+            TokenAuthority::None => None,
+            TokenAuthority::Command { program, arguments } => {
+                Some(Hook::Command { program, arguments })
+            }
+            TokenAuthority::Url(address) => {
+                let client = reqwest::Client::builder()
+                    .timeout(timeout)
+                    .redirect(reqwest::redirect::Policy::none())
+                    .build()
+                    .map_err(std::io::Error::other)?;
+                Some(Hook::Url { address, client })
+            }
         };
         Ok(Self {
             hasher: TokenHasher::new()?,
             hook,
             cache: Cache::new(MAX_CACHED),
-            cache_time: Duration::from_secs(settings.cache_seconds),
+            cache_time: settings.cache_for,
             timeout,
             concurrent: Semaphore::new(MAX_CONCURRENT),
         })
@@ -189,7 +189,9 @@ impl UserTokens {
         let ask = async {
             let _permit = self.concurrent.acquire().await.map_err(|_| HookError::Unreachable)?;
             match hook {
-                Hook::Command(command) => ask_command(command, token).await,
+                Hook::Command { program, arguments } => {
+                    ask_command(program, arguments, token).await
+                }
                 Hook::Url { address, client } => ask_address(client, address, token).await,
             }
         };
@@ -200,8 +202,11 @@ impl UserTokens {
     }
 }
 
-async fn ask_command(command: &[String], token: &str) -> Result<Option<Tier>, HookError> {
-    let (program, arguments) = command.split_first().ok_or(HookError::Unreachable)?;
+async fn ask_command(
+    program: &str,
+    arguments: &[String],
+    token: &str,
+) -> Result<Option<Tier>, HookError> {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -271,8 +276,8 @@ mod tests {
 
     fn table(tokens: &UserTokens) -> UserTable {
         let groups = [
-            UserGroup { tier: Tier::Tier1, tokens: vec!["AAAA".into(), "BBBB".into()] },
-            UserGroup { tier: Tier::Tier2, tokens: vec!["BBBB".into()] },
+            UserGroup::new(Tier::Tier1, vec!["AAAA".into(), "BBBB".into()]),
+            UserGroup::new(Tier::Tier2, vec!["BBBB".into()]),
         ];
         UserTable::new(tokens.hasher(), &groups)
     }
@@ -296,7 +301,7 @@ mod tests {
     async fn the_length_of_tokens_is_limited() {
         let tokens = UserTokens::new(&UserTokenSettings::default()).unwrap();
         let long = [MAX_TOKEN - 1, MAX_TOKEN, MAX_TOKEN + 1].map(|length| "A".repeat(length));
-        let group = UserGroup { tier: Tier::Tier1, tokens: long.to_vec() };
+        let group = UserGroup::new(Tier::Tier1, long.to_vec());
         let table = UserTable::new(tokens.hasher(), [&group]);
         for (token, tier) in long.iter().zip([Some(Tier::Tier1), Some(Tier::Tier1), None]) {
             assert_eq!(tokens.tier(&table, token).await, Ok(tier), "{}", token.len());
@@ -317,8 +322,9 @@ mod tests {
     }
 
     fn with_command(script: &str) -> UserTokens {
-        let command = Some(vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()]);
-        UserTokens::new(&UserTokenSettings { command, ..Default::default() }).unwrap()
+        let arguments = vec!["-c".to_owned(), script.to_owned()];
+        let authority = TokenAuthority::Command { program: "sh".to_owned(), arguments };
+        UserTokens::new(&UserTokenSettings { authority, ..Default::default() }).unwrap()
     }
 
     #[cfg(unix)]
@@ -342,7 +348,10 @@ mod tests {
         assert_eq!(tokens.tier(&table, "odd").await, Err(HookError::Answer));
         assert_eq!(tokens.tier(&table, "broken").await, Err(HookError::Answer));
         let nothing = UserTokenSettings {
-            command: Some(vec!["/no/such/program".to_owned()]),
+            authority: TokenAuthority::Command {
+                program: "/no/such/program".to_owned(),
+                arguments: Vec::new(),
+            },
             ..Default::default()
         };
         let tokens = UserTokens::new(&nothing).unwrap();

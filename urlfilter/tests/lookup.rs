@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use pir_server::{Configuration, Listener, Service, endpoints, service};
+use pir_server::{Configuration, Listener, Service, endpoints};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn serve(lines: &str, more: Value, arguments: Value) -> Served {
     });
     let configuration = Configuration::parse(configuration.to_string().as_bytes()).unwrap();
     let runtime = Runtime::new().unwrap();
-    let opened = runtime.block_on(Service::open(&configuration, service::system_clock()));
+    let opened = runtime.block_on(Service::open(&configuration, Arc::new(unix_clock::SystemClock)));
     let service = Arc::new(opened.unwrap());
     let any = ["127.0.0.1:0".parse().unwrap()];
     let listener = runtime.block_on(Listener::bind(&any, endpoints::router(&service))).unwrap();

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use pir_dataset::publication::{Current, ReleaseStore};
-use pir_server::{Configuration, Listener, Service, admin, endpoints, service};
+use pir_server::{Configuration, Listener, Service, admin, endpoints};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::fs;
@@ -117,7 +117,8 @@ impl Node {
         let configuration = Configuration::parse(text.to_string().as_bytes()).unwrap();
         let runtime = Runtime::new().unwrap();
         let (service, admin) = runtime.block_on(async {
-            let service = Service::open(&configuration, service::system_clock()).await.unwrap();
+            let service =
+                Service::open(&configuration, Arc::new(unix_clock::SystemClock)).await.unwrap();
             let service = Arc::new(service);
             let any = ["127.0.0.1:0".parse().unwrap()];
             let operators = Listener::bind(&any, admin::router(&service)).await.unwrap();

@@ -8,6 +8,7 @@ use crate::store::Spending;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use privacy_pass::{Error, Token};
+use unix_clock::Timestamp;
 
 /// The header with a device's pseudonym.
 pub(crate) const USER_IDENTIFIER: &str = "user-identifier";
@@ -38,7 +39,7 @@ pub(crate) struct Admission {
     key_id: [u8; 32],
     nonce: [u8; 32],
     /// When the nonce may be forgotten, in Unix seconds.
-    until: u64,
+    until: Timestamp,
 }
 
 /// Verifies the token in the `Authorization` header.

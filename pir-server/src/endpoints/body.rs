@@ -1,5 +1,6 @@
 //! Request bodies: limited in length, in time, and together in memory.
 
+use crate::body_budget::{BodyBudget, BodyShare, BudgetExhausted};
 use crate::service::Service;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -9,10 +10,7 @@ use hyper::body::Body as _;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes that one permit of the memory budget stands for.
-pub(crate) const UNIT: usize = 1024;
 /// Largest buffer that is allocated before any of a body has arrived, in bytes.
 const MAX_FIRST_BUFFER: usize = 64 << 10;
 
@@ -37,33 +35,7 @@ pub enum BodyError {
 /// A body, and its share of the memory budget.
 pub(crate) struct Held {
     pub(crate) bytes: Bytes,
-    _share: Share,
-}
-
-/// A growing share of the memory budget.
-struct Share {
-    budget: Arc<Semaphore>,
-    permits: Option<OwnedSemaphorePermit>,
-    bytes: usize,
-}
-
-impl Share {
-    fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let units = |bytes: usize| bytes.div_ceil(UNIT);
-        let more = units(self.bytes + bytes) - units(self.bytes);
-        self.bytes += bytes;
-        if more == 0 {
-            return Ok(());
-        }
-        let more = u32::try_from(more).map_err(|_| BodyError::NoRoom)?;
-        let permit =
-            Arc::clone(&self.budget).try_acquire_many_owned(more).map_err(|_| BodyError::NoRoom)?;
-        match &mut self.permits {
-            Some(permits) => permits.merge(permit),
-            None => self.permits = Some(permit),
-        }
-        Ok(())
-    }
+    _share: BodyShare,
 }
 
 /// The body of a request, not yet read.
@@ -73,7 +45,7 @@ impl Share {
 /// dropped, the rest of the body is read and thrown away, within the limits of time and twice the length.
 pub(crate) struct Incoming {
     body: Option<Body>,
-    budget: Arc<Semaphore>,
+    budget: BodyBudget,
     time: Duration,
     max_bytes: usize,
 }
@@ -83,13 +55,13 @@ impl FromRequest<Arc<Service>> for Incoming {
 
     async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Infallible> {
         let limits = service.limits();
-        let budget = Arc::clone(service.bodies());
-        Ok(Self::new(request.into_body(), budget, limits.body_time(), limits.body_bytes))
+        let budget = service.body_budget().clone();
+        Ok(Self::new(request.into_body(), budget, limits.body_timeout, limits.body_bytes))
     }
 }
 
 impl Incoming {
-    fn new(body: Body, budget: Arc<Semaphore>, time: Duration, max_bytes: usize) -> Self {
+    fn new(body: Body, budget: BodyBudget, time: Duration, max_bytes: usize) -> Self {
         Self { body: Some(body), budget, time, max_bytes }
     }
 
@@ -109,7 +81,7 @@ impl Incoming {
         if announced > max_bytes {
             return Err(BodyError::TooLong(max_bytes));
         }
-        let mut share = Share { budget: Arc::clone(&self.budget), permits: None, bytes: 0 };
+        let mut share = self.budget.share();
         let mut bytes = BytesMut::with_capacity(announced.min(MAX_FIRST_BUFFER));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| BodyError::Broken)?;
@@ -117,7 +89,7 @@ impl Incoming {
             if data.len() > max_bytes - bytes.len() {
                 return Err(BodyError::TooLong(max_bytes));
             }
-            share.grow(data.len())?;
+            share.grow(data.len()).map_err(|BudgetExhausted| BodyError::NoRoom)?;
             bytes.extend_from_slice(&data);
         }
         Ok(Held { bytes: bytes.freeze(), _share: share })
@@ -148,17 +120,17 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    fn budget(units: usize) -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(units))
+    fn budget(kilobytes: usize) -> BodyBudget {
+        BodyBudget::new(kilobytes << 10)
     }
 
     async fn read(
         body: Body,
         max_bytes: usize,
         time: Duration,
-        budget: &Arc<Semaphore>,
+        budget: &BodyBudget,
     ) -> Result<Held, BodyError> {
-        Incoming::new(body, Arc::clone(budget), time, usize::MAX).read(max_bytes).await
+        Incoming::new(body, budget.clone(), time, usize::MAX).read(max_bytes).await
     }
 
     #[tokio::test]
@@ -166,11 +138,11 @@ mod tests {
         let memory = budget(4);
         assert!(read(Body::from(vec![7; 2999]), 3000, LONG, &memory).await.is_ok());
         let held = read(Body::from(vec![7; 3000]), 3000, LONG, &memory).await.ok().unwrap();
-        assert_eq!((held.bytes.len(), memory.available_permits()), (3000, 1));
+        assert_eq!((held.bytes.len(), memory.available_bytes()), (3000, 1024));
         let second = read(Body::from(vec![7; 1025]), 3000, LONG, &memory).await;
         assert_eq!(second.err(), Some(BodyError::NoRoom));
         drop(held);
-        assert_eq!(memory.available_permits(), 4);
+        assert_eq!(memory.available_bytes(), 4096);
         let long = read(Body::from(vec![7; 3001]), 3000, LONG, &memory).await;
         assert_eq!(long.err(), Some(BodyError::TooLong(3000)));
         // A stream has no announced length.
@@ -178,7 +150,7 @@ mod tests {
         let long = read(Body::from_stream(chunks()), 3500, LONG, &memory).await;
         assert_eq!(long.err(), Some(BodyError::TooLong(3500)));
         assert!(read(Body::from_stream(chunks()), 4000, LONG, &memory).await.is_ok());
-        assert_eq!(memory.available_permits(), 4);
+        assert_eq!(memory.available_bytes(), 4096);
     }
 
     #[tokio::test]

@@ -70,7 +70,7 @@ fn wanted<'r>(
 pub(super) type Wanted<'w> = (&'w str, Arc<DataSet>, &'w [u8]);
 
 fn all(catalog: &Catalog) -> Vec<Wanted<'_>> {
-    catalog.newest_of_all().map(|(name, data, _)| (name, Arc::clone(data), &[][..])).collect()
+    catalog.newest_of_all().map(|(name, data)| (name, Arc::clone(data), &[][..])).collect()
 }
 
 /// `GET /config`: needs no token and no user, and is the same for everyone, so that caches can answer it without

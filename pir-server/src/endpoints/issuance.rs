@@ -60,10 +60,10 @@ pub(super) async fn issue(
     };
     let request = TokenRequest::from_bytes(&held.bytes)
         .map_err(|error| refused(Refusal::TokenRequest(error)))?;
-    let room = service.pool().reserve(1)?;
+    let reservation = service.pool().reserve(1)?;
     // The work holds the issuer, not the service: the service must not be dropped on a thread of its own pool.
     let (issuer, now) = (Arc::clone(service.issuer()), service.now());
-    let signed = room.run_one(move |_| issuer.issue(tier, &request, now)).await?;
+    let signed = reservation.run_one(move |_| issuer.issue(tier, &request, now)).await?;
     let signed = signed.map_err(|error| match error {
         Error::OtherKey => refused(Refusal::OtherTier),
         Error::Range => refused(Refusal::TokenRequest(error)),

@@ -29,11 +29,11 @@ pub(super) async fn key(
     if request.keys.len() > MAX_KEYS {
         return Err(Refusal::TooMany(MAX_KEYS));
     }
-    let room = service.pool().reserve(request.keys.len())?;
+    let reservation = service.pool().reserve(request.keys.len())?;
     let work = async {
         let live = service.live();
         let mut ids = Vec::with_capacity(request.keys.len());
-        let mut pieces = Vec::with_capacity(request.keys.len());
+        let mut tasks = Vec::with_capacity(request.keys.len());
         for uploaded in request.keys {
             let (Some(metadata), Some(key)) = (uploaded.metadata, uploaded.evaluation_key) else {
                 return Err(Refusal::Invalid("Evaluation key has unset fields".to_owned()));
@@ -44,13 +44,13 @@ pub(super) async fn key(
             })?;
             let data = Arc::clone(data);
             ids.push(service.store().key_id(user, data.key_config_hash()));
-            pieces.push(move |_: crate::work::Slot<'_>| {
+            tasks.push(move |_: crate::work::TaskContext<'_>| {
                 let bytes = key.encode_to_vec();
                 let ready = key_cache::prepare(&data, key, metadata.timestamp)?;
                 Ok((StoredKey { timestamp: metadata.timestamp, bytes }, ready))
             });
         }
-        let checked: Vec<Result<_, key_cache::KeyError>> = room.run(pieces).await?;
+        let checked: Vec<Result<_, key_cache::KeyError>> = reservation.run(tasks).await?;
         let checked = checked.into_iter().collect::<Result<Vec<_>, _>>().map_err(invalid)?;
         Ok(ids.into_iter().zip(checked))
     };

@@ -8,7 +8,7 @@ use crate::key_cache::{self, MAX_KEY_FIELDS, ReadyKey};
 use crate::platform::Platform;
 use crate::service::Service;
 use crate::store::KeyId;
-use crate::work::Slot;
+use crate::work::TaskContext;
 use api::request::Request as Kind;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -125,17 +125,17 @@ async fn answer_all(
     if request.requests.len() > limits.batch {
         return Err(Refusal::TooMany(limits.batch));
     }
-    let room = service.pool().reserve(request.requests.len())?;
+    let reservation = service.pool().reserve(request.requests.len())?;
     let work = async {
         let mut finder =
             Finder { service, user: user.ok(), found: HashMap::new(), inline: Vec::new() };
-        let mut pieces = Vec::with_capacity(request.requests.len());
+        let mut tasks = Vec::with_capacity(request.requests.len());
         for request in request.requests {
             let (use_case, question) = finder.find(request).await?;
-            pieces.push(move |slot: Slot<'_>| answer(question, use_case, &slot));
+            tasks.push(move |context: TaskContext<'_>| answer(question, use_case, &context));
         }
-        let mut responses = Vec::with_capacity(pieces.len());
-        for answer in room.run(pieces).await? {
+        let mut responses = Vec::with_capacity(tasks.len());
+        for answer in reservation.run(tasks).await? {
             let (response, cost) = answer?;
             if let Some(Cost { use_case, waited, times }) = cost {
                 service.metrics().query(&use_case, waited, &times);
@@ -249,9 +249,10 @@ impl Finder<'_> {
         service.metrics().key_cache(false);
         let read = async {
             let stored = store.evaluation_key(id).await?.ok_or(Refusal::NoEvaluationKey)?;
-            let room = service.pool().reserve(1)?;
+            let reservation = service.pool().reserve(1)?;
             let data = Arc::clone(data);
-            let ready = room.run_one(move |_| key_cache::prepare_stored(&data, &stored)).await?;
+            let ready =
+                reservation.run_one(move |_| key_cache::prepare_stored(&data, &stored)).await?;
             // It was checked when it was uploaded; one that is not valid now counts as absent.
             ready.map(Arc::new).map_err(|_| Refusal::NoEvaluationKey)
         };
@@ -265,7 +266,7 @@ impl Finder<'_> {
 fn answer(
     question: Question,
     use_case: String,
-    slot: &Slot<'_>,
+    context: &TaskContext<'_>,
 ) -> Result<(api::Response, Option<Cost>), Refusal> {
     let (response, cost) = match question {
         Question::Oprf { data, element } => {
@@ -289,8 +290,8 @@ fn answer(
             let query =
                 SerializedQuery::try_from(query.query.ok_or_else(missing)?).map_err(invalid)?;
             let query = shard.read_query(&query).map_err(invalid)?;
-            let execution = Execution::new().cancelled_by(slot.cancelled);
-            let answer = match slot.pool {
+            let execution = Execution::new().cancelled_by(context.cancelled);
+            let answer = match context.idle_threads {
                 Some(pool) => pool.install(|| shard.answer(&query, key, execution.parallel())),
                 None => shard.answer(&query, key, execution),
             };
@@ -299,7 +300,7 @@ fn answer(
                 keyword_pir::Error::Cancelled => Refusal::Timeout,
                 other => invalid(other),
             })?;
-            let cost = Cost { use_case, waited: slot.waited, times };
+            let cost = Cost { use_case, waited: context.waited, times };
             (api::response::Response::PirResponse(api::pir::PirResponse::from(reply)), Some(cost))
         }
     };

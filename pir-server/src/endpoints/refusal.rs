@@ -8,7 +8,7 @@ use crate::endpoints::body::BodyError;
 use crate::metrics::TokenRefusal;
 use crate::store::StoreError;
 use crate::user_tokens::HookError;
-use crate::work::{Full, WorkError};
+use crate::work::{QueueFull, WorkError};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
@@ -97,8 +97,8 @@ fn token_message(reason: TokenRefusal) -> &'static str {
     }
 }
 
-impl From<Full> for Refusal {
-    fn from(Full: Full) -> Self {
+impl From<QueueFull> for Refusal {
+    fn from(QueueFull: QueueFull) -> Self {
         Self::Busy
     }
 }

@@ -3,19 +3,21 @@
 use ohttp::hpke::{Aead, Kdf, Kem};
 use ohttp::{KeyConfig, Server, ServerResponse, SymmetricSuite};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use unix_clock::Timestamp;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// When keys rotate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyRotation {
-    /// How long a key is published, in seconds.
-    pub(super) seconds: u64,
-    /// How long it is accepted after that, in seconds.
-    pub(super) overlap: u64,
+    /// How long a key is published.
+    pub(super) period: Duration,
+    /// How long it is accepted after that.
+    pub(super) overlap: Duration,
 }
 
-/// How long before a key is published all nodes have it, in seconds.
-pub(super) const AHEAD: u64 = 300;
+/// How long before a key is published all nodes have it.
+pub(super) const AHEAD: Duration = Duration::from_secs(300);
 
 /// A key cannot be created or used.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +34,9 @@ pub(super) enum KeyError {
 struct Seed {
     id: u8,
     seed: [u8; 32],
-    /// When it is published, in Unix seconds.
-    from: u64,
+    /// When it is published.
+    #[zeroize(skip)]
+    from: Timestamp,
 }
 
 /// Largest length of a seed as JSON: 33 numbers of up to 3 digits and one of up to 20, with names and commas.
@@ -65,28 +68,26 @@ impl GatewayKeys {
 
     /// Until when a key is accepted: until its successor has been published for the overlap. The newest key
     /// has no end.
-    fn until(&self, index: usize, rotation: KeyRotation) -> Option<u64> {
+    fn until(&self, index: usize, rotation: KeyRotation) -> Option<Timestamp> {
         let next = self.keys.get(index + 1)?;
-        Some(next.from.saturating_add(rotation.overlap))
+        Some(next.from + rotation.overlap)
     }
 
-    fn wants_key(&self, rotation: KeyRotation, now: u64) -> bool {
+    fn wants_key(&self, rotation: KeyRotation, now: Timestamp) -> bool {
         let last = self.keys.last();
-        last.is_none_or(|last| {
-            now.saturating_add(AHEAD) >= last.from.saturating_add(rotation.seconds)
-        })
+        last.is_none_or(|last| now + AHEAD >= last.from + rotation.period)
     }
 
-    fn is_over(&self, index: usize, rotation: KeyRotation, now: u64) -> bool {
+    fn is_over(&self, index: usize, rotation: KeyRotation, now: Timestamp) -> bool {
         self.until(index, rotation).is_some_and(|until| until <= now)
     }
 
-    pub(super) fn is_due(&self, rotation: KeyRotation, now: u64) -> bool {
+    pub(super) fn is_due(&self, rotation: KeyRotation, now: Timestamp) -> bool {
         self.wants_key(rotation, now) || self.is_over(0, rotation, now)
     }
 
     /// Creates the next key if it is due, and removes those that are no longer accepted.
-    pub(super) fn rotate(&mut self, rotation: KeyRotation, now: u64) -> Result<(), KeyError> {
+    pub(super) fn rotate(&mut self, rotation: KeyRotation, now: Timestamp) -> Result<(), KeyError> {
         if self.wants_key(rotation, now) {
             let mut drawn = Zeroizing::new([0; 33]);
             getrandom::fill(&mut *drawn)?;
@@ -121,7 +122,7 @@ impl GatewayKeys {
 #[derive(Default)]
 pub(super) struct Ring {
     /// Id, time of publication in Unix seconds, key; the newest last.
-    keys: Vec<(u8, u64, Server)>,
+    keys: Vec<(u8, Timestamp, Server)>,
 }
 
 impl Ring {
@@ -131,7 +132,7 @@ impl Ring {
 
     /// The list with the newest key that is published at `now`, encoded (RFC 9458, section 3.2). If none is yet,
     /// the list has the oldest key.
-    pub(super) fn published(&self, now: u64) -> Option<Vec<u8>> {
+    pub(super) fn published(&self, now: Timestamp) -> Option<Vec<u8>> {
         let (_, _, server) =
             self.keys.iter().rfind(|(_, from, _)| *from <= now).or(self.keys.first())?;
         KeyConfig::encode_list(&[server.config()]).ok()
@@ -150,7 +151,12 @@ mod tests {
     use super::*;
     use ohttp::ClientRequest;
 
-    const ROTATION: KeyRotation = KeyRotation { seconds: 10_000, overlap: 2_000 };
+    const ROTATION: KeyRotation =
+        KeyRotation { period: Duration::from_secs(10_000), overlap: Duration::from_secs(2_000) };
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
 
     fn opens(ring: &Ring, published: &[u8]) -> bool {
         let client = ClientRequest::from_encoded_config_list(published).unwrap();
@@ -161,33 +167,33 @@ mod tests {
     #[test]
     fn keys_overlap() {
         let mut keys = GatewayKeys::default();
-        assert!(keys.is_due(ROTATION, 1000));
-        keys.rotate(ROTATION, 1000).unwrap();
-        let first = keys.ring().unwrap().published(1000).unwrap();
-        assert!(!keys.is_due(ROTATION, 10_699));
-        assert!(keys.is_due(ROTATION, 10_700));
+        assert!(keys.is_due(ROTATION, at(1000)));
+        keys.rotate(ROTATION, at(1000)).unwrap();
+        let first = keys.ring().unwrap().published(at(1000)).unwrap();
+        assert!(!keys.is_due(ROTATION, at(10_699)));
+        assert!(keys.is_due(ROTATION, at(10_700)));
         // The next one is there before it is published.
-        keys.rotate(ROTATION, 10_700).unwrap();
+        keys.rotate(ROTATION, at(10_700)).unwrap();
         let kept = GatewayKeys::from_json(&keys.to_json()).unwrap();
         let ring = kept.ring().unwrap();
-        assert_eq!(ring.published(10_999).unwrap(), first);
-        let second = ring.published(11_000).unwrap();
+        assert_eq!(ring.published(at(10_999)).unwrap(), first);
+        let second = ring.published(at(11_000)).unwrap();
         assert_ne!(second, first);
         assert!(opens(&ring, &first) && opens(&ring, &second));
         // The first goes when clients had time to see the second.
-        assert!(!keys.is_due(ROTATION, 12_999));
-        assert!(keys.is_due(ROTATION, 13_000));
-        keys.rotate(ROTATION, 13_000).unwrap();
+        assert!(!keys.is_due(ROTATION, at(12_999)));
+        assert!(keys.is_due(ROTATION, at(13_000)));
+        keys.rotate(ROTATION, at(13_000)).unwrap();
         let ring = keys.ring().unwrap();
         assert!(!opens(&ring, &first) && opens(&ring, &second));
-        assert!(!keys.is_due(ROTATION, 13_000));
+        assert!(!keys.is_due(ROTATION, at(13_000)));
         assert!(GatewayKeys::from_json(b"{}").is_none());
         assert!(ring.decapsulate(&[]).is_none());
     }
 
     #[test]
     fn the_buffer_of_the_json_form_does_not_grow() {
-        let seed = || Seed { id: u8::MAX, seed: [u8::MAX; 32], from: u64::MAX };
+        let seed = || Seed { id: u8::MAX, seed: [u8::MAX; 32], from: Timestamp::MAX };
         for count in 0..10 {
             let keys = GatewayKeys { keys: (0..count).map(|_| seed()).collect() };
             assert!(keys.to_json().len() <= MAX_SEED_TEXT * (count + 1));

@@ -1,9 +1,9 @@
 //! Binary HTTP (RFC 9292) to requests, and responses to Binary HTTP.
 
+use crate::host::is_host;
 use bhttp::{Message, Mode};
 use bytes::Bytes;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
-use http::uri::Authority;
 use http::{Method, Request, Response, Uri};
 use std::io::Cursor;
 
@@ -101,24 +101,6 @@ fn check(mut bytes: &[u8]) -> Result<(), MessageError> {
         return Err(MessageError::TooLong);
     }
     Ok(())
-}
-
-/// Whether it is a host with or without a port, and nothing else: an [`Authority`] may also have user names.
-pub(crate) fn is_host(authority: &Authority) -> bool {
-    let (host, whole) = (authority.host(), authority.as_str());
-    let port = whole.strip_prefix(host);
-    let is_port =
-        |text: &str| text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
-    !host.is_empty() && port.is_some_and(|port| port.is_empty() || is_port(port))
-}
-
-/// The form in which hosts are compared: lower case, without the default port of `https`.
-pub(crate) fn host_name(authority: &Authority) -> String {
-    let host = authority.host().to_ascii_lowercase();
-    match authority.port_u16() {
-        None | Some(443) => host,
-        Some(port) => format!("{host}:{port}"),
-    }
 }
 
 /// Reads a request in Binary HTTP (RFC 9292). Its URI has scheme, host and path.

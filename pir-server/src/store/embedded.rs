@@ -23,6 +23,7 @@ use std::future::ready;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use unix_clock::Timestamp;
 use zeroize::Zeroizing;
 
 /// Largest file of issuer keys or gateway keys, in bytes.
@@ -172,7 +173,7 @@ impl EmbeddedStore {
     pub fn discard(
         settings: &StoreSettings,
         file: StateFile,
-        now: u64,
+        now: Timestamp,
     ) -> Result<Vec<PathBuf>, StoreError> {
         let mut moved = Vec::new();
         for name in file.files() {
@@ -193,7 +194,7 @@ impl Store for EmbeddedStore {
         self.evaluation_keys.key_id(user, key_config_hash)
     }
 
-    fn put_evaluation_key(&self, id: KeyId, key: StoredKey, now: u64) -> StoreFuture<'_, ()> {
+    fn put_evaluation_key(&self, id: KeyId, key: StoredKey, now: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(self.evaluation_keys.put(id, key, now))
     }
 
@@ -205,11 +206,11 @@ impl Store for EmbeddedStore {
         Box::pin(self.evaluation_keys.timestamp(id))
     }
 
-    fn touch_evaluation_key(&self, id: KeyId, now: u64) {
+    fn touch_evaluation_key(&self, id: KeyId, now: Timestamp) {
         self.evaluation_keys.touch(id, now);
     }
 
-    fn collect_garbage(&self, now: u64) -> StoreFuture<'_, ()> {
+    fn collect_garbage(&self, now: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(self.evaluation_keys.collect_garbage(now))
     }
 
@@ -217,7 +218,7 @@ impl Store for EmbeddedStore {
         &'s self,
         key_id: &'s [u8; 32],
         nonce: &'s [u8; 32],
-        _: u64,
+        _: Timestamp,
     ) -> StoreFuture<'s, Spending> {
         // Nonces are forgotten with their issuer key, see `retain_nonces`.
         Box::pin(self.nonces.spend(key_id, nonce))
@@ -277,12 +278,10 @@ impl Store for EmbeddedStore {
 mod tests {
     use super::*;
     use crate::causes::WithCauses;
-    use unix_clock::Timestamp;
 
     fn store() -> (tempfile::TempDir, EmbeddedStore) {
         let folder = tempfile::tempdir().unwrap();
-        let settings = serde_json::json!({ "directory": folder.path() });
-        let store = EmbeddedStore::open(&serde_json::from_value(settings).unwrap()).unwrap();
+        let store = EmbeddedStore::open(&StoreSettings::in_folder(folder.path())).unwrap();
         (folder, store)
     }
 

@@ -31,6 +31,8 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
+use unix_clock::Timestamp;
 use zeroize::Zeroizing;
 
 /// Time after which a lease ends by itself, in seconds: longer than creating keys takes.
@@ -118,15 +120,19 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Setting`] if a setting cannot be used; [`StoreError::Unavailable`] if the servers cannot be
     /// reached.
-    pub async fn open(settings: &RedisSettings, days: u32) -> Result<Self, StoreError> {
+    pub async fn open(
+        settings: &RedisSettings,
+        key_lifetime: Duration,
+    ) -> Result<Self, StoreError> {
         let store = Self {
             link: Arc::new(Link::new(settings)?),
             prefix: settings.prefix.clone(),
             generation: ArcSwap::default(),
-            key_seconds: u64::from(days.max(1)) * DAY_SECONDS,
-            replicas: settings.replicas,
+            key_seconds: key_lifetime.as_secs().max(DAY_SECONDS),
+            replicas: settings.topology.replicas(),
             // So that the answer arrives within the timeout of the command.
-            replica_milliseconds: settings.timeout_milliseconds / 2,
+            replica_milliseconds: u64::try_from(settings.timeout.as_millis() / 2)
+                .unwrap_or(u64::MAX),
         };
         let _: String = store.link.command(&cmd("PING")).await?;
         store.warn_of_lost_writes().await;
@@ -217,7 +223,7 @@ impl RedisStore {
         &self,
         key_id: &[u8; 32],
         nonce: &[u8; 32],
-        until: u64,
+        until: Timestamp,
     ) -> Result<Spending, StoreError> {
         let generation = self.generation.load_full();
         let known = generation.key_ids.values().flatten().any(|id| id == key_id);
@@ -228,7 +234,11 @@ impl RedisStore {
         script
             .arg(format!("{bucket}:{}:{}", hex::encode(&key_id[..8]), hex::encode(nonce)))
             .arg(bucket);
-        script.arg(&random::<16>()?).arg(until).arg(until.saturating_add(DAY_SECONDS)).arg(&salt);
+        script
+            .arg(&random::<16>()?)
+            .arg(until.unix_seconds())
+            .arg((until + Duration::from_secs(DAY_SECONDS)).unix_seconds())
+            .arg(&salt);
         let outcome: i32 = match self.replicas {
             0 => self.link.command(&script).await?,
             replicas => self.with_replicas(script, replicas).await?,
@@ -319,7 +329,7 @@ impl Store for RedisStore {
         KeyId::of(&self.generation.load().salt.unwrap_or_default(), user, key_config_hash)
     }
 
-    fn put_evaluation_key(&self, id: KeyId, key: StoredKey, _: u64) -> StoreFuture<'_, ()> {
+    fn put_evaluation_key(&self, id: KeyId, key: StoredKey, _: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(self.put(id, key))
     }
 
@@ -331,7 +341,7 @@ impl Store for RedisStore {
         Box::pin(self.timestamp(id))
     }
 
-    fn touch_evaluation_key(&self, id: KeyId, _: u64) {
+    fn touch_evaluation_key(&self, id: KeyId, _: Timestamp) {
         let (link, name, seconds) = (Arc::clone(&self.link), self.key_name(id), self.key_seconds);
         tokio::spawn(async move {
             // If this fails, the use of another day is as good.
@@ -339,7 +349,7 @@ impl Store for RedisStore {
         });
     }
 
-    fn collect_garbage(&self, _: u64) -> StoreFuture<'_, ()> {
+    fn collect_garbage(&self, _: Timestamp) -> StoreFuture<'_, ()> {
         // The server removes expired keys.
         Box::pin(std::future::ready(Ok(())))
     }
@@ -348,7 +358,7 @@ impl Store for RedisStore {
         &'s self,
         key_id: &'s [u8; 32],
         nonce: &'s [u8; 32],
-        until: u64,
+        until: Timestamp,
     ) -> StoreFuture<'s, Spending> {
         Box::pin(self.spend_once(key_id, nonce, until))
     }

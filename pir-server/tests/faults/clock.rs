@@ -1,9 +1,9 @@
 //! The clock jumps, both ways.
 
-use crate::support::{Case, Device, NOW, Running, Settings};
+use crate::support::{Case, Device, NOW, Running, Settings, at};
 use crate::{CASE, all_configs, budget, chance, device};
 use privacy_pass::Token;
-use std::sync::atomic::Ordering;
+use unix_clock::Clock;
 
 const DAY: u64 = 86_400;
 
@@ -28,12 +28,12 @@ async fn the_clock_jumps_both_ways() {
     let (mut spent, mut unspent) = (Vec::<Token>::new(), Vec::<Token>::new());
     for jump in 0..jumps {
         let far = [60, 3600, DAY, 40 * DAY, 400 * DAY][chance.usize(..5)];
-        let now = running.clock.load(Ordering::Relaxed);
+        let now = running.clock.now().unix_seconds();
         let now = match chance.u64(..2) {
             0 => now.saturating_add(chance.u64(..far)),
             _ => now.saturating_sub(chance.u64(..far)).max(NOW - 3000 * DAY),
         };
-        running.clock.store(now, Ordering::Relaxed);
+        running.clock.set(at(now));
         running.service.maintain().await.unwrap();
         // Spent tokens stay spent at any time.
         let first = spent.len().saturating_sub(40);
@@ -58,7 +58,7 @@ async fn the_clock_jumps_both_ways() {
         }
     }
     // The clock is right again.
-    running.clock.store(NOW, Ordering::Relaxed);
+    running.clock.set(at(NOW));
     running.service.maintain().await.unwrap();
     for token in &spent {
         assert!(!is_accepted(&device, token).await, "a token was accepted twice");

@@ -31,6 +31,7 @@ use privacy_pass::Token;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use unix_clock::{Clock, SystemClock};
 
 /// Number of crashes; the other faults are in proportion.
 fn budget() -> usize {
@@ -41,10 +42,8 @@ fn budget() -> usize {
 
 /// Random numbers from `URLFILTER_SEED`, or from a seed that changes each day.
 fn chance(what: &str) -> fastrand::Rng {
-    let seed = std::env::var("URLFILTER_SEED").map_or_else(
-        |_| pir_server::service::system_clock()() / 86_400,
-        |text| text.parse().unwrap(),
-    );
+    let seed = std::env::var("URLFILTER_SEED")
+        .map_or_else(|_| SystemClock.now().unix_seconds() / 86_400, |text| text.parse().unwrap());
     println!("{what}: URLFILTER_SEED={seed}");
     fastrand::Rng::with_seed(seed)
 }

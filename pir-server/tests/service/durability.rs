@@ -13,6 +13,7 @@ use reqwest::Method;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
+use unix_clock::Timestamp;
 use zeroize::Zeroizing;
 
 /// Decides the outcome of one commit.
@@ -30,7 +31,7 @@ impl Store for HeldStore {
         self.store.key_id(user, key_config_hash)
     }
 
-    fn put_evaluation_key(&self, id: KeyId, key: StoredKey, now: u64) -> StoreFuture<'_, ()> {
+    fn put_evaluation_key(&self, id: KeyId, key: StoredKey, now: Timestamp) -> StoreFuture<'_, ()> {
         self.store.put_evaluation_key(id, key, now)
     }
 
@@ -42,11 +43,11 @@ impl Store for HeldStore {
         self.store.evaluation_key_timestamp(id)
     }
 
-    fn touch_evaluation_key(&self, id: KeyId, now: u64) {
+    fn touch_evaluation_key(&self, id: KeyId, now: Timestamp) {
         self.store.touch_evaluation_key(id, now);
     }
 
-    fn collect_garbage(&self, now: u64) -> StoreFuture<'_, ()> {
+    fn collect_garbage(&self, now: Timestamp) -> StoreFuture<'_, ()> {
         self.store.collect_garbage(now)
     }
 
@@ -54,7 +55,7 @@ impl Store for HeldStore {
         &'s self,
         key_id: &'s [u8; 32],
         nonce: &'s [u8; 32],
-        until: u64,
+        until: Timestamp,
     ) -> StoreFuture<'s, Spending> {
         Box::pin(async move {
             let durable = match self.store.spend(key_id, nonce, until).await? {

@@ -1,10 +1,9 @@
 //! Lookups with the project's own client.
 
-use crate::support::{Case, NOW, Running, Settings};
+use crate::support::{Case, NOW, Running, Settings, at};
 use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy};
 use futures_util::future::join_all;
 use std::fs;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 fn keywords(expected: &[(String, Option<String>)]) -> Vec<&[u8]> {
@@ -229,10 +228,10 @@ async fn evaluation_keys_expire_and_are_bounded() {
     assert!(kept < 6);
     running.service.maintain().await.unwrap();
     assert_eq!(stored().await, kept);
-    running.clock.store(NOW + 8 * DAY, Ordering::Relaxed);
+    running.clock.set(at(NOW + 8 * DAY));
     let used = running.client();
     used.lookup(&[b"x"]).await.unwrap();
-    running.clock.store(NOW + 12 * DAY, Ordering::Relaxed);
+    running.clock.set(at(NOW + 12 * DAY));
     running.service.maintain().await.unwrap();
     assert_eq!(stored().await, 1);
     used.reset_answers();

@@ -1,6 +1,6 @@
 //! Requests through a relay, with a client of the crates `ohttp` and `bhttp`.
 
-use crate::support::{Case, NOW, Running, Settings};
+use crate::support::{Case, NOW, Running, Settings, at};
 use bhttp::{Message, Mode};
 use bytes::Bytes;
 use filter_client::{Exchange, PirClient, Transport};
@@ -9,6 +9,8 @@ use ohttp::ClientRequest;
 use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use unix_clock::SystemClock;
 
 const PATH: &str = "/.well-known/ohttp-gateway";
 const HOST: &str = "pir.example.com";
@@ -218,17 +220,17 @@ async fn keys_rotate_with_overlap() {
     let relay = Relay::to(&running);
     assert_eq!(relay.keys().await, first);
     let directory = get(HOST, "/.well-known/private-token-issuer-directory");
-    running.clock.store(NOW + 30 * DAY, Ordering::Relaxed);
+    running.clock.set(at(NOW + 30 * DAY));
     running.service.maintain().await.unwrap();
     // Other nodes have time to read the new key.
     assert_eq!(relay.keys().await, first);
-    running.clock.fetch_add(300, Ordering::Relaxed);
+    running.clock.advance(Duration::from_secs(300));
     let second = relay.keys().await;
     assert_ne!(second, first);
     for keys in [&first, &second] {
         assert_eq!(status(&relay.send(keys, &directory).await), 200);
     }
-    running.clock.fetch_add(7 * DAY, Ordering::Relaxed);
+    running.clock.advance(Duration::from_secs(7 * DAY));
     running.service.maintain().await.unwrap();
     assert_eq!(status(&relay.send(&second, &directory).await), 200);
     let late = ClientRequest::from_encoded_config_list(&first).unwrap();
@@ -313,7 +315,7 @@ async fn odd_statuses_of_origins_become_502() {
 /// A relay may use TLS and either version of HTTP.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_and_both_versions() {
-    use pir_server::{Configuration, Listener, Service, endpoints, service::system_clock};
+    use pir_server::{Configuration, Listener, Service, endpoints};
     let folder = tempfile::tempdir().unwrap();
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let (chain, key) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
@@ -326,7 +328,7 @@ async fn tls_and_both_versions() {
     let path = folder.path().join("service-config.json");
     std::fs::write(&path, settings.text(folder.path())).unwrap();
     let configuration = Configuration::read(&path).unwrap();
-    let service = Arc::new(Service::open(&configuration, system_clock()).await.unwrap());
+    let service = Arc::new(Service::open(&configuration, Arc::new(SystemClock)).await.unwrap());
     let any = ["127.0.0.1:0".parse().unwrap()];
     let listener = Listener::bind(&any, endpoints::router(&service)).await.unwrap();
     let listener = listener.with_tls(service.tls().unwrap());

@@ -6,13 +6,12 @@ use crate::support::{Case, Device, Running, Settings, refusal};
 use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy};
 use futures_util::future::join_all;
 use pir_api::{Message, api};
-use pir_server::service::system_clock;
 use privacy_pass::{IssuerDirectory, Token};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use unix_clock::{Clock, ManualClock, SystemClock};
@@ -287,8 +286,8 @@ async fn nothing_is_accepted_while_the_store_is_away() {
 async fn tokens_are_refused_when_the_store_lost_its_memory() {
     let server = RedisServer::start(Kind::Plain);
     let case = Case::new("synthetic_small_logt5");
-    let now = system_clock()();
-    let clock = Arc::new(AtomicU64::new(now));
+    let now = SystemClock.now();
+    let clock = Arc::new(ManualClock::new(now));
     let start = async || {
         let folder = tempfile::tempdir().unwrap();
         let settings = server.configure(Settings::new(vec![case.install(folder.path(), "data")]));
@@ -348,8 +347,8 @@ async fn tokens_are_refused_when_the_store_lost_its_memory() {
 async fn one_node_rotates_for_all() {
     let server = RedisServer::start(Kind::Plain);
     let case = Case::new("synthetic_small_logt5");
-    let now = system_clock()();
-    let clock = Arc::new(AtomicU64::new(now));
+    let now = SystemClock.now();
+    let clock = Arc::new(ManualClock::new(now));
     let mut nodes = Vec::new();
     for _ in 0..3 {
         let folder = tempfile::tempdir().unwrap();
@@ -368,7 +367,7 @@ async fn one_node_rotates_for_all() {
     for _ in 0..5 {
         let token = nodes[0].token().await;
         seen.extend(ids(&nodes[0]).await);
-        clock.fetch_add(10 * day, Ordering::Relaxed);
+        clock.advance(Duration::from_secs(10 * day));
         join_all(nodes.iter().map(|node| node.service.maintain())).await;
         // Nodes that did not get the lease read the result a round later.
         join_all(nodes.iter().map(|node| node.service.maintain())).await;

@@ -1,6 +1,6 @@
 //! Releases in an object store, and nodes that follow them.
 
-use crate::support::{Case, NOW, Running, Settings, UseCaseText};
+use crate::support::{Case, NOW, Running, Settings, UseCaseText, at};
 use pir_dataset::publication::{Current, Release, ReleaseStore, ReleasedFile, UseCaseStatus};
 use pir_server::subscriptions::SubscriptionError;
 use pir_server::{Configuration, Service, ServiceError};
@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
-use unix_clock::Timestamp;
+use unix_clock::{ManualClock, SystemClock, Timestamp};
 
 const FIRST: &str = "synthetic_small_logt5";
 const SECOND: &str = "synthetic_shards3_logt4";
@@ -121,14 +120,14 @@ fn use_case_name(use_cases: &serde_json::Value) -> String {
     use_cases[0]["name"].as_str().unwrap().to_owned()
 }
 
-async fn node(address: &str, clock: &Arc<AtomicU64>) -> Running {
+async fn node(address: &str, clock: &Arc<ManualClock>) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let settings = follows(address, folder.path());
     Running::start_at(folder, settings, Arc::clone(clock)).await
 }
 
-fn clock() -> Arc<AtomicU64> {
-    Arc::new(AtomicU64::new(NOW))
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(at(NOW)))
 }
 
 impl Running {
@@ -141,7 +140,7 @@ impl Running {
 
     /// Shards of what is served.
     fn shards(&self) -> usize {
-        self.service.loaded().use_cases[0].2
+        self.service.loaded().use_cases[0].shards
     }
 
     async fn is_ready(&self) -> bool {
@@ -188,10 +187,10 @@ async fn nodes_switch_together() {
     // Only one of them hears when, but neither is early.
     shelf.set("2", Some(NOW + 60), Some("1")).await;
     nodes[0].service.poll_publications().await.unwrap();
-    clock.store(NOW + 59, Ordering::Relaxed);
+    clock.set(at(NOW + 59));
     nodes[0].service.poll_publications().await.unwrap();
     assert_eq!(nodes[0].shards(), 1);
-    clock.store(NOW + 60, Ordering::Relaxed);
+    clock.set(at(NOW + 60));
     for node in &nodes {
         node.service.poll_publications().await.unwrap();
         assert_eq!(node.shards(), 3);
@@ -241,7 +240,7 @@ async fn damaged_releases_are_not_served() {
     assert!(node.is_ready().await);
 
     // Its time comes, and this node has it not.
-    clock.store(NOW + 60, Ordering::Relaxed);
+    clock.set(at(NOW + 60));
     node.service.poll_publications().await.unwrap_err();
     assert!(node.answers(FIRST).await);
     assert!(!node.is_ready().await);
@@ -249,7 +248,7 @@ async fn damaged_releases_are_not_served() {
     let late = format!("pir_release_late{{usecase=\"{}\"}} 1\n", use_case());
     assert!(node.metrics().await.contains(&late));
     // After a while the old one from here is better than nothing from anywhere.
-    clock.store(NOW + 60 + 120, Ordering::Relaxed);
+    clock.set(at(NOW + 60 + 120));
     assert!(node.is_ready().await);
 
     fs::write(&shard, good).unwrap();
@@ -291,7 +290,7 @@ async fn unreadable_words_change_nothing() {
     let path = folder.path().join("service-config.json");
     fs::write(&path, settings.text(folder.path())).unwrap();
     let configuration = Configuration::read(&path).unwrap();
-    let opened = Service::open(&configuration, pir_server::service::system_clock()).await;
+    let opened = Service::open(&configuration, Arc::new(SystemClock)).await;
     let error = opened.err().unwrap().to_string();
     assert!(error.contains("another use case"), "{error}");
 }
@@ -342,7 +341,7 @@ async fn what_was_served_last_is_served_again() {
     let path = folder.path().join("service-config.json");
     fs::write(&path, settings.text(folder.path())).unwrap();
     let configuration = Configuration::read(&path).unwrap();
-    let opened = Service::open(&configuration, pir_server::service::system_clock()).await;
+    let opened = Service::open(&configuration, Arc::new(SystemClock)).await;
     assert!(matches!(
         opened.err(),
         Some(ServiceError::Subscription(SubscriptionError::Store { .. }))
@@ -357,7 +356,7 @@ async fn nothing_published_is_said() {
     let path = folder.path().join("service-config.json");
     fs::write(&path, settings.text(folder.path())).unwrap();
     let configuration = Configuration::read(&path).unwrap();
-    let opened = Service::open(&configuration, pir_server::service::system_clock()).await;
+    let opened = Service::open(&configuration, Arc::new(SystemClock)).await;
     assert!(matches!(
         opened.err(),
         Some(ServiceError::Subscription(SubscriptionError::NothingPublished { .. }))

@@ -7,6 +7,7 @@ use pir_api::{Message, api};
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Installs a case as the next version of the use case that is served.
 fn replace(running: &Running, case: &Case) -> Settings {
@@ -39,7 +40,7 @@ async fn the_last_versions_are_served() {
     // The second version is served next to the first.
     replace(&running, &cases[1]);
     let loaded = running.service.reload().await.unwrap();
-    assert_eq!(loaded.use_cases[0].1, 2);
+    assert_eq!(loaded.use_cases[0].versions, 2);
     assert_ne!(current_id(&running).await, first);
     assert_eq!(running.post("/queries", &queries).await.status(), 200);
     // The third version replaces the first.
@@ -48,7 +49,7 @@ async fn the_last_versions_are_served() {
     assert_eq!(running.post("/queries", &queries).await.status(), 410);
     // The same data set again is not another version.
     let loaded = running.service.reload().await.unwrap();
-    assert_eq!(loaded.use_cases[0].1, 2);
+    assert_eq!(loaded.use_cases[0].versions, 2);
     let metrics = running.metrics().await;
     let name = &running.settings.use_cases[0].name;
     assert!(metrics.contains(&format!("pir_versions{{usecase=\"{name}\"}} 2\n")), "{metrics}");
@@ -72,7 +73,7 @@ async fn superseded_versions_expire() {
     running.write_configuration(&settings);
     running.service.reload().await.unwrap();
     for (seconds, status) in [(0, 200), (179, 200), (1, 410)] {
-        running.clock.fetch_add(seconds, Ordering::Relaxed);
+        running.clock.advance(Duration::from_secs(seconds));
         running.service.maintain().await.unwrap();
         assert_eq!(running.post("/queries", &queries).await.status(), status);
     }
@@ -85,7 +86,7 @@ async fn superseded_versions_expire() {
     running.service.reload().await.unwrap();
     assert_eq!(running.post("/queries", &queries).await.status(), 200);
     running.service.maintain().await.unwrap();
-    assert_eq!(running.service.loaded().use_cases[0].1, 1);
+    assert_eq!(running.service.loaded().use_cases[0].versions, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,13 +11,19 @@ use reqwest::{Method, Response};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use unix_clock::{Clock, ManualClock, Timestamp};
 
 /// The time at which services of tests start, in 2026.
 pub(crate) const NOW: u64 = 1_795_000_000;
+
+/// A time in Unix seconds.
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_seconds(seconds)
+}
+
 pub(crate) const USER: &str = "BCB4B850-E688-4AAF-A38D-779889FB388A";
 pub(crate) const AGENT: &str = "com.apple.ciphermld/1.0 iOS/26.0 ...";
 
@@ -192,7 +198,7 @@ pub(crate) struct Running {
     pub(crate) url: String,
     pub(crate) admin: String,
     pub(crate) http: reqwest::Client,
-    pub(crate) clock: Arc<AtomicU64>,
+    pub(crate) clock: Arc<ManualClock>,
     stop: Option<oneshot::Sender<()>>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -206,14 +212,14 @@ impl Running {
     }
 
     pub(crate) async fn start(folder: TempDir, settings: Settings) -> Self {
-        Self::start_at(folder, settings, Arc::new(AtomicU64::new(NOW))).await
+        Self::start_at(folder, settings, Arc::new(ManualClock::new(at(NOW)))).await
     }
 
     /// With a clock that is shared with others.
     pub(crate) async fn start_at(
         folder: TempDir,
         settings: Settings,
-        clock: Arc<AtomicU64>,
+        clock: Arc<ManualClock>,
     ) -> Self {
         let open = async |configuration: &Configuration, clock| {
             Service::open(configuration, clock).await.unwrap()
@@ -231,22 +237,20 @@ impl Running {
             let store = store(configuration);
             Service::with_store(configuration, store, clock).await.unwrap()
         };
-        Self::open(folder, settings, Arc::new(AtomicU64::new(NOW)), open).await
+        Self::open(folder, settings, Arc::new(ManualClock::new(at(NOW))), open).await
     }
 
     async fn open(
         folder: TempDir,
         settings: Settings,
-        clock: Arc<AtomicU64>,
-        open: impl AsyncFnOnce(&Configuration, pir_server::service::Clock) -> Service,
+        clock: Arc<ManualClock>,
+        open: impl AsyncFnOnce(&Configuration, Arc<dyn Clock>) -> Service,
     ) -> Self {
         let path = folder.path().join("service-config.json");
         fs::write(&path, settings.text(folder.path())).unwrap();
         let configuration = Configuration::read(&path).unwrap();
-        let reads = Arc::clone(&clock);
-        let clock_of_service: pir_server::service::Clock =
-            Arc::new(move || reads.load(Ordering::Relaxed));
-        let service = open(&configuration, clock_of_service).await;
+        let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let service = open(&configuration, shared).await;
         let service = service.with_source(Arc::new(move || Configuration::read(&path)));
         let service = Arc::new(service);
         let any = ["127.0.0.1:0".parse().unwrap()];

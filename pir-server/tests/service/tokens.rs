@@ -1,6 +1,6 @@
 //! Tokens are issued to users and accepted once.
 
-use crate::support::{Case, NOW, Running, refusal};
+use crate::support::{Case, NOW, Running, at, refusal};
 use futures_util::future::join_all;
 use pir_api::{Message, api};
 use privacy_pass::{IssuerDirectory, IssuerKey, PendingToken, Token, TokenChallenge};
@@ -163,7 +163,7 @@ async fn keys_rotate_with_an_overlap() {
     let (early, late) = (running.token().await, running.token().await);
     let week_old = running.token().await;
     // The next keys are published two days ahead.
-    running.clock.store(NOW + 28 * DAY, Ordering::Relaxed);
+    running.clock.set(at(NOW + 28 * DAY));
     running.service.maintain().await.unwrap();
     let published = directory().await;
     assert_eq!(published.token_keys.len(), 6);
@@ -174,7 +174,7 @@ async fn keys_rotate_with_an_overlap() {
     let after = published.token_keys[3].public_key().unwrap();
     assert_ne!(before, after);
     // Then they sign, and tokens of the earlier keys are accepted for eight more days.
-    running.clock.store(NOW + 31 * DAY, Ordering::Relaxed);
+    running.clock.set(at(NOW + 31 * DAY));
     running.service.maintain().await.unwrap();
     assert_eq!(directory().await.token_keys.len(), 3);
     assert_eq!(status(&early).await, 200);
@@ -182,10 +182,10 @@ async fn keys_rotate_with_an_overlap() {
     let new = running.token().await;
     assert_ne!(new.key_id(), early.key_id());
     assert_eq!(status(&new).await, 200);
-    running.clock.store(NOW + 38 * DAY - 1, Ordering::Relaxed);
+    running.clock.set(at(NOW + 38 * DAY - 1));
     running.service.maintain().await.unwrap();
     assert_eq!(status(&week_old).await, 200);
-    running.clock.store(NOW + 38 * DAY, Ordering::Relaxed);
+    running.clock.set(at(NOW + 38 * DAY));
     running.service.maintain().await.unwrap();
     let response = running.post_with(&late, "/config", &all_configs()).await;
     let (code, text) = refusal(response).await;

@@ -10,12 +10,13 @@ use filter_client::{
 };
 use pir_dataset::configuration::Configuration as ProcessConfiguration;
 use pir_dataset::processing::{Outcome, Run};
-use pir_server::configuration::{Tier, UseCase, UserGroup};
-use pir_server::{Configuration, Listener, Service, endpoints, service};
+use pir_server::configuration::{StoreSettings, Tier, UseCase, UserGroup};
+use pir_server::{Configuration, Listener, Service, endpoints};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+use unix_clock::SystemClock;
 
 const USE_CASE: &str = "com.example.demo.url.filtering";
 const USER_TOKEN: &str = "DEMO";
@@ -131,19 +132,11 @@ fn process(folder: &Path) -> anyhow::Result<u32> {
 }
 
 async fn serve(folder: &Path, shards: u32) -> anyhow::Result<(Arc<Service>, Listener, String)> {
-    let users = UserGroup { tier: Tier::Tier1, tokens: vec![USER_TOKEN.to_owned()] };
-    let use_case = UseCase {
-        name: USE_CASE.to_owned(),
-        file_stem: folder.join("urls").display().to_string(),
-        shard_count: shards,
-        version_count: 1,
-        published: None,
-        superseded_minutes: 0,
-        symmetric_pir_arguments: None,
-    };
+    let users = UserGroup::new(Tier::Tier1, vec![USER_TOKEN.to_owned()]);
+    let use_case = UseCase::from_files(USE_CASE, folder.join("urls"), shards)?;
     let mut configuration = Configuration::new(vec![users], vec![use_case]);
-    configuration.store.directory = folder.join("state");
-    let service = Arc::new(Service::open(&configuration, service::system_clock()).await?);
+    configuration.store = StoreSettings::in_folder(folder.join("state"));
+    let service = Arc::new(Service::open(&configuration, Arc::new(SystemClock)).await?);
     let any = ["127.0.0.1:0".parse()?];
     let listener = Listener::bind(&any, endpoints::router(&service)).await?;
     let address = listener.addresses()?.first().map(ToString::to_string);

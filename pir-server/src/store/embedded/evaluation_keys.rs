@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
+use unix_clock::Timestamp;
 
 pub(super) const FILE: &str = "evaluation-keys.redb";
 
@@ -108,8 +109,8 @@ pub(super) struct EvaluationKeys {
     _writer: Writer,
 }
 
-fn day(now: u64) -> u32 {
-    u32::try_from(now / DAY_SECONDS).unwrap_or(u32::MAX)
+fn day(now: Timestamp) -> u32 {
+    u32::try_from(now.unix_seconds() / DAY_SECONDS).unwrap_or(u32::MAX)
 }
 
 impl EvaluationKeys {
@@ -145,7 +146,8 @@ impl EvaluationKeys {
             file: Arc::clone(&file),
             totals: Arc::clone(&totals),
             max_bytes: settings.evaluation_key_bytes,
-            days: settings.evaluation_key_days,
+            days: u32::try_from(settings.evaluation_key_lifetime.as_secs() / DAY_SECONDS)
+                .unwrap_or(u32::MAX),
         };
         let waker = jobs.clone();
         let writer = Writer::start(
@@ -168,7 +170,7 @@ impl EvaluationKeys {
         &self,
         id: KeyId,
         key: StoredKey,
-        now: u64,
+        now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         let (jobs, (done, is_done)) = (self.jobs.clone(), oneshot::channel());
         async move {
@@ -178,14 +180,14 @@ impl EvaluationKeys {
         }
     }
 
-    pub(super) fn touch(&self, id: KeyId, now: u64) {
+    pub(super) fn touch(&self, id: KeyId, now: Timestamp) {
         // When the queue is full, the record is dropped: the use of another day is as good.
         drop(self.jobs.try_send(Job::Touch { id, day: day(now) }));
     }
 
     pub(super) fn collect_garbage(
         &self,
-        now: u64,
+        now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         let (jobs, (done, is_done)) = (self.jobs.clone(), oneshot::channel());
         async move {

@@ -1,7 +1,7 @@
 //! Connections to the servers: a single one, the master that sentinels name, or a cluster.
 
 use super::super::{SettingError, StoreError};
-use crate::configuration::RedisSettings;
+use crate::configuration::{RedisSettings, RedisTopology};
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
@@ -82,12 +82,12 @@ fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, StoreError> {
 }
 
 fn certificates(settings: &RedisSettings) -> Result<TlsCertificates, StoreError> {
-    let client = match (&settings.certificate, &settings.private_key) {
-        (Some(certificate), Some(key)) => Some(redis::ClientTlsConfig {
-            client_cert: read("certificate", certificate)?,
-            client_key: read("privateKey", key)?,
+    let client = match &settings.identity {
+        Some(identity) => Some(redis::ClientTlsConfig {
+            client_cert: read("certificate", &identity.certificate)?,
+            client_key: read("privateKey", &identity.private_key)?,
         }),
-        _ => None,
+        None => None,
     };
     let root_cert =
         settings.authorities.as_ref().map(|path| read("authorities", path)).transpose()?;
@@ -111,7 +111,7 @@ impl Link {
             }
             None => None,
         };
-        let uses_tls = settings.urls.iter().any(|url| url.starts_with("rediss://"));
+        let uses_tls = settings.topology.urls().iter().any(|url| url.starts_with("rediss://"));
         // The crate takes the TLS provider of the process. Which one that is, is for the program to decide: the
         // crate itself would install one, or panic where several are compiled in.
         if uses_tls && CryptoProvider::get_default().is_none() {
@@ -120,54 +120,59 @@ impl Link {
         // An address may hold a password, so the crate's own message is not repeated.
         let wrong = |_: RedisError| setting("urls", SettingError::NotAnAddress);
         let certificates = certificates(settings)?;
-        let target = if settings.cluster {
-            let mut builder = ClusterClient::builder(settings.urls.clone())
-                .connection_timeout(settings.timeout())
-                .response_timeout(settings.timeout());
-            if let Some(password) = &password {
-                builder = builder.password(password.as_str());
+        let target = match &settings.topology {
+            RedisTopology::Cluster { urls } => {
+                let mut builder = ClusterClient::builder(urls.clone())
+                    .connection_timeout(settings.timeout)
+                    .response_timeout(settings.timeout);
+                if let Some(password) = &password {
+                    builder = builder.password(password.as_str());
+                }
+                if uses_tls {
+                    builder = builder.tls(TlsMode::Secure).certs(certificates);
+                }
+                Target::Cluster(Box::new(builder.build().map_err(wrong)?))
             }
-            if uses_tls {
-                builder = builder.tls(TlsMode::Secure).certs(certificates);
+            RedisTopology::Sentinel { urls, primary, .. } => {
+                let mut sentinels = Vec::with_capacity(urls.len());
+                for url in urls {
+                    let info = url.as_str().into_connection_info().map_err(wrong)?;
+                    sentinels.push(info.addr().clone());
+                }
+                let mut builder = SentinelClientBuilder::new(
+                    sentinels,
+                    primary.clone(),
+                    SentinelServerType::Master,
+                )
+                .map_err(wrong)?;
+                if let Some(password) = &password {
+                    builder = builder.set_client_to_redis_password(password.as_str());
+                }
+                if uses_tls {
+                    builder = builder
+                        .set_client_to_redis_tls_mode(TlsMode::Secure)
+                        .set_client_to_redis_certificates(certificates.clone())
+                        .set_client_to_sentinel_tls_mode(TlsMode::Secure)
+                        .set_client_to_sentinel_certificates(certificates);
+                }
+                Target::Master(Box::new(Mutex::new(builder.build().map_err(wrong)?)))
             }
-            Target::Cluster(Box::new(builder.build().map_err(wrong)?))
-        } else if let Some(name) = &settings.sentinel_master {
-            let mut sentinels = Vec::with_capacity(settings.urls.len());
-            for url in &settings.urls {
-                let info = url.as_str().into_connection_info().map_err(wrong)?;
-                sentinels.push(info.addr().clone());
+            RedisTopology::Single { url, .. } => {
+                let mut info = url.as_str().into_connection_info().map_err(wrong)?;
+                if let Some(password) = &password {
+                    let redis = info.redis_settings().clone().set_password(password.as_str());
+                    info = info.set_redis_settings(redis);
+                }
+                Target::One(Box::new(match uses_tls {
+                    true => Client::build_with_tls(info, certificates).map_err(wrong)?,
+                    false => Client::open(info).map_err(wrong)?,
+                }))
             }
-            let mut builder =
-                SentinelClientBuilder::new(sentinels, name.clone(), SentinelServerType::Master)
-                    .map_err(wrong)?;
-            if let Some(password) = &password {
-                builder = builder.set_client_to_redis_password(password.as_str());
-            }
-            if uses_tls {
-                builder = builder
-                    .set_client_to_redis_tls_mode(TlsMode::Secure)
-                    .set_client_to_redis_certificates(certificates.clone())
-                    .set_client_to_sentinel_tls_mode(TlsMode::Secure)
-                    .set_client_to_sentinel_certificates(certificates);
-            }
-            Target::Master(Box::new(Mutex::new(builder.build().map_err(wrong)?)))
-        } else {
-            let url =
-                settings.urls.first().ok_or_else(|| setting("urls", SettingError::NotAnAddress))?;
-            let mut info = url.as_str().into_connection_info().map_err(wrong)?;
-            if let Some(password) = &password {
-                let redis = info.redis_settings().clone().set_password(password.as_str());
-                info = info.set_redis_settings(redis);
-            }
-            Target::One(Box::new(match uses_tls {
-                true => Client::build_with_tls(info, certificates).map_err(wrong)?,
-                false => Client::open(info).map_err(wrong)?,
-            }))
         };
         Ok(Self {
             target,
             current: Mutex::new((0, None)),
-            timeout: settings.timeout(),
+            timeout: settings.timeout,
             answers: AtomicBool::new(true),
         })
     }
@@ -297,10 +302,13 @@ fn is_temporary(error: &RedisError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configuration::Configuration;
     use serde_json::json;
 
     fn refusal(settings: serde_json::Value) -> Option<StoreError> {
-        Link::new(&serde_json::from_value(settings).unwrap()).err()
+        let text = json!({ "users": [], "usecases": [], "store": { "redis": settings } });
+        let configuration = Configuration::parse(text.to_string().as_bytes()).unwrap();
+        Link::new(&configuration.store.redis.unwrap()).err()
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Connections on which nothing moves, or hardly anything, end.
+//! Connections on which data stops moving, or moves too slowly, end.
 //!
-//! A peer that takes its answer a byte at a time holds memory as well as one that takes nothing, so
-//! what counts is an amount in a time, and not that something moved.
+//! A peer that reads its response one byte at a time holds as much memory as one that reads nothing, so
+//! the rule is a minimum amount of data in a period.
 
 use std::future::Future;
 use std::io;
@@ -11,32 +11,35 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Bytes that must move in each period while the peer is waited for.
-const LEAST: usize = 1024;
+/// Bytes that a peer must take in each period while the server has data for it.
+const MIN_WRITTEN_BYTES: usize = 1024;
+/// Bytes that a peer must send in each period while the server waits for data.
+const MIN_READ_BYTES: usize = 1;
 
-/// Time in one direction.
+/// The timer of one direction.
 struct Meter {
     period: Duration,
-    least: usize,
+    min_bytes: usize,
+    /// Bytes moved in this period.
     moved: usize,
-    /// Runs only while the peer is waited for.
+    /// Runs only while the server waits for the peer.
     timer: Pin<Box<Sleep>>,
     running: bool,
 }
 
 impl Meter {
-    fn new(period: Duration, least: usize) -> Self {
-        Self { period, least, moved: 0, timer: Box::pin(sleep(period)), running: false }
+    fn new(period: Duration, min_bytes: usize) -> Self {
+        Self { period, min_bytes, moved: 0, timer: Box::pin(sleep(period)), running: false }
     }
 
     fn moved(&mut self, bytes: usize) {
         self.moved += bytes;
-        if self.moved >= self.least {
+        if self.moved >= self.min_bytes {
             self.running = false;
         }
     }
 
-    /// The peer is waited for.
+    /// Called when the server waits for the peer: an error at the end of a period without enough data.
     fn wait<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if !self.running {
             (self.running, self.moved) = (true, 0);
@@ -48,21 +51,26 @@ impl Meter {
     }
 }
 
-/// A stream whose peer must keep a least pace.
-pub(crate) struct Paced<S> {
+/// A stream that fails with [`io::ErrorKind::TimedOut`] when its peer is slower than the minimum rate.
+pub(crate) struct MinimumRate<S> {
     stream: S,
     reading: Meter,
     writing: Meter,
 }
 
-impl<S> Paced<S> {
-    /// Reading may rest for `period`, writing must move [`LEAST`] bytes in each.
+impl<S> MinimumRate<S> {
+    /// In each `period` the peer must send [`MIN_READ_BYTES`] when the server reads, and take
+    /// [`MIN_WRITTEN_BYTES`] when it writes.
     pub(crate) fn new(stream: S, period: Duration) -> Self {
-        Self { stream, reading: Meter::new(period, 1), writing: Meter::new(period, LEAST) }
+        Self {
+            stream,
+            reading: Meter::new(period, MIN_READ_BYTES),
+            writing: Meter::new(period, MIN_WRITTEN_BYTES),
+        }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MinimumRate<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -80,8 +88,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Paced<S> {
-    fn written(
+impl<S: AsyncWrite + Unpin> MinimumRate<S> {
+    fn after_write(
         &mut self,
         context: &mut Context<'_>,
         outcome: Poll<io::Result<usize>>,
@@ -96,22 +104,22 @@ impl<S: AsyncWrite + Unpin> Paced<S> {
         }
     }
 
-    fn settled(
+    fn after_flush(
         &mut self,
         context: &mut Context<'_>,
         outcome: Poll<io::Result<()>>,
     ) -> Poll<io::Result<()>> {
         match outcome {
             Poll::Pending => self.writing.wait(context),
-            done => {
+            finished => {
                 self.writing.running = false;
-                done
+                finished
             }
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MinimumRate<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -119,7 +127,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.written(context, outcome)
+        this.after_write(context, outcome)
     }
 
     fn poll_write_vectored(
@@ -129,7 +137,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
-        this.written(context, outcome)
+        this.after_write(context, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -139,13 +147,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_flush(context);
-        this.settled(context, outcome)
+        this.after_flush(context, outcome)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_shutdown(context);
-        this.settled(context, outcome)
+        this.after_flush(context, outcome)
     }
 }
 
@@ -157,26 +165,26 @@ mod tests {
     const PERIOD: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn silence_ends_a_connection() {
+    async fn a_silent_peer_times_out() {
         let (mut near, far) = duplex(16);
-        let mut far = Paced::new(far, PERIOD);
+        let mut far = MinimumRate::new(far, PERIOD);
         let mut byte = [0];
         for _ in 0..3 {
             tokio::time::advance(PERIOD - Duration::from_secs(1)).await;
             near.write_all(b"x").await.unwrap();
             assert_eq!(far.read(&mut byte).await.unwrap(), 1);
         }
-        let began = Instant::now();
+        let started = Instant::now();
         let error = far.read(&mut byte).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(began.elapsed(), PERIOD);
+        assert_eq!(started.elapsed(), PERIOD);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_of_single_bytes_is_no_reader() {
+    async fn a_peer_below_the_minimum_rate_times_out() {
         let (mut near, far) = duplex(16);
-        let mut far = Paced::new(far, PERIOD);
-        // Takes a byte a second, which is less than the least pace.
+        let mut far = MinimumRate::new(far, PERIOD);
+        // Takes one byte a second, 60 in a period.
         let reader = tokio::spawn(async move {
             let mut byte = [0];
             while near.read(&mut byte).await.is_ok_and(|read| read > 0) {
@@ -187,9 +195,9 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(far);
         reader.await.unwrap();
-        // One that keeps the pace gets everything.
+        // A peer above the minimum rate receives everything.
         let (mut near, far) = duplex(4096);
-        let mut far = Paced::new(far, PERIOD);
+        let mut far = MinimumRate::new(far, PERIOD);
         let reader = tokio::spawn(async move {
             let mut all = Vec::new();
             near.read_to_end(&mut all).await.unwrap();
@@ -198,5 +206,31 @@ mod tests {
         far.write_all(&[7; 100_000]).await.unwrap();
         drop(far);
         assert_eq!(reader.await.unwrap(), 100_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_minimum_is_counted_to_the_byte() {
+        for (taken, continues) in [
+            (MIN_WRITTEN_BYTES - 1, false),
+            (MIN_WRITTEN_BYTES, true),
+            (MIN_WRITTEN_BYTES + 1, true),
+        ] {
+            let (mut near, far) = duplex(4096);
+            let mut far = MinimumRate::new(far, PERIOD);
+            far.write_all(&[7; 4096]).await.unwrap();
+            let writer = tokio::spawn(async move { far.write_all(&[7; 4096]).await.map(|()| far) });
+            // The writer waits for half a period before the peer takes anything.
+            tokio::task::yield_now().await;
+            tokio::time::advance(PERIOD / 2).await;
+            let mut buffer = vec![0; taken];
+            near.read_exact(&mut buffer).await.unwrap();
+            tokio::task::yield_now().await;
+            // The first period ends here. Once the minimum has moved, a new one has begun.
+            tokio::time::advance(PERIOD / 2).await;
+            let mut rest = vec![0; 8192 - taken];
+            let read = near.read_exact(&mut rest).await;
+            assert_eq!(read.is_ok(), continues, "{taken}");
+            assert_eq!(writer.await.unwrap().is_ok(), continues, "{taken}");
+        }
     }
 }

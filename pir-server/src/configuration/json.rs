@@ -1,0 +1,109 @@
+//! JSON to values, with errors that name the key and the kind of value, and never the value itself.
+
+use super::error::ConfigurationError;
+use serde::de::DeserializeOwned;
+
+/// Reads a value from a whole text.
+pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ConfigurationError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| describe(&error.path().to_string(), error.inner()))?;
+    deserializer.end().map_err(|error| describe("", &error))?;
+    Ok(value)
+}
+
+fn describe(path: &str, error: &serde_json::Error) -> ConfigurationError {
+    let (line, column) = (error.line(), error.column());
+    let text = error.to_string();
+    let text = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+    if !error.is_data() {
+        return ConfigurationError::Json { file: None, reason: text.to_owned(), line, column };
+    }
+    let (key, reason) = describe_value(path, text);
+    let reason = format!("{reason} (line {line}, column {column})");
+    ConfigurationError::Value { file: None, key, reason }
+}
+
+/// Key and reason of what serde says of a value. What it quotes of the value stays out: it may be a
+/// token. Names of keys are repeated.
+fn describe_value(path: &str, text: &str) -> (String, String) {
+    let child = |key: &str| match path {
+        "." | "" => key.to_owned(),
+        // The parser names the key as the last part of the path itself, or not.
+        path if path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')) => {
+            path.to_owned()
+        }
+        path => format!("{path}.{key}"),
+    };
+    let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
+    if let Some(rest) = text.strip_prefix("unknown field ") {
+        let key = quoted(rest);
+        let known = match rest.rsplit_once(", expected ") {
+            Some((_, known)) => format!("; known here: {}", known.trim_start_matches("one of ")),
+            None => String::new(),
+        };
+        let reason = format!("there is no such key, check its spelling{known}");
+        return (if path == key { key } else { child(&key) }, reason);
+    }
+    if let Some(rest) = text.strip_prefix("missing field ") {
+        return (child(&quoted(rest)), "it is missing".to_owned());
+    }
+    if let Some(rest) = text.strip_prefix("duplicate field ") {
+        return (child(&quoted(rest)), "it is there twice".to_owned());
+    }
+    let key = match path {
+        "." | "" => "the whole text",
+        path => path,
+    };
+    // The last one: what comes before may quote the value, what comes after is of the program.
+    let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
+    let reason = match (expected, text.strip_prefix("invalid type: ")) {
+        (Some(expected), Some(found)) => {
+            format!("{} is expected, not {}", expected_kind(expected), found_kind(found))
+        }
+        (Some(expected), None) => format!("{} is expected", expected_range(expected)),
+        (None, _) => "a value of another kind is expected".to_owned(),
+    };
+    (key.to_owned(), reason)
+}
+
+fn expected_kind(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a number",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "a boolean" => "true or false",
+        "a string" | "a borrowed string" | "path string" => "text",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    }
+}
+
+fn expected_range(expected: &str) -> String {
+    let max = match expected {
+        "u8" => u64::from(u8::MAX),
+        "u16" => u64::from(u16::MAX),
+        "u32" => u64::from(u32::MAX),
+        "u64" => u64::MAX,
+        "usize" => usize::MAX as u64,
+        other => return expected_kind(other).to_owned(),
+    };
+    format!("a whole number from 0 to {max}")
+}
+
+fn found_kind(found: &str) -> &'static str {
+    for (prefix, kind) in [
+        ("string", "text"),
+        ("integer", "a number"),
+        ("floating point", "a number with a fraction"),
+        ("boolean", "true or false"),
+        ("null", "null"),
+        ("sequence", "a list"),
+        ("map", "an object"),
+    ] {
+        if found.starts_with(prefix) {
+            return kind;
+        }
+    }
+    "this"
+}

@@ -1,0 +1,229 @@
+//! Use cases: which data set is served under which name.
+
+use super::error::{ConfigurationError, Feature};
+use pir_api::convert::MAX_SHARDS;
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The only value of `symmetricPirArguments.configType`.
+const SYMMETRIC_CONFIGURATION: &str = "OPRF_P384_AES_GCM_192_NONCE_96_TAG_128";
+/// Longest name of a use case, in bytes.
+const MAX_NAME: usize = 255;
+
+/// Files of one version of a data set: `<stem>-<shard>.bin` and `<stem>-<shard>.params.txtpb` for shards
+/// 0 to `shards` - 1, and possibly `<stem>-manifest.json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardFiles {
+    /// What all paths begin with.
+    pub(crate) stem: PathBuf,
+    /// Number of shards, at least 1.
+    pub(crate) shards: u32,
+}
+
+/// Where the data set of a use case comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UseCaseSource {
+    /// Files on this machine.
+    Files(ShardFiles),
+    /// Releases in an object store or a folder.
+    Published {
+        /// `s3://bucket/path`, `gs://…`, `az://…`, or a folder.
+        address: String,
+    },
+}
+
+/// A use case: a data set and the name under which devices look it up.
+#[derive(Clone, Debug)]
+pub struct UseCase {
+    pub(crate) name: String,
+    pub(crate) source: UseCaseSource,
+    /// Versions that are served at the same time; 0 removes the use case.
+    pub(crate) version_count: usize,
+    /// How long a version is served after a newer one has taken its place.
+    pub(crate) superseded_for: Duration,
+    /// File with the key of a symmetric data set, hexadecimal.
+    pub(crate) database_key: Option<PathBuf>,
+}
+
+impl UseCase {
+    /// A use case whose data set is in files: `<stem>-<shard>.bin` and `<stem>-<shard>.params.txtpb` for
+    /// shards 0 to `shards` - 1. Two versions are served, a superseded one for ten minutes.
+    ///
+    /// `name` is `<bundle id>.url.filtering` for a URL filter.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Value`] for a name that is not 1 to 255 bytes without control characters,
+    /// an empty stem, or a number of shards out of range.
+    pub fn from_files(
+        name: impl Into<String>,
+        stem: impl Into<PathBuf>,
+        shards: u32,
+    ) -> Result<Self, ConfigurationError> {
+        let (name, stem) = (check_name(name.into())?, stem.into());
+        if stem.as_os_str().is_empty() {
+            return Err(ConfigurationError::value("fileStem", "it is missing"));
+        }
+        if !(1..=MAX_SHARDS).contains(&shards) {
+            let reason = format!("a number from 1 to {MAX_SHARDS} is expected");
+            return Err(ConfigurationError::value("shardCount", reason));
+        }
+        Ok(Self::new(name, UseCaseSource::Files(ShardFiles { stem, shards })))
+    }
+
+    /// A use case whose releases are published at an address: `s3://bucket/path`, `gs://…`, `az://…`
+    /// (feature `cloud`), or a folder.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Value`] for an empty address or a name that cannot be the name of a folder,
+    /// and [`ConfigurationError::Feature`] for an address that needs a feature.
+    pub fn from_publication(
+        name: impl Into<String>,
+        address: impl Into<String>,
+    ) -> Result<Self, ConfigurationError> {
+        let (name, address) = (check_name(name.into())?, address.into());
+        if address.is_empty() {
+            return Err(ConfigurationError::value("published", "an address is expected"));
+        }
+        if name.contains('/') || name.starts_with('.') {
+            let reason = format!(
+                "{name} cannot be the name of a folder, which a published use case needs: no `/`, and no \
+                 `.` at the beginning"
+            );
+            return Err(ConfigurationError::value("name", reason));
+        }
+        let is_local = !address.contains("://") || address.starts_with("file://");
+        if !is_local {
+            ConfigurationError::unless_built("published", Feature::Cloud)?;
+        }
+        Ok(Self::new(name, UseCaseSource::Published { address }))
+    }
+
+    fn new(name: String, source: UseCaseSource) -> Self {
+        let superseded_for = Duration::from_secs(60 * u64::from(DEFAULT_SUPERSEDED_MINUTES));
+        Self { name, source, version_count: DEFAULT_VERSIONS, superseded_for, database_key: None }
+    }
+
+    /// Sets the number of versions that are served at the same time; 0 removes the use case.
+    #[must_use]
+    pub fn with_version_count(mut self, count: usize) -> Self {
+        self.version_count = count;
+        self
+    }
+
+    /// Sets how long a version is served after a newer one has taken its place.
+    #[must_use]
+    pub fn with_superseded_for(mut self, span: Duration) -> Self {
+        self.superseded_for = span;
+        self
+    }
+
+    /// Sets the file with the key of a symmetric data set, hexadecimal.
+    #[must_use]
+    pub fn with_database_key(mut self, path: impl Into<PathBuf>) -> Self {
+        self.database_key = Some(path.into());
+        self
+    }
+
+    /// The name under which devices look it up.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its data set comes from.
+    #[must_use]
+    pub fn source(&self) -> &UseCaseSource {
+        &self.source
+    }
+
+    /// Whether any version is served.
+    pub(crate) fn is_served(&self) -> bool {
+        self.version_count > 0
+    }
+
+    /// The address of its publication; `None` for files.
+    pub(crate) fn published(&self) -> Option<&str> {
+        match &self.source {
+            UseCaseSource::Files(_) => None,
+            UseCaseSource::Published { address } => Some(address),
+        }
+    }
+}
+
+fn check_name(name: String) -> Result<String, ConfigurationError> {
+    match (1..=MAX_NAME).contains(&name.len()) && !name.contains(char::is_control) {
+        true => Ok(name),
+        false => Err(ConfigurationError::value(
+            "name",
+            format!("a name of 1 to {MAX_NAME} bytes without control characters is expected"),
+        )),
+    }
+}
+
+const DEFAULT_VERSIONS: usize = 2;
+/// Devices fetch the new configuration as soon as they are told that theirs is superseded, and requests
+/// that have begun are answered.
+const DEFAULT_SUPERSEDED_MINUTES: u32 = 10;
+
+fn default_versions() -> usize {
+    DEFAULT_VERSIONS
+}
+
+fn default_superseded_minutes() -> u32 {
+    DEFAULT_SUPERSEDED_MINUTES
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawSymmetricArguments {
+    database_encryption_key_file_path: PathBuf,
+    #[serde(default)]
+    config_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RawUseCase {
+    name: String,
+    #[serde(default)]
+    file_stem: String,
+    #[serde(default)]
+    shard_count: u32,
+    #[serde(default)]
+    published: Option<String>,
+    #[serde(default = "default_versions")]
+    version_count: usize,
+    #[serde(default = "default_superseded_minutes")]
+    superseded_minutes: u32,
+    #[serde(default)]
+    symmetric_pir_arguments: Option<RawSymmetricArguments>,
+}
+
+impl TryFrom<RawUseCase> for UseCase {
+    type Error = ConfigurationError;
+
+    fn try_from(raw: RawUseCase) -> Result<Self, ConfigurationError> {
+        let has_files = !raw.file_stem.is_empty() || raw.shard_count > 0;
+        let use_case = match raw.published {
+            Some(_) if has_files => {
+                let reason = "an address is expected in place of fileStem and shardCount, not both";
+                return Err(ConfigurationError::value("published", reason));
+            }
+            Some(address) => Self::from_publication(raw.name, address)?,
+            None => Self::from_files(raw.name, raw.file_stem, raw.shard_count)?,
+        };
+        let mut use_case = use_case
+            .with_version_count(raw.version_count)
+            .with_superseded_for(Duration::from_secs(60 * u64::from(raw.superseded_minutes)));
+        if let Some(symmetric) = raw.symmetric_pir_arguments {
+            if symmetric.config_type.is_some_and(|kind| kind != SYMMETRIC_CONFIGURATION) {
+                let reason = format!("{SYMMETRIC_CONFIGURATION} is expected");
+                return Err(ConfigurationError::value("symmetricPirArguments.configType", reason));
+            }
+            use_case = use_case.with_database_key(symmetric.database_encryption_key_file_path);
+        }
+        Ok(use_case)
+    }
+}

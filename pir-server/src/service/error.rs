@@ -1,0 +1,59 @@
+//! Why a service cannot be opened or reloaded.
+
+use crate::blocking::TaskFailed;
+use crate::configuration::ConfigurationError;
+use crate::data_set::DataSetError;
+use crate::gateway::GatewayError;
+use crate::issuer::IssuerError;
+use crate::store::StoreError;
+use crate::subscriptions::SubscriptionError;
+use crate::tls::TlsError;
+use std::io;
+
+/// The service cannot be opened or reloaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The configuration is not usable.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    /// A data set cannot be served.
+    #[error("a data set cannot be served")]
+    DataSet(#[from] DataSetError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Issuer keys cannot be read or generated.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// The gateway cannot be opened.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A system call failed.
+    #[error("cannot {action}")]
+    Io {
+        /// What was tried, with the file or key it was for.
+        action: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A publication cannot be read, or has no release that can be served.
+    #[error(transparent)]
+    Subscription(#[from] SubscriptionError),
+    /// [`Service::reload`](super::Service::reload) was called without
+    /// [`Service::with_source`](super::Service::with_source).
+    #[error("the service was not started from a configuration file")]
+    NoSource,
+    /// Loading did not finish.
+    #[error(transparent)]
+    Task(#[from] TaskFailed),
+}
+
+/// Names what was tried when a system call fails.
+pub(super) fn io_error(action: impl Into<String>) -> impl FnOnce(io::Error) -> ServiceError {
+    let action = action.into();
+    move |source| ServiceError::Io { action, source }
+}

@@ -1,0 +1,122 @@
+//! The part of the service that a reload replaces, all of it at once.
+
+use super::error::{ServiceError, io_error};
+use crate::catalog::{Catalog, ServedUseCase};
+use crate::configuration::{Configuration, UseCase, read_users};
+use crate::file_mark::FileMark;
+use crate::reports::ReportLog;
+use crate::subscriptions::Subscriptions;
+use crate::user_tokens::{UserTable, UserTokens};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use unix_clock::Timestamp;
+
+/// What a reload replaces.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) catalog: Catalog,
+    /// Use cases as the configuration lists them.
+    pub(super) use_cases: Vec<UseCase>,
+    /// Tokens of the configuration and of its token file.
+    pub(super) users: UserTable,
+    /// Tokens of the configuration alone.
+    configured_users: UserTable,
+    /// The token file, and its state when it was read.
+    pub(super) users_file: Option<(PathBuf, FileMark)>,
+    pub(crate) issuer_request_uri: String,
+    pub(crate) reports: Option<Arc<ReportLog>>,
+}
+
+/// What is served after a start or a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The use cases, in the order of their names.
+    pub use_cases: Vec<ServedUseCase>,
+    /// Number of user tokens in the configuration and its token file.
+    pub user_tokens: usize,
+    /// Configuration keys that have changed and take effect at the next start only.
+    pub after_restart: Vec<&'static str>,
+    /// Findings that do not prevent serving but need the operator's attention.
+    pub warnings: Vec<String>,
+}
+
+impl Live {
+    /// Reads everything a configuration names: files on this machine, and of publications the releases
+    /// already downloaded. Blocks for as long as the data sets take to verify.
+    pub(super) fn load(
+        configuration: &Configuration,
+        subscriptions: &Subscriptions,
+        user_tokens: &UserTokens,
+        earlier: Option<&Self>,
+        now: Timestamp,
+    ) -> Result<Self, ServiceError> {
+        let none = Catalog::default();
+        let earlier_catalog = earlier.map_or(&none, |live| &live.catalog);
+        let use_cases = subscriptions.resolve(&configuration.use_cases);
+        let catalog = Catalog::open(&use_cases, earlier_catalog, now)?;
+        let configured_users = UserTable::new(user_tokens.hasher(), &configuration.users);
+        let issuer_request_uri = configuration.issuer_request_uri.clone();
+        let mut live = Self {
+            catalog,
+            use_cases: configuration.use_cases.clone(),
+            users: configured_users.clone(),
+            configured_users,
+            users_file: None,
+            issuer_request_uri: issuer_request_uri.unwrap_or_else(|| "/issue".to_owned()),
+            reports: open_reports(configuration, earlier)?,
+        };
+        if let Some(path) = &configuration.user_tokens.file {
+            live.read_users_file(path, user_tokens)?;
+        }
+        Ok(live)
+    }
+
+    /// Replaces the tokens of the token file by its present content.
+    pub(super) fn read_users_file(
+        &mut self,
+        path: &Path,
+        tokens: &UserTokens,
+    ) -> Result<(), ServiceError> {
+        let action = || format!("read userTokens.file {}", path.display());
+        // Marked before it is read: a change in between is found by the next comparison.
+        let mark = FileMark::of(path).map_err(io_error(action()))?;
+        let groups = read_users(path)?;
+        self.users = self.configured_users.with(tokens.hasher(), &groups);
+        self.users_file = Some((path.to_owned(), mark));
+        Ok(())
+    }
+
+    pub(super) fn loaded(&self) -> Loaded {
+        let use_cases = self.catalog.served();
+        let odd = use_cases.iter().filter(|use_case| !use_case.shards.is_power_of_two());
+        let warnings = odd.map(|ServedUseCase { name, shards, .. }| {
+            format!(
+                "use case {name}: {shards} shards; devices from iOS and macOS 27.3 on accept powers of \
+                 two only (process with requirePowerOfTwoShardCount)"
+            )
+        });
+        Loaded {
+            warnings: warnings.collect(),
+            user_tokens: self.users.len(),
+            after_restart: Vec::new(),
+            use_cases,
+        }
+    }
+}
+
+fn open_reports(
+    configuration: &Configuration,
+    earlier: Option<&Live>,
+) -> Result<Option<Arc<ReportLog>>, ServiceError> {
+    let Some(directory) = &configuration.report_directory else { return Ok(None) };
+    if let Some(log) = earlier.and_then(|live| live.reports.as_ref())
+        && log.directory() == directory
+        && *log.settings() == configuration.reports
+    {
+        return Ok(Some(Arc::clone(log)));
+    }
+    let log = ReportLog::open(directory, &configuration.reports)
+        .map_err(io_error(format!("open reportDirectory {}", directory.display())))?;
+    Ok(Some(Arc::new(log)))
+}

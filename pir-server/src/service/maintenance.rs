@@ -1,0 +1,107 @@
+//! What the service does on its own: keys rotate, state that is no longer needed goes, changed files
+//! are read again.
+
+use super::Service;
+use super::error::ServiceError;
+use crate::blocking::blocking;
+use crate::causes::WithCauses;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use unix_clock::Timestamp;
+
+/// How often issuer keys are compared with the store's: another node may have changed them.
+const ROTATION_INTERVAL: Duration = Duration::from_secs(15);
+/// How often evaluation keys that have not been used for long are collected.
+const COLLECTION_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often files of user tokens and certificates are compared with those in use.
+const FILE_INTERVAL: Duration = Duration::from_secs(2);
+
+impl Service {
+    /// One round of maintenance: rotates issuer and gateway keys that are due, and drops versions,
+    /// nonces and evaluation keys that are no longer needed.
+    ///
+    /// # Errors
+    /// If the store fails. The next round tries again.
+    pub async fn maintain(self: &Arc<Self>) -> Result<(), ServiceError> {
+        self.expire_versions().await;
+        let retired = self.issuer.maintain(self.now()).await?;
+        if let Some(gateway) = &self.gateway {
+            gateway.maintain(self.now()).await?;
+        }
+        let now = self.now();
+        let last = self.last_collection.load(Ordering::Relaxed);
+        // In the first round, too: the process may have crashed between a rotation and this.
+        if retired || last == 0 {
+            self.store.retain_nonces(&self.issuer.key_ids()).await?;
+        }
+        if now.since(Timestamp::from_unix_seconds(last)) >= COLLECTION_INTERVAL {
+            self.store.collect_garbage(now).await?;
+            self.last_collection.store(now.unix_seconds().max(1), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Maintains the service until the future is dropped.
+    pub async fn maintain_always(self: Arc<Self>) {
+        let rotation = async {
+            let mut ticks = tokio::time::interval(ROTATION_INTERVAL);
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.maintain().await {
+                    self.metrics.store_failed();
+                    tracing::error!(error = %WithCauses(&error), "maintenance failed and will be retried");
+                }
+            }
+        };
+        let files = async {
+            let mut ticks = tokio::time::interval(FILE_INTERVAL);
+            let (mut users, mut certificate) =
+                (RefreshLog::of("user tokens"), RefreshLog::of("certificate"));
+            loop {
+                ticks.tick().await;
+                users.note(self.refresh_users().await);
+                if let Some(certificates) = self.certificates.clone() {
+                    let refresh = move || certificates.refresh().map_err(ServiceError::from);
+                    certificate.note(blocking(refresh).await);
+                }
+            }
+        };
+        let subscriptions = self.subscriptions.run(&*self);
+        futures_util::future::join3(rotation, files, subscriptions).await;
+    }
+}
+
+/// Logs the outcomes of reading a file again and again, each failure once.
+struct RefreshLog {
+    file: &'static str,
+    last_failure: Option<String>,
+}
+
+impl RefreshLog {
+    fn of(file: &'static str) -> Self {
+        Self { file, last_failure: None }
+    }
+
+    fn note(&mut self, outcome: Result<bool, ServiceError>) {
+        let file = self.file;
+        match outcome {
+            Ok(false) => {}
+            Ok(true) => {
+                self.last_failure = None;
+                tracing::info!(file, "read again");
+            }
+            Err(error) => {
+                let error = WithCauses(&error).to_string();
+                if self.last_failure.as_ref() != Some(&error) {
+                    tracing::error!(
+                        file,
+                        error,
+                        "cannot be read again; the earlier content stays in use"
+                    );
+                    self.last_failure = Some(error);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Opening a service, and checking a configuration without serving it.
+
+use super::error::{ServiceError, io_error};
+use super::live::{Live, Loaded};
+use super::settings::Settings;
+use super::{Service, worker_count};
+use crate::blocking::blocking;
+use crate::body_budget::BodyBudget;
+use crate::configuration::Configuration;
+use crate::gateway::Gateway;
+use crate::issuer::Issuer;
+use crate::key_cache::KeyCache;
+use crate::metrics::Metrics;
+#[cfg(feature = "redis")]
+use crate::store::RedisStore;
+use crate::store::{EmbeddedStore, Store};
+use crate::subscriptions::Subscriptions;
+use crate::tls::Certificates;
+use crate::user_tokens::UserTokens;
+use crate::work::WorkPool;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use tokio::sync::Mutex;
+use unix_clock::{Clock, Timestamp};
+
+/// What [`Service::check`] found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Checked {
+    /// Files on this machine.
+    pub loaded: Loaded,
+    /// One sentence for each published release. It was not downloaded.
+    pub releases: Vec<String>,
+}
+
+impl Service {
+    /// Opens the store that a configuration names, reads its issuer keys or generates them, and opens
+    /// all data sets. Takes from a second to minutes, depending on the size of the data sets.
+    ///
+    /// # Errors
+    /// A [`ServiceError`] for the first part that cannot be opened.
+    pub async fn open(
+        configuration: &Configuration,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ServiceError> {
+        let settings = configuration.store.clone();
+        #[cfg(feature = "redis")]
+        if let Some(redis) = &settings.redis {
+            let store = RedisStore::open(redis, settings.evaluation_key_lifetime).await?;
+            return Self::with_store(configuration, Arc::new(store), clock).await;
+        }
+        let store =
+            blocking(move || Ok::<_, ServiceError>(EmbeddedStore::open(&settings)?)).await?;
+        Self::with_store(configuration, Arc::new(store), clock).await
+    }
+
+    /// Opens a service over a store that is already open; `store` in the configuration is ignored.
+    ///
+    /// # Errors
+    /// A [`ServiceError`] for the first part that cannot be opened.
+    pub async fn with_store(
+        configuration: &Configuration,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ServiceError> {
+        let issuer = Issuer::open(Arc::clone(&store), &configuration.issuer, clock.now()).await?;
+        let issuer = Arc::new(issuer);
+        let user_tokens =
+            UserTokens::new(&configuration.user_tokens).map_err(io_error("prepare userTokens"))?;
+        let certificates = configuration.tls.as_ref().map(Certificates::open).transpose()?;
+        let subscriptions = Subscriptions::open(configuration, clock.now()).await?;
+        let (user_tokens, subscriptions, live) = {
+            let (configuration, now) = (configuration.clone(), clock.now());
+            blocking(move || {
+                let live = Live::load(&configuration, &subscriptions, &user_tokens, None, now)?;
+                Ok::<_, ServiceError>((user_tokens, subscriptions, live))
+            })
+            .await?
+        };
+        let limits = &configuration.limits;
+        let gateway = match &configuration.gateway {
+            Some(settings) => {
+                let (max, timeout) = (limits.body_bytes, limits.request_timeout);
+                let store = Arc::clone(&store);
+                let gateway = Gateway::open(store, settings, max, timeout, clock.now()).await?;
+                Some(Arc::new(gateway))
+            }
+            None => None,
+        };
+        let pool = WorkPool::new(worker_count(configuration), limits.queue)
+            .map_err(io_error("start threads for queries"))?;
+        let metrics = Metrics::default();
+        metrics.loaded(&live.loaded().use_cases, clock.now());
+        Ok(Self {
+            source: None,
+            settings: Settings::of(configuration),
+            live: ArcSwap::from_pointee(live),
+            subscriptions,
+            reloading: Mutex::default(),
+            keys: KeyCache::new(limits.key_cache_bytes),
+            bodies: BodyBudget::new(limits.bodies_in_flight_bytes),
+            store,
+            issuer,
+            gateway,
+            user_tokens,
+            certificates,
+            pool,
+            metrics,
+            ready: AtomicBool::new(true),
+            last_collection: AtomicU64::new(0),
+            clock,
+        })
+    }
+
+    /// Opens and checks everything a configuration names, without serving or changing any of it: neither
+    /// the store nor the issuer keys are touched. Takes as long as [`Service::open`].
+    ///
+    /// # Errors
+    /// A [`ServiceError`] for the first part that cannot be used.
+    pub async fn check(configuration: &Configuration) -> Result<Checked, ServiceError> {
+        let releases = Subscriptions::check(configuration).await?;
+        let user_tokens =
+            UserTokens::new(&configuration.user_tokens).map_err(io_error("prepare userTokens"))?;
+        configuration.tls.as_ref().map(Certificates::open).transpose()?;
+        let quiet = Configuration { report_directory: None, ..configuration.clone() };
+        let nothing = Subscriptions::default();
+        let load = move || -> Result<Loaded, ServiceError> {
+            Ok(Live::load(&quiet, &nothing, &user_tokens, None, Timestamp::MIN)?.loaded())
+        };
+        Ok(Checked { loaded: blocking(load).await?, releases })
+    }
+}

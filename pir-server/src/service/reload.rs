@@ -1,0 +1,147 @@
+//! Replacing what is served while requests go on.
+
+use super::error::{ServiceError, io_error};
+use super::live::{Live, Loaded};
+use super::settings::Settings;
+use super::{Service, worker_count};
+use crate::blocking::blocking;
+use crate::configuration::{ShardFiles, UseCase};
+use crate::data_set::DataSet;
+use crate::file_mark::FileMark;
+use crate::metrics::Outcome;
+use crate::subscriptions::{Serve, SubscriptionError};
+use std::io;
+use std::sync::Arc;
+use tokio::sync::MutexGuard;
+use unix_clock::Timestamp;
+
+/// Threads for opening data sets, apart from those that answer queries.
+fn loading_threads(count: usize) -> Result<rayon::ThreadPool, ServiceError> {
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+    threads.map_err(|error| io_error("start threads for loading")(io::Error::other(error)))
+}
+
+impl Service {
+    /// Reads the configuration again, opens its data sets next to those in use, and then switches to
+    /// all of them at once. If anything is wrong, everything stays as it was.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSource`] without [`Service::with_source`], otherwise what is wrong with the
+    /// configuration or a data set.
+    pub async fn reload(self: &Arc<Self>) -> Result<Loaded, ServiceError> {
+        let source = self.source.clone().ok_or(ServiceError::NoSource)?;
+        let _one = self.reloading.lock().await;
+        let service = Arc::clone(self);
+        let outcome = blocking(move || {
+            let configuration = source()?;
+            let threads = loading_threads(worker_count(&configuration).div_ceil(2))?;
+            let earlier = service.live.load_full();
+            let (tokens, now) = (&service.user_tokens, service.now());
+            let subscriptions = &service.subscriptions;
+            let live = threads.install(|| {
+                Live::load(&configuration, subscriptions, tokens, Some(&earlier), now)
+            })?;
+            if let (Some(certificates), Some(tls)) = (&service.certificates, &configuration.tls) {
+                certificates.reload(tls)?;
+            }
+            let mut loaded = live.loaded();
+            loaded.after_restart = service.settings.changed(&Settings::of(&configuration));
+            service.live.store(Arc::new(live));
+            Ok::<_, ServiceError>(loaded)
+        })
+        .await;
+        match &outcome {
+            Ok(loaded) => self.metrics.loaded(&loaded.use_cases, self.now()),
+            Err(_) => self.metrics.load_failed(),
+        }
+        outcome
+    }
+
+    /// Reads the file of user tokens again if it has changed, and returns whether it had. A file that
+    /// cannot be read changes nothing.
+    ///
+    /// # Errors
+    /// [`ServiceError::Io`] and [`ServiceError::Configuration`] if the file cannot be read.
+    pub async fn refresh_users(self: &Arc<Self>) -> Result<bool, ServiceError> {
+        let Some((path, mark)) = self.live.load().users_file.clone() else { return Ok(false) };
+        let _one = self.reloading.lock().await;
+        let service = Arc::clone(self);
+        blocking(move || {
+            let action = format!("read userTokens.file {}", path.display());
+            if FileMark::of(&path).map_err(io_error(action))? == mark {
+                return Ok(false);
+            }
+            let mut live = Live::clone(&service.live.load());
+            live.read_users_file(&path, &service.user_tokens)?;
+            service.live.store(Arc::new(live));
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Stops serving superseded versions whose time has passed.
+    pub(super) async fn expire_versions(&self) {
+        if !self.live.load().catalog.is_due(self.now()) {
+            return;
+        }
+        let _one = self.reloading.lock().await;
+        let mut live = Live::clone(&self.live.load());
+        live.catalog.expire(self.now());
+        self.metrics.versions(&live.loaded().use_cases);
+        self.live.store(Arc::new(live));
+        tracing::info!("superseded versions are no longer served");
+    }
+
+    /// Runs `work` on threads apart from those that answer queries, half as many.
+    async fn on_loading_threads<T, E>(
+        &self,
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, ServiceError>
+    where
+        T: Send + 'static,
+        E: Into<ServiceError> + 'static,
+    {
+        let count = self.pool.threads().div_ceil(2);
+        blocking(move || loading_threads(count)?.install(move || work().map_err(Into::into))).await
+    }
+}
+
+impl Serve for Service {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn use_case(&self, name: &str) -> Option<UseCase> {
+        self.live().use_cases.iter().find(|use_case| use_case.name() == name).cloned()
+    }
+
+    async fn open_data_set(
+        &self,
+        use_case: UseCase,
+        files: ShardFiles,
+    ) -> Result<Arc<DataSet>, SubscriptionError> {
+        let name = use_case.name().to_owned();
+        let opened = self.on_loading_threads(move || DataSet::open(&use_case, &files)).await;
+        opened
+            .map(Arc::new)
+            .map_err(|error| SubscriptionError::DataSet { use_case: name, source: Box::new(error) })
+    }
+
+    async fn lock_reloads(&self) -> MutexGuard<'_, ()> {
+        self.reloading.lock().await
+    }
+
+    fn put_version(&self, use_case: &str, data: Arc<DataSet>) {
+        let mut live = Live::clone(&self.live.load());
+        if let Some(use_case) = live.use_cases.iter().find(|known| known.name() == use_case) {
+            live.catalog.put(use_case, data, self.now());
+            self.metrics.loaded(&live.loaded().use_cases, self.now());
+            self.live.store(Arc::new(live));
+        }
+    }
+
+    fn polled(&self, use_case: &str, succeeded: bool, late: bool) {
+        let outcome = if succeeded { Outcome::Done } else { Outcome::Failed };
+        self.metrics.polled(use_case, outcome, late);
+    }
+}
