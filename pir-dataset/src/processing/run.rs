@@ -88,7 +88,6 @@ pub struct Run<'r> {
     progress: &'r dyn Progress,
 }
 
-/// A new run.
 impl<'r> Run<'r> {
     /// A run of all shards, with a thread for each core, in the native format.
     pub fn new(configuration: &'r Configuration) -> Self {
