@@ -355,6 +355,30 @@ mod tests {
     }
 
     #[test]
+    fn limits() {
+        let new = |degree: u64, moduli: Vec<u64>| {
+            Parameters::new(degree, 17, moduli, Security::Unchecked)
+        };
+        let moduli = |count| prime::primes_above(20, 8, count);
+        for count in [1, MAX_MODULI - 1, MAX_MODULI] {
+            assert!(new(4, moduli(count)).is_ok(), "{count}");
+        }
+        let refused = new(4, moduli(MAX_MODULI + 1));
+        assert_eq!(refused, Err(ParameterError::ModuliCount(MAX_MODULI + 1)));
+        let for_degree = |degree: u64| new(degree, prime::primes_above(40, 2 * degree, 1));
+        for degree in [4, MAX_DEGREE as u64 / 2, MAX_DEGREE as u64] {
+            assert!(for_degree(degree).is_ok(), "{degree}");
+        }
+        for degree in [2, 2 * MAX_DEGREE as u64] {
+            assert_eq!(for_degree(degree), Err(ParameterError::Degree(degree)));
+        }
+        // A plaintext modulus of at least 3, below every coefficient modulus.
+        let with_t = |t| Parameters::new(4, t, vec![1_048_609], Security::Unchecked);
+        assert!(with_t(2).is_err() && with_t(3).is_ok());
+        assert_eq!(with_t(1_048_609), Err(ParameterError::CoefficientModulus(1_048_609)));
+    }
+
+    #[test]
     fn refusals() {
         let new = |n, t, q: &[u64], s| Parameters::new(n, t, q.to_vec(), s).unwrap_err();
         use Security::{Quantum128, Unchecked};

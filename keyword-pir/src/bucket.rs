@@ -9,17 +9,18 @@ use crate::keyword::KeywordHash;
 pub const EMPTY_BUCKET: usize = 1;
 /// Bytes of a slot besides its value.
 pub const SLOT_OVERHEAD: usize = 10;
-/// Longest value.
+/// Longest value in bytes.
 pub const MAX_VALUE: usize = u16::MAX as usize;
-/// Most slots of a bucket.
+/// Largest number of slots of a bucket.
 pub const MAX_SLOTS: usize = u8::MAX as usize;
 
 /// A bucket ends inside a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("a bucket of the reply is cut short: the parameters do not fit the data")]
 pub struct TruncatedBucket;
 
-/// The slots of a bucket, in order; stops after an error.
+/// The slots of a bucket, in order: the hash of a keyword, and its value. Stops after an error.
 #[derive(Clone, Debug)]
 pub struct Slots<'b> {
     rest: &'b [u8],
@@ -27,7 +28,10 @@ pub struct Slots<'b> {
 }
 
 impl<'b> Slots<'b> {
-    /// Reads a bucket; bytes after the last slot are ignored.
+    /// Reads a bucket. Bytes after the last slot are ignored.
+    ///
+    /// # Errors
+    /// If there is not even a number of slots.
     pub fn new(bucket: &'b [u8]) -> Result<Self, TruncatedBucket> {
         let (&left, rest) = bucket.split_first().ok_or(TruncatedBucket)?;
         Ok(Self { rest, left })
@@ -55,7 +59,10 @@ impl<'b> Iterator for Slots<'b> {
     }
 }
 
-/// The value of the first slot with that hash. The whole bucket is read, found or not.
+/// The value of the first slot with that hash. All slots are read, whether or not it is found.
+///
+/// # Errors
+/// If the bucket ends inside a slot.
 pub fn find(bucket: &[u8], hash: KeywordHash) -> Result<Option<&[u8]>, TruncatedBucket> {
     let mut found = None;
     for slot in Slots::new(bucket)? {
@@ -67,7 +74,7 @@ pub fn find(bucket: &[u8], hash: KeywordHash) -> Result<Option<&[u8]>, Truncated
     Ok(found)
 }
 
-/// Appends a bucket. There are at most [`MAX_SLOTS`] slots, values are at most [`MAX_VALUE`] long.
+/// Appends a bucket of at most [`MAX_SLOTS`] slots with values of at most [`MAX_VALUE`] bytes.
 pub(crate) fn write<'v>(
     out: &mut Vec<u8>,
     slots: impl ExactSizeIterator<Item = (KeywordHash, &'v [u8])>,

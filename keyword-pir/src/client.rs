@@ -1,8 +1,8 @@
 //! The client half: from a keyword to an encrypted query, and from the reply to the value.
 //!
 //! Queries are built without branches or indices that depend on the keyword once its hash is known.
-//! Decoding walks through a bucket and takes time that depends on what is in it: nothing of that,
-//! neither errors nor timing, may reach the server.
+//! Decoding takes time that depends on the content of a bucket. Neither its errors nor its timing may
+//! reach the server.
 
 use crate::bucket;
 use crate::error::Error;
@@ -21,7 +21,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// Fails if the parameters are of another set than the scheme.
+    /// A client of one shard.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the shard has another parameter set than the scheme.
     pub fn new(scheme: Scheme, parameters: ShardParameters) -> Result<Self, Error> {
         if parameters.encryption() != scheme.parameters() {
             return Err(Error::Mismatch("the shard"));
@@ -30,6 +33,7 @@ impl Client {
     }
 
     /// The shard's parameters.
+    #[must_use]
     pub fn parameters(&self) -> &ShardParameters {
         &self.parameters
     }
@@ -44,7 +48,11 @@ impl Client {
         }
     }
 
-    /// A query for a keyword.
+    /// A query for a keyword of any length.
+    ///
+    /// # Errors
+    /// [`Error::Kind`] if the shard is a database of numbered entries, [`Error::Mismatch`] if the key
+    /// is of another parameter set, [`Error::Scheme`] if the random source fails.
     pub fn query_keyword(
         &self,
         keyword: &[u8],
@@ -54,7 +62,12 @@ impl Client {
         self.query(&self.candidates(KeywordHash::of(keyword))?, key, random)
     }
 
-    /// A query for entries by number, at most as many as the batch size.
+    /// A query for entries by number: at least one, at most the shard's batch size.
+    ///
+    /// # Errors
+    /// [`Error::Kind`] if the shard is a keyword database, [`Error::Count`] for too few or too many
+    /// entries, [`Error::Index`] for one that the shard does not have, and as
+    /// [`Self::query_keyword`].
     pub fn query_entries(
         &self,
         entries: &[u64],
@@ -83,7 +96,7 @@ impl Client {
     ) -> Result<SerializedQuery, Error> {
         let parameters = &self.parameters;
         let dimensions = &parameters.description().dimensions;
-        // For each lookup, one list of a single one among zeros a dimension.
+        // For each lookup and dimension: zeros, and a one at the wanted place.
         let mut ones = Zeroizing::new(Vec::<u64>::new());
         let mut offset = 0;
         for &index in indices {
@@ -151,9 +164,14 @@ impl Client {
         payload.get(place * size..(place + 1) * size).ok_or(Error::EntryLength)
     }
 
-    /// The value of a keyword out of the reply to its query; `None` if the shard does not have it.
+    /// The value of a keyword from the reply to its query; `None` if the shard does not have it.
     ///
-    /// A reply with one bucket that cannot be read and another that has the keyword gives the value.
+    /// If one bucket of a reply cannot be read and another has the keyword, the value is returned.
+    ///
+    /// # Errors
+    /// [`Error::Count`], [`Error::Scheme`], [`Error::Bucket`] or [`Error::EntryLength`] if the reply
+    /// does not fit the shard's parameters, [`Error::Kind`] and [`Error::Mismatch`] as
+    /// [`Self::query_keyword`].
     pub fn decode_keyword(
         &self,
         reply: &Reply,
@@ -178,8 +196,11 @@ impl Client {
         found
     }
 
-    /// How many values a reply shows its reader: the wanted one, and those that share its
+    /// The number of values that a reply shows its reader: the wanted one, and those that share its
     /// plaintexts.
+    ///
+    /// # Errors
+    /// As [`Self::decode_keyword`].
     pub fn entries_in(&self, reply: &Reply, key: &SecretKey) -> Result<usize, Error> {
         let size = self.parameters.stored_entry_size();
         let mut count = 0;
@@ -191,7 +212,11 @@ impl Client {
         Ok(count)
     }
 
-    /// Entries by number out of the reply to their query.
+    /// Entries by number from the reply to their query, in the order of `entries`.
+    ///
+    /// # Errors
+    /// [`Error::Count`], [`Error::Scheme`] or [`Error::EntryLength`] if the reply does not fit the
+    /// shard's parameters, [`Error::Kind`] if the shard is a keyword database.
     pub fn decode_entries(
         &self,
         reply: &Reply,
@@ -222,17 +247,21 @@ impl Client {
             .collect()
     }
 
-    /// The least noise budget of a reply, in bits; of one that was written with its low bits, or
-    /// what those would say is counted as noise. For the operator's own tests: it must never be
-    /// told to a server, see [`bfv::Context::noise_budget`].
+    /// The smallest noise budget in bits of the ciphertexts of a reply. The reply must have been made
+    /// with [`Execution::keep_low_bits`](crate::Execution::keep_low_bits): low bits that are left out
+    /// count as noise. For the operator's own tests; it must never be told to a server, see
+    /// [`bfv::Context::noise_budget`].
+    ///
+    /// # Errors
+    /// [`Error::Scheme`] or [`Error::Mismatch`] if the reply or the key does not fit the parameters.
     pub fn noise_budget(&self, reply: &Reply, key: &SecretKey) -> Result<f64, Error> {
         both_words!(&self.scheme.0, &key.0, "the secret key", (tables, key) => {
-            let mut least = f64::INFINITY;
+            let mut min = f64::INFINITY;
             for ciphertext in reply.iter().flatten() {
                 let ciphertext = tables.context.read_ciphertext(ciphertext, 1)?;
-                least = least.min(tables.context.noise_budget(&ciphertext, key)?);
+                min = min.min(tables.context.noise_budget(&ciphertext, key)?);
             }
-            Ok(least)
+            Ok(min)
         })
     }
 }

@@ -1,47 +1,51 @@
 //! Cuckoo tables: where each keyword's value is stored.
 //!
 //! There are as many tables as hash functions, and a value is in exactly one of its candidate
-//! buckets. A client never sees how they were filled. Here the same rows in the same order always
-//! give the same tables: the choice of what to evict comes from a generator with a fixed start.
+//! buckets. How tables are filled is no part of the protocol. Here the same rows, in any order,
+//! always give the same tables: which row to evict is chosen by a generator with a fixed start.
 
 use crate::bucket::{self, EMPTY_BUCKET, MAX_SLOTS, MAX_VALUE, SLOT_OVERHEAD};
 use crate::keyword::{KeywordHash, MAX_HASH_FUNCTIONS};
-use crate::parameters::{MAX_ENTRY_SIZE, MAX_PLAINTEXTS};
+use crate::parameters::{MAX_ADDRESSABLE, MAX_ENTRY_SIZE};
 use crate::threads;
 
 /// One row of a keyword database.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a pair that callers make")]
 pub struct Row<'r> {
     /// The keyword's hash.
     pub hash: KeywordHash,
-    /// Its value.
+    /// Its value, at most [`MAX_VALUE`] bytes.
     pub value: &'r [u8],
 }
 
 /// How many buckets there are.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "callers that store settings must name each variant")]
 pub enum BucketCount {
-    /// As many as it takes.
+    /// As many as the rows need.
     Expandable {
-        /// By how much a table that is full grows, above 1.
+        /// The factor by which tables grow when a row finds no place, above 1 and at most 1000.
         expansion_factor: f64,
-        /// The load to begin with, above 0 and below 1.
+        /// The load of the first attempt, above 0 and below 1.
         target_load_factor: f64,
     },
-    /// This many, in all tables together, rounded up to a multiple of the tables.
+    /// This many in all tables together, rounded up to a multiple of the number of tables; 1 to
+    /// 2^32.
     Fixed(u64),
 }
 
-/// How tables are filled.
+/// How tables are filled. Made by [`Plan::cuckoo`](crate::plan::Plan::cuckoo).
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CuckooConfig {
-    /// Hash functions, and so tables; 1 to [`MAX_HASH_FUNCTIONS`].
+    /// The number of hash functions, and so of tables; 1 to [`MAX_HASH_FUNCTIONS`].
     pub hash_functions: usize,
-    /// How many rows may be moved to make room for one.
+    /// The number of rows that may be moved to make room for one.
     pub max_evictions: u32,
-    /// Most bytes of a bucket, at least 11.
+    /// Largest size of a bucket in bytes; 11 to [`MAX_ENTRY_SIZE`].
     pub max_bucket_size: usize,
-    /// Most slots of a bucket, 1 to 255.
+    /// Largest number of slots of a bucket; 1 to [`MAX_SLOTS`].
     pub max_slots: usize,
     /// How many buckets there are.
     pub buckets: BucketCount,
@@ -61,24 +65,32 @@ pub enum CuckooError {
         /// What it can be.
         range: &'static str,
     },
+    /// There are more rows than tables can number.
+    #[error("{rows} rows; at most {max} are possible: use more shards")]
+    TooManyRows {
+        /// The number of rows.
+        rows: usize,
+        /// The largest possible number.
+        max: u32,
+    },
     /// A value does not fit a bucket.
     #[error("a value of {length} bytes needs a bucket of {needed} bytes, and buckets have {limit}")]
     TooLarge {
-        /// The number of the row.
+        /// The position of the row, from 0.
         row: usize,
         /// Bytes of its value.
         length: usize,
-        /// Bytes of a bucket with it alone.
+        /// Bytes of a bucket with this value alone.
         needed: usize,
-        /// The limit.
+        /// Largest size of a bucket in bytes.
         limit: usize,
     },
     /// A fixed number of buckets is too small.
     #[error("{rows} rows do not fit {buckets} buckets")]
     Full {
-        /// The number of the row that found no place.
+        /// The position of the row that found no place, from 0.
         row: usize,
-        /// All rows.
+        /// The number of rows.
         rows: usize,
         /// The number of buckets of all tables.
         buckets: u64,
@@ -87,6 +99,9 @@ pub enum CuckooError {
 
 impl CuckooConfig {
     /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`CuckooError::Setting`] for one that is out of range.
     pub fn check(&self) -> Result<(), CuckooError> {
         let refuse = |what, found, range| Err(CuckooError::Setting { what, found, range });
         if !(1..=MAX_HASH_FUNCTIONS).contains(&self.hash_functions) {
@@ -95,8 +110,8 @@ impl CuckooConfig {
         if !(1..=MAX_SLOTS).contains(&self.max_slots) {
             return refuse("slotCount", self.max_slots as f64, "1 to 255");
         }
-        let least = EMPTY_BUCKET + SLOT_OVERHEAD;
-        if !(least..=MAX_ENTRY_SIZE as usize).contains(&self.max_bucket_size) {
+        let min = EMPTY_BUCKET + SLOT_OVERHEAD;
+        if !(min..=MAX_ENTRY_SIZE as usize).contains(&self.max_bucket_size) {
             let found = self.max_bucket_size as f64;
             return refuse("maxSerializedBucketSize", found, "11 to 16777216");
         }
@@ -111,7 +126,7 @@ impl CuckooConfig {
             {
                 refuse("targetLoadFactor", load, "above 0 and below 1")
             }
-            BucketCount::Fixed(count) if !(1..=MAX_PLAINTEXTS).contains(&count) => {
+            BucketCount::Fixed(count) if !(1..=MAX_ADDRESSABLE).contains(&count) => {
                 refuse("bucketCount", count as f64, "1 to 4294967296")
             }
             _ => Ok(()),
@@ -135,7 +150,7 @@ impl CuckooConfig {
     }
 }
 
-/// A generator whose only task is to choose differently each time (SplitMix64).
+/// Chooses rows to evict: SplitMix64, whose start is fixed.
 struct Choice(u64);
 
 impl Choice {
@@ -154,7 +169,7 @@ struct Bucket {
     size: usize,
 }
 
-/// Filled tables over rows that are elsewhere.
+/// Filled tables. They refer to the values of the rows.
 #[derive(Clone, Debug)]
 pub struct CuckooTables<'r> {
     rows: Vec<Row<'r>>,
@@ -170,7 +185,7 @@ pub struct CuckooTables<'r> {
 struct Filling<'f, 'r> {
     config: &'f CuckooConfig,
     rows: &'f [Row<'r>],
-    /// f indices into `buckets` for each row.
+    /// For each row, an index into `buckets` for each hash function.
     candidates: Vec<u64>,
     buckets: Vec<Bucket>,
     choice: Choice,
@@ -186,7 +201,7 @@ impl Filling<'_, '_> {
         &self.candidates[row as usize * self.config.hash_functions..][..self.config.hash_functions]
     }
 
-    /// Puts a row into the first candidate with room; whether there was one.
+    /// Puts a row into the first candidate bucket with room. Returns whether there was one.
     fn place(&mut self, row: u32) -> bool {
         let size = self.size(row);
         let (slots, limit) = (self.config.max_slots, self.config.max_bucket_size);
@@ -203,7 +218,7 @@ impl Filling<'_, '_> {
         false
     }
 
-    /// Puts a row in the place of another, and returns that one.
+    /// Puts a row in the place of another, which is returned; `None` if no exchange makes it fit.
     fn swap(&mut self, row: u32) -> Option<u32> {
         let size = self.size(row);
         let mut options = Vec::new();
@@ -239,10 +254,19 @@ impl Filling<'_, '_> {
 }
 
 impl<'r> CuckooTables<'r> {
-    /// Fills tables with rows, in the order of their hashes. Row numbers in errors are positions in
-    /// `rows`.
+    /// Fills tables with rows. The order of the rows does not matter, except among rows of equal
+    /// hash.
+    ///
+    /// # Errors
+    /// [`CuckooError::Setting`] for settings out of range, [`CuckooError::TooManyRows`],
+    /// [`CuckooError::TooLarge`] for a value that no bucket holds, and [`CuckooError::Full`] if the
+    /// rows do not fit. Positions in errors are those of `rows`.
     pub fn build(config: &CuckooConfig, rows: &[Row<'r>]) -> Result<Self, CuckooError> {
         config.check()?;
+        let max = u32::MAX;
+        if rows.len() > max as usize {
+            return Err(CuckooError::TooManyRows { rows: rows.len(), max });
+        }
         let limit = config.max_bucket_size;
         for (number, row) in rows.iter().enumerate() {
             let length = row.value.len();
@@ -288,7 +312,7 @@ impl<'r> CuckooTables<'r> {
                 (Err(homeless), BucketCount::Expandable { expansion_factor, .. }) => {
                     expansions += 1;
                     count = config.round_up((count as f64 * expansion_factor).ceil() as u64);
-                    if count > MAX_PLAINTEXTS {
+                    if count > MAX_ADDRESSABLE {
                         let row = order[homeless as usize] as usize;
                         return Err(CuckooError::Full { row, rows: rows.len(), buckets: count });
                     }
@@ -297,49 +321,58 @@ impl<'r> CuckooTables<'r> {
         }
     }
 
-    /// Buckets of one table.
+    /// The number of buckets of one table.
+    #[must_use]
     pub fn buckets_per_table(&self) -> usize {
         self.per_table
     }
 
-    /// Tables.
+    /// The number of tables.
+    #[must_use]
     pub fn tables(&self) -> usize {
         self.buckets.len() / self.per_table.max(1)
     }
 
-    /// Most bytes that a bucket could have.
+    /// The configured largest size of a bucket in bytes.
+    #[must_use]
     pub fn max_bucket_size(&self) -> usize {
         self.max_bucket_size
     }
 
     /// Bytes of the largest bucket.
+    #[must_use]
     pub fn largest_bucket(&self) -> usize {
         self.buckets.iter().map(|bucket| bucket.size).max().unwrap_or(EMPTY_BUCKET)
     }
 
-    /// Rows.
+    /// The number of rows.
+    #[must_use]
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
 
-    /// How many rows were moved in the end to make room.
+    /// The number of rows that were moved to make room, in the attempt that succeeded.
+    #[must_use]
     pub fn evictions(&self) -> u64 {
         self.evictions
     }
 
-    /// How often the tables had to grow.
+    /// The number of times that the tables had to grow.
+    #[must_use]
     pub fn expansions(&self) -> u32 {
         self.expansions
     }
 
-    /// Bytes in use, of all bytes of buckets of `entry_size`.
+    /// The share of bytes in use, from 0 to 1, if each bucket takes `entry_size` bytes.
+    #[must_use]
     pub fn load(&self, entry_size: usize) -> f64 {
         let used: usize = self.buckets.iter().map(|bucket| bucket.size).sum();
         used as f64 / (self.buckets.len() * entry_size.max(1)) as f64
     }
 
-    /// Slots of the fullest bucket.
-    pub fn most_slots(&self) -> usize {
+    /// The number of slots of the bucket that has the most.
+    #[must_use]
+    pub fn max_slots(&self) -> usize {
         self.buckets.iter().map(|bucket| bucket.rows.len()).max().unwrap_or(0)
     }
 
@@ -459,6 +492,38 @@ mod tests {
             let buckets = BucketCount::Expandable { expansion_factor, target_load_factor };
             assert!(config(buckets).check().is_err());
         }
+    }
+
+    /// One below, at, and one above each limit.
+    #[test]
+    fn limits() {
+        let check = |change: &dyn Fn(&mut CuckooConfig)| {
+            let mut changed = config(GROWING);
+            change(&mut changed);
+            changed.check().is_ok()
+        };
+        let at = |limit: usize, change: &dyn Fn(&mut CuckooConfig, usize)| {
+            [limit - 1, limit, limit + 1].map(|value| check(&|c| change(c, value)))
+        };
+        assert_eq!(at(MAX_HASH_FUNCTIONS, &|c, n| c.hash_functions = n), [true, true, false]);
+        assert_eq!(at(MAX_SLOTS, &|c, n| c.max_slots = n), [true, true, false]);
+        let sizes = at(MAX_ENTRY_SIZE as usize, &|c, n| c.max_bucket_size = n);
+        assert_eq!(sizes, [true, true, false]);
+        let sizes = at(EMPTY_BUCKET + SLOT_OVERHEAD, &|c, n| c.max_bucket_size = n);
+        assert_eq!(sizes, [false, true, true]);
+        let fixed = |count| check(&|c| c.buckets = BucketCount::Fixed(count));
+        assert_eq!(
+            [0, 1, MAX_ADDRESSABLE, MAX_ADDRESSABLE + 1].map(fixed),
+            [false, true, true, false]
+        );
+        // The length of a value takes two bytes.
+        let large = CuckooConfig { max_bucket_size: 1 << 20, ..config(GROWING) };
+        let value = vec![1; MAX_VALUE + 1];
+        let fits = |length: usize| {
+            let row = Row { hash: KeywordHash::of(b"k"), value: &value[..length] };
+            CuckooTables::build(&large, &[row]).is_ok()
+        };
+        assert_eq!([MAX_VALUE - 1, MAX_VALUE, MAX_VALUE + 1].map(fits), [true, true, false]);
     }
 
     /// The reference can lose a row that nothing can make room for; here the tables grow instead.

@@ -22,19 +22,19 @@ pub use apple::write_apple;
 pub use bytes::FileBytes;
 pub use format::Digest;
 
-/// Where the words are.
+/// The words of the plaintexts, in the order of the file.
 enum Words {
     File { bytes: FileBytes, start: usize },
     Narrow(Vec<u32>),
     Wide(Vec<u64>),
 }
 
-/// A processed database.
+/// A processed database: the plaintexts of one shard, ready for products.
 pub struct Database {
     parameters: ShardParameters,
-    /// For each table and chunk, for each column, the rows that have a plaintext.
+    /// For each table and chunk, for each column, the rows that have a plaintext, ascending.
     columns: Vec<Vec<Vec<u32>>>,
-    /// For each table and chunk, plaintexts before it.
+    /// For each table and chunk, the number of plaintexts before it.
     before: Vec<usize>,
     words: Words,
     word_bits: u32,
@@ -84,12 +84,19 @@ fn write_block<W: Word, E>(
 }
 
 impl Database {
-    /// Maps a native file and checks all of it.
+    /// Opens a native file, mapped with the feature `mmap`, and checks all of it.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Io`], and as [`Self::from_bytes`].
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
         Self::from_bytes(FileBytes::open(&File::open(path)?)?)
     }
 
     /// Checks the bytes of a native file and takes them as they are.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Magic`] or [`DatabaseError::Version`] for other files, and the error of the
+    /// part that is damaged.
     pub fn from_bytes(bytes: FileBytes) -> Result<Self, DatabaseError> {
         let file = format::check(bytes.as_ref())?;
         let columns = columns_of(&file.parameters, |position| {
@@ -107,7 +114,11 @@ impl Database {
         })
     }
 
-    /// Reads a file of the reference's tool, of which `parameters` come from its parameter file.
+    /// Reads a file of the reference's tool; `parameters` come from its parameter file.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Io`] if the input fails, and the error of the part that is damaged or does not
+    /// fit the parameters.
     pub fn read_apple(
         scheme: &Scheme,
         parameters: ShardParameters,
@@ -119,7 +130,10 @@ impl Database {
         })
     }
 
-    /// Keeps plaintexts in memory.
+    /// A database in memory.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the payloads are of another parameter set than the scheme.
     pub fn of_payloads(scheme: &Scheme, payloads: &Payloads) -> Result<Self, Error> {
         if payloads.parameters().encryption() != scheme.parameters() {
             return Err(Error::Mismatch("the payloads"));
@@ -156,17 +170,20 @@ impl Database {
         Self { parameters, columns, before, words, word_bits: W::BITS, digest: None }
     }
 
-    /// The parameters.
+    /// The shard's parameters.
+    #[must_use]
     pub fn parameters(&self) -> &ShardParameters {
         &self.parameters
     }
 
-    /// The digest of a native file.
+    /// The digest of a native file; `None` for other databases.
+    #[must_use]
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// Plaintexts that are not empty.
+    /// The number of plaintexts that are not empty.
+    #[must_use]
     pub fn present(&self) -> usize {
         self.columns.iter().flatten().map(Vec::len).sum()
     }
@@ -216,7 +233,11 @@ fn transform<W: Word>(
     Ok(context.matrix_plaintext(&context.encode_bytes(payload)?))
 }
 
-/// Writes a native file. The bytes depend on the payloads alone.
+/// Writes a native file. Its bytes depend on the payloads alone. With the feature `parallel` the work
+/// is shared out over rayon's current thread pool.
+///
+/// # Errors
+/// [`DatabaseError::Io`] if the output fails.
 pub fn write(
     scheme: &Scheme,
     payloads: &Payloads,

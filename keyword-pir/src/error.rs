@@ -1,4 +1,4 @@
-//! What can go wrong besides parameters and tables.
+//! Why queries, replies, keys and databases are refused.
 
 use crate::bucket::TruncatedBucket;
 use crate::parameters::ParameterError;
@@ -26,15 +26,15 @@ pub enum Error {
         /// The number that was given.
         found: usize,
     },
-    /// More payload than a plaintext of the shard holds.
-    #[error("a keyword database was asked by number, or a database of numbers by keyword")]
+    /// A keyword database was asked by number, or a database of numbered entries by keyword.
+    #[error("a keyword database is asked by keyword, a database of numbered entries by number")]
     Kind,
-    /// An entry number is not in the database.
-    #[error("entry {index} was asked for, and there are {entries}")]
+    /// The database has no entry of that number.
+    #[error("there is no entry {index}: entries are numbered from 0, and there are {entries}")]
     Index {
-        /// The number.
+        /// The number that was asked for.
         index: u64,
-        /// How many there are.
+        /// The number of entries.
         entries: u64,
     },
     /// A decrypted bucket cannot be read.
@@ -43,7 +43,7 @@ pub enum Error {
     /// A decrypted entry says that it is longer than entries are.
     #[error("an entry of the reply is longer than its parameters allow")]
     EntryLength,
-    /// The work was no longer wanted.
+    /// The flag of [`Execution::cancelled_by`](crate::Execution::cancelled_by) was set.
     #[error("cancelled")]
     Cancelled,
 }
@@ -55,7 +55,7 @@ pub enum DatabaseError {
     /// The file system failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The file begins like no database.
+    /// The file does not start like a database.
     #[error(
         "not a processed database: neither this project's format nor version 1 of the reference's"
     )]
@@ -68,11 +68,11 @@ pub enum DatabaseError {
         "{what}: expected {expected} bytes, found {found}: the file is truncated or damaged, process it again"
     )]
     Length {
-        /// The part.
+        /// The part of the file, for the message.
         what: &'static str,
-        /// What it should have.
+        /// The bytes that it should have.
         expected: u64,
-        /// What it has.
+        /// The bytes that it has.
         found: u64,
     },
     /// A field of the header has no meaning.
@@ -84,19 +84,19 @@ pub enum DatabaseError {
     /// A tag of the reference's format is neither 0 nor 1.
     #[error("plaintext {plaintext} has tag {tag}; 0 and 1 are known")]
     Tag {
-        /// Its number.
+        /// The position of the plaintext, from 0.
         plaintext: usize,
-        /// The tag.
+        /// The tag that was found.
         tag: u8,
     },
-    /// The number of plaintexts is not that of the parameters.
+    /// The file has another number of plaintexts than the parameters make.
     #[error(
         "the file has {found} plaintexts and its parameters make {expected}: they do not belong together"
     )]
     Plaintexts {
-        /// By the parameters.
+        /// The number that the parameters make.
         expected: u64,
-        /// In the file.
+        /// The number in the file.
         found: u64,
     },
     /// The parameters are not valid.

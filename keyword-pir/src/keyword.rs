@@ -1,16 +1,16 @@
-//! Keyword hashes: all that a table knows of a keyword.
+//! Keyword hashes: the only thing that a table knows of a keyword.
 
 use sha2::{Digest, Sha256};
 
-/// Most hash functions of a table. The format has no limit; two are usual.
+/// Largest number of hash functions. The protocol has no limit; two are usual.
 pub const MAX_HASH_FUNCTIONS: usize = 32;
 
-/// Tries to find a bucket that no earlier hash function chose.
+/// Attempts to find a bucket that no earlier hash function chose.
 const MAX_COUNTER: u8 = 10;
 
 /// The first eight bytes of SHA-256 of a keyword, as a little-endian number.
 ///
-/// Two keywords of equal hash cannot be told apart by anyone.
+/// Keywords of equal hash cannot be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeywordHash(u64);
 
@@ -27,16 +27,19 @@ impl KeywordHash {
     /// use keyword_pir::KeywordHash;
     /// assert_eq!(KeywordHash::of(&[0, 1, 2, 3]).candidates(8, 3), [7, 3, 0]);
     /// ```
+    #[must_use]
     pub fn of(keyword: &[u8]) -> Self {
         Self(first_word(&Sha256::digest(keyword)))
     }
 
-    /// A hash that was stored.
+    /// A hash that was stored as a number.
+    #[must_use]
     pub fn from_u64(hash: u64) -> Self {
         Self(hash)
     }
 
-    /// The number.
+    /// The hash as a number.
+    #[must_use]
     pub fn to_u64(self) -> u64 {
         self.0
     }
@@ -48,11 +51,12 @@ impl KeywordHash {
         first_word(&Sha256::digest(input)) % buckets
     }
 
-    /// The buckets where the keyword may be: candidate j is a bucket of table j. They differ from
-    /// each other unless there are too few buckets.
+    /// The buckets where the keyword may be: candidate j is a bucket of table j, each of which has
+    /// `buckets` buckets. They differ from each other unless there are too few buckets.
     ///
     /// # Panics
     /// If `buckets` is zero.
+    #[must_use]
     pub fn candidates(self, buckets: u64, functions: usize) -> Vec<u64> {
         let mut list = Vec::with_capacity(functions);
         for _ in 0..functions {
@@ -70,12 +74,13 @@ impl KeywordHash {
 
 /// How a keyword's shard is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "formats must give every function a number")]
 pub enum ShardingFunction {
     /// The hash modulo the number of shards.
     #[default]
     Sha256,
-    /// The hash modulo another number, then modulo the number of shards: keywords that share a shard
-    /// of a use case with that many shards share one here.
+    /// The hash modulo another number, then modulo the number of shards. Keywords that share a shard
+    /// in a use case with that other number of shards share a shard here.
     DoubleMod {
         /// The other number, at least 1.
         other_shard_count: u32,
@@ -83,10 +88,11 @@ pub enum ShardingFunction {
 }
 
 impl ShardingFunction {
-    /// The shard of a keyword among `shards`.
+    /// The shard of a keyword, from 0 to `shards` - 1.
     ///
     /// # Panics
-    /// If a count is zero.
+    /// If `shards` or the other shard count is zero.
+    #[must_use]
     pub fn shard(self, hash: KeywordHash, shards: u32) -> u32 {
         let hash = match self {
             Self::Sha256 => hash.0,

@@ -5,37 +5,41 @@ use crate::keyword::{MAX_HASH_FUNCTIONS, ShardingFunction};
 use crate::shape::MAX_DIMENSIONS;
 use bfv::{EvaluationKeyConfig, GaloisElement};
 
-/// Most plaintexts of a database.
+/// Largest number of plaintexts, and of entries, of a database.
 pub const MAX_PLAINTEXTS: u64 = 1 << 32;
-/// Most values that a query expands to.
+/// Largest number of values that a query expands to.
 pub const MAX_EXPANDED: u64 = 1 << 16;
-/// Largest entry, in bytes.
+/// Largest size of an entry in bytes.
 pub const MAX_ENTRY_SIZE: u64 = 1 << 24;
-/// Most lookups of one query.
+/// Largest number of lookups of one query.
 pub const MAX_CALLS: usize = 256;
+
+/// [`MAX_PLAINTEXTS`], as far as this machine can index them.
+pub(crate) const MAX_ADDRESSABLE: u64 =
+    if usize::BITS > 32 { MAX_PLAINTEXTS } else { usize::MAX as u64 };
 
 /// Why parameters are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParameterError {
     /// A number is out of range.
-    #[error("{what} is {found}; {least} to {most} are possible")]
+    #[error("{what} is {found}; {min} to {max} are possible")]
     Range {
-        /// The number's name.
+        /// The number's name, for the message.
         what: &'static str,
         /// Its value.
         found: u64,
         /// The smallest possible value.
-        least: u64,
+        min: u64,
         /// The largest possible value.
-        most: u64,
+        max: u64,
     },
     /// The dimensions hold fewer plaintexts than the entries need.
     #[error("dimensions {dimensions:?} hold fewer than the {plaintexts} plaintexts of the entries")]
     TooSmall {
-        /// The shape.
+        /// The length of each dimension.
         dimensions: Vec<u64>,
-        /// What it must hold.
+        /// The number of plaintexts that they must hold.
         plaintexts: u64,
     },
     /// The batch size of a keyword database is another number than that of its hash functions.
@@ -68,14 +72,15 @@ pub enum ParameterError {
 
 /// What a database is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "formats must give every kind a number")]
 pub enum DatabaseKind {
     /// Values of keywords, in as many tables as there are hash functions.
     Keyword {
-        /// The number of hash functions, f.
+        /// The number of hash functions; 1 to [`MAX_HASH_FUNCTIONS`].
         hash_functions: usize,
         /// How shards are chosen.
         sharding: ShardingFunction,
-        /// Public key and kind of the symmetric variant, in which values are encrypted.
+        /// What clients need of the symmetric variant, in which values are encrypted.
         symmetric: Option<SymmetricParameters>,
     },
     /// Entries by number.
@@ -87,6 +92,7 @@ pub enum DatabaseKind {
 
 /// What a client of the symmetric variant needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a message of the protocol, whose fields are fixed")]
 pub struct SymmetricParameters {
     /// The OPRF's public key, a compressed point of P-384.
     pub server_public_key: Vec<u8>,
@@ -94,18 +100,21 @@ pub struct SymmetricParameters {
 
 /// What a shard's parameters are made of, before they are checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "formats must store every field")]
 pub struct ShardDescription {
     /// The parameter set.
     pub encryption: bfv::Parameters,
     /// What it is asked for.
     pub kind: DatabaseKind,
-    /// Entries (buckets) of one table.
+    /// The number of entries (of a keyword database: buckets) of one table; 1 to
+    /// [`MAX_PLAINTEXTS`].
     pub entries: u64,
-    /// Bytes of an entry.
+    /// Bytes of an entry; 1 to [`MAX_ENTRY_SIZE`].
     pub entry_size: u64,
-    /// d0, or d0 and d1.
+    /// The number of rows, or of rows and of columns, of the matrix of plaintexts.
     pub dimensions: Vec<u64>,
-    /// Most lookups of one query: the number of hash functions.
+    /// Largest number of lookups of one query, 1 to [`MAX_CALLS`]; of a keyword database the number
+    /// of hash functions.
     pub batch_size: u64,
     /// Galois elements of the wanted evaluation key, ascending.
     pub galois_elements: Vec<u32>,
@@ -116,9 +125,9 @@ pub struct ShardDescription {
 /// One step of the expansion: the automorphism 2^(log2 N - step + 1) + 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExpansionStep {
-    /// The element there is a key for.
+    /// The element for which there is a key.
     pub(crate) element: GaloisElement,
-    /// How often it is applied.
+    /// The number of times that it is applied.
     pub(crate) repeats: u32,
 }
 
@@ -135,11 +144,11 @@ pub struct ShardParameters {
     calls: usize,
 }
 
-fn within(what: &'static str, found: u64, least: u64, most: u64) -> Result<(), ParameterError> {
-    if (least..=most).contains(&found) {
+fn within(what: &'static str, found: u64, min: u64, max: u64) -> Result<(), ParameterError> {
+    if (min..=max).contains(&found) {
         return Ok(());
     }
-    Err(ParameterError::Range { what, found, least, most })
+    Err(ParameterError::Range { what, found, min, max })
 }
 
 /// Bytes of the length in front of entries of up to `entry_size` bytes.
@@ -241,8 +250,11 @@ impl ShardDescription {
     }
 
     /// Checks everything.
+    ///
+    /// # Errors
+    /// The rule that does not hold.
     pub fn check(self) -> Result<ShardParameters, ParameterError> {
-        within("the number of entries", self.entries, 1, MAX_PLAINTEXTS)?;
+        within("the number of entries", self.entries, 1, MAX_ADDRESSABLE)?;
         within("the entry size", self.entry_size, 1, MAX_ENTRY_SIZE)?;
         let dimensions = self.dimensions.len() as u64;
         within("the number of dimensions", dimensions, 1, MAX_DIMENSIONS as u64)?;
@@ -252,8 +264,8 @@ impl ShardDescription {
         within("the batch size", self.batch_size, 1, MAX_CALLS as u64)?;
         if let DatabaseKind::Keyword { hash_functions, sharding, .. } = self.kind {
             let hash_functions = hash_functions as u64;
-            let most = MAX_HASH_FUNCTIONS as u64;
-            within("the number of hash functions", hash_functions, 1, most)?;
+            let max = MAX_HASH_FUNCTIONS as u64;
+            within("the number of hash functions", hash_functions, 1, max)?;
             within(
                 "the entry size of a bucket",
                 self.entry_size,
@@ -265,8 +277,8 @@ impl ShardDescription {
                 return Err(ParameterError::BatchSize { batch_size, hash_functions });
             }
             if let ShardingFunction::DoubleMod { other_shard_count } = sharding {
-                let most = u64::from(u32::MAX);
-                within("the other shard count", u64::from(other_shard_count), 1, most)?;
+                let max = u64::from(u32::MAX);
+                within("the other shard count", u64::from(other_shard_count), 1, max)?;
             }
         }
         let calls = self.calls();
@@ -285,7 +297,7 @@ impl ShardDescription {
             DatabaseKind::Keyword { hash_functions, .. } => hash_functions as u64,
             DatabaseKind::Index { .. } => 1,
         };
-        within("the number of plaintexts", held * tables * chunks as u64, 1, MAX_PLAINTEXTS)?;
+        within("the number of plaintexts", held * tables * chunks as u64, 1, MAX_ADDRESSABLE)?;
         let degree = self.encryption.degree();
         let elements = self
             .galois_elements
@@ -310,17 +322,20 @@ impl ShardDescription {
 }
 
 impl ShardParameters {
-    /// What they were made of.
+    /// The description that was checked.
+    #[must_use]
     pub fn description(&self) -> &ShardDescription {
         &self.description
     }
 
     /// The parameter set.
+    #[must_use]
     pub fn encryption(&self) -> &bfv::Parameters {
         &self.description.encryption
     }
 
-    /// The evaluation key that a server of this shard wants.
+    /// The evaluation key that a server of this shard asks for.
+    #[must_use]
     pub fn evaluation_key_config(&self) -> EvaluationKeyConfig {
         EvaluationKeyConfig {
             parameters: self.description.encryption.clone(),
@@ -329,47 +344,57 @@ impl ShardParameters {
         }
     }
 
-    /// Bytes of an entry with its length, where that is stored.
+    /// Bytes of an entry, including its length where that is stored.
+    #[must_use]
     pub fn stored_entry_size(&self) -> usize {
         self.stored_entry_size
     }
 
-    /// Entries that share a plaintext.
+    /// The number of entries that share a plaintext, at least 1.
+    #[must_use]
     pub fn entries_per_plaintext(&self) -> usize {
         self.entries_per_plaintext
     }
 
-    /// Plaintexts that an entry goes over: ciphertexts of a reply to one lookup.
+    /// The number of plaintexts that an entry takes, at least 1: the number of ciphertexts of a reply
+    /// to one lookup.
+    #[must_use]
     pub fn chunks(&self) -> usize {
         self.chunks
     }
 
-    /// Plaintexts that the entries of one table need, for each chunk.
+    /// The number of plaintexts that the entries of one table need, for each chunk.
+    #[must_use]
     pub fn plaintexts_per_chunk(&self) -> usize {
         self.plaintexts_per_chunk
     }
 
-    /// d0.
+    /// The number of rows of the matrix of plaintexts: the first dimension.
+    #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// d1, 1 where there is one dimension.
+    /// The number of columns of the matrix of plaintexts: the second dimension, or 1.
+    #[must_use]
     pub fn columns(&self) -> usize {
         self.columns
     }
 
-    /// Whether replies go through a second dimension.
+    /// Whether there is a second dimension.
+    #[must_use]
     pub fn has_second_dimension(&self) -> bool {
         self.description.dimensions.len() > 1
     }
 
-    /// Most lookups of one query.
+    /// Largest number of lookups of one query.
+    #[must_use]
     pub fn calls(&self) -> usize {
         self.calls
     }
 
-    /// Tables of the database.
+    /// The number of tables of the database.
+    #[must_use]
     pub fn tables(&self) -> usize {
         match self.description.kind {
             DatabaseKind::Keyword { hash_functions, .. } => hash_functions,
@@ -377,24 +402,28 @@ impl ShardParameters {
         }
     }
 
-    /// Plaintexts of the database, empty ones included.
+    /// The number of plaintexts of the database, empty ones included.
+    #[must_use]
     pub fn plaintexts(&self) -> usize {
         self.tables() * self.chunks * self.rows * self.columns
     }
 
-    /// Where a plaintext stands in the database: plaintext p of a chunk lies in row p / d1 and
-    /// column p mod d1, and columns are stored one after the other.
+    /// The position of a plaintext in the database: plaintext p of a chunk lies in row p / columns and
+    /// column p mod columns, and columns are stored one after the other.
+    #[must_use]
     pub fn position(&self, table: usize, chunk: usize, plaintext: usize) -> usize {
         let (row, column) = (plaintext / self.columns, plaintext % self.columns);
         ((table * self.chunks + chunk) * self.columns + column) * self.rows + row
     }
 
-    /// Values that a query of that many lookups expands to.
+    /// The number of values that a query of `calls` lookups expands to.
+    #[must_use]
     pub fn expanded(&self, calls: usize) -> usize {
         self.description.expanded(calls as u64) as usize
     }
 
-    /// Ciphertexts of a query of that many lookups.
+    /// The number of ciphertexts of a query of `calls` lookups.
+    #[must_use]
     pub fn query_ciphertexts(&self, calls: usize) -> usize {
         self.expanded(calls).div_ceil(self.encryption().degree())
     }
@@ -431,6 +460,60 @@ mod tests {
         let steps = expansion_steps(4096, 62, &elements).unwrap();
         let repeats: Vec<u32> = steps.iter().map(|step| step.repeats).collect();
         assert_eq!(repeats, [4, 2, 1, 4, 2, 1]);
+    }
+
+    /// One below, at, and one above each limit.
+    #[test]
+    fn limits() {
+        let every_element = galois_elements(4096, 4096, KeyCompression::None);
+        let index = |change: &dyn Fn(&mut ShardDescription)| {
+            let kind = DatabaseKind::Index { encodes_entry_size: false };
+            let mut changed = ShardDescription::new(description().encryption, kind);
+            changed.galois_elements = every_element.clone();
+            change(&mut changed);
+            changed.check()
+        };
+        let range = |result: Result<ShardParameters, ParameterError>| match result {
+            Ok(_) => None,
+            Err(ParameterError::Range { what, .. }) => Some(what),
+            Err(other) => panic!("{other}"),
+        };
+        let at = |limit: u64, check: &dyn Fn(u64) -> Result<ShardParameters, ParameterError>| {
+            [limit - 1, limit, limit + 1].map(|value| range(check(value)))
+        };
+        let found = at(MAX_ENTRY_SIZE, &|size| index(&|d| d.entry_size = size));
+        assert_eq!(found, [None, None, Some("the entry size")]);
+        let found = at(MAX_CALLS as u64, &|calls| index(&|d| d.batch_size = calls));
+        assert_eq!(found, [None, None, Some("the batch size")]);
+        let found = at(MAX_EXPANDED, &|rows| index(&|d| d.dimensions = vec![rows]));
+        assert_eq!(found, [None, None, Some("a dimension")]);
+        let found = at(MAX_EXPANDED / 2, &|rows| index(&|d| d.dimensions = vec![1 << 15, rows]));
+        assert_eq!(found, [None, None, Some("the length of an expanded query")]);
+        let found = at(MAX_PLAINTEXTS, &|entries| {
+            index(&|d| {
+                d.dimensions = vec![2049, 1024];
+                d.entries = entries;
+            })
+        });
+        assert_eq!(found, [None, None, Some("the number of entries")]);
+        let found =
+            at(MAX_DIMENSIONS as u64, &|count| index(&|d| d.dimensions = vec![1; count as usize]));
+        assert_eq!(found, [None, None, Some("the number of dimensions")]);
+        // 2^16 rows and columns of 2^16 chunks each are too many plaintexts.
+        let found = range(index(&|d| {
+            d.dimensions = vec![1 << 15, 1 << 15];
+            d.entry_size = 4 * 2048 + 1;
+        }));
+        assert_eq!(found, Some("the number of plaintexts"));
+        let found = at(MAX_HASH_FUNCTIONS as u64, &|functions| {
+            let sharding = ShardingFunction::Sha256;
+            let hash_functions = functions as usize;
+            let kind = DatabaseKind::Keyword { hash_functions, sharding, symmetric: None };
+            let mut changed = ShardDescription::new(description().encryption, kind);
+            changed.galois_elements = every_element.clone();
+            changed.check()
+        });
+        assert_eq!(found, [None, None, Some("the number of hash functions")]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::cuckoo::CuckooTables;
 use crate::error::Error;
 use crate::parameters::{DatabaseKind, ShardParameters};
 
-/// The payloads of a shard's plaintexts, in the order of the database; those of zeros only are
+/// The payloads of a shard's plaintexts, in the order of the database. Payloads that are all zero are
 /// absent.
 #[derive(Clone, Debug)]
 pub struct Payloads {
@@ -43,7 +43,11 @@ fn collect(
 }
 
 impl Payloads {
-    /// The buckets of filled tables. Fails unless they have the shape of the parameters.
+    /// The payloads of filled tables.
+    ///
+    /// # Errors
+    /// [`Error::Kind`] unless the shard is a keyword database, [`Error::Count`] unless the tables have
+    /// the shape of the parameters.
     pub fn of_tables(
         parameters: ShardParameters,
         tables: &CuckooTables<'_>,
@@ -66,8 +70,11 @@ impl Payloads {
         Ok(Self { parameters, plaintexts })
     }
 
-    /// Entries by number. Fails for another number of them than the parameters say, or entries that
-    /// are too long.
+    /// The payloads of numbered entries.
+    ///
+    /// # Errors
+    /// [`Error::Kind`] unless the shard is a database of numbered entries, [`Error::Count`] for
+    /// another number of them than the parameters say, or an entry that is too long.
     pub fn of_entries(parameters: ShardParameters, entries: &[&[u8]]) -> Result<Self, Error> {
         let DatabaseKind::Index { encodes_entry_size } = parameters.description().kind else {
             return Err(Error::Kind);
@@ -91,12 +98,14 @@ impl Payloads {
         Ok(Self { parameters, plaintexts })
     }
 
-    /// The parameters.
+    /// The shard's parameters.
+    #[must_use]
     pub fn parameters(&self) -> &ShardParameters {
         &self.parameters
     }
 
-    /// One payload for each plaintext; `None` where there is nothing.
+    /// One payload for each plaintext, in the order of the database; `None` where all is zero.
+    #[must_use]
     pub fn plaintexts(&self) -> &[Option<Box<[u8]>>] {
         &self.plaintexts
     }

@@ -10,25 +10,26 @@ use crate::shape::{KeyCompression, MAX_DIMENSIONS, choose_dimensions, galois_ele
 
 /// Settings of a shard's layout, with the defaults of the reference's tool.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Plan {
     /// The parameter set.
     pub encryption: bfv::Parameters,
     /// How shards are chosen.
     pub sharding: ShardingFunction,
-    /// Hash functions, and so tables. Default 2.
+    /// The number of hash functions, and so of tables. Default 2.
     pub hash_functions: usize,
-    /// How many rows may be moved to make room for one. Default 100.
+    /// The number of rows that may be moved to make room for one. Default 100.
     pub max_evictions: u32,
-    /// Most slots of a bucket. Default 255.
+    /// Largest number of slots of a bucket, 1 to 255. Default 255.
     pub max_slots: usize,
-    /// How many buckets there are. Default: growing by 1.1 from a load of 0.9.
+    /// How many buckets there are. Default: from a load of 0.9, growing by a factor of 1.1.
     pub buckets: BucketCount,
-    /// Most bytes of a bucket; the default depends on the longest value.
+    /// Largest size of a bucket in bytes. The default depends on the longest value.
     pub max_bucket_size: Option<usize>,
-    /// Whether entries have the size of the largest possible bucket, whatever the rows are. That is
-    /// so for a fixed number of buckets, too. Default no.
+    /// Whether entries have the largest possible size of a bucket, whatever the rows are. With a
+    /// fixed number of buckets they always do. Default no.
     pub use_max_bucket_size: bool,
-    /// Which Galois keys clients send. Default: one a step.
+    /// Which Galois keys clients send. Default: one for each step of the expansion.
     pub compression: KeyCompression,
     /// Whether the first dimension may be longer than the second. Default yes.
     pub uneven_dimensions: bool,
@@ -38,6 +39,7 @@ pub struct Plan {
 
 impl Plan {
     /// The defaults.
+    #[must_use]
     pub fn new(encryption: bfv::Parameters) -> Self {
         Self {
             encryption,
@@ -54,18 +56,20 @@ impl Plan {
         }
     }
 
-    /// The smallest bucket that holds a value of that length.
-    pub fn least_bucket_size(longest_value: usize) -> usize {
+    /// Bytes of the smallest bucket that holds a value of `longest_value` bytes.
+    #[must_use]
+    pub fn min_bucket_size(longest_value: usize) -> usize {
         EMPTY_BUCKET + SLOT_OVERHEAD + longest_value
     }
 
-    /// Settings of tables for values up to that length: by default buckets of half a plaintext, or,
-    /// for long values, of as many plaintexts as it takes.
+    /// Settings of tables for values of up to `longest_value` bytes. By default buckets have half a
+    /// plaintext, or, for long values, the smallest sufficient number of whole plaintexts.
+    #[must_use]
     pub fn cuckoo(&self, longest_value: usize) -> CuckooConfig {
         let payload = self.encryption.payload_bytes().max(1);
-        let least = Self::least_bucket_size(longest_value);
+        let min = Self::min_bucket_size(longest_value);
         let half = payload / 2;
-        let size = if least >= half { least.next_multiple_of(payload) } else { half };
+        let size = if min >= half { min.next_multiple_of(payload) } else { half };
         CuckooConfig {
             hash_functions: self.hash_functions,
             max_evictions: self.max_evictions,
@@ -106,7 +110,10 @@ impl Plan {
         description.check()
     }
 
-    /// The parameters of a keyword shard of those tables.
+    /// The parameters of a keyword shard of these tables.
+    ///
+    /// # Errors
+    /// The rule of [`ShardDescription::check`] that does not hold.
     pub fn keyword_shard(
         &self,
         tables: &CuckooTables<'_>,
@@ -125,7 +132,10 @@ impl Plan {
         self.shard(kind, entries, entry_size as u64, self.hash_functions as u64)
     }
 
-    /// The parameters of a shard of numbered entries.
+    /// The parameters of a shard of `entries` numbered entries of up to `entry_size` bytes.
+    ///
+    /// # Errors
+    /// The rule of [`ShardDescription::check`] that does not hold.
     pub fn index_shard(
         &self,
         entries: u64,
@@ -135,7 +145,9 @@ impl Plan {
         self.shard(DatabaseKind::Index { encodes_entry_size }, entries, entry_size.max(1), 1)
     }
 
-    /// Settings that give tables of the shape of other parameters, so that clients keep those.
+    /// Settings that give tables of the shape that `parameters` describe, so that clients need no
+    /// other parameters; `None` for a database of numbered entries.
+    #[must_use]
     pub fn of_parameters(parameters: &ShardParameters) -> Option<Self> {
         let description = parameters.description();
         let DatabaseKind::Keyword { hash_functions, sharding, symmetric } = &description.kind

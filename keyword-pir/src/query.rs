@@ -4,6 +4,7 @@ use bfv::serialize::SerializedCiphertext;
 
 /// A query for one keyword, or for a few entries by number.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a message of the protocol, whose fields are fixed")]
 pub struct SerializedQuery {
     /// One ciphertext for each N values that the query expands to.
     pub ciphertexts: Vec<SerializedCiphertext>,

@@ -9,7 +9,7 @@ use bfv::{
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Something for narrow or for wide words.
+/// A value for 32-bit words, or one for 64-bit words.
 pub(crate) enum ByWord<N, W> {
     Narrow(N),
     Wide(W),
@@ -85,6 +85,7 @@ pub struct EvaluationKey {
 
 impl EvaluationKey {
     /// Memory that it takes, in bytes.
+    #[must_use]
     pub fn memory(&self) -> usize {
         any_word!(&self.keys, keys => keys.memory())
     }
@@ -111,27 +112,38 @@ impl Scheme {
     }
 
     /// The parameter set.
+    #[must_use]
     pub fn parameters(&self) -> &Parameters {
         any_word!(&self.0, tables => tables.context.parameters())
     }
 
-    /// The instructions in use.
+    /// The back end in use.
+    #[must_use]
     pub fn backend(&self) -> Backend {
         any_word!(&self.0, tables => tables.context.backend())
     }
 
     /// Draws a secret key.
+    ///
+    /// # Errors
+    /// [`Error::Scheme`] if the random source fails.
     pub fn generate_secret_key(&self, random: &mut impl RandomSource) -> Result<SecretKey, Error> {
         let key = by_word!(&self.0, tables => tables.context.generate_secret_key(random)?);
         Ok(SecretKey(key))
     }
 
     /// Reads a stored secret key.
+    ///
+    /// # Errors
+    /// [`Error::Scheme`] if the bytes are no key of this parameter set.
     pub fn read_secret_key(&self, bytes: &[u8]) -> Result<SecretKey, Error> {
         Ok(SecretKey(by_word!(&self.0, tables => tables.context.read_secret_key(bytes)?)))
     }
 
     /// A secret key as bytes, for the client's own storage.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the key is of another parameter set.
     pub fn write_secret_key(&self, key: &SecretKey) -> Result<Zeroizing<Vec<u8>>, Error> {
         both_words!(&self.0, &key.0, "the secret key", (tables, key) => {
             Ok(tables.context.write_secret_key(key))
@@ -139,6 +151,10 @@ impl Scheme {
     }
 
     /// Draws the evaluation key that a server asks for.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the configuration or the secret key is of another parameter set,
+    /// [`Error::Scheme`] for elements that are none of the ring or if the random source fails.
     pub fn generate_evaluation_key(
         &self,
         config: &EvaluationKeyConfig,
@@ -156,6 +172,10 @@ impl Scheme {
 
     /// Reads an evaluation key, which must hold every key of `config`, and prepares those. Others
     /// are checked and left out.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the configuration is of another parameter set, [`Error::Scheme`] if a
+    /// key is missing or not valid.
     pub fn prepare_evaluation_key(
         &self,
         config: &EvaluationKeyConfig,

@@ -1,6 +1,6 @@
 //! From a number of plaintexts to the shape of a database.
 
-/// Most dimensions of a database.
+/// Largest number of dimensions of a database.
 pub const MAX_DIMENSIONS: usize = 2;
 
 /// The shape that the reference's tool chooses for `plaintexts`: as square as possible, or, if
@@ -11,6 +11,7 @@ pub const MAX_DIMENSIONS: usize = 2;
 /// use keyword_pir::shape::choose_dimensions;
 /// assert_eq!(choose_dimensions(150, 2, 2, true), [25, 6]);
 /// ```
+#[must_use]
 pub fn choose_dimensions(plaintexts: u64, dimensions: usize, calls: u64, uneven: bool) -> Vec<u64> {
     let plaintexts = plaintexts.max(1);
     if dimensions < 2 {
@@ -41,13 +42,14 @@ pub fn choose_dimensions(plaintexts: u64, dimensions: usize, calls: u64, uneven:
 
 /// Which Galois keys a client sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "callers that store settings must name each variant")]
 pub enum KeyCompression {
-    /// One for each step of the expansion: least work for the server.
+    /// One for each step of the expansion: the largest upload, and the smallest work for the server.
     #[default]
     None,
-    /// The fewest.
+    /// The smallest possible number, with the largest work for the server.
     Maximum,
-    /// One more than the fewest, which saves much of the work that those cost.
+    /// One more than the smallest number, which saves most of the additional work.
     Hybrid,
 }
 
@@ -58,6 +60,7 @@ pub enum KeyCompression {
 /// use keyword_pir::shape::{KeyCompression, galois_elements};
 /// assert_eq!(galois_elements(4096, 62, KeyCompression::Hybrid), [129, 1025]);
 /// ```
+#[must_use]
 pub fn galois_elements(degree: usize, expanded: u64, compression: KeyCompression) -> Vec<u32> {
     let log_degree = degree.ilog2();
     let values = expanded.clamp(1, degree as u64);

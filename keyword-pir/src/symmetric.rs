@@ -1,8 +1,7 @@
 //! The symmetric variant: clients can read the value that they ask for, and none of the others that
-//! a reply shows them.
+//! a reply contains.
 //!
-//! Keyword and value of a row are replaced by what an oblivious pseudorandom function makes of them:
-//! its output (48 bytes, VOPRF of RFC 9497 with P384-SHA384) gives a new keyword (the first 16
+//! An oblivious pseudorandom function of the keyword replaces keyword and value of a row: its output (48 bytes, VOPRF of RFC 9497 with P384-SHA384) gives a new keyword (the first 16
 //! bytes), a nonce (the first 12) and a key (the last 24) with which the value is encrypted
 //! (AES-192-GCM). A client first gets the function's value of its keyword from the service, blindly,
 //! and then asks for the new keyword.
@@ -18,7 +17,7 @@ use zeroize::Zeroizing;
 
 /// Bytes that encryption adds to a value.
 pub const TAG: usize = 16;
-/// Bytes of a secret key.
+/// Bytes of a secret key, a scalar of P-384.
 pub const SECRET_KEY: usize = 48;
 /// Bytes of a public key, and of the elements that travel: a compressed point.
 pub const ELEMENT: usize = 49;
@@ -29,10 +28,10 @@ pub const PROOF: usize = 96;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SymmetricError {
-    /// A key file is something else than 96 hexadecimal digits of a scalar.
+    /// A key file does not hold the 96 hexadecimal digits of a scalar.
     #[error("not a key: 96 hexadecimal digits without `0x` and without a line end are needed")]
     Key,
-    /// An element or a proof has the wrong length, or is none.
+    /// An element or a proof has the wrong length, or is not valid.
     #[error("not a valid element or proof")]
     Element,
     /// The proof does not hold: another key evaluated the element.
@@ -60,11 +59,12 @@ impl From<voprf_ng::Error> for SymmetricError {
     }
 }
 
-/// What the function makes of a keyword. Wiped when dropped.
+/// The function's output for a keyword. Wiped when dropped.
 pub struct RowSecret(Zeroizing<Vec<u8>>);
 
 impl RowSecret {
-    /// The keyword that the row is stored under.
+    /// The keyword under which the row is stored, 16 bytes.
+    #[must_use]
     pub fn keyword(&self) -> &[u8] {
         &self.0[..16]
     }
@@ -78,11 +78,17 @@ impl RowSecret {
     }
 
     /// The stored form of the row's value, [`TAG`] bytes longer.
+    ///
+    /// # Errors
+    /// [`SymmetricError::Value`] for values of more than 2^36 bytes.
     pub fn encrypt(&self, value: &[u8]) -> Result<Vec<u8>, SymmetricError> {
         self.cipher()?.encrypt(&self.nonce()?, value).map_err(|_| SymmetricError::Value)
     }
 
     /// The value of a row from its stored form.
+    ///
+    /// # Errors
+    /// [`SymmetricError::Value`] if this is another row's secret, or the stored form was altered.
     pub fn decrypt(&self, stored: &[u8]) -> Result<Vec<u8>, SymmetricError> {
         self.cipher()?.decrypt(&self.nonce()?, stored).map_err(|_| SymmetricError::Value)
     }
@@ -93,46 +99,56 @@ pub struct DatabaseKey(VoprfServer<NistP384>);
 
 impl DatabaseKey {
     /// Draws a key.
+    ///
+    /// # Errors
+    /// [`SymmetricError::Randomness`] if the operating system's random source fails.
     pub fn generate() -> Result<Self, SymmetricError> {
         Ok(Self(VoprfServer::new(&mut SysRng)?))
     }
 
     /// Reads the hexadecimal form of a key file.
+    ///
+    /// # Errors
+    /// [`SymmetricError::Key`] if the text is not exactly 96 hexadecimal digits of a valid scalar.
     pub fn from_hex(text: &[u8]) -> Result<Self, SymmetricError> {
-        let digit = |byte: u8| char::from(byte).to_digit(16).ok_or(SymmetricError::Key);
-        if text.len() != 2 * SECRET_KEY {
-            return Err(SymmetricError::Key);
-        }
-        let mut key = Zeroizing::new(Vec::with_capacity(SECRET_KEY));
-        for pair in text.chunks_exact(2) {
-            key.push((digit(pair[0])? << 4 | digit(pair[1])?) as u8);
-        }
-        VoprfServer::new_with_key(&key).map(Self).map_err(|_| SymmetricError::Key)
+        let mut key = Zeroizing::new([0; SECRET_KEY]);
+        hex::decode_to_slice(text, &mut key[..]).map_err(|_| SymmetricError::Key)?;
+        VoprfServer::new_with_key(&key[..]).map(Self).map_err(|_| SymmetricError::Key)
     }
 
-    /// The hexadecimal form of a key file.
+    /// The hexadecimal form of a key file, 96 digits.
+    #[expect(clippy::missing_panics_doc, reason = "no panic is possible")]
+    #[must_use]
     pub fn to_hex(&self) -> Zeroizing<String> {
         let bytes = Zeroizing::new(self.0.serialize().to_vec());
-        let mut text = Zeroizing::new(String::with_capacity(2 * SECRET_KEY));
-        for byte in &bytes[..SECRET_KEY] {
-            for digit in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-            }
-        }
-        text
+        // The final size from the start, so that no copy stays behind in freed memory.
+        let mut text = Zeroizing::new(vec![0; 2 * SECRET_KEY]);
+        hex::encode_to_slice(&bytes[..SECRET_KEY], &mut text)
+            .expect("the text has two digits for each byte");
+        let text = String::from_utf8(std::mem::take(&mut *text)).expect("digits are ASCII");
+        Zeroizing::new(text)
     }
 
-    /// What clients check proofs with, [`ELEMENT`] bytes.
+    /// The public key with which clients check proofs, [`ELEMENT`] bytes.
+    #[must_use]
     pub fn public_key(&self) -> Vec<u8> {
         NistP384::serialize_elem(self.0.get_public_key()).to_vec()
     }
 
     /// The secret of a row.
+    ///
+    /// # Errors
+    /// [`SymmetricError::Keyword`] for a keyword of more than 65,535 bytes.
     pub fn evaluate(&self, keyword: &[u8]) -> Result<RowSecret, SymmetricError> {
         Ok(RowSecret(Zeroizing::new(self.0.evaluate(keyword)?.to_vec())))
     }
 
-    /// Evaluates a client's blinded keyword: the element and the proof.
+    /// Evaluates a client's blinded keyword: the element, [`ELEMENT`] bytes, and the proof, [`PROOF`]
+    /// bytes.
+    ///
+    /// # Errors
+    /// [`SymmetricError::Element`] if the blinded keyword is not a valid element,
+    /// [`SymmetricError::Randomness`] if the operating system's random source fails.
     pub fn answer(&self, element: &[u8]) -> Result<(Vec<u8>, Vec<u8>), SymmetricError> {
         if element.len() != ELEMENT {
             return Err(SymmetricError::Element);
@@ -143,7 +159,7 @@ impl DatabaseKey {
     }
 }
 
-/// A client's keyword on its way to being evaluated.
+/// A client's keyword, blinded for evaluation by the service.
 pub struct BlindedKeyword {
     state: VoprfClient<NistP384>,
     keyword: Zeroizing<Vec<u8>>,
@@ -152,6 +168,10 @@ pub struct BlindedKeyword {
 
 impl BlindedKeyword {
     /// Blinds a keyword.
+    ///
+    /// # Errors
+    /// [`SymmetricError::Keyword`] for a keyword of more than 65,535 bytes,
+    /// [`SymmetricError::Randomness`] if the operating system's random source fails.
     pub fn new(keyword: &[u8]) -> Result<Self, SymmetricError> {
         let result = VoprfClient::<NistP384>::blind(keyword, &mut SysRng)?;
         Ok(Self {
@@ -161,13 +181,18 @@ impl BlindedKeyword {
         })
     }
 
-    /// What is sent to the service: [`ELEMENT`] bytes that say nothing of the keyword.
+    /// What is sent to the service: [`ELEMENT`] bytes from which the keyword cannot be learnt.
+    #[must_use]
     pub fn element(&self) -> &[u8] {
         &self.element
     }
 
-    /// The secret of the keyword's row, from the service's answer, of which the proof is checked
-    /// with the published key.
+    /// The secret of the keyword's row, from the service's answer. The proof is checked with the
+    /// published key.
+    ///
+    /// # Errors
+    /// [`SymmetricError::Element`] if a part has the wrong length or is not valid,
+    /// [`SymmetricError::Proof`] if another key evaluated the keyword.
     pub fn finalize(
         &self,
         evaluated: &[u8],
@@ -192,21 +217,17 @@ mod tests {
     const KEY: &str = "051646b9e6e7a71ae27c1e1d0b87b4381db6d3595eeeb1adb41579adbf992f42\
                        78f9016eafc944edaa2b43183581779d";
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     /// RFC 9497, A.4.2.1.
     #[test]
     fn published_vector() {
         let key = DatabaseKey::from_hex(KEY.as_bytes()).unwrap();
         assert_eq!(*key.to_hex(), KEY);
         assert_eq!(
-            hex(&key.public_key()),
+            hex::encode(key.public_key()),
             "031d689686c611991b55f1a1d8f4305ccd6cb719446f660a30db61b7aa87b46acf59b7c0d4a9077b3da21c25dd482229a0"
         );
         assert_eq!(
-            hex(&key.evaluate(&[0]).unwrap().0),
+            hex::encode(&*key.evaluate(&[0]).unwrap().0),
             "3333230886b562ffb8329a8be08fea8025755372817ec969d114d1203d026b4a622beab60220bf19078bca35a529b35c"
         );
     }

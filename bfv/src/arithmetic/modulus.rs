@@ -227,6 +227,7 @@ impl<W: MachineWord> Modulus<W> {
     }
 
     /// p^-1 mod R and R mod p, for Montgomery reductions with vectors.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn reduction_constants(&self) -> (W, W) {
         (self.inverse, self.r)
     }

@@ -71,6 +71,9 @@ pub(super) fn read<W: Word>(
 }
 
 /// Writes a file that the reference's service reads.
+///
+/// # Errors
+/// [`DatabaseError::Io`] if the output fails.
 pub fn write_apple(
     scheme: &Scheme,
     payloads: &Payloads,

@@ -43,13 +43,18 @@ pub type Digest = [u8; 32];
 pub const MAGIC: &[u8; 8] = b"PIRSHARD";
 /// The version that is written.
 pub const VERSION: u32 = 1;
-/// Bytes that share a digest.
+/// Bytes of data that share a digest.
 pub const BLOCK: usize = 1 << 16;
+/// The data starts at a multiple of this many bytes.
 const PAGE: usize = 4096;
+/// Bytes of a digest.
 const DIGEST: usize = 32;
+/// Largest number of bytes of the symmetric variant's public key.
 const MAX_KEY: usize = 1024;
+/// Largest number of Galois elements.
+const MAX_ELEMENTS: usize = 64;
 
-/// What a checked file says.
+/// A file whose every byte was checked.
 pub(super) struct CheckedFile<'f> {
     pub(super) parameters: ShardParameters,
     pub(super) word_bits: u32,
@@ -119,7 +124,7 @@ pub(super) fn digest(header: &[u8], blocks: &[u8]) -> Digest {
     Sha256::new().chain_update(header).chain_update(blocks).finalize().into()
 }
 
-/// Reads numbers off the front of a header.
+/// Reads numbers from the start of a header.
 struct Fields<'f> {
     rest: &'f [u8],
 }
@@ -148,10 +153,10 @@ impl<'f> Fields<'f> {
         (0..count).map(|_| self.u64()).collect()
     }
 
-    /// A number of at most `most`, so that lists of that many are safe to make.
-    fn count(&mut self, what: &'static str, most: usize) -> Result<usize, DatabaseError> {
+    /// A number of at most `max`, so that a list of that length is safe to allocate.
+    fn count(&mut self, what: &'static str, max: usize) -> Result<usize, DatabaseError> {
         let count = self.u32()? as usize;
-        if count <= most { Ok(count) } else { Err(DatabaseError::Header(what)) }
+        if count <= max { Ok(count) } else { Err(DatabaseError::Header(what)) }
     }
 
     fn flag(&mut self, what: &'static str) -> Result<bool, DatabaseError> {
@@ -234,7 +239,7 @@ fn read_header<'f>(
     let batch_size = fields.u64()?;
     let dimensions = fields.count("number of dimensions", crate::shape::MAX_DIMENSIONS)?;
     let has_relinearization_key = fields.flag("relinearization key")?;
-    let elements = fields.count("number of Galois elements", 64)?;
+    let elements = fields.count("number of Galois elements", MAX_ELEMENTS)?;
     let key = fields.count("public key", MAX_KEY)?;
     let coefficient_moduli = fields.u64s(moduli)?;
     let dimensions = fields.u64s(dimensions)?;

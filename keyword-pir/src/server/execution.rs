@@ -33,7 +33,7 @@ pub struct Execution<'e> {
 }
 
 impl<'e> Execution<'e> {
-    /// As the default.
+    /// Computes on the calling thread, without a flag to stop: the default.
     pub fn new() -> Self {
         Self::default()
     }

@@ -123,7 +123,7 @@ fn lay_out(
             let (tables, parameters) = tables(context, shard, rows)?;
             let facts = TableFacts {
                 load: tables.load(parameters.stored_entry_size()),
-                max_slots: tables.most_slots(),
+                max_slots: tables.max_slots(),
                 evictions: tables.evictions(),
                 expansions: tables.expansions(),
             };
