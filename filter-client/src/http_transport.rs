@@ -1,12 +1,14 @@
-//! The built-in transport (feature `http`): reqwest with rustls.
+//! The built-in transport (feature `http`): reqwest, with rustls (feature `tls`).
 
 use crate::transport::{Exchange, Transport, TransportError};
 use bytes::Bytes;
+use http::uri::Scheme;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::time::Duration;
 
-/// HTTP/2 and HTTP/1.1 over TLS by rustls, with the root certificates of the platform. Redirects are not
-/// followed: a service has no reason to send them.
+/// HTTP/2 and HTTP/1.1, over TLS by rustls with the root certificates of the platform. Redirects are not
+/// followed: a service has no reason to send them. Without the feature `tls`, `https://` addresses are
+/// refused.
 pub struct HttpTransport(reqwest::Client);
 
 /// Chooses the settings of an [`HttpTransport`].
@@ -41,10 +43,11 @@ impl HttpTransportBuilder {
         Self { builder: self.builder.timeout(timeout) }
     }
 
-    /// Trusts the certificates of a PEM file in addition to those of the platform.
+    /// Trusts the certificates of a PEM file in addition to those of the platform (feature `tls`).
     ///
     /// # Errors
     /// [`TransportError::Request`] if the text contains no certificate in PEM.
+    #[cfg(feature = "tls")]
     pub fn trust_pem(self, pem: &[u8]) -> Result<Self, TransportError> {
         let certificates = reqwest::Certificate::from_pem_bundle(pem).ok();
         let certificates = certificates.filter(|found| !found.is_empty()).ok_or_else(|| {
@@ -66,6 +69,11 @@ impl HttpTransportBuilder {
 impl Transport for HttpTransport {
     fn send(&self, request: http::Request<Bytes>, max_body: usize) -> Exchange<'_> {
         Box::pin(async move {
+            if cfg!(not(feature = "tls")) && request.uri().scheme() == Some(&Scheme::HTTPS) {
+                return Err(TransportError::Request(
+                    "https:// addresses need the feature `tls` of filter-client".to_owned(),
+                ));
+            }
             let request = reqwest::Request::try_from(request)
                 .map_err(|error| TransportError::Request(error.without_url().to_string()))?;
             let response = self.0.execute(request).await.map_err(|error| failure(&error))?;

@@ -45,7 +45,8 @@
 //!
 //! | feature | default | adds |
 //! | --- | --- | --- |
-//! | `http` | yes | `HttpTransport` by reqwest and rustls. Without it, the application implements [`Transport`] on its own network stack, and links neither |
+//! | `http` | yes | `HttpTransport` by reqwest. Without it, the application implements [`Transport`] on its own network stack, and links no reqwest |
+//! | `tls` | yes | `https://` addresses in `HttpTransport`, by rustls. Without it, they are refused |
 //! | `oblivious` | no | `ObliviousTransport`: requests through a relay (RFC 9458) |
 //! | `symmetric` | no | use cases with encrypted values; URL filters do not need it |
 //!

@@ -45,6 +45,7 @@
 //! | `symmetric` | databases of which a client learns no other value than the one that it asks for |
 //! | `publication` | module `publication`: releases in folders, and the replica that a node keeps |
 //! | `publisher` | the publisher, which uploads releases and waits for nodes over HTTP |
+//! | `tls` | nodes with `https://` addresses, for the publisher |
 //! | `cloud` | object stores of S3, Google Cloud Storage and Azure for publications |
 //!
 //! None is on by default.

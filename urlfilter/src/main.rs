@@ -24,15 +24,16 @@ Examples:
   urlfilter explain 'https://www.example.com/a?b=c'
   urlfilter diagnose bloom_filter.plist --keys keys.txt
   urlfilter process process.json
-  urlfilter publish --to s3://lists/urls --usecase com.example.app.url.filtering --data dist/urls --filter dist
+  urlfilter publish --to s3://lists/urls --usecase com.example.app.url.filtering \\
+      --data dist/urls --filter dist
   urlfilter doctor --server https://pir.example.com --token-file token --bundle-id com.example.app
   urlfilter query --server https://pir.example --usecase com.example.app.url.filtering \\
       --token-file token --filter dist https://www.example.com/login
 
 Exit codes:
   0  done
-  1  done, and the answer needs attention: some URLs may match (check) or are denied (query), keys are missing
-     (diagnose), the deployment is not ready (doctor), vectors differ (vectors --check)
+  1  done, and the answer needs attention: some URLs may match (check) or are denied (query),
+     keys are missing (diagnose), the deployment is not ready (doctor), or vectors differ
   2  failure"
 )]
 struct Arguments {

@@ -84,6 +84,15 @@ pub(crate) fn missing_feature(what: &str, feature: &str) -> anyhow::Error {
     )
 }
 
+/// Refuses an address that needs a feature which this build lacks.
+pub(crate) fn check_address(address: &str) -> anyhow::Result<()> {
+    let is_https = address.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"));
+    match is_https && cfg!(not(feature = "tls")) {
+        true => Err(missing_feature(&format!("{address}: an https:// address"), "tls")),
+        false => Ok(()),
+    }
+}
+
 /// Whether the reader of standard output has gone away, as `head` does.
 pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let is = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;

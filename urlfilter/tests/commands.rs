@@ -403,6 +403,15 @@ fn doctor_says_what_it_needs() {
 }
 
 #[test]
+fn https_addresses_need_tls() {
+    let query = ["query", "--server", "https://127.0.0.1:9", "--usecase", "u", "--keywords", "a"];
+    let output = run(&query);
+    assert_eq!(code(&output), 2);
+    let lacks_tls = stderr(&output).contains("--features tls");
+    assert_eq!(lacks_tls, !cfg!(feature = "tls"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_token_file_that_cannot_be_read_is_named() {
     let folder = Folder::new();
     let missing = folder.path("token");

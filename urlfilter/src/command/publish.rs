@@ -1,6 +1,6 @@
 //! `urlfilter publish`: a data set and its prefilter to the store from which nodes and apps fetch them.
 
-use crate::output::{Bars, Exit, Results, note};
+use crate::output::{Bars, Exit, Results, check_address, note};
 use pir_dataset::publication::{Nodes, Publisher, ReleaseStore, Schedule, gather};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -97,6 +97,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 }
 
 async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
+    for address in arguments.node.iter().chain(&arguments.nodes) {
+        check_address(address)?;
+    }
     let gathered = match (&arguments.data, &arguments.filter) {
         (Some(data), Some(filter)) => Some(gather(data, filter)?),
         _ => None,

@@ -6,7 +6,7 @@ use super::rule::RuleOptions;
 use super::token::TokenOptions;
 use super::urls::with_standard_input;
 use super::verdict;
-use crate::output::{Exit, Results, chain, note};
+use crate::output::{Exit, Results, chain, check_address, note};
 use anyhow::bail;
 use clap::ValueEnum;
 use filter_client::{
@@ -126,6 +126,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 }
 
 fn builder(arguments: &Arguments) -> anyhow::Result<ClientBuilder> {
+    for address in [Some(&arguments.server), arguments.issuer.as_ref(), arguments.filter.as_ref()] {
+        address.map_or(Ok(()), |address| check_address(address))?;
+    }
     let timeout = Duration::from_secs(arguments.timeout);
     let mut options = ClientOptions::default();
     options.lookup_timeout = timeout;
