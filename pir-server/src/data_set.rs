@@ -39,7 +39,7 @@ pub enum DataSetError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// The parameters make no configuration for clients.
-    #[error("{path}: {source}")]
+    #[error("{}: the parameters make no configuration for clients", path.display())]
     Parameters {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum DataSetError {
         source: ConvertError,
     },
     /// A database is damaged, or belongs to other parameters.
-    #[error("{path}: {source}")]
+    #[error("{}: the database is damaged, or belongs to other parameters", path.display())]
     Database {
         /// The file.
         path: PathBuf,

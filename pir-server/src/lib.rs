@@ -13,7 +13,7 @@ pub mod admin;
 mod blocking;
 mod body_budget;
 pub mod catalog;
-pub mod causes;
+mod causes;
 pub mod configuration;
 mod connections;
 pub mod data_set;

@@ -3,7 +3,6 @@
 
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
-use pir_server::causes::WithCauses;
 use pir_server::configuration::ConfigurationError;
 use pir_server::service::Checked;
 use pir_server::store::{EmbeddedStore, StateFile};
@@ -108,7 +107,7 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(stderr().lock(), "pir-server: {}", WithCauses(error.as_ref()));
+            let _ = writeln!(stderr().lock(), "pir-server: {error:#}");
             ExitCode::from(2)
         }
     }

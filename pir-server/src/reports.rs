@@ -98,7 +98,11 @@ impl ReportLog {
             current = self.open_current(now)?;
         }
         // One call, so that lines never mix.
-        current.file.write_all(&line)?;
+        if let Err(error) = current.file.write_all(&line) {
+            // The next report must not continue a line that was written in part.
+            current.file.set_len(current.bytes)?;
+            return Err(error);
+        }
         current.bytes += line.len() as u64;
         *slot = Some(current);
         Ok(())

@@ -23,7 +23,7 @@ pub enum TlsError {
         reason: String,
     },
     /// The certificate and the key do not belong together, or the library refuses them.
-    #[error("tls: {0}")]
+    #[error("tls: the certificate and its key cannot be used")]
     Rustls(#[from] rustls::Error),
 }
 

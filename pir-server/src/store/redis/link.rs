@@ -50,9 +50,10 @@ pub(super) struct Link {
 /// A command was not carried out. Errors of the crate are reduced to what cannot contain a part of a command.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    /// The connection failed. Errors of this kind know nothing of commands.
-    #[error("the connection to redis failed")]
-    Connection(#[source] RedisError),
+    /// The connection failed. Errors of this kind know nothing of commands. The crate repeats its causes in its message, so
+    /// they end here.
+    #[error("the connection to redis failed: {0}")]
+    Connection(RedisError),
     /// The server, or the crate, refused the command with this code.
     #[error("redis refused the command: {0}")]
     Refused(String),
