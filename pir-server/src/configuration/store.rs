@@ -54,6 +54,7 @@ pub(crate) enum RedisTopology {
     Cluster { urls: Vec<String> },
 }
 
+#[cfg(feature = "redis")]
 impl RedisTopology {
     pub(crate) fn urls(&self) -> &[String] {
         match self {
