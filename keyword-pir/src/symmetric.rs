@@ -111,22 +111,20 @@ impl DatabaseKey {
     /// # Errors
     /// [`SymmetricError::Key`] if the text is not exactly 96 hexadecimal digits of a valid scalar.
     pub fn from_hex(text: &[u8]) -> Result<Self, SymmetricError> {
-        let mut key = Zeroizing::new([0; SECRET_KEY]);
-        hex::decode_to_slice(text, &mut key[..]).map_err(|_| SymmetricError::Key)?;
-        VoprfServer::new_with_key(&key[..]).map(Self).map_err(|_| SymmetricError::Key)
+        if text.len() != 2 * SECRET_KEY {
+            return Err(SymmetricError::Key);
+        }
+        // In constant time, unlike other encoders.
+        let mut key = Zeroizing::new(vec![0; SECRET_KEY]);
+        base16ct::mixed::decode(text, &mut key).map_err(|_| SymmetricError::Key)?;
+        VoprfServer::new_with_key(&key).map(Self).map_err(|_| SymmetricError::Key)
     }
 
     /// The hexadecimal form of a key file, 96 digits.
-    #[expect(clippy::missing_panics_doc, reason = "no panic is possible")]
     #[must_use]
     pub fn to_hex(&self) -> Zeroizing<String> {
         let bytes = Zeroizing::new(self.0.serialize().to_vec());
-        // The final size from the start, so that no copy stays behind in freed memory.
-        let mut text = Zeroizing::new(vec![0; 2 * SECRET_KEY]);
-        hex::encode_to_slice(&bytes[..SECRET_KEY], &mut text)
-            .expect("the text has two digits for each byte");
-        let text = String::from_utf8(std::mem::take(&mut *text)).expect("digits are ASCII");
-        Zeroizing::new(text)
+        Zeroizing::new(base16ct::lower::encode_string(&bytes[..SECRET_KEY]))
     }
 
     /// The public key with which clients check proofs, [`ELEMENT`] bytes.

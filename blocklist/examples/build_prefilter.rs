@@ -1,5 +1,5 @@
 //! Builds a prefilter and its data set from block lists:
-//! `cargo run -p blocklist --example build -- OUT LIST…`, or without arguments from a list of its own into a
+//! `cargo run -p blocklist --example build_prefilter -- OUT LIST…`, or without arguments from a list of its own into a
 //! temporary folder.
 
 use blocklist::{Builder, Options};

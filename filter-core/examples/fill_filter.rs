@@ -1,7 +1,7 @@
 //! Makes a prefilter of keys and writes it in both formats, into the folder that is given (or a temporary one):
 //!
 //! ```sh
-//! cargo run -p filter-core --example build -- dist
+//! cargo run -p filter-core --example fill_filter -- dist
 //! ```
 //!
 //! The keys here are written as devices look them up. The crate `blocklist` turns block lists into such keys.
