@@ -25,12 +25,22 @@ fn without_retries() -> ClientOptions {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_find_present_keywords_and_no_others() {
-    for case in Case::all() {
+    look_up_recorded_keywords(Case::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ../shared/vectors"]
+async fn clients_find_present_keywords_of_more_cases() {
+    look_up_recorded_keywords(Case::all_shared()).await;
+}
+
+async fn look_up_recorded_keywords(cases: Vec<Case>) {
+    for case in cases {
         let running = Running::of(&case).await;
         let expected = case.expected();
         let client = running.client();
         let found = client.lookup(&keywords(&expected)).await.unwrap();
-        assert_eq!(found, values(&expected), "{}", case.0.display());
+        assert_eq!(found, values(&expected), "{}", case.folder().display());
         let costs = client.costs();
         assert_eq!(costs.keys_uploaded, 1);
         assert_eq!(costs.keywords_asked as usize, expected.len());

@@ -7,7 +7,17 @@ use std::collections::BTreeMap;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_to_recorded_requests_decrypt_for_their_client() {
-    for case in Case::all() {
+    replay(Case::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ../shared/vectors"]
+async fn answers_to_more_recorded_requests_decrypt_for_their_client() {
+    replay(Case::all_shared()).await;
+}
+
+async fn replay(cases: Vec<Case>) {
+    for case in cases {
         let running = Running::of(&case).await;
         let expected = case.expected();
         let mut asked = expected.iter().cycle();

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use filter_client::{ClientOptions, PirClient};
 use futures_util::future::join_all;
-use pir_api::{Message, api, he};
+use pir_api::{Message, api};
 use pir_server::store::Store;
 use pir_server::{Configuration, Listener, Service, admin, endpoints};
 use privacy_pass::{PendingToken, PublicKey, Token, TokenChallenge};
 use reqwest::{Method, Response};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -28,68 +29,35 @@ pub(crate) const USER: &str = "BCB4B850-E688-4AAF-A38D-779889FB388A";
 pub(crate) const AGENT: &str = "com.apple.ciphermld/1.0 iOS/26.0 ...";
 
 /// A recorded case that the repository carries.
-pub(crate) struct Case(pub(crate) PathBuf);
-
-/// A recorded exchange.
-pub(crate) struct Recorded {
-    pub(crate) path: String,
-    pub(crate) request: Vec<u8>,
-    pub(crate) response: Vec<u8>,
-}
+pub(crate) struct Case(pub(crate) interop_cases::pir::Case);
 
 impl Case {
     pub(crate) fn new(name: &str) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testvectors/interop/pir");
-        Self(root.join(name))
+        Self(interop_cases::pir::Case::named(name))
     }
 
-    /// All that the repository carries, and others of the kind where they are at hand.
+    /// The cases of the repository.
     pub(crate) fn all() -> Vec<Self> {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut folders = vec![repository.join("testvectors/interop/pir")];
-        let shared = match std::env::var_os("URLFILTER_VECTORS") {
-            Some(folder) => PathBuf::from(folder),
-            None => repository.join("../shared/vectors"),
-        };
-        folders.extend(Some(shared.join("pir")).filter(|folder| folder.exists()));
-        let mut cases = Vec::new();
-        for folder in folders {
-            let mut paths: Vec<PathBuf> =
-                fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-            paths.retain(|path| path.join("db-0.bin").exists());
-            paths.sort();
-            cases.extend(paths.into_iter().map(Self));
-        }
-        assert!(cases.len() >= 5);
+        Self::with_databases(interop_cases::pir::Case::carried())
+    }
+
+    /// The cases outside of the repository.
+    pub(crate) fn all_shared() -> Vec<Self> {
+        Self::with_databases(interop_cases::pir::Case::shared())
+    }
+
+    /// The databases of some cases were too large to keep.
+    fn with_databases(cases: Vec<interop_cases::pir::Case>) -> Vec<Self> {
+        let cases: Vec<Self> =
+            cases.into_iter().filter(|case| case.databases() > 0).map(Self).collect();
+        assert!(!cases.is_empty());
         cases
-    }
-
-    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
-        let path = self.0.join(name);
-        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    }
-
-    pub(crate) fn use_case(&self) -> String {
-        String::from_utf8(self.read("usecase")).unwrap().trim().to_owned()
-    }
-
-    pub(crate) fn expected(&self) -> Vec<(String, Option<String>)> {
-        let asked = String::from_utf8(self.read("asked.txt")).unwrap();
-        let expected: serde_json::Value =
-            serde_json::from_slice(&self.read("expected.json")).unwrap();
-        let asked = asked.lines().filter(|line| !line.is_empty());
-        asked
-            .map(|line| (line.to_owned(), expected[line].as_str().map(ToOwned::to_owned)))
-            .collect()
-    }
-
-    fn shards(&self) -> u32 {
-        (0..).take_while(|shard| self.0.join(format!("db-{shard}.bin")).exists()).count() as u32
     }
 
     /// Copies the files to the names under which a service finds them.
     pub(crate) fn install(&self, folder: &Path, stem: &str) -> UseCaseText {
-        for shard in 0..self.shards() {
+        let shards = self.databases();
+        for shard in 0..shards {
             for (from, to) in [("db", "bin"), ("params", "params.txtpb")] {
                 let ending = if from == "db" { "bin" } else { "txtpb" };
                 let content = self.read(&format!("{from}-{shard}.{ending}"));
@@ -99,43 +67,18 @@ impl Case {
         UseCaseText {
             name: self.use_case(),
             stem: folder.join(stem).to_str().unwrap().to_owned(),
-            shards: self.shards(),
+            shards: shards as u32,
             versions: 2,
             superseded: 10,
         }
     }
+}
 
-    pub(crate) fn recorded(&self) -> Vec<Recorded> {
-        let mut names: Vec<String> = fs::read_dir(self.0.join("record"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".request.bin"))
-            .collect();
-        names.sort();
-        let record = |name: String| {
-            let stem = name.strip_suffix(".request.bin").unwrap();
-            Recorded {
-                path: format!("/{}", &stem[4..]),
-                request: self.read(&format!("record/{name}")),
-                response: self.read(&format!("record/{stem}.response.bin")),
-            }
-        };
-        names.into_iter().map(record).collect()
-    }
+impl Deref for Case {
+    type Target = interop_cases::pir::Case;
 
-    pub(crate) fn first(&self, path: &str) -> Recorded {
-        self.recorded().into_iter().find(|recorded| recorded.path == path).unwrap()
-    }
-
-    /// The secret key of the recorded client, as its scheme reads it, and its use.
-    pub(crate) fn secret_key(&self) -> Vec<u8> {
-        let name = fs::read_dir(self.0.join("record"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.to_str().unwrap().contains("secret-key-"))
-            .unwrap();
-        let message = he::SerializedSecretKey::decode(&fs::read(name).unwrap()[..]).unwrap();
-        message.polys
+    fn deref(&self) -> &interop_cases::pir::Case {
+        &self.0
     }
 }
 
