@@ -22,7 +22,9 @@ pub enum ListError {
         columns: String,
     },
     /// The named column is not in the header.
-    #[error("no column is called `{column}`; the first row, which must be the header, has: {columns}")]
+    #[error(
+        "no column is called `{column}`; the first row, which must be the header, has: {columns}"
+    )]
     #[non_exhaustive]
     CsvColumnMissing {
         /// The column that was asked for.
