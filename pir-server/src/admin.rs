@@ -1,8 +1,9 @@
-//! What operators ask: health, metrics, and to load new data sets. Not for the open network.
+//! The endpoints for operators: health, metrics, releases and reloads. They must not be reachable from the open
+//! network.
 
 use crate::causes::WithCauses;
 use crate::endpoints::health;
-use crate::service::Service;
+use crate::service::{Loaded, Service, ServiceError};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -16,7 +17,7 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
     ([(CONTENT_TYPE, media)], service.metrics_text()).into_response()
 }
 
-/// Loads data sets, and says what there is now, or why all stayed as it was.
+/// Reloads; answers with what is served now, or with 409 and the reason why nothing has changed.
 async fn reload(State(service): State<Arc<Service>>) -> Response {
     let (status, body) = match reload_and_log(&service).await {
         Ok(loaded) => {
@@ -35,7 +36,8 @@ async fn reload(State(service): State<Arc<Service>>) -> Response {
             });
             (StatusCode::OK, body)
         }
-        Err(reason) => {
+        Err(error) => {
+            let reason = WithCauses(&error).to_string();
             let body = serde_json::json!({ "error": { "message": reason } });
             (StatusCode::CONFLICT, body)
         }
@@ -43,16 +45,16 @@ async fn reload(State(service): State<Arc<Service>>) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }
 
-/// How far this node is with the releases that were published.
+/// How far this node is with the published releases.
 async fn releases(State(service): State<Arc<Service>>) -> Response {
-    axum::Json(service.subscriptions().statuses(service.now())).into_response()
+    axum::Json(service.release_statuses()).into_response()
 }
 
-/// Reloads, and notes what came of it.
+/// Calls [`Service::reload`] and logs the result. For a handler of SIGHUP.
 ///
 /// # Errors
-/// Why all stayed as it was, as text.
-pub async fn reload_and_log(service: &Arc<Service>) -> Result<crate::service::Loaded, String> {
+/// As [`Service::reload`]; what is served has not changed then.
+pub async fn reload_and_log(service: &Arc<Service>) -> Result<Loaded, ServiceError> {
     match service.reload().await {
         Ok(loaded) => {
             let use_cases = loaded.use_cases.len();
@@ -61,19 +63,20 @@ pub async fn reload_and_log(service: &Arc<Service>) -> Result<crate::service::Lo
                 tracing::warn!("{warning}");
             }
             for key in &loaded.after_restart {
-                tracing::warn!(key, "changed in the configuration; counts from the next start");
+                tracing::warn!(key, "changed in the configuration; takes effect at the next start");
             }
             Ok(loaded)
         }
         Err(error) => {
             let reason = WithCauses(&error).to_string();
             tracing::error!(reason, "not reloaded; everything stays as it was");
-            Err(reason)
+            Err(error)
         }
     }
 }
 
-/// The endpoints of the admin listener.
+/// The router of the admin address: `GET /metrics` (OpenMetrics), `GET /releases` (JSON), `POST /reload`,
+/// `GET /healthz` and `GET /readyz`.
 pub fn router(service: &Arc<Service>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))

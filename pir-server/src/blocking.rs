@@ -5,6 +5,12 @@
 #[error("a background task did not finish: it panicked, or the process is shutting down")]
 pub struct TaskFailed;
 
+impl From<TaskFailed> for std::io::Error {
+    fn from(error: TaskFailed) -> Self {
+        Self::other(error)
+    }
+}
+
 /// Runs `work` on a thread for blocking calls: files, and computations longer than a millisecond.
 ///
 /// # Errors

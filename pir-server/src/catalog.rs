@@ -1,4 +1,4 @@
-//! What is served: the data sets of all use cases, in the versions that clients know.
+//! The served data sets: for each use case the newest version, and superseded ones that clients still use.
 
 use crate::configuration::{ShardFiles, UseCase};
 use crate::data_set::{DataSet, DataSetError};
@@ -6,20 +6,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use unix_clock::Timestamp;
 
-/// Why there is no data set.
+/// Why no data set is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// The use case is unknown.
+pub(crate) enum Missing {
+    /// No use case has this name.
     UseCase,
-    /// The use case is known, and the version is not, or not any more.
+    /// The use case has no such version, or no longer serves it.
     Version,
 }
 
-/// A version that is not the newest any more.
+/// A version that is no longer the newest.
 #[derive(Clone)]
 struct Superseded {
     data: Arc<DataSet>,
-    /// When it is no longer served: entries that were removed from the list may still be in it.
+    /// When it stops being served. The time is limited because it has entries that were since removed from the list.
     until: Timestamp,
 }
 
@@ -27,17 +27,17 @@ struct Superseded {
 #[derive(Clone)]
 struct Versions {
     newest: Arc<DataSet>,
-    /// The latest last.
+    /// From the oldest to the latest.
     superseded: Vec<Superseded>,
 }
 
-/// A use case, as far as operators need to know.
+/// A use case that is served, as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServedUseCase {
     /// Its name in the configuration.
     pub name: String,
-    /// Number of versions that are served, the newest included.
+    /// Number of versions that are served, at least 1: the newest and the superseded ones.
     pub versions: usize,
     /// Number of shards of the newest version.
     pub shards: usize,
@@ -45,14 +45,17 @@ pub struct ServedUseCase {
 
 /// All use cases with their versions.
 #[derive(Clone, Default)]
-pub struct Catalog {
+pub(crate) struct Catalog {
     use_cases: BTreeMap<String, Versions>,
 }
 
 impl Catalog {
-    /// Opens the data sets of a configuration. Versions of an earlier catalog stay for a while; use
-    /// cases that the configuration does not name go.
-    pub fn open(
+    /// Opens the data sets of these use cases. The versions of an earlier catalog become superseded; use cases
+    /// that are not named are no longer served.
+    ///
+    /// # Errors
+    /// [`DataSetError`] for the first data set that cannot be served.
+    pub(crate) fn open(
         use_cases: &[(UseCase, ShardFiles)],
         earlier: &Self,
         now: Timestamp,
@@ -68,10 +71,10 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Takes a data set as the newest of its use case. The one before it is served on, to clients
-    /// that name it, for as long as the use case says; if it has the same configuration, clients
-    /// cannot tell the two apart, and it goes.
-    pub fn put(&mut self, use_case: &UseCase, newest: Arc<DataSet>, now: Timestamp) {
+    /// Makes a data set the newest version of its use case. The version before it stays for
+    /// `superseded_for`, for clients that name it. A superseded version with the same configuration id is
+    /// dropped: clients cannot tell the two apart.
+    pub(crate) fn put(&mut self, use_case: &UseCase, newest: Arc<DataSet>, now: Timestamp) {
         let id = *newest.config_id();
         let mut superseded = Vec::new();
         if let Some(versions) = self.use_cases.remove(&use_case.name) {
@@ -85,26 +88,26 @@ impl Catalog {
         self.use_cases.insert(use_case.name.clone(), Versions { newest, superseded });
     }
 
-    /// Whether a version's time is over.
-    pub fn is_due(&self, now: Timestamp) -> bool {
+    /// Whether a superseded version must stop being served.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         let mut superseded = self.use_cases.values().flat_map(|versions| &versions.superseded);
         superseded.any(|version| version.until <= now)
     }
 
-    /// Lets versions go whose time is over.
-    pub fn expire(&mut self, now: Timestamp) {
+    /// Drops superseded versions that must stop being served.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
         for versions in self.use_cases.values_mut() {
             versions.superseded.retain(|version| version.until > now);
         }
     }
 
     /// The newest version of every use case, in the order of their names.
-    pub fn newest_of_all(&self) -> impl Iterator<Item = (&str, &Arc<DataSet>)> {
+    pub(crate) fn newest_of_all(&self) -> impl Iterator<Item = (&str, &Arc<DataSet>)> {
         self.use_cases.iter().map(|(name, versions)| (name.as_str(), &versions.newest))
     }
 
     /// What is served, in the order of the use cases' names.
-    pub fn served(&self) -> Vec<ServedUseCase> {
+    pub(crate) fn served(&self) -> Vec<ServedUseCase> {
         let served = self.use_cases.iter().map(|(name, versions)| ServedUseCase {
             name: name.clone(),
             versions: versions.superseded.len() + 1,
@@ -114,18 +117,21 @@ impl Catalog {
     }
 
     /// The newest version of a use case.
-    pub fn newest(&self, name: &str) -> Option<&Arc<DataSet>> {
+    pub(crate) fn newest(&self, name: &str) -> Option<&Arc<DataSet>> {
         Some(&self.use_cases.get(name)?.newest)
     }
 
-    /// The version that a client names.
-    pub fn version(&self, name: &str, id: &[u8]) -> Result<&Arc<DataSet>, Missing> {
+    /// The version of a use case with this configuration id.
+    ///
+    /// # Errors
+    /// [`Missing`] says which of the two is not known.
+    pub(crate) fn version(&self, name: &str, id: &[u8]) -> Result<&Arc<DataSet>, Missing> {
         let versions = self.use_cases.get(name).ok_or(Missing::UseCase)?;
         all(versions).find(|data| data.config_id() == id).ok_or(Missing::Version)
     }
 
-    /// A data set of that key configuration.
-    pub fn with_keys(&self, hash: &[u8]) -> Option<&Arc<DataSet>> {
+    /// A data set whose evaluation keys have the configuration with this hash.
+    pub(crate) fn with_keys(&self, hash: &[u8]) -> Option<&Arc<DataSet>> {
         self.use_cases.values().flat_map(all).find(|data| data.key_config_hash() == hash)
     }
 }

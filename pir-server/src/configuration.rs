@@ -99,7 +99,7 @@ pub struct Configuration {
     pub workers: Option<usize>,
     /// How issuer keys rotate.
     pub issuer: IssuerSettings,
-    /// Where user tokens are known, besides `users`.
+    /// Where user tokens are known, in addition to `users`.
     pub user_tokens: UserTokenSettings,
     /// How reports are stored.
     pub reports: ReportSettings,

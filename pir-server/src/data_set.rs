@@ -1,4 +1,4 @@
-//! One version of a data set: its files opened, checked against each other, and ready for queries.
+//! One version of a data set: its files are open, checked against each other, and ready for queries.
 
 use crate::configuration::{ShardFiles, UseCase};
 use crate::platform::Platform;
@@ -24,12 +24,12 @@ pub enum DataSetError {
     /// A file cannot be read, or is too long.
     #[error(transparent)]
     Read(#[from] durable_file::FileError),
-    /// A file cannot be read.
+    /// A file cannot be used.
     #[error("{path}: {reason}")]
     File {
-        /// The file.
+        /// The file, or the stem of the data set's files.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with it.
         reason: String,
     },
     /// A parameter file cannot be used.
@@ -38,7 +38,7 @@ pub enum DataSetError {
     /// The manifest cannot be used, or describes other files.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The parameters make no configuration for clients.
+    /// The parameters of the shards cannot be expressed as one configuration for clients.
     #[error("{}: the parameters make no configuration for clients", path.display())]
     Parameters {
         /// The file.
@@ -54,23 +54,28 @@ pub enum DataSetError {
         /// Why.
         source: DatabaseError,
     },
-    /// Files of different runs are mixed.
+    /// The files come from different processing runs.
     #[error("{path}: not of the same run as {other}: {difference}; copy all files of one run")]
     Mixed {
         /// The file.
         path: PathBuf,
-        /// The one it disagrees with.
+        /// The file that it does not match.
         other: PathBuf,
-        /// In what.
+        /// What differs.
         difference: &'static str,
     },
-    /// The arithmetic refuses the parameters.
-    #[error("{0}: {1}")]
-    Scheme(String, keyword_pir::Error),
+    /// The encryption parameters, or a database with them, cannot be used.
+    #[error("use case {use_case}: its encryption parameters cannot be used")]
+    Scheme {
+        /// Name of the use case.
+        use_case: String,
+        /// Why.
+        source: keyword_pir::Error,
+    },
 }
 
-/// One version of a data set.
-pub struct DataSet {
+/// One version of a data set, ready for queries.
+pub(crate) struct DataSet {
     scheme: Scheme,
     shards: Vec<Server>,
     config: api::pir::PirConfig,
@@ -120,7 +125,10 @@ fn read_manifest(files: &DataSetFiles) -> Result<Option<Manifest>, ManifestError
 impl DataSet {
     /// Opens the files of a use case and checks all of them: every byte of native databases by its
     /// digest, every shard against the others, and all against the manifest if there is one.
-    pub fn open(use_case: &UseCase, files: &ShardFiles) -> Result<Self, DataSetError> {
+    ///
+    /// # Errors
+    /// [`DataSetError`] for the first file that cannot be read or does not match the others.
+    pub(crate) fn open(use_case: &UseCase, files: &ShardFiles) -> Result<Self, DataSetError> {
         let shard_count = files.shards;
         let files = DataSetFiles::new(&files.stem);
         let numbers = 0..shard_count;
@@ -147,8 +155,9 @@ impl DataSet {
                 difference,
             });
         }
-        let scheme = Scheme::new(first.encryption().clone())
-            .map_err(|error| DataSetError::Scheme(use_case.name.clone(), error))?;
+        let unusable_scheme =
+            |source| DataSetError::Scheme { use_case: use_case.name.clone(), source };
+        let scheme = Scheme::new(first.encryption().clone()).map_err(unusable_scheme)?;
         if let Some(manifest) = read_manifest(&files)? {
             manifest.check_files(&files, shard_count)?;
         }
@@ -157,8 +166,7 @@ impl DataSet {
             .zip(&parameters)
             .map(|(shard, parameters)| {
                 let database = read_database(&files, shard, &scheme, parameters.clone())?;
-                Server::new(scheme.clone(), database)
-                    .map_err(|error| DataSetError::Scheme(use_case.name.clone(), error))
+                Server::new(scheme.clone(), database).map_err(unusable_scheme)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let unusable = |source| DataSetError::Parameters { path: files.parameters(0), source };
@@ -178,48 +186,48 @@ impl DataSet {
         })
     }
 
-    /// The parameter set's tables.
-    pub fn scheme(&self) -> &Scheme {
+    /// The encryption scheme with its precomputed tables.
+    pub(crate) fn scheme(&self) -> &Scheme {
         &self.scheme
     }
 
-    /// A shard.
-    pub fn shard(&self, index: u32) -> Option<&Server> {
+    /// The shard with this index; `None` if there are fewer.
+    pub(crate) fn shard(&self, index: u32) -> Option<&Server> {
         self.shards.get(usize::try_from(index).ok()?)
     }
 
     /// Number of shards.
-    pub fn shard_count(&self) -> usize {
+    pub(crate) fn shard_count(&self) -> usize {
         self.shards.len()
     }
 
-    /// What clients know this version by.
-    pub fn config_id(&self) -> &[u8; 32] {
+    /// The configuration id, by which clients name this version.
+    pub(crate) fn config_id(&self) -> &[u8; 32] {
         &self.config_id
     }
 
-    /// The keys that clients upload: what serves every shard.
-    pub fn key_config(&self) -> &bfv::EvaluationKeyConfig {
+    /// Which evaluation keys clients upload: all that any shard needs.
+    pub(crate) fn key_config(&self) -> &bfv::EvaluationKeyConfig {
         &self.keys
     }
 
-    /// The same as a message.
-    pub fn key_config_message(&self) -> &he::EvaluationKeyConfig {
+    /// [`DataSet::key_config`] as a protobuf message.
+    pub(crate) fn key_config_message(&self) -> &he::EvaluationKeyConfig {
         &self.keys_message
     }
 
-    /// What clients' keys are stored under.
-    pub fn key_config_hash(&self) -> &[u8; 32] {
+    /// Hash of the key configuration. Clients name it when they upload keys, and ids of stored keys depend on it.
+    pub(crate) fn key_config_hash(&self) -> &[u8; 32] {
         &self.keys_hash
     }
 
-    /// The key of the symmetric variant.
-    pub fn database_key(&self) -> Option<&DatabaseKey> {
+    /// The key of the database; `None` unless it was processed for the symmetric variant.
+    pub(crate) fn database_key(&self) -> Option<&DatabaseKey> {
         self.database_key.as_ref()
     }
 
-    /// The configuration in a form that a system reads; none if there is no such form.
-    pub fn config_for(&self, platform: Platform) -> Option<api::pir::PirConfig> {
+    /// The configuration in a form that the client's system can read; `None` if there is no such form.
+    pub(crate) fn config_for(&self, platform: Platform) -> Option<api::pir::PirConfig> {
         use api::pir::pir_shard_configs::ShardConfigs::RepeatedShardConfig;
         let mut config = self.config.clone();
         if platform.reads_compact_configurations() {

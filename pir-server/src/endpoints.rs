@@ -1,6 +1,6 @@
 //! The endpoints of the device API.
 //!
-//! Each endpoint has a module; [`Refusal`] has the statuses. What all requests have in common is here: paths, time
+//! Each endpoint has a module; `refusal` has the statuses. What all requests have in common is here: paths, time
 //! limits, metrics and logs. Metrics and logs have the endpoint, the status, times and sizes, and nothing that could
 //! tell one device or one query from another.
 
@@ -14,9 +14,6 @@ mod queries;
 mod refusal;
 mod report;
 
-pub use body::BodyError;
-pub use refusal::Refusal;
-
 use crate::metrics::Endpoint;
 use crate::service::Service;
 use axum::Router;
@@ -28,6 +25,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use hyper::body::Body as _;
 use pir_api::Message;
+use refusal::Refusal;
 use std::sync::Arc;
 use std::time::Instant;
 use tower_http::compression::CompressionLayer;

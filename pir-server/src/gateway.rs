@@ -49,12 +49,11 @@ impl From<KeyError> for GatewayError {
 /// An answer cannot be sealed.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer cannot be sealed")]
-pub struct SealError(#[source] Box<dyn std::error::Error + Send + Sync>);
+pub(crate) struct SealError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// Why the gateway refuses an encapsulated request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum GatewayRefusal {
+pub(crate) enum GatewayRefusal {
     /// Its key is unknown or no longer accepted, or it was altered on its way.
     #[error("the request cannot be opened; fetch the key configuration again")]
     Key,
@@ -70,7 +69,7 @@ pub enum GatewayRefusal {
 }
 
 /// The gateway.
-pub struct Gateway {
+pub(crate) struct Gateway {
     store: Arc<dyn Store>,
     rotation: KeyRotation,
     ring: ArcSwap<Ring>,
@@ -86,7 +85,7 @@ pub struct Gateway {
 
 /// A request that was opened, and the context that seals its answer.
 #[must_use = "its answer must be sealed and sent"]
-pub struct OpenedRequest {
+pub(crate) struct OpenedRequest {
     request: Vec<u8>,
     response: ohttp::ServerResponse,
 }
@@ -98,7 +97,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::Store`] if the store fails, or another node does not finish; [`GatewayError::Keys`] if no
     /// key can be created; [`GatewayError::Client`] if the TLS library refuses its settings.
-    pub async fn open(
+    pub(crate) async fn open(
         store: Arc<dyn Store>,
         settings: &GatewaySettings,
         max_bytes: usize,
@@ -140,11 +139,12 @@ impl Gateway {
         })
     }
 
-    /// Takes over the keys that other nodes created, and creates and retires keys that are due at `now`, unless another node is doing so.
+    /// Takes over the keys that other nodes created, and creates and retires keys that are due at `now`, unless
+    /// another node is doing so.
     ///
     /// # Errors
     /// As [`Gateway::open`]; the keys in use stay as they were.
-    pub async fn maintain(&self, now: Timestamp) -> Result<(), GatewayError> {
+    pub(crate) async fn maintain(&self, now: Timestamp) -> Result<(), GatewayError> {
         let _guard = self.rotating.lock().await;
         let mut keys = self.stored().await?;
         if keys.is_due(self.rotation, now)
@@ -169,7 +169,7 @@ impl Gateway {
 
     /// The published key configurations, in the media type `application/ohttp-keys` (RFC 9458, section 3.2).
     #[must_use]
-    pub fn published(&self, now: Timestamp) -> Option<Vec<u8>> {
+    pub(crate) fn published(&self, now: Timestamp) -> Option<Vec<u8>> {
         self.ring.load().published(now)
     }
 
@@ -178,7 +178,10 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayRefusal::Key`]. It is the one refusal that is not sealed: there is no key for it.
-    pub fn open_request(&self, encapsulated: &[u8]) -> Result<OpenedRequest, GatewayRefusal> {
+    pub(crate) fn open_request(
+        &self,
+        encapsulated: &[u8],
+    ) -> Result<OpenedRequest, GatewayRefusal> {
         let ring = self.ring.load();
         let (request, response) = ring.decapsulate(encapsulated).ok_or(GatewayRefusal::Key)?;
         Ok(OpenedRequest { request, response })
@@ -186,7 +189,7 @@ impl Gateway {
 
     /// Has a request in Binary HTTP answered, and returns the answer in Binary HTTP. A refusal is such an answer,
     /// too; its reason is returned for the metrics.
-    pub async fn answer(
+    pub(crate) async fn answer(
         &self,
         request: &[u8],
         local: &Router,
@@ -249,7 +252,7 @@ impl Gateway {
 impl OpenedRequest {
     /// The request in Binary HTTP.
     #[must_use]
-    pub fn request(&self) -> &[u8] {
+    pub(crate) fn request(&self) -> &[u8] {
         &self.request
     }
 
@@ -257,7 +260,7 @@ impl OpenedRequest {
     ///
     /// # Errors
     /// If the library cannot.
-    pub fn seal(self, response: &[u8]) -> Result<Vec<u8>, SealError> {
+    pub(crate) fn seal(self, response: &[u8]) -> Result<Vec<u8>, SealError> {
         self.response.encapsulate(response).map_err(|error| SealError(error.into()))
     }
 }

@@ -1,5 +1,6 @@
 //! Issuer keys of all tiers: which tokens a user may have, and which tokens are accepted.
 
+use crate::blocking::{TaskFailed, blocking};
 use crate::configuration::{IssuerSettings, Tier};
 use crate::store::{Lease, Store, StoreError, wait_for_keys, with_lease};
 use arc_swap::ArcSwap;
@@ -12,7 +13,7 @@ use unix_clock::Timestamp;
 type KeySets = BTreeMap<Tier, Arc<KeySet>>;
 
 /// The issuer: one set of rotating keys for each tier.
-pub struct Issuer {
+pub(crate) struct Issuer {
     store: Arc<dyn Store>,
     rotation: Rotation,
     strict_tiers: bool,
@@ -31,18 +32,14 @@ pub enum IssuerError {
     /// A key could not be created or read.
     #[error("issuer keys cannot be created")]
     Keys(#[from] Error),
+    /// Creating a key did not finish.
+    #[error(transparent)]
+    Task(#[from] TaskFailed),
 }
 
 /// The truncated ids of all keys, which no other key of this issuer may have.
 fn truncated_ids<'s>(sets: impl IntoIterator<Item = &'s Arc<KeySet>>) -> Vec<u8> {
     sets.into_iter().flat_map(|set| set.truncated_ids()).collect()
-}
-
-/// Runs work that creates keys, which takes a second or so, on a thread that may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, IssuerError> {
-    Ok(tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal))?)
 }
 
 impl Issuer {
@@ -52,7 +49,7 @@ impl Issuer {
     /// # Errors
     /// [`IssuerError::Store`] if the store fails, or another node does not finish; [`IssuerError::Keys`] if no
     /// key can be created.
-    pub async fn open(
+    pub(crate) async fn open(
         store: Arc<dyn Store>,
         settings: &IssuerSettings,
         now: Timestamp,
@@ -84,7 +81,7 @@ impl Issuer {
     ///
     /// # Errors
     /// As [`Issuer::open`]; the keys in use stay as they were.
-    pub async fn maintain(&self, now: Timestamp) -> Result<bool, IssuerError> {
+    pub(crate) async fn maintain(&self, now: Timestamp) -> Result<bool, IssuerError> {
         let _guard = self.rotating.lock().await;
         let before: HashSet<[u8; 32]> = self.key_ids().into_iter().collect();
         let mut sets = self.stored().await?;
@@ -110,8 +107,9 @@ impl Issuer {
             }
             let others = sets.iter().filter(|(other, _)| **other != tier).map(|(_, set)| set);
             let (taken, rotation) = (truncated_ids(others), self.rotation);
+            // A key takes about a second to generate.
             let set = blocking(move || match current {
-                None => KeySet::create_avoiding(rotation, now, &taken),
+                None => Ok::<_, IssuerError>(KeySet::create_avoiding(rotation, now, &taken)?),
                 Some(current) => {
                     // A copy: tokens are issued and verified with the original meanwhile.
                     let mut set = KeySet::clone(&current);
@@ -128,7 +126,7 @@ impl Issuer {
 
     /// Ids of all keys, upcoming and retiring ones included.
     #[must_use]
-    pub fn key_ids(&self) -> Vec<[u8; 32]> {
+    pub(crate) fn key_ids(&self) -> Vec<[u8; 32]> {
         self.sets
             .load()
             .values()
@@ -138,7 +136,7 @@ impl Issuer {
 
     /// The entries of the issuer directory (RFC 9578, section 4) at `now`: keys that sign first, then upcoming ones by time.
     #[must_use]
-    pub fn directory_keys(&self, now: Timestamp) -> Vec<DirectoryKey> {
+    pub(crate) fn directory_keys(&self, now: Timestamp) -> Vec<DirectoryKey> {
         let mut keys: Vec<DirectoryKey> =
             self.sets.load().values().flat_map(|set| set.directory_keys(now)).collect();
         keys.sort_by_key(|key| key.not_before);
@@ -147,7 +145,7 @@ impl Issuer {
 
     /// The `SubjectPublicKeyInfo` of the key that signs for a tier at `now`; `None` if there is none.
     #[must_use]
-    pub fn token_key(&self, tier: Tier, now: Timestamp) -> Option<Vec<u8>> {
+    pub(crate) fn token_key(&self, tier: Tier, now: Timestamp) -> Option<Vec<u8>> {
         Some(self.sets.load().get(&tier)?.signing_key(now)?.public().spki().to_vec())
     }
 
@@ -158,7 +156,7 @@ impl Issuer {
     /// # Errors
     /// [`Error::OtherKey`] if the request names another key, [`Error::Range`] if its message is not below the
     /// modulus.
-    pub fn issue(
+    pub(crate) fn issue(
         &self,
         tier: Tier,
         request: &TokenRequest,
@@ -182,7 +180,7 @@ impl Issuer {
     /// # Errors
     /// [`Error::OtherKey`] if its key is unknown, or no longer accepted at `now`; [`Error::Signature`] if its
     /// signature is not valid.
-    pub fn verify(&self, token: &Token, now: Timestamp) -> Result<(Tier, Timestamp), Error> {
+    pub(crate) fn verify(&self, token: &Token, now: Timestamp) -> Result<(Tier, Timestamp), Error> {
         let (sets, id) = (self.sets.load(), token.key_id());
         for (&tier, set) in sets.iter() {
             if let Some(key) = set.accepted_key(&id, now) {

@@ -1,4 +1,4 @@
-//! Evaluation keys that are parsed and ready, within a budget of memory.
+//! The evaluation key cache: keys that are checked and ready for queries, within a memory limit.
 
 use crate::data_set::DataSet;
 use crate::store::{KeyId, Store, StoredKey};
@@ -11,48 +11,52 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use unix_clock::Timestamp;
 
-/// Fields of an evaluation key: a few for each of its ciphertexts.
-pub const MAX_KEY_FIELDS: usize = 20_000;
-/// What an entry costs besides its key.
+/// Largest number of protobuf fields of an evaluation key: it has a few for each ciphertext.
+pub(crate) const MAX_KEY_FIELDS: usize = 20_000;
+/// Memory of an entry in addition to its key, in bytes.
 const OVERHEAD: u64 = 512;
+/// Seconds of a day.
 const DAY: u64 = 86_400;
 
-/// A key, ready for queries.
-pub struct ReadyKey {
+/// An evaluation key in the form that queries use.
+pub(crate) struct ReadyKey {
     key: EvaluationKey,
     timestamp: u64,
+    /// Day of the last use that the store knows of, in days since 1970.
     noted_day: AtomicU64,
 }
 
 impl ReadyKey {
-    /// The key.
-    pub fn key(&self) -> &EvaluationKey {
+    /// The prepared key.
+    pub(crate) fn key(&self) -> &EvaluationKey {
         &self.key
     }
 
-    /// When the client made it.
-    pub fn timestamp(&self) -> u64 {
+    /// When the client made the key, as the client says; in Unix seconds. Queries name the key by it.
+    pub(crate) fn timestamp(&self) -> u64 {
         self.timestamp
     }
 }
 
-/// Bytes are no key of these parameters.
+/// The bytes are not a valid evaluation key for the data set.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// They are not a message.
+pub(crate) enum KeyError {
+    /// They are not a protobuf message, or have too many fields.
     #[error(transparent)]
     Message(#[from] bounded::BoundedError),
-    /// They lack a part.
+    /// A field of the message is missing.
     #[error(transparent)]
     Convert(#[from] convert::ConvertError),
-    /// They are not valid, or not the keys that were asked for.
+    /// The key is not valid, or is not for the key configuration of the data set.
     #[error(transparent)]
     Key(#[from] keyword_pir::Error),
 }
 
-/// Checks a key and makes it ready. Takes milliseconds.
-pub fn prepare(
+/// Checks an evaluation key and prepares it for queries. It computes for milliseconds.
+///
+/// # Errors
+/// [`KeyError::Convert`] and [`KeyError::Key`] if the key is not valid for the data set.
+pub(crate) fn prepare(
     data: &DataSet,
     message: he::SerializedEvaluationKey,
     timestamp: u64,
@@ -62,8 +66,11 @@ pub fn prepare(
     Ok(ReadyKey { key, timestamp, noted_day: AtomicU64::new(0) })
 }
 
-/// The same from what a store has.
-pub fn prepare_stored(data: &DataSet, stored: &StoredKey) -> Result<ReadyKey, KeyError> {
+/// Prepares an evaluation key from the store.
+///
+/// # Errors
+/// [`KeyError`] if the stored bytes are not a valid key for the data set.
+pub(crate) fn prepare_stored(data: &DataSet, stored: &StoredKey) -> Result<ReadyKey, KeyError> {
     prepare(data, bounded::decode(&stored.bytes, MAX_KEY_FIELDS)?, stored.timestamp)
 }
 
@@ -76,21 +83,26 @@ impl Weighter<KeyId, Arc<ReadyKey>> for ByMemory {
     }
 }
 
-/// Prepared keys by their id.
-pub struct KeyCache {
+/// Prepared keys by their id. The least useful ones are removed when the memory limit is reached.
+pub(crate) struct KeyCache {
     cache: Cache<KeyId, Arc<ReadyKey>, ByMemory>,
 }
 
 impl KeyCache {
-    /// A cache of so many bytes.
-    pub fn new(bytes: u64) -> Self {
+    /// A cache that holds at most `bytes` bytes of keys.
+    pub(crate) fn new(bytes: u64) -> Self {
         // A prepared key of the usual parameters takes about 2 MB.
         let expected = usize::try_from(bytes >> 21).unwrap_or(usize::MAX).clamp(16, 1 << 20);
         Self { cache: Cache::with_weighter(expected, bytes, ByMemory) }
     }
 
-    /// A key that is ready. Its use is noted in the store once a day.
-    pub fn get(&self, id: &KeyId, store: &dyn Store, now: Timestamp) -> Option<Arc<ReadyKey>> {
+    /// A key of the cache. The first use on each day is recorded in the store.
+    pub(crate) fn get(
+        &self,
+        id: &KeyId,
+        store: &dyn Store,
+        now: Timestamp,
+    ) -> Option<Arc<ReadyKey>> {
         let key = self.cache.get(id)?;
         let day = now.unix_seconds() / DAY;
         if key.noted_day.swap(day, Ordering::Relaxed) != day {
@@ -99,13 +111,17 @@ impl KeyCache {
         Some(key)
     }
 
-    /// Puts a key in.
-    pub fn insert(&self, id: KeyId, key: Arc<ReadyKey>) {
+    /// Adds a key, or replaces the one with this id.
+    pub(crate) fn insert(&self, id: KeyId, key: Arc<ReadyKey>) {
         self.cache.insert(id, key);
     }
 
-    /// A key that is ready, or what `make` makes; of several who want the same one, one makes it.
-    pub async fn get_or<E>(
+    /// A key of the cache, or else the result of `make`, which is added. Of concurrent calls for one id, only one
+    /// runs `make`.
+    ///
+    /// # Errors
+    /// Those of `make`. Nothing is added then.
+    pub(crate) async fn get_or<E>(
         &self,
         id: &KeyId,
         make: impl Future<Output = Result<Arc<ReadyKey>, E>>,
@@ -113,23 +129,18 @@ impl KeyCache {
         self.cache.get_or_insert_async(id, make).await
     }
 
-    /// Forgets a key.
-    pub fn remove(&self, id: &KeyId) {
+    /// Removes a key.
+    pub(crate) fn remove(&self, id: &KeyId) {
         self.cache.remove(id);
     }
 
-    /// Keys in memory.
-    pub fn len(&self) -> usize {
+    /// Number of keys.
+    pub(crate) fn len(&self) -> usize {
         self.cache.len()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.cache.is_empty()
-    }
-
-    /// Their bytes.
-    pub fn bytes(&self) -> u64 {
+    /// Memory of the keys, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
         self.cache.weight()
     }
 }

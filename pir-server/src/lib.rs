@@ -1,41 +1,83 @@
 //! The service of private URL filters: configurations, keys, queries, tokens and reports over HTTP.
 //!
-//! [`Service`] holds what is served and what must outlive a restart; [`endpoints::router`] has the endpoints
-//! of the device API, [`admin::router`] those of operators, and a [`Listener`] serves either. The
-//! command `pir-server` puts them together; `docs/service.md` describes it for operators, and
-//! `docs/privacy.md` who learns what.
+//! [`Service`] holds what is served and the state that must outlive a restart. [`endpoints::router`] answers
+//! devices, [`admin::router`] operators, and a [`Listener`] serves either. The command `pir-server` puts them
+//! together; `docs/service.md` of the repository describes it for operators, and `docs/privacy.md` who learns
+//! what.
 //!
 //! No user identifier, token, key, keyword or address of a client leaves this crate in a log line, a
 //! metric or an error.
+//!
+//! # Example
+//! A service on a free port. `cargo run -p pir-server --example serve` runs one with a data set.
+//! ```no_run
+//! use pir_server::{Configuration, Listener, Service, endpoints};
+//! use std::path::Path;
+//! use std::sync::Arc;
+//! use unix_clock::SystemClock;
+//!
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! let configuration = Configuration::read(Path::new("service-config.json"))?;
+//! let service = Arc::new(Service::open(&configuration, Arc::new(SystemClock)).await?);
+//! let address = "127.0.0.1:0".parse()?;
+//! let listener = Listener::bind(&[address], endpoints::router(&service)).await?;
+//! println!("http://{}", listener.addresses()?[0]);
+//! // Keys rotate and changed files are read only while this runs.
+//! let maintenance = tokio::spawn(Arc::clone(&service).maintain_always());
+//! let stop = async { drop(tokio::signal::ctrl_c().await) };
+//! listener.serve(&service, stop).await;
+//! maintenance.abort();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Modules
+//! | module | what it has |
+//! | --- | --- |
+//! | [`configuration`] | [`Configuration`]: `service-config.json`, checked while it is read |
+//! | [`service`] | [`Service`]: opening, reloading, maintenance; what is loaded; errors |
+//! | [`endpoints`] | the router for devices: tokens, configurations, keys, queries, reports |
+//! | [`admin`] | the router for operators: metrics, releases, reloads, health |
+//! | [`store`] | [`Store`](store::Store): state that outlives a restart, and its engines |
+//! | [`gateway`] | requests in Binary HTTP, as the Oblivious HTTP gateway reads them |
+//!
+//! # Features
+//! | feature | adds |
+//! | --- | --- |
+//! | `cloud` | published data sets from S3, Google Cloud Storage and Azure, in addition to folders |
+//! | `redis` | `RedisStore`: state in Redis or Valkey, shared by several nodes |
+//!
+//! None is on by default. A configuration that needs a missing feature is refused with
+//! [`ConfigurationError::Feature`](configuration::ConfigurationError::Feature).
 #![forbid(unsafe_code)]
+#![warn(clippy::missing_errors_doc)]
 
 pub mod admin;
 mod blocking;
 mod body_budget;
-pub mod catalog;
+mod catalog;
 mod causes;
 pub mod configuration;
 mod connections;
-pub mod data_set;
+mod data_set;
 pub mod endpoints;
 mod file_mark;
 pub mod gateway;
 mod host;
-pub mod issuer;
-pub mod key_cache;
-pub mod metrics;
+mod issuer;
+mod key_cache;
+mod metrics;
 mod minimum_rate;
-pub mod platform;
-pub mod reports;
+mod platform;
+mod reports;
 pub mod service;
 pub mod store;
-pub mod subscriptions;
+mod subscriptions;
 mod tier;
 mod tls;
-pub mod user_tokens;
-pub mod work;
+mod user_tokens;
+mod work;
 
 pub use configuration::Configuration;
 pub use connections::Listener;
 pub use service::{Service, ServiceError};
-pub use tls::{Certificates, TlsError};

@@ -22,9 +22,9 @@ use unix_clock::{Clock, SystemClock};
 
 /// Serve private URL filters: configurations, keys, queries, tokens and reports over HTTP
 ///
-/// The configuration is the service-config.json of Apple's example service as it is, or with the keys that
-/// docs/service.md describes. SIGHUP loads it and its data sets again, in one step or not at all; SIGTERM
-/// finishes what has begun and stops.
+/// The configuration is the service-config.json of Apple's example service, with or without the keys that
+/// docs/service.md adds. SIGHUP reloads it with its data sets; if anything is wrong, nothing changes. On SIGTERM
+/// the service answers the requests that have begun, and stops.
 #[derive(Parser)]
 #[command(
     name = "pir-server",
@@ -37,33 +37,34 @@ Examples:
 
 Addresses are printed to standard output once they accept connections, everything else goes to standard error.
 
-Exit codes: 0 stopped by a signal, the configuration is good (--check-config), or the service is well (--probe);
-2 trouble."
+Exit codes: 0 stopped by a signal, the configuration can be used (--check-config), or the service is healthy
+(--probe); 2 an error."
 )]
 struct Arguments {
-    /// Configuration, JSON
+    /// Configuration file, JSON
     #[arg(long, value_name = "FILE", required_unless_present = "probe")]
     config: Option<PathBuf>,
-    /// Ask this address, such as http://127.0.0.1:9090/readyz, whether it is well, and stop: for health checks of
-    /// containers
+    /// Request this address, such as http://127.0.0.1:9090/readyz, and exit with 0 if the status is a success:
+    /// for health checks of containers
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     probe: Option<String>,
-    /// Address to serve, instead of those of the configuration; port 0 takes a free one
+    /// Address for devices, instead of those of the configuration; port 0 takes a free port
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<SocketAddr>,
-    /// Address for health, metrics and reloading, instead of the configuration's
+    /// Address for health checks, metrics and reloads, instead of the configuration's
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
-    /// Open and check all that the configuration names, say what it is, and stop
+    /// Check the configuration and all files that it names, print a summary, and exit
     #[arg(long)]
     check_config: bool,
-    /// Before starting, move a damaged part of the state aside and begin it anew
+    /// Before the start, move a damaged part of the state aside and start with an empty one: evaluation-keys,
+    /// nonces or issuer-keys
     #[arg(long, value_name = "PART", value_parser = part)]
     discard: Option<StateFile>,
-    /// How log lines are written; by default text on a terminal and JSON elsewhere
+    /// Format of log lines; by default text on a terminal and JSON elsewhere
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// Least level of log lines; debug has one for each request
+    /// Minimum level of log lines; debug has a line for each request
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LevelFilter,
 }
@@ -75,12 +76,12 @@ enum LogFormat {
 }
 
 fn part(name: &str) -> Result<StateFile, &'static str> {
-    StateFile::from_name(name).ok_or("one of evaluation-keys, nonces, issuer-keys is needed")
+    StateFile::from_name(name).ok_or("expected evaluation-keys, nonces or issuer-keys")
 }
 
 fn start_logging(arguments: &Arguments) {
     let by_place = || if stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    // Libraries may speak of what they read; only their warnings are of use here.
+    // Libraries may log what they read, so that only their warnings are shown.
     let filter = Targets::new()
         .with_default(LevelFilter::WARN.min(arguments.log_level))
         .with_target("pir_server", arguments.log_level);
@@ -90,7 +91,7 @@ fn start_logging(arguments: &Arguments) {
         LogFormat::Text => registry.with(layer.with_ansi(stderr().is_terminal())).init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
     }
-    // The message of a panic may quote what was worked on; its place says as much.
+    // The message of a panic may quote the data of a request; its location is enough to find the bug.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a bug: something panicked");
@@ -100,7 +101,7 @@ fn start_logging(arguments: &Arguments) {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_logging(&arguments);
-    // Redis over TLS takes the provider of the process.
+    // Redis over TLS uses the TLS provider of the process.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::warn!("another TLS provider was installed before");
     }
@@ -208,7 +209,7 @@ async fn serve(configuration: &Configuration, service: Arc<Service>) -> anyhow::
             tokio::select! {
                 _ = hang_up.recv() => {
                     let service = Arc::clone(&service);
-                    // What comes of it is in the log.
+                    // The result is logged.
                     tokio::spawn(async move { admin::reload_and_log(&service).await });
                 }
                 _ = terminate.recv() => break,

@@ -1,19 +1,19 @@
-//! What the service tells Prometheus.
+//! Metrics for Prometheus.
 //!
 //! `labels` has what metrics are broken down by, `register` their names and descriptions.
 
 mod labels;
 mod register;
 
-pub use labels::{Endpoint, Outcome, Stage, TokenRefusal};
+pub(crate) use labels::{Endpoint, Outcome, TokenRefusal};
 
 use crate::catalog::ServedUseCase;
 use crate::gateway::GatewayRefusal;
 use crate::tier::Tier;
 use keyword_pir::StageTimes;
 use labels::{
-    EndpointLabel, GatewayLabel, OutcomeLabel, RefusalLabel, RequestLabels, StageLabels, TierLabel,
-    UseCaseLabel, UseCaseOutcomeLabels,
+    EndpointLabel, GatewayLabel, OutcomeLabel, RefusalLabel, RequestLabels, Stage, StageLabels,
+    TierLabel, UseCaseLabel, UseCaseOutcomeLabels,
 };
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -24,7 +24,7 @@ use prometheus_client::registry::Registry;
 use std::time::Duration;
 use unix_clock::Timestamp;
 
-/// Half a millisecond to half a minute.
+/// Histograms from half a millisecond to half a minute.
 #[derive(Clone)]
 struct Seconds;
 
@@ -37,7 +37,7 @@ impl MetricConstructor<Histogram> for Seconds {
 type Latency<L> = Family<L, Histogram, Seconds>;
 
 /// All metrics.
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Latency<EndpointLabel>,
@@ -69,17 +69,17 @@ pub struct Metrics {
     store_failures: Counter,
 }
 
-/// Amounts that are read when someone asks.
+/// Values that are read when the metrics are requested.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Levels {
-    /// Work that waits or runs.
-    pub queue: usize,
-    /// Parsed evaluation keys.
-    pub cached_keys: usize,
-    /// Their bytes.
-    pub cached_key_bytes: u64,
+pub(crate) struct Levels {
+    /// Number of tasks that wait or run.
+    pub(crate) queue: usize,
+    /// Number of evaluation keys in the cache.
+    pub(crate) cached_keys: usize,
+    /// Memory of the cached evaluation keys, in bytes.
+    pub(crate) cached_key_bytes: u64,
     /// What the store holds.
-    pub store: crate::store::StoreStatistics,
+    pub(crate) store: crate::store::StoreStatistics,
 }
 
 impl Default for Metrics {
@@ -122,7 +122,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// A request was answered.
-    pub fn answered(
+    pub(crate) fn answered(
         &self,
         endpoint: Endpoint,
         status: u16,
@@ -138,7 +138,7 @@ impl Metrics {
     }
 
     /// A keyword was answered.
-    pub fn query(&self, use_case: &str, waited: Duration, times: &StageTimes) {
+    pub(crate) fn query(&self, use_case: &str, waited: Duration, times: &StageTimes) {
         let usecase = use_case.to_owned();
         for (stage, time) in [
             (Stage::Queue, waited),
@@ -153,33 +153,33 @@ impl Metrics {
         self.queries.get_or_create(&UseCaseLabel { usecase }).inc();
     }
 
-    /// A request was refused for want of time or room.
-    pub fn refused_busy(&self, endpoint: Endpoint) {
+    /// A request was refused with 503.
+    pub(crate) fn refused_busy(&self, endpoint: Endpoint) {
         self.busy.get_or_create(&EndpointLabel { endpoint }).inc();
     }
 
     /// A token was issued.
-    pub fn token_issued(&self, tier: Tier) {
+    pub(crate) fn token_issued(&self, tier: Tier) {
         self.tokens_issued.get_or_create(&TierLabel { tier }).inc();
     }
 
     /// A token was spent.
-    pub fn token_accepted(&self, tier: Tier) {
+    pub(crate) fn token_accepted(&self, tier: Tier) {
         self.tokens_accepted.get_or_create(&TierLabel { tier }).inc();
     }
 
     /// A token was not issued, or not accepted.
-    pub fn token_refused(&self, reason: TokenRefusal) {
+    pub(crate) fn token_refused(&self, reason: TokenRefusal) {
         self.tokens_refused.get_or_create(&RefusalLabel { reason }).inc();
     }
 
     /// An encapsulated request was not passed on.
-    pub fn gateway_refused(&self, reason: GatewayRefusal) {
+    pub(crate) fn gateway_refused(&self, reason: GatewayRefusal) {
         self.gateway_refused.get_or_create(&GatewayLabel { reason }).inc();
     }
 
-    /// An evaluation key was found parsed, or not.
-    pub fn key_cache(&self, hit: bool) {
+    /// An evaluation key was in the cache, or was not.
+    pub(crate) fn key_cache(&self, hit: bool) {
         if hit {
             self.key_cache_hits.inc()
         } else {
@@ -188,34 +188,34 @@ impl Metrics {
     }
 
     /// A report was stored, or could not be.
-    pub fn report(&self, outcome: Outcome) {
+    pub(crate) fn report(&self, outcome: Outcome) {
         self.reports.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// The store failed.
-    pub fn store_failed(&self) {
+    pub(crate) fn store_failed(&self) {
         self.store_failures.inc();
     }
 
     /// A connection was opened.
-    pub fn connection_opened(&self) {
+    pub(crate) fn connection_opened(&self) {
         self.connections.inc();
     }
 
     /// A connection was closed.
-    pub fn connection_closed(&self) {
+    pub(crate) fn connection_closed(&self) {
         self.connections.dec();
     }
 
     /// Data sets were loaded.
-    pub fn loaded(&self, served: &[ServedUseCase], now: Timestamp) {
+    pub(crate) fn loaded(&self, served: &[ServedUseCase], now: Timestamp) {
         self.versions(served);
-        self.reloads.get_or_create(&OutcomeLabel { outcome: Outcome::Done }).inc();
+        self.reloads.get_or_create(&OutcomeLabel { outcome: Outcome::Success }).inc();
         self.last_reload.set(i64::try_from(now.unix_seconds()).unwrap_or(i64::MAX));
     }
 
     /// What is served has changed.
-    pub fn versions(&self, served: &[ServedUseCase]) {
+    pub(crate) fn versions(&self, served: &[ServedUseCase]) {
         self.versions.clear();
         self.shards.clear();
         for use_case in served {
@@ -226,7 +226,7 @@ impl Metrics {
     }
 
     /// A publication was polled.
-    pub fn polled(&self, use_case: &str, outcome: Outcome, late: bool) {
+    pub(crate) fn polled(&self, use_case: &str, outcome: Outcome, late: bool) {
         let usecase = use_case.to_owned();
         self.release_late
             .get_or_create(&UseCaseLabel { usecase: usecase.clone() })
@@ -235,12 +235,12 @@ impl Metrics {
     }
 
     /// Data sets could not be loaded.
-    pub fn load_failed(&self) {
-        self.reloads.get_or_create(&OutcomeLabel { outcome: Outcome::Failed }).inc();
+    pub(crate) fn load_failed(&self) {
+        self.reloads.get_or_create(&OutcomeLabel { outcome: Outcome::Failure }).inc();
     }
 
     /// The text of all metrics.
-    pub fn text(&self, levels: &Levels) -> String {
+    pub(crate) fn text(&self, levels: &Levels) -> String {
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.queue.set(levels.queue as i64);
         self.cached_keys.set(levels.cached_keys as i64);

@@ -2,8 +2,7 @@
 
 /// The operating system of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Platform {
+pub(crate) enum Platform {
     /// iOS or iPadOS, with major and minor version.
     Ios(u32, u32),
     /// macOS, with major and minor version.
@@ -27,7 +26,7 @@ impl Platform {
     /// Reads the value of a `User-Agent` header, such as `com.apple.ciphermld/1.0 iOS/18.0 …` and
     /// `com.apple.ciphermld/1.2 (Macintosh; OS X 15.2; …) …`.
     #[must_use]
-    pub fn from_user_agent(text: &str) -> Self {
+    pub(crate) fn from_user_agent(text: &str) -> Self {
         let after = |name: &str| text.rfind(name).and_then(|at| version(&text[at + name.len()..]));
         if let Some((major, minor)) = after("iOS/") {
             Self::Ios(major, minor)
@@ -41,7 +40,7 @@ impl Platform {
     /// Whether it reads configurations that give equal shards once with a count, and sharding functions other than
     /// SHA-256: from iOS 18.2 and macOS 15.2 on.
     #[must_use]
-    pub fn reads_compact_configurations(self) -> bool {
+    pub(crate) fn reads_compact_configurations(self) -> bool {
         match self {
             Self::Ios(major, minor) => (major, minor) >= (18, 2),
             Self::MacOs(major, minor) => (major, minor) >= (15, 2),
@@ -52,7 +51,7 @@ impl Platform {
     /// Whether it reads refusals of queries as the protobuf message `Error`: from 27.0 on. Earlier systems log them
     /// as text.
     #[must_use]
-    pub fn reads_error_messages(self) -> bool {
+    pub(crate) fn reads_error_messages(self) -> bool {
         match self {
             Self::Ios(major, _) | Self::MacOs(major, _) => major >= 27,
             Self::Unknown => false,

@@ -32,7 +32,7 @@ struct Current {
 }
 
 /// The folder of report files.
-pub struct ReportLog {
+pub(crate) struct ReportLog {
     directory: PathBuf,
     settings: ReportSettings,
     current: Mutex<Option<Current>>,
@@ -43,7 +43,7 @@ impl ReportLog {
     ///
     /// # Errors
     /// If the folder cannot be created, or the file cannot be opened.
-    pub fn open(directory: &Path, settings: &ReportSettings) -> io::Result<Self> {
+    pub(crate) fn open(directory: &Path, settings: &ReportSettings) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         let log = Self {
             directory: directory.to_owned(),
@@ -57,13 +57,13 @@ impl ReportLog {
 
     /// The folder that it was opened with.
     #[must_use]
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// The settings that it was opened with.
     #[must_use]
-    pub fn settings(&self) -> &ReportSettings {
+    pub(crate) fn settings(&self) -> &ReportSettings {
         &self.settings
     }
 
@@ -81,7 +81,12 @@ impl ReportLog {
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn add(&self, urls: &[String], platform: Platform, now: Timestamp) -> io::Result<()> {
+    pub(crate) fn add(
+        &self,
+        urls: &[String],
+        platform: Platform,
+        now: Timestamp,
+    ) -> io::Result<()> {
         let line = Line { received_at: now, platform: platform.to_string(), urls };
         let mut line = serde_json::to_vec(&line)?;
         line.push(b'\n');

@@ -7,6 +7,12 @@ mod open;
 mod reload;
 mod settings;
 
+pub use crate::blocking::TaskFailed;
+pub use crate::catalog::ServedUseCase;
+pub use crate::data_set::DataSetError;
+pub use crate::issuer::IssuerError;
+pub use crate::subscriptions::SubscriptionError;
+pub use crate::tls::TlsError;
 pub use error::ServiceError;
 pub use live::Loaded;
 pub use open::Checked;
@@ -20,11 +26,12 @@ use crate::metrics::{Levels, Metrics};
 use crate::store::Store;
 use crate::subscriptions::Subscriptions;
 use crate::tier::Tier;
-use crate::tls::{Certificates, TlsError};
+use crate::tls::Certificates;
 use crate::user_tokens::{HookError, UserTokens};
 use crate::work::WorkPool;
 use arc_swap::ArcSwap;
 use live::Live;
+use pir_dataset::publication::UseCaseStatus;
 use settings::Settings;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -147,10 +154,11 @@ impl Service {
         self.certificates.as_ref().map(Certificates::server_config).transpose()
     }
 
-    /// The publications that the service follows.
+    /// How far this node is with the published releases of its use cases, as `GET /releases` of the admin
+    /// address tells it.
     #[must_use]
-    pub fn subscriptions(&self) -> &Subscriptions {
-        &self.subscriptions
+    pub fn release_statuses(&self) -> Vec<UseCaseStatus> {
+        self.subscriptions.statuses(self.now())
     }
 
     /// Polls all publications once: prepares new releases, and serves the effective ones.

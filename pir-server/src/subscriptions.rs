@@ -124,7 +124,7 @@ impl Snapshot {
 
 /// The subscriptions of all use cases that have a publication.
 #[derive(Default)]
-pub struct Subscriptions {
+pub(crate) struct Subscriptions {
     subscriptions: Vec<Subscription>,
     poll_interval: Duration,
     /// How long a node that is late is not ready.
@@ -221,7 +221,7 @@ impl Subscriptions {
 
     /// How far this node is with each use case.
     #[must_use]
-    pub fn statuses(&self, now: Timestamp) -> Vec<UseCaseStatus> {
+    pub(crate) fn statuses(&self, now: Timestamp) -> Vec<UseCaseStatus> {
         let status = |subscription: &Subscription| {
             let snapshot = subscription.snapshot.load();
             let late = snapshot.late_since(now).is_some();
@@ -233,7 +233,7 @@ impl Subscriptions {
     /// Whether this node serves what it should. A node that is late for longer than the limit is in step
     /// again: then it is probably not this node that is slow, and an old data set is better than none.
     #[must_use]
-    pub fn is_in_step(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_in_step(&self, now: Timestamp) -> bool {
         let lags = |subscription: &Subscription| {
             let late_since = subscription.snapshot.load().late_since(now);
             late_since.is_some_and(|since| now < since + self.late_limit)

@@ -1,25 +1,27 @@
-//! The tiers of users.
+//! The tiers of user tokens.
 
 use serde::{Deserialize, Serialize};
 
-/// What a user token entitles to; each tier has issuer keys of its own.
+/// The tier of a user token. Each tier has its own issuer keys, so that a Privacy Pass token tells its tier and
+/// nothing else of its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// The first.
+    /// `tier1` in configurations.
     Tier1,
-    /// The second.
+    /// `tier2` in configurations.
     Tier2,
-    /// The third.
+    /// `tier3` in configurations.
     Tier3,
 }
 
 impl Tier {
-    /// All of them.
+    /// All tiers, in order.
     pub const ALL: [Self; 3] = [Self::Tier1, Self::Tier2, Self::Tier3];
 
     /// Its name in configurations and metrics.
-    pub fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Tier1 => "tier1",
             Self::Tier2 => "tier2",
@@ -27,7 +29,8 @@ impl Tier {
         }
     }
 
-    /// The tier of a name.
+    /// The tier with this [`name`](Self::name).
+    #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tier| tier.name() == name)
     }

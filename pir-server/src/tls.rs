@@ -1,4 +1,4 @@
-//! Certificates for TLS.
+//! The TLS certificate: read at the start, and again when its files change.
 
 use crate::configuration::TlsSettings;
 use crate::file_mark::FileMark;
@@ -10,31 +10,31 @@ use rustls::sign::CertifiedKey;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// TLS cannot be offered.
+/// The certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file cannot be read, or is not what it should be.
+    /// A file cannot be read, or has no certificate or key in PEM form.
     #[error("{path}: {reason}")]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
-    /// The certificate and the key do not belong together, or the library refuses them.
+    /// The certificate and the key do not match, or the TLS library refuses them or its settings.
     #[error("tls: the certificate and its key cannot be used")]
     Rustls(#[from] rustls::Error),
 }
 
 /// A certificate that can be replaced while connections use it.
 #[derive(Debug)]
-pub struct Certificates {
+pub(crate) struct Certificates {
     current: ArcSwap<CertifiedKey>,
     source: Mutex<Source>,
 }
 
-/// Where a certificate came from.
+/// The files of the current certificate, and their state when they were read.
 #[derive(Debug)]
 struct Source {
     settings: TlsSettings,
@@ -55,7 +55,10 @@ fn read(settings: &TlsSettings) -> Result<CertifiedKey, TlsError> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| wrong(&settings.certificate, error.to_string()))?;
     if chain.is_empty() {
-        return Err(wrong(&settings.certificate, "no certificate in it".to_owned()));
+        return Err(wrong(
+            &settings.certificate,
+            "expected at least one certificate in PEM form, found none".to_owned(),
+        ));
     }
     let key = PrivateKeyDer::from_pem_file(&settings.private_key)
         .map_err(|error| wrong(&settings.private_key, error.to_string()))?;
@@ -67,30 +70,31 @@ impl Certificates {
     /// Reads the files that the configuration names.
     ///
     /// # Errors
-    /// If they cannot be read, or do not belong together.
-    pub fn open(settings: &TlsSettings) -> Result<Arc<Self>, TlsError> {
-        // Looked at before they are read: a change in between is seen the next time.
+    /// [`TlsError::File`] if a file cannot be read; [`TlsError::Rustls`] if the certificate and the key do not
+    /// match.
+    pub(crate) fn open(settings: &TlsSettings) -> Result<Arc<Self>, TlsError> {
+        // Marked before they are read: the next comparison finds a change in between.
         let source = Mutex::new(Source::of(settings));
         Ok(Arc::new(Self { current: ArcSwap::from_pointee(read(settings)?), source }))
     }
 
-    /// Reads the files again. If anything is wrong, the earlier certificate stays.
+    /// Reads the files again. On an error the current certificate stays in use.
     ///
     /// # Errors
     /// As [`Certificates::open`].
-    pub fn reload(&self, settings: &TlsSettings) -> Result<(), TlsError> {
+    pub(crate) fn reload(&self, settings: &TlsSettings) -> Result<(), TlsError> {
         let source = Source::of(settings);
         self.current.store(Arc::new(read(settings)?));
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
         Ok(())
     }
 
-    /// Reads the files again if they changed, and tells whether they did.
+    /// Reads the files again if they have changed, and returns whether they had.
     ///
     /// # Errors
-    /// As [`Certificates::open`]. While one of two files is replaced, they do not belong together:
-    /// the earlier certificate stays, and the next call finds both.
-    pub fn refresh(&self) -> Result<bool, TlsError> {
+    /// As [`Certificates::open`]. Between the replacement of the one file and of the other they do not match:
+    /// the current certificate stays in use, and a later call reads both new files.
+    pub(crate) fn refresh(&self) -> Result<bool, TlsError> {
         let settings = {
             let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
             if Source::of(&source.settings).marks == source.marks {
@@ -101,11 +105,11 @@ impl Certificates {
         self.reload(&settings).map(|()| true)
     }
 
-    /// What connections are accepted with: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    /// The configuration for accepting connections: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
     ///
     /// # Errors
-    /// If the library has no such versions.
-    pub fn server_config(self: &Arc<Self>) -> Result<Arc<rustls::ServerConfig>, TlsError> {
+    /// [`TlsError::Rustls`] if the TLS library was built without these versions.
+    pub(crate) fn server_config(self: &Arc<Self>) -> Result<Arc<rustls::ServerConfig>, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -119,5 +123,44 @@ impl Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current.load_full())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    fn write_certificate(folder: &Path) {
+        let names = vec!["localhost".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+        fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    }
+
+    #[test]
+    fn certificates_are_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        write_certificate(folder.path());
+        let settings = |certificate: &str, key: &str| -> TlsSettings {
+            let path = |name: &str| folder.path().join(name);
+            let text =
+                serde_json::json!({ "certificate": path(certificate), "privateKey": path(key) });
+            serde_json::from_value(text).unwrap()
+        };
+        let certificates = Certificates::open(&settings("cert.pem", "key.pem")).unwrap();
+        assert!(!certificates.refresh().unwrap());
+        write_certificate(folder.path());
+        assert!(certificates.refresh().unwrap());
+        for (certificate, key) in [
+            ("none.pem", "key.pem"),
+            ("cert.pem", "none.pem"),
+            ("key.pem", "key.pem"),
+            ("cert.pem", "cert.pem"),
+        ] {
+            let bad = settings(certificate, key);
+            assert!(Certificates::open(&bad).is_err(), "{certificate} {key}");
+        }
     }
 }

@@ -26,8 +26,7 @@ const MAX_ANSWER: usize = 4096;
 
 /// The program or the address that decides about user tokens cannot be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum HookError {
+pub(crate) enum HookError {
     /// It did not answer within `userTokens.timeoutSeconds`.
     #[error("no answer in time")]
     Timeout,
@@ -43,14 +42,14 @@ type TokenDigest = [u8; 32];
 
 /// Digests tokens with a random key of this process.
 #[derive(Clone)]
-pub struct TokenHasher(Zeroizing<[u8; 32]>);
+pub(crate) struct TokenHasher(Zeroizing<[u8; 32]>);
 
 impl TokenHasher {
     /// Creates the key.
     ///
     /// # Errors
     /// If the system has no random numbers.
-    pub fn new() -> Result<Self, std::io::Error> {
+    pub(crate) fn new() -> Result<Self, std::io::Error> {
         let mut key = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *key).map_err(std::io::Error::other)?;
         Ok(Self(key))
@@ -66,18 +65,21 @@ impl TokenHasher {
 
 /// The user tokens of the configuration and of its file of tokens.
 #[derive(Clone, Default)]
-pub struct UserTable(HashMap<TokenDigest, Tier>);
+pub(crate) struct UserTable(HashMap<TokenDigest, Tier>);
 
 impl UserTable {
     /// The table of these groups. A token that is in several has the tier of the last.
     #[must_use]
-    pub fn new<'g>(hasher: &TokenHasher, groups: impl IntoIterator<Item = &'g UserGroup>) -> Self {
+    pub(crate) fn new<'g>(
+        hasher: &TokenHasher,
+        groups: impl IntoIterator<Item = &'g UserGroup>,
+    ) -> Self {
         Self::default().with(hasher, groups)
     }
 
     /// This table with more groups.
     #[must_use]
-    pub fn with<'g>(
+    pub(crate) fn with<'g>(
         &self,
         hasher: &TokenHasher,
         groups: impl IntoIterator<Item = &'g UserGroup>,
@@ -93,14 +95,8 @@ impl UserTable {
 
     /// Number of tokens.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
-    }
-
-    /// Whether it has no tokens.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     fn tier(&self, digest: &TokenDigest) -> Option<Tier> {
@@ -116,7 +112,7 @@ enum Hook {
 }
 
 /// Finds the tier of user tokens: in a table, or by asking a hook.
-pub struct UserTokens {
+pub(crate) struct UserTokens {
     hasher: TokenHasher,
     hook: Option<Hook>,
     cache: Cache<TokenDigest, (Option<Tier>, Instant)>,
@@ -135,7 +131,7 @@ impl UserTokens {
     ///
     /// # Errors
     /// If the system has no random numbers, or the HTTP client cannot be created.
-    pub fn new(settings: &UserTokenSettings) -> Result<Self, std::io::Error> {
+    pub(crate) fn new(settings: &UserTokenSettings) -> Result<Self, std::io::Error> {
         let timeout = settings.timeout;
         let hook = match settings.authority.clone() {
             TokenAuthority::None => None,
@@ -163,7 +159,7 @@ impl UserTokens {
 
     /// The hasher for [`UserTable::new`].
     #[must_use]
-    pub fn hasher(&self) -> &TokenHasher {
+    pub(crate) fn hasher(&self) -> &TokenHasher {
         &self.hasher
     }
 
@@ -172,7 +168,11 @@ impl UserTokens {
     ///
     /// # Errors
     /// If the hook does not answer, or not with a tier. Nothing is cached then.
-    pub async fn tier(&self, table: &UserTable, token: &str) -> Result<Option<Tier>, HookError> {
+    pub(crate) async fn tier(
+        &self,
+        table: &UserTable,
+        token: &str,
+    ) -> Result<Option<Tier>, HookError> {
         if token.is_empty() || token.len() > MAX_TOKEN {
             return Ok(None);
         }

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 #[error("the queue is full")]
 pub(crate) struct QueueFull;
 
-/// Tasks have no results.
+/// The tasks of a request have no results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WorkError {
     /// A task panicked.
@@ -232,8 +232,8 @@ impl Reservation {
             let permit = self.split();
             let permit = permit.ok_or(WorkError::NotReserved { tasks: count, reserved })?;
             boxed.push_back(Box::new(move |context: TaskContext<'_>| {
-                // Moved in here: the permit is given back before anyone hears of the result, after a
-                // panic, too.
+                // Moved into the task: the permit is given back before the result is sent, also after a
+                // panic.
                 let (sender, permit) = (sender, permit);
                 if context.cancelled.load(Ordering::Relaxed) {
                     return;

@@ -132,7 +132,7 @@ impl Node {
     }
 
     fn active(&self) -> String {
-        let statuses = self.service.subscriptions().statuses(unix_clock::Timestamp::MIN);
+        let statuses = self.service.release_statuses();
         statuses[0].replica.active.clone().unwrap()
     }
 

@@ -48,7 +48,7 @@ pub(crate) fn read_users(path: &Path) -> Result<Vec<UserGroup>, ConfigurationErr
 /// Who decides about a user token that neither the configuration nor its token file has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TokenAuthority {
-    /// Nobody: the token is not valid.
+    /// None: a token that is not in the configuration is not valid.
     None,
     /// A program. It reads the token and a line end, and prints the name of the tier, or exits with 1
     /// if the token is not valid.
@@ -57,7 +57,7 @@ pub(crate) enum TokenAuthority {
     Url(String),
 }
 
-/// Where user tokens are known, besides `users`.
+/// Where user tokens are known, in addition to `users`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserTokenSettings {
     /// A file that is read again when it changes.

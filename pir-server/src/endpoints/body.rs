@@ -16,8 +16,7 @@ const MAX_FIRST_BUFFER: usize = 64 << 10;
 
 /// A body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BodyError {
+pub(crate) enum BodyError {
     /// It is longer than this many bytes.
     #[error("a body of more than {0} bytes")]
     TooLong(usize),

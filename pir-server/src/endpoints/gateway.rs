@@ -2,6 +2,7 @@
 
 use super::body::Incoming;
 use super::{Refusal, Reply, has_media_type};
+use crate::blocking::blocking;
 use crate::gateway::GatewayRefusal;
 use crate::service::Service;
 use axum::extract::State;
@@ -50,13 +51,6 @@ fn wrong_key() -> Response {
     (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, problem)], body.to_string()).into_response()
 }
 
-/// Runs work whose time grows with the length of a body on a thread that may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Internal)
-}
-
 async fn pass_on(
     State(service): State<Arc<Service>>,
     Extension(Local(local)): Extension<Local>,
@@ -70,10 +64,11 @@ async fn pass_on(
     let held = body.read(usize::MAX).await?;
     let received = held.bytes.len();
     let opener = Arc::clone(&gateway);
+    // The time to open and to seal grows with the length of the body.
     let opened = blocking(move || {
         // The body, and with it its share of the memory, is held until the request is answered.
         let opened = opener.open_request(&held.bytes);
-        (opened, held)
+        Ok::<_, Refusal>((opened, held))
     });
     let (opened, _held) = opened.await?;
     let opened = match opened {
@@ -87,7 +82,8 @@ async fn pass_on(
     if let Some(refusal) = refused {
         service.metrics().gateway_refused(refusal);
     }
-    let sealed = blocking(move || opened.seal(&answer)).await?.map_err(|_| Refusal::Internal)?;
+    let seal = move || opened.seal(&answer).map_err(|_| Refusal::Internal);
+    let sealed = blocking(seal).await?;
     let headers = [(CONTENT_TYPE, RESPONSE), (CACHE_CONTROL, NO_STORE)];
     Ok(Reply::of(received, (headers, sealed).into_response()))
 }

@@ -3,6 +3,7 @@
 //! Each reason has one status, see [`Refusal::status`]. Bodies have the form that devices log,
 //! `{"error":{"message":…}}`, and contain nothing that a request brought.
 
+use crate::blocking::TaskFailed;
 use crate::causes::WithCauses;
 use crate::endpoints::body::BodyError;
 use crate::metrics::TokenRefusal;
@@ -18,8 +19,7 @@ const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The user token is missing or unknown.
     #[error("User token is unauthorized")]
     UserToken,
@@ -97,6 +97,12 @@ fn token_message(reason: TokenRefusal) -> &'static str {
     }
 }
 
+impl From<TaskFailed> for Refusal {
+    fn from(_: TaskFailed) -> Self {
+        Self::Internal
+    }
+}
+
 impl From<QueueFull> for Refusal {
     fn from(QueueFull: QueueFull) -> Self {
         Self::Busy
@@ -112,7 +118,7 @@ impl From<WorkError> for Refusal {
 impl Refusal {
     /// The status of the response.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::UserToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
             // RFC 9578, section 6.2.

@@ -2,6 +2,7 @@
 
 use super::body::Incoming;
 use super::{Refusal, Reply, admission, has_media_type, invalid};
+use crate::blocking::blocking;
 use crate::metrics::Outcome;
 use crate::platform::Platform;
 use crate::service::Service;
@@ -27,22 +28,17 @@ pub(super) async fn report(
     let live = service.live();
     let entries = live.reports.as_ref().map_or(usize::MAX, |log| log.settings().entries);
     let urls = decode(&headers, &held.bytes, entries)?;
-    // A report is written when its token stays spent: nobody can repeat it.
+    // The report is written once its token stays spent, so that it cannot be repeated.
     admission.spend(&service, async { Ok(()) }).await?;
     if let Some(log) = live.reports.clone() {
         let now = service.now();
-        let written = tokio::task::spawn_blocking(move || log.add(&urls, platform, now)).await;
-        match written {
-            Ok(Ok(())) => service.metrics().report(Outcome::Done),
-            failed => {
-                service.metrics().report(Outcome::Failed);
-                match failed {
-                    Ok(Err(error)) => tracing::error!(%error, "a report cannot be written"),
-                    _ => tracing::error!("the thread that writes a report panicked"),
-                }
-                return Err(Refusal::Internal);
-            }
+        let written = blocking(move || log.add(&urls, platform, now)).await;
+        if let Err(error) = written {
+            service.metrics().report(Outcome::Failure);
+            tracing::error!(%error, "a report cannot be written");
+            return Err(Refusal::Internal);
         }
+        service.metrics().report(Outcome::Success);
     }
     Ok(Reply::of(held.bytes.len(), ().into_response()))
 }

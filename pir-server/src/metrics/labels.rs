@@ -11,12 +11,12 @@ macro_rules! label_values {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+        pub(crate) enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
             /// The value in metrics and logs.
             #[must_use]
-            pub fn name(self) -> &'static str {
+            pub(crate) fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
         }
@@ -30,13 +30,13 @@ macro_rules! label_values {
 }
 
 label_values! {
-    /// Where a request went.
+    /// The endpoint of a request.
     Endpoint {
         /// The issuer directory.
         Directory = "directory",
-        /// The key of a user token's tier.
+        /// The issuer key for a user token's tier.
         TokenKey = "token_key",
-        /// Issuing.
+        /// Token requests.
         Issue = "issue",
         /// Configurations.
         Config = "config",
@@ -56,7 +56,7 @@ label_values! {
 label_values! {
     /// A step of the work on a query.
     Stage {
-        /// Waiting for a core.
+        /// Waiting for a worker thread.
         Queue = "queue",
         /// Expanding the query.
         Expansion = "expansion",
@@ -72,30 +72,28 @@ label_values! {
 label_values! {
     /// Why no token was issued, or one was not accepted.
     TokenRefusal {
-        /// No header, or another scheme.
+        /// No `Authorization` header, or one of another scheme.
         Missing = "missing",
         /// Not a token.
         Malformed = "malformed",
-        /// Of a key that is not accepted.
+        /// Signed with a key that is not accepted.
         UnknownKey = "unknown_key",
-        /// The signature does not hold.
+        /// Its signature is not valid.
         Signature = "signature",
         /// Spent before.
         Spent = "spent",
-        /// The user token is not known.
+        /// The user token is not valid.
         User = "user_token",
-        /// A request that is not one.
+        /// Not a valid token request.
         Request = "request",
     }
 }
 
 label_values! {
-    /// How something ended.
+    /// How an operation ended.
     Outcome {
-        /// Well.
-        Done = "done",
-        /// Not.
-        Failed = "failed",
+        Success = "done",
+        Failure = "failed",
     }
 }
 

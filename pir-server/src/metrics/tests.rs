@@ -27,8 +27,8 @@ fn all_metrics() -> String {
     metrics.token_accepted(Tier::Tier1);
     metrics.token_refused(TokenRefusal::Spent);
     metrics.gateway_refused(GatewayRefusal::Key);
-    metrics.report(Outcome::Done);
-    metrics.polled("use case", Outcome::Done, false);
+    metrics.report(Outcome::Success);
+    metrics.polled("use case", Outcome::Success, false);
     metrics.load_failed();
     let served = ServedUseCase { name: "use case".to_owned(), versions: 1, shards: 1 };
     metrics.loaded(&[served], Timestamp::MIN);

@@ -141,7 +141,7 @@ impl Serve for Service {
     }
 
     fn polled(&self, use_case: &str, succeeded: bool, late: bool) {
-        let outcome = if succeeded { Outcome::Done } else { Outcome::Failed };
+        let outcome = if succeeded { Outcome::Success } else { Outcome::Failure };
         self.metrics.polled(use_case, outcome, late);
     }
 }

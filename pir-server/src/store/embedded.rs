@@ -12,6 +12,7 @@ mod writer;
 use super::{
     Damage, KeyId, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics, StoredKey,
 };
+use crate::blocking::blocking;
 use crate::configuration::{StoreSettings, Tier};
 use durable_file::{Access, FileError, Operation};
 use evaluation_keys::EvaluationKeys;
@@ -97,14 +98,6 @@ pub struct EmbeddedStore {
     directory: PathBuf,
     evaluation_keys: EvaluationKeys,
     nonces: Nonces,
-}
-
-/// Runs work that blocks for the disk.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let task = tokio::task::spawn_blocking(work);
-    task.await.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
 }
 
 fn create_private(directory: &Path) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! Why a store fails.
 
 use super::StateFile;
+use crate::blocking::TaskFailed;
 use durable_file::FileError;
 use std::error::Error;
 use std::path::PathBuf;
@@ -76,6 +77,12 @@ impl StoreError {
     #[must_use]
     pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable(Arc::from(cause.into()))
+    }
+}
+
+impl From<TaskFailed> for StoreError {
+    fn from(error: TaskFailed) -> Self {
+        Self::unavailable(error)
     }
 }
 

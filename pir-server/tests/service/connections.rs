@@ -1,7 +1,7 @@
 //! Slow peers, many peers, and TLS.
 
 use crate::support::{Case, Running, Settings};
-use pir_server::{Certificates, Listener, endpoints};
+use pir_server::{Listener, endpoints};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::json;
 use std::fs;
@@ -142,26 +142,4 @@ async fn tls_has_http_2_and_certificates_are_replaced() {
     assert_eq!(status(&second, false).await.unwrap().0, 200);
     drop(stop);
     server.await.unwrap();
-}
-
-#[test]
-fn certificates_are_checked() {
-    let folder = tempfile::tempdir().unwrap();
-    write_certificate(folder.path());
-    let settings = |text: serde_json::Value| serde_json::from_value(text).unwrap();
-    let path = |name: &str| folder.path().join(name);
-    let good = settings(json!({ "certificate": path("cert.pem"), "privateKey": path("key.pem") }));
-    let certificates = Certificates::open(&good).unwrap();
-    assert!(!certificates.refresh().unwrap());
-    write_certificate(folder.path());
-    assert!(certificates.refresh().unwrap());
-    for (certificate, key) in [
-        ("none.pem", "key.pem"),
-        ("cert.pem", "none.pem"),
-        ("key.pem", "key.pem"),
-        ("cert.pem", "cert.pem"),
-    ] {
-        let bad = settings(json!({ "certificate": path(certificate), "privateKey": path(key) }));
-        assert!(Certificates::open(&bad).is_err(), "{certificate} {key}");
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Case, NOW, Running, Settings, UseCaseText, at};
 use pir_dataset::publication::{Current, Release, ReleaseStore, ReleasedFile, UseCaseStatus};
-use pir_server::subscriptions::SubscriptionError;
+use pir_server::service::SubscriptionError;
 use pir_server::{Configuration, Service, ServiceError};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

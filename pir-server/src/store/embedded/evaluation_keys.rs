@@ -4,6 +4,7 @@ use super::super::{KeyId, StoreError, StoredKey};
 use super::StateFile;
 use super::database::File;
 use super::writer::{Writer, not_committed};
+use crate::blocking::blocking;
 use crate::causes::WithCauses;
 use crate::configuration::StoreSettings;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
@@ -202,9 +203,7 @@ impl EvaluationKeys {
         work: impl FnOnce(&File) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let file = Arc::clone(&self.file);
-        tokio::task::spawn_blocking(move || work(&file))
-            .await
-            .unwrap_or_else(|error| Err(StoreError::unavailable(error)))
+        blocking(move || work(&file)).await
     }
 
     pub(super) async fn timestamp(&self, id: KeyId) -> Result<Option<u64>, StoreError> {
