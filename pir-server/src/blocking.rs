@@ -3,6 +3,7 @@
 /// Work on a thread for blocking calls did not finish: it panicked, or the runtime is shutting down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a background task did not finish: it panicked, or the process is shutting down")]
+#[non_exhaustive]
 pub struct TaskFailed;
 
 impl From<TaskFailed> for std::io::Error {

@@ -52,7 +52,7 @@ use zeroize::Zeroizing;
 /// Largest configuration file and token file, in bytes.
 const MAX_FILE: u64 = 64 << 20;
 
-/// A whole configuration.
+/// The configuration of a service, as `service-config.json` has it.
 ///
 /// ```
 /// use pir_server::Configuration;
@@ -247,7 +247,7 @@ impl Configuration {
         Self::parse(&text).map_err(|error| error.in_file(path))
     }
 
-    /// Reads JSON.
+    /// Reads a configuration from JSON.
     ///
     /// # Errors
     /// [`ConfigurationError::Json`] if the text is not JSON, [`ConfigurationError::Value`] for a key that

@@ -56,10 +56,10 @@ impl Listener {
         self
     }
 
-    /// The bound addresses.
+    /// The bound addresses, with the numbers of free ports that were taken.
     ///
     /// # Errors
-    /// If the system cannot name one of them.
+    /// If the system does not report the address of a socket.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.sockets.iter().map(TcpListener::local_addr).collect()
     }
@@ -153,7 +153,7 @@ impl Acceptor {
             );
             let (mut must_close, open) = (self.must_close.clone(), self.open.clone());
             tokio::spawn(async move {
-                // Dropped last.
+                // Declared first, so that it is dropped last: `Listener::serve` waits for it.
                 let _open = open;
                 let _held = (permit, guard);
                 tokio::select! {
@@ -190,7 +190,7 @@ async fn serve_connection(
 }
 
 enum HttpVersion {
-    /// As the first bytes say.
+    /// HTTP/1.1 or HTTP/2, which the first bytes of a connection tell.
     Any,
     Http1,
     Http2,
@@ -225,6 +225,6 @@ async fn serve_http<S>(
     };
     let stream = TokioIo::new(MinimumRate::new(stream, limits.idle_timeout));
     let connection = builder.serve_connection(stream, router);
-    // An error here is a peer that disconnected or broke the protocol, and says nothing of the service.
+    // An error is one of the peer: it disconnected or broke the protocol.
     let _ = watcher.watch(connection.into_owned()).await;
 }

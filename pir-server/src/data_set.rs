@@ -2,8 +2,9 @@
 
 use crate::configuration::{ShardFiles, UseCase};
 use crate::platform::Platform;
+use durable_file::{FileError, Operation};
 use keyword_pir::database::Database;
-use keyword_pir::symmetric::DatabaseKey;
+use keyword_pir::symmetric::{DatabaseKey, SymmetricError};
 use keyword_pir::{DatabaseError, DatabaseKind, Scheme, Server, ShardParameters, ShardingFunction};
 use pir_api::convert::{self, ConvertError};
 use pir_api::{api, he};
@@ -23,14 +24,22 @@ const MAX_DATABASE_KEY: u64 = 4096;
 pub enum DataSetError {
     /// A file cannot be read, or is too long.
     #[error(transparent)]
-    Read(#[from] durable_file::FileError),
-    /// A file cannot be used.
-    #[error("{path}: {reason}")]
-    File {
-        /// The file, or the stem of the data set's files.
+    Read(#[from] FileError),
+    /// The data set and the configuration of its use case do not match.
+    #[error("{}: {mismatch}", path.display())]
+    Mismatch {
+        /// The key file, or the stem of the data set's files.
         path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
+        /// What does not match.
+        mismatch: Mismatch,
+    },
+    /// The file with the key of a symmetric data set has no such key.
+    #[error("{}: the key cannot be used", path.display())]
+    DatabaseKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SymmetricError,
     },
     /// A parameter file cannot be used.
     #[error(transparent)]
@@ -46,7 +55,7 @@ pub enum DataSetError {
         /// Why.
         source: ConvertError,
     },
-    /// A database is damaged, or belongs to other parameters.
+    /// A database cannot be read, is damaged, or belongs to other parameters.
     #[error("{}: the database is damaged, or belongs to other parameters", path.display())]
     Database {
         /// The file.
@@ -74,6 +83,28 @@ pub enum DataSetError {
     },
 }
 
+/// In what a data set and the configuration of its use case do not match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// The number of shards is 0.
+    #[error("at least one shard is expected")]
+    NoShards,
+    /// The data set is symmetric, and the configuration names no key.
+    #[error(
+        "processed for the symmetric variant, and the configuration has no symmetricPirArguments"
+    )]
+    NoKey,
+    /// The configuration names a key, and the data set is not symmetric.
+    #[error(
+        "not processed for the symmetric variant, and the configuration has symmetricPirArguments"
+    )]
+    NotSymmetric,
+    /// The configuration names another key than the data set was processed with.
+    #[error("not the key with which the database was processed")]
+    OtherKey,
+}
+
 /// One version of a data set, ready for queries.
 pub(crate) struct DataSet {
     scheme: Scheme,
@@ -86,8 +117,8 @@ pub(crate) struct DataSet {
     database_key: Option<DatabaseKey>,
 }
 
-fn file_error(path: &Path, reason: impl ToString) -> DataSetError {
-    DataSetError::File { path: path.to_owned(), reason: reason.to_string() }
+fn mismatch(path: &Path, mismatch: Mismatch) -> DataSetError {
+    DataSetError::Mismatch { path: path.to_owned(), mismatch }
 }
 
 fn read_database(
@@ -105,7 +136,11 @@ fn read_database(
             difference: "the parameters",
         }),
         Err(DatabaseError::Magic) => {
-            let file = File::open(&path).map_err(|error| file_error(&path, error))?;
+            let file = File::open(&path).map_err(|source| FileError::Io {
+                operation: Operation::Read,
+                path: path.clone(),
+                source,
+            })?;
             let input = BufReader::with_capacity(1 << 18, file);
             Database::read_apple(scheme, parameters, input)
                 .map_err(|source| DataSetError::Database { path, source })
@@ -137,7 +172,7 @@ impl DataSet {
             .into_par_iter()
             .map(|shard| read_parameters(&files.parameters(shard)))
             .collect::<Result<_, _>>()?;
-        let first = parameters.first().ok_or_else(|| file_error(files.stem(), "no shards"))?;
+        let first = parameters.first().ok_or_else(|| mismatch(files.stem(), Mismatch::NoShards))?;
         for (shard, other) in numbers.clone().zip(&parameters) {
             let (a, b) = (first.description(), other.description());
             let difference = if a.encryption != b.encryption {
@@ -262,25 +297,14 @@ fn read_database_key(
     let (symmetric, path) = match (symmetric, path) {
         (None, None) => return Ok(None),
         (Some(symmetric), Some(path)) => (symmetric, path),
-        (Some(_), None) => {
-            return Err(file_error(
-                stem,
-                "processed for the symmetric variant, and the configuration has no \
-                 symmetricPirArguments",
-            ));
-        }
-        (None, Some(_)) => {
-            return Err(file_error(
-                stem,
-                "not processed for the symmetric variant, and the configuration has \
-                 symmetricPirArguments",
-            ));
-        }
+        (Some(_), None) => return Err(mismatch(stem, Mismatch::NoKey)),
+        (None, Some(_)) => return Err(mismatch(stem, Mismatch::NotSymmetric)),
     };
     let bytes = zeroize::Zeroizing::new(durable_file::read(path, MAX_DATABASE_KEY)?);
-    let key = DatabaseKey::from_hex(&bytes).map_err(|error| file_error(path, error))?;
+    let key = DatabaseKey::from_hex(&bytes)
+        .map_err(|source| DataSetError::DatabaseKey { path: path.clone(), source })?;
     match key.public_key() == symmetric.server_public_key {
         true => Ok(Some(key)),
-        false => Err(file_error(path, "not the key with which the database was processed")),
+        false => Err(mismatch(path, Mismatch::OtherKey)),
     }
 }

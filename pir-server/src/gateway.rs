@@ -54,10 +54,10 @@ pub(crate) struct SealError(#[source] Box<dyn std::error::Error + Send + Sync>);
 /// Why the gateway refuses an encapsulated request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub(crate) enum GatewayRefusal {
-    /// Its key is unknown or no longer accepted, or it was altered on its way.
+    /// Its key is unknown or no longer accepted, or the request was altered on its way.
     #[error("the request cannot be opened; fetch the key configuration again")]
     Key,
-    /// Its content is not a request in Binary HTTP.
+    /// Its content is not a valid request in Binary HTTP.
     #[error("the request in it is not one")]
     Message,
     /// Its host is neither this service's nor a configured origin's.
@@ -68,7 +68,7 @@ pub(crate) enum GatewayRefusal {
     Origin,
 }
 
-/// The gateway.
+/// Opens encapsulated requests, has them answered, and seals the answers.
 pub(crate) struct Gateway {
     store: Arc<dyn Store>,
     rotation: KeyRotation,
@@ -259,7 +259,7 @@ impl OpenedRequest {
     /// Encapsulates the answer.
     ///
     /// # Errors
-    /// If the library cannot.
+    /// [`SealError`] if the library fails.
     pub(crate) fn seal(self, response: &[u8]) -> Result<Vec<u8>, SealError> {
         self.response.encapsulate(response).map_err(|error| SealError(error.into()))
     }

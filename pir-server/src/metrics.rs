@@ -36,7 +36,7 @@ impl MetricConstructor<Histogram> for Seconds {
 
 type Latency<L> = Family<L, Histogram, Seconds>;
 
-/// All metrics.
+/// All metrics of the service.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -78,7 +78,7 @@ pub(crate) struct Levels {
     pub(crate) cached_keys: usize,
     /// Memory of the cached evaluation keys, in bytes.
     pub(crate) cached_key_bytes: u64,
-    /// What the store holds.
+    /// Number and size of what the store holds.
     pub(crate) store: crate::store::StoreStatistics,
 }
 

@@ -23,11 +23,10 @@ struct Line<'r> {
     urls: &'r [String],
 }
 
+/// The file that reports are added to, its time of opening, and its length.
 struct Current {
     file: File,
-    /// When it was opened.
     opened: Timestamp,
-    /// Its length.
     bytes: u64,
 }
 

@@ -9,7 +9,7 @@ mod settings;
 
 pub use crate::blocking::TaskFailed;
 pub use crate::catalog::ServedUseCase;
-pub use crate::data_set::DataSetError;
+pub use crate::data_set::{DataSetError, Mismatch};
 pub use crate::issuer::IssuerError;
 pub use crate::subscriptions::SubscriptionError;
 pub use crate::tls::TlsError;

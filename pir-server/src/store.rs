@@ -65,7 +65,7 @@ impl KeyId {
         Self(digest.finalize().into())
     }
 
-    /// Its value.
+    /// The value, as engines store it.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// nothing else of its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[expect(clippy::exhaustive_enums, reason = "Apple's example service has these three tiers")]
 pub enum Tier {
     /// `tier1` in configurations.
     Tier1,

@@ -3,10 +3,11 @@
 use crate::configuration::TlsSettings;
 use crate::file_mark::FileMark;
 use arc_swap::ArcSwap;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,13 +15,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file cannot be read, or has no certificate or key in PEM form.
-    #[error("{path}: {reason}")]
+    /// A file cannot be read, or is not PEM with a certificate or a key.
+    #[error("{}: cannot be read as PEM", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The certificate file has no certificate.
+    #[error("{}: expected at least one certificate in PEM form, found none", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
     },
     /// The certificate and the key do not match, or the TLS library refuses them or its settings.
     #[error("tls: the certificate and its key cannot be used")]
@@ -50,18 +57,18 @@ impl Source {
 }
 
 fn read(settings: &TlsSettings) -> Result<CertifiedKey, TlsError> {
-    let wrong = |path: &PathBuf, reason: String| TlsError::File { path: path.clone(), reason };
+    let unreadable = |path: &PathBuf, error: pem::Error| TlsError::File {
+        path: path.clone(),
+        source: error.into(),
+    };
     let chain = CertificateDer::pem_file_iter(&settings.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| wrong(&settings.certificate, error.to_string()))?;
+        .map_err(|error| unreadable(&settings.certificate, error))?;
     if chain.is_empty() {
-        return Err(wrong(
-            &settings.certificate,
-            "expected at least one certificate in PEM form, found none".to_owned(),
-        ));
+        return Err(TlsError::NoCertificate { path: settings.certificate.clone() });
     }
     let key = PrivateKeyDer::from_pem_file(&settings.private_key)
-        .map_err(|error| wrong(&settings.private_key, error.to_string()))?;
+        .map_err(|error| unreadable(&settings.private_key, error))?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     Ok(CertifiedKey::from_der(chain, key, &provider)?)
 }
@@ -70,8 +77,8 @@ impl Certificates {
     /// Reads the files that the configuration names.
     ///
     /// # Errors
-    /// [`TlsError::File`] if a file cannot be read; [`TlsError::Rustls`] if the certificate and the key do not
-    /// match.
+    /// [`TlsError::File`] and [`TlsError::NoCertificate`] if a file cannot be used; [`TlsError::Rustls`] if the
+    /// certificate and the key do not match.
     pub(crate) fn open(settings: &TlsSettings) -> Result<Arc<Self>, TlsError> {
         // Marked before they are read: the next comparison finds a change in between.
         let source = Mutex::new(Source::of(settings));

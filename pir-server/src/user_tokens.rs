@@ -45,7 +45,7 @@ type TokenDigest = [u8; 32];
 pub(crate) struct TokenHasher(Zeroizing<[u8; 32]>);
 
 impl TokenHasher {
-    /// Creates the key.
+    /// A hasher with a random key.
     ///
     /// # Errors
     /// If the system has no random numbers.
@@ -77,7 +77,7 @@ impl UserTable {
         Self::default().with(hasher, groups)
     }
 
-    /// This table with more groups.
+    /// A copy of this table with these groups added. Their tiers take precedence.
     #[must_use]
     pub(crate) fn with<'g>(
         &self,

@@ -4,7 +4,7 @@ use durable_file::FileError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A part of the program that is built only when asked for.
+/// An optional part of the program: a feature in `Cargo.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Feature {
@@ -82,7 +82,7 @@ pub enum ConfigurationError {
         file: Option<PathBuf>,
         /// The key with those above it.
         key: String,
-        /// The missing part.
+        /// The feature that is not built in.
         feature: Feature,
     },
 }

@@ -47,7 +47,7 @@ pub enum ServiceError {
     /// [`Service::with_source`](super::Service::with_source).
     #[error("the service was not started from a configuration file")]
     NoSource,
-    /// Loading did not finish.
+    /// Reading files or opening a data set did not finish.
     #[error(transparent)]
     Task(#[from] TaskFailed),
 }

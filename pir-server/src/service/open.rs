@@ -28,7 +28,7 @@ use unix_clock::{Clock, Timestamp};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Checked {
-    /// Files on this machine.
+    /// What the files on this machine would serve.
     pub loaded: Loaded,
     /// One sentence for each published release. It was not downloaded.
     pub releases: Vec<String>,

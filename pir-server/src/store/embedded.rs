@@ -43,7 +43,7 @@ pub enum StateFile {
 }
 
 impl StateFile {
-    /// All of them.
+    /// All parts.
     pub const ALL: [Self; 3] = [Self::EvaluationKeys, Self::Nonces, Self::IssuerKeys];
 
     /// Its name on the command line.
