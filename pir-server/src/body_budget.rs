@@ -21,7 +21,7 @@ pub(crate) struct BodyBudget(Arc<Semaphore>);
 impl BodyBudget {
     /// A budget of `bytes`, rounded up to the next KiB.
     pub(crate) fn new(bytes: usize) -> Self {
-        // More is as good as no limit.
+        // A semaphore has no more permits; a larger budget is the same as no limit.
         Self(Arc::new(Semaphore::new(permits(bytes).min(Semaphore::MAX_PERMITS))))
     }
 

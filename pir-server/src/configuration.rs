@@ -87,7 +87,7 @@ pub struct Configuration {
     pub admin: Option<SocketAddr>,
     /// Certificate for HTTPS; `None` serves HTTP.
     pub tls: Option<TlsSettings>,
-    /// Makes the service an Oblivious HTTP gateway, too.
+    /// Settings of the Oblivious HTTP gateway; `None` if the service is not one.
     pub gateway: Option<GatewaySettings>,
     /// How published releases are fetched.
     pub publications: PublicationSettings,

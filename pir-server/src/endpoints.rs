@@ -73,7 +73,7 @@ fn invalid(error: impl std::fmt::Display) -> Refusal {
     Refusal::Invalid(error.to_string())
 }
 
-/// Whether `Content-Type` has this media type, with whatever parameters.
+/// Whether `Content-Type` has this media type, with any parameters.
 fn has_media_type(headers: &HeaderMap, media: &str) -> bool {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = value.split_once(';').map_or(value, |(essence, _)| essence);

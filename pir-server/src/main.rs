@@ -198,7 +198,7 @@ async fn serve(configuration: &Configuration, service: Arc<Service>) -> anyhow::
     let stopped = || {
         let mut stopping = stopping.clone();
         async move {
-            // An error means that the sender is gone, which is a stop as well.
+            // An error means that the sender was dropped, which also stops the service.
             let _ = stopping.wait_for(|stop| *stop).await;
         }
     };

@@ -9,11 +9,11 @@
 //! Each Privacy Pass token buys one answer. The contract that makes it so:
 //!
 //! 1. The token is verified against the issuer keys.
-//! 2. [`Store::spend`] records its nonce. Of concurrent calls with one nonce, on whatever node, exactly one
+//! 2. [`Store::spend`] records its nonce. Of concurrent calls with one nonce, on any node, exactly one
 //!    returns [`Spending::Fresh`].
 //! 3. Work may start at once, but nothing of its outcome, neither an answer nor a refusal, leaves the
 //!    service before [`Durable::wait`] has returned `Ok`: from then on the nonce stays spent after a crash.
-//!    If it returns an error, the request is refused with 503 whatever the work found.
+//!    If it returns an error, the request is refused with 503, whether or not the work succeeded.
 //!
 //! The endpoints cannot break the third rule: they spend tokens only through a function that takes the work
 //! and returns its outcome after the wait.

@@ -230,8 +230,9 @@ impl Subscriptions {
         self.subscriptions.iter().map(status).collect()
     }
 
-    /// Whether this node serves what it should. A node that is late for longer than the limit is in step
-    /// again: then it is probably not this node that is slow, and an old data set is better than none.
+    /// Whether this node serves the release that it should. A node that is late for longer than
+    /// `publications`' limit counts as in step again: the cause is then probably not this node, and an old data
+    /// set is better than none.
     #[must_use]
     pub(crate) fn is_in_step(&self, now: Timestamp) -> bool {
         let lags = |subscription: &Subscription| {

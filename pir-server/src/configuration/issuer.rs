@@ -16,7 +16,7 @@ const MAX_OVERLAP_ROTATIONS: u32 = 8;
 pub struct IssuerSettings {
     pub(crate) rotation: Rotation,
     /// Whether tokens of the first key of the directory are issued to users of its own tier only. Devices
-    /// from iOS and macOS 27.3 on request tokens of that key whatever the tier of their user.
+    /// from iOS and macOS 27.3 on request tokens of that key for users of any tier.
     pub(crate) strict_tiers: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Who is served: user tokens for those who want Privacy Pass tokens, Privacy Pass tokens for everything else.
+//! Who is served: user tokens entitle to Privacy Pass tokens, and these to everything else.
 
 use super::Refusal;
 use crate::configuration::Tier;
@@ -69,8 +69,8 @@ fn refused(service: &Service, reason: TokenRefusal) -> Refusal {
 impl Admission {
     /// Spends the token, and runs `work` while its nonce is written.
     ///
-    /// This is the only way to spend a token, and it returns the outcome of the work, a refusal too, only when
-    /// the nonce is durable: so nothing that depends on the request can be answered before. If the nonce
+    /// This is the only way to spend a token. It returns the outcome of the work, a refusal included, only when
+    /// the nonce is durable, so that nothing that depends on the request can be answered before. If the nonce
     /// cannot be made durable, the outcome is dropped and the request refused with [`Refusal::Store`]. If it was
     /// spent before, `work` does not run. What the caller does after this returns, such as storing a key, happens
     /// for a token that stays spent.

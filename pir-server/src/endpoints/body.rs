@@ -39,9 +39,9 @@ pub(crate) struct Held {
 
 /// The body of a request, not yet read.
 ///
-/// A request that is refused before its body was read is answered at once. But a client of HTTP/1.1 may not read
-/// the answer before it has sent everything, and closing the connection would take the answer away. So when this is
-/// dropped, the rest of the body is read and thrown away, within the limits of time and twice the length.
+/// A request that is refused before its body was read is answered at once. A client of HTTP/1.1 may read the answer
+/// only after it has sent the whole body, and loses the answer if the connection is closed before. When this value is
+/// dropped, the rest of the body is therefore read and discarded, within the time limit and twice the length limit.
 pub(crate) struct Incoming {
     body: Option<Body>,
     budget: BodyBudget,

@@ -180,7 +180,7 @@ mod tests {
         let second = ring.published(at(11_000)).unwrap();
         assert_ne!(second, first);
         assert!(opens(&ring, &first) && opens(&ring, &second));
-        // The first goes when clients had time to see the second.
+        // The first is dropped once clients had time to fetch the second.
         assert!(!keys.is_due(ROTATION, at(12_999)));
         assert!(keys.is_due(ROTATION, at(13_000)));
         keys.rotate(ROTATION, at(13_000)).unwrap();

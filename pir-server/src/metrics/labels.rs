@@ -46,7 +46,7 @@ label_values! {
         Queries = "queries",
         /// Reports.
         Report = "report",
-        /// The gateway; what was in its requests is counted at its own endpoint, too.
+        /// The gateway. A request inside of an encapsulated one is also counted for its own endpoint.
         Gateway = "gateway",
         /// Anything else.
         Other = "other",

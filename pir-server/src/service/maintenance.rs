@@ -1,4 +1,4 @@
-//! What the service does on its own: keys rotate, state that is no longer needed goes, changed files
+//! What the service does on its own: keys rotate, state that is no longer needed is removed, changed files
 //! are read again.
 
 use super::Service;
@@ -31,7 +31,7 @@ impl Service {
         }
         let now = self.now();
         let last = self.last_collection.load(Ordering::Relaxed);
-        // In the first round, too: the process may have crashed between a rotation and this.
+        // Also in the first round: the process may have crashed between a rotation and this.
         if retired || last == 0 {
             self.store.retain_nonces(&self.issuer.key_ids()).await?;
         }
@@ -72,7 +72,7 @@ impl Service {
     }
 }
 
-/// Logs the outcomes of reading a file again and again, each failure once.
+/// Logs the outcomes of repeated reads of a file. A failure that repeats is logged once.
 struct RefreshLog {
     file: &'static str,
     last_failure: Option<String>,

@@ -217,7 +217,7 @@ impl RedisStore {
         Ok(head.try_into().ok().map(u64::from_le_bytes))
     }
 
-    /// Of concurrent calls with one nonce, on whatever node, one finds it fresh. The stored value is a random
+    /// Of concurrent calls with one nonce, on any node, one finds it fresh. The stored value is a random
     /// number of the call: a command that is sent again because its answer was lost recognizes its own value.
     async fn spend_once(
         &self,

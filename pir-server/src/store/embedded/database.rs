@@ -111,7 +111,7 @@ fn damaged(
     StoreError::Damaged { path: path.to_owned(), damage, file, source }
 }
 
-/// Opens or creates a file. redb may panic on damage that it does not expect; that counts as damage, too.
+/// Opens or creates a file. redb may panic on damage that it does not expect; such a panic counts as damage.
 fn open(
     path: &Path,
     part: StateFile,

@@ -71,7 +71,7 @@ enum Job {
         day: u32,
         done: oneshot::Sender<Result<(), StoreError>>,
     },
-    /// Wakes the thread so that it sees that it is to end.
+    /// Wakes the thread so that it finds that it must end.
     Wake,
 }
 

@@ -37,7 +37,7 @@ enum Job {
         prefixes: Vec<[u8; 8]>,
         committed: Committed,
     },
-    /// Wakes the thread so that it sees that it is to end.
+    /// Wakes the thread so that it finds that it must end.
     Wake,
 }
 
@@ -150,7 +150,7 @@ fn write_all(file: &File, mut jobs: mpsc::Receiver<Job>, count: &AtomicU64, clos
                 match job {
                     Job::Spend { entry, fresh, committed } => {
                         let is_fresh = table.insert(entry, ())?.is_none();
-                        // A request whose client has gone still spends its token.
+                        // A request whose client has disconnected still spends its token.
                         let _ = fresh.send(is_fresh);
                         if is_fresh {
                             added += 1;
