@@ -77,7 +77,6 @@ pub async fn reload_and_log(service: &Arc<Service>) -> Result<Loaded, ServiceErr
 
 /// The router of the admin address: `GET /metrics` (OpenMetrics), `GET /releases` (JSON), `POST /reload`,
 /// `GET /healthz` and `GET /readyz`.
-#[must_use]
 pub fn router(service: &Arc<Service>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))

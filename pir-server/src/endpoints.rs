@@ -134,7 +134,6 @@ pub(crate) fn health(service: &Arc<Service>) -> Router {
 }
 
 /// The router with all endpoints of the device API, the gateway and the health checks.
-#[must_use]
 pub fn router(service: &Arc<Service>) -> Router {
     let compressible =
         |_: http::StatusCode, _: http::Version, _: &http::HeaderMap, marks: &http::Extensions| {
