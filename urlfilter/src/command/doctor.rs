@@ -1,6 +1,7 @@
 //! `urlfilter doctor`: is a deployment ready?
 
 use super::token::TokenOptions;
+#[cfg(not(feature = "doctor"))]
 use crate::output::Exit;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
