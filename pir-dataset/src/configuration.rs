@@ -244,6 +244,7 @@ struct CuckooArguments {
 /// The key of a symmetric database. Exactly one of the two paths is there.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SymmetricPir {
     /// An existing key.
     pub database_encryption_key_file_path: Option<PathBuf>,

@@ -250,6 +250,7 @@ impl Replica {
     ///
     /// # Errors
     /// [`ReleaseStoreError::File`], if the record cannot be written; the release is active all the same.
+    #[expect(clippy::missing_panics_doc, reason = "no panic is possible")]
     pub async fn record_active(&mut self, release: Release) -> Result<(), ReleaseStoreError> {
         if self.ready.as_ref().is_some_and(|ready| ready.id == release.id) {
             self.ready = None;
