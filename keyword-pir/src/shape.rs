@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(galois_elements(4096, 62, KeyCompression::None), all);
         assert_eq!(galois_elements(4096, 62, KeyCompression::Maximum), [129]);
         assert_eq!(galois_elements(4096, 62, KeyCompression::Hybrid), [129, 1025]);
-        assert_eq!(galois_elements(4096, 1, KeyCompression::None), []);
+        assert!(galois_elements(4096, 1, KeyCompression::None).is_empty());
         // As many values as the ring holds, or more, need every step.
         assert_eq!(galois_elements(8, 9, KeyCompression::None), [3, 5, 9]);
     }
