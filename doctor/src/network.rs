@@ -86,7 +86,11 @@ impl Network {
             })?;
             builder = builder.tls_certs_merge(certificates);
         }
-        let http = builder.build().map_err(|error| ExamineError::Tls(error.into()))?;
+        // The content of a certificate is parsed here, not when its PEM form is.
+        let http = builder.build().map_err(|error| match &deployment.authority {
+            Some(path) => ExamineError::Certificate { path: path.clone(), source: error.into() },
+            None => ExamineError::Tls(error.into()),
+        })?;
         Ok(Self { http, log: Mutex::default() })
     }
 

@@ -221,6 +221,7 @@ fn a_deployment_in_order_is_ready() {
         checks,
         [
             "serverUrl",
+            "gatewayUrl",
             "serverConnection",
             "serverClock",
             "directory",
@@ -234,7 +235,6 @@ fn a_deployment_in_order_is_ready() {
             "absentKey",
             "sameBuild",
             "costs",
-            "gatewayUrl",
             "gatewayConnection",
             "gatewayClock",
             "gatewayKeys",

@@ -225,8 +225,10 @@ mod tests {
             let mut buffer = vec![0; taken];
             near.read_exact(&mut buffer).await.unwrap();
             tokio::task::yield_now().await;
-            // The first period ends here. Once the minimum has moved, a new one has begun.
-            tokio::time::advance(PERIOD / 2).await;
+            // The first period ends here. Once the minimum has moved, a new one has begun. Timers of the
+            // runtime count whole milliseconds.
+            tokio::time::advance(PERIOD / 2 + Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
             let mut rest = vec![0; 8192 - taken];
             let read = near.read_exact(&mut rest).await;
             assert_eq!(read.is_ok(), continues, "{taken}");

@@ -53,7 +53,7 @@ fn values_of_another_kind_are_named_by_key_and_kind() {
         (
             "\"shardCount\": 1",
             "\"shardCount\": \"1\"",
-            "usecases[0].shardCount: a number is expected, not text (line 9, column 40)",
+            "usecases[0].shardCount: a number is expected, not text (line 9, column 41)",
         ),
         (
             "\"shardCount\": 1",

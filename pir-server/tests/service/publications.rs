@@ -12,6 +12,11 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use unix_clock::{ManualClock, SystemClock, Timestamp};
 
+/// An error with its causes, as the command prints them.
+fn chain(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::from(error))
+}
+
 const FIRST: &str = "synthetic_small_logt5";
 const SECOND: &str = "synthetic_shards3_logt4";
 
@@ -230,11 +235,11 @@ async fn damaged_releases_are_not_served() {
     let mut other = good.clone();
     *other.last_mut().unwrap() ^= 1;
     fs::write(&shard, &other).unwrap();
-    let error = node.service.poll_publications().await.unwrap_err();
-    assert!(error.to_string().contains("its digest"), "{error}");
+    let error = chain(node.service.poll_publications().await.unwrap_err());
+    assert!(error.contains("its digest"), "{error}");
     fs::write(&shard, &good[1..]).unwrap();
-    let error = node.service.poll_publications().await.unwrap_err();
-    assert!(error.to_string().contains("its length"), "{error}");
+    let error = chain(node.service.poll_publications().await.unwrap_err());
+    assert!(error.contains("its length"), "{error}");
     fs::remove_file(&shard).unwrap();
     node.service.poll_publications().await.unwrap_err();
     assert!(node.is_ready().await);
@@ -272,7 +277,7 @@ async fn unreadable_words_change_nothing() {
     ] {
         assert_ne!(good, bad);
         fs::write(&current, bad).unwrap();
-        let error = node.service.poll_publications().await.unwrap_err().to_string();
+        let error = chain(node.service.poll_publications().await.unwrap_err());
         assert!(error.contains(why), "{error}");
         assert!(node.answers(FIRST).await);
     }
