@@ -78,7 +78,7 @@ fn values_of_another_kind_are_named_by_key_and_kind() {
         (
             "[\"AAAA\"]",
             "\"AAAA\"",
-            "users[0].tokens: a list is expected, not text (line 5, column 41)",
+            "users[0].tokens: a list is expected, not text (line 5, column 38)",
         ),
         ("[\"AAAA\"]", "[\"AAAA\", 7]", "users[0].tokens[1]: text is expected, not a number (line"),
         (
