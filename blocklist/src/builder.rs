@@ -252,6 +252,7 @@ impl Builder {
     /// # Errors
     /// [`BuildError::NoKeys`] if no entry became a key, [`BuildError::Bloom`] for options that
     /// [`Options::check`] refuses or too many keys for a filter, [`BuildError::TooManyKeys`].
+    #[expect(clippy::missing_panics_doc, reason = "no panic is possible")]
     pub fn finish(mut self) -> Result<Built, BuildError> {
         self.keys.settle();
         if self.keys.is_full() {

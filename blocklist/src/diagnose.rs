@@ -91,6 +91,7 @@ impl Diagnosis {
 /// `stated` are the parameters in the file. `seeds` are further Murmur seeds that the builder may have
 /// used. The bits need not be a valid filter: bits beyond their end count as not set.
 #[must_use]
+#[expect(clippy::missing_panics_doc, reason = "no panic is possible")]
 pub fn diagnose(
     stated: Parameters,
     bytes: &[u8],

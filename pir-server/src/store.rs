@@ -96,7 +96,7 @@ pub enum Spending {
 
 /// A recorded nonce that may not have reached the disk yet.
 #[must_use = "nothing may be answered before the nonce is durable"]
-pub struct Durable(Option<Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>>);
+pub struct Durable(Option<StoreFuture<'static, ()>>);
 
 impl Durable {
     /// A nonce that is durable already.

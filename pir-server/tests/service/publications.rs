@@ -271,7 +271,7 @@ async fn unreadable_words_change_nothing() {
     for (bad, why) in [
         (String::new(), "form"),
         (good.replace("\"version\": 1", "\"version\": 9"), "version 9"),
-        (good.replace("\"id\": \"1\"", "\"id\": \"../1\""), "name or digest"),
+        (good.replace("\"id\": \"1\"", "\"id\": \"../1\""), "not the name of a release"),
         (good.replace("\"id\": \"1\"", "\"id\": \"none\""), "none"),
         (good.replace("activateAt", "activate"), "form"),
     ] {
