@@ -192,7 +192,7 @@ impl Recording {
         Self::all_in(&repository().join("testvectors/interop/bfv"))
     }
 
-    /// The recordings of [`shared_folder`](crate::shared_folder).
+    /// The recordings of [`shared_folder`].
     ///
     /// # Panics
     /// If the folder is not there.
