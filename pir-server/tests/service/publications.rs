@@ -296,7 +296,7 @@ async fn unreadable_words_change_nothing() {
     fs::write(&path, settings.text(folder.path())).unwrap();
     let configuration = Configuration::read(&path).unwrap();
     let opened = Service::open(&configuration, Arc::new(SystemClock)).await;
-    let error = opened.err().unwrap().to_string();
+    let error = chain(opened.err().unwrap());
     assert!(error.contains("another use case"), "{error}");
 }
 
