@@ -1,4 +1,4 @@
-//! Ciphertexts.
+//! Ciphertexts: two or three polynomials of one level, in either form, and the seed of a fresh one.
 
 use crate::context::Context;
 use crate::error::Error;

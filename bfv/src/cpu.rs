@@ -71,8 +71,7 @@ impl Backend {
         None
     }
 
-    /// 512-bit vectors, if this CPU has them (AVX2, BMI2 and the F, BW, CD, DQ and VL sets of
-    /// AVX-512).
+    /// 512-bit vectors, if this CPU has them: AVX2, BMI2, and of AVX-512 the sets F, BW, CD, DQ and VL.
     #[must_use]
     pub fn avx512() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]

@@ -47,7 +47,7 @@ impl<W: Word> Plaintext<W> {
 pub struct EvaluationPlaintext<W: Word>(pub(crate) Poly<W, Evaluation>);
 
 impl<W: Word> EvaluationPlaintext<W> {
-    /// The polynomial.
+    /// The polynomial: N residues for each modulus of its level.
     #[must_use]
     pub fn poly(&self) -> &Poly<W, Evaluation> {
         &self.0
@@ -160,7 +160,7 @@ impl<W: Word> Context<W> {
     /// As [`Self::encode_slots`], for numbers from -⌊t/2⌋ to ⌊(t-1)/2⌋.
     ///
     /// # Errors
-    /// As [`Self::encode_slots`].
+    /// As [`Self::encode_slots`], also for a number out of that range.
     pub fn encode_signed_slots(&self, values: &[i64]) -> Result<Plaintext<W>, Error> {
         self.encode_slots(&self.unsign(values)?)
     }

@@ -49,8 +49,8 @@ pub const REPORT_FILE: &str = "report.json";
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
-    /// The share of URLs outside of the list that may hit the filter by chance, strictly between 0 and 1.
-    /// Default: [`DEFAULT_TOLERANCE`].
+    /// The share of URLs outside of the list that may hit the filter by chance, strictly between 0 and 1;
+    /// [`DEFAULT_TOLERANCE`] (0.001) by default.
     pub tolerance: f64,
     /// Seed of MurmurHash3. Default: [`DEFAULT_SEED`].
     pub murmur_seed: u32,

@@ -59,7 +59,7 @@ pub trait MachineWord:
     fn wrapping_mul(self, other: Self) -> Self;
     /// Exact product, in twice the width.
     fn widening_mul(self, other: Self) -> Self::Wide;
-    /// Bitwise and.
+    /// Keeps the bits that both words have.
     #[must_use]
     fn and(self, other: Self) -> Self;
     /// Shift to the right by less than `BITS`.

@@ -1,4 +1,4 @@
-//! Secret keys.
+//! Secret keys: ternary polynomials in evaluation form, drawn from a seed and wiped when dropped.
 
 use crate::context::Context;
 use crate::error::Error;

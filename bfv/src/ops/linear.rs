@@ -44,7 +44,8 @@ impl<W: Word> Context<W> {
     /// a -= b. The plaintexts subtract modulo t.
     ///
     /// # Errors
-    /// As [`Self::add`].
+    /// [`Error::Shape`] if a ciphertext does not belong to this context, or their numbers of moduli
+    /// differ.
     pub fn sub<F: Form>(
         &self,
         a: &mut Ciphertext<W, F>,

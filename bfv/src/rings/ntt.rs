@@ -20,9 +20,9 @@ thread_local! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transforms {
-    /// Forward transforms.
+    /// Number of rows of N residues that went from coefficients to evaluations.
     pub forward: u64,
-    /// Inverse transforms.
+    /// Number of rows of N residues that went from evaluations to coefficients.
     pub inverse: u64,
 }
 

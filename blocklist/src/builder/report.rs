@@ -72,7 +72,7 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct EntryCounts {
-    /// All entries.
+    /// Entries that the lists have, whatever became of them.
     pub read: u64,
     /// Entries that gave a new key.
     pub kept: u64,

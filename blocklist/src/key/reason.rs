@@ -26,14 +26,14 @@ macro_rules! reasons {
             }
         }
 
-        /// The [`name`](Self::name).
+        /// Written as its [`name`](Self::name), as in `report.json`.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.name())
             }
         }
 
-        /// The [`name`](Self::name).
+        /// Serialised as its [`name`](Self::name).
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.name())
