@@ -3,10 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use privacy_pass::Token;
+use privacy_pass::{Token, secret_json};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::io;
 use unix_clock::Timestamp;
 use zeroize::Zeroizing;
 
@@ -229,7 +228,7 @@ impl ClientState {
             tokens: self.tokens.iter().map(token).collect(),
             configuration: self.config.as_ref().map(config),
         };
-        to_secret_json(&stored).expect("text and numbers always have a JSON form")
+        secret_json(&stored).expect("text and numbers always have a JSON form")
     }
 
     /// Reads what [`ClientState::to_bytes`] wrote.
@@ -279,31 +278,6 @@ impl Default for ClientState {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// A sink that counts bytes.
-struct Length(usize);
-
-impl io::Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// JSON in a buffer that is allocated once. A vector that grows leaves copies of the secrets in freed
-/// memory.
-fn to_secret_json(value: &impl Serialize) -> serde_json::Result<Zeroizing<Vec<u8>>> {
-    let mut length = Length(0);
-    serde_json::to_writer(&mut length, value)?;
-    let mut text = Zeroizing::new(vec![0; length.0]);
-    // A slice cannot grow: a text that is longer than counted is an error.
-    serde_json::to_writer(&mut text[..], value)?;
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ mod directory;
 mod issuer;
 mod key_set;
 mod public_key;
+mod secret_json;
 mod token;
 
 pub use challenge::TokenChallenge;
@@ -68,6 +69,7 @@ pub use directory::{DirectoryKey, IssuerDirectory};
 pub use issuer::IssuerKey;
 pub use key_set::{KeySet, KeySetError, Maintenance, Rotation};
 pub use public_key::PublicKey;
+pub use secret_json::secret_json;
 pub use token::{Token, TokenRequest};
 
 use std::fmt;

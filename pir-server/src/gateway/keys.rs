@@ -39,9 +39,6 @@ struct Seed {
     from: Timestamp,
 }
 
-/// Largest length of a seed as JSON: 33 numbers of up to 3 digits and one of up to 20, with names and commas.
-const MAX_SEED_TEXT: usize = 256;
-
 /// All keys that are accepted, the newest last.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,11 +56,7 @@ impl GatewayKeys {
 
     /// The seeds as JSON. The buffer never grows, so no copy of a seed stays in freed memory.
     pub(super) fn to_json(&self) -> Zeroizing<Vec<u8>> {
-        let capacity = MAX_SEED_TEXT * (self.keys.len() + 1);
-        let mut text = Zeroizing::new(Vec::with_capacity(capacity));
-        serde_json::to_writer(&mut *text, self).expect("numbers have a JSON form, memory takes it");
-        debug_assert!(text.len() <= capacity);
-        text
+        privacy_pass::secret_json(self).expect("numbers have a JSON form")
     }
 
     /// Until when a key is accepted: until its successor has been published for the overlap. The newest key
@@ -193,6 +186,8 @@ mod tests {
 
     #[test]
     fn the_buffer_of_the_json_form_does_not_grow() {
+        // 33 numbers of up to 3 digits and one of up to 20, with names and commas.
+        const MAX_SEED_TEXT: usize = 256;
         let seed = || Seed { id: u8::MAX, seed: [u8::MAX; 32], from: Timestamp::MAX };
         for count in 0..10 {
             let keys = GatewayKeys { keys: (0..count).map(|_| seed()).collect() };

@@ -1,11 +1,10 @@
 //! The stored form of a key set: JSON with the private keys in PKCS #8.
 
 use super::{Entry, KeySet, KeySetError, Rotation};
-use crate::{Error, IssuerKey};
+use crate::{Error, IssuerKey, secret_json};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use std::io;
 use std::sync::Arc;
 use unix_clock::Timestamp;
 use zeroize::Zeroizing;
@@ -69,33 +68,8 @@ impl KeySet {
                 Ok(StoredKey { not_before: entry.not_before, pkcs8 })
             })
             .collect::<Result<_, Error>>()?;
-        to_secret_json(&StoredSet { version: VERSION, keys })
+        secret_json(&StoredSet { version: VERSION, keys })
     }
-}
-
-/// A sink that counts bytes.
-struct Length(usize);
-
-impl io::Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// JSON in a buffer that is allocated once. A vector that grows leaves copies of the secrets in freed
-/// memory.
-fn to_secret_json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let mut length = Length(0);
-    serde_json::to_writer(&mut length, value).map_err(|_| Error::Internal)?;
-    let mut text = Zeroizing::new(vec![0; length.0]);
-    // A slice cannot grow: a text that is longer than counted is an error.
-    serde_json::to_writer(&mut text[..], value).map_err(|_| Error::Internal)?;
-    Ok(text)
 }
 
 #[cfg(test)]
