@@ -150,7 +150,11 @@ pub type StoreFuture<'s, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// [`spend`](Self::spend).
 pub trait Store: Send + Sync + 'static {
     /// The id under which a user's key for a key configuration is stored, see [`KeyId::of`].
-    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeyId;
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the engine has not read its salt yet: without it the id would not hide
+    /// whose it is.
+    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> Result<KeyId, StoreError>;
 
     /// Stores an evaluation key in place of an earlier one. It completes when the key is durable. `now` is
     /// the time of its first use.

@@ -115,7 +115,7 @@ pub(super) async fn answer(
         let timestamp = match user {
             None => None,
             Some(user) => {
-                let id = service.store().key_id(user, data.key_config_hash());
+                let id = service.store().key_id(user, data.key_config_hash())?;
                 service.store().evaluation_key_timestamp(id).await?
             }
         };

@@ -43,7 +43,7 @@ pub(super) async fn key(
                 Refusal::Invalid(text.to_owned())
             })?;
             let data = Arc::clone(data);
-            ids.push(service.store().key_id(user, data.key_config_hash()));
+            ids.push(service.store().key_id(user, data.key_config_hash())?);
             tasks.push(move |_: crate::work::TaskContext<'_>| {
                 let bytes = key.encode_to_vec();
                 let ready = key_cache::prepare(&data, key, metadata.timestamp)?;

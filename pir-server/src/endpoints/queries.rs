@@ -221,7 +221,7 @@ impl Finder<'_> {
             return Err(Refusal::NoEvaluationKey);
         }
         let user = self.user.ok_or(Refusal::Header("User-Identifier"))?;
-        let id = self.service.store().key_id(user, data.key_config_hash());
+        let id = self.service.store().key_id(user, data.key_config_hash())?;
         if let Some(key) = self.found.get(&(id, metadata.timestamp)) {
             return Ok(Arc::clone(key));
         }

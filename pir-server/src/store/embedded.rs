@@ -183,8 +183,8 @@ impl EmbeddedStore {
 }
 
 impl Store for EmbeddedStore {
-    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeyId {
-        self.evaluation_keys.key_id(user, key_config_hash)
+    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> Result<KeyId, StoreError> {
+        Ok(self.evaluation_keys.key_id(user, key_config_hash))
     }
 
     fn put_evaluation_key(&self, id: KeyId, key: StoredKey, now: Timestamp) -> StoreFuture<'_, ()> {

@@ -71,6 +71,13 @@ struct Generation {
     key_ids: BTreeMap<Tier, Vec<[u8; 32]>>,
 }
 
+impl Generation {
+    /// Fails without a salt: an id that anyone can compute would tell whose it is.
+    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> Result<KeyId, Refused> {
+        Ok(KeyId::of(&self.salt.ok_or(Refused::NoSalt)?, user, key_config_hash))
+    }
+}
+
 /// State that several nodes share.
 pub struct RedisStore {
     link: Arc<Link>,
@@ -92,6 +99,10 @@ enum Refused {
          left there, delete them too"
     )]
     NoncesLost,
+    #[error(
+        "redis has no issuer keys, or this node has not read them yet, so it has no salt for the ids of keys"
+    )]
+    NoSalt,
     #[error("redis: a nonce reached {reached} of {required} replicas")]
     Replicas { reached: u32, required: u32 },
     #[error(
@@ -324,9 +335,8 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
-    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeyId {
-        // Without a generation, nothing is found in any id.
-        KeyId::of(&self.generation.load().salt.unwrap_or_default(), user, key_config_hash)
+    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> Result<KeyId, StoreError> {
+        Ok(self.generation.load().key_id(user, key_config_hash)?)
     }
 
     fn put_evaluation_key(&self, id: KeyId, key: StoredKey, _: Timestamp) -> StoreFuture<'_, ()> {
@@ -425,5 +435,19 @@ impl Store for RedisStore {
     fn statistics(&self) -> StoreStatistics {
         // The server has statistics of its own.
         StoreStatistics::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_key_id_without_a_salt() {
+        let mut generation = Generation::default();
+        assert!(matches!(generation.key_id(b"user", &[1; 32]), Err(Refused::NoSalt)));
+        generation.salt = Some([7; 32]);
+        let id = generation.key_id(b"user", &[1; 32]).unwrap();
+        assert_eq!(id, KeyId::of(&[7; 32], b"user", &[1; 32]));
     }
 }

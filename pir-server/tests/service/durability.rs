@@ -27,7 +27,7 @@ struct HeldStore {
 }
 
 impl Store for HeldStore {
-    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeyId {
+    fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> Result<KeyId, StoreError> {
         self.store.key_id(user, key_config_hash)
     }
 
