@@ -232,8 +232,8 @@ fn costs(deployment: &Deployment, log: &[LoggedExchange], findings: &mut Finding
     times.sort();
     let Some(&median) = times.get(times.len() / 2) else { return };
     // The shortest bodies are those for one keyword.
-    let reply = queries.iter().map(|exchange| exchange.received).min().unwrap_or(0);
-    let query = queries.iter().map(|exchange| exchange.sent).min().unwrap_or(0);
+    let reply = queries.iter().map(|exchange| exchange.received).min().expect("there is a lookup");
+    let query = queries.iter().map(|exchange| exchange.sent).min().expect("there is a lookup");
     let key = to("/key").iter().map(|exchange| exchange.sent).max().unwrap_or(0);
     let kilobytes = |bytes: u64| bytes as f64 / 1e3;
     let seen = format!(
