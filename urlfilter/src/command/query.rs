@@ -177,9 +177,9 @@ fn filtered(
 
 /// A URL without a scheme is read as https, as by the other commands.
 fn with_scheme(url: &str) -> String {
-    let url = url.trim();
-    match SubUrlRule::default().parse_lenient(url) {
-        Ok(_) if !url.contains("://") => format!("https://{url}"),
+    let (url, rule) = (url.trim(), SubUrlRule::default());
+    match rule.parse(url) {
+        Err(_) if rule.parse_lenient(url).is_ok() => format!("https://{url}"),
         _ => url.to_owned(),
     }
 }
@@ -315,4 +315,27 @@ fn keywords(
     }
     results.finish()?;
     Ok(exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_scheme;
+
+    #[test]
+    fn a_url_without_a_scheme_gets_https() {
+        for (given, expected) in [
+            (" example.com/a ", "https://example.com/a"),
+            ("example.com:8443/a", "https://example.com:8443/a"),
+            (
+                "example.com/?next=http://other.example/",
+                "https://example.com/?next=http://other.example/",
+            ),
+            ("http://example.com/a", "http://example.com/a"),
+            ("HTTPS://example.com", "HTTPS://example.com"),
+            ("ftp://example.com/a", "ftp://example.com/a"),
+            ("not a url", "not a url"),
+        ] {
+            assert_eq!(with_scheme(given), expected);
+        }
+    }
 }
