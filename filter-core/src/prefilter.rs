@@ -116,7 +116,8 @@ impl<B: AsRef<[u8]>> Prefilter<B> {
     }
 
     /// The sub-URLs of an absolute URL that may be in the filter, in byte order: those that a device would ask the
-    /// private service about. None is certain: the device asks nobody.
+    /// private service about. If there are none, the device allows the URL and asks nothing. A hit alone does not
+    /// mean that the URL is on the list.
     ///
     /// # Errors
     /// [`UrlError`] if the text is not a URL that a device could request.

@@ -1,4 +1,4 @@
-//! How a long operation reports its progress: to a terminal, a log, or nobody.
+//! How a long operation reports its progress: to a terminal, to a log, or not at all.
 
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ impl Timestamp {
     /// The latest time: later than any that is ever reached.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// The time so many seconds after the epoch.
+    /// The time `seconds` after the epoch.
     #[must_use]
     pub const fn from_unix_seconds(seconds: u64) -> Self {
         Self(seconds)

@@ -1,9 +1,9 @@
 //! A day of browsing against a prefilter: how often it hits, and so how many queries a device sends.
 //!
-//! Nobody's real browsing is at hand, and nobody's should be. The model is written down here: hosts by
-//! Zipf's law, of which some are a person's own and come again and again; pages of a main document and
-//! its resources, which come from a few hosts each; paths of some depth; queries on some. What is on the
-//! list is met as often as is said. A device remembers answers until its prefilter changes.
+//! Browsing is simulated; no record of a real person is used. Hosts follow Zipf's law, and some of them are
+//! a person's favourites that are visited again and again. A page is a main document and its resources, which
+//! come from a few hosts. Paths have one to four segments, and some have a query. `--listed` sets how many
+//! loads are of URLs on the list. A device caches answers until its prefilter changes.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the table is what this is for")]
 
@@ -52,8 +52,8 @@ struct Arguments {
 }
 
 /// A rank, by Zipf's law with exponent 1: the logarithm of ranks is uniform.
-fn rank(chance: &mut Rng, most: u64) -> u64 {
-    (((most as f64).ln() * chance.f64()).exp() as u64).min(most)
+fn rank(chance: &mut Rng, max: u64) -> u64 {
+    (((max as f64).ln() * chance.f64()).exp() as u64).min(max)
 }
 
 /// A host by its rank: with subdomains, as real ones are.

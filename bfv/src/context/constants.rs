@@ -283,7 +283,7 @@ impl<W: MachineWord> Division<W> {
     /// Division by the modulus of `divisor`, for residues modulo those of `basis`.
     pub(super) fn new(divisor: &NttTable<W>, basis: &[NttTable<W>]) -> Self {
         let m = divisor.modulus().to_u64();
-        // Modulo itself the inverse is 0, and nobody asks for it.
+        // The residue modulo the divisor itself is dropped: its inverse, 0 here, is not used.
         let inverse = |p: u64| inverse_mod(m, p);
         let minus_half = |p: u64| negate(m / 2 % p, p);
         Self {

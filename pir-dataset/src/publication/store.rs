@@ -149,7 +149,7 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> Cause {
     text.into()
 }
 
-/// The revision of `current.json`, for changing it only if nobody else did.
+/// The revision of `current.json`, for changing it only if no other publisher has changed it since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision(UpdateVersion);
 
