@@ -111,6 +111,16 @@ impl<B: AsRef<[u8]>> BloomFilter<B> {
         let estimated_false_positive_rate = fill.powi(self.parameters.hash_count() as i32);
         Statistics { bits_set, fill, estimated_false_positive_rate }
     }
+
+    /// The number of keys that were most likely inserted: `-m/k * ln(1 - fill)` for `m` bits and `k` hashes
+    /// (Swamidass and Baldi, 2007). The error is below one in a hundred for filters of a thousand keys and
+    /// more; `u64::MAX` if all bits are set. Reads all bits.
+    #[must_use]
+    pub fn estimated_key_count(&self) -> u64 {
+        let (bits, hashes) = (self.parameters.bit_count(), self.parameters.hash_count());
+        let keys = -(1.0 - self.statistics().fill).ln() * f64::from(bits) / f64::from(hashes);
+        keys.round() as u64
+    }
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> BloomFilter<B> {
@@ -285,6 +295,20 @@ mod tests {
             (0..100_000).filter(|i| filter.contains(format!("other{i}.test/x").as_bytes())).count();
         let expected = filter.statistics().estimated_false_positive_rate * 100_000.0;
         assert!((passed as f64 - expected).abs() < 0.15 * expected, "{passed} for {expected}");
+    }
+
+    #[test]
+    fn the_number_of_keys_is_estimated() {
+        for count in [0_u64, 1, 50, 1_000, 30_000] {
+            let parameters = Sizing::Round.parameters(count.max(1), 0.001, 1).unwrap();
+            let mut filter = BloomFilter::empty(parameters);
+            (0..count).for_each(|key| filter.insert(format!("{key}.example").as_bytes()));
+            let error = filter.estimated_key_count().abs_diff(count);
+            assert!(error as f64 <= 1.0 + 0.02 * count as f64, "{count}: {error}");
+        }
+        let parameters = Parameters::new(16, 2, 1).unwrap();
+        let full = BloomFilter::from_bytes(parameters, [0xff, 0xff]).unwrap();
+        assert_eq!(full.estimated_key_count(), u64::MAX);
     }
 
     #[test]

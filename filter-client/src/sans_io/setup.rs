@@ -1,0 +1,124 @@
+//! Session set-up: configuration and keys.
+
+use super::Inner;
+use crate::endpoint::{Endpoint, ServiceEndpoint};
+use crate::error::{Error, ResponseError};
+use crate::session::{MAX_CONFIG_FIELDS, ServiceConfig, Session};
+use crate::state::{StoredConfig, StoredSecret};
+use bytes::Bytes;
+use pir_api::{Message, api, bounded};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use unix_clock::Timestamp;
+
+/// Longest response to a configuration request, in bytes: 65,536 shards spelled out take less.
+const MAX_CONFIG: usize = 16 << 20;
+/// Longest response to an upload, in bytes. It should be empty.
+const MAX_EMPTY: usize = 64 << 10;
+
+impl Inner {
+    /// The session that queries are made with. `refused` is one that the service does not accept any
+    /// more.
+    pub(super) async fn session(
+        &self,
+        refused: Option<&Arc<Session>>,
+    ) -> Result<Arc<Session>, Error> {
+        if let Some(session) = self.usable_session(refused) {
+            return Ok(session);
+        }
+        let _permit = self.setting_up.lock().await;
+        // Another lookup may have set up a session while this one waited for the lock.
+        if let Some(session) = self.usable_session(refused) {
+            return Ok(session);
+        }
+        let session = Arc::new(self.set_up().await?);
+        let mut state = self.lock();
+        if state.config.as_ref().is_none_or(|config| config.id != session.config_id()) {
+            // Another configuration comes with other data.
+            self.answers.clear();
+        }
+        state.config = Some(session.stored_config().clone());
+        state.session = Some(Arc::clone(&session));
+        state.checked_at = Some(self.now());
+        drop(state);
+        self.note_change();
+        Ok(session)
+    }
+
+    fn usable_session(&self, refused: Option<&Arc<Session>>) -> Option<Arc<Session>> {
+        let state = self.lock();
+        let session = state.session.as_ref()?;
+        let age = self.now().since(state.checked_at?);
+        let is_accepted = refused.is_none_or(|refused| !Arc::ptr_eq(refused, session));
+        (is_accepted && age < self.options.config_lifetime).then(|| Arc::clone(session))
+    }
+
+    /// Compares the configuration with the service's, and uploads a key if the service does not have the
+    /// one that belongs to the secret key.
+    async fn set_up(&self) -> Result<Session, Error> {
+        const CONFIG: Endpoint = Endpoint::Config;
+        let known = self.lock().config.clone();
+        let request = api::ConfigRequest {
+            usecases: vec![self.use_case.clone()],
+            existing_config_ids: known.iter().map(|known| known.id.clone()).collect(),
+        };
+        let body = Bytes::from(request.encode_to_vec());
+        let body = match self.post(ServiceEndpoint::Config, body, MAX_CONFIG).await {
+            Err(Error::Status { status: 404, .. }) => return Err(Error::UseCase),
+            body => body?,
+        };
+        let mut response: api::ConfigResponse =
+            bounded::decode(&body, MAX_CONFIG_FIELDS).map_err(Error::message(CONFIG))?;
+        let config = response.configs.remove(&self.use_case);
+        let config = config.ok_or_else(|| ResponseError::UseCaseMissing.at(CONFIG))?;
+        let status = response.key_info.into_iter().next();
+        let status = status.ok_or_else(|| ResponseError::KeyInfoMissing.at(CONFIG))?;
+        let keys = status.key_config.ok_or_else(|| ResponseError::KeyConfigMissing.at(CONFIG))?;
+        let stored = match (config.reuse_existing_config, known, config.config) {
+            (true, Some(known), _) if known.id == config.config_id => known,
+            (false, _, Some(api::config::Config::PirConfig(message))) => StoredConfig {
+                id: config.config_id,
+                config: message.encode_to_vec(),
+                keys: keys.encode_to_vec(),
+            },
+            _ => return Err(ResponseError::ConfigMissing.at(CONFIG)),
+        };
+        let config = ServiceConfig::read(stored)?;
+        let uploaded_at = Timestamp::from_unix_seconds(status.timestamp);
+        let matching = {
+            let state = self.lock();
+            let matches = |secret: &&StoredSecret| {
+                secret.key_config_hash == config.key_config_hash && secret.timestamp == uploaded_at
+            };
+            state.secrets.iter().find(matches).cloned()
+        };
+        let secret = match matching {
+            Some(secret) => secret,
+            None => self.upload(&config, uploaded_at).await?,
+        };
+        Session::new(config, &secret)
+    }
+
+    /// Draws keys and uploads the evaluation key. The secret key is added to the state first: if the
+    /// response is lost, the service has a key that this client can still use.
+    async fn upload(
+        &self,
+        config: &ServiceConfig,
+        uploaded_at: Timestamp,
+    ) -> Result<StoredSecret, Error> {
+        let start = Instant::now();
+        // Later than any earlier key: the service distinguishes keys by their time.
+        let now = self.now().max(uploaded_at + Duration::from_secs(1));
+        let (secret, message) = config.draw_keys(now)?;
+        self.caller.counters.computed(start.elapsed());
+        {
+            let mut state = self.lock();
+            state.secrets.retain(|other| other.key_config_hash != secret.key_config_hash);
+            state.secrets.push(secret.clone());
+        }
+        self.note_change();
+        self.post(ServiceEndpoint::Key, Bytes::from(message), MAX_EMPTY).await?;
+        self.caller.counters.uploaded_key();
+        Ok(secret)
+    }
+}
