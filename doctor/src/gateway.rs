@@ -56,7 +56,7 @@ pub(crate) async fn check(
     // Devices ask for https addresses, wherever the gateway finds the service.
     let (server, issuer) =
         (format!("https://{host}"), format!("https://{}", host_of(&deployment.issuer)));
-    let outcome = match service::client(deployment, &server, &issuer, transport) {
+    let outcome = match service::client(deployment, &server, &issuer, transport, None) {
         Ok(client) => client
             .lookup(&[ONBOARDING_ENTRY.as_bytes()])
             .await

@@ -5,7 +5,8 @@ use crate::network::{LoggedExchange, Network};
 use crate::{Check, Deployment, Findings, same_build};
 use blocklist::key::ONBOARDING_ENTRY;
 use filter_client::{
-    AnswerPolicy, ClientOptions, Endpoint, Error, PirClient, RetryPolicy, Transport,
+    Answer, AnswerPolicy, ClientOptions, Endpoint, Error, PirClient, RetryPolicy, ShardingError,
+    Transport,
 };
 use pir_api::{Message, api};
 use std::sync::Arc;
@@ -17,12 +18,14 @@ const MAX_NAMED_USE_CASES: usize = 10;
 /// Largest number of shards that devices from iOS and macOS 27.3 on accept.
 const MAX_SHARDS: usize = 1 << 16;
 
-/// A client that reports the first failure instead of trying again.
+/// A client that reports the first failure instead of trying again. It asks for keywords that are no
+/// secret, so that requests to the issuer and to the service travel over the same, logged, transport.
 pub(crate) fn client(
     deployment: &Deployment,
     server: &str,
     issuer: &str,
     transport: Arc<dyn Transport>,
+    fixed_count: Option<u32>,
 ) -> Result<PirClient, Error> {
     let mut options = ClientOptions::default();
     options.request_timeout = deployment.timeout;
@@ -30,10 +33,12 @@ pub(crate) fn client(
     options.retry = RetryPolicy::never();
     options.outage_backoff = Duration::ZERO;
     options.answers = AnswerPolicy::disabled();
+    options.sharding.fixed_count = fixed_count;
     PirClient::builder(server, deployment.use_case())
         .issuer(issuer)
         .user_token(deployment.user_token.as_str())
-        .transport(transport)
+        .transport(transport.clone())
+        .issuer_transport(transport)
         .options(options)
         .build()
 }
@@ -44,7 +49,10 @@ pub(crate) async fn check(
     findings: &mut Findings,
 ) -> Result<(), ExamineError> {
     let public = public_config(deployment, network).await;
-    let client = match client(deployment, &deployment.server, &deployment.issuer, network.clone()) {
+    let client_for = |fixed_count| {
+        client(deployment, &deployment.server, &deployment.issuer, network.clone(), fixed_count)
+    };
+    let mut client = match client_for(None) {
         Ok(client) => client,
         Err(error) => {
             findings.bad(
@@ -56,7 +64,15 @@ pub(crate) async fn check(
             return Ok(());
         }
     };
-    if let Err(error) = client.prepare().await {
+    let mut prepared = client.prepare().await;
+    // Devices before 27.3 accept any number of shards; another finding tells about it.
+    if let Err(Error::Sharding(ShardingError::NotPowerOfTwo { count })) = prepared
+        && let Ok(accepting) = client_for(Some(count))
+    {
+        client = accepting;
+        prepared = client.prepare().await;
+    }
+    if let Err(error) = prepared {
         not_prepared(deployment, &error, public.as_ref(), findings);
         return Ok(());
     }
@@ -171,13 +187,22 @@ fn shards(config: Option<&api::Config>, findings: &mut Findings) {
     }
 }
 
+/// The value of a keyword, or what is seen instead of an answer.
+async fn look_up(client: &PirClient, keyword: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    match client.answers(&[keyword]).await.pop().expect("one keyword has one answer") {
+        Ok(Answer { is_readable: true, value, .. }) => Ok(value),
+        Ok(_) => Err("the reply cannot be decrypted".to_owned()),
+        Err(error) => Err(chain(error.as_ref())),
+    }
+}
+
 async fn lookups(client: &PirClient, findings: &mut Findings) {
-    let values = match client.lookup(&[ONBOARDING_ENTRY.as_bytes()]).await {
-        Ok(values) => values,
-        Err(error) => {
+    let value = match look_up(client, ONBOARDING_ENTRY.as_bytes()).await {
+        Ok(value) => value,
+        Err(seen) => {
             findings.bad(
                 Check::OnboardingEntry,
-                chain(error.as_ref()),
+                seen,
                 "the service did not answer a query as the protocol requires",
                 "look at the service's log; check that bodies of some hundred kilobytes pass in both directions",
             );
@@ -185,7 +210,7 @@ async fn lookups(client: &PirClient, findings: &mut Findings) {
         }
     };
     const FIX: &str = "build with --onboarding-entry, process and publish";
-    match values[0].as_deref() {
+    match value.as_deref() {
         Some(b"1") => findings.good(Check::OnboardingEntry, format!("{ONBOARDING_ENTRY} is found")),
         Some(_) => findings.bad(
             Check::OnboardingEntry,
@@ -203,8 +228,8 @@ async fn lookups(client: &PirClient, findings: &mut Findings) {
     // `.invalid` is reserved (RFC 6761): no list has such a name.
     let number = SystemClock.now().unix_seconds().wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let absent = format!("{number:016x}.invalid");
-    match client.lookup(&[absent.as_bytes()]).await {
-        Ok(values) if values[0].is_none() => {
+    match look_up(client, absent.as_bytes()).await {
+        Ok(None) => {
             findings.good(Check::AbsentKey, "a key that is on no list is not found");
         }
         Ok(_) => findings.bad(
@@ -214,9 +239,9 @@ async fn lookups(client: &PirClient, findings: &mut Findings) {
              prefilter",
             "process the data set with --fresh and publish it; please report this with the processing configuration",
         ),
-        Err(error) => findings.bad(
+        Err(seen) => findings.bad(
             Check::AbsentKey,
-            chain(error.as_ref()),
+            seen,
             "the second lookup failed although the first succeeded: nodes do not share their state, or a rate limit \
              was reached",
             "let nodes share their state (store.redis); look at pir_busy_total",

@@ -3,10 +3,11 @@
 //! Each value has a Tokio runtime with one thread of its own, which fetches tokens and prefilters in the
 //! background between calls.
 
-use crate::client::{Answer, ClientBuilder, PirClient};
+use crate::check::{Decision, FilterOptions};
+use crate::client::{ClientBuilder, PirClient};
 use crate::error::Error;
-use crate::filter::{Decision, FilterOptions};
 use crate::prefilter::{PrefilterError, PrefilterSource};
+use crate::sans_io::Answer;
 use crate::transport::Transport;
 use std::io;
 use std::sync::Arc;

@@ -1,8 +1,12 @@
 //! The endpoints of a service and of an issuer, and their addresses.
 
+use crate::error::Party;
 use http::Uri;
 use std::fmt;
 use url::Url;
+
+/// Where an issuer has its directory (RFC 9578, section 4).
+pub(crate) const DIRECTORY_PATH: &str = "/.well-known/private-token-issuer-directory";
 
 /// An endpoint of a service or an issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,8 +20,6 @@ pub enum Endpoint {
     Queries,
     /// The issuer's directory of token keys (RFC 9578, section 4).
     Directory,
-    /// The issuer's `/token-key-for-user-token`: the token key of one user's tier.
-    TokenKey,
     /// Where the issuer signs tokens. Its directory names the path.
     Issue,
 }
@@ -31,9 +33,17 @@ impl Endpoint {
             Self::Config => Some("/config"),
             Self::Key => Some("/key"),
             Self::Queries => Some("/queries"),
-            Self::Directory => Some("/.well-known/private-token-issuer-directory"),
-            Self::TokenKey => Some("/token-key-for-user-token"),
+            Self::Directory => Some(DIRECTORY_PATH),
             Self::Issue => None,
+        }
+    }
+
+    /// Whose endpoint it is.
+    #[must_use]
+    pub const fn party(self) -> Party {
+        match self {
+            Self::Config | Self::Key | Self::Queries => Party::Service,
+            Self::Directory | Self::Issue => Party::Issuer,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! [`source`](std::error::Error::source), too.
 
 use crate::endpoint::{AddressError, Endpoint};
+use crate::sans_io::ShardingError;
 use crate::state::StateError;
 use crate::transport::TransportError;
 use pir_api::bounded::BoundedError;
@@ -51,6 +52,12 @@ pub enum Error {
          filter-client"
     )]
     NoTransport,
+    /// The client has a transport for the service and none for the issuer.
+    #[error(
+        "no transport for the issuer: give one to `ClientBuilder::issuer_transport` that shares no \
+         connection with the service's, because the user token travels over it"
+    )]
+    NoIssuerTransport,
     /// The service or the issuer answered with an error status.
     #[error("{endpoint}: status {status}{}", in_parentheses(.message))]
     Status {
@@ -86,12 +93,29 @@ pub enum Error {
         /// What is wrong with the response.
         source: ResponseError,
     },
-    /// The token key of this user is not in the issuer's directory, or not valid yet.
-    #[error(
-        "the key for this user token is not in the issuer's directory, or not valid at this time: \
-         the issuer could tell its users apart by such a key"
-    )]
+    /// The issuer's directory has no key that is valid at this time.
+    #[error("the issuer's directory has no token key that is valid at this time")]
     IssuerKey,
+    /// The issuer's directory has so many keys that each could belong to one user.
+    #[error(
+        "the issuer's directory has {found} token keys that are valid at this time; with more than \
+         {max} the issuer could tell its users apart by their keys"
+    )]
+    IssuerKeys {
+        /// Number of keys that are valid.
+        found: usize,
+        /// Largest number that is accepted.
+        max: usize,
+    },
+    /// The mirror of the issuer's directory has another key than the directory.
+    #[error(
+        "the issuer's directory and its mirror have different token keys: either the mirror is out \
+         of date, or the issuer shows this user a key of its own"
+    )]
+    IssuerKeyMirror,
+    /// The number of shards tells too much about lookups.
+    #[error(transparent)]
+    Sharding(#[from] ShardingError),
     /// A token or a token key was refused by this client.
     #[error(transparent)]
     Token(#[from] privacy_pass::Error),
@@ -101,7 +125,7 @@ pub enum Error {
          with them"
     )]
     Insecure,
-    /// A query cannot be made, or a reply cannot be read.
+    /// A query cannot be made.
     #[error(transparent)]
     Lookup(#[from] keyword_pir::Error),
     /// A step of the symmetric variant failed.

@@ -45,6 +45,7 @@
 //!
 //! | feature | default | adds |
 //! | --- | --- | --- |
+//! | `tokio` | yes | `PirClient` and `UrlFilter` on Tokio, and the blocking ones. Without it there is [`sans_io`], which needs no runtime and compiles for WebAssembly |
 //! | `http` | yes | `HttpTransport` by reqwest. Without it, the application implements [`Transport`] on its own network stack, and links no reqwest |
 //! | `tls` | yes | `https://` addresses in `HttpTransport`, by rustls. Without it, they are refused |
 //! | `oblivious` | no | `ObliviousTransport`: requests through a relay (RFC 9458) |
@@ -70,44 +71,49 @@
     clippy::must_use_candidate
 )]
 
-mod answers;
+#[cfg(feature = "tokio")]
 mod background;
+#[cfg(feature = "tokio")]
 pub mod blocking;
-mod caller;
+mod check;
+#[cfg(feature = "tokio")]
 mod client;
 mod costs;
 mod endpoint;
 mod error;
+#[cfg(feature = "tokio")]
 mod filter;
 #[cfg(feature = "http")]
 mod http_transport;
-mod issuance;
 #[cfg(feature = "oblivious")]
 mod oblivious;
+mod options;
+#[cfg(feature = "tokio")]
 mod prefilter;
-mod retry;
-mod session;
+pub mod sans_io;
 mod state;
 mod transport;
-mod wallet;
 
-pub use answers::AnswerPolicy;
-pub use client::{Answer, ClientBuilder, ClientOptions, PirClient, Source};
+pub use check::{Basis, Check, Decision, Failure, FilterOptions, OnFailure, Verdict};
+#[cfg(feature = "tokio")]
+pub use client::{ClientBuilder, PirClient};
 pub use costs::Costs;
 pub use endpoint::{AddressError, Endpoint};
 pub use error::{Error, Party, ResponseError};
-pub use filter::{
-    Basis, Decision, Failure, FilterOptions, MIN_REFRESH_INTERVAL, OnFailure, UrlFilter, Verdict,
-};
+#[cfg(feature = "tokio")]
+pub use filter::{MIN_REFRESH_INTERVAL, UrlFilter};
 #[cfg(feature = "http")]
 pub use http_transport::{HttpTransport, HttpTransportBuilder};
 #[cfg(feature = "oblivious")]
 pub use oblivious::ObliviousTransport;
+pub use options::ClientOptions;
+#[cfg(feature = "tokio")]
 pub use prefilter::{PrefilterError, PrefilterSource};
-pub use retry::RetryPolicy;
+pub use sans_io::{
+    Answer, AnswerPolicy, RetryPolicy, ShardingError, ShardingPolicy, Source, WalletPolicy,
+};
 pub use state::{ClientState, StateError, StateField};
 pub use transport::{Exchange, Transport, TransportError};
-pub use wallet::WalletPolicy;
 
 /// The examples of the README.
 #[cfg(all(doctest, feature = "http"))]

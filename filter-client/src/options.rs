@@ -1,8 +1,6 @@
 //! How a client behaves.
 
-use crate::answers::AnswerPolicy;
-use crate::retry::RetryPolicy;
-use crate::wallet::WalletPolicy;
+use crate::sans_io::{AnswerPolicy, RetryPolicy, ShardingPolicy, WalletPolicy};
 use std::time::Duration;
 
 /// How a client behaves. Make one from [`ClientOptions::default`] and change its fields:
@@ -35,6 +33,11 @@ pub struct ClientOptions {
     pub max_keywords: usize,
     /// Age at which the configuration is compared with the service's. Default: one day.
     pub config_lifetime: Duration,
+    /// Age at which a secret key is replaced, and a new evaluation key uploaded. Default: six days, as on
+    /// devices. Whatever a service could learn about a key from what users do is lost to it then.
+    pub key_lifetime: Duration,
+    /// How many shards of the service's are accepted.
+    pub sharding: ShardingPolicy,
     /// After a transient failure, how long lookups fail at once instead of trying. It doubles with each
     /// further failure, up to one minute; zero disables it. Default: 2 s.
     pub outage_backoff: Duration,
@@ -42,6 +45,7 @@ pub struct ClientOptions {
 
 impl Default for ClientOptions {
     fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(86_400);
         Self {
             request_timeout: Duration::from_secs(10),
             lookup_timeout: Duration::from_secs(20),
@@ -50,7 +54,9 @@ impl Default for ClientOptions {
             answers: AnswerPolicy::default(),
             batch_size: 16,
             max_keywords: 256,
-            config_lifetime: Duration::from_secs(86_400),
+            config_lifetime: DAY,
+            key_lifetime: 6 * DAY,
+            sharding: ShardingPolicy::default(),
             outage_backoff: Duration::from_secs(2),
         }
     }

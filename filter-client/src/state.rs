@@ -86,6 +86,23 @@ pub(crate) struct HeldToken {
     pub(crate) fetched_at: Timestamp,
 }
 
+/// The sharding under which keywords were asked for with this user identifier: see
+/// [`ShardingPolicy`](crate::ShardingPolicy).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum PinnedSharding {
+    /// Numbers of shards that are powers of two.
+    PowersOfTwo,
+    /// One number that is none.
+    Fixed {
+        /// The number of shards.
+        count: u32,
+        /// The number that the hash is first taken modulo of, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        other_count: Option<u32>,
+    },
+}
+
 /// A configuration as the service sent it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct StoredConfig {
@@ -116,6 +133,8 @@ pub struct ClientState {
     pub(crate) secrets: Vec<StoredSecret>,
     pub(crate) tokens: Vec<HeldToken>,
     pub(crate) config: Option<StoredConfig>,
+    /// `None` if nothing was asked that needs it.
+    pub(crate) sharding: Option<PinnedSharding>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -126,6 +145,8 @@ struct StoredState {
     secret_keys: Vec<StoredSecretText>,
     tokens: Vec<StoredTokenText>,
     configuration: Option<StoredConfigText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sharding: Option<PinnedSharding>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,7 +181,13 @@ impl ClientState {
     #[must_use]
     pub fn new() -> Self {
         let user_identifier = uuid::Uuid::new_v4().hyphenated().to_string().to_uppercase();
-        Self { user_identifier, secrets: Vec::new(), tokens: Vec::new(), config: None }
+        Self {
+            user_identifier,
+            secrets: Vec::new(),
+            tokens: Vec::new(),
+            config: None,
+            sharding: None,
+        }
     }
 
     /// As [`ClientState::new`], with a given user identifier. The service stores evaluation keys under
@@ -227,6 +254,7 @@ impl ClientState {
             secret_keys: self.secrets.iter().map(secret).collect(),
             tokens: self.tokens.iter().map(token).collect(),
             configuration: self.config.as_ref().map(config),
+            sharding: self.sharding,
         };
         secret_json(&stored).expect("text and numbers always have a JSON form")
     }
@@ -268,6 +296,7 @@ impl ClientState {
             secrets: stored.secret_keys.into_iter().map(secret).collect::<Result<_, _>>()?,
             tokens: stored.tokens.into_iter().map(token).collect::<Result<_, _>>()?,
             config: stored.configuration.map(config).transpose()?,
+            sharding: stored.sharding,
             ..Self::with_user_identifier(stored.user_identifier)?
         })
     }
@@ -293,6 +322,7 @@ mod tests {
         );
         state.tokens.push(HeldToken { token, fetched_at: Timestamp::from_unix_seconds(5) });
         state.config = Some(StoredConfig { id: vec![1], config: vec![2], keys: vec![3] });
+        state.sharding = Some(PinnedSharding::Fixed { count: 6, other_count: None });
         state
     }
 

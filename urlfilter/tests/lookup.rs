@@ -85,6 +85,11 @@ fn serve(lines: &str, more: Value, arguments: Value) -> Served {
 
 impl Served {
     fn query(&self, arguments: &[&str]) -> Output {
+        // The lists of these tests are short.
+        self.query_as_by_default(&[&["--min-rows-per-shard", "0"], arguments].concat())
+    }
+
+    fn query_as_by_default(&self, arguments: &[&str]) -> Output {
         let mut all = vec!["query", "--server", &self.url, "--usecase", USE_CASE];
         all.extend(arguments);
         run(self.folder.path(), &all)
@@ -129,6 +134,19 @@ fn urls_get_verdicts() {
     // No URL is denied.
     let output = served.query(&["--token", "AAAA", "--filter", "dist", "good.example"]);
     succeeds(&output);
+}
+
+/// Two shards tell one bit of the hash, which says much about a keyword of a short list.
+#[test]
+fn shards_with_few_rows_are_refused() {
+    let served = serve("bad.example\n", json!({}), json!({}));
+    let arguments = ["--token", "AAAA", "--filter", "dist", "--json", "bad.example"];
+    let output = served.query_as_by_default(&arguments);
+    assert_eq!(output.status.code(), Some(2));
+    let line = &lines(&output)[0];
+    assert_eq!(line["verdict"], "unknown");
+    let error = line["error"].as_str().unwrap();
+    assert!(error.contains("2 shards for 1 rows: fewer than 1000 rows a shard"), "{error}");
 }
 
 #[test]

@@ -132,9 +132,10 @@ fn user(url: &str) -> anyhow::Result<PirClient> {
     options.wallet.refill_below = 0;
     options.lookup_timeout = Duration::from_secs(300);
     options.request_timeout = Duration::from_secs(300);
-    let transport = Arc::new(HttpTransport::new(options.request_timeout)?);
+    let transport = || HttpTransport::new(options.request_timeout).map(Arc::new);
+    let (service, issuer) = (transport()?, transport()?);
     let builder = PirClient::builder(url, USE_CASE).user_token("LOAD");
-    Ok(builder.options(options).transport(transport).build()?)
+    Ok(builder.options(options).transport(service).issuer_transport(issuer).build()?)
 }
 
 fn percentile(sorted: &[Duration], share: f64) -> f64 {

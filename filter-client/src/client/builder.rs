@@ -1,140 +1,97 @@
 //! Puts a client together.
 
-use super::outage::Outage;
-use super::{ClientOptions, Inner, PirClient, State};
-use crate::answers::Answers;
-use crate::background::BackgroundTask;
-use crate::caller::HttpCaller;
-use crate::endpoint::{ServiceUrls, parse_address};
-use crate::error::{Error, Party};
-use crate::issuance::Issuer;
-use crate::session::{ServiceConfig, Session};
-use crate::state::{ClientState, StateError};
+use super::PirClient;
+use crate::error::Error;
+use crate::options::ClientOptions;
+use crate::sans_io;
+use crate::state::ClientState;
 use crate::transport::Transport;
-use crate::wallet::Wallet;
-use http::HeaderValue;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use unix_clock::{Clock, SystemClock};
-use zeroize::Zeroizing;
 
 /// Puts a [`PirClient`] together.
 #[must_use = "a builder does nothing before `build`"]
 pub struct ClientBuilder {
-    service: String,
-    issuer: Option<String>,
-    user_token: Option<Zeroizing<String>>,
-    use_case: String,
-    options: ClientOptions,
-    state: ClientState,
-    transport: Option<Arc<dyn Transport>>,
+    client: sans_io::ClientBuilder,
+    service_transport: Option<Arc<dyn Transport>>,
+    issuer_transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
 }
 
 impl ClientBuilder {
-    pub(super) fn new(service: String, use_case: String) -> Self {
+    pub(super) fn new(client: sans_io::ClientBuilder) -> Self {
         Self {
-            service,
-            issuer: None,
-            user_token: None,
-            use_case,
-            options: ClientOptions::default(),
-            state: ClientState::new(),
-            transport: None,
+            client,
+            service_transport: None,
+            issuer_transport: None,
             clock: Arc::new(SystemClock),
         }
     }
 
     /// The address of the token issuer. Default: the service's.
-    pub fn issuer(mut self, url: impl Into<String>) -> Self {
-        self.issuer = Some(url.into());
-        self
+    pub fn issuer(self, url: impl Into<String>) -> Self {
+        Self { client: self.client.issuer(url), ..self }
+    }
+
+    /// The address of a copy of the issuer's directory, see [`sans_io::ClientBuilder::directory_mirror`].
+    pub fn directory_mirror(self, url: impl Into<String>) -> Self {
+        Self { client: self.client.directory_mirror(url), ..self }
     }
 
     /// The user token, which the issuer exchanges for tokens. Without one, requests carry no token.
-    pub fn user_token(mut self, token: impl Into<String>) -> Self {
-        self.user_token = Some(Zeroizing::new(token.into()));
-        self
+    pub fn user_token(self, token: impl Into<String>) -> Self {
+        Self { client: self.client.user_token(token), ..self }
     }
 
     /// How the client behaves.
-    pub fn options(mut self, options: ClientOptions) -> Self {
-        self.options = options;
-        self
+    pub fn options(self, options: ClientOptions) -> Self {
+        Self { client: self.client.options(options), ..self }
     }
 
     /// The stored state of an earlier client, see [`PirClient::state`]. Without one, the client draws a
     /// new pseudonym and uploads a new key.
-    pub fn state(mut self, state: ClientState) -> Self {
-        self.state = state;
-        self
+    pub fn state(self, state: ClientState) -> Self {
+        Self { client: self.client.state(state), ..self }
     }
 
-    /// How requests travel. Default: `HttpTransport`, if the feature `http` is enabled.
-    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.transport = Some(transport);
-        self
+    /// How requests to the service travel. Default: `HttpTransport`, if the feature `http` is enabled.
+    pub fn transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self { service_transport: Some(transport), ..self }
+    }
+
+    /// How requests to the issuer travel. It must share no connection and no TLS session with the
+    /// service's transport, because requests to the issuer carry the user token. Default: another
+    /// `HttpTransport` if the service has the default, too; otherwise a client with a user token needs
+    /// one.
+    pub fn issuer_transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self { issuer_transport: Some(transport), ..self }
     }
 
     /// Another clock than the machine's.
-    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Arc::new(clock);
-        self
+    pub fn clock(self, clock: impl Clock + 'static) -> Self {
+        Self { clock: Arc::new(clock), ..self }
     }
 
     /// The client. It sends nothing before the first lookup.
     ///
     /// # Errors
-    /// [`Error::Address`], [`Error::UserToken`] if the user token cannot be sent in a header,
-    /// [`Error::NoTransport`], [`Error::TransportSetup`], [`Error::Randomness`].
+    /// [`Error::NoTransport`], [`Error::NoIssuerTransport`], [`Error::TransportSetup`], and as
+    /// [`sans_io::ClientBuilder::build`].
     pub fn build(self) -> Result<PirClient, Error> {
-        let options = self.options;
-        let wrong = |party| move |source| Error::Address { party, source };
-        let service = parse_address(&self.service).map_err(wrong(Party::Service))?;
-        let urls = ServiceUrls::new(&service).map_err(wrong(Party::Service))?;
-        let issuer_url = match &self.issuer {
-            Some(url) => parse_address(url).map_err(wrong(Party::Issuer))?,
-            None => service,
-        };
-        let issuer = self.user_token.map(|token| Issuer::new(issuer_url, &token)).transpose()?;
-        let transport = match self.transport {
-            Some(transport) => transport,
-            None => default_transport(&options)?,
-        };
-        let pseudonym = HeaderValue::from_str(&self.state.user_identifier)
-            .map_err(|_| StateError::UserIdentifier)?;
-        // A stored configuration that cannot be used is not an error: a new one is fetched.
-        let config = self.state.config.and_then(|stored| ServiceConfig::read(stored).ok());
-        let secrets = self.state.secrets;
-        let session = config.and_then(|config| {
-            let hash = &config.key_config_hash;
-            let secret = secrets.iter().find(|secret| secret.key_config_hash == *hash)?;
-            Session::new(config, secret).ok().map(Arc::new)
+        let (client, options) = (self.client, |client: &sans_io::ClientBuilder| {
+            default_transport(client.current_options())
         });
-        let now = self.clock.now();
-        Ok(PirClient(Arc::new(Inner {
-            urls,
-            issuer,
-            use_case: self.use_case,
-            pseudonym,
-            caller: HttpCaller::new(transport, options.retry),
-            answers: Answers::new(options.answers).map_err(|_| Error::Randomness)?,
-            state: Mutex::new(State {
-                user_identifier: self.state.user_identifier,
-                secrets,
-                config: session.as_ref().map(|session| session.stored_config().clone()),
-                wallet: Wallet::new(options.wallet, self.state.tokens),
-                checked_at: session.is_some().then_some(now),
-                session,
-                outage: Outage::default(),
-            }),
-            options,
-            revision: AtomicU64::new(0),
-            setting_up: tokio::sync::Mutex::default(),
-            fetching: tokio::sync::Mutex::default(),
-            refill: BackgroundTask::default(),
-            clock: self.clock,
-        })))
+        let issuer = match (self.issuer_transport, &self.service_transport) {
+            (Some(transport), _) => Some(transport),
+            (None, _) if !client.has_user_token() => None,
+            (None, Some(_)) => return Err(Error::NoIssuerTransport),
+            (None, None) => Some(options(&client)?),
+        };
+        let service = match self.service_transport {
+            Some(transport) => transport,
+            None => options(&client)?,
+        };
+        PirClient::new(client, service, issuer, self.clock)
     }
 }
 

@@ -3,6 +3,7 @@
 //! It identifies keywords by digests with a random key of this process, so that the memory does not
 //! contain visited URLs in plain text.
 
+use super::{Answer, Source};
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -37,10 +38,36 @@ impl AnswerPolicy {
     }
 }
 
-#[derive(Clone)]
-struct CachedAnswer {
-    value: Option<Vec<u8>>,
+/// What a reply decrypts to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    Present(Vec<u8>),
+    Absent,
+    /// Nonsense.
+    Unreadable,
+}
+
+/// An answer and when it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CachedAnswer {
+    decoded: Decoded,
     at: Timestamp,
+}
+
+impl CachedAnswer {
+    pub(crate) fn new(decoded: Decoded, at: Timestamp) -> Self {
+        Self { decoded, at }
+    }
+
+    /// The answer for the caller of a lookup.
+    pub(crate) fn answer(&self, source: Source) -> Answer {
+        let is_readable = self.decoded != Decoded::Unreadable;
+        let value = match &self.decoded {
+            Decoded::Present(value) => Some(value.clone()),
+            Decoded::Absent | Decoded::Unreadable => None,
+        };
+        Answer { value, source, is_readable }
+    }
 }
 
 pub(crate) struct Answers {
@@ -63,29 +90,24 @@ impl Answers {
         digest.finalize().into()
     }
 
-    fn younger_than(
-        &self,
-        keyword: &[u8],
-        now: Timestamp,
-        age: Duration,
-    ) -> Option<Option<Vec<u8>>> {
+    fn younger_than(&self, keyword: &[u8], now: Timestamp, age: Duration) -> Option<CachedAnswer> {
         let answer = self.cache.get(&self.digest(keyword))?;
-        (now.since(answer.at) < age).then_some(answer.value)
+        (now.since(answer.at) < age).then_some(answer)
     }
 
-    /// A fresh answer: a value, or that the data set has none.
-    pub(crate) fn fresh(&self, keyword: &[u8], now: Timestamp) -> Option<Option<Vec<u8>>> {
+    /// A fresh answer.
+    pub(crate) fn fresh(&self, keyword: &[u8], now: Timestamp) -> Option<CachedAnswer> {
         self.younger_than(keyword, now, self.policy.fresh_for)
     }
 
     /// An answer that may be used when the service cannot answer.
-    pub(crate) fn stale(&self, keyword: &[u8], now: Timestamp) -> Option<Option<Vec<u8>>> {
+    pub(crate) fn stale(&self, keyword: &[u8], now: Timestamp) -> Option<CachedAnswer> {
         self.younger_than(keyword, now, self.policy.stale_for.max(self.policy.fresh_for))
     }
 
-    pub(crate) fn put(&self, keyword: &[u8], value: Option<Vec<u8>>, now: Timestamp) {
+    pub(crate) fn put(&self, keyword: &[u8], answer: CachedAnswer) {
         if self.policy.capacity > 0 {
-            self.cache.insert(self.digest(keyword), CachedAnswer { value, at: now });
+            self.cache.insert(self.digest(keyword), answer);
         }
     }
 
@@ -107,18 +129,29 @@ mod tests {
             stale_for: Duration::from_secs(1000),
         };
         let answers = Answers::new(policy).unwrap();
-        answers.put(b"a", Some(b"1".to_vec()), at(0));
-        answers.put(b"b", None, at(50));
-        assert_eq!(answers.fresh(b"a", at(99)), Some(Some(b"1".to_vec())));
+        let present = CachedAnswer::new(Decoded::Present(b"1".to_vec()), at(0));
+        let absent = CachedAnswer::new(Decoded::Absent, at(50));
+        answers.put(b"a", present.clone());
+        answers.put(b"b", absent.clone());
+        assert_eq!(answers.fresh(b"a", at(99)), Some(present.clone()));
         assert_eq!(answers.fresh(b"a", at(100)), None);
-        assert_eq!(answers.fresh(b"b", at(100)), Some(None));
-        assert_eq!(answers.stale(b"a", at(999)), Some(Some(b"1".to_vec())));
+        assert_eq!(answers.fresh(b"b", at(100)), Some(absent.clone()));
+        assert_eq!(answers.stale(b"a", at(999)), Some(present));
         assert_eq!(answers.stale(b"a", at(1000)), None);
         assert_eq!(answers.fresh(b"c", at(0)), None);
         answers.clear();
         assert_eq!(answers.stale(b"b", at(51)), None);
         let disabled = Answers::new(AnswerPolicy::disabled()).unwrap();
-        disabled.put(b"a", None, at(0));
-        assert_eq!(disabled.stale(b"a", at(0)), None);
+        disabled.put(b"a", absent);
+        assert_eq!(disabled.stale(b"a", at(50)), None);
+    }
+
+    #[test]
+    fn a_reply_that_cannot_be_read_is_cached_like_one_without_a_value() {
+        let at = Timestamp::from_unix_seconds;
+        let answers = Answers::new(AnswerPolicy::default()).unwrap();
+        answers.put(b"a", CachedAnswer::new(Decoded::Unreadable, at(0)));
+        let answer = answers.fresh(b"a", at(1)).unwrap().answer(Source::Cache);
+        assert_eq!((answer.value, answer.is_readable), (None, false));
     }
 }

@@ -1,30 +1,31 @@
 //! Fetching tokens from an issuer.
 
-use crate::caller::HttpCaller;
-use crate::endpoint::{AddressError, Endpoint, endpoint_url};
+use super::caller::HttpCaller;
+use crate::endpoint::{AddressError, DIRECTORY_PATH, Endpoint, endpoint_url};
 use crate::error::{Error, Party, ResponseError};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Uri};
 use privacy_pass::{
-    IssuerDirectory, MODULUS_BYTES, PendingToken, PublicKey, Token, TokenChallenge,
+    IssuerDirectory, MODULUS_BYTES, PendingToken, PublicKey, TOKEN_TYPE, Token, TokenChallenge,
 };
-use std::time::Instant;
 use unix_clock::Timestamp;
 use url::Url;
 use zeroize::Zeroizing;
 
-/// Longest directory and longest token key, in bytes.
-const MAX_BODY: usize = 1 << 20;
-/// Largest number of directory entries that are compared with the user's key.
-const MAX_KEYS: usize = 1000;
+/// Longest directory, in bytes.
+const MAX_DIRECTORY: usize = 1 << 20;
+/// Largest number of keys in a directory that may be used at one time: an issuer has one for each tier of
+/// its users, and during a rotation two. With a key for each user it could tell its users apart.
+const MAX_LIVE_KEYS: usize = 16;
 
 /// An issuer, and the user token that it is asked with.
 pub(crate) struct Issuer {
     url: Url,
     directory_url: Uri,
-    token_key_url: Uri,
+    /// Another place that has the same directory.
+    mirror: Option<Uri>,
     authorization: HeaderValue,
     challenge: TokenChallenge,
 }
@@ -38,37 +39,35 @@ fn request(method: Method, uri: &Uri, body: Bytes) -> http::Request<Bytes> {
 
 impl Issuer {
     /// The challenge is the one that devices make: the issuer's name and nothing else.
-    pub(crate) fn new(url: Url, user_token: &str) -> Result<Self, Error> {
+    pub(crate) fn new(url: Url, mirror: Option<Uri>, user_token: &str) -> Result<Self, Error> {
         let wrong = |source| Error::Address { party: Party::Issuer, source };
         let host = url.host_str().ok_or_else(|| wrong(AddressError::Scheme))?;
         let challenge = TokenChallenge::for_issuer(host)?;
-        let endpoint =
-            |endpoint: Endpoint| endpoint_url(&url, endpoint.path().unwrap_or("")).map_err(wrong);
-        let (directory_url, token_key_url) =
-            (endpoint(Endpoint::Directory)?, endpoint(Endpoint::TokenKey)?);
+        let directory_url = endpoint_url(&url, DIRECTORY_PATH).map_err(wrong)?;
         let header = Zeroizing::new(format!("Bearer {user_token}"));
         let mut authorization = HeaderValue::from_str(&header).map_err(|_| Error::UserToken)?;
         authorization.set_sensitive(true);
-        Ok(Self { url, directory_url, token_key_url, authorization, challenge })
+        Ok(Self { url, directory_url, mirror, authorization, challenge })
     }
 
     /// Fetches a number of tokens, all at the same time.
+    ///
+    /// They are signed by the first valid key of the directory, the one that devices use from iOS 27.3 on:
+    /// an issuer cannot choose a key for one user. The directory is fetched without the user token, and
+    /// compared with its mirror if there is one.
     pub(crate) async fn fetch(
         &self,
         caller: &HttpCaller,
         count: usize,
         now: Timestamp,
     ) -> Result<Vec<Token>, Error> {
-        let directory = self.directory(caller).await?;
-        let key = match self.key(caller).await? {
-            Some(key) => key,
-            None => directory.key_at(now)?,
-        };
-        let is_listed = directory.token_keys.iter().take(MAX_KEYS).any(|entry| {
-            entry.is_valid_at(now) && entry.public_key().is_ok_and(|listed| listed == key)
-        });
-        if !is_listed {
-            return Err(Error::IssuerKey);
+        let directory = Self::directory(caller, &self.directory_url).await?;
+        let key = one_key(&directory, now)?;
+        if let Some(mirror) = &self.mirror {
+            let other = Self::directory(caller, mirror).await?;
+            if one_key(&other, now)? != key {
+                return Err(Error::IssuerKeyMirror);
+            }
         }
         let address = self.issue_address(&directory).map_err(|e| e.at(Endpoint::Directory))?;
         let tokens = (0..count).map(|_| self.issue(caller, &key, &address));
@@ -77,26 +76,15 @@ impl Issuer {
         Ok(tokens)
     }
 
-    async fn directory(&self, caller: &HttpCaller) -> Result<IssuerDirectory, Error> {
-        let mut request = request(Method::GET, &self.directory_url, Bytes::new());
+    async fn directory(caller: &HttpCaller, url: &Uri) -> Result<IssuerDirectory, Error> {
+        let mut request = request(Method::GET, url, Bytes::new());
         let media = HeaderValue::from_static(IssuerDirectory::MEDIA_TYPE);
         request.headers_mut().insert(ACCEPT, media);
-        let body = caller.send(Endpoint::Directory, &request, MAX_BODY).await?;
+        let body = caller.send(Endpoint::Directory, &request, MAX_DIRECTORY).await?;
         serde_json::from_slice(&body).map_err(|error| {
             ResponseError::Directory { line: error.line(), column: error.column() }
                 .at(Endpoint::Directory)
         })
-    }
-
-    /// The key for this user; `None` if the issuer has one key for all, the first of its directory.
-    async fn key(&self, caller: &HttpCaller) -> Result<Option<PublicKey>, Error> {
-        let mut request = request(Method::GET, &self.token_key_url, Bytes::new());
-        request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
-        match caller.send(Endpoint::TokenKey, &request, MAX_BODY).await {
-            Ok(body) => Ok(Some(PublicKey::from_spki(&body)?)),
-            Err(Error::Status { status: 404, .. }) => Ok(None),
-            Err(error) => Err(unauthorized(error)),
-        }
     }
 
     /// Where tokens are requested: an absolute URL, or one relative to the directory. If the issuer has
@@ -121,9 +109,7 @@ impl Issuer {
         key: &PublicKey,
         address: &Uri,
     ) -> Result<Token, Error> {
-        let start = Instant::now();
         let pending = PendingToken::new(&self.challenge, key)?;
-        caller.counters.computed(start.elapsed());
         let body = Bytes::from(pending.request().to_bytes());
         let mut request = request(Method::POST, address, body);
         let headers = request.headers_mut();
@@ -133,10 +119,23 @@ impl Issuer {
         // Repeating the request is safe: it asks for the same token.
         let body = caller.send(Endpoint::Issue, &request, MODULUS_BYTES).await;
         let body = body.map_err(unauthorized)?;
-        let start = Instant::now();
-        let token = pending.finalize(&body)?;
-        caller.counters.computed(start.elapsed());
-        Ok(token)
+        Ok(pending.finalize(&body)?)
+    }
+}
+
+/// The key that everyone uses.
+///
+/// # Errors
+/// [`Error::IssuerKeys`] if there are so many that each could be one user's, [`Error::IssuerKey`] if there is
+/// none.
+fn one_key(directory: &IssuerDirectory, now: Timestamp) -> Result<PublicKey, Error> {
+    let is_live =
+        |key: &&privacy_pass::DirectoryKey| key.token_type == TOKEN_TYPE && key.is_valid_at(now);
+    let found = directory.token_keys.iter().filter(is_live).count();
+    match found {
+        0 => Err(Error::IssuerKey),
+        1..=MAX_LIVE_KEYS => Ok(directory.key_at(now)?),
+        _ => Err(Error::IssuerKeys { found, max: MAX_LIVE_KEYS }),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::state::HeldToken;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use std::sync::Arc;
 
 const USER_IDENTIFIER: HeaderName = HeaderName::from_static("user-identifier");
 
@@ -21,6 +22,27 @@ impl Inner {
         self.lock().wallet.add(tokens, self.now());
         self.note_change();
         Ok(())
+    }
+
+    /// Plans a refill of the wallet when few tokens are left: some time later, so that the issuer cannot
+    /// tell by the time which lookup made it necessary.
+    pub(super) fn plan_refill(self: &Arc<Self>) {
+        let now = self.now();
+        {
+            let mut state = self.lock();
+            if self.issuer.is_none() || state.is_refilling || state.wallet.refill_count(now) == 0 {
+                return;
+            }
+            state.is_refilling = true;
+        }
+        let inner = Arc::clone(self);
+        self.caller.io.start(Box::pin(async move {
+            inner.caller.io.sleep(inner.options.wallet.refill_delay()).await;
+            let count = inner.lock().wallet.refill_count(inner.now());
+            // A failure appears in the lookup that needs a token. The next lookup plans another refill.
+            drop(inner.fetch_tokens(count).await);
+            inner.lock().is_refilling = false;
+        }));
     }
 
     /// A token for one request; `None` if requests carry none.

@@ -42,14 +42,17 @@ impl RetryPolicy {
     pub(crate) fn backoff(&self, failed: u32, retry_after: Option<Duration>) -> Duration {
         let longest = self.initial_backoff.saturating_mul(1 << failed.saturating_sub(1).min(16));
         let longest = longest.min(self.max_backoff);
-        let mut random = [0; 4];
-        // Without random numbers the wait is the longest one, which is safe.
-        let share = match getrandom::fill(&mut random) {
-            Ok(()) => f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX),
-            Err(_) => 1.0,
-        };
         let requested = retry_after.unwrap_or(Duration::ZERO).min(self.max_backoff);
-        longest.mul_f64(share).saturating_add(requested)
+        longest.mul_f64(random_share()).saturating_add(requested)
+    }
+}
+
+/// A random number from 0 to 1. Without random numbers it is 1: the longest wait, which is safe.
+pub(crate) fn random_share() -> f64 {
+    let mut random = [0; 4];
+    match getrandom::fill(&mut random) {
+        Ok(()) => f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX),
+        Err(_) => 1.0,
     }
 }
 

@@ -1,5 +1,7 @@
 //! A configuration of the service with the client's keys for it: makes queries and reads replies.
 
+use super::answers::Decoded;
+use super::sharding::{Sharding, ShardingError};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ResponseError};
 use crate::state::{StoredConfig, StoredSecret};
@@ -24,7 +26,7 @@ pub(crate) struct ServiceConfig {
     pub(crate) keys: bfv::EvaluationKeyConfig,
     pub(crate) key_config_hash: Vec<u8>,
     shards: Shards,
-    sharding: ShardingFunction,
+    function: ShardingFunction,
     /// The server's public key of the symmetric variant.
     #[cfg(feature = "symmetric")]
     public_key: Option<Vec<u8>>,
@@ -64,7 +66,7 @@ impl ServiceConfig {
             return Err(Error::Insecure);
         }
         let kind = shards.first().map(|shard| shard.description().kind.clone());
-        let Some(DatabaseKind::Keyword { sharding, symmetric, .. }) = kind else {
+        let Some(DatabaseKind::Keyword { sharding: function, symmetric, .. }) = kind else {
             return Err(ResponseError::NotByKeyword.at(CONFIG));
         };
         #[cfg(not(feature = "symmetric"))]
@@ -77,11 +79,16 @@ impl ServiceConfig {
             shards: Shards::new(&scheme, shards)?,
             #[cfg(feature = "symmetric")]
             public_key: symmetric.map(|symmetric| symmetric.server_public_key),
-            sharding,
+            function,
             stored,
             keys,
             scheme,
         })
+    }
+
+    /// What the index of a shard tells about a keyword.
+    pub(crate) fn sharding(&self) -> Sharding {
+        Sharding::new(self.function, self.shards.count)
     }
 
     /// Draws a secret key, and serializes the evaluation key that goes with it.
@@ -160,7 +167,7 @@ impl Session {
     /// The shard of a keyword, and the client of that shard.
     fn shard(&self, keyword: &[u8]) -> (u32, &Client) {
         let shards = &self.config.shards;
-        let index = self.config.sharding.shard(KeywordHash::of(keyword), shards.count);
+        let index = self.config.function.shard(KeywordHash::of(keyword), shards.count);
         let client = shards.clients.get(index as usize).unwrap_or(&shards.clients[0]);
         (index, client)
     }
@@ -204,6 +211,25 @@ impl Session {
         largest.saturating_mul(queries).saturating_add(OVERHEAD)
     }
 
+    /// When the secret key was made.
+    pub(crate) fn key_time(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// # Errors
+    /// [`ShardingError::Changed`] if keywords that were asked for with the `earlier` session must not be
+    /// asked for with this one in the same lookup.
+    pub(crate) fn check_unchanged_sharding(&self, earlier: &Self) -> Result<(), Error> {
+        match self.config.sharding() == earlier.config.sharding() {
+            true => Ok(()),
+            false => Err(ShardingError::Changed.into()),
+        }
+    }
+
+    pub(crate) fn sharding(&self) -> Sharding {
+        self.config.sharding()
+    }
+
     fn decode(&self, body: &[u8], queries: usize) -> Result<Vec<api::Response>, Error> {
         // Each field takes at least a byte.
         let responses: api::Responses =
@@ -215,23 +241,31 @@ impl Session {
         }
     }
 
-    /// The values of keywords, from the response to [`Session::requests`]: one for each keyword.
-    pub(crate) fn values(
-        &self,
-        keywords: &[PreparedKeyword],
-        body: &[u8],
-    ) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        let responses = self.decode(body, keywords.len())?;
-        let value = |(prepared, response): (&PreparedKeyword, api::Response)| {
+    /// The replies in the response to [`Session::requests`]: one for each query. What is an error here is
+    /// one without the secret key, too.
+    pub(crate) fn replies(&self, queries: usize, body: &[u8]) -> Result<Vec<Reply>, Error> {
+        let reply = |response: api::Response| {
             let Some(api::response::Response::PirResponse(reply)) = response.response else {
                 return Err(ResponseError::OtherKind.at(Endpoint::Queries));
             };
-            let reply = Reply::try_from(reply).map_err(Error::content(Endpoint::Queries))?;
-            let (_, client) = self.shard(prepared.keyword());
-            let value = client.decode_keyword(&reply, prepared.keyword(), &self.secret)?;
-            value.map(|stored| prepared.open(stored)).transpose()
+            Reply::try_from(reply).map_err(Error::content(Endpoint::Queries))
         };
-        keywords.iter().zip(responses).map(value).collect()
+        self.decode(body, queries)?.into_iter().map(reply).collect()
+    }
+
+    /// What the replies to [`Session::requests`] decrypt to, one for each keyword. Whatever fails here may
+    /// depend on the secret key, so it is no error: nothing may be sent because of it.
+    pub(crate) fn values(&self, keywords: &[PreparedKeyword], replies: &[Reply]) -> Vec<Decoded> {
+        let value = |(prepared, reply): (&PreparedKeyword, &Reply)| {
+            let (_, client) = self.shard(prepared.keyword());
+            let value = client.decode_keyword(reply, prepared.keyword(), &self.secret);
+            match value.map(|value| value.map(|stored| prepared.open(stored)).transpose()) {
+                Ok(Ok(Some(value))) => Decoded::Present(value),
+                Ok(Ok(None)) => Decoded::Absent,
+                Ok(Err(_)) | Err(_) => Decoded::Unreadable,
+            }
+        };
+        keywords.iter().zip(replies).map(value).collect()
     }
 }
 

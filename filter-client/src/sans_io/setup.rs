@@ -1,14 +1,14 @@
 //! Session set-up: configuration and keys.
 
 use super::Inner;
+use super::session::{MAX_CONFIG_FIELDS, ServiceConfig, Session};
 use crate::endpoint::{Endpoint, ServiceEndpoint};
 use crate::error::{Error, ResponseError};
-use crate::session::{MAX_CONFIG_FIELDS, ServiceConfig, Session};
 use crate::state::{StoredConfig, StoredSecret};
 use bytes::Bytes;
 use pir_api::{Message, api, bounded};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use unix_clock::Timestamp;
 
 /// Longest response to a configuration request, in bytes: 65,536 shards spelled out take less.
@@ -48,9 +48,11 @@ impl Inner {
     fn usable_session(&self, refused: Option<&Arc<Session>>) -> Option<Arc<Session>> {
         let state = self.lock();
         let session = state.session.as_ref()?;
-        let age = self.now().since(state.checked_at?);
+        let now = self.now();
+        let is_current = now.since(state.checked_at?) < self.options.config_lifetime
+            && now.since(session.key_time()) < self.options.key_lifetime;
         let is_accepted = refused.is_none_or(|refused| !Arc::ptr_eq(refused, session));
-        (is_accepted && age < self.options.config_lifetime).then(|| Arc::clone(session))
+        (is_accepted && is_current).then(|| Arc::clone(session))
     }
 
     /// Compares the configuration with the service's, and uploads a key if the service does not have the
@@ -84,11 +86,15 @@ impl Inner {
             _ => return Err(ResponseError::ConfigMissing.at(CONFIG)),
         };
         let config = ServiceConfig::read(stored)?;
+        self.check_sharding(config.sharding())?;
         let uploaded_at = Timestamp::from_unix_seconds(status.timestamp);
+        let now = self.now();
         let matching = {
             let state = self.lock();
             let matches = |secret: &&StoredSecret| {
-                secret.key_config_hash == config.key_config_hash && secret.timestamp == uploaded_at
+                secret.key_config_hash == config.key_config_hash
+                    && secret.timestamp == uploaded_at
+                    && now.since(secret.timestamp) < self.options.key_lifetime
             };
             state.secrets.iter().find(matches).cloned()
         };
@@ -106,11 +112,9 @@ impl Inner {
         config: &ServiceConfig,
         uploaded_at: Timestamp,
     ) -> Result<StoredSecret, Error> {
-        let start = Instant::now();
         // Later than any earlier key: the service distinguishes keys by their time.
         let now = self.now().max(uploaded_at + Duration::from_secs(1));
         let (secret, message) = config.draw_keys(now)?;
-        self.caller.counters.computed(start.elapsed());
         {
             let mut state = self.lock();
             state.secrets.retain(|other| other.key_config_hash != secret.key_config_hash);

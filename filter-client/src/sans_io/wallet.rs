@@ -1,27 +1,50 @@
 //! Tokens at hand.
 
+use super::retry::random_share;
 use crate::state::HeldToken;
 use privacy_pass::Token;
 use std::time::Duration;
 use unix_clock::Timestamp;
 
-/// How many tokens a client keeps, and for how long. The defaults are those of devices.
+/// How many tokens a client keeps, and for how long.
+///
+/// Every fetch shows the issuer when the user needs tokens. So a client keeps more of them than devices do
+/// (10), and fetches new ones some time after the lookup that made them few.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WalletPolicy {
-    /// Number of tokens in a full wallet. Default: 10.
+    /// Number of tokens in a full wallet. Default: 30.
     pub capacity: usize,
-    /// With fewer tokens than this, the wallet is filled in the background. Default: 5.
+    /// With fewer tokens than this, a refill of the wallet is planned. Default: 15.
     pub refill_below: usize,
-    /// Number of tokens that a request fetches besides its own when the wallet is empty. Default: 3.
+    /// Number of tokens that a request fetches besides its own when the wallet is empty. Default: 9.
     pub spare: usize,
+    /// Shortest time from the lookup after which a refill is planned to the refill. Default: 1 minute.
+    pub min_refill_delay: Duration,
+    /// Longest such time; a time in between is chosen at random. Default: 10 minutes.
+    pub max_refill_delay: Duration,
     /// Age at which a token is discarded. Default: one day.
     pub lifetime: Duration,
 }
 
 impl Default for WalletPolicy {
     fn default() -> Self {
-        Self { capacity: 10, refill_below: 5, spare: 3, lifetime: Duration::from_secs(86_400) }
+        Self {
+            capacity: 30,
+            refill_below: 15,
+            spare: 9,
+            min_refill_delay: Duration::from_secs(60),
+            max_refill_delay: Duration::from_secs(600),
+            lifetime: Duration::from_secs(86_400),
+        }
+    }
+}
+
+impl WalletPolicy {
+    /// A random time within the bounds.
+    pub(crate) fn refill_delay(&self) -> Duration {
+        let range = self.max_refill_delay.saturating_sub(self.min_refill_delay);
+        self.min_refill_delay + range.mul_f64(random_share())
     }
 }
 
@@ -91,7 +114,9 @@ mod tests {
 
     #[test]
     fn tokens_are_used_in_order_until_they_expire() {
-        let mut wallet = Wallet::new(WalletPolicy::default(), Vec::new());
+        let policy =
+            WalletPolicy { capacity: 10, refill_below: 5, spare: 3, ..WalletPolicy::default() };
+        let mut wallet = Wallet::new(policy, Vec::new());
         let at = Timestamp::from_unix_seconds;
         let take =
             |wallet: &mut Wallet, now| wallet.take(at(now)).map(|held| held.token.as_bytes()[2]);
@@ -108,5 +133,15 @@ mod tests {
         assert_eq!(take(&mut wallet, 100 + 86_399), Some(2));
         assert_eq!(take(&mut wallet, 100 + 86_400), Some(9));
         assert_eq!(take(&mut wallet, 100 + 86_400), None);
+    }
+    #[test]
+    fn a_refill_comes_within_its_bounds() {
+        let policy = WalletPolicy::default();
+        let delays: Vec<_> = (0..50).map(|_| policy.refill_delay()).collect();
+        let (min, max) = (policy.min_refill_delay, policy.max_refill_delay);
+        assert!(delays.iter().all(|delay| (min..=max).contains(delay)));
+        assert!(delays.windows(2).any(|pair| pair[0] != pair[1]));
+        let fixed = WalletPolicy { max_refill_delay: Duration::ZERO, ..policy };
+        assert_eq!(fixed.refill_delay(), min);
     }
 }

@@ -300,4 +300,10 @@ fn addresses_are_checked() {
     assert!(matches!(error, Some(Error::Address { party: Party::Issuer, .. })));
     let built = PirClient::builder("https://h.example", "x").user_token("a\nb").build();
     assert!(matches!(built.err(), Some(Error::UserToken)));
+    // The user token would travel over the connections of the queries.
+    let built = PirClient::builder("https://h.example", "x")
+        .user_token("AAAA")
+        .transport(service(|_, _| None))
+        .build();
+    assert!(matches!(built.err(), Some(Error::NoIssuerTransport)));
 }

@@ -30,6 +30,7 @@ async fn read_recorded_replies(cases: Vec<Case>) {
         });
         let mut options = without_waits();
         options.batch_size = batch;
+        options.sharding.fixed_count = Some(case.shard_count());
         let client = PirClient::builder("https://pir.example", case.use_case())
             .transport(transport.clone())
             .state(ClientState::new().with_secret_key(hash.clone(), timestamp, key))

@@ -58,12 +58,14 @@ pub(crate) fn status(code: u16) -> Outcome {
     Ok(http::Response::builder().status(code).body(Bytes::from(body)).unwrap())
 }
 
-/// Options that never wait.
+/// Options that never wait, and keep the keys that they have.
 pub(crate) fn without_waits() -> ClientOptions {
     let mut options = ClientOptions::default();
     options.retry.initial_backoff = Duration::ZERO;
     options.retry.max_backoff = Duration::ZERO;
     options.outage_backoff = Duration::ZERO;
+    // Recorded keys are old.
+    options.key_lifetime = Duration::MAX;
     options
 }
 
@@ -91,6 +93,11 @@ impl Case {
 
     pub(crate) fn use_case(&self) -> String {
         self.0.use_case()
+    }
+
+    /// The number of shards.
+    pub(crate) fn shard_count(&self) -> u32 {
+        self.0.shards().len() as u32
     }
 
     /// Keywords in the order in which they were queried, with their values.

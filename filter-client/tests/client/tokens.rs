@@ -10,7 +10,6 @@ use unix_clock::Timestamp;
 
 struct World {
     key: IssuerKey,
-    one_key: bool,
     listed: Vec<DirectoryKey>,
     request_uri: String,
     seen: Mutex<HashSet<[u8; 32]>>,
@@ -20,13 +19,7 @@ impl World {
     fn new() -> Self {
         let key = IssuerKey::generate().unwrap();
         let listed = vec![DirectoryKey::new(key.public(), None)];
-        Self {
-            key,
-            one_key: false,
-            listed,
-            request_uri: "/issue".to_owned(),
-            seen: Mutex::default(),
-        }
+        Self { key, listed, request_uri: "/issue".to_owned(), seen: Mutex::default() }
     }
 
     fn issue(&self, request: &http::Request<Bytes>) -> Option<Outcome> {
@@ -36,15 +29,11 @@ impl World {
                 let directory = IssuerDirectory::new(&self.request_uri, self.listed.clone());
                 Some(ok(serde_json::to_vec(&directory).unwrap()))
             }
-            "/token-key-for-user-token" if self.one_key => Some(status(404)),
-            "/token-key-for-user-token" if bearer == Some("Bearer AAAA") => {
-                Some(ok(self.key.public().spki().to_vec()))
-            }
             "/issue" if bearer == Some("Bearer AAAA") => {
                 let request = TokenRequest::from_bytes(request.body()).unwrap();
                 Some(ok(self.key.issue(&request).unwrap().to_vec()))
             }
-            "/token-key-for-user-token" | "/issue" => Some(status(401)),
+            "/issue" => Some(status(401)),
             _ => None,
         }
     }
@@ -96,10 +85,12 @@ fn client(transport: &Arc<Function>, state: Option<ClientState>) -> PirClient {
     let state = state.unwrap_or_else(|| ClientState::new().with_secret_key(hash, timestamp, key));
     let mut options = without_waits();
     options.wallet.refill_below = 0;
+    options.wallet.spare = 3;
     PirClient::builder("https://pir.example", case.use_case())
         .issuer("https://issuer.example")
         .user_token("AAAA")
         .transport(transport.clone())
+        .issuer_transport(transport.clone())
         .state(state)
         .options(options)
         .build()
@@ -121,11 +112,11 @@ async fn each_request_carries_a_new_token() {
     for _ in 0..6 {
         lookup(&client).await.unwrap();
     }
-    // Seven requests, two batches of four tokens; each batch reads the directory and the key.
+    // Seven requests, two batches of four tokens; each batch reads the directory.
     let paths = transport.paths();
     let count = |path: &str| paths.iter().filter(|asked| *asked == path).count();
     assert_eq!((count("/config"), count("/queries"), count("/issue")), (1, 6, 8));
-    assert_eq!(count("/token-key-for-user-token"), 2);
+    assert_eq!(count("/.well-known/private-token-issuer-directory"), 2);
     assert_eq!(client.token_count(), 1);
     // The issuer sees the user token and no pseudonym; the service sees the pseudonym and no user token.
     for request in transport.asked.lock().unwrap().iter() {
@@ -184,21 +175,31 @@ async fn tokens_of_a_retired_key_are_replaced() {
     assert!(transport.paths().len() < 30);
 }
 
+/// Everyone uses the first valid key of the directory, as devices do.
 #[tokio::test]
-async fn keys_that_could_tell_users_apart_are_refused() {
-    // The key of this user is not in the directory, or not valid yet.
-    for listed in [vec![], vec![DirectoryKey::new(IssuerKey::generate().unwrap().public(), None)]] {
-        let world = World { listed, ..World::new() };
-        let transport = service(world, |_, _| None);
+async fn the_first_valid_key_of_the_directory_is_used() {
+    let other = |not_before| DirectoryKey::new(IssuerKey::generate().unwrap().public(), not_before);
+    let mut world = World::new();
+    let mut of_another_type = other(None);
+    of_another_type.token_type = 1;
+    world.listed.insert(0, other(Some(Timestamp::MAX)));
+    world.listed.insert(0, of_another_type);
+    world.listed.push(other(None));
+    lookup(&client(&service(world, |_, _| None), None)).await.unwrap();
+    // A user whose tokens are of another key is none of a crowd.
+    let mut world = World::new();
+    world.listed.insert(0, other(None));
+    let transport = service(world, |_, _| None);
+    assert!(lookup(&client(&transport, None)).await.is_err());
+    assert!(!transport.paths().contains(&"/queries".to_owned()));
+    // There is none.
+    let keys = [vec![], vec![other(Some(Timestamp::MAX))]];
+    for listed in keys {
+        let transport = service(World { listed, ..World::new() }, |_, _| None);
         let error = lookup(&client(&transport, None)).await.unwrap_err();
         assert!(matches!(*error, Error::IssuerKey), "{error}");
         assert!(!transport.paths().contains(&"/issue".to_owned()));
     }
-    let mut world = World::new();
-    world.listed[0].not_before = Some(Timestamp::MAX);
-    let transport = service(world, |_, _| None);
-    let error = lookup(&client(&transport, None)).await.unwrap_err();
-    assert!(matches!(*error, Error::IssuerKey), "{error}");
 }
 
 #[tokio::test]
@@ -230,18 +231,21 @@ async fn the_directory_says_where_tokens_are_requested() {
     assert!(matches!(source, ResponseError::IssuerRequestUri(_)), "{source}");
 }
 
-/// The user's key is compared with the first 1,000 entries of the directory.
+/// With a key for each user, an issuer could tell its users apart.
 #[tokio::test]
-async fn the_number_of_directory_keys_is_limited() {
-    for (earlier, is_found) in [(998, true), (999, true), (1000, false)] {
+async fn the_number_of_live_directory_keys_is_limited() {
+    let other = DirectoryKey::new(IssuerKey::generate().unwrap().public(), None);
+    let later = DirectoryKey::new(&other.public_key().unwrap(), Some(Timestamp::MAX));
+    for (live, is_accepted) in [(15, true), (16, true), (17, false)] {
         let mut world = World::new();
-        let own = world.listed.remove(0);
-        let mut other = DirectoryKey::new(IssuerKey::generate().unwrap().public(), None);
-        other.token_type = 1;
-        world.listed = vec![other; earlier];
-        world.listed.push(own);
+        world.listed.extend(vec![other.clone(); live - 1]);
+        // Keys that are not valid yet do not count.
+        world.listed.extend(vec![later.clone(); 20]);
         let outcome = lookup(&client(&service(world, |_, _| None), None)).await;
-        assert_eq!(outcome.is_ok(), is_found, "{earlier}: {outcome:?}");
+        assert_eq!(outcome.is_ok(), is_accepted, "{live}: {outcome:?}");
+        if let Err(error) = outcome {
+            assert!(matches!(*error, Error::IssuerKeys { found: 17, max: 16 }), "{error}");
+        }
     }
 }
 
@@ -255,7 +259,7 @@ async fn the_length_of_each_response_is_limited() {
     let limits = transport.max_bodies.lock().unwrap().clone();
     for (path, limit) in transport.paths().iter().zip(limits) {
         let expected = match path.as_str() {
-            "/.well-known/private-token-issuer-directory" | "/token-key-for-user-token" => 1 << 20,
+            "/.well-known/private-token-issuer-directory" => 1 << 20,
             "/issue" => 256,
             "/config" => 16 << 20,
             "/key" => 64 << 10,
@@ -266,14 +270,4 @@ async fn the_length_of_each_response_is_limited() {
         assert_eq!(limit, expected, "{path}");
     }
     assert!(transport.paths().contains(&"/key".to_owned()));
-}
-
-/// An issuer without tiers has one key, and no endpoint that names a user's key.
-#[tokio::test]
-async fn without_tiers_the_first_valid_key_of_the_directory_is_used() {
-    let mut world = World { one_key: true, ..World::new() };
-    let other = IssuerKey::generate().unwrap();
-    world.listed.insert(0, DirectoryKey::new(other.public(), Some(Timestamp::MAX)));
-    let transport = service(world, |_, _| None);
-    lookup(&client(&transport, None)).await.unwrap();
 }

@@ -120,11 +120,12 @@ async fn a_lookup_works_through_the_gateway() {
     let running = gateway().await;
     let relay = Relay::to(&running);
     let keys = relay.keys().await;
-    let transport = Oblivious { relay: relay.clone(), keys };
+    let transport = || Arc::new(Oblivious { relay: relay.clone(), keys: keys.clone() });
     let client =
         PirClient::builder(format!("https://{HOST}"), running.settings.use_cases[0].name.clone())
             .user_token("AAAA")
-            .transport(Arc::new(transport))
+            .transport(transport())
+            .issuer_transport(transport())
             .build()
             .unwrap();
     let expected = Case::new("synthetic_small_logt5").expected();
@@ -259,6 +260,7 @@ async fn configured_origins_are_asked() {
         PirClient::builder(format!("https://{HOST}"), behind.settings.use_cases[0].name.clone())
             .user_token("AAAA")
             .transport(Arc::new(Oblivious { relay: relay.clone(), keys: keys.clone() }))
+            .issuer_transport(Arc::new(Oblivious { relay: relay.clone(), keys: keys.clone() }))
             .build()
             .unwrap();
     let found = client.lookup(&[expected[0].0.as_bytes()]).await.unwrap();

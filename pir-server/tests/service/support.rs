@@ -282,7 +282,9 @@ impl Running {
         self.client_with(ClientOptions::default())
     }
 
-    pub(crate) fn client_with(&self, options: ClientOptions) -> PirClient {
+    pub(crate) fn client_with(&self, mut options: ClientOptions) -> PirClient {
+        // Some recorded cases have three shards.
+        options.sharding.fixed_count = Some(self.settings.use_cases[0].shards);
         PirClient::builder(&self.url, self.settings.use_cases[0].name.clone())
             .user_token("AAAA")
             .options(options)

@@ -69,6 +69,13 @@ pub(crate) struct Arguments {
     /// users can read it. Without this option, each run uploads a new evaluation key
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+    /// Number of shards to accept although it is no power of two
+    #[arg(long, value_name = "N")]
+    shard_count: Option<u32>,
+    /// Smallest number of rows a shard that a service may have, by the size of the prefilter: its index tells the
+    /// service that the keyword is one of so many
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    min_rows_per_shard: u64,
     /// Limit for one lookup, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
@@ -133,6 +140,8 @@ fn builder(arguments: &Arguments) -> anyhow::Result<ClientBuilder> {
     let mut options = ClientOptions::default();
     options.lookup_timeout = timeout;
     options.request_timeout = timeout;
+    options.sharding.fixed_count = arguments.shard_count;
+    options.sharding.min_rows_per_shard = arguments.min_rows_per_shard;
     let mut builder = PirClient::builder(&arguments.server, &arguments.usecase).options(options);
     if let Some(issuer) = &arguments.issuer {
         builder = builder.issuer(issuer);
@@ -270,6 +279,9 @@ fn print_unfiltered(
     Ok(exit)
 }
 
+/// Why there is no answer although the service gave one.
+const UNREADABLE: &str = "the reply cannot be decrypted";
+
 #[derive(Serialize)]
 struct KeywordAnswer<'k> {
     keyword: &'k str,
@@ -293,6 +305,7 @@ fn keywords(
     let mut exit = Exit::Success;
     for (keyword, answer) in asked.iter().zip(client.answers(&bytes)) {
         let (value, error) = match answer {
+            Ok(answer) if !answer.is_readable => (None, Some(UNREADABLE.to_owned())),
             Ok(answer) => {
                 (answer.value.map(|value| String::from_utf8_lossy(&value).into_owned()), None)
             }

@@ -14,8 +14,14 @@ struct Judged<'j> {
     blocked: bool,
     basis: &'static str,
     hits: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    unreadable: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 pub(super) fn basis_name(basis: Basis) -> &'static str {
@@ -51,6 +57,7 @@ pub(super) fn print(
             blocked: decision.blocked,
             basis: basis_name(decision.basis),
             hits: decision.hits,
+            unreadable: decision.unreadable,
             error,
         })?;
         return Ok(exit);
@@ -67,7 +74,13 @@ pub(super) fn print(
         (basis, ..) => {
             let plural = if decision.hits == 1 { "" } else { "s" };
             let stale = if basis == Basis::StaleCache { ", by an expired answer" } else { "" };
-            format!("{} hit{plural} by chance, not on the list{stale}", decision.hits)
+            let unreadable = match decision.unreadable {
+                0 => String::new(),
+                count => {
+                    format!("; {count} of the replies cannot be decrypted and count as absent")
+                }
+            };
+            format!("{} hit{plural} by chance, not on the list{stale}{unreadable}", decision.hits)
         }
     };
     results.line(format_args!("{verdict:8} {url}"))?;

@@ -1,0 +1,264 @@
+//! Verdicts for URLs, as far as they need no network: which sub-URLs hit the prefilter, and what follows from
+//! the answers.
+
+use crate::error::Error;
+use crate::sans_io::{Answer, Source};
+use filter_core::Prefilter;
+use filter_core::sub_url::{SubUrlRule, UrlError};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Whether a URL is on the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use]
+pub enum Verdict {
+    /// Neither the URL nor any of its sub-URLs is on the list.
+    Allow,
+    /// A sub-URL is on the list.
+    Deny {
+        /// The sub-URL.
+        matched: String,
+    },
+    /// A sub-URL hits the prefilter, and whether it is on the list could not be found out; or the text is
+    /// not a URL.
+    Unknown,
+}
+
+/// What happens to URLs whose verdict is [`Verdict::Unknown`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// They are allowed (fail open).
+    #[default]
+    Open,
+    /// They are blocked (fail closed).
+    Closed,
+}
+
+/// What a decision is based on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Basis {
+    /// No sub-URL hits the prefilter; the service was not asked.
+    Prefilter,
+    /// An answer of the service.
+    Service,
+    /// Cached answers.
+    Cache,
+    /// Cached answers, a stale one among them: the service could not answer.
+    StaleCache,
+    /// There is no answer, and [`OnFailure::Open`] allows the URL.
+    FailedOpen,
+    /// There is no answer, and [`OnFailure::Closed`] blocks the URL.
+    FailedClosed,
+}
+
+/// A verdict, what follows from it, and what it is based on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[must_use]
+pub struct Decision {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Whether to block the URL.
+    pub blocked: bool,
+    /// What the decision is based on.
+    pub basis: Basis,
+    /// The number of sub-URLs that hit the prefilter; 0 if they were not looked up.
+    pub hits: usize,
+    /// The number of hits whose replies could not be read. They count as not on the list, see
+    /// [`Answer::is_readable`]: do not send anything because of them.
+    pub unreadable: usize,
+    /// Why the verdict is [`Verdict::Unknown`].
+    pub failure: Option<Failure>,
+}
+
+/// Why a verdict is [`Verdict::Unknown`].
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The text is not a URL that a device would check.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// More sub-URLs hit the prefilter than [`FilterOptions::max_hits`].
+    #[error("{found} sub-URLs hit the prefilter; at most {max} are looked up")]
+    TooManyHits {
+        /// The number of hits.
+        found: usize,
+        /// The largest number of hits that are looked up.
+        max: usize,
+    },
+    /// The lookup failed.
+    #[error(transparent)]
+    Lookup(#[from] Arc<Error>),
+}
+
+/// How a filter decides. Make one from [`FilterOptions::default`] and change its fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FilterOptions {
+    /// What happens to URLs whose verdict is unknown. Default: they are allowed.
+    pub on_failure: OnFailure,
+    /// The rule that makes sub-URLs. Default: the rule in the prefilter's metadata, or else the latest
+    /// system's.
+    pub rule: Option<SubUrlRule>,
+    /// How often a `UrlFilter` checks for a newer prefilter, at least every 45 minutes as devices do;
+    /// `None` for only on its `refresh`. Default: one day.
+    pub refresh_every: Option<Duration>,
+    /// Largest number of prefilter hits that are looked up for one URL. With more, the verdict is
+    /// unknown. Default: 64.
+    pub max_hits: usize,
+}
+
+impl Default for FilterOptions {
+    fn default() -> Self {
+        Self {
+            on_failure: OnFailure::Open,
+            rule: None,
+            refresh_every: Some(Duration::from_secs(86_400)),
+            max_hits: 64,
+        }
+    }
+}
+
+/// The check of some URLs: what to look up for them, and the decisions when the answers are there.
+///
+/// A `UrlFilter` does this and the lookup. A caller of [`sans_io::Client`](crate::sans_io::Client) does it
+/// itself:
+///
+/// ```
+/// use filter_client::{Check, FilterOptions};
+/// use filter_core::Prefilter;
+/// use filter_core::bloom::{BloomFilter, Sizing};
+/// use filter_core::file::Description;
+///
+/// let parameters = Sizing::Round.parameters(1, 0.001, 1)?;
+/// let mut filter = BloomFilter::empty(parameters);
+/// filter.insert(b"phish.example");
+/// let prefilter = Prefilter::new(filter, Description::default())?;
+/// let check = Check::new(&prefilter, &FilterOptions::default(), &["https://www.phish.example/a"]);
+/// assert_eq!(check.keywords(), ["phish.example"]);
+/// // Look the keywords up, then: check.decide(&answers)
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Check {
+    on_failure: OnFailure,
+    hits: Vec<Result<Vec<String>, Failure>>,
+    keywords: Vec<String>,
+}
+
+impl Check {
+    /// Tests URLs and their sub-URLs against a prefilter.
+    pub fn new<B: AsRef<[u8]>>(
+        prefilter: &Prefilter<B>,
+        options: &FilterOptions,
+        urls: &[&str],
+    ) -> Self {
+        let rule = options.rule.as_ref().unwrap_or_else(|| prefilter.rule());
+        let max = options.max_hits;
+        let hits: Vec<Result<Vec<String>, Failure>> = urls
+            .iter()
+            .map(|url| {
+                let hits = rule.parse(url)?.sub_urls().hits_in(prefilter.filter());
+                match hits.len() > max {
+                    true => Err(Failure::TooManyHits { found: hits.len(), max }),
+                    false => Ok(hits),
+                }
+            })
+            .collect();
+        let mut seen = HashSet::new();
+        let keywords = hits.iter().flatten().flatten();
+        let keywords = keywords.filter(|hit| seen.insert(hit.as_str())).cloned().collect();
+        Self { on_failure: options.on_failure, hits, keywords }
+    }
+
+    /// The keywords to look up, each once: the sub-URLs that hit the prefilter.
+    #[must_use]
+    pub fn keywords(&self) -> &[String] {
+        &self.keywords
+    }
+
+    /// The decision about each URL, in their order. A single hit on the list denies a URL; to allow it,
+    /// every hit needs an answer.
+    ///
+    /// # Panics
+    /// If there are not as many answers as [keywords](Check::keywords).
+    #[must_use]
+    pub fn decide(&self, answers: &[Result<Answer, Arc<Error>>]) -> Vec<Decision> {
+        assert_eq!(answers.len(), self.keywords.len(), "each keyword has an answer");
+        let keywords = self.keywords.iter().map(String::as_str);
+        let answers: HashMap<&str, _> = keywords.zip(answers).collect();
+        let decide = |hits: &Result<Vec<String>, Failure>| match hits {
+            Err(failure) => self.unknown(0, 0, failure.clone()),
+            Ok(hits) => self.decide_one(hits, &answers),
+        };
+        self.hits.iter().map(decide).collect()
+    }
+
+    fn decide_one(
+        &self,
+        hits: &[String],
+        answers: &HashMap<&str, &Result<Answer, Arc<Error>>>,
+    ) -> Decision {
+        let (mut basis, mut failure, mut unreadable) = (Basis::Prefilter, None, 0);
+        for hit in hits {
+            let answer = answers.get(hit.as_str()).expect("every hit was looked up");
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(error) => {
+                    failure.get_or_insert_with(|| Failure::Lookup(Arc::clone(error)));
+                    continue;
+                }
+            };
+            unreadable += usize::from(!answer.is_readable);
+            let from = match answer.source {
+                Source::Service => Basis::Service,
+                Source::Cache => Basis::Cache,
+                Source::StaleCache => Basis::StaleCache,
+            };
+            if answer.value.is_some() {
+                let verdict = Verdict::Deny { matched: hit.clone() };
+                let hits = hits.len();
+                return Decision {
+                    verdict,
+                    blocked: true,
+                    basis: from,
+                    hits,
+                    unreadable,
+                    failure: None,
+                };
+            }
+            // The weakest basis counts: a stale answer, then one of the service.
+            basis = match (basis, from) {
+                (Basis::StaleCache, _) | (_, Basis::StaleCache) => Basis::StaleCache,
+                (Basis::Service, _) | (_, Basis::Service) => Basis::Service,
+                _ => from,
+            };
+        }
+        let hits = hits.len();
+        match failure {
+            Some(failure) => self.unknown(hits, unreadable, failure),
+            None => Decision {
+                verdict: Verdict::Allow,
+                blocked: false,
+                basis,
+                hits,
+                unreadable,
+                failure: None,
+            },
+        }
+    }
+
+    fn unknown(&self, hits: usize, unreadable: usize, failure: Failure) -> Decision {
+        let (blocked, basis) = match self.on_failure {
+            OnFailure::Open => (false, Basis::FailedOpen),
+            OnFailure::Closed => (true, Basis::FailedClosed),
+        };
+        let failure = Some(failure);
+        Decision { verdict: Verdict::Unknown, blocked, basis, hits, unreadable, failure }
+    }
+}

@@ -1,0 +1,229 @@
+//! Carries the requests of a client over its transports, and tells it the time, on Tokio.
+
+use crate::error::{Error, Party};
+use crate::sans_io::{
+    Answers, Client, ClientBuilder, Lookup, Now, OperationId, Outcome, Output, Request, RequestId,
+    Source,
+};
+use crate::transport::{Transport, TransportError};
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use std::collections::HashMap;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use unix_clock::Clock;
+
+pub(super) struct Driver {
+    state: Mutex<State>,
+    answers: Arc<Answers>,
+    service: Arc<dyn Transport>,
+    issuer: Option<Arc<dyn Transport>>,
+    clock: Arc<dyn Clock>,
+    start: Instant,
+    computing_micros: AtomicU64,
+}
+
+struct State {
+    client: Client,
+    waiting: HashMap<OperationId, oneshot::Sender<Outcome>>,
+    /// Requests that were sent. Dropping a sender gives the request up.
+    requests: HashMap<RequestId, oneshot::Sender<()>>,
+    /// When the client is told the time next. Dropping the sender ends the timer.
+    timer: Option<(Duration, oneshot::Sender<()>)>,
+}
+
+/// A request or a timer.
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Driver {
+    pub(super) fn new(
+        client: ClientBuilder,
+        service: Arc<dyn Transport>,
+        issuer: Option<Arc<dyn Transport>>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        let client = client.build(Now::new(clock.now(), Duration::ZERO))?;
+        Ok(Self {
+            answers: client.answers(),
+            state: Mutex::new(State {
+                client,
+                waiting: HashMap::new(),
+                requests: HashMap::new(),
+                timer: None,
+            }),
+            service,
+            issuer,
+            clock,
+            start: Instant::now(),
+            computing_micros: AtomicU64::new(0),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Now {
+        Now::new(self.clock.now(), self.start.elapsed())
+    }
+
+    /// Time spent in the client.
+    pub(super) fn computing(&self) -> Duration {
+        Duration::from_micros(self.computing_micros.load(Ordering::Relaxed))
+    }
+
+    /// The answers to keywords that are all cached and fresh.
+    pub(super) fn fresh(&self, keywords: &[&[u8]]) -> Option<Lookup> {
+        let now = self.clock.now();
+        let answer = |keyword: &&[u8]| {
+            let cached = self.answers.fresh(keyword, now)?;
+            Some(Ok(cached.answer(Source::Cache)))
+        };
+        let answers = keywords.iter().map(answer).collect::<Option<Vec<_>>>()?;
+        Some(Lookup { answers, failure: None })
+    }
+
+    /// Something of the client that changes nothing that is sent.
+    pub(super) fn read<R>(&self, read: impl FnOnce(&Client) -> R) -> R {
+        read(&self.lock().client)
+    }
+
+    /// Starts an operation. Its outcome arrives when it has ended.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        start: impl FnOnce(&mut Client, Now) -> OperationId,
+    ) -> oneshot::Receiver<Outcome> {
+        let (sender, receiver) = oneshot::channel();
+        self.advance(|state, now| {
+            let id = start(&mut state.client, now);
+            state.waiting.insert(id, sender);
+        });
+        receiver
+    }
+
+    /// Calls the client, and does what it has to do then.
+    fn advance(self: &Arc<Self>, call: impl FnOnce(&mut State, Now)) {
+        let mut tasks: Vec<Task> = Vec::new();
+        {
+            let mut state = self.lock();
+            let begun = std::time::Instant::now();
+            call(&mut state, self.now());
+            let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.computing_micros.fetch_add(micros, Ordering::Relaxed);
+            while let Some(output) = state.client.next_output() {
+                match output {
+                    Output::Send(request) => {
+                        let (keep, given_up) = oneshot::channel();
+                        state.requests.insert(request.id, keep);
+                        tasks.push(Box::pin(self.send(request, given_up)));
+                    }
+                    Output::Cancel(id) => drop(state.requests.remove(&id)),
+                    Output::Done(id, outcome) => {
+                        // Whoever waited for the outcome may have stopped to.
+                        if let Some(waiting) = state.waiting.remove(&id) {
+                            drop(waiting.send(outcome));
+                        }
+                    }
+                }
+            }
+            tasks.extend(self.timer(&mut state));
+        }
+        // The state is not locked here: a runtime that is being shut down drops tasks at once, and these
+        // lock it.
+        match Handle::try_current() {
+            Ok(runtime) => tasks.into_iter().for_each(|task| drop(runtime.spawn(task))),
+            Err(_) => drop(tasks),
+        }
+    }
+
+    /// A timer, if one is needed that does not run.
+    fn timer(self: &Arc<Self>, state: &mut State) -> Option<Task> {
+        let next = state.client.next_timeout();
+        if state.timer.as_ref().map(|(at, _)| *at) == next {
+            return None;
+        }
+        state.timer = None;
+        let at = next?;
+        let (keep, ended) = oneshot::channel();
+        state.timer = Some((at, keep));
+        let timer = Timer { driver: Arc::clone(self), at };
+        Some(Box::pin(async move {
+            let sleep = tokio::time::sleep_until(timer.driver.start + at);
+            if let Either::Left(_) = select(pin!(sleep), ended).await {
+                let driver = Arc::clone(&timer.driver);
+                drop(timer);
+                driver.advance(|state, now| state.client.handle_time(now));
+            }
+        }))
+    }
+
+    /// Sends a request and hands its response over.
+    fn send(
+        self: &Arc<Self>,
+        request: Request,
+        given_up: oneshot::Receiver<()>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let transport = match request.party {
+            Party::Service => Some(Arc::clone(&self.service)),
+            Party::Issuer => self.issuer.clone(),
+        };
+        let Request { id, request, max_body, .. } = request;
+        let pending = PendingResponse { driver: Arc::clone(self), id, outcome: None };
+        async move {
+            let Some(transport) = transport else {
+                let reason = "there is no transport to the issuer".to_owned();
+                return pending.finish(Err(TransportError::Request(reason)));
+            };
+            if let Either::Left((outcome, _)) =
+                select(transport.send(request, max_body), given_up).await
+            {
+                pending.finish(outcome);
+            }
+        }
+    }
+}
+
+/// Hands over the response to a request when it is dropped: a broken connection if the request was given
+/// up.
+struct PendingResponse {
+    driver: Arc<Driver>,
+    id: RequestId,
+    outcome: Option<Result<http::Response<Bytes>, TransportError>>,
+}
+
+impl PendingResponse {
+    fn finish(mut self, outcome: Result<http::Response<Bytes>, TransportError>) {
+        self.outcome = Some(outcome);
+    }
+}
+
+impl Drop for PendingResponse {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take().unwrap_or(Err(TransportError::Broken));
+        self.driver.advance(|state, now| {
+            state.requests.remove(&self.id);
+            state.client.handle_response(self.id, outcome, now);
+        });
+    }
+}
+
+/// Forgets a timer when it is dropped, so that the next call sets another one.
+struct Timer {
+    driver: Arc<Driver>,
+    at: Duration,
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let mut state = self.driver.lock();
+        // Another timer may have taken the place of this one.
+        if state.timer.as_ref().is_some_and(|(at, _)| *at == self.at) {
+            state.timer = None;
+        }
+    }
+}

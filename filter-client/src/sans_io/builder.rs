@@ -1,0 +1,143 @@
+//! Puts a client together.
+
+use super::answers::Answers;
+use super::caller::HttpCaller;
+use super::io::Io;
+use super::issuance::Issuer;
+use super::outage::Outage;
+use super::session::{ServiceConfig, Session};
+use super::wallet::Wallet;
+use super::{Client, Inner, Now, State};
+use crate::endpoint::{AddressError, ServiceUrls, parse_address};
+use crate::error::{Error, Party};
+use crate::options::ClientOptions;
+use crate::state::{ClientState, StateError};
+use http::HeaderValue;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use zeroize::Zeroizing;
+
+/// Puts a [`Client`] together.
+#[must_use = "a builder does nothing before `build`"]
+pub struct ClientBuilder {
+    service: String,
+    issuer: Option<String>,
+    mirror: Option<String>,
+    user_token: Option<Zeroizing<String>>,
+    use_case: String,
+    options: ClientOptions,
+    state: ClientState,
+}
+
+impl ClientBuilder {
+    pub(super) fn new(service: String, use_case: String) -> Self {
+        Self {
+            service,
+            issuer: None,
+            mirror: None,
+            user_token: None,
+            use_case,
+            options: ClientOptions::default(),
+            state: ClientState::new(),
+        }
+    }
+
+    /// The address of the token issuer. Default: the service's.
+    pub fn issuer(mut self, url: impl Into<String>) -> Self {
+        self.issuer = Some(url.into());
+        self
+    }
+
+    /// The address of a copy of the issuer's directory, at someone else's: tokens are fetched only if both
+    /// have the same key. It shows whether the issuer gives this user a key of its own.
+    pub fn directory_mirror(mut self, url: impl Into<String>) -> Self {
+        self.mirror = Some(url.into());
+        self
+    }
+
+    /// The user token, which the issuer exchanges for tokens. Without one, requests carry no token.
+    pub fn user_token(mut self, token: impl Into<String>) -> Self {
+        self.user_token = Some(Zeroizing::new(token.into()));
+        self
+    }
+
+    /// How the client behaves.
+    pub fn options(mut self, options: ClientOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The stored state of an earlier client, see [`Client::state`]. Without one, the client draws a new
+    /// pseudonym and uploads a new key.
+    pub fn state(mut self, state: ClientState) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// How the client behaves so far.
+    pub(crate) fn current_options(&self) -> &ClientOptions {
+        &self.options
+    }
+
+    /// Whether the client asks an issuer for tokens.
+    pub(crate) fn has_user_token(&self) -> bool {
+        self.user_token.is_some()
+    }
+
+    /// The client. It sends nothing before the first operation.
+    ///
+    /// # Errors
+    /// [`Error::Address`], [`Error::UserToken`] if the user token cannot be sent in a header,
+    /// [`Error::State`], [`Error::Randomness`].
+    pub fn build(self, now: Now) -> Result<Client, Error> {
+        let options = self.options;
+        let wrong = |party| move |source| Error::Address { party, source };
+        let service = parse_address(&self.service).map_err(wrong(Party::Service))?;
+        let urls = ServiceUrls::new(&service).map_err(wrong(Party::Service))?;
+        let issuer_url = match &self.issuer {
+            Some(url) => parse_address(url).map_err(wrong(Party::Issuer))?,
+            None => service,
+        };
+        let mirror = self.mirror.map(|url| {
+            let url = parse_address(&url)?;
+            url.as_str().parse().map_err(|_| AddressError::Uri)
+        });
+        let mirror = mirror.transpose().map_err(wrong(Party::Issuer))?;
+        let issuer =
+            self.user_token.map(|token| Issuer::new(issuer_url, mirror, &token)).transpose()?;
+        let pseudonym = HeaderValue::from_str(&self.state.user_identifier)
+            .map_err(|_| StateError::UserIdentifier)?;
+        // A stored configuration that cannot be used is not an error: a new one is fetched.
+        let config = self.state.config.and_then(|stored| ServiceConfig::read(stored).ok());
+        let secrets = self.state.secrets;
+        let session = config.and_then(|config| {
+            let hash = &config.key_config_hash;
+            let secret = secrets.iter().find(|secret| secret.key_config_hash == *hash)?;
+            Session::new(config, secret).ok().map(Arc::new)
+        });
+        Ok(Client::new(Inner {
+            urls,
+            issuer,
+            use_case: self.use_case,
+            pseudonym,
+            caller: HttpCaller::new(Io::new(now), options.retry),
+            answers: Arc::new(Answers::new(options.answers).map_err(|_| Error::Randomness)?),
+            state: Mutex::new(State {
+                user_identifier: self.state.user_identifier,
+                secrets,
+                config: session.as_ref().map(|session| session.stored_config().clone()),
+                sharding: self.state.sharding,
+                wallet: Wallet::new(options.wallet, self.state.tokens),
+                checked_at: session.is_some().then_some(now.unix),
+                session,
+                outage: Outage::default(),
+                rows: None,
+                is_refilling: false,
+            }),
+            options,
+            revision: AtomicU64::new(0),
+            setting_up: futures_util::lock::Mutex::default(),
+            fetching: futures_util::lock::Mutex::default(),
+        }))
+    }
+}

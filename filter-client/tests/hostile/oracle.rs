@@ -1,0 +1,275 @@
+//! What a client does must not depend on what replies decrypt to.
+
+use crate::attempts;
+use crate::service::{Transcript, World, absent, builder, case, options};
+use bfv::{Ciphertext, Coefficient, Context, EvaluationKeyConfig, OsRandom, Poly, SecretKey};
+use filter_client::sans_io::Lookup;
+use keyword_pir::{KeywordHash, Reply, ShardParameters};
+use pir_api::{Message, api, convert};
+use std::time::Duration;
+
+/// The number of keywords of a lookup: three batches.
+const KEYWORDS: usize = 6;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Makes replies of all kinds. It knows the secret key of its victim, as the test does, to say what a reply
+/// decrypts to.
+struct Attacker {
+    context: Context<u32>,
+    key: SecretKey<u32>,
+    shard: ShardParameters,
+    config: Vec<u8>,
+    random: u64,
+}
+
+impl Attacker {
+    fn new() -> Self {
+        let case = case();
+        let response = case.config();
+        let keys = response.key_info[0].key_config.clone().unwrap();
+        let Some(api::config::Config::PirConfig(config)) =
+            response.configs[&case.use_case()].config.clone()
+        else {
+            panic!("a configuration")
+        };
+        let shard = convert::config_shards(&config, &keys).unwrap().remove(0);
+        let parameters = EvaluationKeyConfig::try_from(&keys).unwrap().parameters;
+        let context = Context::new(parameters).unwrap();
+        let key = context.read_secret_key(&case.secret().2).unwrap();
+        Self { context, key, shard, config: case.config_with_key(), random: 7 }
+    }
+
+    /// A random number below a bound, the same in every run.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.random >> 33) % bound
+    }
+
+    fn modulus(&self) -> u64 {
+        self.context.basis()[0].modulus().to_u64()
+    }
+
+    /// A ciphertext of these polynomials, whatever it decrypts to.
+    fn raw(&self, c0: &[(usize, u32)], c1: &[(usize, u32)]) -> Ciphertext<u32, Coefficient> {
+        let poly = |terms: &[(usize, u32)]| {
+            let mut poly = Poly::zero(self.context.degree(), 1);
+            for &(index, value) in terms {
+                poly.row_mut(0)[index] = value;
+            }
+            poly
+        };
+        Ciphertext::from_polys(vec![poly(c0), poly(c1)]).unwrap()
+    }
+
+    fn encrypt(&self, coefficients: &[u64]) -> Ciphertext<u32, Coefficient> {
+        let plaintext = self.context.encode_coefficients(coefficients).unwrap();
+        let mut ciphertext = self.context.encrypt(&plaintext, &self.key, &mut OsRandom).unwrap();
+        self.context.mod_switch_to_single(&mut ciphertext).unwrap();
+        ciphertext
+    }
+
+    /// Encrypts bytes as a bucket of the data set has them, at every place of the plaintext.
+    fn encrypt_bucket(&self, bucket: &[u8]) -> Ciphertext<u32, Coefficient> {
+        let size = self.shard.stored_entry_size();
+        let mut entry = bucket.to_vec();
+        entry.resize(size, 0);
+        let bytes = entry.repeat(self.shard.entries_per_plaintext());
+        let plaintext = self.context.encode_bytes(&bytes).unwrap();
+        self.encrypt(&plaintext.to_numbers())
+    }
+
+    /// A reply whose ciphertexts are all the same.
+    fn reply(&self, ciphertext: &Ciphertext<u32, Coefficient>) -> Reply {
+        let written = self.context.write_ciphertext(ciphertext);
+        vec![vec![written; self.shard.chunks()]; self.shard.calls()]
+    }
+
+    /// A crafted ciphertext: of the kinds that reveal secret keys to whoever sees how they are read.
+    fn crafted(&mut self, number: usize) -> Ciphertext<u32, Coefficient> {
+        let (degree, q) = (self.context.degree() as u64, self.modulus());
+        let t = self.context.plaintext_modulus().to_u64();
+        match number % 8 {
+            // The coefficient of the secret key decides whether a coefficient is 16 or 0 or 1.
+            0 => {
+                let step = (q / t) as u32;
+                let place = (number / 8) % degree as usize;
+                let high = step * (t as u32 - 2);
+                self.raw(&[(place, high)], &[(0, step)])
+            }
+            // Another coefficient of the secret key, moved to the front.
+            1 => {
+                let shift = self.below(degree) as usize;
+                self.raw(&[(0, (q - q / t) as u32)], &[(shift, (q / (2 * t)) as u32)])
+            }
+            // Zeros.
+            2 => self.raw(&[], &[]),
+            // Random polynomials.
+            3 => {
+                let random = |this: &mut Self| -> Vec<(usize, u32)> {
+                    (0..degree as usize).map(|place| (place, this.below(q) as u32)).collect()
+                };
+                let (c0, c1) = (random(self), random(self));
+                self.raw(&c0, &c1)
+            }
+            // Each class of coefficients: all that a plaintext can hold, and bytes that are none.
+            4 => {
+                let value = (number / 8) as u64 % t;
+                self.encrypt(&vec![value; degree as usize])
+            }
+            5 => {
+                let values: Vec<u64> = (0..degree).map(|_| self.below(t)).collect();
+                self.encrypt(&values)
+            }
+            // A bucket with the hash of another keyword, and one that is cut short.
+            6 => {
+                let hash = self.below(u64::MAX);
+                let mut bucket = vec![1];
+                bucket.extend(hash.to_le_bytes());
+                bucket.extend(1_u16.to_le_bytes());
+                bucket.push(7);
+                self.encrypt_bucket(&bucket)
+            }
+            _ => {
+                let slots = 1 + self.below(255) as u8;
+                let mut bucket = vec![slots];
+                bucket.extend([0xff; 16]);
+                self.encrypt_bucket(&bucket)
+            }
+        }
+    }
+
+    /// What the client does in two visits on a day and one on the next, if all its queries have this reply.
+    fn transcript(&self, reply: &Reply, with_tokens: bool) -> (Transcript, Vec<Lookup>) {
+        let answer = |path: &str, body: &[u8]| match path {
+            "/config" => (200, self.config.clone()),
+            "/queries" => {
+                let queries = api::Requests::decode(body).unwrap().requests.len();
+                let response = || api::Response {
+                    response: Some(api::response::Response::PirResponse(reply.clone().into())),
+                };
+                let responses = (0..queries).map(|_| response()).collect();
+                (200, api::Responses { responses }.encode_to_vec())
+            }
+            _ => (200, Vec::new()),
+        };
+        let mut builder = builder(options());
+        if with_tokens {
+            builder = builder.user_token("AAAA");
+        }
+        let mut world = World::new(builder, answer);
+        let keywords = absent(KEYWORDS);
+        let keywords: Vec<&str> = keywords.iter().map(String::as_str).collect();
+        let mut lookups = vec![world.look_up(&keywords)];
+        world.wait(Duration::from_secs(1));
+        lookups.push(world.look_up(&keywords[..3]));
+        world.wait(DAY);
+        lookups.push(world.look_up(&keywords));
+        // Tokens are fetched some time after the lookups.
+        world.wait(Duration::from_secs(3600));
+        (world.transcript, lookups)
+    }
+
+    fn absent_bucket(&self) -> Reply {
+        self.reply(&self.encrypt_bucket(&[0]))
+    }
+}
+
+#[test]
+fn requests_do_not_depend_on_what_replies_decrypt_to() {
+    let mut attacker = Attacker::new();
+    let (honest, lookups) = attacker.transcript(&attacker.absent_bucket(), false);
+    // One configuration, three batches, nothing at the second visit, a configuration and three batches.
+    assert_eq!(honest.0.len(), 8, "{honest:#?}");
+    let answers = lookups.iter().flat_map(|lookup| &lookup.answers);
+    assert!(answers.clone().all(|answer| answer.as_ref().is_ok_and(|answer| answer.is_readable)));
+
+    let mut unreadable = 0;
+    for number in 0..attempts(240) {
+        let ciphertext = attacker.crafted(number);
+        let (transcript, lookups) = attacker.transcript(&attacker.reply(&ciphertext), false);
+        assert_eq!(transcript, honest, "reply {number}");
+        for answer in lookups.iter().flat_map(|lookup| &lookup.answers) {
+            let answer = answer.as_ref().unwrap();
+            assert_eq!(answer.value, None, "reply {number}");
+            unreadable += usize::from(!answer.is_readable);
+        }
+    }
+    // The test would show nothing if all replies could be read.
+    assert!(unreadable > 0);
+}
+
+/// A keyword that is there changes nothing either.
+#[test]
+fn requests_do_not_depend_on_whether_a_keyword_is_present() {
+    let attacker = Attacker::new();
+    let (absent, _) = attacker.transcript(&attacker.absent_bucket(), false);
+    let hash = KeywordHash::of(b"absent-0.example/path");
+    let mut bucket = vec![1];
+    bucket.extend(hash.to_u64().to_le_bytes());
+    bucket.extend(1_u16.to_le_bytes());
+    bucket.push(b'1');
+    let reply = attacker.reply(&attacker.encrypt_bucket(&bucket));
+    let (present, lookups) = attacker.transcript(&reply, false);
+    assert_eq!(lookups[0].answers[0].as_ref().unwrap().value.as_deref(), Some(&b"1"[..]));
+    assert_eq!(present, absent);
+}
+
+#[test]
+fn tokens_are_fetched_at_the_same_times_whatever_replies_decrypt_to() {
+    let mut attacker = Attacker::new();
+    let (honest, _) = attacker.transcript(&attacker.absent_bucket(), true);
+    assert!(honest.0.iter().any(|line| line.contains("/issue")), "{honest:#?}");
+    for number in 0..attempts(16) {
+        let ciphertext = attacker.crafted(number);
+        let (transcript, _) = attacker.transcript(&attacker.reply(&ciphertext), true);
+        assert_eq!(transcript, honest, "reply {number}");
+    }
+}
+
+/// The number of ciphertexts is visible to anyone, and the rest of a lookup must not depend even on that.
+#[test]
+fn replies_of_a_wrong_shape_count_as_unreadable() {
+    let attacker = Attacker::new();
+    let (honest, _) = attacker.transcript(&attacker.absent_bucket(), false);
+    let zero = attacker.context.write_ciphertext(&attacker.raw(&[], &[]));
+    for reply in [
+        vec![vec![zero.clone(); attacker.shard.chunks() + 1]; attacker.shard.calls()],
+        vec![vec![zero.clone(); attacker.shard.chunks()]; attacker.shard.calls() + 1],
+        vec![Vec::new(); attacker.shard.calls()],
+    ] {
+        let (transcript, lookups) = attacker.transcript(&reply, false);
+        assert_eq!(transcript, honest);
+        let answers = lookups.iter().flat_map(|lookup| &lookup.answers);
+        assert!(answers.map(|answer| answer.as_ref().unwrap()).all(|answer| !answer.is_readable));
+    }
+}
+
+/// Keys of devices live for seven days, and are replaced on the sixth.
+#[test]
+fn secret_keys_are_replaced_on_schedule() {
+    let attacker = Attacker::new();
+    let reply = attacker.absent_bucket();
+    for (days, is_replaced) in [(5, false), (6, true)] {
+        let mut uploads = 0;
+        {
+            let answer = |path: &str, body: &[u8]| match path {
+                "/config" => (200, attacker.config.clone()),
+                "/queries" => {
+                    let count = api::Requests::decode(body).unwrap().requests.len();
+                    let response = api::response::Response::PirResponse(reply.clone().into());
+                    let responses = vec![api::Response { response: Some(response) }; count];
+                    (200, api::Responses { responses }.encode_to_vec())
+                }
+                _ => {
+                    uploads += 1;
+                    (200, Vec::new())
+                }
+            };
+            let mut world = World::new(builder(options()), answer);
+            assert!(world.look_up(&["a.example"]).failure.is_none());
+            world.wait(days * DAY);
+            assert!(world.look_up(&["b.example"]).failure.is_none());
+        }
+        assert_eq!(uploads, usize::from(is_replaced), "{days}");
+    }
+}
