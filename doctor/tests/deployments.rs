@@ -374,7 +374,8 @@ fn issuers_that_do_not_issue() {
     let more = json!({ "issuer": { "strictTiers": true } });
     let deployed = Deployed::new(Plan { more, ..Plan::default() });
     let report = deployed.examine(with_token(&deployed, "BBBB"));
-    report.is_only("firstKeyIssuance", Severity::Warning, "status 422");
+    report.says("firstKeyIssuance", Severity::Warning, "status 422");
+    report.says("config", Severity::Bad, "status 422");
 }
 
 #[test]

@@ -151,7 +151,13 @@ async fn a_key_uploaded_elsewhere_replaces_the_cached_one() {
 async fn wallets_are_filled_in_the_background() {
     let case = Case::new("synthetic_small_logt5");
     let running = Running::of(&case).await;
-    let client = running.client_with(ClientOptions::default());
+    let mut options = ClientOptions::default();
+    options.wallet.capacity = 10;
+    options.wallet.refill_below = 5;
+    options.wallet.spare = 3;
+    options.wallet.min_refill_delay = std::time::Duration::ZERO;
+    options.wallet.max_refill_delay = std::time::Duration::ZERO;
+    let client = running.client_with(options);
     let expected = case.expected();
     client.lookup(&keywords(&expected)).await.unwrap();
     // Four tokens were fetched, three spent: configuration, key, query.
@@ -200,8 +206,8 @@ async fn replies_have_one_size() {
     client.prepare().await.unwrap();
     let mut sizes = std::collections::BTreeSet::new();
     for (keyword, _) in &expected {
-        while client.token_count() < 5 {
-            tokio::task::yield_now().await;
+        if client.token_count() < 5 {
+            client.fetch_tokens(20).await.unwrap();
         }
         let before = client.costs();
         client.lookup(&[keyword.as_bytes()]).await.unwrap();

@@ -283,8 +283,10 @@ impl Running {
     }
 
     pub(crate) fn client_with(&self, mut options: ClientOptions) -> PirClient {
-        // Some recorded cases have three shards.
-        options.sharding.fixed_count = Some(self.settings.use_cases[0].shards);
+        // Some recorded cases have three shards, or two of another function than the hash. The settings do
+        // not know the number of a data set that is published.
+        let shards = self.settings.use_cases[0].shards;
+        options.sharding.fixed_count = Some(if shards == 1 { 3 } else { shards });
         PirClient::builder(&self.url, self.settings.use_cases[0].name.clone())
             .user_token("AAAA")
             .options(options)
