@@ -119,10 +119,12 @@ async fn alive() -> &'static str {
 
 /// Whether a load balancer should send requests to this node.
 pub(crate) async fn readiness(State(service): State<Arc<Service>>) -> Response {
-    match service.is_ready() {
-        true => "ready\n".into_response(),
-        false => (http::StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
-    }
+    let readiness = service.readiness();
+    let status = match readiness.is_ready() {
+        true => http::StatusCode::OK,
+        false => http::StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{readiness}\n")).into_response()
 }
 
 /// Health checks for load balancers. They are not counted in the metrics.

@@ -64,6 +64,8 @@ pub(crate) struct Metrics {
     stored_keys: Gauge,
     stored_key_bytes: Gauge,
     stored_nonces: Gauge,
+    store_used_bytes: Gauge,
+    store_capacity_bytes: Gauge,
     connections: Gauge,
     reports: Family<OutcomeLabel, Counter>,
     store_failures: Counter,
@@ -111,6 +113,8 @@ impl Default for Metrics {
             stored_keys: Gauge::default(),
             stored_key_bytes: Gauge::default(),
             stored_nonces: Gauge::default(),
+            store_used_bytes: Gauge::default(),
+            store_capacity_bytes: Gauge::default(),
             connections: Gauge::default(),
             reports: Family::default(),
             store_failures: Counter::default(),
@@ -248,6 +252,8 @@ impl Metrics {
         self.stored_keys.set(signed(levels.store.evaluation_keys));
         self.stored_key_bytes.set(signed(levels.store.evaluation_key_bytes));
         self.stored_nonces.set(signed(levels.store.nonces));
+        self.store_used_bytes.set(signed(levels.store.used_bytes));
+        self.store_capacity_bytes.set(signed(levels.store.capacity_bytes));
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -33,6 +33,7 @@ use arc_swap::ArcSwap;
 use live::Live;
 use pir_dataset::publication::UseCaseStatus;
 use settings::Settings;
+use std::fmt;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -68,6 +69,46 @@ pub struct Service {
     ready: AtomicBool,
     /// Unix seconds of the last garbage collection; 0 before the first.
     last_collection: AtomicU64,
+}
+
+/// From how many percent on `/readyz` says how full the store is.
+const NEARLY_FULL_PERCENT: u64 = 90;
+/// From how many percent on the store cannot be expected to accept nonces.
+const FULL_PERCENT: u64 = 99;
+
+/// Whether requests should be sent to this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    Ready,
+    /// Ready, but the store is full to this percentage.
+    StoreNearlyFull(u64),
+    /// [`Service::retire`] was called.
+    Stopping,
+    /// A published release should be served and is not.
+    Late,
+    /// The store has no memory for nonces.
+    StoreFull,
+}
+
+impl Readiness {
+    pub(crate) fn is_ready(self) -> bool {
+        matches!(self, Self::Ready | Self::StoreNearlyFull(_))
+    }
+}
+
+/// The body of `/readyz`.
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => f.write_str("ready"),
+            Self::StoreNearlyFull(percent) => {
+                write!(f, "ready; the store is {percent} percent full")
+            }
+            Self::Stopping => f.write_str("not ready: the service stops"),
+            Self::Late => f.write_str("not ready: a published release is not served yet"),
+            Self::StoreFull => f.write_str("not ready: the store is full; no token can be spent"),
+        }
+    }
 }
 
 /// Threads that compute: as configured, or one for each core.
@@ -169,11 +210,26 @@ impl Service {
         Ok(self.subscriptions.poll(self).await?)
     }
 
-    /// Whether load balancers should send requests here: not after [`Service::retire`], and not while
-    /// this node is late with a published release.
+    /// Whether load balancers should send requests here: not after [`Service::retire`], not while this node
+    /// is late with a published release, and not while the store has no memory for nonces.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed) && self.subscriptions.is_in_step(self.now())
+        self.readiness().is_ready()
+    }
+
+    /// [`Service::is_ready`], and why not.
+    pub(crate) fn readiness(&self) -> Readiness {
+        if !self.ready.load(Ordering::Relaxed) {
+            return Readiness::Stopping;
+        }
+        if !self.subscriptions.is_in_step(self.now()) {
+            return Readiness::Late;
+        }
+        match self.store.statistics().fill_percent() {
+            Some(percent) if percent >= FULL_PERCENT => Readiness::StoreFull,
+            Some(percent) if percent >= NEARLY_FULL_PERCENT => Readiness::StoreNearlyFull(percent),
+            _ => Readiness::Ready,
+        }
     }
 
     /// Reports the service as not ready from now on. Requests are still answered.

@@ -136,8 +136,22 @@ pub struct StoreStatistics {
     pub evaluation_keys: u64,
     /// Total length of the evaluation keys, in bytes.
     pub evaluation_key_bytes: u64,
-    /// Number of spent nonces that are remembered.
+    /// Number of spent nonces that are remembered; 0 if the engine does not count them.
     pub nonces: u64,
+    /// Memory that the engine uses, in bytes; of several servers, that of the fullest.
+    pub used_bytes: u64,
+    /// Memory that it has; 0 if it is not known.
+    pub capacity_bytes: u64,
+}
+
+impl StoreStatistics {
+    /// How full the memory of the engine is, in percent, rounded down; `None` if that is not known.
+    #[must_use]
+    pub fn fill_percent(&self) -> Option<u64> {
+        let percent = u128::from(self.used_bytes) * 100;
+        let percent = percent.checked_div(u128::from(self.capacity_bytes))?;
+        Some(u64::try_from(percent).unwrap_or(u64::MAX))
+    }
 }
 
 /// What the operations of a [`Store`] return.
@@ -170,8 +184,13 @@ pub trait Store: Send + Sync + 'static {
     /// drop the record when it is busy.
     fn touch_evaluation_key(&self, id: KeyId, now: Timestamp);
 
-    /// Removes evaluation keys that were not used for the configured number of days before `now`.
+    /// Removes evaluation keys that were not used for the configured number of days before `now`. Called every hour.
     fn collect_garbage(&self, now: Timestamp) -> StoreFuture<'_, ()>;
+
+    /// Brings [`statistics`](Self::statistics) up to date, and removes evaluation keys if they take the room of nonces.
+    /// Called every 15 seconds. An engine that always knows its statistics, and whose nonces have room of their own,
+    /// does nothing.
+    fn refresh(&self) -> StoreFuture<'_, ()>;
 
     /// Spends the nonce of a verified token, once. The nonce must be remembered until `until`: from then on no token of the issuer key `key_id` is accepted.
     fn spend<'s>(

@@ -13,7 +13,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub struct StoreSettings {
     /// Folder of the embedded store.
     pub(crate) directory: PathBuf,
-    /// Bytes of evaluation keys in the embedded store; beyond, the least recently used are removed.
+    /// Bytes of evaluation keys; beyond, the least recently used are removed.
     pub(crate) evaluation_key_bytes: u64,
     /// How long an evaluation key is kept without use.
     pub(crate) evaluation_key_lifetime: Duration,
@@ -26,6 +26,12 @@ impl StoreSettings {
     #[must_use]
     pub fn in_folder(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into(), ..Self::default() }
+    }
+
+    /// The servers of a store that several nodes share; `None` if state is in the folder.
+    #[must_use]
+    pub fn redis(&self) -> Option<&RedisSettings> {
+        self.redis.as_ref()
     }
 }
 

@@ -95,6 +95,18 @@ impl Metrics {
             self.stored_key_bytes.clone(),
         );
         registry.register("stored_nonces", "Spent nonces", self.stored_nonces.clone());
+        registry.register_with_unit(
+            "store_used",
+            "Memory that the shared store uses",
+            Unit::Bytes,
+            self.store_used_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "store_capacity",
+            "Memory that the shared store has, or 0",
+            Unit::Bytes,
+            self.store_capacity_bytes.clone(),
+        );
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register("reports", "Reports by outcome", self.reports.clone());
         registry.register("store_failures", "Failures of the store", self.store_failures.clone());

@@ -29,6 +29,7 @@ impl Service {
         if let Some(gateway) = &self.gateway {
             gateway.maintain(self.now()).await?;
         }
+        self.store.refresh().await?;
         let now = self.now();
         let last = self.last_collection.load(Ordering::Relaxed);
         // Also in the first round: the process may have crashed between a rotation and this.

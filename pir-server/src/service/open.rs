@@ -47,7 +47,7 @@ impl Service {
         let settings = configuration.store.clone();
         #[cfg(feature = "redis")]
         if let Some(redis) = &settings.redis {
-            let store = RedisStore::open(redis, settings.evaluation_key_lifetime).await?;
+            let store = RedisStore::open(redis, &settings).await?;
             return Self::with_store(configuration, Arc::new(store), clock).await;
         }
         let store =

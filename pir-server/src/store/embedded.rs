@@ -207,6 +207,11 @@ impl Store for EmbeddedStore {
         Box::pin(self.evaluation_keys.collect_garbage(now))
     }
 
+    fn refresh(&self) -> StoreFuture<'_, ()> {
+        // Nonces have a file of their own.
+        Box::pin(ready(Ok(())))
+    }
+
     fn spend<'s>(
         &'s self,
         key_id: &'s [u8; 32],
@@ -263,7 +268,12 @@ impl Store for EmbeddedStore {
 
     fn statistics(&self) -> StoreStatistics {
         let (evaluation_keys, evaluation_key_bytes) = self.evaluation_keys.statistics();
-        StoreStatistics { evaluation_keys, evaluation_key_bytes, nonces: self.nonces.count() }
+        StoreStatistics {
+            evaluation_keys,
+            evaluation_key_bytes,
+            nonces: self.nonces.count(),
+            ..StoreStatistics::default()
+        }
     }
 }
 

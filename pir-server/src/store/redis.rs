@@ -2,7 +2,8 @@
 //!
 //! | key | content | expires |
 //! | --- | --- | --- |
-//! | `<prefix>key:<key id>` | timestamp, SHA-256 and bytes of an evaluation key | after the configured days without use |
+//! | `<prefix>{keys<part>}:<key id>` | an evaluation key, see `evaluation_keys` | after the configured days without use |
+//! | `<prefix>{keys<part>}:used`, `:bytes` | when each was used, how long each is | never |
 //! | `<prefix>{issuer}:<tier>` | issuer keys | never |
 //! | `<prefix>{issuer}:gateway` | gateway keys | never |
 //! | `<prefix>{issuer}:generation` | salt of key ids, created with the first issuer keys | never |
@@ -16,18 +17,19 @@
 //! generation, and a new generation begins only while there are no issuer keys. When nonces are lost but issuer
 //! keys are not, no token is accepted; when everything is lost, tokens of the earlier issuer keys are refused.
 
+mod evaluation_keys;
 mod link;
 
 use super::{
     Damage, Durable, KeyId, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics,
     StoredKey,
 };
-use crate::configuration::{RedisSettings, Tier};
+use crate::configuration::{RedisSettings, RedisTopology, StoreSettings, Tier};
 use arc_swap::ArcSwap;
+use evaluation_keys::{CLUSTER_PARTS, EvaluationKeys};
 use link::Link;
 use privacy_pass::{KeySet, Rotation};
 use redis::{Cmd, Pipeline, cmd};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -43,8 +45,6 @@ const LEASE: &str = "lease";
 const GENERATION: &str = "generation";
 /// Name of the key that holds the gateway keys.
 const GATEWAY: &str = "gateway";
-/// Bytes before an evaluation key: its timestamp (little-endian) and its SHA-256.
-const HEAD_BYTES: usize = 8 + 32;
 const DAY_SECONDS: u64 = 86_400;
 /// Spends the nonce `KEYS[1]` of the bucket `KEYS[2]` for the request `ARGV[1]`, if the bucket is of the
 /// generation `ARGV[4]`. It fails if the server's clock is past `ARGV[2]`, when the nonce may be forgotten, and
@@ -84,7 +84,7 @@ pub struct RedisStore {
     prefix: String,
     /// As this node last read it.
     generation: ArcSwap<Generation>,
-    key_seconds: u64,
+    evaluation_keys: EvaluationKeys,
     /// Number of replicas that must have a nonce before it counts as spent.
     replicas: u32,
     /// How long the replicas may take.
@@ -111,6 +111,11 @@ enum Refused {
     ClockAhead,
     #[error("the lease for keys has ended")]
     LeaseEnded,
+    #[error(
+        "redis has no memory for an evaluation key. What is left is for nonces; give it more memory, or let \
+         `evaluationKeyBytes` and limits of tokens be smaller"
+    )]
+    NoRoom,
 }
 
 impl From<Refused> for StoreError {
@@ -126,32 +131,41 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
 }
 
 impl RedisStore {
-    /// Connects to the servers of `settings`. Evaluation keys are removed after `days` without use.
+    /// Connects to the servers of `redis`. Evaluation keys have the bounds of `settings`.
     ///
     /// # Errors
     /// [`StoreError::Setting`] if a setting cannot be used; [`StoreError::Unavailable`] if the servers cannot be
     /// reached.
-    pub async fn open(
-        settings: &RedisSettings,
-        key_lifetime: Duration,
-    ) -> Result<Self, StoreError> {
+    pub async fn open(redis: &RedisSettings, settings: &StoreSettings) -> Result<Self, StoreError> {
+        let link = Arc::new(Link::new(redis)?);
+        let parts = match redis.topology {
+            RedisTopology::Cluster { .. } => CLUSTER_PARTS,
+            RedisTopology::Single { .. } | RedisTopology::Sentinel { .. } => 1,
+        };
+        let evaluation_keys = EvaluationKeys::new(
+            Arc::clone(&link),
+            redis.prefix.clone(),
+            parts,
+            settings.evaluation_key_bytes,
+            settings.evaluation_key_lifetime.as_secs().max(DAY_SECONDS),
+        );
         let store = Self {
-            link: Arc::new(Link::new(settings)?),
-            prefix: settings.prefix.clone(),
+            link,
+            prefix: redis.prefix.clone(),
             generation: ArcSwap::default(),
-            key_seconds: key_lifetime.as_secs().max(DAY_SECONDS),
-            replicas: settings.topology.replicas(),
+            evaluation_keys,
+            replicas: redis.topology.replicas(),
             // So that the answer arrives within the timeout of the command.
-            replica_milliseconds: u64::try_from(settings.timeout.as_millis() / 2)
-                .unwrap_or(u64::MAX),
+            replica_milliseconds: u64::try_from(redis.timeout.as_millis() / 2).unwrap_or(u64::MAX),
         };
         let _: String = store.link.command(&cmd("PING")).await?;
-        store.warn_of_lost_writes().await;
+        store.warn_of_settings().await;
         Ok(store)
     }
 
-    /// Warns of settings with which a server forgets nonces when it crashes or when its memory is full.
-    async fn warn_of_lost_writes(&self) {
+    /// Warns of settings with which a server forgets nonces when it crashes or when its memory is full, or takes all
+    /// memory of its machine.
+    async fn warn_of_settings(&self) {
         let setting = async |name: &str| -> Option<String> {
             let answer: Result<Vec<String>, _> =
                 self.link.command(cmd("CONFIG").arg("GET").arg(name)).await;
@@ -159,6 +173,11 @@ impl RedisStore {
         };
         let (appends, syncs) = (setting("appendonly").await, setting("appendfsync").await);
         let evicts = setting("maxmemory-policy").await;
+        if setting("maxmemory").await.as_deref() == Some("0") {
+            tracing::warn!(
+                "redis may take all memory of its machine, and the system may end it then: set `maxmemory`"
+            );
+        }
         if evicts.as_deref().is_some_and(|value| value != "noeviction") {
             tracing::warn!(
                 "redis may drop nonces when its memory is full, and a token can be spent again then: \
@@ -173,10 +192,6 @@ impl RedisStore {
                  always`, a token can be spent again after it crashes"
             );
         }
-    }
-
-    fn key_name(&self, id: KeyId) -> String {
-        format!("{}key:{}", self.prefix, hex::encode(id.as_bytes()))
     }
 
     /// A cluster keeps keys with the same text in braces on one server: issuer keys and their lease.
@@ -199,33 +214,6 @@ impl RedisStore {
             next.key_ids.insert(tier, key_ids.clone());
             next
         });
-    }
-
-    async fn put(&self, id: KeyId, key: StoredKey) -> Result<(), StoreError> {
-        let mut value = Vec::with_capacity(HEAD_BYTES + key.bytes.len());
-        value.extend(key.timestamp.to_le_bytes());
-        value.extend(Sha256::digest(&key.bytes));
-        value.extend(&key.bytes);
-        let mut set = cmd("SET");
-        set.arg(self.key_name(id)).arg(value).arg("EX").arg(self.key_seconds);
-        self.link.command(&set).await
-    }
-
-    async fn get(&self, id: KeyId) -> Result<Option<StoredKey>, StoreError> {
-        let value: Option<Vec<u8>> = self.link.command(cmd("GET").arg(self.key_name(id))).await?;
-        Ok(value.and_then(|value| {
-            let (head, bytes) = value.split_first_chunk::<HEAD_BYTES>()?;
-            let whole = Sha256::digest(bytes)[..] == head[8..];
-            let timestamp = u64::from_le_bytes(*head.first_chunk()?);
-            whole.then(|| StoredKey { timestamp, bytes: bytes.to_vec() })
-        }))
-    }
-
-    async fn timestamp(&self, id: KeyId) -> Result<Option<u64>, StoreError> {
-        let mut range = cmd("GETRANGE");
-        range.arg(self.key_name(id)).arg(0).arg(7);
-        let head: Vec<u8> = self.link.command(&range).await?;
-        Ok(head.try_into().ok().map(u64::from_le_bytes))
     }
 
     /// Of concurrent calls with one nonce, on any node, one finds it fresh. The stored value is a random
@@ -340,28 +328,31 @@ impl Store for RedisStore {
     }
 
     fn put_evaluation_key(&self, id: KeyId, key: StoredKey, _: Timestamp) -> StoreFuture<'_, ()> {
-        Box::pin(self.put(id, key))
+        Box::pin(self.evaluation_keys.put(id, key))
     }
 
     fn evaluation_key(&self, id: KeyId) -> StoreFuture<'_, Option<StoredKey>> {
-        Box::pin(self.get(id))
+        Box::pin(self.evaluation_keys.get(id))
     }
 
     fn evaluation_key_timestamp(&self, id: KeyId) -> StoreFuture<'_, Option<u64>> {
-        Box::pin(self.timestamp(id))
+        Box::pin(self.evaluation_keys.timestamp(id))
     }
 
     fn touch_evaluation_key(&self, id: KeyId, _: Timestamp) {
-        let (link, name, seconds) = (Arc::clone(&self.link), self.key_name(id), self.key_seconds);
+        let keys = self.evaluation_keys.clone();
         tokio::spawn(async move {
             // If this fails, the use of another day is as good.
-            let _: Result<u32, _> = link.command(cmd("EXPIRE").arg(name).arg(seconds)).await;
+            let _ = keys.touch(id).await;
         });
     }
 
     fn collect_garbage(&self, _: Timestamp) -> StoreFuture<'_, ()> {
-        // The server removes expired keys.
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(self.evaluation_keys.tend(true))
+    }
+
+    fn refresh(&self) -> StoreFuture<'_, ()> {
+        Box::pin(self.evaluation_keys.tend(false))
     }
 
     fn spend<'s>(
@@ -433,8 +424,7 @@ impl Store for RedisStore {
     }
 
     fn statistics(&self) -> StoreStatistics {
-        // The server has statistics of its own.
-        StoreStatistics::default()
+        self.evaluation_keys.statistics()
     }
 }
 

@@ -51,6 +51,10 @@ impl Store for HeldStore {
         self.store.collect_garbage(now)
     }
 
+    fn refresh(&self) -> StoreFuture<'_, ()> {
+        self.store.refresh()
+    }
+
     fn spend<'s>(
         &'s self,
         key_id: &'s [u8; 32],

@@ -1,0 +1,20 @@
+//! Attacks on a running service: one hostile client against everyone else.
+//!
+//! Each test is one attack that once succeeded, or that would if a limit were missing. By default all take seconds;
+//! `URLFILTER_ATTACKS` multiplies their attempts.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "helpers are shared with the tests of the service")]
+
+#[path = "../service/redis_server.rs"]
+mod redis_server;
+mod shared_store;
+#[path = "../service/support.rs"]
+mod support;
+
+/// What the number of attempts is multiplied by.
+fn factor() -> usize {
+    let factor = std::env::var("URLFILTER_ATTACKS").map_or(1, |text| text.parse().unwrap());
+    assert!(factor > 0, "URLFILTER_ATTACKS: expected at least 1");
+    factor
+}
