@@ -15,6 +15,7 @@
 //! ```
 
 use prost::{Message, Name};
+use std::marker::PhantomData;
 
 /// A message was not decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +79,22 @@ impl<'b> Reader<'b> {
         self.0 = rest;
         Ok(taken)
     }
+
+    /// Passes over a field, and returns its tag; `None` at the end, or if the rest is malformed.
+    fn skip_field(&mut self) -> Option<u64> {
+        let tag = self.varint().ok()?;
+        match tag & 7 {
+            0 => drop(self.varint().ok()?),
+            1 => drop(self.take(8).ok()?),
+            5 => drop(self.take(4).ok()?),
+            2 => {
+                let length = self.varint().ok()?;
+                self.take(length).ok()?;
+            }
+            _ => return None,
+        }
+        Some(tag)
+    }
 }
 
 /// What may still be counted.
@@ -131,16 +148,67 @@ fn count(
     Ok(())
 }
 
-/// Decodes a message that has at most `max` fields, with those of the messages in it. Each element of a list
-/// counts as a field, and each byte of a packed list.
+/// The bytes of a message whose fields were counted, and for which nothing is allocated yet.
+///
+/// What costs memory, such as [`decode`](Self::decode), can wait until it was paid for.
+///
+/// ```
+/// use pir_api::bounded::Counted;
+/// use pir_api::{Message, report::UrlFilterReport};
+///
+/// let bytes = UrlFilterReport { urls: vec!["https://a.example".to_owned(); 3] }.encode_to_vec();
+/// let counted = Counted::<UrlFilterReport>::new(&bytes, 3)?;
+/// assert_eq!(counted.occurrences(1), 3);
+/// assert_eq!(counted.decode()?.urls.len(), 3);
+/// # Ok::<(), pir_api::bounded::BoundedError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'b, M> {
+    bytes: &'b [u8],
+    message: PhantomData<M>,
+}
+
+impl<'b, M: Message + Name + Default> Counted<'b, M> {
+    /// Counts the fields of a message, with those of the messages in it. Each element of a list counts as a field, and
+    /// each byte of a packed list. Nothing is allocated.
+    ///
+    /// # Errors
+    /// [`BoundedError::TooMany`] if there are more than `max`; [`BoundedError::Malformed`] if the bytes are not such a
+    /// message.
+    pub fn new(bytes: &'b [u8], max: usize) -> Result<Self, BoundedError> {
+        let fields = fields_of(&M::full_name()).ok_or(BoundedError::Malformed)?;
+        count(bytes, fields, &mut Budget { left: max, max }, 0)?;
+        Ok(Self { bytes, message: PhantomData })
+    }
+
+    /// How often the field with this number occurs in the message itself; of a list that is not packed, the number of
+    /// elements.
+    #[must_use]
+    pub fn occurrences(&self, number: u32) -> usize {
+        let mut reader = Reader(self.bytes);
+        let mut found = 0;
+        while let Some(tag) = reader.skip_field() {
+            found += usize::from(tag >> 3 == u64::from(number));
+        }
+        found
+    }
+
+    /// Decodes the message.
+    ///
+    /// # Errors
+    /// [`BoundedError::Malformed`] if the bytes are not such a message.
+    pub fn decode(&self) -> Result<M, BoundedError> {
+        M::decode(self.bytes).map_err(|_| BoundedError::Malformed)
+    }
+}
+
+/// Decodes a message that has at most `max` fields, counted as [`Counted::new`] does.
 ///
 /// # Errors
 /// [`BoundedError::TooMany`] if it has more, before anything is allocated; [`BoundedError::Malformed`] if the
 /// bytes are not such a message.
 pub fn decode<M: Message + Name + Default>(bytes: &[u8], max: usize) -> Result<M, BoundedError> {
-    let fields = fields_of(&M::full_name()).ok_or(BoundedError::Malformed)?;
-    count(bytes, fields, &mut Budget { left: max, max }, 0)?;
-    M::decode(bytes).map_err(|_| BoundedError::Malformed)
+    Counted::new(bytes, max)?.decode()
 }
 
 #[cfg(test)]
@@ -183,6 +251,25 @@ mod tests {
         // Bytes are not elements.
         let text = report::UrlFilterReport { urls: vec!["x".repeat(100_000)] };
         assert_eq!(decode(&text.encode_to_vec(), 10), Ok(text));
+    }
+
+    #[test]
+    fn elements_are_counted_at_the_top_alone() {
+        let query = pir::EncryptedIndices {
+            ciphertexts: vec![he::SerializedCiphertext::default(); 5],
+            num_pir_calls: 1,
+        };
+        let request = api::pir::PirRequest { query: Some(query), ..Default::default() };
+        let request = api::Request {
+            request: Some(api::request::Request::PirRequest(request)),
+            usecase: "name".to_owned(),
+        };
+        for count in 0..3 {
+            let bytes = api::Requests { requests: vec![request.clone(); count] }.encode_to_vec();
+            let counted = Counted::<api::Requests>::new(&bytes, 100).unwrap();
+            assert_eq!((counted.occurrences(1), counted.occurrences(2)), (count, 0));
+            assert_eq!(counted.decode().unwrap().requests.len(), count);
+        }
     }
 
     #[test]
