@@ -22,7 +22,7 @@ pub use crate::tier::Tier;
 pub use error::{ConfigurationError, Feature};
 pub use gateway::GatewaySettings;
 pub use issuer::IssuerSettings;
-pub use limits::Limits;
+pub use limits::{IssuanceLimit, Limits};
 pub use publications::PublicationSettings;
 pub use reports::ReportSettings;
 pub use store::{RedisSettings, StoreSettings};

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use unix_clock::Timestamp;
 
-/// Largest number of protobuf fields of an evaluation key: it has a few for each ciphertext.
-pub(crate) const MAX_KEY_FIELDS: usize = 20_000;
+/// Largest number of protobuf fields of an evaluation key: it has a few for each ciphertext. Those of devices have fewer
+/// than 300.
+pub(crate) const MAX_KEY_FIELDS: usize = 4096;
 /// Memory of an entry in addition to its key, in bytes.
 const OVERHEAD: u64 = 512;
 /// Seconds of a day.
@@ -52,15 +53,30 @@ pub(crate) enum KeyError {
     Key(#[from] keyword_pir::Error),
 }
 
+/// Removes what a key has and the key configuration of the data set does not ask for: it would take memory in the store
+/// and serve no query.
+pub(crate) fn keep_requested(data: &DataSet, message: &mut he::SerializedEvaluationKey) {
+    let config = data.key_config();
+    if let Some(galois) = &mut message.galois_key {
+        galois.key_switch_keys.retain(|element, _| {
+            u32::try_from(*element).is_ok_and(|element| config.galois_elements.contains(&element))
+        });
+    }
+    if !config.has_relinearization_key {
+        message.relin_key = None;
+    }
+}
+
 /// Checks an evaluation key and prepares it for queries. It computes for milliseconds.
 ///
 /// # Errors
 /// [`KeyError::Convert`] and [`KeyError::Key`] if the key is not valid for the data set.
 pub(crate) fn prepare(
     data: &DataSet,
-    message: he::SerializedEvaluationKey,
+    mut message: he::SerializedEvaluationKey,
     timestamp: u64,
 ) -> Result<ReadyKey, KeyError> {
+    keep_requested(data, &mut message);
     let serialized = SerializedEvaluationKey::try_from(message)?;
     let key = data.scheme().prepare_evaluation_key(data.key_config(), &serialized)?;
     Ok(ReadyKey { key, timestamp, noted_day: AtomicU64::new(0) })

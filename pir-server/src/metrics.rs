@@ -46,6 +46,7 @@ pub(crate) struct Metrics {
     stage_seconds: Latency<StageLabels>,
     queries: Family<UseCaseLabel, Counter>,
     queue: Gauge,
+    dropped: Counter,
     busy: Family<EndpointLabel, Counter>,
     tokens_issued: Family<TierLabel, Counter>,
     tokens_refused: Family<RefusalLabel, Counter>,
@@ -95,6 +96,7 @@ impl Default for Metrics {
             stage_seconds: Family::new_with_constructor(Seconds),
             queries: Family::default(),
             queue: Gauge::default(),
+            dropped: Counter::default(),
             busy: Family::default(),
             tokens_issued: Family::default(),
             tokens_refused: Family::default(),
@@ -155,6 +157,11 @@ impl Metrics {
             self.stage_seconds.get_or_create(&labels).observe(time.as_secs_f64());
         }
         self.queries.get_or_create(&UseCaseLabel { usecase }).inc();
+    }
+
+    /// Counts tasks that were dropped because their clients have given up.
+    pub(crate) fn dropped(&self) -> Counter {
+        self.dropped.clone()
     }
 
     /// A request was refused with 503.

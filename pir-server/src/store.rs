@@ -20,6 +20,7 @@
 
 mod embedded;
 mod error;
+mod issuance;
 mod lease;
 #[cfg(feature = "redis")]
 mod redis;
@@ -30,10 +31,11 @@ pub use embedded::{EmbeddedStore, StateFile};
 #[cfg(feature = "redis")]
 pub use error::SettingError;
 pub use error::{Damage, StoreError};
+pub use issuance::Issuance;
 pub use lease::Lease;
 pub(crate) use lease::{wait_for_keys, with_lease};
 
-use crate::configuration::Tier;
+use crate::configuration::{IssuanceLimit, Tier};
 use privacy_pass::{KeySet, Rotation};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -202,6 +204,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets the nonces of all issuer keys but `key_ids`: tokens of other keys are refused anyway.
     fn retain_nonces(&self, key_ids: &[[u8; 32]]) -> StoreFuture<'_, ()>;
+
+    /// Counts a token that is about to be issued to the user with this user token, unless it is one more than `limit`
+    /// allows. Nodes that share a store share the counts. While it is away, each node may count by itself.
+    fn count_issuance<'s>(
+        &'s self,
+        user_token: &'s [u8],
+        limit: IssuanceLimit,
+        now: Timestamp,
+    ) -> StoreFuture<'s, Issuance>;
 
     /// The issuer keys of a tier; `None` if none were stored yet.
     fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> StoreFuture<'_, Option<KeySet>>;

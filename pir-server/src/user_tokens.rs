@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,10 +18,17 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-/// Largest number of answers of the hook that are cached.
-const MAX_CACHED: usize = 100_000;
-/// Largest number of programs or requests at once.
-const MAX_CONCURRENT: usize = 32;
+/// Largest number of users that are remembered, and of refusals. Each kind is forgotten for others of its kind alone, so
+/// that strangers cannot make the service forget users.
+const MAX_REMEMBERED: usize = 100_000;
+/// Largest number of programs or requests at once for tokens that were valid before.
+const MAX_CONCURRENT_KNOWN: usize = 8;
+/// Largest number of programs or requests at once for tokens that were never valid here.
+const MAX_CONCURRENT_STRANGERS: usize = 24;
+/// For each program or request at once, the number of tokens that may wait.
+const MAX_WAITING: usize = 4;
+/// Shortest time between two log lines about failures.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Largest answer of the hook that is read, in bytes.
 const MAX_ANSWER: usize = 4096;
 
@@ -36,6 +44,9 @@ pub(crate) enum HookError {
     /// It failed, or its answer is not a tier.
     #[error("its answer is not one of tier1, tier2, tier3")]
     Answer,
+    /// Too many tokens wait to be asked about.
+    #[error("too many tokens wait for it")]
+    Busy,
 }
 
 type TokenDigest = [u8; 32];
@@ -111,14 +122,38 @@ enum Hook {
     Url { address: String, client: reqwest::Client },
 }
 
+/// A bounded number of questions at once, and of those that wait.
+struct Lane {
+    concurrent: Semaphore,
+    /// Those that wait, and those that are asked.
+    admitted: Semaphore,
+}
+
+impl Lane {
+    fn new(concurrent: usize) -> Self {
+        Self {
+            concurrent: Semaphore::new(concurrent),
+            admitted: Semaphore::new(concurrent * (1 + MAX_WAITING)),
+        }
+    }
+}
+
 /// Finds the tier of user tokens: in a table, or by asking a hook.
+///
+/// Anyone can send tokens that are not known. So questions about them are a lane of their own: strangers neither delay
+/// users whom the hook has accepted before, nor displace them from memory.
 pub(crate) struct UserTokens {
     hasher: TokenHasher,
     hook: Option<Hook>,
-    cache: Cache<TokenDigest, (Option<Tier>, Instant)>,
+    /// Tokens that the hook has accepted, and until when it need not be asked again.
+    accepted: Cache<TokenDigest, (Tier, Instant)>,
+    /// Tokens that the hook has refused, and until when it need not be asked again.
+    refused: Cache<TokenDigest, Instant>,
     cache_time: Duration,
     timeout: Duration,
-    concurrent: Semaphore,
+    known: Lane,
+    strangers: Lane,
+    last_log: Mutex<Option<Instant>>,
 }
 
 #[derive(Deserialize)]
@@ -150,10 +185,13 @@ impl UserTokens {
         Ok(Self {
             hasher: TokenHasher::new()?,
             hook,
-            cache: Cache::new(MAX_CACHED),
+            accepted: Cache::new(MAX_REMEMBERED),
+            refused: Cache::new(MAX_REMEMBERED),
             cache_time: settings.cache_for,
             timeout,
-            concurrent: Semaphore::new(MAX_CONCURRENT),
+            known: Lane::new(MAX_CONCURRENT_KNOWN),
+            strangers: Lane::new(MAX_CONCURRENT_STRANGERS),
+            last_log: Mutex::default(),
         })
     }
 
@@ -163,11 +201,11 @@ impl UserTokens {
         &self.hasher
     }
 
-    /// The tier of a token; `None` if it is unknown. Answers of the hook are cached for
+    /// The tier of a token; `None` if it is unknown. Answers of the hook, refusals included, are remembered for
     /// `userTokens.cacheSeconds`.
     ///
     /// # Errors
-    /// If the hook does not answer, or not with a tier. Nothing is cached then.
+    /// If the hook does not answer, or not with a tier, or too many tokens wait. Nothing is remembered then.
     pub(crate) async fn tier(
         &self,
         table: &UserTable,
@@ -181,13 +219,47 @@ impl UserTokens {
             return Ok(Some(tier));
         }
         let Some(hook) = &self.hook else { return Ok(None) };
-        if let Some((tier, until)) = self.cache.get(&digest)
-            && Instant::now() < until
+        if let Some(answer) = self.remembered(&digest) {
+            return Ok(answer);
+        }
+        let lane = match self.accepted.get(&digest) {
+            Some(_) => &self.known,
+            None => &self.strangers,
+        };
+        let answer = self.ask(hook, lane, token, &digest).await;
+        if let Err(error) = &answer {
+            self.log(*error);
+        }
+        answer
+    }
+
+    /// The hook's answer, if it need not be asked again yet.
+    fn remembered(&self, digest: &TokenDigest) -> Option<Option<Tier>> {
+        let now = Instant::now();
+        if let Some((tier, until)) = self.accepted.get(digest)
+            && now < until
         {
-            return Ok(tier);
+            return Some(Some(tier));
+        }
+        self.refused.get(digest).is_some_and(|until| now < until).then_some(None)
+    }
+
+    async fn ask(
+        &self,
+        hook: &Hook,
+        lane: &Lane,
+        token: &str,
+        digest: &TokenDigest,
+    ) -> Result<Option<Tier>, HookError> {
+        let _admitted = lane.admitted.try_acquire().map_err(|_| HookError::Busy)?;
+        // The wait does not count as time of the hook.
+        let permit = tokio::time::timeout(self.timeout, lane.concurrent.acquire()).await;
+        let _permit = permit.map_err(|_| HookError::Busy)?.map_err(|_| HookError::Unreachable)?;
+        // The same token may have been asked about meanwhile.
+        if let Some(answer) = self.remembered(digest) {
+            return Ok(answer);
         }
         let ask = async {
-            let _permit = self.concurrent.acquire().await.map_err(|_| HookError::Unreachable)?;
             match hook {
                 Hook::Command { program, arguments } => {
                     ask_command(program, arguments, token).await
@@ -197,8 +269,28 @@ impl UserTokens {
         };
         let tier = tokio::time::timeout(self.timeout, ask).await;
         let tier = tier.unwrap_or(Err(HookError::Timeout))?;
-        self.cache.insert(digest, (tier, Instant::now() + self.cache_time));
+        let until = Instant::now() + self.cache_time;
+        match tier {
+            Some(tier) => {
+                self.refused.remove(digest);
+                self.accepted.insert(*digest, (tier, until));
+            }
+            None => {
+                self.accepted.remove(digest);
+                self.refused.insert(*digest, until);
+            }
+        }
         Ok(tier)
+    }
+
+    /// Logs a failure, unless one was logged a moment ago: strangers decide how many there are.
+    fn log(&self, error: HookError) {
+        let now = Instant::now();
+        let mut last = self.last_log.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| now.duration_since(last) >= LOG_INTERVAL) {
+            *last = Some(now);
+            tracing::error!(%error, "user tokens cannot be checked");
+        }
     }
 }
 
@@ -325,6 +417,57 @@ mod tests {
         let arguments = vec!["-c".to_owned(), script.to_owned()];
         let authority = TokenAuthority::Command { program: "sh".to_owned(), arguments };
         UserTokens::new(&UserTokenSettings { authority, ..Default::default() }).unwrap()
+    }
+
+    /// A flood of tokens that nobody knows, while the hook answers nothing.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn strangers_neither_delay_nor_displace_users() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!(
+            "read token; case $token in user) echo tier1;; *) while [ -e {0} ]; do sleep 0.01; done; exit 1;; esac",
+            folder.path().join("held").display()
+        );
+        let mut tokens = with_command(&script);
+        tokens.timeout = Duration::from_secs(3600);
+        let table = UserTable::default();
+        assert_eq!(tokens.tier(&table, "user").await, Ok(Some(Tier::Tier1)));
+        std::fs::write(folder.path().join("held"), "").unwrap();
+        let max = MAX_CONCURRENT_STRANGERS * (1 + MAX_WAITING);
+        let mut floods = Vec::new();
+        for number in 0..max {
+            let name = format!("stranger {number}");
+            let (tokens, table) = (&tokens, &table);
+            let mut flood = Box::pin(async move { tokens.tier(table, &name).await });
+            assert!(futures_util::poll!(&mut flood).is_pending(), "{number}");
+            floods.push(flood);
+        }
+        // One more is refused at once, and the user is still known, also when the answer has to be renewed.
+        assert_eq!(tokens.tier(&table, "one more").await, Err(HookError::Busy));
+        assert_eq!(tokens.tier(&table, "user").await, Ok(Some(Tier::Tier1)));
+        let digest = tokens.hasher.digest(b"user");
+        tokens.accepted.insert(digest, (Tier::Tier1, Instant::now()));
+        assert_eq!(tokens.tier(&table, "user").await, Ok(Some(Tier::Tier1)));
+        std::fs::remove_file(folder.path().join("held")).unwrap();
+        for flood in floods {
+            assert_eq!(flood.await, Ok(None));
+        }
+        // Refusals are remembered.
+        assert_eq!(tokens.remembered(&tokens.hasher.digest(b"stranger 0")), Some(None));
+        assert_eq!(tokens.tier(&table, "one more").await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn refusals_displace_no_users() {
+        let tokens = UserTokens::new(&UserTokenSettings::default()).unwrap();
+        let until = Instant::now() + Duration::from_secs(3600);
+        let digest = |name: &str| tokens.hasher.digest(name.as_bytes());
+        tokens.accepted.insert(digest("user"), (Tier::Tier2, until));
+        for number in 0..2 * MAX_REMEMBERED {
+            tokens.refused.insert(digest(&number.to_string()), until);
+        }
+        assert!(tokens.refused.len() <= MAX_REMEMBERED);
+        assert_eq!(tokens.remembered(&digest("user")), Some(Some(Tier::Tier2)));
     }
 
     #[cfg(unix)]

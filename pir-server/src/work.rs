@@ -1,14 +1,22 @@
 //! The worker pool: queries, evaluation keys and tokens are computed here.
 //!
-//! It has one thread for each core and runs one task of each request in turn, so that a large batch
-//! does not delay a small one. The number of tasks that wait or run is bounded. A request reserves its
-//! share before anything is spent on it; if the queue is full, it is refused at once. A task that is
-//! alone may spread over all cores.
+//! It has one thread for each core. Threads take turns: between kinds of work, between the owners of work of one kind, and
+//! between the requests of one owner, one task at a time. So neither a large batch, nor many requests of one owner, nor a
+//! flood of one kind delays the others for long.
+//!
+//! The number of tasks of each kind that wait or run is bounded, and an owner may have half of it. A request reserves
+//! its share before anything is spent on it; if there is no capacity, it is refused at once. A task that has waited for so
+//! long that its client has given up is dropped. A task that is alone may spread over all cores.
 
+mod queue;
+
+use prometheus_client::metrics::counter::Counter;
+use queue::{Batch, Next, Queue};
 use rayon::ThreadPool;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,6 +33,9 @@ pub(crate) enum WorkError {
     /// A task panicked.
     #[error("a task panicked")]
     Panicked,
+    /// A task was dropped, because it had waited for too long.
+    #[error("a task waited for too long")]
+    Late,
     /// A reservation was given more tasks than it is for. None of them ran.
     #[error("{tasks} tasks, but capacity for {reserved} is reserved")]
     NotReserved {
@@ -35,6 +46,25 @@ pub(crate) enum WorkError {
     },
 }
 
+/// What is worked on. Each kind has capacity of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkKind {
+    /// Signing tokens.
+    Issuing,
+    /// Checking uploaded evaluation keys.
+    Keys,
+    /// Answering queries.
+    Queries,
+}
+
+impl WorkKind {
+    const COUNT: usize = 3;
+}
+
+/// Whose work it is: a hash with a random key of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Owner(u64);
+
 /// What a task is given when it starts.
 pub(crate) struct TaskContext<'t> {
     /// Idle worker threads that this task may use; `None` while other tasks wait or run.
@@ -43,33 +73,51 @@ pub(crate) struct TaskContext<'t> {
     pub(crate) cancelled: &'t AtomicBool,
     /// How long the task waited for a thread.
     pub(crate) waited: Duration,
+    /// Whether the client has given up.
+    is_late: bool,
 }
 
 type Task = Box<dyn FnOnce(TaskContext<'_>) + Send>;
 
-/// The tasks of one request.
-struct Batch {
-    tasks: Mutex<VecDeque<Task>>,
-    cancelled: Arc<AtomicBool>,
-    queued_at: Instant,
+/// Bounds of the work that waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WorkLimits {
+    /// Largest number of tasks of each kind that wait or run.
+    pub(crate) queue: usize,
+    /// Largest number of tasks of one request, which an owner may always have.
+    pub(crate) batch: usize,
+    /// How long a client waits for its answer.
+    pub(crate) max_wait: Duration,
 }
 
+impl WorkLimits {
+    /// Largest number of tasks of one kind that wait or run for one owner.
+    fn owner(&self) -> usize {
+        (self.queue / 2).max(self.batch).min(self.queue)
+    }
+
+    /// Whether a task is dropped that waited for so long. A request that was begun is finished, unless others wait for
+    /// the thread.
+    fn is_late(&self, waited: Duration, has_begun: bool, others_wait: bool) -> bool {
+        waited > self.max_wait && (others_wait || !has_begun)
+    }
+}
+
+/// How much capacity is reserved.
 #[derive(Default)]
-struct Queue {
-    /// Batches with tasks that have not started, in the order of their turns.
-    batches: VecDeque<Arc<Batch>>,
-    running: usize,
-    closed: bool,
+struct Reserved {
+    kinds: [usize; WorkKind::COUNT],
+    owners: [HashMap<Owner, usize>; WorkKind::COUNT],
 }
 
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// Tasks that wait or run, and those that capacity is reserved for.
-    reserved: AtomicUsize,
-    capacity: usize,
+    reserved: Mutex<Reserved>,
+    limits: WorkLimits,
     /// For tasks that run alone.
     idle_threads: ThreadPool,
+    dropped: Counter,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -80,30 +128,30 @@ impl Shared {
     fn run_tasks(&self) {
         let mut queue = lock(&self.queue);
         loop {
-            let Some(batch) = queue.batches.pop_front() else {
+            let Some(next) = queue.next() else {
                 if queue.closed {
                     return;
                 }
                 queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let (task, more) = {
-                let mut tasks = lock(&batch.tasks);
-                let task = tasks.pop_front();
-                (task, !tasks.is_empty())
-            };
-            if more {
-                queue.batches.push_back(Arc::clone(&batch));
-            }
-            let Some(task) = task else { continue };
             queue.running += 1;
-            let alone = queue.running == 1 && queue.batches.is_empty();
+            let others_wait = queue.others_wait(&next);
+            let alone = queue.running == 1 && queue.is_empty();
             drop(queue);
+            let Next { task, batch, .. } = next;
+            let waited = batch.queued_at.elapsed();
+            let has_begun = batch.has_begun.load(Ordering::Relaxed);
             let context = TaskContext {
                 idle_threads: alone.then_some(&self.idle_threads),
                 cancelled: &batch.cancelled,
-                waited: batch.queued_at.elapsed(),
+                waited,
+                is_late: self.limits.is_late(waited, has_begun, others_wait),
             };
+            match context.is_late {
+                true => drop(self.dropped.inc()),
+                false => batch.has_begun.store(true, Ordering::Relaxed),
+            }
             // After a panic the result's channel has no sender, which its receiver reports.
             let _ = catch_unwind(AssertUnwindSafe(|| task(context)));
             queue = lock(&self.queue);
@@ -115,12 +163,18 @@ impl Shared {
 /// Threads that run tasks, and the queue of those that wait.
 pub(crate) struct WorkPool {
     shared: Arc<Shared>,
+    hasher: RandomState,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl WorkPool {
-    /// Starts `threads` threads (at least one) with capacity for `capacity` tasks that wait or run.
-    pub(crate) fn new(threads: usize, capacity: usize) -> Result<Self, std::io::Error> {
+    /// Starts `threads` threads (at least one). `dropped` counts tasks that were dropped because they had waited for
+    /// too long.
+    pub(crate) fn new(
+        threads: usize,
+        limits: WorkLimits,
+        dropped: Counter,
+    ) -> Result<Self, std::io::Error> {
         let threads = threads.max(1);
         let idle_threads = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -130,9 +184,10 @@ impl WorkPool {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
-            reserved: AtomicUsize::new(0),
-            capacity,
+            reserved: Mutex::default(),
+            limits,
             idle_threads,
+            dropped,
         });
         let spawn = |index| {
             let shared = Arc::clone(&shared);
@@ -141,7 +196,7 @@ impl WorkPool {
                 .spawn(move || shared.run_tasks())
         };
         let threads = (0..threads).map(spawn).collect::<Result<_, _>>()?;
-        Ok(Self { shared, threads: Mutex::new(threads) })
+        Ok(Self { shared, hasher: RandomState::new(), threads: Mutex::new(threads) })
     }
 
     /// Number of threads that run tasks.
@@ -151,22 +206,40 @@ impl WorkPool {
 
     /// Number of tasks that wait or run, or that capacity is reserved for.
     pub(crate) fn depth(&self) -> usize {
-        self.shared.reserved.load(Ordering::Relaxed)
+        lock(&self.shared.reserved).kinds.iter().sum()
+    }
+
+    /// The owner of work with this name: a pseudonym, or a user token.
+    pub(crate) fn owner(&self, name: &[u8]) -> Owner {
+        Owner(self.hasher.hash_one(name))
     }
 
     /// Reserves capacity for `tasks` tasks.
     ///
     /// # Errors
-    /// [`QueueFull`] if there is not enough for all of them.
-    pub(crate) fn reserve(&self, tasks: usize) -> Result<Reservation, QueueFull> {
-        let update = |reserved: usize| {
-            reserved.checked_add(tasks).filter(|&reserved| reserved <= self.shared.capacity)
-        };
-        self.shared
-            .reserved
-            .try_update(Ordering::AcqRel, Ordering::Acquire, update)
-            .map_err(|_| QueueFull)?;
-        Ok(Reservation { shared: Arc::clone(&self.shared), tasks })
+    /// [`QueueFull`] if there is not enough for all of them, or the owner would have too much of it.
+    pub(crate) fn reserve(
+        &self,
+        kind: WorkKind,
+        owner: Owner,
+        tasks: usize,
+    ) -> Result<Reservation, QueueFull> {
+        let limits = &self.shared.limits;
+        {
+            let mut reserved = lock(&self.shared.reserved);
+            let of_owner = reserved.owners[kind as usize].get(&owner).copied().unwrap_or(0);
+            let within = |reserved: usize, max| {
+                reserved.checked_add(tasks).filter(|&reserved| reserved <= max).ok_or(QueueFull)
+            };
+            let all = within(reserved.kinds[kind as usize], limits.queue)?;
+            let of_owner = within(of_owner, limits.owner())?;
+            reserved.kinds[kind as usize] = all;
+            if of_owner > 0 {
+                reserved.owners[kind as usize].insert(owner, of_owner);
+            }
+        }
+        let shared = Arc::clone(&self.shared);
+        Ok(Reservation { shared, kind, owner, tasks, reserved_at: Instant::now() })
     }
 }
 
@@ -185,12 +258,25 @@ impl Drop for WorkPool {
 #[must_use]
 pub(crate) struct Reservation {
     shared: Arc<Shared>,
+    kind: WorkKind,
+    owner: Owner,
     tasks: usize,
+    reserved_at: Instant,
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.shared.reserved.fetch_sub(self.tasks, Ordering::AcqRel);
+        if self.tasks == 0 {
+            return;
+        }
+        let mut reserved = lock(&self.shared.reserved);
+        reserved.kinds[self.kind as usize] -= self.tasks;
+        if let Some(of_owner) = reserved.owners[self.kind as usize].get_mut(&self.owner) {
+            *of_owner -= self.tasks;
+            if *of_owner == 0 {
+                reserved.owners[self.kind as usize].remove(&self.owner);
+            }
+        }
     }
 }
 
@@ -207,7 +293,7 @@ impl Reservation {
     /// Splits off the capacity for one task; `None` when none is left.
     fn split(&mut self) -> Option<Self> {
         self.tasks = self.tasks.checked_sub(1)?;
-        Some(Self { shared: Arc::clone(&self.shared), tasks: 1 })
+        Some(Self { shared: Arc::clone(&self.shared), tasks: 1, ..*self })
     }
 
     /// Runs the tasks of a request, and returns their results in the same order. Capacity that is not
@@ -215,8 +301,8 @@ impl Reservation {
     /// and running ones see [`TaskContext::cancelled`].
     ///
     /// # Errors
-    /// [`WorkError::NotReserved`] for more tasks than the reservation is for, and
-    /// [`WorkError::Panicked`] if one of them panics.
+    /// [`WorkError::NotReserved`] for more tasks than the reservation is for, [`WorkError::Late`] if one of them had to
+    /// wait for too long since the reservation, and [`WorkError::Panicked`] if one of them panics.
     pub(crate) async fn run<T: Send + 'static>(
         mut self,
         tasks: Vec<impl FnOnce(TaskContext<'_>) -> T + Send + 'static>,
@@ -238,7 +324,10 @@ impl Reservation {
                 if context.cancelled.load(Ordering::Relaxed) {
                     return;
                 }
-                let result = task(context);
+                let result = match context.is_late {
+                    true => Err(WorkError::Late),
+                    false => Ok(task(context)),
+                };
                 drop(permit);
                 // Without a receiver the client has disconnected; the result is dropped.
                 let _ = sender.send(result);
@@ -247,8 +336,8 @@ impl Reservation {
         if boxed.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = Batch { tasks: Mutex::new(boxed), cancelled, queued_at: Instant::now() };
-        lock(&self.shared.queue).batches.push_back(Arc::new(batch));
+        let batch = Batch::new(boxed, cancelled, self.reserved_at);
+        lock(&self.shared.queue).push(self.kind, self.owner, batch);
         match count {
             1 => self.shared.wake.notify_one(),
             _ => self.shared.wake.notify_all(),
@@ -256,7 +345,7 @@ impl Reservation {
         drop(self);
         let mut results = Vec::with_capacity(count);
         for receiver in receivers {
-            results.push(receiver.await.map_err(|_| WorkError::Panicked)?);
+            results.push(receiver.await.map_err(|_| WorkError::Panicked)??);
         }
         drop(guard);
         Ok(results)
@@ -275,93 +364,4 @@ impl Reservation {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::mpsc;
-
-    #[tokio::test]
-    async fn batches_take_turns() {
-        let pool = WorkPool::new(1, 100).unwrap();
-        let (order_send, order) = mpsc::channel();
-        // Holds the only thread until both batches wait.
-        let (release, held) = mpsc::channel::<()>();
-        let blocker = pool.reserve(1).unwrap().run_one(move |_| held.recv().is_ok());
-        let tasks = |name: char, count: usize| -> Vec<_> {
-            (0..count)
-                .map(|_| {
-                    let send = order_send.clone();
-                    move |_: TaskContext<'_>| send.send(name).is_ok()
-                })
-                .collect()
-        };
-        let large = pool.reserve(5).unwrap().run(tasks('l', 5));
-        let small = pool.reserve(1).unwrap().run(tasks('s', 1));
-        let unblock = async {
-            // The others are polled before this one.
-            release.send(()).unwrap();
-        };
-        let (blocker, large, small, ()) = tokio::join!(blocker, large, small, unblock);
-        assert!(blocker.unwrap());
-        assert_eq!((large.unwrap().len(), small.unwrap().len()), (5, 1));
-        assert_eq!(order.try_iter().collect::<String>(), "lsllll");
-        assert_eq!(pool.depth(), 0);
-    }
-
-    #[tokio::test]
-    async fn capacity_is_bounded_and_given_back() {
-        let pool = WorkPool::new(2, 3).unwrap();
-        let reservation = pool.reserve(2).unwrap();
-        assert!(pool.reserve(2).is_err());
-        let one = pool.reserve(1).unwrap();
-        assert!(pool.reserve(1).is_err());
-        drop(one);
-        assert_eq!(
-            reservation.run(vec![|_: TaskContext<'_>| 1, |_: TaskContext<'_>| 1]).await.unwrap(),
-            [1, 1]
-        );
-        assert!(pool.reserve(usize::MAX).is_err());
-        assert_eq!(pool.depth(), 0);
-        drop(pool.reserve(3).unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_dropped_request_cancels_its_tasks() {
-        let pool = WorkPool::new(1, 10).unwrap();
-        let (begun, begins) = mpsc::channel();
-        let (ended, ends) = mpsc::channel();
-        let first = move |context: TaskContext<'_>| {
-            begun.send(()).unwrap();
-            while !context.cancelled.load(Ordering::Relaxed) {
-                std::thread::yield_now();
-            }
-            ended.send(()).unwrap();
-        };
-        let run = tokio::spawn(pool.reserve(1).unwrap().run_one(first));
-        tokio::task::spawn_blocking(move || begins.recv()).await.unwrap().unwrap();
-        run.abort();
-        tokio::task::spawn_blocking(move || ends.recv()).await.unwrap().unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_an_error_and_the_pool_continues() {
-        let pool = WorkPool::new(1, 1).unwrap();
-        let fails = |_: TaskContext<'_>| -> u8 { Vec::new()[usize::from(u8::MAX)] };
-        assert_eq!(pool.reserve(1).unwrap().run_one(fails).await, Err(WorkError::Panicked));
-        assert_eq!(pool.reserve(1).unwrap().run_one(|_| 7).await, Ok(7));
-    }
-
-    #[tokio::test]
-    async fn a_reservation_takes_no_more_tasks_than_it_is_for() {
-        let pool = WorkPool::new(1, 4).unwrap();
-        let task = |_: TaskContext<'_>| 1;
-        for (reserved, tasks) in [(2, 1), (2, 2), (0, 0)] {
-            let results = pool.reserve(reserved).unwrap().run(vec![task; tasks]).await;
-            assert_eq!(results, Ok(vec![1; tasks]));
-        }
-        for (reserved, tasks) in [(2, 3), (0, 1)] {
-            let refused = pool.reserve(reserved).unwrap().run(vec![task; tasks]).await;
-            assert_eq!(refused, Err(WorkError::NotReserved { tasks, reserved }));
-        }
-        assert_eq!(pool.depth(), 0);
-    }
-}
+mod tests;

@@ -1,11 +1,56 @@
 //! What requests may cost.
 
 use super::error::ConfigurationError;
+use crate::tier::Tier;
 use serde::Deserialize;
+use std::num::NonZero;
 use std::time::Duration;
 
 /// Smallest limit for the head of a request: below it, requests of devices do not fit.
 const MIN_HEADER_BYTES: usize = 8192;
+
+/// How many tokens one user may be issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IssuanceLimit {
+    pub(crate) per_hour: NonZero<u32>,
+    pub(crate) per_day: NonZero<u32>,
+}
+
+impl IssuanceLimit {
+    /// A limit of tokens by hour and by day; `None` if one of them is 0.
+    #[must_use]
+    pub fn new(per_hour: u32, per_day: u32) -> Option<Self> {
+        Some(Self { per_hour: NonZero::new(per_hour)?, per_day: NonZero::new(per_day)? })
+    }
+
+    /// Tokens in an hour, which begins with the first of them.
+    #[must_use]
+    pub fn per_hour(&self) -> NonZero<u32> {
+        self.per_hour
+    }
+
+    /// Tokens in a day, which begins with the first of them.
+    #[must_use]
+    pub fn per_day(&self) -> NonZero<u32> {
+        self.per_day
+    }
+}
+
+/// The limit of each tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IssuanceLimits([IssuanceLimit; Tier::ALL.len()]);
+
+impl IssuanceLimits {
+    /// The limit of users of a tier.
+    pub(crate) fn of(&self, tier: Tier) -> IssuanceLimit {
+        let [first, second, third] = self.0;
+        match tier {
+            Tier::Tier1 => first,
+            Tier::Tier2 => second,
+            Tier::Tier3 => third,
+        }
+    }
+}
 
 /// What requests may cost. [`Limits::default`] suits a machine with 8 GB of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +63,12 @@ pub struct Limits {
     pub(crate) header_bytes: usize,
     /// Largest number of queries in one request.
     pub(crate) batch: usize,
-    /// Largest number of tasks that wait or run; at least `batch`.
+    /// Largest number of tasks of each kind that wait or run; at least `batch`.
     pub(crate) queue: usize,
+    /// How long a task may wait: after that, its client has given up.
+    pub(crate) max_wait: Duration,
+    /// How many tokens users are issued.
+    pub(crate) tokens: IssuanceLimits,
     /// Largest number of open connections.
     pub(crate) connections: usize,
     /// For a TLS handshake, and for the head of a request to arrive.
@@ -44,6 +93,8 @@ pub(super) struct RawLimits {
     header_bytes: usize,
     batch: usize,
     queue: usize,
+    wait_milliseconds: u64,
+    tokens: RawTokens,
     connections: usize,
     header_seconds: u64,
     body_seconds: u64,
@@ -51,6 +102,56 @@ pub(super) struct RawLimits {
     idle_seconds: u64,
     drain_seconds: u64,
     key_cache_bytes: u64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct RawTokens {
+    tier1: RawIssuance,
+    tier2: RawIssuance,
+    tier3: RawIssuance,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct RawIssuance {
+    per_hour: u32,
+    per_day: u32,
+}
+
+impl Default for RawIssuance {
+    fn default() -> Self {
+        // A device asks for up to 512 tokens at once.
+        Self { per_hour: 1024, per_day: 4096 }
+    }
+}
+
+impl TryFrom<RawIssuance> for IssuanceLimit {
+    type Error = ConfigurationError;
+
+    fn try_from(raw: RawIssuance) -> Result<Self, ConfigurationError> {
+        let not_zero = |key, value| {
+            NonZero::new(value).ok_or_else(|| ConfigurationError::value(key, "must not be 0"))
+        };
+        Ok(Self {
+            per_hour: not_zero("perHour", raw.per_hour)?,
+            per_day: not_zero("perDay", raw.per_day)?,
+        })
+    }
+}
+
+impl TryFrom<RawTokens> for IssuanceLimits {
+    type Error = ConfigurationError;
+
+    fn try_from(raw: RawTokens) -> Result<Self, ConfigurationError> {
+        let part =
+            |key, raw: RawIssuance| IssuanceLimit::try_from(raw).map_err(|error| error.within(key));
+        Ok(Self([
+            part("tokens.tier1", raw.tier1)?,
+            part("tokens.tier2", raw.tier2)?,
+            part("tokens.tier3", raw.tier3)?,
+        ]))
+    }
 }
 
 impl Default for RawLimits {
@@ -61,6 +162,8 @@ impl Default for RawLimits {
             header_bytes: 32 << 10,
             batch: 128,
             queue: 1024,
+            wait_milliseconds: 3000,
+            tokens: RawTokens::default(),
             connections: 10_000,
             header_seconds: 10,
             body_seconds: 30,
@@ -81,6 +184,7 @@ impl TryFrom<RawLimits> for Limits {
             ("bodyBytes", raw.body_bytes as u64),
             ("batch", raw.batch as u64),
             ("queue", raw.queue as u64),
+            ("waitMilliseconds", raw.wait_milliseconds),
             ("connections", raw.connections as u64),
             ("headerSeconds", raw.header_seconds),
             ("bodySeconds", raw.body_seconds),
@@ -108,6 +212,8 @@ impl TryFrom<RawLimits> for Limits {
             header_bytes: raw.header_bytes,
             batch: raw.batch,
             queue: raw.queue,
+            max_wait: Duration::from_millis(raw.wait_milliseconds),
+            tokens: raw.tokens.try_into()?,
             connections: raw.connections,
             header_timeout: Duration::from_secs(raw.header_seconds),
             body_timeout: Duration::from_secs(raw.body_seconds),

@@ -15,13 +15,28 @@ pub(crate) const USER_IDENTIFIER: &str = "user-identifier";
 /// Largest length of a pseudonym, in bytes; devices send a UUID.
 const MAX_USER_IDENTIFIER: usize = 256;
 
-/// The tier of the user token in the `Authorization` header.
-pub(crate) async fn user_tier(service: &Service, headers: &HeaderMap) -> Result<Tier, Refusal> {
-    let tier = match bearer(headers) {
-        Some(token) => service.user_tier(token).await?,
+/// A user, who may be issued tokens.
+pub(crate) struct User<'h> {
+    /// The user token.
+    pub(crate) token: &'h str,
+    pub(crate) tier: Tier,
+}
+
+/// The user whose token is in the `Authorization` header.
+pub(crate) async fn user<'h>(
+    service: &Service,
+    headers: &'h HeaderMap,
+) -> Result<User<'h>, Refusal> {
+    let user = match bearer(headers) {
+        Some(token) => {
+            let tier = service.user_tier(token).await.inspect_err(|_| {
+                service.metrics().token_refused(TokenRefusal::Hook);
+            });
+            tier?.map(|tier| User { token, tier })
+        }
         None => None,
     };
-    tier.ok_or_else(|| {
+    user.ok_or_else(|| {
         service.metrics().token_refused(TokenRefusal::User);
         Refusal::UserToken
     })
@@ -67,6 +82,11 @@ fn refused(service: &Service, reason: TokenRefusal) -> Refusal {
 }
 
 impl Admission {
+    /// The random part of the token: the owner of work for a request without a pseudonym.
+    pub(crate) fn nonce(&self) -> &[u8] {
+        &self.nonce
+    }
+
     /// Spends the token, and runs `work` while its nonce is written.
     ///
     /// This is the only way to spend a token. It returns the outcome of the work, a refusal included, only when

@@ -11,7 +11,8 @@ use axum::response::IntoResponse;
 use base64::Engine;
 use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use pir_api::{Message, api, bounded};
+use pir_api::bounded::Counted;
+use pir_api::{Message, api};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -32,8 +33,9 @@ pub(super) async fn config(
     let user = admission::user_identifier(&headers)?;
     let platform = Platform::from_user_agent(admission::user_agent(&headers)?);
     let held = body.read(MAX_BODY).await?;
-    let request: api::ConfigRequest = bounded::decode(&held.bytes, MAX_FIELDS).map_err(invalid)?;
+    let counted = Counted::<api::ConfigRequest>::new(&held.bytes, MAX_FIELDS).map_err(invalid)?;
     let work = async {
+        let request = counted.decode().map_err(invalid)?;
         let live = service.live();
         let wanted = wanted(&live.catalog, &request)?;
         answer(&service, Some(user), platform, wanted).await

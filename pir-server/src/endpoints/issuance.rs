@@ -1,9 +1,12 @@
 //! Privacy Pass tokens: the directory of issuer keys, the key of a user's tier, and issuing.
 
+use super::admission::{self, User};
 use super::body::Incoming;
-use super::{Refusal, Reply, admission};
+use super::{Refusal, Reply};
 use crate::metrics::TokenRefusal;
 use crate::service::Service;
+use crate::store::Issuance;
+use crate::work::WorkKind;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
@@ -40,8 +43,8 @@ pub(super) async fn token_key(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
 ) -> Result<Reply, Refusal> {
-    let tier = admission::user_tier(&service, &headers).await?;
-    let key = service.issuer().token_key(tier, service.now()).ok_or(Refusal::Internal)?;
+    let user = admission::user(&service, &headers).await?;
+    let key = service.issuer().token_key(user.tier, service.now()).ok_or(Refusal::Internal)?;
     let headers = [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "no-store")];
     Ok(Reply::of(0, (headers, key).into_response()))
 }
@@ -52,7 +55,7 @@ pub(super) async fn issue(
     headers: HeaderMap,
     body: Incoming,
 ) -> Result<Reply, Refusal> {
-    let tier = admission::user_tier(&service, &headers).await?;
+    let User { token, tier } = admission::user(&service, &headers).await?;
     let held = body.read(MAX_BODY).await?;
     let refused = |refusal: Refusal| {
         service.metrics().token_refused(TokenRefusal::Request);
@@ -60,9 +63,18 @@ pub(super) async fn issue(
     };
     let request = TokenRequest::from_bytes(&held.bytes)
         .map_err(|error| refused(Refusal::TokenRequest(error)))?;
-    let reservation = service.pool().reserve(1)?;
+    let pool = service.pool();
+    let reservation = pool.reserve(WorkKind::Issuing, pool.owner(token.as_bytes()), 1)?;
+    let (limit, now) = (service.limits().tokens.of(tier), service.now());
+    match service.store().count_issuance(token.as_bytes(), limit, now).await? {
+        Issuance::Allowed => {}
+        Issuance::Exhausted { retry_after } => {
+            service.metrics().token_refused(TokenRefusal::Limit);
+            return Err(Refusal::TooManyTokens(retry_after));
+        }
+    }
     // The work holds the issuer, not the service: the service must not be dropped on a thread of its own pool.
-    let (issuer, now) = (Arc::clone(service.issuer()), service.now());
+    let issuer = Arc::clone(service.issuer());
     let signed = reservation.run_one(move |_| issuer.issue(tier, &request, now)).await?;
     let signed = signed.map_err(|error| match error {
         Error::OtherKey => refused(Refusal::OtherTier),

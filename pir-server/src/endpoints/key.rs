@@ -5,14 +5,18 @@ use super::{Refusal, Reply, admission, invalid};
 use crate::key_cache::{self, MAX_KEY_FIELDS};
 use crate::service::Service;
 use crate::store::StoredKey;
+use crate::work::{TaskContext, WorkKind};
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
-use pir_api::{Message, api, bounded};
+use pir_api::bounded::Counted;
+use pir_api::{Message, api};
 use std::sync::Arc;
 
 /// Largest number of keys in one request; one for each use case is usual.
 const MAX_KEYS: usize = 16;
+/// Number of the field `keys` of `EvaluationKeys`.
+const KEYS_FIELD: u32 = 1;
 
 pub(super) async fn key(
     State(service): State<Arc<Service>>,
@@ -24,18 +28,23 @@ pub(super) async fn key(
     admission::user_agent(&headers)?;
     let limits = service.limits();
     let held = body.read(limits.body_bytes).await?;
-    let request: api::shared::EvaluationKeys =
-        bounded::decode(&held.bytes, MAX_KEYS * MAX_KEY_FIELDS).map_err(invalid)?;
-    if request.keys.len() > MAX_KEYS {
+    let counted =
+        Counted::<api::shared::EvaluationKeys>::new(&held.bytes, MAX_KEYS * MAX_KEY_FIELDS);
+    let counted = counted.map_err(invalid)?;
+    let count = counted.occurrences(KEYS_FIELD);
+    if count > MAX_KEYS {
         return Err(Refusal::TooMany(MAX_KEYS));
     }
-    let reservation = service.pool().reserve(request.keys.len())?;
+    let pool = service.pool();
+    let reservation = pool.reserve(WorkKind::Keys, pool.owner(user), count)?;
     let work = async {
+        let request = counted.decode().map_err(invalid)?;
         let live = service.live();
         let mut ids = Vec::with_capacity(request.keys.len());
         let mut tasks = Vec::with_capacity(request.keys.len());
         for uploaded in request.keys {
-            let (Some(metadata), Some(key)) = (uploaded.metadata, uploaded.evaluation_key) else {
+            let (Some(metadata), Some(mut key)) = (uploaded.metadata, uploaded.evaluation_key)
+            else {
                 return Err(Refusal::Invalid("Evaluation key has unset fields".to_owned()));
             };
             let data = live.catalog.with_keys(&metadata.identifier).ok_or_else(|| {
@@ -44,7 +53,8 @@ pub(super) async fn key(
             })?;
             let data = Arc::clone(data);
             ids.push(service.store().key_id(user, data.key_config_hash())?);
-            tasks.push(move |_: crate::work::TaskContext<'_>| {
+            tasks.push(move |_: TaskContext<'_>| {
+                key_cache::keep_requested(&data, &mut key);
                 let bytes = key.encode_to_vec();
                 let ready = key_cache::prepare(&data, key, metadata.timestamp)?;
                 Ok((StoredKey { timestamp: metadata.timestamp, bytes }, ready))

@@ -8,19 +8,23 @@ use crate::key_cache::{self, MAX_KEY_FIELDS, ReadyKey};
 use crate::platform::Platform;
 use crate::service::Service;
 use crate::store::KeyId;
-use crate::work::TaskContext;
+use crate::work::{Owner, TaskContext, WorkKind};
 use api::request::Request as Kind;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use keyword_pir::{Execution, SerializedQuery, StageTimes};
-use pir_api::{api, bounded};
+use pir_api::api;
+use pir_api::bounded::Counted;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Largest number of protobuf fields in one query without its evaluation key: a few for each ciphertext.
-const MAX_QUERY_FIELDS: usize = 4096;
+/// Largest number of protobuf fields in one query without its evaluation key: a few for each ciphertext. Those of devices
+/// have about 20.
+const MAX_QUERY_FIELDS: usize = 512;
+/// Number of the field `requests` of `Requests`.
+const REQUESTS_FIELD: u32 = 1;
 
 /// A query, and the data set that answers it.
 enum Question {
@@ -121,14 +125,19 @@ async fn answer_all(
     let limits = service.limits();
     let held = body.read(limits.body_bytes).await?;
     let max_fields = limits.batch.saturating_mul(MAX_QUERY_FIELDS).saturating_add(MAX_KEY_FIELDS);
-    let request: api::Requests = bounded::decode(&held.bytes, max_fields).map_err(invalid)?;
-    if request.requests.len() > limits.batch {
+    let counted = Counted::<api::Requests>::new(&held.bytes, max_fields).map_err(invalid)?;
+    let count = counted.occurrences(REQUESTS_FIELD);
+    if count > limits.batch {
         return Err(Refusal::TooMany(limits.batch));
     }
-    let reservation = service.pool().reserve(request.requests.len())?;
+    let pool = service.pool();
+    let user = user.ok();
+    // Without a pseudonym, each request is by itself.
+    let owner = pool.owner(user.unwrap_or(admission.nonce()));
+    let reservation = pool.reserve(WorkKind::Queries, owner, count)?;
     let work = async {
-        let mut finder =
-            Finder { service, user: user.ok(), found: HashMap::new(), inline: Vec::new() };
+        let request = counted.decode().map_err(invalid)?;
+        let mut finder = Finder { service, user, owner, found: HashMap::new(), inline: Vec::new() };
         let mut tasks = Vec::with_capacity(request.requests.len());
         for request in request.requests {
             let (use_case, question) = finder.find(request).await?;
@@ -152,6 +161,7 @@ async fn answer_all(
 struct Finder<'f> {
     service: &'f Arc<Service>,
     user: Option<&'f [u8]>,
+    owner: Owner,
     /// Stored keys that were found, by id and timestamp.
     found: HashMap<(KeyId, u64), Arc<ReadyKey>>,
     /// Keys of the request itself, with the id of the configuration that each is for.
@@ -208,8 +218,9 @@ impl Finder<'_> {
         key
     }
 
-    /// The key that the client uploaded. Its cached form is used only if its timestamp is that of the query, or
-    /// of the stored key: the client may have uploaded a newer key to another node.
+    /// The key that the client uploaded, if its timestamp is the one that the query names. A query that names another
+    /// one was made for a key that someone has replaced, and its answer would make no sense: the client is told to upload
+    /// its key again.
     async fn stored(
         &mut self,
         data: &Arc<DataSet>,
@@ -238,18 +249,23 @@ impl Finder<'_> {
     ) -> Result<Arc<ReadyKey>, Refusal> {
         let (service, store) = (self.service, self.service.store());
         if let Some(key) = service.keys().get(&id, store, service.now()) {
-            let same = key.timestamp() == timestamp
-                || store.evaluation_key_timestamp(id).await? == Some(key.timestamp());
-            if same {
+            if key.timestamp() == timestamp {
                 service.metrics().key_cache(true);
                 return Ok(key);
+            }
+            // The client may have uploaded a newer key to another node.
+            if store.evaluation_key_timestamp(id).await? != Some(timestamp) {
+                return Err(Refusal::NoEvaluationKey);
             }
             service.keys().remove(&id);
         }
         service.metrics().key_cache(false);
         let read = async {
+            if store.evaluation_key_timestamp(id).await? != Some(timestamp) {
+                return Err(Refusal::NoEvaluationKey);
+            }
             let stored = store.evaluation_key(id).await?.ok_or(Refusal::NoEvaluationKey)?;
-            let reservation = service.pool().reserve(1)?;
+            let reservation = service.pool().reserve(WorkKind::Queries, self.owner, 1)?;
             let data = Arc::clone(data);
             let ready =
                 reservation.run_one(move |_| key_cache::prepare_stored(&data, &stored)).await?;
@@ -257,6 +273,10 @@ impl Finder<'_> {
             ready.map(Arc::new).map_err(|_| Refusal::NoEvaluationKey)
         };
         let key = service.keys().get_or(&id, read).await?;
+        // Another request may have read it for another query, or it was replaced meanwhile.
+        if key.timestamp() != timestamp {
+            return Err(Refusal::NoEvaluationKey);
+        }
         store.touch_evaluation_key(id, service.now());
         Ok(key)
     }

@@ -13,6 +13,7 @@ use crate::work::{QueueFull, WorkError};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use std::time::Duration;
 
 /// Value of `Retry-After`, in seconds.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -23,7 +24,7 @@ pub(crate) enum Refusal {
     /// The user token is missing or unknown.
     #[error("User token is unauthorized")]
     UserToken,
-    /// The program or address that decides about the user token does not answer.
+    /// The program or address that decides about the user token does not answer. Logged where it is asked.
     #[error("user tokens cannot be checked at the moment")]
     UserTokenHook(#[from] HookError),
     /// The Privacy Pass token is not accepted.
@@ -35,6 +36,9 @@ pub(crate) enum Refusal {
     /// The token request names a key that users of this tier may not have tokens of.
     #[error("the token request names a key that is not the tier's")]
     OtherTier,
+    /// The user has had as many tokens as the limit allows. The next one is allowed after this time.
+    #[error("no more tokens for this user at the moment")]
+    TooManyTokens(Duration),
     /// The header of this name is missing, not text, or too long.
     #[error("missing or unusable '{0}' header")]
     Header(&'static str),
@@ -74,6 +78,9 @@ pub(crate) enum Refusal {
     /// The store failed. Nothing was accepted.
     #[error("temporarily not available, try again")]
     Store(#[from] StoreError),
+    /// The request waited for so long that its client has given up. Its work was not done.
+    #[error("waited for too long, try again")]
+    Late,
     /// The request was not answered within its time limit.
     #[error("not finished in time, try again")]
     Timeout,
@@ -110,8 +117,11 @@ impl From<QueueFull> for Refusal {
 }
 
 impl From<WorkError> for Refusal {
-    fn from(_: WorkError) -> Self {
-        Self::Internal
+    fn from(error: WorkError) -> Self {
+        match error {
+            WorkError::Late => Self::Late,
+            WorkError::Panicked | WorkError::NotReserved { .. } => Self::Internal,
+        }
     }
 }
 
@@ -128,6 +138,7 @@ impl Refusal {
             | Self::TooMany(_)
             | Self::QueryUseCase
             | Self::NoEvaluationKey => StatusCode::BAD_REQUEST,
+            Self::TooManyTokens(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Body(BodyError::TooLong(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::Slow) => StatusCode::REQUEST_TIMEOUT,
@@ -136,6 +147,7 @@ impl Refusal {
             | Self::UserTokenHook(_)
             | Self::Busy
             | Self::Store(_)
+            | Self::Late
             | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoUseCase | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Gone(_) => StatusCode::GONE,
@@ -151,7 +163,6 @@ impl IntoResponse for Refusal {
         // Failures of the service are for the operator; the client is not told their causes.
         match &self {
             Self::Store(error) => tracing::error!(error = %WithCauses(error), "the store failed"),
-            Self::UserTokenHook(error) => tracing::error!(%error, "user tokens cannot be checked"),
             Self::Internal => tracing::error!("a request failed with an internal error"),
             _ => {}
         }
@@ -160,7 +171,9 @@ impl IntoResponse for Refusal {
         let mut response = (status, body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if let Self::TooManyTokens(after) = self {
+            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        } else if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, RETRY_SECONDS);
         }
         response

@@ -86,6 +86,10 @@ label_values! {
         User = "user_token",
         /// Not a valid token request.
         Request = "request",
+        /// The program or address that decides about user tokens does not answer, or too many wait for it.
+        Hook = "hook",
+        /// The user has had as many tokens as the limit allows.
+        Limit = "limit",
     }
 }
 

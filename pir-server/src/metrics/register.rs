@@ -35,6 +35,11 @@ impl Metrics {
         registry.register("queries", "Keywords answered", self.queries.clone());
         registry.register("queue_depth", "Work that waits or runs", self.queue.clone());
         registry.register(
+            "dropped",
+            "Work that waited until its client had given up, and was not done",
+            self.dropped.clone(),
+        );
+        registry.register(
             "busy",
             "Requests answered with 503, which clients try again",
             self.busy.clone(),

@@ -17,7 +17,7 @@ use crate::store::{EmbeddedStore, Store};
 use crate::subscriptions::Subscriptions;
 use crate::tls::Certificates;
 use crate::user_tokens::UserTokens;
-use crate::work::WorkPool;
+use crate::work::{WorkLimits, WorkPool};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -88,9 +88,11 @@ impl Service {
             }
             None => None,
         };
-        let pool = WorkPool::new(worker_count(configuration), limits.queue)
-            .map_err(io_error("start threads for queries"))?;
         let metrics = Metrics::default();
+        let work =
+            WorkLimits { queue: limits.queue, batch: limits.batch, max_wait: limits.max_wait };
+        let pool = WorkPool::new(worker_count(configuration), work, metrics.dropped())
+            .map_err(io_error("start threads for queries"))?;
         metrics.loaded(&live.loaded().use_cases, clock.now());
         Ok(Self {
             source: None,

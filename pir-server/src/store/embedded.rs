@@ -9,11 +9,13 @@ mod evaluation_keys;
 mod nonces;
 mod writer;
 
+use super::issuance::IssuanceCounts;
 use super::{
-    Damage, KeyId, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics, StoredKey,
+    Damage, Issuance, KeyId, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics,
+    StoredKey,
 };
 use crate::blocking::blocking;
-use crate::configuration::{StoreSettings, Tier};
+use crate::configuration::{IssuanceLimit, StoreSettings, Tier};
 use durable_file::{Access, FileError, Operation};
 use evaluation_keys::EvaluationKeys;
 use nonces::Nonces;
@@ -98,6 +100,8 @@ pub struct EmbeddedStore {
     directory: PathBuf,
     evaluation_keys: EvaluationKeys,
     nonces: Nonces,
+    /// In memory alone: they begin again with the process.
+    issuance: IssuanceCounts,
 }
 
 fn create_private(directory: &Path) -> Result<(), StoreError> {
@@ -154,6 +158,7 @@ impl EmbeddedStore {
         Ok(Self {
             evaluation_keys: EvaluationKeys::open(&directory, settings)?,
             nonces: Nonces::open(&directory)?,
+            issuance: IssuanceCounts::default(),
             directory,
         })
     }
@@ -224,6 +229,16 @@ impl Store for EmbeddedStore {
 
     fn retain_nonces(&self, key_ids: &[[u8; 32]]) -> StoreFuture<'_, ()> {
         Box::pin(self.nonces.retain(key_ids))
+    }
+
+    fn count_issuance<'s>(
+        &'s self,
+        user_token: &'s [u8],
+        limit: IssuanceLimit,
+        now: Timestamp,
+    ) -> StoreFuture<'s, Issuance> {
+        let user = self.evaluation_keys.user(user_token);
+        Box::pin(ready(Ok(self.issuance.count(user, limit, now))))
     }
 
     fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> StoreFuture<'_, Option<KeySet>> {

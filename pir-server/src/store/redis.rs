@@ -10,6 +10,7 @@
 //! | `<prefix>{issuer}:lease` | the node that may change keys | after a minute |
 //! | `<prefix>{nonces<bucket>}` | a copy of the generation | never |
 //! | `<prefix>{nonces<bucket>}:<issuer key id>:<nonce>` | which request spent the nonce | a day after its issuer key |
+//! | `<prefix>{issued:<user>}:hour`, `:day` | how many tokens a user was issued | after an hour, a day |
 //!
 //! A node accepts only what it has written.
 //!
@@ -20,11 +21,12 @@
 mod evaluation_keys;
 mod link;
 
+use super::issuance::{self, IssuanceCounts};
 use super::{
-    Damage, Durable, KeyId, Lease, Spending, Store, StoreError, StoreFuture, StoreStatistics,
-    StoredKey,
+    Damage, Durable, Issuance, KeyId, Lease, Spending, Store, StoreError, StoreFuture,
+    StoreStatistics, StoredKey,
 };
-use crate::configuration::{RedisSettings, RedisTopology, StoreSettings, Tier};
+use crate::configuration::{IssuanceLimit, RedisSettings, RedisTopology, StoreSettings, Tier};
 use arc_swap::ArcSwap;
 use evaluation_keys::{CLUSTER_PARTS, EvaluationKeys};
 use link::Link;
@@ -54,6 +56,19 @@ const SPEND: &str = "if redis.call('get', KEYS[2]) ~= ARGV[4] then return -2 end
     if holder then return holder == ARGV[1] and 1 or 0 end \
     if tonumber(redis.call('time')[1]) >= tonumber(ARGV[2]) then return -1 end \
     redis.call('set', KEYS[1], ARGV[1], 'exat', ARGV[3]) return 1";
+/// Counts a token of the user with the counts `KEYS`, of an hour and of a day, unless one of them has reached its limit
+/// in `ARGV`. Returns 0, or the seconds after which the next one is allowed.
+const COUNT_ISSUANCE: &str = "local wait = 0 \
+    for i = 1, 2 do \
+        if tonumber(redis.call('get', KEYS[i]) or 0) >= tonumber(ARGV[i]) then \
+            wait = math.max(wait, redis.call('ttl', KEYS[i]), 1) \
+        end \
+    end \
+    if wait > 0 then return wait end \
+    for i = 1, 2 do \
+        if redis.call('incr', KEYS[i]) == 1 then redis.call('expire', KEYS[i], ARGV[i + 2]) end \
+    end \
+    return 0";
 /// Sets a value if the caller still holds the lease.
 const SET_WITH_LEASE: &str = "if redis.call('get', KEYS[1]) == ARGV[1] \
     then redis.call('set', KEYS[2], ARGV[2]) return 1 else return 0 end";
@@ -85,6 +100,10 @@ pub struct RedisStore {
     /// As this node last read it.
     generation: ArcSwap<Generation>,
     evaluation_keys: EvaluationKeys,
+    /// Counts of this node, while the servers cannot be reached.
+    issuance: IssuanceCounts,
+    /// Salt of the users in [`Self::issuance`].
+    node_salt: [u8; 32],
     /// Number of replicas that must have a nonce before it counts as spent.
     replicas: u32,
     /// How long the replicas may take.
@@ -154,6 +173,8 @@ impl RedisStore {
             prefix: redis.prefix.clone(),
             generation: ArcSwap::default(),
             evaluation_keys,
+            issuance: IssuanceCounts::default(),
+            node_salt: random()?,
             replicas: redis.topology.replicas(),
             // So that the answer arrives within the timeout of the command.
             replica_milliseconds: u64::try_from(redis.timeout.as_millis() / 2).unwrap_or(u64::MAX),
@@ -259,6 +280,21 @@ impl RedisStore {
             return Err(Refused::Replicas { reached, required: replicas }.into());
         }
         Ok(outcome)
+    }
+
+    /// Counts a token of a user for all nodes.
+    async fn count(&self, user_token: &[u8], limit: IssuanceLimit) -> Result<Issuance, StoreError> {
+        let salt = self.generation.load().salt.ok_or(Refused::NoSalt)?;
+        let user = hex::encode(issuance::user(&salt, user_token));
+        let name = format!("{}{{issued:{user}}}", self.prefix);
+        let mut script = cmd("EVAL");
+        script.arg(COUNT_ISSUANCE).arg(2).arg(format!("{name}:hour")).arg(format!("{name}:day"));
+        script.arg(limit.per_hour.get()).arg(limit.per_day.get());
+        script.arg(issuance::HOUR.as_secs()).arg(issuance::DAY.as_secs());
+        Ok(match self.link.command(&script).await? {
+            0 => Issuance::Allowed,
+            seconds => Issuance::Exhausted { retry_after: Duration::from_secs(seconds) },
+        })
     }
 
     async fn read_issuer_keys(
@@ -367,6 +403,22 @@ impl Store for RedisStore {
     fn retain_nonces(&self, _: &[[u8; 32]]) -> StoreFuture<'_, ()> {
         // The server removes expired nonces.
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn count_issuance<'s>(
+        &'s self,
+        user_token: &'s [u8],
+        limit: IssuanceLimit,
+        now: Timestamp,
+    ) -> StoreFuture<'s, Issuance> {
+        Box::pin(async move {
+            // Tokens are issued while the servers are away, and none can be spent.
+            let counted = self.count(user_token, limit).await;
+            Ok(counted.unwrap_or_else(|_| {
+                let user = issuance::user(&self.node_salt, user_token);
+                self.issuance.count(user, limit, now)
+            }))
+        })
     }
 
     fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> StoreFuture<'_, Option<KeySet>> {

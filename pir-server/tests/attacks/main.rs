@@ -6,8 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "helpers are shared with the tests of the service")]
 
+mod issuance;
+#[path = "../service/process.rs"]
+mod process;
 #[path = "../service/redis_server.rs"]
 mod redis_server;
+mod requests;
 mod shared_store;
 #[path = "../service/support.rs"]
 mod support;

@@ -190,10 +190,15 @@ async fn a_store_that_fills_is_reported() {
     assert_eq!(readyz().await, (200, "ready\n".to_owned()));
     let configs = api::ConfigRequest::default().encode_to_vec();
     assert_eq!(running.post("/config", &configs).await.status(), 200);
-    for (megabytes, status, text) in [(60, 200, "percent full"), (67, 503, "the store is full")] {
-        let fill =
-            format!("redis.call('set', 'other', string.rep('x', {megabytes} * 1000000)) return 1");
-        server.command(&["eval", &fill, "0"]);
+    for (percent, status, text) in [(92, 200, "percent full"), (100, 503, "the store is full")] {
+        let fill = format!(
+            "local number = redis.call('dbsize') \
+             repeat number = number + 1 redis.call('set', 'other' .. number, string.rep('x', 50000)) \
+             until tonumber(string.match(redis.call('info', 'memory'), 'used_memory:(%d+)')) \
+                 >= string.match(redis.call('info', 'memory'), 'maxmemory:(%d+)') * {percent} / 100 \
+             return 1"
+        );
+        assert_eq!(server.command(&["eval", &fill, "0"]).trim(), "1");
         let (found, body) = readyz().await;
         assert_eq!(found, status, "{body}");
         assert!(body.contains(text), "{body}");
@@ -201,7 +206,9 @@ async fn a_store_that_fills_is_reported() {
     let metrics = running.metrics().await;
     assert!(metrics.contains("pir_store_capacity_bytes 67108864"), "{metrics}");
     assert!(!metrics.contains("pir_store_used_bytes 0"), "{metrics}");
-    server.command(&["del", "other"]);
+    let empty =
+        "for _, name in ipairs(redis.call('keys', 'other*')) do redis.call('del', name) end";
+    server.command(&["eval", empty, "0"]);
     assert_eq!(readyz().await, (200, "ready\n".to_owned()));
 }
 

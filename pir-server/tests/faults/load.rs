@@ -79,7 +79,7 @@ async fn four_times_the_work_that_fits() {
                 for _ in 0..each {
                     let this = match token.take() {
                         Some(token) => token,
-                        // Issuing uses the same queue.
+                        // The queue of token requests may be full, too.
                         None => match device.token().await {
                             Some(token) => token,
                             None => continue,

@@ -24,7 +24,7 @@ mod store;
 #[path = "../service/support.rs"]
 mod support;
 
-use crate::support::{Case, Device};
+use crate::support::{Case, Device, for_key};
 use filter_client::{AnswerPolicy, ClientOptions, PirClient};
 use pir_api::{Message, api};
 use privacy_pass::Token;
@@ -103,7 +103,8 @@ impl Promises {
             let timestamp = NEWEST.fetch_add(1, Ordering::Relaxed);
             let mut upload = upload.clone();
             upload.keys[0].metadata.as_mut().unwrap().timestamp = timestamp;
-            for (path, body) in [("/key", upload.encode_to_vec()), ("/queries", queries.clone())] {
+            let queries = for_key(&queries, timestamp);
+            for (path, body) in [("/key", upload.encode_to_vec()), ("/queries", queries)] {
                 if over.load(Ordering::Relaxed) {
                     return;
                 }
@@ -117,6 +118,8 @@ impl Promises {
                     }
                 } else {
                     assert!(allowed.contains(&status), "{path}: {status}");
+                    // Queries for a key that was not stored would be refused.
+                    break;
                 }
             }
         }

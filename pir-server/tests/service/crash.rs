@@ -1,7 +1,7 @@
 //! The state after a crash.
 
 use crate::process::{Process, run};
-use crate::support::{Case, Device, Settings};
+use crate::support::{Case, Device, Settings, for_key};
 use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy};
 use futures_util::future::join_all;
 use pir_api::{Message, api};
@@ -33,7 +33,8 @@ impl Device {
             }
             let mut upload = upload.clone();
             upload.keys[0].metadata.as_mut().unwrap().timestamp = timestamp;
-            for (path, body) in [("/key", upload.encode_to_vec()), ("/queries", queries.clone())] {
+            let queries = for_key(&queries, timestamp);
+            for (path, body) in [("/key", upload.encode_to_vec()), ("/queries", queries)] {
                 let Some(token) = self.token().await else { return };
                 let Some(response) = self.post(path, &token, body).await else { return };
                 assert_eq!(response.status(), 200, "{path}");

@@ -3,9 +3,9 @@
 use crate::support::{AGENT, Case, Running, Settings, USER, message, pir_request};
 use pir_api::{Message, api};
 use pir_server::Configuration;
-use pir_server::configuration::Tier;
+use pir_server::configuration::{IssuanceLimit, Tier};
 use pir_server::store::{
-    Durable, EmbeddedStore, KeyId, Lease, Spending, Store, StoreError, StoreFuture,
+    Durable, EmbeddedStore, Issuance, KeyId, Lease, Spending, Store, StoreError, StoreFuture,
     StoreStatistics, StoredKey,
 };
 use privacy_pass::{KeySet, Rotation};
@@ -74,6 +74,15 @@ impl Store for HeldStore {
                 decided.await.unwrap()
             })))
         })
+    }
+
+    fn count_issuance<'s>(
+        &'s self,
+        user_token: &'s [u8],
+        limit: IssuanceLimit,
+        now: Timestamp,
+    ) -> StoreFuture<'s, Issuance> {
+        self.store.count_issuance(user_token, limit, now)
     }
 
     fn retain_nonces(&self, key_ids: &[[u8; 32]]) -> StoreFuture<'_, ()> {

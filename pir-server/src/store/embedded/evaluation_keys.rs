@@ -1,6 +1,6 @@
 //! The database of evaluation keys: half a megabyte each, in pieces that fill the pages of the database.
 
-use super::super::{KeyId, StoreError, StoredKey};
+use super::super::{KeyId, StoreError, StoredKey, issuance};
 use super::StateFile;
 use super::database::File;
 use super::writer::{Writer, not_committed};
@@ -161,6 +161,11 @@ impl EvaluationKeys {
 
     pub(super) fn key_id(&self, user: &[u8], key_config_hash: &[u8; 32]) -> KeyId {
         KeyId::of(&self.salt, user, key_config_hash)
+    }
+
+    /// The name under which the tokens of a user are counted.
+    pub(super) fn user(&self, user_token: &[u8]) -> [u8; 32] {
+        issuance::user(&self.salt, user_token)
     }
 
     pub(super) fn statistics(&self) -> (u64, u64) {
