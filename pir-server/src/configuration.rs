@@ -11,6 +11,7 @@ mod gateway;
 mod issuer;
 mod json;
 mod limits;
+mod peers;
 mod publications;
 mod reports;
 mod store;
@@ -23,6 +24,7 @@ pub use error::{ConfigurationError, Feature};
 pub use gateway::GatewaySettings;
 pub use issuer::IssuerSettings;
 pub use limits::{IssuanceLimit, Limits};
+pub use peers::PeerSettings;
 pub use publications::PublicationSettings;
 pub use reports::ReportSettings;
 pub use store::{RedisSettings, StoreSettings};
@@ -30,7 +32,8 @@ pub use tls::TlsSettings;
 pub use use_case::{ShardFiles, UseCase, UseCaseSource};
 pub use users::{UserGroup, UserTokenSettings};
 
-pub(crate) use gateway::Origin;
+pub(crate) use gateway::{DeviceRequest, Origin};
+pub(crate) use peers::PeerSource;
 #[cfg(feature = "redis")]
 pub(crate) use store::RedisTopology;
 pub(crate) use users::{MAX_TOKEN, TokenAuthority, read_users};
@@ -38,6 +41,7 @@ pub(crate) use users::{MAX_TOKEN, TokenAuthority, read_users};
 use gateway::RawGateway;
 use issuer::RawIssuer;
 use limits::RawLimits;
+use peers::RawPeers;
 use publications::RawPublications;
 use reports::RawReports;
 use serde::Deserialize;
@@ -87,6 +91,8 @@ pub struct Configuration {
     pub admin: Option<SocketAddr>,
     /// Certificate for HTTPS; `None` serves HTTP.
     pub tls: Option<TlsSettings>,
+    /// By what connections are counted.
+    pub peers: PeerSettings,
     /// Settings of the Oblivious HTTP gateway; `None` if the service is not one.
     pub gateway: Option<GatewaySettings>,
     /// How published releases are fetched.
@@ -120,6 +126,8 @@ struct RawConfiguration {
     admin: Option<String>,
     #[serde(default)]
     tls: Option<TlsSettings>,
+    #[serde(default)]
+    peers: RawPeers,
     #[serde(default)]
     gateway: Option<RawGateway>,
     #[serde(default)]
@@ -203,6 +211,7 @@ impl TryFrom<RawConfiguration> for Configuration {
             listen: addresses(raw.listen)?,
             admin: raw.admin.map(|text| address("admin", &text)).transpose()?,
             tls: raw.tls,
+            peers: part("peers", raw.peers)?,
             gateway: raw.gateway.map(|gateway| part("gateway", gateway)).transpose()?,
             publications: part("publications", raw.publications)?,
             store: part("store", raw.store)?,
@@ -227,6 +236,7 @@ impl Configuration {
             listen: default_listen(),
             admin: None,
             tls: None,
+            peers: PeerSettings::default(),
             gateway: None,
             publications: PublicationSettings::default(),
             store: StoreSettings::default(),

@@ -1,36 +1,62 @@
 //! Connections: accepted up to a limit, with timeouts, and drained before the service stops.
 //!
-//! Peer addresses are neither read nor logged.
+//! When the limit is reached, the connection that was idle for the longest time makes room for a new one, of the peer
+//! that has the most of them. Addresses of peers are used for counting alone, are forgotten with the last connection,
+//! and are never logged.
 
-use crate::configuration::Limits;
+mod link;
+mod proxy_header;
+mod requests;
+mod table;
+mod wire;
+
+use crate::configuration::{Limits, PeerSettings, PeerSource};
+use crate::metrics::Closing;
 use crate::minimum_rate::MinimumRate;
 use crate::service::Service;
 use axum::Router;
 use futures_util::future;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
+use link::{Due, Link, Watched};
+use requests::Requests;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use table::{Admission, Place, Table};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// Concurrent requests on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 256;
+const MAX_STREAMS: u32 = 128;
+/// Bytes of one body that a peer may send before the service reads them.
+const STREAM_WINDOW: u32 = 256 << 10;
 /// Pause after a failed `accept`: the process may have too many open files.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);
+/// Connections that wait to be accepted; the system may have a smaller limit.
+const BACKLOG: u32 = 4096;
 
 /// Bound addresses, with the router that answers their requests.
+///
+/// The router gets of each request the method, the path, the body, and the header fields that the endpoints of this
+/// crate read.
 pub struct Listener {
     sockets: Vec<TcpListener>,
     tls: Option<Arc<rustls::ServerConfig>>,
+    peers: PeerSettings,
     router: Router,
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart does not wait for connections of the process before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl Listener {
@@ -38,21 +64,29 @@ impl Listener {
     ///
     /// # Errors
     /// If one of the addresses cannot be bound; the message names it.
+    #[expect(clippy::unused_async, reason = "sockets need a runtime, and callers await it")]
     pub async fn bind(addresses: &[SocketAddr], router: Router) -> io::Result<Self> {
         let mut sockets = Vec::with_capacity(addresses.len());
         for address in addresses {
-            let socket = TcpListener::bind(address).await.map_err(|error| {
+            let socket = listen(*address).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
             })?;
             sockets.push(socket);
         }
-        Ok(Self { sockets, tls: None, router })
+        Ok(Self { sockets, tls: None, peers: PeerSettings::default(), router })
     }
 
     /// Serves HTTPS with this configuration, or HTTP with `None`.
     #[must_use]
     pub fn with_tls(mut self, config: Option<Arc<rustls::ServerConfig>>) -> Self {
         self.tls = config;
+        self
+    }
+
+    /// Sets by what connections are counted; without it, by the address that they come from.
+    #[must_use]
+    pub fn with_peers(mut self, settings: PeerSettings) -> Self {
+        self.peers = settings;
         self
     }
 
@@ -67,44 +101,47 @@ impl Listener {
     /// Serves until `stop` completes. Then no new connection is accepted, requests that have begun are
     /// answered, and after `limits.drainSeconds` the remaining connections are closed.
     pub async fn serve(self, service: &Arc<Service>, stop: impl Future<Output = ()>) {
+        let (drain, draining) = watch::channel(());
         let (close, must_close) = watch::channel(());
         let (open, mut all_closed) = mpsc::channel(1);
         let acceptor = Acceptor {
+            table: Table::new(service.limits()),
             service: Arc::clone(service),
-            permits: Arc::new(Semaphore::new(service.limits().connections)),
             tls: self.tls.map(TlsAcceptor::from),
-            router: TowerToHyperService::new(self.router),
-            graceful: GracefulShutdown::new(),
+            peers: self.peers,
+            router: self.router,
+            draining,
             must_close,
             open,
         };
-        let accepting = self.sockets.iter().map(|socket| acceptor.accept_all(socket));
-        let accepting = future::join_all(accepting);
         {
+            let accepting = self.sockets.iter().map(|socket| acceptor.accept_all(socket));
+            let accepting = future::join_all(accepting);
             tokio::pin!(stop, accepting);
             future::select(stop, accepting).await;
         }
         // New connections go to another node, or are refused.
-        drop(self.sockets);
-        let drained = acceptor.graceful.shutdown();
-        if tokio::time::timeout(service.limits().drain_timeout, drained).await.is_err() {
-            tracing::warn!("connections that are still open after limits.drainSeconds are closed");
-        }
-        drop((close, acceptor.open));
+        drop((self.sockets, acceptor, drain));
         // Completes when no connection holds a part of the service any longer.
-        let closed: Option<()> = all_closed.recv().await;
-        debug_assert!(closed.is_none(), "connections send nothing on this channel");
+        let drained = tokio::time::timeout(service.limits().drain_timeout, all_closed.recv()).await;
+        if drained.is_err() {
+            tracing::warn!("connections that are still open after limits.drainSeconds are closed");
+            drop(close);
+            let closed: Option<()> = all_closed.recv().await;
+            debug_assert!(closed.is_none(), "connections send nothing on this channel");
+        }
     }
 }
 
 struct Acceptor {
     service: Arc<Service>,
-    /// One for each connection that may be open.
-    permits: Arc<Semaphore>,
+    table: Arc<Table>,
     tls: Option<TlsAcceptor>,
-    router: TowerToHyperService<Router>,
-    graceful: GracefulShutdown,
-    /// Changes when connections must close at once.
+    peers: PeerSettings,
+    router: Router,
+    /// Closed when connections must end after their requests.
+    draining: watch::Receiver<()>,
+    /// Closed when connections must end at once.
     must_close: watch::Receiver<()>,
     /// Held by each connection for as long as it is open.
     open: mpsc::Sender<()>,
@@ -126,15 +163,20 @@ impl Drop for ConnectionGuard {
     }
 }
 
+/// Completes when the sender of the channel was dropped.
+async fn ended(receiver: &mut watch::Receiver<()>) {
+    while receiver.changed().await.is_ok() {}
+}
+
 impl Acceptor {
     async fn accept_all(&self, socket: &TcpListener) {
         loop {
-            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { return };
-            let stream = match socket.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, address) = match socket.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Too many open files, or a peer that disconnected at once.
                     tracing::warn!(%error, "a connection could not be accepted");
+                    self.table.free_descriptors();
                     tokio::time::sleep(ACCEPT_BACKOFF).await;
                     continue;
                 }
@@ -143,50 +185,165 @@ impl Acceptor {
                 // The peer has disconnected, which serving finds as well.
                 tracing::debug!(%error, "TCP_NODELAY cannot be set");
             }
-            let guard = ConnectionGuard::new(&self.service);
-            let connection = serve_connection(
-                self.service.limits().clone(),
-                stream,
-                self.tls.clone(),
-                self.router.clone(),
-                self.graceful.watcher(),
-            );
-            let (mut must_close, open) = (self.must_close.clone(), self.open.clone());
-            tokio::spawn(async move {
-                // Declared first, so that it is dropped last: `Listener::serve` waits for it.
-                let _open = open;
-                let _held = (permit, guard);
-                tokio::select! {
-                    () = connection => {}
-                    _ = must_close.changed() => {}
+            let source = match &self.peers.source {
+                PeerSource::None => None,
+                PeerSource::Connection => Some(address.ip()),
+                PeerSource::ProxyHeader { proxies } => {
+                    let from = address.ip().to_canonical();
+                    if proxies.iter().any(|proxies| proxies.contains(&from)) {
+                        self.spawn(self.forwarded(stream));
+                    } else {
+                        self.service.metrics().connection_ended(Closing::Stranger);
+                    }
+                    continue;
                 }
-            });
+            };
+            if let Some(place) = self.admit(source) {
+                self.spawn(self.connection(stream, place));
+            }
+            // Connections that make room are closed by their own tasks.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        let (mut must_close, open) = (self.must_close.clone(), self.open.clone());
+        tokio::spawn(async move {
+            // Declared first, so that it is dropped last: `Listener::serve` waits for it.
+            let _open = open;
+            tokio::select! {
+                () = connection => {}
+                () = ended(&mut must_close) => {}
+            }
+        });
+    }
+
+    fn admit(&self, source: Option<std::net::IpAddr>) -> Option<Place> {
+        admit(&self.table, &self.service, source)
+    }
+
+    /// A connection from a balancer that says whose it is.
+    fn forwarded(&self, mut stream: TcpStream) -> impl Future<Output = ()> + Send + use<> {
+        let limit = self.service.limits().header_timeout;
+        let (table, service) = (Arc::clone(&self.table), Arc::clone(&self.service));
+        let serving = self.serving();
+        async move {
+            let read = proxy_header::read(&mut stream);
+            match tokio::time::timeout(limit, read).await {
+                Ok(Ok(source)) => {
+                    if let Some(place) = admit(&table, &service, source) {
+                        serving.run(stream, place).await;
+                    }
+                }
+                Ok(Err(_)) => service.metrics().connection_ended(Closing::Protocol),
+                Err(_) => service.metrics().connection_ended(Closing::Slow),
+            }
+        }
+    }
+
+    fn connection(
+        &self,
+        stream: TcpStream,
+        place: Place,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        self.serving().run(stream, place)
+    }
+
+    fn serving(&self) -> Serving {
+        Serving {
+            service: Arc::clone(&self.service),
+            tls: self.tls.clone(),
+            router: self.router.clone(),
+            draining: self.draining.clone(),
         }
     }
 }
 
-/// Serves one connection from its TLS handshake to its end.
-async fn serve_connection(
-    limits: Limits,
-    stream: TcpStream,
-    tls: Option<TlsAcceptor>,
-    router: TowerToHyperService<Router>,
-    watcher: Watcher,
-) {
-    let timeout = limits.header_timeout;
-    let Some(tls) = tls else {
-        // Nothing is set up for the connection before its first byte.
-        if let Ok(Ok(())) = tokio::time::timeout(timeout, stream.readable()).await {
-            serve_http(&limits, stream, HttpVersion::Any, router, watcher).await;
+fn admit(table: &Arc<Table>, service: &Service, source: Option<std::net::IpAddr>) -> Option<Place> {
+    match table.admit(source) {
+        Admission::Admitted { place, replaced } => {
+            if replaced {
+                service.metrics().connection_ended(Closing::Replaced);
+            }
+            Some(place)
         }
-        return;
-    };
-    let Ok(Ok(stream)) = tokio::time::timeout(timeout, tls.accept(stream)).await else { return };
-    let version = match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => HttpVersion::Http2,
-        _ => HttpVersion::Http1,
-    };
-    serve_http(&limits, stream, version, router, watcher).await;
+        Admission::Refused => {
+            service.metrics().connection_ended(Closing::Refused);
+            None
+        }
+    }
+}
+
+/// What a connection needs to be served.
+struct Serving {
+    service: Arc<Service>,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    draining: watch::Receiver<()>,
+}
+
+impl Serving {
+    /// Serves one connection from its TLS handshake to its end.
+    async fn run(self, stream: TcpStream, place: Place) {
+        let _guard = ConnectionGuard::new(&self.service);
+        let link = Arc::clone(&place.link);
+        let service = Arc::clone(&self.service);
+        tokio::select! {
+            () = self.accept(stream, Arc::clone(&link)) => {}
+            // The table has counted it.
+            () = link.closed() => {}
+            () = link.overdue(Due::Slow) => service.metrics().connection_ended(Closing::Slow),
+        }
+        drop(place);
+    }
+
+    async fn accept(self, stream: TcpStream, link: Arc<Link>) {
+        let mut draining = self.draining.clone();
+        let Some(tls) = self.tls.clone() else {
+            // Nothing is set up for the connection before its first byte.
+            tokio::select! {
+                readable = stream.readable() => if readable.is_err() { return },
+                () = ended(&mut draining) => return,
+            }
+            return self.serve_http(stream, HttpVersion::Any, link).await;
+        };
+        let stream = tokio::select! {
+            stream = tls.accept(stream) => stream,
+            () = ended(&mut draining) => return,
+        };
+        let Ok(stream) = stream else { return };
+        link.established();
+        let version = match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => HttpVersion::Http2,
+            _ => HttpVersion::Http1,
+        };
+        self.serve_http(stream, version, link).await;
+    }
+
+    async fn serve_http<S>(self, stream: S, version: HttpVersion, link: Arc<Link>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { service, router, mut draining, .. } = self;
+        let limits = service.limits().clone();
+        let builder = builder(&limits, version);
+        let rate = MinimumRate::new(stream, limits.answer_timeout, limits.answer_bytes_per_second);
+        let stream = TokioIo::new(Watched::new(rate, Arc::clone(&link)));
+        let requests = Requests { router, link: Arc::clone(&link), service: Arc::clone(&service) };
+        let mut connection = std::pin::pin!(builder.serve_connection(stream, requests));
+        let limit = tokio::select! {
+            // An error is one of the peer: it disconnected or broke the protocol.
+            _ = connection.as_mut() => return,
+            () = link.overdue(Due::Idle) => {
+                service.metrics().connection_ended(Closing::Idle);
+                limits.header_timeout
+            }
+            () = ended(&mut draining) => limits.drain_timeout,
+        };
+        // The peer of HTTP/2 is told that no further request is taken. Those that are on their way are answered.
+        connection.as_mut().graceful_shutdown();
+        let _ = tokio::time::timeout(limit, connection).await;
+    }
 }
 
 enum HttpVersion {
@@ -196,35 +353,27 @@ enum HttpVersion {
     Http2,
 }
 
-async fn serve_http<S>(
-    limits: &Limits,
-    stream: S,
-    version: HttpVersion,
-    router: TowerToHyperService<Router>,
-    watcher: Watcher,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+fn builder(limits: &Limits, version: HttpVersion) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
+    // The time for a head is limited by the link: here it would also be the time between two requests.
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        .header_read_timeout(None)
         .max_buf_size(limits.header_bytes);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .max_frame_size(u32::try_from(wire::MAX_FRAME_BYTES).ok())
+        .initial_stream_window_size(STREAM_WINDOW)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        // A peer that is gone without a word is found before it would count as idle.
         .keep_alive_interval(Some(limits.idle_timeout / 2))
         .keep_alive_timeout(limits.header_timeout);
-    let builder = match version {
+    match version {
         HttpVersion::Any => builder,
         HttpVersion::Http1 => builder.http1_only(),
         HttpVersion::Http2 => builder.http2_only(),
-    };
-    let stream = TokioIo::new(MinimumRate::new(stream, limits.idle_timeout));
-    let connection = builder.serve_connection(stream, router);
-    // An error is one of the peer: it disconnected or broke the protocol.
-    let _ = watcher.watch(connection.into_owned()).await;
+    }
 }

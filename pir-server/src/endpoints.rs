@@ -14,6 +14,8 @@ mod queries;
 mod refusal;
 mod report;
 
+pub(crate) use refusal::Refusal;
+
 use crate::metrics::Endpoint;
 use crate::service::Service;
 use axum::Router;
@@ -25,7 +27,6 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use hyper::body::Body as _;
 use pir_api::Message;
-use refusal::Refusal;
 use std::sync::Arc;
 use std::time::Instant;
 use tower_http::compression::CompressionLayer;
@@ -55,6 +56,10 @@ impl IntoResponse for Reply {
         self.response
     }
 }
+
+/// Length of the body of a response before it is compressed, as an extension of the response.
+#[derive(Clone, Copy)]
+pub(crate) struct AnswerBytes(pub(crate) usize);
 
 /// Marks a response that is worth compressing. All others are ciphertexts, keys or tokens.
 #[derive(Clone, Copy)]
@@ -100,10 +105,11 @@ async fn watch(State(service): State<Arc<Service>>, request: Request, next: Next
     let start = Instant::now();
     let endpoint = endpoint(&request);
     let answer = tokio::time::timeout(service.limits().request_timeout, next.run(request)).await;
-    let response = answer.unwrap_or_else(|_| Refusal::Timeout.into_response());
+    let mut response = answer.unwrap_or_else(|_| Refusal::Timeout.into_response());
     let (status, time) = (response.status().as_u16(), start.elapsed());
     let received = response.extensions().get().map_or(0, |Received(bytes)| *bytes);
     let sent = response.body().size_hint().exact().unwrap_or(0);
+    response.extensions_mut().insert(AnswerBytes(usize::try_from(sent).unwrap_or(usize::MAX)));
     service.metrics().answered(endpoint, status, time, received as u64, sent);
     if response.status() == http::StatusCode::SERVICE_UNAVAILABLE {
         service.metrics().refused_busy(endpoint);

@@ -9,7 +9,7 @@ mod message;
 
 pub use message::{MAX_FIELDS, MessageError, parse_request};
 
-use crate::configuration::{GatewaySettings, Origin};
+use crate::configuration::{DeviceRequest, GatewaySettings, Origin};
 use crate::host::host_name;
 use crate::store::{Lease, Store, StoreError, wait_for_keys, with_lease};
 use arc_swap::ArcSwap;
@@ -63,6 +63,9 @@ pub(crate) enum GatewayRefusal {
     /// Its host is neither this service's nor a configured origin's.
     #[error("this gateway does not pass requests on to that host")]
     Target,
+    /// Its method and path are none that a device sends to an issuer or a service.
+    #[error("this gateway passes on requests of devices only")]
+    Request,
     /// Its origin did not answer, or with something that cannot be passed on.
     #[error("the origin does not answer")]
     Origin,
@@ -78,6 +81,8 @@ pub(crate) struct Gateway {
     /// Hosts that this service answers for.
     hosts: Vec<String>,
     origins: Vec<Origin>,
+    /// What origins are asked.
+    requests: Vec<DeviceRequest>,
     http: reqwest::Client,
     /// Largest body of an origin's answer.
     max_bytes: usize,
@@ -116,6 +121,7 @@ impl Gateway {
             rotating: Mutex::default(),
             hosts: settings.hosts.clone(),
             origins: settings.origins.clone(),
+            requests: settings.requests.clone(),
             http,
             max_bytes,
         };
@@ -234,7 +240,10 @@ impl Gateway {
     ) -> Result<Response<Bytes>, GatewayRefusal> {
         let (head, body) = request.into_parts();
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let asked = self.http.request(head.method, format!("{}{path}", origin.base));
+        let wanted = self.requests.iter().find(|wanted| wanted.is(&head.method, path));
+        // The path is the configured one from here on: nothing of the request becomes a part of an address.
+        let wanted = wanted.ok_or(GatewayRefusal::Request)?;
+        let asked = self.http.request(head.method, origin.at(wanted));
         let mut headers = head.headers;
         // The origin is addressed by the host that devices use.
         if let Ok(host) = http::HeaderValue::from_str(&origin.host) {
@@ -268,7 +277,7 @@ impl OpenedRequest {
 fn refusal_response(refusal: GatewayRefusal) -> Response<Bytes> {
     let status = match refusal {
         GatewayRefusal::Key | GatewayRefusal::Message => StatusCode::BAD_REQUEST,
-        GatewayRefusal::Target => StatusCode::FORBIDDEN,
+        GatewayRefusal::Target | GatewayRefusal::Request => StatusCode::FORBIDDEN,
         GatewayRefusal::Origin => StatusCode::BAD_GATEWAY,
     };
     let body = serde_json::json!({ "error": { "message": refusal.to_string() } }).to_string();

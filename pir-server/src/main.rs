@@ -185,7 +185,7 @@ async fn serve(configuration: &Configuration, service: Arc<Service>) -> anyhow::
     let tls = service.tls()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let devices = Listener::bind(&configuration.listen, endpoints::router(&service)).await?;
-    let devices = devices.with_tls(tls);
+    let devices = devices.with_tls(tls).with_peers(configuration.peers.clone());
     let admin: Vec<SocketAddr> = configuration.admin.into_iter().collect();
     let operators = Listener::bind(&admin, admin::router(&service)).await?;
     for warning in service.loaded().warnings {

@@ -5,15 +5,15 @@
 mod labels;
 mod register;
 
-pub(crate) use labels::{Endpoint, Outcome, TokenRefusal};
+pub(crate) use labels::{Closing, Endpoint, Outcome, TokenRefusal};
 
 use crate::catalog::ServedUseCase;
 use crate::gateway::GatewayRefusal;
 use crate::tier::Tier;
 use keyword_pir::StageTimes;
 use labels::{
-    EndpointLabel, GatewayLabel, OutcomeLabel, RefusalLabel, RequestLabels, Stage, StageLabels,
-    TierLabel, UseCaseLabel, UseCaseOutcomeLabels,
+    ClosingLabel, EndpointLabel, GatewayLabel, OutcomeLabel, RefusalLabel, RequestLabels, Stage,
+    StageLabels, TierLabel, UseCaseLabel, UseCaseOutcomeLabels,
 };
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -68,6 +68,7 @@ pub(crate) struct Metrics {
     store_used_bytes: Gauge,
     store_capacity_bytes: Gauge,
     connections: Gauge,
+    connections_ended: Family<ClosingLabel, Counter>,
     reports: Family<OutcomeLabel, Counter>,
     store_failures: Counter,
 }
@@ -118,6 +119,7 @@ impl Default for Metrics {
             store_used_bytes: Gauge::default(),
             store_capacity_bytes: Gauge::default(),
             connections: Gauge::default(),
+            connections_ended: Family::default(),
             reports: Family::default(),
             store_failures: Counter::default(),
         };
@@ -216,6 +218,11 @@ impl Metrics {
     /// A connection was closed.
     pub(crate) fn connection_closed(&self) {
         self.connections.dec();
+    }
+
+    /// The service ended a connection, or did not take it.
+    pub(crate) fn connection_ended(&self, reason: Closing) {
+        self.connections_ended.get_or_create(&ClosingLabel { reason }).inc();
     }
 
     /// Data sets were loaded.

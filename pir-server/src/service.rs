@@ -23,6 +23,7 @@ use crate::gateway::Gateway;
 use crate::issuer::Issuer;
 use crate::key_cache::KeyCache;
 use crate::metrics::{Levels, Metrics};
+use crate::peer_budget::PeerBudget;
 use crate::store::Store;
 use crate::subscriptions::Subscriptions;
 use crate::tier::Tier;
@@ -66,6 +67,7 @@ pub struct Service {
     pool: WorkPool,
     metrics: Metrics,
     bodies: BodyBudget,
+    unauthenticated: PeerBudget,
     ready: AtomicBool,
     /// Unix seconds of the last garbage collection; 0 before the first.
     last_collection: AtomicU64,
@@ -159,6 +161,11 @@ impl Service {
 
     pub(crate) fn body_budget(&self) -> &BodyBudget {
         &self.bodies
+    }
+
+    /// The memory of requests before their token was verified.
+    pub(crate) fn unauthenticated_budget(&self) -> &PeerBudget {
+        &self.unauthenticated
     }
 
     /// What is served at present.

@@ -52,6 +52,18 @@ impl IssuanceLimits {
     }
 }
 
+/// Longest bodies that `unauthenticatedBytes` must have room for: a body through the gateway is there twice while it is
+/// opened, and one peer may take half of the memory.
+const UNAUTHENTICATED_BODIES: usize = 4;
+/// Memory for unauthenticated requests without a setting.
+const DEFAULT_UNAUTHENTICATED_BYTES: usize = 128 << 20;
+/// Connections of one peer without a setting are a quarter of all, but not fewer than this many.
+const MIN_DEFAULT_PER_PEER: usize = 64;
+
+fn default_per_peer(connections: usize) -> usize {
+    (connections / 4).max(MIN_DEFAULT_PER_PEER).min(connections)
+}
+
 /// What requests may cost. [`Limits::default`] suits a machine with 8 GB of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -71,14 +83,22 @@ pub struct Limits {
     pub(crate) tokens: IssuanceLimits,
     /// Largest number of open connections.
     pub(crate) connections: usize,
+    /// Largest number of open connections of one peer.
+    pub(crate) connections_per_peer: usize,
+    /// Memory for requests that nobody has proved to be entitled to; at least [`UNAUTHENTICATED_BODIES`] bodies.
+    pub(crate) unauthenticated_bytes: usize,
     /// For a TLS handshake, and for the head of a request to arrive.
     pub(crate) header_timeout: Duration,
     /// For the body of a request to arrive.
     pub(crate) body_timeout: Duration,
     /// From the head of a request to its response.
     pub(crate) request_timeout: Duration,
-    /// For a connection on which nothing moves.
+    /// For a connection without a request.
     pub(crate) idle_timeout: Duration,
+    /// For an answer to be taken, in addition to the time that its length takes at the minimum rate.
+    pub(crate) answer_timeout: Duration,
+    /// The minimum rate at which answers are taken, in bytes a second.
+    pub(crate) answer_bytes_per_second: usize,
     /// For requests to finish after SIGTERM.
     pub(crate) drain_timeout: Duration,
     /// Memory for parsed evaluation keys.
@@ -96,10 +116,14 @@ pub(super) struct RawLimits {
     wait_milliseconds: u64,
     tokens: RawTokens,
     connections: usize,
+    connections_per_peer: Option<usize>,
+    unauthenticated_bytes: Option<usize>,
     header_seconds: u64,
     body_seconds: u64,
     request_seconds: u64,
     idle_seconds: u64,
+    answer_seconds: u64,
+    answer_bytes_per_second: usize,
     drain_seconds: u64,
     key_cache_bytes: u64,
 }
@@ -159,16 +183,20 @@ impl Default for RawLimits {
         Self {
             body_bytes: 10 << 20,
             bodies_in_flight_bytes: 512 << 20,
-            header_bytes: 32 << 10,
+            header_bytes: 16 << 10,
             batch: 128,
             queue: 1024,
             wait_milliseconds: 3000,
             tokens: RawTokens::default(),
             connections: 10_000,
+            connections_per_peer: None,
+            unauthenticated_bytes: None,
             header_seconds: 10,
             body_seconds: 30,
             request_seconds: 60,
             idle_seconds: 120,
+            answer_seconds: 30,
+            answer_bytes_per_second: 1024,
             drain_seconds: 30,
             key_cache_bytes: 1 << 30,
         }
@@ -190,6 +218,8 @@ impl TryFrom<RawLimits> for Limits {
             ("bodySeconds", raw.body_seconds),
             ("requestSeconds", raw.request_seconds),
             ("idleSeconds", raw.idle_seconds),
+            ("answerSeconds", raw.answer_seconds),
+            ("answerBytesPerSecond", raw.answer_bytes_per_second as u64),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return wrong(key, "must not be 0");
@@ -206,6 +236,25 @@ impl TryFrom<RawLimits> for Limits {
                 "must be at least limits.batch: a full batch never fits otherwise",
             );
         }
+        let connections_per_peer =
+            raw.connections_per_peer.unwrap_or_else(|| default_per_peer(raw.connections));
+        if !(1..=raw.connections).contains(&connections_per_peer) {
+            return wrong(
+                "connectionsPerPeer",
+                "a number from 1 to limits.connections is expected",
+            );
+        }
+        let min_unauthenticated = raw.body_bytes.saturating_mul(UNAUTHENTICATED_BODIES);
+        let unauthenticated_bytes = raw
+            .unauthenticated_bytes
+            .unwrap_or_else(|| min_unauthenticated.max(DEFAULT_UNAUTHENTICATED_BYTES));
+        if unauthenticated_bytes < min_unauthenticated {
+            return wrong(
+                "unauthenticatedBytes",
+                "must be at least four times limits.bodyBytes: a long request through the gateway never fits \
+                 otherwise",
+            );
+        }
         Ok(Self {
             body_bytes: raw.body_bytes,
             bodies_in_flight_bytes: raw.bodies_in_flight_bytes,
@@ -215,10 +264,14 @@ impl TryFrom<RawLimits> for Limits {
             max_wait: Duration::from_millis(raw.wait_milliseconds),
             tokens: raw.tokens.try_into()?,
             connections: raw.connections,
+            connections_per_peer,
+            unauthenticated_bytes,
             header_timeout: Duration::from_secs(raw.header_seconds),
             body_timeout: Duration::from_secs(raw.body_seconds),
             request_timeout: Duration::from_secs(raw.request_seconds),
             idle_timeout: Duration::from_secs(raw.idle_seconds),
+            answer_timeout: Duration::from_secs(raw.answer_seconds),
+            answer_bytes_per_second: raw.answer_bytes_per_second,
             drain_timeout: Duration::from_secs(raw.drain_seconds),
             key_cache_bytes: raw.key_cache_bytes,
         })

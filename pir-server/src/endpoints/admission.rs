@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use crate::configuration::Tier;
+use crate::fields::USER_IDENTIFIER;
 use crate::metrics::TokenRefusal;
 use crate::service::Service;
 use crate::store::Spending;
@@ -10,8 +11,6 @@ use http::header::{AUTHORIZATION, USER_AGENT};
 use privacy_pass::{Error, Token};
 use unix_clock::Timestamp;
 
-/// The header with a device's pseudonym.
-pub(crate) const USER_IDENTIFIER: &str = "user-identifier";
 /// Largest length of a pseudonym, in bytes; devices send a UUID.
 const MAX_USER_IDENTIFIER: usize = 256;
 

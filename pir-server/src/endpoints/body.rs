@@ -1,6 +1,8 @@
 //! Request bodies: limited in length, in time, and together in memory.
 
 use crate::body_budget::{BodyBudget, BodyShare, BudgetExhausted};
+use crate::peer::Peer;
+use crate::peer_budget::{PeerBudgetExhausted, PeerShare};
 use crate::service::Service;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -13,6 +15,9 @@ use std::time::Duration;
 
 /// Largest buffer that is allocated before any of a body has arrived, in bytes.
 const MAX_FIRST_BUFFER: usize = 64 << 10;
+
+/// Times that an unauthenticated body is in memory: as it came, and opened.
+const UNAUTHENTICATED_COPIES: usize = 2;
 
 /// A body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,10 +36,18 @@ pub(crate) enum BodyError {
     NoRoom,
 }
 
-/// A body, and its share of the memory budget.
+/// A body, and its shares of the memory budgets.
 pub(crate) struct Held {
     pub(crate) bytes: Bytes,
     _share: BodyShare,
+    _unauthenticated: Option<PeerShare>,
+}
+
+impl Held {
+    /// Gives the body back, and keeps its shares of the memory budgets: the body is there in another form then.
+    pub(crate) fn into_parts(mut self) -> (Bytes, Self) {
+        (std::mem::take(&mut self.bytes), self)
+    }
 }
 
 /// The body of a request, not yet read.
@@ -45,6 +58,7 @@ pub(crate) struct Held {
 pub(crate) struct Incoming {
     body: Option<Body>,
     budget: BodyBudget,
+    unauthenticated: Option<PeerShare>,
     time: Duration,
     max_bytes: usize,
 }
@@ -53,15 +67,24 @@ impl FromRequest<Arc<Service>> for Incoming {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Infallible> {
-        let limits = service.limits();
-        let budget = service.body_budget().clone();
-        Ok(Self::new(request.into_body(), budget, limits.body_timeout, limits.body_bytes))
+        Ok(Self::of(request, service))
     }
 }
 
 impl Incoming {
     fn new(body: Body, budget: BodyBudget, time: Duration, max_bytes: usize) -> Self {
-        Self { body: Some(body), budget, time, max_bytes }
+        Self { body: Some(body), budget, unauthenticated: None, time, max_bytes }
+    }
+
+    fn of(request: Request, service: &Service) -> Self {
+        let limits = service.limits();
+        let budget = service.body_budget().clone();
+        Self::new(request.into_body(), budget, limits.body_timeout, limits.body_bytes)
+    }
+
+    fn counted_by(mut self, share: PeerShare) -> Self {
+        self.unauthenticated = Some(share);
+        self
     }
 
     /// Reads the body, of at most `max_bytes` and at most the configured limit for any body.
@@ -81,6 +104,7 @@ impl Incoming {
             return Err(BodyError::TooLong(max_bytes));
         }
         let mut share = self.budget.share();
+        let mut unauthenticated = self.unauthenticated.take();
         let mut bytes = BytesMut::with_capacity(announced.min(MAX_FIRST_BUFFER));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| BodyError::Broken)?;
@@ -89,9 +113,13 @@ impl Incoming {
                 return Err(BodyError::TooLong(max_bytes));
             }
             share.grow(data.len()).map_err(|BudgetExhausted| BodyError::NoRoom)?;
+            if let Some(share) = &mut unauthenticated {
+                let grown = share.grow(data.len() * UNAUTHENTICATED_COPIES);
+                grown.map_err(|PeerBudgetExhausted| BodyError::NoRoom)?;
+            }
             bytes.extend_from_slice(&data);
         }
-        Ok(Held { bytes: bytes.freeze(), _share: share })
+        Ok(Held { bytes: bytes.freeze(), _share: share, _unauthenticated: unauthenticated })
     }
 }
 
@@ -112,9 +140,25 @@ impl Drop for Incoming {
     }
 }
 
+/// The body of a request for which nobody has proved anything yet: it counts against a budget of which one peer gets a
+/// part.
+pub(crate) struct UnauthenticatedBody(pub(crate) Incoming);
+
+impl FromRequest<Arc<Service>> for UnauthenticatedBody {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Infallible> {
+        let peer = request.extensions().get::<Arc<Peer>>();
+        let share = service.unauthenticated_budget().share(peer);
+        let incoming = Incoming::of(request, service);
+        Ok(Self(incoming.counted_by(share)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer_budget::PeerBudget;
     use futures_util::stream;
 
     const LONG: Duration = Duration::from_secs(3600);
@@ -150,6 +194,24 @@ mod tests {
         assert_eq!(long.err(), Some(BodyError::TooLong(3500)));
         assert!(read(Body::from_stream(chunks()), 4000, LONG, &memory).await.is_ok());
         assert_eq!(memory.available_bytes(), 4096);
+    }
+
+    #[tokio::test]
+    async fn an_unauthenticated_body_counts_twice_in_its_own_budget() {
+        let (memory, others) = (budget(64), PeerBudget::new(2000));
+        for (length, fits) in [(999, true), (1000, true), (1001, false)] {
+            let incoming =
+                Incoming::new(Body::from(vec![7; length]), memory.clone(), LONG, usize::MAX);
+            let held = incoming.counted_by(others.share(None)).read(usize::MAX).await;
+            assert_eq!(held.is_ok(), fits, "{length}");
+            if let Ok(held) = held {
+                // The share outlives the bytes.
+                let (bytes, held) = held.into_parts();
+                assert_eq!((bytes.len(), others.free_bytes()), (length, 2000 - 2 * length));
+                drop(held);
+            }
+            assert_eq!((memory.available_bytes(), others.free_bytes()), (64 << 10, 2000));
+        }
     }
 
     #[tokio::test]

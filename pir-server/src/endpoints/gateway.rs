@@ -1,6 +1,6 @@
 //! The gateway's resource (RFC 9540): GET for key configurations, POST for encapsulated requests.
 
-use super::body::Incoming;
+use super::body::UnauthenticatedBody;
 use super::{Refusal, Reply, has_media_type};
 use crate::blocking::blocking;
 use crate::gateway::GatewayRefusal;
@@ -55,22 +55,18 @@ async fn pass_on(
     State(service): State<Arc<Service>>,
     Extension(Local(local)): Extension<Local>,
     headers: HeaderMap,
-    body: Incoming,
+    UnauthenticatedBody(body): UnauthenticatedBody,
 ) -> Result<Reply, Refusal> {
     let gateway = Arc::clone(service.gateway().ok_or(Refusal::NotFound)?);
     if !has_media_type(&headers, REQUEST) {
         return Err(Refusal::MediaType(REQUEST));
     }
-    let held = body.read(usize::MAX).await?;
-    let received = held.bytes.len();
+    // The shares of the memory are held until the request is answered.
+    let (bytes, _held) = body.read(usize::MAX).await?.into_parts();
+    let received = bytes.len();
     let opener = Arc::clone(&gateway);
     // The time to open and to seal grows with the length of the body.
-    let opened = blocking(move || {
-        // The body, and with it its share of the memory, is held until the request is answered.
-        let opened = opener.open_request(&held.bytes);
-        Ok::<_, Refusal>((opened, held))
-    });
-    let (opened, _held) = opened.await?;
+    let opened = blocking(move || Ok::<_, Refusal>(opener.open_request(&bytes))).await?;
     let opened = match opened {
         Ok(opened) => opened,
         Err(refusal) => {

@@ -1,9 +1,10 @@
 //! Binary HTTP (RFC 9292) to requests, and responses to Binary HTTP.
 
+use crate::fields::{ANSWER_FIELDS, REQUEST_FIELDS};
 use crate::host::is_host;
 use bhttp::{Message, Mode};
 use bytes::Bytes;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Uri};
 use std::io::Cursor;
 
@@ -27,19 +28,6 @@ pub enum MessageError {
     #[error("not a valid header field")]
     Field,
 }
-
-/// Fields that belong to one connection (RFC 9110, section 7.6.1), or repeat what the message itself says.
-const OF_CONNECTION: [&str; 9] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// Reads a variable-length integer (RFC 9000, section 16).
 fn number(bytes: &mut &[u8]) -> Option<u64> {
@@ -103,7 +91,8 @@ fn check(mut bytes: &[u8]) -> Result<(), MessageError> {
     Ok(())
 }
 
-/// Reads a request in Binary HTTP (RFC 9292). Its URI has scheme, host and path.
+/// Reads a request in Binary HTTP (RFC 9292). Its URI has scheme, host and path; of its fields it has those that
+/// requests of devices have.
 ///
 /// # Errors
 /// [`MessageError::Format`] if it is not a request, [`MessageError::TooLong`] if its head is longer than
@@ -133,7 +122,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<Bytes>, MessageError> {
     for field in message.header().iter() {
         let name = HeaderName::from_bytes(field.name()).map_err(|_| MessageError::Field)?;
         let value = HeaderValue::from_bytes(field.value()).map_err(|_| MessageError::Field)?;
-        if name != HOST && !OF_CONNECTION.contains(&name.as_str()) {
+        if REQUEST_FIELDS.contains(&name) {
             headers.append(name, value);
         }
     }
@@ -144,7 +133,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request<Bytes>, MessageError> {
     Ok(request)
 }
 
-/// A response in Binary HTTP. `None` if its status is not one of a final response there (200 to 599, RFC 9292,
+/// A response in Binary HTTP, with the fields that devices read. `None` if its status is not one of a final response there (200 to 599, RFC 9292,
 /// section 3.5.1): HTTP libraries accept others.
 pub(super) fn write_response(response: &Response<Bytes>) -> Option<Vec<u8>> {
     let status = bhttp::StatusCode::try_from(response.status().as_u16()).ok()?;
@@ -153,7 +142,7 @@ pub(super) fn write_response(response: &Response<Bytes>) -> Option<Vec<u8>> {
     }
     let mut message = Message::response(status);
     for (name, value) in response.headers() {
-        if !OF_CONNECTION.contains(&name.as_str()) {
+        if ANSWER_FIELDS.contains(name) {
             message.put_header(name.as_str(), value.as_bytes());
         }
     }
@@ -188,7 +177,13 @@ mod tests {
     #[test]
     fn requests_are_read_completely() {
         for mode in [Mode::KnownLength, Mode::IndeterminateLength] {
-            let fields = [("user-agent", "a"), ("connection", "close"), ("content-length", "9")];
+            let fields = [
+                ("user-agent", "a"),
+                ("connection", "close"),
+                ("content-length", "9"),
+                ("cookie", "b=c"),
+                ("x-forwarded-for", "127.0.0.1"),
+            ];
             let parsed = parse_request(&request(&fields, b"content", mode)).unwrap();
             assert_eq!(parsed.uri().to_string(), "https://pir.example/queries?x=1");
             assert_eq!((parsed.method(), &parsed.body()[..]), (&Method::POST, &b"content"[..]));

@@ -94,6 +94,24 @@ label_values! {
 }
 
 label_values! {
+    /// Why the service ended a connection, or did not take it.
+    Closing {
+        /// It had no request for `limits.idleSeconds`.
+        Idle = "idle",
+        /// A head, a handshake or taking an answer exceeded its time limit.
+        Slow = "slow",
+        /// It made room for another one.
+        Replaced = "replaced",
+        /// There was no room for it.
+        Refused = "refused",
+        /// It did not begin with a header of the PROXY protocol.
+        Protocol = "protocol",
+        /// It did not come from a balancer of `peers.proxies`.
+        Stranger = "stranger",
+    }
+}
+
+label_values! {
     /// How an operation ended.
     Outcome {
         Success = "done",
@@ -107,6 +125,7 @@ impl EncodeLabelValue for GatewayRefusal {
             Self::Key => "key",
             Self::Message => "message",
             Self::Target => "target",
+            Self::Request => "request",
             Self::Origin => "origin",
         })
     }
@@ -153,6 +172,11 @@ pub(super) struct RefusalLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct GatewayLabel {
     pub(super) reason: GatewayRefusal,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ClosingLabel {
+    pub(super) reason: Closing,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

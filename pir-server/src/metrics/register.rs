@@ -113,6 +113,11 @@ impl Metrics {
             self.store_capacity_bytes.clone(),
         );
         registry.register("connections", "Open connections", self.connections.clone());
+        registry.register(
+            "connections_ended",
+            "Connections that the service ended or did not take, by reason",
+            self.connections_ended.clone(),
+        );
         registry.register("reports", "Reports by outcome", self.reports.clone());
         registry.register("store_failures", "Failures of the store", self.store_failures.clone());
     }

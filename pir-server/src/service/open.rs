@@ -11,6 +11,7 @@ use crate::gateway::Gateway;
 use crate::issuer::Issuer;
 use crate::key_cache::KeyCache;
 use crate::metrics::Metrics;
+use crate::peer_budget::PeerBudget;
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
 use crate::store::{EmbeddedStore, Store};
@@ -102,6 +103,7 @@ impl Service {
             reloading: Mutex::default(),
             keys: KeyCache::new(limits.key_cache_bytes),
             bodies: BodyBudget::new(limits.bodies_in_flight_bytes),
+            unauthenticated: PeerBudget::new(limits.unauthenticated_bytes),
             store,
             issuer,
             gateway,

@@ -1,8 +1,8 @@
 //! Settings that a reload cannot change.
 
 use crate::configuration::{
-    Configuration, GatewaySettings, IssuerSettings, Limits, PublicationSettings, StoreSettings,
-    UserTokenSettings,
+    Configuration, GatewaySettings, IssuerSettings, Limits, PeerSettings, PublicationSettings,
+    StoreSettings, UserTokenSettings,
 };
 use std::net::SocketAddr;
 
@@ -12,6 +12,7 @@ pub(super) struct Settings {
     listen: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     tls: bool,
+    peers: PeerSettings,
     store: StoreSettings,
     workers: Option<usize>,
     issuer: IssuerSettings,
@@ -29,6 +30,7 @@ impl Settings {
             listen: configuration.listen.clone(),
             admin: configuration.admin,
             tls: configuration.tls.is_some(),
+            peers: configuration.peers.clone(),
             store: configuration.store.clone(),
             workers: configuration.workers,
             issuer: configuration.issuer.clone(),
@@ -51,6 +53,7 @@ impl Settings {
             ("listen", self.listen == other.listen),
             ("admin", self.admin == other.admin),
             ("tls", self.tls == other.tls),
+            ("peers", self.peers == other.peers),
             ("store", self.store == other.store),
             ("limits", self.limits == other.limits),
             ("workers", self.workers == other.workers),

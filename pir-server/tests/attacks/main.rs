@@ -4,8 +4,11 @@
 //! `URLFILTER_ATTACKS` multiplies their attempts.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the counts are the result")]
 #![allow(dead_code, reason = "helpers are shared with the tests of the service")]
 
+mod floods;
+mod frames;
 mod issuance;
 #[path = "../service/process.rs"]
 mod process;

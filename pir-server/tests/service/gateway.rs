@@ -13,7 +13,7 @@ use std::time::Duration;
 use unix_clock::SystemClock;
 
 const PATH: &str = "/.well-known/ohttp-gateway";
-const HOST: &str = "pir.example.com";
+pub(crate) const HOST: &str = "pir.example.com";
 
 async fn gateway() -> Running {
     let folder = tempfile::tempdir().unwrap();
@@ -27,19 +27,19 @@ async fn gateway() -> Running {
 
 /// A relay, which knows only where the gateway is.
 #[derive(Clone)]
-struct Relay {
+pub(crate) struct Relay {
     http: reqwest::Client,
     url: String,
     passed: Arc<AtomicUsize>,
 }
 
 impl Relay {
-    fn to(running: &Running) -> Self {
+    pub(crate) fn to(running: &Running) -> Self {
         let url = format!("{}{PATH}", running.url);
         Self { http: reqwest::Client::new(), url, passed: Arc::default() }
     }
 
-    async fn keys(&self) -> Vec<u8> {
+    pub(crate) async fn keys(&self) -> Vec<u8> {
         let response = self.http.get(&self.url).send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "application/ohttp-keys");
@@ -53,7 +53,7 @@ impl Relay {
     }
 
     /// Sends a message through the gateway; returns the answer in the capsule.
-    async fn send(&self, keys: &[u8], message: &Message) -> Message {
+    pub(crate) async fn send(&self, keys: &[u8], message: &Message) -> Message {
         let mut bytes = Vec::new();
         message.write_bhttp(Mode::KnownLength, &mut bytes).unwrap();
         self.send_bytes(keys, &bytes).await
@@ -71,12 +71,12 @@ impl Relay {
     }
 }
 
-fn get(host: &str, path: &str) -> Message {
+pub(crate) fn get(host: &str, path: &str) -> Message {
     let part = |text: &str| text.as_bytes().to_vec();
     Message::request(part("GET"), part("https"), part(host), part(path))
 }
 
-fn status(message: &Message) -> u16 {
+pub(crate) fn status(message: &Message) -> u16 {
     message.control().status().unwrap().code()
 }
 
@@ -265,7 +265,7 @@ async fn configured_origins_are_asked() {
             .unwrap();
     let found = client.lookup(&[expected[0].0.as_bytes()]).await.unwrap();
     assert_eq!(found[0].as_deref(), expected[0].1.as_deref().map(str::as_bytes));
-    assert_eq!(status(&relay.send(&keys, &get("away.example", "/")).await), 502);
+    assert_eq!(status(&relay.send(&keys, &get("away.example", "/config")).await), 502);
     assert_eq!(status(&relay.send(&keys, &get("other.example", "/")).await), 403);
 }
 
@@ -288,10 +288,12 @@ async fn odd_statuses_of_origins_become_502() {
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
+    let requests = ["200", "404", "599", "600", "999", "101", "099", "000"];
+    let requests = requests.map(|status| format!("GET /{status}"));
     let folder = tempfile::tempdir().unwrap();
     let case = Case::new("synthetic_small_logt5");
     let settings = Settings::new(vec![case.install(folder.path(), "data")])
-        .with("gateway", serde_json::json!({ "origins": { HOST: origin } }));
+        .with("gateway", serde_json::json!({ "origins": { HOST: origin }, "requests": requests }));
     let front = Running::start(folder, settings).await;
     let relay = Relay::to(&front);
     let keys = relay.keys().await;

@@ -1,0 +1,301 @@
+//! One open connection: what it does, since when, and until when it may.
+
+use super::wire::{Times, Wire};
+use crate::configuration::Limits;
+use crate::peer::Peer;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// Why a connection is closed by the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It had no request for `limits.idleSeconds`.
+    Idle,
+    /// A head, or taking an answer, exceeded its time limit.
+    Slow,
+}
+
+/// The time limits of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkTimes {
+    head: Duration,
+    idle: Duration,
+    streams: Times,
+}
+
+impl From<&Limits> for LinkTimes {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            head: limits.header_timeout,
+            idle: limits.idle_timeout,
+            streams: Times {
+                request: limits.request_timeout,
+                answer: limits.answer_timeout,
+                bytes_per_second: limits.answer_bytes_per_second,
+            },
+        }
+    }
+}
+
+/// What is known of one open connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(super) peer: Arc<Peer>,
+    opened: Instant,
+    times: LinkTimes,
+    /// When a part of a request or an answer moved last, in microseconds after `base`.
+    moved: AtomicU64,
+    base: Instant,
+    /// Requests that are being worked on, or wait for their body.
+    handled: AtomicUsize,
+    /// Those of them that wait for their body.
+    waiting: AtomicUsize,
+    /// Bodies and answers of which a part is left.
+    open: AtomicUsize,
+    wire: Mutex<Wire>,
+    close: Notify,
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Link {
+    /// A connection that was just accepted. `base` is a point in time before that all links of a table share.
+    pub(super) fn new(peer: Arc<Peer>, limits: &Limits, base: Instant) -> Self {
+        let now = Instant::now();
+        Self {
+            peer,
+            opened: now,
+            times: limits.into(),
+            moved: AtomicU64::new(micros(now - base)),
+            base,
+            handled: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            wire: Mutex::new(Wire::new(limits.header_bytes, now)),
+            close: Notify::new(),
+        }
+    }
+
+    fn wire(&self) -> MutexGuard<'_, Wire> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_moved(&self, now: Instant) {
+        self.moved.store(micros(now - self.base), Ordering::Relaxed);
+    }
+
+    /// When a part of a request or an answer moved last, in microseconds since the base of the table.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    /// Whether the service works for it: closing it would lose work. It is not while all of its requests wait for the
+    /// peer.
+    pub(super) fn is_working(&self) -> bool {
+        self.handled.load(Ordering::Relaxed) > self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Closes the connection.
+    pub(super) fn close(&self) {
+        self.close.notify_one();
+    }
+
+    /// Completes when [`Link::close`] was called.
+    pub(super) async fn closed(&self) {
+        self.close.notified().await;
+    }
+
+    /// The peer has done what is necessary before the first request, such as the TLS handshake.
+    pub(super) fn established(&self) {
+        self.has_moved(Instant::now());
+    }
+
+    /// Begins a request.
+    pub(super) fn begin(self: &Arc<Self>) -> (Handling, Open) {
+        self.wire().request_begun();
+        self.has_moved(Instant::now());
+        self.handled.fetch_add(1, Ordering::Relaxed);
+        (Handling(Arc::clone(self)), Open::new(self))
+    }
+
+    /// Bodies and answers of which a part is left.
+    pub(super) fn open_requests(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// When it must be closed if nothing moves until then, and why.
+    fn due(&self) -> Option<(Instant, Due)> {
+        let wire = self.wire();
+        if let Some(since) = wire.head_since() {
+            return Some((since + self.times.head, Due::Slow));
+        }
+        if let Some(due) = wire.streams_due(self.times.streams) {
+            return Some((due, Due::Slow));
+        }
+        if self.open_requests() > 0 {
+            // Limited by the time limits of requests and by the rate at which an answer must be taken.
+            return None;
+        }
+        let moved = self.base + Duration::from_micros(self.moved());
+        match wire.is_silent() {
+            true => Some((moved + self.times.head, Due::Slow)),
+            false => Some((moved + self.times.idle, Due::Idle)),
+        }
+    }
+
+    /// Completes when the connection must be closed for `reason`. It must be polled by the task of the connection,
+    /// which everything that moves wakes.
+    pub(super) async fn overdue(&self, reason: Due) {
+        let mut timer = std::pin::pin!(sleep_until(self.opened));
+        poll_fn(|context| {
+            loop {
+                let now = Instant::now();
+                let due = match self.due() {
+                    Some((due, why)) if why == reason && due <= now => return Poll::Ready(()),
+                    Some((due, why)) if why == reason => due,
+                    // What this depends on may change without waking the task.
+                    _ => now + self.times.head,
+                };
+                let must_wait = due > timer.deadline() && timer.is_elapsed();
+                if must_wait || due < timer.deadline() {
+                    timer.as_mut().reset(due);
+                }
+                ready!(timer.as_mut().poll(context));
+            }
+        })
+        .await
+    }
+}
+
+/// A request that is being worked on, until its answer begins.
+pub(super) struct Handling(Arc<Link>);
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        self.0.has_moved(Instant::now());
+        self.0.handled.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request of which a part of the body, or of the answer, is left.
+pub(super) struct Open(Arc<Link>);
+
+impl Open {
+    pub(super) fn new(link: &Arc<Link>) -> Self {
+        link.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(link))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.has_moved(Instant::now());
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request that waits for its body.
+pub(super) struct Waiting(Arc<Link>);
+
+impl Waiting {
+    pub(super) fn new(link: &Arc<Link>) -> Self {
+        link.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(link))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A stream that tells its link what moves.
+pub(super) struct Watched<S> {
+    stream: S,
+    link: Arc<Link>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, link: Arc<Link>) -> Self {
+        Self { stream, link }
+    }
+
+    fn sent(&self, bytes: &[u8]) {
+        let now = Instant::now();
+        if self.link.wire().sent(bytes, now) {
+            self.link.has_moved(now);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        let (now, busy) = (Instant::now(), this.link.open_requests() > 0);
+        if this.link.wire().received(&buffer.filled()[before..], busy, now)? {
+            this.link.has_moved(now);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes))?;
+        this.sent(&bytes[..written.min(bytes.len())]);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(context, slices))?;
+        let mut left = written;
+        for slice in slices {
+            let part = left.min(slice.len());
+            this.sent(&slice[..part]);
+            left -= part;
+            if left == 0 {
+                break;
+            }
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}

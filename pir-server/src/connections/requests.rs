@@ -1,0 +1,265 @@
+//! Requests of one connection: what is kept of their heads, and the memory that they and their answers take.
+//!
+//! A head may hold hundreds of fields in a few bytes each, and each field keeps the whole frame alive that it came in.
+//! So the fields that endpoints read are copied, and all others are dropped, before anything waits.
+
+use super::link::{Link, Open, Waiting};
+use crate::endpoints::{AnswerBytes, Refusal};
+use crate::fields::REQUEST_FIELDS;
+use crate::metrics::Endpoint;
+use crate::peer_budget::PeerShare;
+use crate::service::Service;
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use hyper::body::{Frame, Incoming, SizeHint};
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tower::ServiceExt;
+
+/// Memory that a request takes besides its head and bodies: the library's state of it, and that of its handler.
+const REQUEST_BYTES: usize = 8 << 10;
+/// Memory of the first request of a connection that is not counted: the number of connections bounds it. So probes and
+/// lookups are answered while others hold the whole budget.
+const FIRST_REQUEST_BYTES: usize = 2 * REQUEST_BYTES;
+/// Longest path, with its query.
+const MAX_PATH_BYTES: usize = 1024;
+/// Values of one field that are kept.
+const MAX_VALUES: usize = 4;
+
+/// Answers the requests of one connection.
+#[derive(Clone)]
+pub(super) struct Requests {
+    pub(super) router: Router,
+    pub(super) link: Arc<Link>,
+    pub(super) service: Arc<Service>,
+}
+
+/// The fields that endpoints read, in memory of their own, and their length.
+fn kept(headers: &HeaderMap) -> (HeaderMap, usize) {
+    let (mut kept, mut bytes) = (HeaderMap::new(), 0);
+    for name in REQUEST_FIELDS {
+        for value in headers.get_all(&name).iter().take(MAX_VALUES) {
+            let copy = HeaderValue::from_bytes(value.as_bytes()).expect("it is a value already");
+            bytes += name.as_str().len() + copy.len();
+            kept.append(name.clone(), copy);
+        }
+    }
+    (kept, bytes)
+}
+
+/// The path and the query, in memory of their own. `None` if they are too long for any endpoint.
+fn path(uri: &Uri) -> Option<Uri> {
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    if path.len() > MAX_PATH_BYTES {
+        return None;
+    }
+    Uri::from_maybe_shared(Bytes::copy_from_slice(path.as_bytes())).ok()
+}
+
+impl Requests {
+    /// The request with its head reduced, and its share of the memory.
+    fn admit(&self, head: Parts, body: Incoming) -> Result<(Request<Body>, PeerShare), Refusal> {
+        let (headers, head_bytes) = kept(&head.headers);
+        let uri = path(&head.uri).ok_or(Refusal::NotFound)?;
+        let mut share = self.service.unauthenticated_budget().share(Some(&self.link.peer));
+        // This request is counted already.
+        let is_first = self.link.open_requests() <= 1;
+        let bytes = REQUEST_BYTES + head_bytes;
+        let bytes = if is_first { bytes.saturating_sub(FIRST_REQUEST_BYTES) } else { bytes };
+        share.grow(bytes).map_err(|_| Refusal::Busy)?;
+        let is_over = hyper::body::Body::is_end_stream(&body);
+        let body = match is_over {
+            true => Body::empty(),
+            false => Body::new(Upload {
+                body,
+                waiting: None,
+                _open: Open::new(&self.link),
+                link: Arc::clone(&self.link),
+            }),
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method;
+        *request.uri_mut() = uri;
+        *request.version_mut() = head.version;
+        *request.headers_mut() = headers;
+        request.extensions_mut().insert(Arc::clone(&self.link.peer));
+        Ok((request, share))
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        if matches!(refusal, Refusal::Busy) {
+            self.service.metrics().refused_busy(Endpoint::Other);
+        }
+        refusal.into_response()
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Requests {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (handling, open) = self.link.begin();
+        let (head, body) = request.into_parts();
+        // An answer to anything else needs a token, or is as short as a head.
+        let is_open_to_all = head.method == Method::GET;
+        let (request, mut share) = match self.admit(head, body) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                let response = self.refuse(refusal);
+                let answer = response.map(|body| Answer { body, share: None, _open: open });
+                return Box::pin(std::future::ready(Ok(answer)));
+            }
+        };
+        let answering = self.router.clone().oneshot(request);
+        let this = self.clone();
+        Box::pin(async move {
+            let mut response = answering.await.unwrap_or_else(|never| match never {});
+            drop(handling);
+            if is_open_to_all {
+                let bytes = response.extensions().get().map_or(0, |AnswerBytes(bytes)| *bytes);
+                let more = bytes.saturating_sub(REQUEST_BYTES / 2);
+                if share.grow(more).is_err() {
+                    response = this.refuse(Refusal::Busy);
+                }
+            }
+            let share = Some(Arc::new(share));
+            Ok(response.map(|body| Answer { body, share, _open: open }))
+        })
+    }
+}
+
+/// The body of a request. The connection counts as working for it only while the body does not keep it waiting.
+struct Upload {
+    body: Incoming,
+    waiting: Option<Waiting>,
+    _open: Open,
+    link: Arc<Link>,
+}
+
+impl hyper::body::Body for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(context);
+        match frame {
+            Poll::Pending => {
+                let link = &this.link;
+                this.waiting.get_or_insert_with(|| Waiting::new(link));
+            }
+            Poll::Ready(_) => this.waiting = None,
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer. Its share of the memory is held until its last byte was sent.
+pub(super) struct Answer {
+    body: Body,
+    share: Option<Arc<PeerShare>>,
+    _open: Open,
+}
+
+/// Bytes that hold a share of the memory until they are dropped.
+struct Charged {
+    bytes: Bytes,
+    _share: Arc<PeerShare>,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(context);
+        let share = &this.share;
+        frame.map_ok(|frame| {
+            frame.map_data(|bytes| match share {
+                Some(share) => Bytes::from_owner(Charged { bytes, _share: Arc::clone(share) }),
+                None => bytes,
+            })
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_fields_that_endpoints_read_are_kept() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer AAAA"),
+            ("user-agent", "agent"),
+            ("cookie", "a=b"),
+            ("x-forwarded-for", "192.0.2.1"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        for _ in 0..MAX_VALUES + 1 {
+            headers.append("accept", HeaderValue::from_static("*/*"));
+        }
+        let (kept, bytes) = kept(&headers);
+        assert_eq!(kept.len(), 2 + MAX_VALUES);
+        assert_eq!(kept["authorization"], "Bearer AAAA");
+        assert_eq!(kept.get_all("accept").iter().count(), MAX_VALUES);
+        let expected =
+            "authorizationBearer AAAAuser-agentagent".len() + MAX_VALUES * "accept*/*".len();
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn lengths_of_paths_are_limited() {
+        for (length, fits) in
+            [(MAX_PATH_BYTES - 1, true), (MAX_PATH_BYTES, true), (MAX_PATH_BYTES + 1, false)]
+        {
+            let uri: Uri = format!("https://a.example/{}", "p".repeat(length - 1)).parse().unwrap();
+            assert_eq!(path(&uri).is_some(), fits, "{length}");
+        }
+        let uri: Uri = "https://a.example/config?x=1".parse().unwrap();
+        assert_eq!(path(&uri).unwrap(), "/config?x=1");
+        assert_eq!(path(&Uri::from_static("https://a.example")).unwrap(), "/");
+        assert_eq!(path(&Uri::from_static("*")).unwrap(), "*");
+    }
+}

@@ -1,0 +1,290 @@
+//! One peer with many connections, or with few that cost much, against a client with another address.
+//!
+//! The service runs in a process of its own, so that its memory is seen. `URLFILTER_ATTACKS=20` has the default limits:
+//! 10,000 connections, 20,000 of one peer against them, for a minute each.
+
+use crate::factor;
+use crate::frames::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, connect, field, frame, head, opening,
+    repeated, stay_alive,
+};
+use crate::process::Process;
+use crate::support::{Case, Settings};
+use bytes::Bytes;
+use filter_client::{Exchange, PirClient, Transport, TransportError};
+use http::{Request, Response};
+use serde_json::json;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+const CASE: &str = "synthetic_small_logt5";
+const DIRECTORY: &str = "/.well-known/private-token-issuer-directory";
+const GATEWAY: &str = "/.well-known/ohttp-gateway";
+/// What an attack may cost in memory.
+const MAX_GROWTH: u64 = 256 << 20;
+/// The time in which an honest lookup is answered at the latest. The aim is one second, on a machine that does nothing
+/// else and a release build; here it is long enough for any machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The resident memory of a process, and the most that it had, in bytes.
+fn memory(id: u32) -> (u64, u64) {
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let value = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+    };
+    (value("VmRSS:"), value("VmHWM:"))
+}
+
+/// Sends each request over a connection of its own, from another address than the attackers have.
+struct Elsewhere(reqwest::Client);
+
+impl Elsewhere {
+    fn new() -> Self {
+        let address: IpAddr = [127, 0, 0, 2].into();
+        let builder = reqwest::Client::builder().local_address(address).pool_max_idle_per_host(0);
+        Self(builder.timeout(PATIENCE).build().unwrap())
+    }
+}
+
+impl Transport for Elsewhere {
+    fn send(&self, request: Request<Bytes>, _: usize) -> Exchange<'_> {
+        Box::pin(async move {
+            let request = reqwest::Request::try_from(request).unwrap();
+            let failed = |error: reqwest::Error| match error.is_connect() {
+                true => TransportError::Unreachable,
+                false => TransportError::Broken,
+            };
+            let answer = self.0.execute(request).await.map_err(failed)?;
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() = answer.status();
+            *response.headers_mut() = answer.headers().clone();
+            *response.body_mut() = answer.bytes().await.map_err(failed)?;
+            Ok(response)
+        })
+    }
+}
+
+/// A service with limits in proportion to the number of attempts.
+struct Target {
+    process: Process,
+    address: SocketAddr,
+    client: PirClient,
+    keyword: String,
+    value: Option<String>,
+    _folder: TempDir,
+}
+
+impl Target {
+    async fn start(peers: serde_json::Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let case = Case::new(CASE);
+        let many = 1_000_000_000;
+        let limits = json!({
+            "connections": 500 * factor().min(20),
+            "tokens": { "tier1": { "perHour": many, "perDay": many } },
+        });
+        let settings = Settings::new(vec![case.install(folder.path(), "data")])
+            .with("limits", limits)
+            .with("peers", peers)
+            .with("gateway", json!({ "hosts": ["pir.example.com"] }));
+        let process = Process::start(folder.path(), &settings, &[]);
+        let address = process.url.strip_prefix("http://").unwrap().parse().unwrap();
+        let client = PirClient::builder(&process.url, case.use_case())
+            .user_token("AAAA")
+            .transport(Arc::new(Elsewhere::new()))
+            .issuer_transport(Arc::new(Elsewhere::new()))
+            .build()
+            .unwrap();
+        let (keyword, value) = case.expected().swap_remove(0);
+        let target = Self { process, address, client, keyword, value, _folder: folder };
+        target.lookup().await;
+        target
+    }
+
+    /// An honest lookup, and the time that it took.
+    async fn lookup(&self) -> Duration {
+        // Otherwise the client remembers.
+        self.client.reset_answers();
+        let begun = Instant::now();
+        let found = self.client.lookup(&[self.keyword.as_bytes()]).await.unwrap();
+        assert_eq!(found[0].as_deref(), self.value.as_deref().map(str::as_bytes));
+        begun.elapsed()
+    }
+
+    /// Lets `hostile` run, many times at once and again whenever it ends, while honest lookups go on.
+    async fn under<F>(&self, name: &str, at_once: usize, hostile: impl Fn(SocketAddr) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (before, _) = memory(self.process.id());
+        // What a lookup takes at the moment without the attack.
+        let mut quiet = Duration::ZERO;
+        for _ in 0..3 {
+            quiet = quiet.max(self.lookup().await);
+        }
+        let begun = Instant::now();
+        let seconds = if factor() == 1 { 1 } else { 3 * factor().min(20) as u64 };
+        let end = begun + Duration::from_secs(seconds);
+        let (mut worst, mut most, mut lookups, mut started) = (Duration::ZERO, 0, 0, 0);
+        let mut attacks = JoinSet::new();
+        while Instant::now() < end {
+            // A part at a time: the machine is the attacker's, too.
+            for _ in 0..(at_once - attacks.len()).min(1000) {
+                attacks.spawn(hostile(self.address));
+                started += 1;
+            }
+            while attacks.try_join_next().is_some() {}
+            worst = worst.max(self.lookup().await);
+            lookups += 1;
+            most = most.max(memory(self.process.id()).0);
+        }
+        println!(
+            "{name}: {started} attempts, {} at the end, {:.0} s; {lookups} lookups, the slowest {:.3} s ({:.3} s before); memory {} to {} MB",
+            attacks.len(),
+            begun.elapsed().as_secs_f64(),
+            worst.as_secs_f64(),
+            quiet.as_secs_f64(),
+            before >> 20,
+            most >> 20,
+        );
+        attacks.shutdown().await;
+        assert!(worst < PATIENCE, "{name}: {worst:?}");
+        assert!(most < before + MAX_GROWTH, "{name}: {before} to {most}");
+    }
+}
+
+/// Opens a connection and sends `bytes`; then it does what keeps a connection of HTTP/2 alive.
+async fn send_and_stay(address: SocketAddr, bytes: Vec<u8>) {
+    let Ok(mut stream) = connect(address).await else { return };
+    if stream.write_all(&bytes).await.is_ok() {
+        stay_alive(&mut stream).await;
+    }
+}
+
+/// Opens a connection that reads nothing, with the smallest buffer that the system has.
+async fn deaf(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(1)?;
+    socket.connect(address).await
+}
+
+/// Heads of so many requests, each on a stream of its own.
+fn requests(count: u32, flags: u8, block: &[u8]) -> Vec<u8> {
+    (0..count).flat_map(|index| frame(HEADERS, END_HEADERS | flags, 2 * index + 1, block)).collect()
+}
+
+async fn hpack(address: SocketAddr) {
+    let first = [head("POST", GATEWAY), field("content-type", "message/ohttp-req"), field("a", "")];
+    let again = [head("POST", GATEWAY), vec![0x80 | 63], repeated(450)].concat();
+    let others: Vec<u8> =
+        (1..128).flat_map(|index| frame(HEADERS, END_HEADERS, 2 * index + 1, &again)).collect();
+    let first = frame(HEADERS, END_HEADERS, 1, &first.concat());
+    send_and_stay(address, [opening(None), first, others].concat()).await;
+}
+
+async fn resets(address: SocketAddr) {
+    let Ok(mut stream) = connect(address).await else { return };
+    let (mut reading, mut writing) = stream.split();
+    let writing = async move {
+        writing.write_all(&opening(None)).await?;
+        let block = head("GET", DIRECTORY);
+        for id in (1..u32::MAX >> 1).step_by(2) {
+            let pair = [
+                frame(HEADERS, END_HEADERS | END_STREAM, id, &block),
+                frame(RST_STREAM, 0, id, &[0, 0, 0, 8]),
+            ];
+            writing.write_all(&pair.concat()).await?;
+        }
+        std::io::Result::Ok(())
+    };
+    let mut rest = Vec::new();
+    let _ = tokio::join!(writing, reading.read_to_end(&mut rest));
+}
+
+async fn pings(address: SocketAddr) {
+    let Ok(mut stream) = connect(address).await else { return };
+    let (mut reading, mut writing) = stream.split();
+    let writing = async move {
+        let pings = frame(PING, 0, 0, &[7; 8]).repeat(100);
+        let mut sent = writing.write_all(&opening(None)).await;
+        while sent.is_ok() {
+            sent = writing.write_all(&pings).await;
+        }
+    };
+    let mut buffer = vec![0; 64 << 10];
+    let reading =
+        async move { while reading.read(&mut buffer).await.is_ok_and(|read| read > 0) {} };
+    let _ = tokio::join!(writing, reading);
+}
+
+async fn slow_readers(address: SocketAddr) {
+    let Ok(mut stream) = deaf(address).await else { return };
+    let request = format!("GET {DIRECTORY} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let _ = stream.write_all(request.repeat(200).as_bytes()).await;
+    // One byte now and then.
+    while stream.read_u8().await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn trickles(address: SocketAddr) {
+    let Ok(mut stream) = connect(address).await else { return };
+    for byte in b"POST /config HTTP/1.1\r\nHost: a.example\r\n".iter().cycle() {
+        if stream.write_all(&[*byte]).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// The attacks, with connections counted as `peers` says.
+async fn attack(peers: serde_json::Value) {
+    let target = Target::start(peers).await;
+    let many = 1000 * factor().min(20);
+    let few = 20 * factor().min(20);
+    let directory = head("GET", DIRECTORY);
+    target.under("idle connections of HTTP/2", many, |to| send_and_stay(to, opening(None))).await;
+    let one = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    target.under("idle connections of HTTP/1.1", many, |to| send_and_stay(to, one.to_vec())).await;
+    target.under("silent connections", many, |to| send_and_stay(to, Vec::new())).await;
+    target.under("heads of many fields", few, hpack).await;
+    let stalled = [opening(Some(0)), requests(128, END_STREAM, &directory)].concat();
+    target.under("stalled answers", few, |to| send_and_stay(to, stalled.clone())).await;
+    target.under("rapid resets", few, resets).await;
+    target.under("pings", few, pings).await;
+    target.under("slow readers", many, slow_readers).await;
+    target.under("heads a byte at a time", many, trickles).await;
+    let cut = [opening(None), frame(HEADERS, 0, 1, &directory)].concat();
+    target.under("heads without an end", many, |to| send_and_stay(to, cut.clone())).await;
+    // Bodies for the gateway that are announced and stay away, after as much as fits into the windows.
+    let block = [head("POST", GATEWAY), field("content-type", "message/ohttp-req")].concat();
+    let mut bodies = opening(None);
+    for id in [1, 3, 5, 7] {
+        bodies.extend(frame(HEADERS, END_HEADERS, id, &block));
+        bodies.extend(frame(DATA, 0, id, &[7; 16_000]).repeat(16));
+    }
+    target.under("bodies without an end", few, |to| send_and_stay(to, bodies.clone())).await;
+    let metrics = reqwest::get(format!("{}/metrics", target.process.admin)).await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    for line in metrics.lines().filter(|line| line.starts_with("pir_connections")) {
+        println!("{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_peer_does_not_stop_others() {
+    attack(json!({})).await;
+}
+
+/// As behind a balancer: all connections come from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_connections_do_not_stop_others_without_addresses() {
+    attack(json!({ "address": "none" })).await;
+}
