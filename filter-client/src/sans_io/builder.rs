@@ -75,11 +75,13 @@ impl ClientBuilder {
     }
 
     /// How the client behaves so far.
+    #[cfg(feature = "tokio")]
     pub(crate) fn current_options(&self) -> &ClientOptions {
         &self.options
     }
 
     /// Whether the client asks an issuer for tokens.
+    #[cfg(feature = "tokio")]
     pub(crate) fn has_user_token(&self) -> bool {
         self.user_token.is_some()
     }
