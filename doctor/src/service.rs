@@ -5,8 +5,8 @@ use crate::network::{LoggedExchange, Network};
 use crate::{Check, Deployment, Findings, same_build};
 use blocklist::key::ONBOARDING_ENTRY;
 use filter_client::{
-    Answer, AnswerPolicy, ClientOptions, Endpoint, Error, PirClient, RetryPolicy, ShardingError,
-    Transport,
+    Answer, AnswerPolicy, ClientOptions, EmptyWallet, Endpoint, Error, PirClient, RetryPolicy,
+    ShardingError, Transport,
 };
 use pir_api::{Message, api};
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub(crate) fn client(
     options.outage_backoff = Duration::ZERO;
     options.answers = AnswerPolicy::disabled();
     options.sharding.fixed_count = fixed_count;
+    options.sharding.max_count = u32::MAX;
+    options.wallet.when_empty = EmptyWallet::Fetch;
     PirClient::builder(server, deployment.use_case())
         .issuer(issuer)
         .user_token(deployment.user_token.as_str())

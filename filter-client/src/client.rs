@@ -7,11 +7,11 @@ pub use builder::ClientBuilder;
 
 use crate::costs::Costs;
 use crate::error::Error;
-use crate::sans_io::{self, Answer, Lookup, OperationId, Outcome, Source};
+use crate::sans_io::{self, Answer, OperationId, Outcome, Source};
 use crate::state::ClientState;
-use crate::transport::Transport;
-use driver::Driver;
+use driver::{Driver, Transports};
 use std::sync::Arc;
+use std::time::Instant;
 use unix_clock::Clock;
 
 /// Looks keywords up without revealing them to the service. Clones share everything.
@@ -31,11 +31,10 @@ impl PirClient {
 
     fn new(
         client: sans_io::ClientBuilder,
-        service: Arc<dyn Transport>,
-        issuer: Option<Arc<dyn Transport>>,
+        transports: Transports,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        Driver::new(client, service, issuer, clock).map(|driver| Self(Arc::new(driver)))
+        Driver::new(client, transports, clock).map(|driver| Self(Arc::new(driver)))
     }
 
     /// The value of each keyword; `None` for a keyword that the data set does not have, or whose reply cannot
@@ -44,8 +43,9 @@ impl PirClient {
     ///
     /// # Errors
     /// If any keyword has no fresh answer. The answers that did arrive are cached.
+    #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     pub async fn lookup(&self, keywords: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Arc<Error>> {
-        let Lookup { answers, failure, .. } = self.look_up(keywords).await;
+        let (answers, failure) = self.look_up(keywords).await;
         let value = |answer: Result<Answer, Arc<Error>>| match answer? {
             Answer { source: Source::StaleCache, .. } => {
                 let failure = failure.as_ref();
@@ -59,25 +59,36 @@ impl PirClient {
     /// The answer to each keyword, on its own: if the service cannot answer some, others may be cached,
     /// and stale answers are used where there are any.
     pub async fn answers(&self, keywords: &[&[u8]]) -> Vec<Result<Answer, Arc<Error>>> {
-        self.look_up(keywords).await.answers
+        self.look_up(keywords).await.0
     }
 
-    async fn look_up(&self, keywords: &[&[u8]]) -> Lookup {
+    async fn look_up(
+        &self,
+        keywords: &[&[u8]],
+    ) -> (Vec<Result<Answer, Arc<Error>>>, Option<Arc<Error>>) {
         if let Some(lookup) = self.0.fresh(keywords) {
-            return lookup;
+            return (lookup.answers(), None);
         }
         let keywords = keywords.iter().map(|keyword| keyword.to_vec()).collect();
-        match self.run(|client, now| client.start_lookup(keywords, now)).await {
+        let lookup = match self.run(|client, now| client.start_lookup(keywords, now)).await {
             Outcome::Lookup(lookup) => lookup,
             Outcome::Other(_) => unreachable!("a lookup ends as a lookup"),
-        }
+        };
+        // Not on a thread that sends and receives: how long it takes must not show there.
+        let answers = tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
+            (lookup.answers(), lookup.failure().cloned(), begun.elapsed())
+        });
+        let (answers, failure, computing) = answers.await.expect("decryption does not panic");
+        self.0.add_computing(computing);
+        (answers, failure)
     }
 
     async fn run(
         &self,
         start: impl FnOnce(&mut sans_io::Client, sans_io::Now) -> OperationId,
     ) -> Outcome {
-        self.0.start(start).await.expect("every operation ends, at the latest at its timeout")
+        self.0.run(start).await
     }
 
     async fn run_other(
@@ -85,7 +96,7 @@ impl PirClient {
         start: impl FnOnce(&mut sans_io::Client, sans_io::Now) -> OperationId,
     ) -> Result<(), Error> {
         match self.run(start).await {
-            Outcome::Other(outcome) => outcome,
+            Outcome::Other(outcome) => outcome.map_err(|error| *error),
             Outcome::Lookup(_) => unreachable!("only a lookup ends as one"),
         }
     }

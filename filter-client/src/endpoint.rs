@@ -20,13 +20,15 @@ pub enum Endpoint {
     Queries,
     /// The issuer's directory of token keys (RFC 9578, section 4).
     Directory,
+    /// The copy of the directory that the directory is compared with.
+    DirectoryMirror,
     /// Where the issuer signs tokens. Its directory names the path.
     Issue,
 }
 
 impl Endpoint {
     /// The path below the address of the service or the issuer; `None` for [`Endpoint::Issue`], whose
-    /// path the issuer chooses.
+    /// path the issuer chooses, and for [`Endpoint::DirectoryMirror`].
     #[must_use]
     pub const fn path(self) -> Option<&'static str> {
         match self {
@@ -34,7 +36,7 @@ impl Endpoint {
             Self::Key => Some("/key"),
             Self::Queries => Some("/queries"),
             Self::Directory => Some(DIRECTORY_PATH),
-            Self::Issue => None,
+            Self::DirectoryMirror | Self::Issue => None,
         }
     }
 
@@ -44,6 +46,7 @@ impl Endpoint {
         match self {
             Self::Config | Self::Key | Self::Queries => Party::Service,
             Self::Directory | Self::Issue => Party::Issuer,
+            Self::DirectoryMirror => Party::Mirror,
         }
     }
 }
@@ -51,7 +54,10 @@ impl Endpoint {
 /// The path, or what the endpoint does.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path().unwrap_or("token issuance"))
+        f.write_str(self.path().unwrap_or(match self {
+            Self::DirectoryMirror => "mirror of the issuer's directory",
+            _ => "token issuance",
+        }))
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Party {
     Service,
     /// The issuer of tokens.
     Issuer,
+    /// Someone else's copy of the issuer's directory.
+    Mirror,
 }
 
 impl fmt::Display for Party {
@@ -27,6 +29,7 @@ impl fmt::Display for Party {
         f.write_str(match self {
             Self::Service => "service",
             Self::Issuer => "issuer",
+            Self::Mirror => "mirror of the issuer's directory",
         })
     }
 }
@@ -58,6 +61,12 @@ pub enum Error {
          connection with the service's, because the user token travels over it"
     )]
     NoIssuerTransport,
+    /// The client has a transport for the issuer and none for the mirror of its directory.
+    #[error(
+        "no transport for the mirror of the directory: give one to `ClientBuilder::mirror_transport` that \
+         does not pass through what the issuer runs"
+    )]
+    NoMirrorTransport,
     /// The service or the issuer answered with an error status.
     #[error("{endpoint}: status {status}{}", in_parentheses(.message))]
     Status {
@@ -113,6 +122,18 @@ pub enum Error {
          of date, or the issuer shows this user a key of its own"
     )]
     IssuerKeyMirror,
+    /// The issuer's first key changed a short time after an earlier change.
+    #[error(
+        "the first key of the issuer's directory changed twice within a day: such keys could tell when \
+         a token was issued; tokens are fetched again a day after the earlier change"
+    )]
+    IssuerKeyChanged,
+    /// There is no token, and none is fetched now, because that would tie the user token to the lookup.
+    #[error(
+        "no token is left; new ones are fetched some minutes later, so that their time does not tell \
+         which lookup needed them"
+    )]
+    NoTokens,
     /// The number of shards tells too much about lookups.
     #[error(transparent)]
     Sharding(#[from] ShardingError),

@@ -110,7 +110,8 @@ pub use options::ClientOptions;
 #[cfg(feature = "tokio")]
 pub use prefilter::{PrefilterError, PrefilterSource};
 pub use sans_io::{
-    Answer, AnswerPolicy, RetryPolicy, ShardingError, ShardingPolicy, Source, WalletPolicy,
+    Answer, AnswerPolicy, EmptyWallet, RetryPolicy, ShardingError, ShardingPolicy, Source,
+    WalletPolicy,
 };
 pub use state::{ClientState, StateError, StateField};
 pub use transport::{Exchange, Transport, TransportError};

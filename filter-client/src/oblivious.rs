@@ -71,8 +71,9 @@ impl ObliviousTransport {
         outer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("message/ohttp-req"));
         // The head of the response and the encryption take some bytes, too.
         let answer = self.inner.send(outer, max_body.saturating_add(64 << 10)).await?;
+        // What the relay or the gateway says is nothing that the service said.
         if answer.status() != StatusCode::OK {
-            return Ok(answer);
+            return Err(TransportError::Relay(answer.status().as_u16()));
         }
         let opened = opener.decapsulate(answer.body()).map_err(|_| TransportError::Broken)?;
         let response = read(&opened)?;

@@ -25,7 +25,7 @@
 //!
 //! let Some(Output::Done(id, Outcome::Lookup(outcome))) = client.next_output() else { panic!() };
 //! assert_eq!(id, lookup);
-//! assert!(outcome.answers[0].is_err());
+//! assert!(outcome.answers()[0].is_err());
 //! # Ok::<(), filter_client::Error>(())
 //! ```
 //!
@@ -40,8 +40,8 @@
 //!
 //! What a client sends, and when, is a function of what anyone on the wire could compute from the replies:
 //! their status, their size, and whether they are well formed. No request depends on what a reply decrypts
-//! to. All requests of a lookup are sent before any of its replies is decrypted, and a reply that decrypts
-//! to nonsense is cached as the answer that the keyword is absent.
+//! to. A reply is cached when it arrives and decrypted when [`Lookup::answers`] is called, outside of the
+//! client. One that decrypts to nonsense counts as the answer that the keyword is absent.
 
 mod answers;
 mod builder;
@@ -58,18 +58,20 @@ mod sharding;
 mod wallet;
 
 pub use answers::AnswerPolicy;
+#[cfg(feature = "tokio")]
 pub(crate) use answers::Answers;
 pub use builder::ClientBuilder;
 pub use retry::RetryPolicy;
 pub use sharding::{ShardingError, ShardingPolicy};
-pub use wallet::WalletPolicy;
+pub use wallet::{EmptyWallet, WalletPolicy};
 
 use crate::costs::Costs;
 use crate::endpoint::ServiceUrls;
 use crate::error::{Error, Party};
 use crate::options::ClientOptions;
-use crate::state::{ClientState, PinnedSharding, StoredConfig, StoredSecret};
+use crate::state::{ClientState, PinnedSharding, SeenIssuerKey, StoredConfig, StoredSecret};
 use crate::transport::TransportError;
+use answers::Reply;
 use bytes::Bytes;
 use caller::HttpCaller;
 use http::HeaderValue;
@@ -137,23 +139,47 @@ pub enum Output {
 }
 
 /// How an operation ended.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
     /// A lookup.
     Lookup(Lookup),
     /// Another operation.
-    Other(Result<(), Error>),
+    Other(Result<(), Box<Error>>),
 }
 
-/// The outcome of a lookup.
-#[derive(Debug)]
-#[non_exhaustive]
+/// The outcome of a lookup. It cannot be printed: it holds keywords and keys.
+#[must_use]
 pub struct Lookup {
-    /// The answer to each keyword, in the order in which they were given.
-    pub answers: Vec<Result<Answer, Arc<Error>>>,
+    replies: Vec<Result<(Arc<Reply>, Source), Arc<Error>>>,
+    failure: Option<Arc<Error>>,
+}
+
+impl Lookup {
+    /// The answer to each keyword, in the order in which they were given. Decrypts the replies, which takes
+    /// about a millisecond each: do it where nothing waits that sends or receives, so that the time shows
+    /// nowhere.
+    #[must_use]
+    pub fn answers(&self) -> Vec<Result<Answer, Arc<Error>>> {
+        let answer = |found: &Result<(Arc<Reply>, Source), Arc<Error>>| match found {
+            Ok((reply, source)) => Ok(reply.answer(*source)),
+            Err(error) => Err(Arc::clone(error)),
+        };
+        self.replies.iter().map(answer).collect()
+    }
+
     /// Why the service could not be asked for all keywords; some answers may be cached nevertheless.
-    pub failure: Option<Arc<Error>>,
+    #[must_use]
+    pub fn failure(&self) -> Option<&Arc<Error>> {
+        self.failure.as_ref()
+    }
+
+    /// The answers to keywords that are all cached and fresh.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn of_cached(keywords: &[&[u8]], answers: &Answers, now: Timestamp) -> Option<Self> {
+        let reply = |keyword: &&[u8]| Some(Ok((answers.fresh(keyword, now)?, Source::Cache)));
+        let replies = keywords.iter().map(reply).collect::<Option<_>>()?;
+        Some(Self { replies, failure: None })
+    }
 }
 
 /// Where an answer came from.
@@ -198,7 +224,7 @@ pub(crate) struct Inner {
     pseudonym: HeaderValue,
     options: ClientOptions,
     caller: HttpCaller,
-    answers: Arc<Answers>,
+    answers: Arc<answers::Answers>,
     state: Mutex<State>,
     revision: AtomicU64,
     /// Held while a configuration is fetched and keys are uploaded.
@@ -221,6 +247,18 @@ struct State {
     rows: Option<u64>,
     /// Whether a refill of the wallet is planned or runs.
     is_refilling: bool,
+    /// Whether this client has fetched tokens, or has tried to.
+    has_fetched: bool,
+    issuer_key: Option<SeenIssuerKey>,
+}
+
+/// Longest time by which a stored time may be later than the present: clocks are corrected.
+const MAX_AHEAD: Duration = Duration::from_secs(300);
+
+/// The age of what happened at a time; `None` if that time is yet to come, because a clock was wrong then or
+/// is wrong now.
+fn age_at(now: Timestamp, time: Timestamp) -> Option<Duration> {
+    (time <= now + MAX_AHEAD).then(|| now.since(time))
 }
 
 /// Whether a task can go on.
@@ -256,7 +294,7 @@ impl Client {
         self.operation(now, |inner| async move {
             let outcome = inner.within_timeout(inner.session(None)).await;
             inner.plan_refill();
-            Outcome::Other(outcome.map(drop))
+            Outcome::Other(outcome.map(drop).map_err(Box::new))
         })
     }
 
@@ -266,14 +304,15 @@ impl Client {
         self.operation(now, |inner| async move {
             let session = inner.lock().session.clone();
             let outcome = inner.within_timeout(inner.session(session.as_ref())).await;
-            Outcome::Other(outcome.map(drop))
+            Outcome::Other(outcome.map(drop).map_err(Box::new))
         })
     }
 
     /// Starts to fetch tokens, in addition to those at hand. The operation ends with [`Outcome::Other`].
     pub fn start_fetching_tokens(&mut self, count: usize, now: Now) -> OperationId {
         self.operation(now, move |inner| async move {
-            Outcome::Other(inner.within_timeout(inner.fetch_tokens(count)).await)
+            let outcome = inner.within_timeout(inner.fetch_tokens(count)).await;
+            Outcome::Other(outcome.map_err(Box::new))
         })
     }
 
@@ -332,6 +371,7 @@ impl Client {
             tokens: state.wallet.tokens().to_vec(),
             config: state.config.clone(),
             sharding: state.sharding,
+            issuer_key: state.issuer_key,
         }
     }
 
@@ -387,8 +427,13 @@ impl Client {
             if started.is_empty() && !is_woken {
                 return;
             }
-            self.tasks.extend(started);
-            self.tasks.retain_mut(|task| task.as_mut().poll(&mut context) == Poll::Pending);
+            // A task that panics is not polled again.
+            let tasks = std::mem::take(&mut self.tasks);
+            for mut task in tasks.into_iter().chain(started) {
+                if task.as_mut().poll(&mut context) == Poll::Pending {
+                    self.tasks.push(task);
+                }
+            }
         }
     }
 }

@@ -25,6 +25,10 @@ pub enum StateField {
     Token,
     /// `configuration`.
     Configuration,
+    /// `sharding`.
+    Sharding,
+    /// `issuerKey`.
+    IssuerKey,
 }
 
 impl fmt::Display for StateField {
@@ -33,6 +37,8 @@ impl fmt::Display for StateField {
             Self::SecretKey => "secretKeys",
             Self::Token => "tokens",
             Self::Configuration => "configuration",
+            Self::Sharding => "sharding",
+            Self::IssuerKey => "issuerKey",
         })
     }
 }
@@ -74,9 +80,27 @@ pub enum StateError {
 #[derive(Clone)]
 pub(crate) struct StoredSecret {
     pub(crate) key_config_hash: Vec<u8>,
-    /// When it was made. The service identifies the evaluation key by it.
+    /// The time by which the service identifies the evaluation key. It can be later than the time at which
+    /// the key was made: the service says which times are taken.
     pub(crate) timestamp: Timestamp,
+    /// When it was made, by the client's clock; states of earlier releases do not tell.
+    pub(crate) made_at: Option<Timestamp>,
     pub(crate) bytes: Zeroizing<Vec<u8>>,
+}
+
+impl StoredSecret {
+    pub(crate) fn made_at(&self) -> Timestamp {
+        self.made_at.unwrap_or(self.timestamp)
+    }
+}
+
+/// The first key of an issuer's directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SeenIssuerKey {
+    /// SHA-256 of the key.
+    pub(crate) digest: [u8; 32],
+    /// When it took the place of another; `None` if it is the first that was seen.
+    pub(crate) changed_at: Option<Timestamp>,
 }
 
 /// A token and when it was fetched.
@@ -88,19 +112,14 @@ pub(crate) struct HeldToken {
 
 /// The sharding under which keywords were asked for with this user identifier: see
 /// [`ShardingPolicy`](crate::ShardingPolicy).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub(crate) enum PinnedSharding {
-    /// Numbers of shards that are powers of two.
-    PowersOfTwo,
-    /// One number that is none.
-    Fixed {
-        /// The number of shards.
-        count: u32,
-        /// The number that the hash is first taken modulo of, if there is one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        other_count: Option<u32>,
-    },
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PinnedSharding {
+    /// The number of shards; `None` for powers of two.
+    pub(crate) fixed_count: Option<u32>,
+    /// The number that the hash is first taken modulo of, if there is one and it is no power of two.
+    pub(crate) other_count: Option<u32>,
+    /// SHA-256 of the key that keywords are transformed with, in the symmetric variant.
+    pub(crate) key_digest: Option<[u8; 32]>,
 }
 
 /// A configuration as the service sent it.
@@ -135,6 +154,8 @@ pub struct ClientState {
     pub(crate) config: Option<StoredConfig>,
     /// `None` if nothing was asked that needs it.
     pub(crate) sharding: Option<PinnedSharding>,
+    /// `None` if no token was fetched.
+    pub(crate) issuer_key: Option<SeenIssuerKey>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,7 +167,29 @@ struct StoredState {
     tokens: Vec<StoredTokenText>,
     configuration: Option<StoredConfigText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sharding: Option<PinnedSharding>,
+    sharding: Option<PinnedShardingText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issuer_key: Option<SeenIssuerKeyText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PinnedShardingText {
+    /// Absent for powers of two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fixed_count: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    other_count: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_digest: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SeenIssuerKeyText {
+    digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changed_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -154,6 +197,8 @@ struct StoredState {
 struct StoredSecretText {
     key_config_hash: String,
     timestamp: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_at: Option<Timestamp>,
     key: Zeroizing<String>,
 }
 
@@ -187,6 +232,7 @@ impl ClientState {
             tokens: Vec::new(),
             config: None,
             sharding: None,
+            issuer_key: None,
         }
     }
 
@@ -214,7 +260,7 @@ impl ClientState {
         timestamp: Timestamp,
         bytes: Zeroizing<Vec<u8>>,
     ) -> Self {
-        self.secrets.push(StoredSecret { key_config_hash, timestamp, bytes });
+        self.secrets.push(StoredSecret { key_config_hash, timestamp, made_at: None, bytes });
         self
     }
 
@@ -237,6 +283,7 @@ impl ClientState {
         let secret = |secret: &StoredSecret| StoredSecretText {
             key_config_hash: STANDARD.encode(&secret.key_config_hash),
             timestamp: secret.timestamp,
+            made_at: secret.made_at,
             key: Zeroizing::new(STANDARD.encode(&secret.bytes)),
         };
         let token = |held: &HeldToken| StoredTokenText {
@@ -254,7 +301,15 @@ impl ClientState {
             secret_keys: self.secrets.iter().map(secret).collect(),
             tokens: self.tokens.iter().map(token).collect(),
             configuration: self.config.as_ref().map(config),
-            sharding: self.sharding,
+            sharding: self.sharding.map(|pinned| PinnedShardingText {
+                fixed_count: pinned.fixed_count,
+                other_count: pinned.other_count,
+                key_digest: pinned.key_digest.map(|digest| STANDARD.encode(digest)),
+            }),
+            issuer_key: self.issuer_key.map(|seen| SeenIssuerKeyText {
+                digest: STANDARD.encode(seen.digest),
+                changed_at: seen.changed_at,
+            }),
         };
         secret_json(&stored).expect("text and numbers always have a JSON form")
     }
@@ -276,6 +331,7 @@ impl ClientState {
             Ok(StoredSecret {
                 key_config_hash: decode(&text.key_config_hash, StateField::SecretKey)?,
                 timestamp: text.timestamp,
+                made_at: text.made_at,
                 bytes: Zeroizing::new(decode(&text.key, StateField::SecretKey)?),
             })
         };
@@ -292,11 +348,27 @@ impl ClientState {
                 keys: decode(&text.key_config, StateField::Configuration)?,
             })
         };
+        let digest = |text: &str, field| {
+            decode(text, field)?.try_into().map_err(|_| StateError::Field(field))
+        };
+        let sharding = |text: PinnedShardingText| {
+            let key_digest = text.key_digest.map(|text| digest(&text, StateField::Sharding));
+            Ok(PinnedSharding {
+                fixed_count: text.fixed_count,
+                other_count: text.other_count,
+                key_digest: key_digest.transpose()?,
+            })
+        };
+        let issuer_key = |text: SeenIssuerKeyText| {
+            let digest = digest(&text.digest, StateField::IssuerKey)?;
+            Ok(SeenIssuerKey { digest, changed_at: text.changed_at })
+        };
         Ok(Self {
             secrets: stored.secret_keys.into_iter().map(secret).collect::<Result<_, _>>()?,
             tokens: stored.tokens.into_iter().map(token).collect::<Result<_, _>>()?,
             config: stored.configuration.map(config).transpose()?,
-            sharding: stored.sharding,
+            sharding: stored.sharding.map(sharding).transpose()?,
+            issuer_key: stored.issuer_key.map(issuer_key).transpose()?,
             ..Self::with_user_identifier(stored.user_identifier)?
         })
     }
@@ -322,7 +394,13 @@ mod tests {
         );
         state.tokens.push(HeldToken { token, fetched_at: Timestamp::from_unix_seconds(5) });
         state.config = Some(StoredConfig { id: vec![1], config: vec![2], keys: vec![3] });
-        state.sharding = Some(PinnedSharding::Fixed { count: 6, other_count: None });
+        state.sharding = Some(PinnedSharding {
+            fixed_count: Some(6),
+            other_count: None,
+            key_digest: Some([8; 32]),
+        });
+        let changed_at = Some(Timestamp::from_unix_seconds(7));
+        state.issuer_key = Some(SeenIssuerKey { digest: [5; 32], changed_at });
         state
     }
 
@@ -346,6 +424,8 @@ mod tests {
             ("AQ==", StateField::Configuration),
             ("AAIHB", StateField::Token),
             ("CQkJ", StateField::SecretKey),
+            ("CAgI", StateField::Sharding),
+            ("BQUF", StateField::IssuerKey),
         ] {
             let broken = text.replacen(value, &format!("!{}", &value[1..]), 1);
             let error = ClientState::from_bytes(broken.as_bytes()).err();

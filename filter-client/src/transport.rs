@@ -17,6 +17,10 @@ pub enum TransportError {
     /// The connection broke. The request may have been received.
     #[error("the connection broke")]
     Broken,
+    /// The relay or the gateway of Oblivious HTTP refused the request with this status. The service may not
+    /// have received it.
+    #[error("the relay or the gateway answered with status {0}")]
+    Relay(u16),
     /// The body of the response is longer than allowed.
     #[error("a response of more than {0} bytes")]
     TooLong(usize),
@@ -35,7 +39,11 @@ impl TransportError {
     /// Whether a later attempt may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable | Self::Timeout | Self::Broken)
+        match self {
+            Self::Unreachable | Self::Timeout | Self::Broken => true,
+            Self::Relay(status) => matches!(status, 429 | 500 | 502 | 503 | 504),
+            _ => false,
+        }
     }
 }
 

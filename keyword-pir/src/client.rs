@@ -130,6 +130,9 @@ impl Client {
     }
 
     /// The payload of each lookup: its chunks decrypted and joined.
+    ///
+    /// Errors that need no key to see come first. Then every chunk is decrypted, whatever the others hold:
+    /// the time that this takes must not tell which of them cannot be read.
     fn decrypt(
         &self,
         reply: &Reply,
@@ -142,19 +145,24 @@ impl Client {
         };
         check("replies", calls, reply.len())?;
         both_words!(&self.scheme.0, &key.0, "the secret key", (tables, key) => {
-            reply
-                .iter()
-                .map(|chunks| {
-                    check("ciphertexts of a reply", self.parameters.chunks(), chunks.len())?;
-                    let mut payload = Zeroizing::new(Vec::new());
-                    for chunk in chunks {
-                        let ciphertext = tables.context.read_ciphertext(chunk, 1)?;
-                        let plaintext = tables.context.decrypt(&ciphertext, key)?;
-                        payload.extend(tables.context.decode_bytes(&plaintext)?);
-                    }
-                    Ok(payload)
-                })
-                .collect()
+            let read = |chunks: &Vec<_>| {
+                check("ciphertexts of a reply", self.parameters.chunks(), chunks.len())?;
+                let read = chunks.iter().map(|chunk| tables.context.read_ciphertext(chunk, 1));
+                Ok(read.collect::<Result<Vec<_>, _>>()?)
+            };
+            let ciphertexts = reply.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
+            let (mut payloads, mut outcome) = (Vec::new(), Ok(()));
+            for chunks in &ciphertexts {
+                let mut payload = Zeroizing::new(Vec::new());
+                for ciphertext in chunks {
+                    let plaintext = tables.context.decrypt(ciphertext, key)?;
+                    let bytes = tables.context.decode_bytes(&plaintext);
+                    outcome = outcome.and(bytes.map(|bytes| payload.extend(bytes)));
+                }
+                payloads.push(payload);
+            }
+            outcome?;
+            Ok(payloads)
         })
     }
 

@@ -130,6 +130,7 @@ fn user(url: &str) -> anyhow::Result<PirClient> {
     let mut options = ClientOptions::default();
     options.answers = AnswerPolicy::disabled();
     options.wallet.refill_below = 0;
+    options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     options.lookup_timeout = Duration::from_secs(300);
     options.request_timeout = Duration::from_secs(300);
     let transport = || HttpTransport::new(options.request_timeout).map(Arc::new);

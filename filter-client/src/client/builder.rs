@@ -1,6 +1,7 @@
 //! Puts a client together.
 
 use super::PirClient;
+use super::driver::Transports;
 use crate::error::Error;
 use crate::options::ClientOptions;
 use crate::sans_io;
@@ -15,6 +16,7 @@ pub struct ClientBuilder {
     client: sans_io::ClientBuilder,
     service_transport: Option<Arc<dyn Transport>>,
     issuer_transport: Option<Arc<dyn Transport>>,
+    mirror_transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -24,6 +26,7 @@ impl ClientBuilder {
             client,
             service_transport: None,
             issuer_transport: None,
+            mirror_transport: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -67,6 +70,13 @@ impl ClientBuilder {
         Self { issuer_transport: Some(transport), ..self }
     }
 
+    /// How requests to the mirror of the directory travel: not through anything that the issuer runs, such as
+    /// its gateway. Default: another `HttpTransport` if the issuer has the default, too; otherwise a client
+    /// with a mirror needs one.
+    pub fn mirror_transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self { mirror_transport: Some(transport), ..self }
+    }
+
     /// Another clock than the machine's.
     pub fn clock(self, clock: impl Clock + 'static) -> Self {
         Self { clock: Arc::new(clock), ..self }
@@ -75,23 +85,26 @@ impl ClientBuilder {
     /// The client. It sends nothing before the first lookup.
     ///
     /// # Errors
-    /// [`Error::NoTransport`], [`Error::NoIssuerTransport`], [`Error::TransportSetup`], and as
+    /// [`Error::NoTransport`], [`Error::NoIssuerTransport`], [`Error::NoMirrorTransport`],
+    /// [`Error::TransportSetup`], and as
     /// [`sans_io::ClientBuilder::build`].
     pub fn build(self) -> Result<PirClient, Error> {
-        let (client, options) = (self.client, |client: &sans_io::ClientBuilder| {
-            default_transport(client.current_options())
-        });
+        let client = self.client;
+        let default = || default_transport(client.current_options());
         let issuer = match (self.issuer_transport, &self.service_transport) {
             (Some(transport), _) => Some(transport),
             (None, _) if !client.has_user_token() => None,
             (None, Some(_)) => return Err(Error::NoIssuerTransport),
-            (None, None) => Some(options(&client)?),
+            (None, None) => Some(default()?),
         };
-        let service = match self.service_transport {
-            Some(transport) => transport,
-            None => options(&client)?,
+        let mirror = match self.mirror_transport {
+            Some(transport) => Some(transport),
+            None if !client.has_mirror() => None,
+            None if self.service_transport.is_some() => return Err(Error::NoMirrorTransport),
+            None => Some(default()?),
         };
-        PirClient::new(client, service, issuer, self.clock)
+        let service = self.service_transport.map_or_else(default, Ok)?;
+        PirClient::new(client, Transports { service, issuer, mirror }, self.clock)
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::error::{Error, Party};
 use crate::sans_io::{
     Answers, Client, ClientBuilder, Lookup, Now, OperationId, Outcome, Output, Request, RequestId,
-    Source,
 };
 use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
@@ -11,18 +10,24 @@ use futures_util::future::{Either, select};
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use unix_clock::Clock;
 
+/// Ways to the parties that a client talks to. They share no connections.
+pub(super) struct Transports {
+    pub(super) service: Arc<dyn Transport>,
+    pub(super) issuer: Option<Arc<dyn Transport>>,
+    pub(super) mirror: Option<Arc<dyn Transport>>,
+}
+
 pub(super) struct Driver {
     state: Mutex<State>,
     answers: Arc<Answers>,
-    service: Arc<dyn Transport>,
-    issuer: Option<Arc<dyn Transport>>,
+    transports: Transports,
     clock: Arc<dyn Clock>,
     start: Instant,
     computing_micros: AtomicU64,
@@ -43,8 +48,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 impl Driver {
     pub(super) fn new(
         client: ClientBuilder,
-        service: Arc<dyn Transport>,
-        issuer: Option<Arc<dyn Transport>>,
+        transports: Transports,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let client = client.build(Now::new(clock.now(), Duration::ZERO))?;
@@ -56,8 +60,7 @@ impl Driver {
                 requests: HashMap::new(),
                 timer: None,
             }),
-            service,
-            issuer,
+            transports,
             clock,
             start: Instant::now(),
             computing_micros: AtomicU64::new(0),
@@ -77,15 +80,14 @@ impl Driver {
         Duration::from_micros(self.computing_micros.load(Ordering::Relaxed))
     }
 
+    pub(super) fn add_computing(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.computing_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
     /// The answers to keywords that are all cached and fresh.
     pub(super) fn fresh(&self, keywords: &[&[u8]]) -> Option<Lookup> {
-        let now = self.clock.now();
-        let answer = |keyword: &&[u8]| {
-            let cached = self.answers.fresh(keyword, now)?;
-            Some(Ok(cached.answer(Source::Cache)))
-        };
-        let answers = keywords.iter().map(answer).collect::<Option<Vec<_>>>()?;
-        Some(Lookup { answers, failure: None })
+        Lookup::of_cached(keywords, &self.answers, self.clock.now())
     }
 
     /// Something of the client that changes nothing that is sent.
@@ -93,17 +95,28 @@ impl Driver {
         read(&self.lock().client)
     }
 
-    /// Starts an operation. Its outcome arrives when it has ended.
-    pub(super) fn start(
+    /// Runs an operation to its end. It tells the client the time itself, so that it ends whatever became of
+    /// the runtime that another operation ran on.
+    pub(super) async fn run(
         self: &Arc<Self>,
         start: impl FnOnce(&mut Client, Now) -> OperationId,
-    ) -> oneshot::Receiver<Outcome> {
-        let (sender, receiver) = oneshot::channel();
+    ) -> Outcome {
+        let (sender, mut outcome) = oneshot::channel();
         self.advance(|state, now| {
             let id = start(&mut state.client, now);
             state.waiting.insert(id, sender);
         });
-        receiver
+        loop {
+            let next = self.read(Client::next_timeout);
+            let Some(at) = next.and_then(|at| self.start.checked_add(at)) else {
+                return outcome.await.expect("every operation ends");
+            };
+            match select(outcome, pin!(tokio::time::sleep_until(at))).await {
+                Either::Left((ended, _)) => return ended.expect("every operation ends"),
+                Either::Right(((), waiting)) => outcome = waiting,
+            }
+            self.advance(|state, now| state.client.handle_time(now));
+        }
     }
 
     /// Calls the client, and does what it has to do then.
@@ -113,8 +126,7 @@ impl Driver {
             let mut state = self.lock();
             let begun = std::time::Instant::now();
             call(&mut state, self.now());
-            let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.computing_micros.fetch_add(micros, Ordering::Relaxed);
+            self.add_computing(begun.elapsed());
             while let Some(output) = state.client.next_output() {
                 match output {
                     Output::Send(request) => {
@@ -124,9 +136,12 @@ impl Driver {
                     }
                     Output::Cancel(id) => drop(state.requests.remove(&id)),
                     Output::Done(id, outcome) => {
-                        // Whoever waited for the outcome may have stopped to.
-                        if let Some(waiting) = state.waiting.remove(&id) {
-                            drop(waiting.send(outcome));
+                        let waiting =
+                            state.waiting.remove(&id).map(|waiting| waiting.send(outcome));
+                        // If nobody waits any more, the replies are decrypted all the same: cached ones that
+                        // are not take much more memory.
+                        if let Some(Err(Outcome::Lookup(lookup))) = waiting {
+                            tasks.push(Box::pin(decrypt(lookup)));
                         }
                     }
                 }
@@ -141,7 +156,7 @@ impl Driver {
         }
     }
 
-    /// A timer, if one is needed that does not run.
+    /// A timer for what happens between operations, if one is needed that does not run.
     fn timer(self: &Arc<Self>, state: &mut State) -> Option<Task> {
         let next = state.client.next_timeout();
         if state.timer.as_ref().map(|(at, _)| *at) == next {
@@ -149,15 +164,19 @@ impl Driver {
         }
         state.timer = None;
         let at = next?;
+        let sleep_until = self.start.checked_add(at)?;
         let (keep, ended) = oneshot::channel();
         state.timer = Some((at, keep));
-        let timer = Timer { driver: Arc::clone(self), at };
+        // A client that is dropped ends its timers.
+        let timer = Timer { driver: Arc::downgrade(self), at };
         Some(Box::pin(async move {
-            let sleep = tokio::time::sleep_until(timer.driver.start + at);
+            let sleep = tokio::time::sleep_until(sleep_until);
             if let Either::Left(_) = select(pin!(sleep), ended).await {
-                let driver = Arc::clone(&timer.driver);
+                let driver = timer.driver.upgrade();
                 drop(timer);
-                driver.advance(|state, now| state.client.handle_time(now));
+                if let Some(driver) = driver {
+                    driver.advance(|state, now| state.client.handle_time(now));
+                }
             }
         }))
     }
@@ -169,14 +188,15 @@ impl Driver {
         given_up: oneshot::Receiver<()>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let transport = match request.party {
-            Party::Service => Some(Arc::clone(&self.service)),
-            Party::Issuer => self.issuer.clone(),
+            Party::Service => Some(Arc::clone(&self.transports.service)),
+            Party::Issuer => self.transports.issuer.clone(),
+            Party::Mirror => self.transports.mirror.clone(),
         };
         let Request { id, request, max_body, .. } = request;
         let pending = PendingResponse { driver: Arc::clone(self), id, outcome: None };
         async move {
             let Some(transport) = transport else {
-                let reason = "there is no transport to the issuer".to_owned();
+                let reason = "there is no transport for it".to_owned();
                 return pending.finish(Err(TransportError::Request(reason)));
             };
             if let Either::Left((outcome, _)) =
@@ -212,15 +232,22 @@ impl Drop for PendingResponse {
     }
 }
 
+/// Decrypts the replies of a lookup that nobody waits for.
+async fn decrypt(lookup: Lookup) {
+    // It cannot fail; if the runtime is shut down, the cache goes with it.
+    drop(tokio::task::spawn_blocking(move || drop(lookup.answers())).await);
+}
+
 /// Forgets a timer when it is dropped, so that the next call sets another one.
 struct Timer {
-    driver: Arc<Driver>,
+    driver: Weak<Driver>,
     at: Duration,
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        let mut state = self.driver.lock();
+        let Some(driver) = self.driver.upgrade() else { return };
+        let mut state = driver.lock();
         // Another timer may have taken the place of this one.
         if state.timer.as_ref().is_some_and(|(at, _)| *at == self.at) {
             state.timer = None;

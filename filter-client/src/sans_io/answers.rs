@@ -3,9 +3,11 @@
 //! It identifies keywords by digests with a random key of this process, so that the memory does not
 //! contain visited URLs in plain text.
 
-use super::{Answer, Source};
+use super::session::{PreparedKeyword, Session};
+use super::{Answer, Source, age_at};
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use unix_clock::Timestamp;
 use zeroize::Zeroizing;
@@ -47,33 +49,66 @@ pub(crate) enum Decoded {
     Unreadable,
 }
 
-/// An answer and when it arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CachedAnswer {
-    decoded: Decoded,
-    at: Timestamp,
+/// A reply, which is decrypted when its answer is read for the first time: by whoever reads it, while nobody
+/// who sends requests waits.
+pub(crate) struct Reply {
+    undecoded: Mutex<Option<Undecoded>>,
+    decoded: OnceLock<Decoded>,
 }
 
-impl CachedAnswer {
-    pub(crate) fn new(decoded: Decoded, at: Timestamp) -> Self {
-        Self { decoded, at }
+/// What is needed to decrypt a reply.
+struct Undecoded {
+    session: Arc<Session>,
+    keyword: PreparedKeyword,
+    reply: keyword_pir::Reply,
+}
+
+impl Reply {
+    pub(crate) fn new(
+        session: Arc<Session>,
+        keyword: PreparedKeyword,
+        reply: keyword_pir::Reply,
+    ) -> Self {
+        let undecoded = Mutex::new(Some(Undecoded { session, keyword, reply }));
+        Self { undecoded, decoded: OnceLock::new() }
+    }
+
+    fn decoded(&self) -> &Decoded {
+        self.decoded.get_or_init(|| {
+            let mut undecoded = self.undecoded.lock().unwrap_or_else(PoisonError::into_inner);
+            let Undecoded { session, keyword, reply } =
+                undecoded.take().expect("a reply is decrypted once");
+            session.value(&keyword, &reply)
+        })
+    }
+
+    #[cfg(test)]
+    fn of(decoded: Decoded) -> Self {
+        Self { undecoded: Mutex::new(None), decoded: OnceLock::from(decoded) }
     }
 
     /// The answer for the caller of a lookup.
     pub(crate) fn answer(&self, source: Source) -> Answer {
-        let is_readable = self.decoded != Decoded::Unreadable;
-        let value = match &self.decoded {
-            Decoded::Present(value) => Some(value.clone()),
-            Decoded::Absent | Decoded::Unreadable => None,
+        let (value, is_readable) = match self.decoded() {
+            Decoded::Present(value) => (Some(value.clone()), true),
+            Decoded::Absent => (None, true),
+            Decoded::Unreadable => (None, false),
         };
         Answer { value, source, is_readable }
     }
 }
 
+/// A reply and when it arrived.
+#[derive(Clone)]
+struct CachedReply {
+    reply: Arc<Reply>,
+    at: Timestamp,
+}
+
 pub(crate) struct Answers {
     policy: AnswerPolicy,
     salt: Zeroizing<[u8; 32]>,
-    cache: Cache<[u8; 32], CachedAnswer>,
+    cache: Cache<[u8; 32], CachedReply>,
 }
 
 impl Answers {
@@ -90,24 +125,24 @@ impl Answers {
         digest.finalize().into()
     }
 
-    fn younger_than(&self, keyword: &[u8], now: Timestamp, age: Duration) -> Option<CachedAnswer> {
-        let answer = self.cache.get(&self.digest(keyword))?;
-        (now.since(answer.at) < age).then_some(answer)
+    fn younger_than(&self, keyword: &[u8], now: Timestamp, age: Duration) -> Option<Arc<Reply>> {
+        let cached = self.cache.get(&self.digest(keyword))?;
+        age_at(now, cached.at).is_some_and(|found| found < age).then_some(cached.reply)
     }
 
     /// A fresh answer.
-    pub(crate) fn fresh(&self, keyword: &[u8], now: Timestamp) -> Option<CachedAnswer> {
+    pub(crate) fn fresh(&self, keyword: &[u8], now: Timestamp) -> Option<Arc<Reply>> {
         self.younger_than(keyword, now, self.policy.fresh_for)
     }
 
     /// An answer that may be used when the service cannot answer.
-    pub(crate) fn stale(&self, keyword: &[u8], now: Timestamp) -> Option<CachedAnswer> {
+    pub(crate) fn stale(&self, keyword: &[u8], now: Timestamp) -> Option<Arc<Reply>> {
         self.younger_than(keyword, now, self.policy.stale_for.max(self.policy.fresh_for))
     }
 
-    pub(crate) fn put(&self, keyword: &[u8], answer: CachedAnswer) {
+    pub(crate) fn put(&self, keyword: &[u8], reply: Arc<Reply>, now: Timestamp) {
         if self.policy.capacity > 0 {
-            self.cache.insert(self.digest(keyword), answer);
+            self.cache.insert(self.digest(keyword), CachedReply { reply, at: now });
         }
     }
 
@@ -129,28 +164,31 @@ mod tests {
             stale_for: Duration::from_secs(1000),
         };
         let answers = Answers::new(policy).unwrap();
-        let present = CachedAnswer::new(Decoded::Present(b"1".to_vec()), at(0));
-        let absent = CachedAnswer::new(Decoded::Absent, at(50));
-        answers.put(b"a", present.clone());
-        answers.put(b"b", absent.clone());
-        assert_eq!(answers.fresh(b"a", at(99)), Some(present.clone()));
-        assert_eq!(answers.fresh(b"a", at(100)), None);
-        assert_eq!(answers.fresh(b"b", at(100)), Some(absent.clone()));
-        assert_eq!(answers.stale(b"a", at(999)), Some(present));
-        assert_eq!(answers.stale(b"a", at(1000)), None);
-        assert_eq!(answers.fresh(b"c", at(0)), None);
+        answers.put(b"a", Arc::new(Reply::of(Decoded::Present(b"1".to_vec()))), at(0));
+        answers.put(b"b", Arc::new(Reply::of(Decoded::Absent)), at(50));
+        let value =
+            |reply: Option<Arc<Reply>>| reply.map(|reply| reply.answer(Source::Cache).value);
+        assert_eq!(value(answers.fresh(b"a", at(99))), Some(Some(b"1".to_vec())));
+        assert_eq!(value(answers.fresh(b"a", at(100))), None);
+        assert_eq!(value(answers.fresh(b"b", at(100))), Some(None));
+        assert_eq!(value(answers.stale(b"a", at(999))), Some(Some(b"1".to_vec())));
+        assert_eq!(value(answers.stale(b"a", at(1000))), None);
+        assert_eq!(value(answers.fresh(b"c", at(0))), None);
+        // A clock that was an hour ahead for a while.
+        answers.put(b"d", Arc::new(Reply::of(Decoded::Absent)), at(3_700));
+        assert_eq!(value(answers.fresh(b"d", at(100))), None);
         answers.clear();
-        assert_eq!(answers.stale(b"b", at(51)), None);
+        assert_eq!(value(answers.stale(b"b", at(51))), None);
         let disabled = Answers::new(AnswerPolicy::disabled()).unwrap();
-        disabled.put(b"a", absent);
-        assert_eq!(disabled.stale(b"a", at(50)), None);
+        disabled.put(b"a", Arc::new(Reply::of(Decoded::Absent)), at(0));
+        assert_eq!(value(disabled.stale(b"a", at(0))), None);
     }
 
     #[test]
     fn a_reply_that_cannot_be_read_is_cached_like_one_without_a_value() {
         let at = Timestamp::from_unix_seconds;
         let answers = Answers::new(AnswerPolicy::default()).unwrap();
-        answers.put(b"a", CachedAnswer::new(Decoded::Unreadable, at(0)));
+        answers.put(b"a", Arc::new(Reply::of(Decoded::Unreadable)), at(0));
         let answer = answers.fresh(b"a", at(1)).unwrap().answer(Source::Cache);
         assert_eq!((answer.value, answer.is_readable), (None, false));
     }

@@ -7,11 +7,11 @@ use super::issuance::Issuer;
 use super::outage::Outage;
 use super::session::{ServiceConfig, Session};
 use super::wallet::Wallet;
-use super::{Client, Inner, Now, State};
+use super::{Client, Inner, Now, State, age_at};
 use crate::endpoint::{AddressError, ServiceUrls, parse_address};
 use crate::error::{Error, Party};
 use crate::options::ClientOptions;
-use crate::state::{ClientState, StateError};
+use crate::state::{ClientState, StateError, StoredSecret};
 use http::HeaderValue;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -80,6 +80,12 @@ impl ClientBuilder {
         &self.options
     }
 
+    /// Whether the client compares the issuer's directory.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_mirror(&self) -> bool {
+        self.mirror.is_some()
+    }
+
     /// Whether the client asks an issuer for tokens.
     #[cfg(feature = "tokio")]
     pub(crate) fn has_user_token(&self) -> bool {
@@ -104,14 +110,22 @@ impl ClientBuilder {
             let url = parse_address(&url)?;
             url.as_str().parse().map_err(|_| AddressError::Uri)
         });
-        let mirror = mirror.transpose().map_err(wrong(Party::Issuer))?;
+        let mirror = mirror.transpose().map_err(wrong(Party::Mirror))?;
         let issuer =
             self.user_token.map(|token| Issuer::new(issuer_url, mirror, &token)).transpose()?;
         let pseudonym = HeaderValue::from_str(&self.state.user_identifier)
             .map_err(|_| StateError::UserIdentifier)?;
+        // Keys that are out of date could only read what was recorded.
+        let is_young = |secret: &StoredSecret| {
+            age_at(now.unix, secret.made_at()).is_some_and(|age| age < options.key_lifetime)
+        };
+        let mut secrets = self.state.secrets;
+        secrets.retain(is_young);
         // A stored configuration that cannot be used is not an error: a new one is fetched.
         let config = self.state.config.and_then(|stored| ServiceConfig::read(stored).ok());
-        let secrets = self.state.secrets;
+        // States of earlier releases do not tell under which sharding keywords were asked for.
+        let told = || config.as_ref().and_then(|config| config.sharding().told());
+        let sharding = self.state.sharding.or_else(told);
         let session = config.and_then(|config| {
             let hash = &config.key_config_hash;
             let secret = secrets.iter().find(|secret| secret.key_config_hash == *hash)?;
@@ -128,13 +142,15 @@ impl ClientBuilder {
                 user_identifier: self.state.user_identifier,
                 secrets,
                 config: session.as_ref().map(|session| session.stored_config().clone()),
-                sharding: self.state.sharding,
+                sharding,
                 wallet: Wallet::new(options.wallet, self.state.tokens),
                 checked_at: session.is_some().then_some(now.unix),
                 session,
                 outage: Outage::default(),
                 rows: None,
                 is_refilling: false,
+                has_fetched: false,
+                issuer_key: self.state.issuer_key,
             }),
             options,
             revision: AtomicU64::new(0),

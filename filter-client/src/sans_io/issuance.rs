@@ -1,15 +1,19 @@
 //! Fetching tokens from an issuer.
 
+use super::age_at;
 use super::caller::HttpCaller;
 use crate::endpoint::{AddressError, DIRECTORY_PATH, Endpoint, endpoint_url};
 use crate::error::{Error, Party, ResponseError};
+use crate::state::SeenIssuerKey;
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Uri};
 use privacy_pass::{
     IssuerDirectory, MODULUS_BYTES, PendingToken, PublicKey, TOKEN_TYPE, Token, TokenChallenge,
 };
+use sha2::{Digest, Sha256};
+use std::time::Duration;
 use unix_clock::Timestamp;
 use url::Url;
 use zeroize::Zeroizing;
@@ -19,6 +23,16 @@ const MAX_DIRECTORY: usize = 1 << 20;
 /// Largest number of keys in a directory that may be used at one time: an issuer has one for each tier of
 /// its users, and during a rotation two. With a key for each user it could tell its users apart.
 const MAX_LIVE_KEYS: usize = 16;
+
+/// Shortest time between two changes of the issuer's first key that are accepted: with a new key every
+/// minute, the key of a token would name the minute in which it was issued.
+const MIN_KEY_INTERVAL: Duration = Duration::from_secs(20 * 3600);
+
+/// Tokens, and the key that signed them.
+pub(crate) struct Fetched {
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) key: SeenIssuerKey,
+}
 
 /// An issuer, and the user token that it is asked with.
 pub(crate) struct Issuer {
@@ -55,35 +69,52 @@ impl Issuer {
     /// They are signed by the first valid key of the directory, the one that devices use from iOS 27.3 on:
     /// an issuer cannot choose a key for one user. The directory is fetched without the user token, and
     /// compared with its mirror if there is one.
+    ///
+    /// # Errors
+    /// If none could be fetched. Otherwise those that could are returned.
     pub(crate) async fn fetch(
         &self,
         caller: &HttpCaller,
         count: usize,
+        seen: Option<SeenIssuerKey>,
         now: Timestamp,
-    ) -> Result<Vec<Token>, Error> {
-        let directory = Self::directory(caller, &self.directory_url).await?;
+    ) -> Result<Fetched, Error> {
+        let directory = Self::directory(caller, Endpoint::Directory, &self.directory_url).await?;
         let key = one_key(&directory, now)?;
+        let seen = accept_key(&key, seen, now)?;
         if let Some(mirror) = &self.mirror {
-            let other = Self::directory(caller, mirror).await?;
+            let other = Self::directory(caller, Endpoint::DirectoryMirror, mirror).await?;
             if one_key(&other, now)? != key {
                 return Err(Error::IssuerKeyMirror);
             }
         }
         let address = self.issue_address(&directory).map_err(|e| e.at(Endpoint::Directory))?;
-        let tokens = (0..count).map(|_| self.issue(caller, &key, &address));
-        let tokens = try_join_all(tokens).await?;
+        let requests = (0..count).map(|_| self.issue(caller, &key, &address));
+        let (mut tokens, mut failure) = (Vec::new(), None);
+        for outcome in join_all(requests).await {
+            match outcome {
+                Ok(token) => tokens.push(token),
+                Err(error) => failure = Some(error),
+            }
+        }
         caller.counters.fetched_tokens(tokens.len());
-        Ok(tokens)
+        match failure {
+            Some(error) if tokens.is_empty() => Err(error),
+            _ => Ok(Fetched { tokens, key: seen }),
+        }
     }
 
-    async fn directory(caller: &HttpCaller, url: &Uri) -> Result<IssuerDirectory, Error> {
+    async fn directory(
+        caller: &HttpCaller,
+        endpoint: Endpoint,
+        url: &Uri,
+    ) -> Result<IssuerDirectory, Error> {
         let mut request = request(Method::GET, url, Bytes::new());
         let media = HeaderValue::from_static(IssuerDirectory::MEDIA_TYPE);
         request.headers_mut().insert(ACCEPT, media);
-        let body = caller.send(Endpoint::Directory, &request, MAX_DIRECTORY).await?;
+        let body = caller.send(endpoint, &request, MAX_DIRECTORY).await?;
         serde_json::from_slice(&body).map_err(|error| {
-            ResponseError::Directory { line: error.line(), column: error.column() }
-                .at(Endpoint::Directory)
+            ResponseError::Directory { line: error.line(), column: error.column() }.at(endpoint)
         })
     }
 
@@ -136,6 +167,25 @@ fn one_key(directory: &IssuerDirectory, now: Timestamp) -> Result<PublicKey, Err
         0 => Err(Error::IssuerKey),
         1..=MAX_LIVE_KEYS => Ok(directory.key_at(now)?),
         _ => Err(Error::IssuerKeys { found, max: MAX_LIVE_KEYS }),
+    }
+}
+
+/// Compares the directory's key with the one that was seen before.
+///
+/// # Errors
+/// [`Error::IssuerKeyChanged`] if that changed a short time ago.
+fn accept_key(
+    key: &PublicKey,
+    seen: Option<SeenIssuerKey>,
+    now: Timestamp,
+) -> Result<SeenIssuerKey, Error> {
+    let digest = Sha256::digest(key.spki()).into();
+    let is_recent = |time| age_at(now, time).is_some_and(|age| age < MIN_KEY_INTERVAL);
+    match seen {
+        None => Ok(SeenIssuerKey { digest, changed_at: None }),
+        Some(seen) if seen.digest == digest => Ok(seen),
+        Some(seen) if seen.changed_at.is_some_and(is_recent) => Err(Error::IssuerKeyChanged),
+        Some(_) => Ok(SeenIssuerKey { digest, changed_at: Some(now) }),
     }
 }
 

@@ -1,30 +1,24 @@
 //! Lookups: queries for keywords, in batches.
 
-use super::answers::CachedAnswer;
+use super::answers::Reply;
 use super::session::{PreparedKeyword, Session};
-use super::{Answer, Inner, Lookup, Source};
+use super::{Inner, Lookup, Source};
 use crate::endpoint::ServiceEndpoint;
 use crate::error::Error;
 use bytes::Bytes;
-use keyword_pir::Reply;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// The replies to one batch of keywords. None was decrypted.
-struct Batch<'a, 'k> {
-    session: Arc<Session>,
-    keywords: &'a [&'k [u8]],
-    prepared: Vec<PreparedKeyword>,
-    replies: Vec<Reply>,
-}
+/// Replies by keyword, and where they came from.
+type Found<'k> = HashMap<&'k [u8], (Arc<Reply>, Source)>;
 
 impl Inner {
-    /// The answer to each keyword, on its own: if the service cannot answer some, others may be cached,
-    /// and stale answers are used where there are any.
+    /// The reply to each keyword, on its own: if the service cannot answer some, others may be cached, and
+    /// stale ones are used where there are any. None is decrypted.
     pub(super) async fn look_up(self: &Arc<Self>, keywords: &[Vec<u8>]) -> Lookup {
         let now = self.now();
-        let mut found: HashMap<&[u8], Answer> = HashMap::new();
+        let mut found = Found::new();
         let mut seen = HashSet::new();
         let mut missing: Vec<&[u8]> = Vec::new();
         for keyword in keywords.iter().map(Vec::as_slice) {
@@ -32,8 +26,8 @@ impl Inner {
                 continue;
             }
             match self.answers.fresh(keyword, now) {
-                Some(cached) => {
-                    found.insert(keyword, cached.answer(Source::Cache));
+                Some(reply) => {
+                    found.insert(keyword, (reply, Source::Cache));
                 }
                 None => missing.push(keyword),
             }
@@ -43,29 +37,26 @@ impl Inner {
             false => self.ask(&missing, &mut found).await.err().map(Arc::new),
         };
         let now = self.now();
-        let answer = |keyword: &Vec<u8>| {
-            if let Some(answer) = found.get(keyword.as_slice()) {
-                return Ok(answer.clone());
+        let reply = |keyword: &Vec<u8>| {
+            if let Some((reply, source)) = found.get(keyword.as_slice()) {
+                return Ok((Arc::clone(reply), *source));
             }
             match self.answers.stale(keyword, now) {
-                Some(cached) => Ok(cached.answer(Source::StaleCache)),
+                Some(reply) => Ok((reply, Source::StaleCache)),
                 None => {
                     let failure = failure.as_ref();
-                    Err(Arc::clone(failure.expect("a keyword without an answer has a failure")))
+                    Err(Arc::clone(failure.expect("a keyword without a reply has a failure")))
                 }
             }
         };
-        Lookup { answers: keywords.iter().map(answer).collect(), failure }
+        Lookup { replies: keywords.iter().map(reply).collect(), failure }
     }
 
-    /// Asks the service for keywords and caches the answers. On success every keyword has an answer.
-    ///
-    /// All requests are sent before any reply is decrypted, so that none of them, and no pause between
-    /// them, depends on what a reply decrypts to.
+    /// Asks the service for keywords and caches the replies as they arrive. On success every keyword has one.
     async fn ask<'k>(
         self: &Arc<Self>,
         keywords: &[&'k [u8]],
-        found: &mut HashMap<&'k [u8], Answer>,
+        found: &mut Found<'k>,
     ) -> Result<(), Error> {
         let max = self.options.max_keywords;
         if keywords.len() > max {
@@ -73,44 +64,40 @@ impl Inner {
         }
         let elapsed = self.caller.io.now().elapsed;
         self.lock().outage.check(elapsed)?;
-        let mut batches = Vec::new();
-        let outcome = self.within_timeout(self.fetch_replies(keywords, &mut batches)).await;
+        let outcome = self.within_timeout(self.ask_in_batches(keywords, found)).await;
         self.plan_refill();
-        let now = self.now();
-        for batch in &batches {
-            let values = batch.session.values(&batch.prepared, &batch.replies);
-            for (&keyword, value) in batch.keywords.iter().zip(values) {
-                let cached = CachedAnswer::new(value, now);
-                found.insert(keyword, cached.answer(Source::Service));
-                self.answers.put(keyword, cached);
-            }
-        }
         outcome
     }
 
-    /// Sends the queries for all keywords. The replies that did arrive are in `batches`.
-    async fn fetch_replies<'a, 'k>(
-        &self,
-        keywords: &'a [&'k [u8]],
-        batches: &mut Vec<Batch<'a, 'k>>,
+    /// Sends the queries for all keywords. What did arrive is in `found`.
+    async fn ask_in_batches<'k>(
+        self: &Arc<Self>,
+        keywords: &[&'k [u8]],
+        found: &mut Found<'k>,
     ) -> Result<(), Error> {
-        for keywords in keywords.chunks(self.options.batch_size.max(1)) {
+        let mut first: Option<Arc<Session>> = None;
+        for batch in keywords.chunks(self.options.batch_size.max(1)) {
             let session = self.session(None).await?;
-            if let Some(first) = batches.first() {
-                session.check_unchanged_sharding(&first.session)?;
+            let first = first.get_or_insert_with(|| Arc::clone(&session));
+            session.check_unchanged_sharding(first)?;
+            let replies = self.ask_batch(session, batch).await?;
+            let now = self.now();
+            for (&keyword, reply) in batch.iter().zip(replies) {
+                let reply = Arc::new(reply);
+                self.answers.put(keyword, Arc::clone(&reply), now);
+                found.insert(keyword, (reply, Source::Service));
             }
-            batches.push(self.fetch_batch(session, keywords).await?);
         }
         Ok(())
     }
 
     /// The replies to one batch of keywords, one for each. If the service refuses the session, the batch
     /// is asked once more with a new one, unless that would tell more about the keywords.
-    async fn fetch_batch<'a, 'k>(
-        &self,
+    async fn ask_batch(
+        self: &Arc<Self>,
         session: Arc<Session>,
-        keywords: &'a [&'k [u8]],
-    ) -> Result<Batch<'a, 'k>, Error> {
+        keywords: &[&[u8]],
+    ) -> Result<Vec<Reply>, Error> {
         match self.query(Arc::clone(&session), keywords).await {
             // 410: the configuration is not served any more. 400: the key is missing or does not match.
             Err(Error::Status { status: 410 | 400, .. }) => {
@@ -122,11 +109,11 @@ impl Inner {
         }
     }
 
-    async fn query<'a, 'k>(
-        &self,
+    async fn query(
+        self: &Arc<Self>,
         session: Arc<Session>,
-        keywords: &'a [&'k [u8]],
-    ) -> Result<Batch<'a, 'k>, Error> {
+        keywords: &[&[u8]],
+    ) -> Result<Vec<Reply>, Error> {
         let prepared = self.prepare_keywords(&session, keywords).await?;
         self.pin_sharding(&session)?;
         let body = session.requests(&self.use_case, &prepared)?;
@@ -134,13 +121,14 @@ impl Inner {
         let max_body = session.max_response_bytes(prepared.len());
         let body = self.post(ServiceEndpoint::Queries, Bytes::from(body), max_body).await?;
         let replies = session.replies(prepared.len(), &body)?;
-        Ok(Batch { session, keywords, prepared, replies })
+        let reply = |(prepared, reply)| Reply::new(Arc::clone(&session), prepared, reply);
+        Ok(prepared.into_iter().zip(replies).map(reply).collect())
     }
 
     /// Prepares keywords for a query. For a use case of the symmetric variant, the service transforms
     /// them first, without seeing them.
     async fn prepare_keywords(
-        &self,
+        self: &Arc<Self>,
         session: &Session,
         keywords: &[&[u8]],
     ) -> Result<Vec<PreparedKeyword>, Error> {

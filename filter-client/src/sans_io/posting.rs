@@ -1,6 +1,7 @@
 //! Requests to the service: each carries a token of its own.
 
 use super::Inner;
+use super::wallet::EmptyWallet;
 use crate::endpoint::ServiceEndpoint;
 use crate::error::Error;
 use crate::state::HeldToken;
@@ -18,14 +19,22 @@ impl Inner {
         if count == 0 {
             return Ok(());
         }
-        let tokens = issuer.fetch(&self.caller, count, self.now()).await?;
-        self.lock().wallet.add(tokens, self.now());
+        let seen = {
+            let mut state = self.lock();
+            state.has_fetched = true;
+            state.issuer_key
+        };
+        let fetched = issuer.fetch(&self.caller, count, seen, self.now()).await?;
+        let mut state = self.lock();
+        state.issuer_key = Some(fetched.key);
+        state.wallet.add(fetched.tokens, self.now());
+        drop(state);
         self.note_change();
         Ok(())
     }
 
-    /// Plans a refill of the wallet when few tokens are left: some time later, so that the issuer cannot
-    /// tell by the time which lookup made it necessary.
+    /// Plans a refill of the wallet when few tokens are left, or few that are new: some time later, so that
+    /// the issuer cannot tell by the time which lookup made it necessary.
     pub(super) fn plan_refill(self: &Arc<Self>) {
         let now = self.now();
         {
@@ -37,16 +46,17 @@ impl Inner {
         }
         let inner = Arc::clone(self);
         self.caller.io.start(Box::pin(async move {
-            inner.caller.io.sleep(inner.options.wallet.refill_delay()).await;
+            let io = &inner.caller.io;
+            io.sleep(inner.options.wallet.refill_delay()).await;
             let count = inner.lock().wallet.refill_count(inner.now());
             // A failure appears in the lookup that needs a token. The next lookup plans another refill.
-            drop(inner.fetch_tokens(count).await);
+            drop(io.timeout(inner.options.lookup_timeout, inner.fetch_tokens(count)).await);
             inner.lock().is_refilling = false;
         }));
     }
 
     /// A token for one request; `None` if requests carry none.
-    async fn token(&self) -> Result<Option<HeldToken>, Error> {
+    async fn token(self: &Arc<Self>) -> Result<Option<HeldToken>, Error> {
         if self.issuer.is_none() {
             return Ok(None);
         }
@@ -61,13 +71,26 @@ impl Inner {
                 let wallet = &self.lock().wallet;
                 if wallet.tokens().is_empty() { wallet.count_when_empty() } else { 0 }
             };
+            if count > 0 && !self.may_fetch_at_once() {
+                self.plan_refill();
+                return Err(Error::NoTokens);
+            }
             self.fetch_tokens(count).await?;
+        }
+    }
+
+    /// Whether tokens may be fetched in the middle of a lookup, which ties the two by their time.
+    fn may_fetch_at_once(&self) -> bool {
+        match self.options.wallet.when_empty {
+            EmptyWallet::FetchOnce => !self.lock().has_fetched,
+            EmptyWallet::Fetch => true,
+            EmptyWallet::Fail => false,
         }
     }
 
     /// Posts to the service, as often as the retry policy allows, each time with another token.
     pub(super) async fn post(
-        &self,
+        self: &Arc<Self>,
         endpoint: ServiceEndpoint,
         body: Bytes,
         max_body: usize,
@@ -85,11 +108,15 @@ impl Inner {
                 self.lock().wallet.give_back(token);
             }
             let is_unauthorized = failure.status == Some(StatusCode::UNAUTHORIZED);
-            if is_unauthorized && self.issuer.is_some() && !were_tokens_replaced {
-                // The tokens at hand are of a retired key, or were spent by another run.
+            if is_unauthorized && self.issuer.is_some() {
+                // The tokens at hand are of a retired key, or were spent by another run. A service that says
+                // so at will must not make the client fetch tokens at a time of its choice.
                 self.lock().wallet.clear();
-                were_tokens_replaced = true;
-                continue;
+                if !were_tokens_replaced && self.may_fetch_at_once() {
+                    were_tokens_replaced = true;
+                    continue;
+                }
+                self.plan_refill();
             }
             backoff.wait(failure).await?;
         }

@@ -88,15 +88,23 @@ impl ServiceConfig {
 
     /// What the index of a shard tells about a keyword.
     pub(crate) fn sharding(&self) -> Sharding {
-        Sharding::new(self.function, self.shards.count)
+        #[cfg(feature = "symmetric")]
+        let key = self.public_key.as_deref();
+        #[cfg(not(feature = "symmetric"))]
+        let key = None;
+        Sharding::new(self.function, self.shards.count, key)
     }
 
     /// Draws a secret key, and serializes the evaluation key that goes with it.
-    pub(crate) fn draw_keys(&self, now: Timestamp) -> Result<(StoredSecret, Vec<u8>), Error> {
+    pub(crate) fn draw_keys(
+        &self,
+        timestamp: Timestamp,
+        made_at: Timestamp,
+    ) -> Result<(StoredSecret, Vec<u8>), Error> {
         let secret = self.scheme.generate_secret_key(&mut OsRandom)?;
         let key = self.scheme.generate_evaluation_key(&self.keys, &secret, &mut OsRandom)?;
         let metadata = api::shared::EvaluationKeyMetadata {
-            timestamp: now.unix_seconds(),
+            timestamp: timestamp.unix_seconds(),
             identifier: self.key_config_hash.clone(),
         };
         let message = api::shared::EvaluationKeys {
@@ -107,7 +115,8 @@ impl ServiceConfig {
         };
         let stored = StoredSecret {
             key_config_hash: self.key_config_hash.clone(),
-            timestamp: now,
+            timestamp,
+            made_at: Some(made_at),
             bytes: self.scheme.write_secret_key(&secret)?,
         };
         Ok((stored, message.encode_to_vec()))
@@ -118,7 +127,9 @@ impl ServiceConfig {
 pub(crate) struct Session {
     config: ServiceConfig,
     secret: SecretKey,
+    /// The time by which the service knows the evaluation key.
     timestamp: Timestamp,
+    made_at: Timestamp,
 }
 
 /// A keyword in the form in which it is queried.
@@ -151,9 +162,9 @@ impl PreparedKeyword {
 
 impl Session {
     pub(crate) fn new(config: ServiceConfig, secret: &StoredSecret) -> Result<Self, Error> {
-        let timestamp = secret.timestamp;
+        let (timestamp, made_at) = (secret.timestamp, secret.made_at());
         let secret = config.scheme.read_secret_key(&secret.bytes)?;
-        Ok(Self { config, secret, timestamp })
+        Ok(Self { config, secret, timestamp, made_at })
     }
 
     pub(crate) fn config_id(&self) -> &[u8] {
@@ -211,9 +222,9 @@ impl Session {
         largest.saturating_mul(queries).saturating_add(OVERHEAD)
     }
 
-    /// When the secret key was made.
+    /// When the secret key was made, by this client's clock.
     pub(crate) fn key_time(&self) -> Timestamp {
-        self.timestamp
+        self.made_at
     }
 
     /// # Errors
@@ -253,19 +264,16 @@ impl Session {
         self.decode(body, queries)?.into_iter().map(reply).collect()
     }
 
-    /// What the replies to [`Session::requests`] decrypt to, one for each keyword. Whatever fails here may
-    /// depend on the secret key, so it is no error: nothing may be sent because of it.
-    pub(crate) fn values(&self, keywords: &[PreparedKeyword], replies: &[Reply]) -> Vec<Decoded> {
-        let value = |(prepared, reply): (&PreparedKeyword, &Reply)| {
-            let (_, client) = self.shard(prepared.keyword());
-            let value = client.decode_keyword(reply, prepared.keyword(), &self.secret);
-            match value.map(|value| value.map(|stored| prepared.open(stored)).transpose()) {
-                Ok(Ok(Some(value))) => Decoded::Present(value),
-                Ok(Ok(None)) => Decoded::Absent,
-                Ok(Err(_)) | Err(_) => Decoded::Unreadable,
-            }
-        };
-        keywords.iter().zip(replies).map(value).collect()
+    /// What a reply to one of [`Session::requests`] decrypts to. Whatever fails here may depend on the secret
+    /// key, so it is no error: nothing may be sent because of it.
+    pub(crate) fn value(&self, prepared: &PreparedKeyword, reply: &Reply) -> Decoded {
+        let (_, client) = self.shard(prepared.keyword());
+        let value = client.decode_keyword(reply, prepared.keyword(), &self.secret);
+        match value.map(|value| value.map(|stored| prepared.open(stored)).transpose()) {
+            Ok(Ok(Some(value))) => Decoded::Present(value),
+            Ok(Ok(None)) => Decoded::Absent,
+            Ok(Err(_)) | Err(_) => Decoded::Unreadable,
+        }
     }
 }
 

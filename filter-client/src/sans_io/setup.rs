@@ -1,7 +1,7 @@
 //! Session set-up: configuration and keys.
 
-use super::Inner;
 use super::session::{MAX_CONFIG_FIELDS, ServiceConfig, Session};
+use super::{Inner, age_at};
 use crate::endpoint::{Endpoint, ServiceEndpoint};
 use crate::error::{Error, ResponseError};
 use crate::state::{StoredConfig, StoredSecret};
@@ -13,6 +13,8 @@ use unix_clock::Timestamp;
 
 /// Longest response to a configuration request, in bytes: 65,536 shards spelled out take less.
 const MAX_CONFIG: usize = 16 << 20;
+/// Largest number of secret keys for other configurations than the current one that are kept.
+const MAX_OTHER_SECRETS: usize = 2;
 /// Longest response to an upload, in bytes. It should be empty.
 const MAX_EMPTY: usize = 64 << 10;
 
@@ -20,7 +22,7 @@ impl Inner {
     /// The session that queries are made with. `refused` is one that the service does not accept any
     /// more.
     pub(super) async fn session(
-        &self,
+        self: &Arc<Self>,
         refused: Option<&Arc<Session>>,
     ) -> Result<Arc<Session>, Error> {
         if let Some(session) = self.usable_session(refused) {
@@ -46,18 +48,22 @@ impl Inner {
     }
 
     fn usable_session(&self, refused: Option<&Arc<Session>>) -> Option<Arc<Session>> {
-        let state = self.lock();
-        let session = state.session.as_ref()?;
+        let (session, checked_at) = {
+            let state = self.lock();
+            (Arc::clone(state.session.as_ref()?), state.checked_at?)
+        };
         let now = self.now();
-        let is_current = now.since(state.checked_at?) < self.options.config_lifetime
-            && now.since(session.key_time()) < self.options.key_lifetime;
-        let is_accepted = refused.is_none_or(|refused| !Arc::ptr_eq(refused, session));
-        (is_accepted && is_current).then(|| Arc::clone(session))
+        let is_younger = |time, limit| age_at(now, time).is_some_and(|age| age < limit);
+        let is_current = is_younger(checked_at, self.options.config_lifetime)
+            && is_younger(session.key_time(), self.options.key_lifetime)
+            && self.check_sharding(session.sharding()).is_ok();
+        let is_accepted = refused.is_none_or(|refused| !Arc::ptr_eq(refused, &session));
+        (is_accepted && is_current).then_some(session)
     }
 
     /// Compares the configuration with the service's, and uploads a key if the service does not have the
     /// one that belongs to the secret key.
-    async fn set_up(&self) -> Result<Session, Error> {
+    async fn set_up(self: &Arc<Self>) -> Result<Session, Error> {
         const CONFIG: Endpoint = Endpoint::Config;
         let known = self.lock().config.clone();
         let request = api::ConfigRequest {
@@ -94,7 +100,8 @@ impl Inner {
             let matches = |secret: &&StoredSecret| {
                 secret.key_config_hash == config.key_config_hash
                     && secret.timestamp == uploaded_at
-                    && now.since(secret.timestamp) < self.options.key_lifetime
+                    && age_at(now, secret.made_at())
+                        .is_some_and(|age| age < self.options.key_lifetime)
             };
             state.secrets.iter().find(matches).cloned()
         };
@@ -108,16 +115,24 @@ impl Inner {
     /// Draws keys and uploads the evaluation key. The secret key is added to the state first: if the
     /// response is lost, the service has a key that this client can still use.
     async fn upload(
-        &self,
+        self: &Arc<Self>,
         config: &ServiceConfig,
         uploaded_at: Timestamp,
     ) -> Result<StoredSecret, Error> {
+        let now = self.now();
         // Later than any earlier key: the service distinguishes keys by their time.
-        let now = self.now().max(uploaded_at + Duration::from_secs(1));
-        let (secret, message) = config.draw_keys(now)?;
+        let timestamp = now.max(uploaded_at + Duration::from_secs(1));
+        let (secret, message) = config.draw_keys(timestamp, now)?;
         {
             let mut state = self.lock();
-            state.secrets.retain(|other| other.key_config_hash != secret.key_config_hash);
+            let lifetime = self.options.key_lifetime;
+            state.secrets.retain(|other| {
+                other.key_config_hash != secret.key_config_hash
+                    && age_at(now, other.made_at()).is_some_and(|age| age < lifetime)
+            });
+            // A service that changes its configuration all the time does not fill the state.
+            let surplus = state.secrets.len().saturating_sub(MAX_OTHER_SECRETS);
+            state.secrets.drain(..surplus);
             state.secrets.push(secret.clone());
         }
         self.note_change();

@@ -9,6 +9,7 @@ use super::session::Session;
 use crate::error::Error;
 use crate::state::PinnedSharding;
 use keyword_pir::ShardingFunction;
+use sha2::{Digest, Sha256};
 
 /// How many shards a client accepts. A URL filter learns the number of rows from its prefilter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +22,14 @@ pub struct ShardingPolicy {
     /// Smallest number of rows that a shard may have on average, if the number of rows is known: the index
     /// of a shard narrows a keyword down to so many rows. One shard is always accepted. Default: 1,000.
     pub min_rows_per_shard: u64,
+    /// Largest number of shards, whatever the number of rows is said to be: the prefilter that tells it
+    /// comes from the service's side, too. Default: 512, nine bits of a keyword's hash.
+    pub max_count: u32,
 }
 
 impl Default for ShardingPolicy {
     fn default() -> Self {
-        Self { fixed_count: None, min_rows_per_shard: 1_000 }
+        Self { fixed_count: None, min_rows_per_shard: 1_000, max_count: 512 }
     }
 }
 
@@ -43,10 +47,11 @@ pub enum ShardingError {
         /// The service's number of shards.
         count: u32,
     },
-    /// Earlier lookups of this pseudonym were made under another number.
+    /// Earlier lookups of this pseudonym were made under another number, or with another key of the
+    /// symmetric variant, by which keywords map to other shards.
     #[error(
-        "{count} shards, and earlier lookups under this pseudonym had {}: together they would tell \
-         more about each lookup; start with a new state to accept the change",
+        "{count} shards, and earlier lookups under this pseudonym had {} or another key: together they \
+         would tell more about each lookup; start with a new state to accept the change",
         earlier(*.pinned)
     )]
     Pinned {
@@ -68,6 +73,17 @@ pub enum ShardingError {
         /// The smallest number of rows a shard that is accepted.
         min: u64,
     },
+    /// The number is larger than [`ShardingPolicy::max_count`].
+    #[error(
+        "{count} shards tell too much about each lookup; have the service use at most {max}, or set \
+         `ShardingPolicy::max_count`"
+    )]
+    TooMany {
+        /// The service's number of shards.
+        count: u32,
+        /// The largest number that is accepted.
+        max: u32,
+    },
     /// The number changed during a lookup, which ends there: the same keyword is not asked for under two
     /// numbers at once.
     #[error("the number of shards changed during the lookup, so that it was not continued")]
@@ -83,11 +99,14 @@ fn earlier(pinned: Option<u32>) -> String {
 pub(crate) struct Sharding {
     function: ShardingFunction,
     count: u32,
+    /// SHA-256 of the key that keywords are transformed with, in the symmetric variant.
+    key_digest: Option<[u8; 32]>,
 }
 
 impl Sharding {
-    pub(crate) fn new(function: ShardingFunction, count: u32) -> Self {
-        Self { function, count }
+    pub(crate) fn new(function: ShardingFunction, count: u32, key: Option<&[u8]>) -> Self {
+        let key_digest = key.map(|key| Sha256::digest(key).into());
+        Self { function, count, key_digest }
     }
 
     /// Whether all keywords have the same index.
@@ -110,12 +129,22 @@ impl Sharding {
         is_nested && self.count.is_power_of_two()
     }
 
-    fn fixed(self) -> PinnedSharding {
-        let other_count = match self.function {
-            ShardingFunction::DoubleMod { other_shard_count } => Some(other_shard_count),
-            _ => None,
+    /// What to pin for this sharding.
+    fn pin(self) -> PinnedSharding {
+        let Self { function, count, key_digest } = self;
+        let (fixed_count, other_count) = match function {
+            _ if self.is_nested() => (None, None),
+            ShardingFunction::DoubleMod { other_shard_count } => {
+                (Some(count), Some(other_shard_count))
+            }
+            _ => (Some(count), None),
         };
-        PinnedSharding::Fixed { count: self.count, other_count }
+        PinnedSharding { fixed_count, other_count, key_digest }
+    }
+
+    /// What earlier lookups under this sharding have told, whatever the policy says now.
+    pub(crate) fn told(self) -> Option<PinnedSharding> {
+        (!self.tells_nothing()).then(|| self.pin())
     }
 
     /// What to pin when a keyword is asked for; `None` if nothing needs to be pinned.
@@ -129,24 +158,22 @@ impl Sharding {
         if self.tells_nothing() {
             return Ok(None);
         }
-        let min = policy.min_rows_per_shard;
+        let (min, max) = (policy.min_rows_per_shard, policy.max_count);
+        if count > max {
+            return Err(ShardingError::TooMany { count, max });
+        }
         if let Some(rows) = rows
             && rows / u64::from(count) < min
         {
             return Err(ShardingError::TooFewRows { count, rows, min });
         }
-        let wanted = match self.is_nested() {
-            true => PinnedSharding::PowersOfTwo,
-            false if policy.fixed_count == Some(count) => self.fixed(),
-            false => return Err(ShardingError::NotPowerOfTwo { count }),
-        };
+        if !self.is_nested() && policy.fixed_count != Some(count) {
+            return Err(ShardingError::NotPowerOfTwo { count });
+        }
+        let wanted = self.pin();
         match pinned {
             Some(pinned) if pinned != wanted => {
-                let pinned = match pinned {
-                    PinnedSharding::Fixed { count, .. } => Some(count),
-                    PinnedSharding::PowersOfTwo => None,
-                };
-                Err(ShardingError::Pinned { count, pinned })
+                Err(ShardingError::Pinned { count, pinned: pinned.fixed_count })
             }
             _ => Ok(Some(wanted)),
         }
@@ -184,30 +211,33 @@ mod tests {
     use super::*;
 
     fn plain(count: u32) -> Sharding {
-        Sharding::new(ShardingFunction::Sha256, count)
+        Sharding::new(ShardingFunction::Sha256, count, None)
     }
 
     fn double(other_shard_count: u32, count: u32) -> Sharding {
-        Sharding::new(ShardingFunction::DoubleMod { other_shard_count }, count)
+        Sharding::new(ShardingFunction::DoubleMod { other_shard_count }, count, None)
     }
+
+    const POWERS: Option<PinnedSharding> =
+        Some(PinnedSharding { fixed_count: None, other_count: None, key_digest: None });
 
     #[test]
     fn powers_of_two_are_accepted_and_do_not_mix_with_others() {
         let policy = ShardingPolicy { fixed_count: Some(6), ..ShardingPolicy::default() };
-        let powers = Some(PinnedSharding::PowersOfTwo);
-        for count in [2, 4, 65_536] {
-            assert_eq!(plain(count).check(&policy, None, None), Ok(powers));
-            assert_eq!(plain(count).check(&policy, powers, None), Ok(powers));
+        for count in [2, 4, 512] {
+            assert_eq!(plain(count).check(&policy, None, None), Ok(POWERS));
+            assert_eq!(plain(count).check(&policy, POWERS, None), Ok(POWERS));
         }
-        assert_eq!(double(8, 4).check(&policy, powers, None), Ok(powers));
-        let six = Some(PinnedSharding::Fixed { count: 6, other_count: None });
+        assert_eq!(double(8, 4).check(&policy, POWERS, None), Ok(POWERS));
+        let six =
+            Some(PinnedSharding { fixed_count: Some(6), other_count: None, key_digest: None });
         assert_eq!(plain(6).check(&policy, None, None), Ok(six));
         assert_eq!(plain(6).check(&policy, six, None), Ok(six));
         // The same number by another function tells something else.
         let other = double(9, 6).check(&policy, six, None);
         assert_eq!(other, Err(ShardingError::Pinned { count: 6, pinned: Some(6) }));
         for (sharding, pinned, error) in [
-            (plain(6), powers, ShardingError::Pinned { count: 6, pinned: None }),
+            (plain(6), POWERS, ShardingError::Pinned { count: 6, pinned: None }),
             (plain(4), six, ShardingError::Pinned { count: 4, pinned: Some(6) }),
             (plain(3), None, ShardingError::NotPowerOfTwo { count: 3 }),
             (plain(12), six, ShardingError::NotPowerOfTwo { count: 12 }),
@@ -216,10 +246,32 @@ mod tests {
             assert_eq!(sharding.check(&policy, pinned, None), Err(error));
         }
         // One shard tells nothing, whatever was asked before.
-        for pinned in [None, powers, six] {
+        for pinned in [None, POWERS, six] {
             assert_eq!(plain(1).check(&policy, pinned, Some(1)), Ok(None));
             assert_eq!(double(1, 8).check(&policy, pinned, Some(1)), Ok(None));
         }
+    }
+
+    /// Another key maps keywords to other shards, as another number does.
+    #[test]
+    fn the_key_of_the_symmetric_variant_is_pinned() {
+        let policy = ShardingPolicy::default();
+        let with = |key: &[u8]| Sharding::new(ShardingFunction::Sha256, 4, Some(key));
+        let pinned = with(b"one").check(&policy, None, None).unwrap();
+        assert_eq!(with(b"one").check(&policy, pinned, None), Ok(pinned));
+        let changed = Err(ShardingError::Pinned { count: 4, pinned: None });
+        assert_eq!(with(b"two").check(&policy, pinned, None), changed);
+        assert_eq!(plain(4).check(&policy, pinned, None), changed);
+        assert_ne!(with(b"one"), with(b"two"));
+    }
+
+    #[test]
+    fn the_number_of_shards_is_limited() {
+        let policy = ShardingPolicy { max_count: 8, ..ShardingPolicy::default() };
+        assert!(plain(4).check(&policy, None, None).is_ok());
+        assert!(plain(8).check(&policy, None, None).is_ok());
+        let refused = plain(16).check(&policy, None, Some(u64::MAX));
+        assert_eq!(refused, Err(ShardingError::TooMany { count: 16, max: 8 }));
     }
 
     #[test]

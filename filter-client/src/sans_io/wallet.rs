@@ -1,10 +1,25 @@
 //! Tokens at hand.
 
+use super::age_at;
 use super::retry::random_share;
 use crate::state::HeldToken;
 use privacy_pass::Token;
 use std::time::Duration;
 use unix_clock::Timestamp;
+
+/// What a lookup does that finds no token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EmptyWallet {
+    /// It fetches tokens if this client has fetched none yet, and fails otherwise. A service that refuses
+    /// tokens can then tie one lookup to its user's token for each start of a client, and no more.
+    #[default]
+    FetchOnce,
+    /// It fetches tokens. The issuer sees the user token just before the service sees the lookup.
+    Fetch,
+    /// It fails. [`PirClient::prepare`](crate::PirClient::prepare) fetches the first tokens.
+    Fail,
+}
 
 /// How many tokens a client keeps, and for how long.
 ///
@@ -13,12 +28,15 @@ use unix_clock::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WalletPolicy {
-    /// Number of tokens in a full wallet. Default: 30.
+    /// Number of tokens in a full wallet. Default: 60.
     pub capacity: usize,
-    /// With fewer tokens than this, a refill of the wallet is planned. Default: 15.
+    /// With fewer tokens than this in the first half of their lifetime, a refill of the wallet is planned.
+    /// Default: 40.
     pub refill_below: usize,
     /// Number of tokens that a request fetches besides its own when the wallet is empty. Default: 9.
     pub spare: usize,
+    /// What a lookup does that finds no token.
+    pub when_empty: EmptyWallet,
     /// Shortest time from the lookup after which a refill is planned to the refill. Default: 1 minute.
     pub min_refill_delay: Duration,
     /// Longest such time; a time in between is chosen at random. Default: 10 minutes.
@@ -30,9 +48,10 @@ pub struct WalletPolicy {
 impl Default for WalletPolicy {
     fn default() -> Self {
         Self {
-            capacity: 30,
-            refill_below: 15,
+            capacity: 60,
+            refill_below: 40,
             spare: 9,
+            when_empty: EmptyWallet::default(),
             min_refill_delay: Duration::from_secs(60),
             max_refill_delay: Duration::from_secs(600),
             lifetime: Duration::from_secs(86_400),
@@ -44,7 +63,9 @@ impl WalletPolicy {
     /// A random time within the bounds.
     pub(crate) fn refill_delay(&self) -> Duration {
         let range = self.max_refill_delay.saturating_sub(self.min_refill_delay);
-        self.min_refill_delay + range.mul_f64(random_share())
+        let seconds = range.as_secs_f64() * random_share();
+        let share = Duration::try_from_secs_f64(seconds).unwrap_or(range);
+        self.min_refill_delay.saturating_add(share)
     }
 }
 
@@ -65,8 +86,7 @@ impl Wallet {
 
     fn drop_expired(&mut self, now: Timestamp) {
         let lifetime = self.policy.lifetime;
-        // After the clock was set back, a token seems to come from the future. It counts as new.
-        self.tokens.retain(|held| now.since(held.fetched_at) < lifetime);
+        self.tokens.retain(|held| age_at(now, held.fetched_at).is_some_and(|age| age < lifetime));
     }
 
     /// The oldest token that has not expired.
@@ -94,11 +114,15 @@ impl Wallet {
         1 + self.policy.spare
     }
 
-    /// How many tokens to fetch in the background.
+    /// How many tokens a refill fetches. Tokens in the second half of their lifetime count as gone, so that
+    /// others take their place before they expire.
     pub(crate) fn refill_count(&mut self, now: Timestamp) -> usize {
         self.drop_expired(now);
-        match self.tokens.len() < self.policy.refill_below {
-            true => self.policy.capacity.saturating_sub(self.tokens.len()),
+        let half = self.policy.lifetime / 2;
+        let is_new = |held: &&HeldToken| age_at(now, held.fetched_at).is_some_and(|age| age < half);
+        let new = self.tokens.iter().filter(is_new).count();
+        match new < self.policy.refill_below {
+            true => self.policy.capacity.saturating_sub(new),
             false => 0,
         }
     }

@@ -87,6 +87,7 @@ async fn the_user_token_and_queries_share_no_connection() {
     options.outage_backoff = std::time::Duration::ZERO;
     options.wallet.spare = 1;
     options.wallet.refill_below = 0;
+    options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     let client = PirClient::builder(address, case().use_case())
         .user_token("AAAA")
         .options(options)

@@ -16,7 +16,9 @@ fn client(issuer: &Arc<Function>, mirror: bool) -> PirClient {
         .options(without_waits())
         .state(ClientState::new());
     if mirror {
-        builder = builder.directory_mirror("https://mirror.example/directory");
+        builder = builder
+            .directory_mirror("https://mirror.example/directory")
+            .mirror_transport(Arc::clone(issuer) as Arc<dyn filter_client::Transport>);
     }
     builder.build().unwrap()
 }
@@ -73,5 +75,50 @@ async fn a_directory_for_one_user_differs_from_its_mirror() {
         assert!(
             mirrored.into_iter().all(|request| !request.headers().contains_key("authorization"))
         );
+    }
+}
+
+/// With a key for each minute, the key of a token would tell when it was issued.
+#[tokio::test]
+async fn an_issuer_may_change_its_key_once_a_day() {
+    let keys: Vec<IssuerKey> = (0..3).map(|_| IssuerKey::generate().unwrap()).collect();
+    let keys = Arc::new(keys);
+    let current = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (shown, all) = (Arc::clone(&current), Arc::clone(&keys));
+    let issuer = Function::new(move |request| {
+        let key = &all[shown.load(std::sync::atomic::Ordering::Relaxed)];
+        match request.uri().path() {
+            "/issue" => {
+                let request = privacy_pass::TokenRequest::from_bytes(request.body()).unwrap();
+                ok(key.issue(&request).unwrap().to_vec())
+            }
+            _ => ok(directory(&[key])),
+        }
+    });
+    let start = unix_clock::Timestamp::from_unix_seconds(1_800_000_000);
+    let clock = Arc::new(unix_clock::ManualClock::new(start));
+    let build = |state: ClientState| {
+        PirClient::builder("https://pir.example", case().use_case())
+            .issuer("https://issuer.example")
+            .user_token("AAAA")
+            .transport(Function::new(|_| status(404)))
+            .issuer_transport(Arc::clone(&issuer) as Arc<dyn filter_client::Transport>)
+            .options(without_waits())
+            .clock(Arc::clone(&clock))
+            .state(state)
+            .build()
+            .unwrap()
+    };
+    let mut client = build(ClientState::new());
+    for (hours, key, is_accepted) in
+        [(0, 0, true), (1, 1, true), (1, 0, false), (1, 1, true), (18, 2, true), (19, 0, false)]
+    {
+        clock.advance(std::time::Duration::from_secs(hours * 3600));
+        current.store(key, std::sync::atomic::Ordering::Relaxed);
+        let outcome = client.fetch_tokens(1).await;
+        assert_eq!(outcome.is_ok(), is_accepted, "key {key}: {outcome:?}");
+        assert!(is_accepted || matches!(outcome, Err(Error::IssuerKeyChanged)));
+        // It is remembered.
+        client = build(ClientState::from_bytes(&client.state().to_bytes()).unwrap());
     }
 }

@@ -89,17 +89,18 @@ impl Attacker {
         let (degree, q) = (self.context.degree() as u64, self.modulus());
         let t = self.context.plaintext_modulus().to_u64();
         match number % 8 {
-            // The coefficient of the secret key decides whether a coefficient is 16 or 0 or 1.
+            // The coefficient of the secret key at a place decides whether a coefficient is 15, which a byte
+            // has room for, or 16, which it has not: 16 if the former is 1 and 15 otherwise.
             0 => {
-                let step = (q / t) as u32;
-                let place = (number / 8) % degree as usize;
-                let high = step * (t as u32 - 2);
-                self.raw(&[(place, high)], &[(0, step)])
+                let (small, place) = ((q / (8 * t)) as u32, (number / 8) % degree as usize);
+                let between = 31 * q / (2 * t);
+                self.raw(&[(place, between as u32 - small / 2)], &[(0, small)])
             }
-            // Another coefficient of the secret key, moved to the front.
+            // The same, so that it is 15 if the coefficient is -1 and 16 otherwise.
             1 => {
-                let shift = self.below(degree) as usize;
-                self.raw(&[(0, (q - q / t) as u32)], &[(shift, (q / (2 * t)) as u32)])
+                let (small, place) = ((q / (8 * t)) as u32, (number / 8) % degree as usize);
+                let between = 31 * q / (2 * t);
+                self.raw(&[(place, between as u32 + small / 2)], &[(0, small)])
             }
             // Zeros.
             2 => self.raw(&[], &[]),
@@ -180,22 +181,25 @@ fn requests_do_not_depend_on_what_replies_decrypt_to() {
     let (honest, lookups) = attacker.transcript(&attacker.absent_bucket(), false);
     // One configuration, three batches, nothing at the second visit, a configuration and three batches.
     assert_eq!(honest.0.len(), 8, "{honest:#?}");
-    let answers = lookups.iter().flat_map(|lookup| &lookup.answers);
-    assert!(answers.clone().all(|answer| answer.as_ref().is_ok_and(|answer| answer.is_readable)));
+    let answers = lookups.iter().flat_map(Lookup::answers);
+    assert!(answers.into_iter().all(|answer| answer.is_ok_and(|answer| answer.is_readable)));
 
-    let mut unreadable = 0;
+    // How many replies of each kind could be read, and how many not.
+    let mut outcomes = [[0; 2]; 8];
     for number in 0..attempts(240) {
         let ciphertext = attacker.crafted(number);
         let (transcript, lookups) = attacker.transcript(&attacker.reply(&ciphertext), false);
         assert_eq!(transcript, honest, "reply {number}");
-        for answer in lookups.iter().flat_map(|lookup| &lookup.answers) {
-            let answer = answer.as_ref().unwrap();
+        for answer in lookups.iter().flat_map(Lookup::answers) {
+            let answer = answer.unwrap();
             assert_eq!(answer.value, None, "reply {number}");
-            unreadable += usize::from(!answer.is_readable);
+            outcomes[number % 8][usize::from(answer.is_readable)] += 1;
         }
     }
-    // The test would show nothing if all replies could be read.
-    assert!(unreadable > 0);
+    // The test would show nothing if the secret key did not decide which replies can be read.
+    for kind in [0, 1] {
+        assert!(outcomes[kind].iter().all(|&count| count > 0), "{outcomes:?}");
+    }
 }
 
 /// A keyword that is there changes nothing either.
@@ -210,7 +214,7 @@ fn requests_do_not_depend_on_whether_a_keyword_is_present() {
     bucket.push(b'1');
     let reply = attacker.reply(&attacker.encrypt_bucket(&bucket));
     let (present, lookups) = attacker.transcript(&reply, false);
-    assert_eq!(lookups[0].answers[0].as_ref().unwrap().value.as_deref(), Some(&b"1"[..]));
+    assert_eq!(lookups[0].answers()[0].as_ref().unwrap().value.as_deref(), Some(&b"1"[..]));
     assert_eq!(present, absent);
 }
 
@@ -239,8 +243,43 @@ fn replies_of_a_wrong_shape_count_as_unreadable() {
     ] {
         let (transcript, lookups) = attacker.transcript(&reply, false);
         assert_eq!(transcript, honest);
-        let answers = lookups.iter().flat_map(|lookup| &lookup.answers);
-        assert!(answers.map(|answer| answer.as_ref().unwrap()).all(|answer| !answer.is_readable));
+        let answers = lookups.iter().flat_map(Lookup::answers);
+        assert!(answers.map(Result::unwrap).all(|answer| !answer.is_readable));
+    }
+}
+
+/// A service that says it has a key of the year 2100 must not make the client keep its next key until then.
+#[test]
+fn a_time_of_the_service_does_not_keep_a_secret_key() {
+    let attacker = Attacker::new();
+    let reply = attacker.absent_bucket();
+    for claimed in [4_102_444_800, u64::MAX] {
+        let mut config = api::ConfigResponse::decode(&attacker.config[..]).unwrap();
+        config.key_info[0].timestamp = claimed;
+        let config = std::cell::RefCell::new(config);
+        let uploads = std::cell::Cell::new(0);
+        let answer = |path: &str, body: &[u8]| match path {
+            "/config" => (200, config.borrow().encode_to_vec()),
+            "/key" => {
+                uploads.set(uploads.get() + 1);
+                let keys = api::shared::EvaluationKeys::decode(body).unwrap();
+                let metadata = keys.keys[0].metadata.as_ref().unwrap();
+                config.borrow_mut().key_info[0].timestamp = metadata.timestamp;
+                (200, Vec::new())
+            }
+            _ => {
+                let count = api::Requests::decode(body).unwrap().requests.len();
+                let response = api::response::Response::PirResponse(reply.clone().into());
+                let responses = vec![api::Response { response: Some(response) }; count];
+                (200, api::Responses { responses }.encode_to_vec())
+            }
+        };
+        let mut world = World::new(builder(options()), answer);
+        for (days, uploaded) in [(0, 1), (5, 1), (1, 2), (6, 3)] {
+            world.wait(days * DAY);
+            assert!(world.look_up(&[&format!("{uploaded}-{days}.example")]).failure().is_none());
+            assert_eq!(uploads.get(), uploaded, "{claimed}, {days} days later");
+        }
     }
 }
 
@@ -266,9 +305,9 @@ fn secret_keys_are_replaced_on_schedule() {
                 }
             };
             let mut world = World::new(builder(options()), answer);
-            assert!(world.look_up(&["a.example"]).failure.is_none());
+            assert!(world.look_up(&["a.example"]).failure().is_none());
             world.wait(days * DAY);
-            assert!(world.look_up(&["b.example"]).failure.is_none());
+            assert!(world.look_up(&["b.example"]).failure().is_none());
         }
         assert_eq!(uploads, usize::from(is_replaced), "{days}");
     }

@@ -29,9 +29,9 @@ pub(crate) fn options() -> ClientOptions {
     let mut options = ClientOptions::default();
     options.batch_size = 2;
     options.retry.initial_backoff = Duration::ZERO;
-    options.wallet.spare = 3;
-    options.wallet.capacity = 8;
-    options.wallet.refill_below = 4;
+    options.wallet.spare = 9;
+    options.wallet.capacity = 12;
+    options.wallet.refill_below = 6;
     options.wallet.max_refill_delay = options.wallet.min_refill_delay;
     options
 }

@@ -10,6 +10,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use unix_clock::{Clock, ManualClock, SystemClock};
 
 /// What the service has promised to devices before the crash.
 #[derive(Default)]
@@ -116,11 +117,16 @@ async fn damaged_state_is_reported_and_can_be_discarded() {
     let mut options = ClientOptions::default();
     options.retry = RetryPolicy::never();
     options.wallet.refill_below = 0;
+    options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     options.outage_backoff = Duration::ZERO;
+    // A day lies between two losses: clients accept a new issuer key once a day.
+    let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let client = |url: &str, state: ClientState| {
+        clock.advance(Duration::from_secs(86_400));
         PirClient::builder(url, case.use_case())
             .user_token("AAAA")
             .options(options.clone())
+            .clock(Arc::clone(&clock))
             .state(state)
             .build()
             .unwrap()

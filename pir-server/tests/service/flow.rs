@@ -18,6 +18,7 @@ fn values(expected: &[(String, Option<String>)]) -> Vec<Option<Vec<u8>>> {
 fn without_retries() -> ClientOptions {
     let mut options = ClientOptions::default();
     options.wallet.refill_below = 0;
+    options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     options.retry = RetryPolicy::never();
     options.outage_backoff = Duration::ZERO;
     options

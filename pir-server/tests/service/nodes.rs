@@ -59,6 +59,7 @@ impl Nodes {
         let mut options = ClientOptions::default();
         options.retry = RetryPolicy::never();
         options.wallet.refill_below = 0;
+        options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
         options.outage_backoff = Duration::ZERO;
         PirClient::builder(&self.processes[node].url, self.case.use_case())
             .user_token("AAAA")

@@ -296,7 +296,8 @@ impl Running {
         // Some recorded cases have three shards, or two of another function than the hash. The settings do
         // not know the number of a data set that is published.
         let shards = self.settings.use_cases[0].shards;
-        options.sharding.fixed_count = Some(if shards == 1 { 3 } else { shards });
+        options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
+        options.sharding.fixed_count = Some(if shards == 2 { 2 } else { 3 });
         PirClient::builder(&self.url, self.settings.use_cases[0].name.clone())
             .user_token("AAAA")
             .options(options)

@@ -177,6 +177,7 @@ async fn look_up(
     // No tokens are fetched ahead, so that their cost shows at the lookups that need them.
     let mut client_options = ClientOptions::default();
     client_options.wallet.refill_below = 0;
+    client_options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     client_options.wallet.spare = 9;
     let client = PirClient::builder(address, USE_CASE)
         .user_token(USER_TOKEN)

@@ -10,8 +10,8 @@ use crate::output::{Exit, Results, chain, check_address, note};
 use anyhow::bail;
 use clap::ValueEnum;
 use filter_client::{
-    ClientBuilder, ClientOptions, Costs, FilterOptions, OnFailure, PirClient, PrefilterSource,
-    blocking,
+    ClientBuilder, ClientOptions, Costs, EmptyWallet, FilterOptions, OnFailure, PirClient,
+    PrefilterSource, blocking,
 };
 use filter_core::sub_url::SubUrlRule;
 use serde::Serialize;
@@ -76,6 +76,9 @@ pub(crate) struct Arguments {
     /// service that the keyword is one of so many
     #[arg(long, value_name = "N", default_value_t = 1000)]
     min_rows_per_shard: u64,
+    /// Largest number of shards that a service may have
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    max_shards: u32,
     /// Limit for one lookup, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
@@ -140,8 +143,11 @@ fn builder(arguments: &Arguments) -> anyhow::Result<ClientBuilder> {
     let mut options = ClientOptions::default();
     options.lookup_timeout = timeout;
     options.request_timeout = timeout;
+    // This process ends before tokens could be fetched at another time.
+    options.wallet.when_empty = EmptyWallet::Fetch;
     options.sharding.fixed_count = arguments.shard_count;
     options.sharding.min_rows_per_shard = arguments.min_rows_per_shard;
+    options.sharding.max_count = arguments.max_shards;
     let mut builder = PirClient::builder(&arguments.server, &arguments.usecase).options(options);
     if let Some(issuer) = &arguments.issuer {
         builder = builder.issuer(issuer);
