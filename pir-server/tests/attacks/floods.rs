@@ -11,7 +11,7 @@ use crate::frames::{
 use crate::process::Process;
 use crate::support::{Case, Settings};
 use bytes::Bytes;
-use filter_client::{Exchange, PirClient, Transport, TransportError};
+use filter_client::{ClientOptions, EmptyWallet, Exchange, PirClient, Transport, TransportError};
 use http::{Request, Response};
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
@@ -96,8 +96,12 @@ impl Target {
             .with("gateway", json!({ "hosts": ["pir.example.com"] }));
         let process = Process::start(folder.path(), &settings, &[]);
         let address = process.url.strip_prefix("http://").unwrap().parse().unwrap();
+        // This client looks more up within a minute than wallets are made for.
+        let mut options = ClientOptions::default();
+        options.wallet.when_empty = EmptyWallet::Fetch;
         let client = PirClient::builder(&process.url, case.use_case())
             .user_token("AAAA")
+            .options(options)
             .transport(Arc::new(Elsewhere::new()))
             .issuer_transport(Arc::new(Elsewhere::new()))
             .build()
