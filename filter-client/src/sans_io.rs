@@ -131,7 +131,7 @@ pub struct Request {
 #[non_exhaustive]
 pub enum Output {
     /// A request to send.
-    Send(Request),
+    Send(Box<Request>),
     /// The response to a request is not waited for any more: its connection may be given up.
     Cancel(RequestId),
     /// An operation has ended.
@@ -147,10 +147,13 @@ pub enum Outcome {
     Other(Result<(), Box<Error>>),
 }
 
+/// The reply to a keyword and where it came from, or why there is none.
+type FoundReply = Result<(Arc<Reply>, Source), Arc<Error>>;
+
 /// The outcome of a lookup. It cannot be printed: it holds keywords and keys.
 #[must_use]
 pub struct Lookup {
-    replies: Vec<Result<(Arc<Reply>, Source), Arc<Error>>>,
+    replies: Vec<FoundReply>,
     failure: Option<Arc<Error>>,
 }
 
@@ -160,7 +163,7 @@ impl Lookup {
     /// nowhere.
     #[must_use]
     pub fn answers(&self) -> Vec<Result<Answer, Arc<Error>>> {
-        let answer = |found: &Result<(Arc<Reply>, Source), Arc<Error>>| match found {
+        let answer = |found: &FoundReply| match found {
             Ok((reply, source)) => Ok(reply.answer(*source)),
             Err(error) => Err(Arc::clone(error)),
         };

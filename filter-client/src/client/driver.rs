@@ -132,7 +132,7 @@ impl Driver {
                     Output::Send(request) => {
                         let (keep, given_up) = oneshot::channel();
                         state.requests.insert(request.id, keep);
-                        tasks.push(Box::pin(self.send(request, given_up)));
+                        tasks.push(Box::pin(self.send(*request, given_up)));
                     }
                     Output::Cancel(id) => drop(state.requests.remove(&id)),
                     Output::Done(id, outcome) => {

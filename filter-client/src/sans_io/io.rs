@@ -123,7 +123,8 @@ impl Io {
             let id = RequestId(state.take_id());
             let pending = Pending { max_body, waker: Waker::noop().clone(), response: None };
             state.requests.insert(id, pending);
-            state.outputs.push_back(Output::Send(Request { id, party, request, max_body }));
+            let request = Request { id, party, request, max_body };
+            state.outputs.push_back(Output::Send(Box::new(request)));
             id
         };
         let _cancel = CancelOnDrop { io: self, id };

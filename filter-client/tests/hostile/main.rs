@@ -2,6 +2,8 @@
 //!
 //! `URLFILTER_ATTACKS=10` makes ten times as many attempts.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod connections;
 mod issuer;
 mod oracle;

@@ -51,6 +51,9 @@ pub(crate) fn start() -> Now {
     Now::new(case().secret().1 + Duration::from_secs(60), Duration::ZERO)
 }
 
+/// Answers a path and a body.
+type Service<'s> = Box<dyn FnMut(&str, &[u8]) -> Answer + 's>;
+
 /// What a client did, line by line: what an observer of the network sees of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Transcript(pub(crate) Vec<String>);
@@ -59,7 +62,7 @@ pub(crate) struct Transcript(pub(crate) Vec<String>);
 pub(crate) struct World<'s> {
     client: Client,
     now: Now,
-    service: Box<dyn FnMut(&str, &[u8]) -> Answer + 's>,
+    service: Service<'s>,
     pub(crate) transcript: Transcript,
 }
 
