@@ -31,9 +31,11 @@
 #![forbid(unsafe_code)]
 
 mod read;
+mod restrict;
 mod write;
 
 pub use read::{read, read_private};
+pub use restrict::restrict;
 pub use write::{FileSet, PendingFile, write};
 
 use std::io;
@@ -59,6 +61,8 @@ pub enum Operation {
     Write,
     /// Moving a complete file to its destination.
     Replace,
+    /// Taking access away from other users than the owner.
+    Restrict,
 }
 
 impl std::fmt::Display for Operation {
@@ -67,6 +71,7 @@ impl std::fmt::Display for Operation {
             Self::Read => "read",
             Self::Write => "write",
             Self::Replace => "replace",
+            Self::Restrict => "restrict access to",
         })
     }
 }

@@ -58,7 +58,7 @@ struct Arguments {
     #[arg(long)]
     check_config: bool,
     /// Before the start, move a damaged part of the state aside and start with an empty one: evaluation-keys,
-    /// nonces or issuer-keys
+    /// nonces, issuer-keys or gateway-keys
     #[arg(long, value_name = "PART", value_parser = part)]
     discard: Option<StateFile>,
     /// Format of log lines; by default text on a terminal and JSON elsewhere
@@ -76,7 +76,8 @@ enum LogFormat {
 }
 
 fn part(name: &str) -> Result<StateFile, &'static str> {
-    StateFile::from_name(name).ok_or("expected evaluation-keys, nonces or issuer-keys")
+    StateFile::from_name(name)
+        .ok_or("expected evaluation-keys, nonces, issuer-keys or gateway-keys")
 }
 
 fn start_logging(arguments: &Arguments) {

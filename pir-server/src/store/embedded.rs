@@ -6,6 +6,8 @@
 
 mod database;
 mod evaluation_keys;
+mod generation;
+mod key_file;
 mod nonces;
 mod writer;
 
@@ -15,11 +17,14 @@ use super::{
     StoredKey,
 };
 use crate::blocking::blocking;
+use crate::causes::WithCauses;
 use crate::configuration::{IssuanceLimit, StoreSettings, Tier};
-use durable_file::{Access, FileError, Operation};
+use durable_file::{FileError, Operation};
 use evaluation_keys::EvaluationKeys;
+use key_file::KeyText;
 use nonces::Nonces;
 use privacy_pass::{KeySet, Rotation};
+use serde::de::IgnoredAny;
 use std::error::Error;
 use std::fs;
 use std::future::ready;
@@ -28,9 +33,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use unix_clock::Timestamp;
 use zeroize::Zeroizing;
-
-/// Largest file of issuer keys or gateway keys, in bytes.
-const MAX_KEY_FILE: u64 = 1 << 20;
 
 /// A part of the state folder that can be discarded when it is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +44,14 @@ pub enum StateFile {
     Nonces,
     /// The files of issuer keys, one for each tier.
     IssuerKeys,
+    /// The file of gateway keys.
+    GatewayKeys,
 }
 
 impl StateFile {
     /// All parts.
-    pub const ALL: [Self; 3] = [Self::EvaluationKeys, Self::Nonces, Self::IssuerKeys];
+    pub const ALL: [Self; 4] =
+        [Self::EvaluationKeys, Self::Nonces, Self::IssuerKeys, Self::GatewayKeys];
 
     /// Its name on the command line.
     #[must_use]
@@ -55,6 +60,7 @@ impl StateFile {
             Self::EvaluationKeys => "evaluation-keys",
             Self::Nonces => "nonces",
             Self::IssuerKeys => "issuer-keys",
+            Self::GatewayKeys => "gateway-keys",
         }
     }
 
@@ -67,6 +73,7 @@ impl StateFile {
                 "new issuer keys are drawn, so that no token can be spent twice; devices fetch new \
                  tokens, and evaluation keys stay"
             }
+            Self::GatewayKeys => "new gateway keys are created, and relays fetch them",
         }
     }
 
@@ -83,7 +90,10 @@ impl StateFile {
             Self::EvaluationKeys => vec![evaluation_keys::FILE.to_owned()],
             // Without the nonces, spent tokens of the keys would be accepted again; without the keys, the
             // nonces are of no use.
-            Self::Nonces | Self::IssuerKeys => issuer.chain([nonces::FILE.to_owned()]).collect(),
+            Self::Nonces | Self::IssuerKeys => {
+                issuer.chain([nonces::FILE, generation::FILE].map(str::to_owned)).collect()
+            }
+            Self::GatewayKeys => vec![GATEWAY_FILE.to_owned()],
         }
     }
 }
@@ -117,50 +127,86 @@ fn file_error(operation: Operation, path: &Path) -> impl FnOnce(io::Error) -> Fi
     move |source| FileError::Io { operation, path, source }
 }
 
-fn read_issuer_keys(path: PathBuf, rotation: Rotation) -> Result<Option<KeySet>, StoreError> {
-    let damaged = |path, damage, source: Option<Box<dyn Error + Send + Sync>>| {
-        let source = source.map(Arc::from);
-        StoreError::Damaged { path, damage, file: StateFile::IssuerKeys, source }
+/// Reads a file of keys and parses its text. A file of an earlier version, without a checksum, gets one.
+fn read_keys<T, E: Error + Send + Sync + 'static>(
+    path: &Path,
+    file: StateFile,
+    parse: impl FnOnce(&[u8]) -> Result<T, E>,
+) -> Result<Option<T>, StoreError> {
+    let damaged = |damage, source| {
+        let path = path.to_owned();
+        StoreError::Damaged { path, damage, file, source }
     };
-    let text = match durable_file::read_private(&path, MAX_KEY_FILE) {
-        Ok(text) => Zeroizing::new(text),
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(FileError::TooLong { path, .. }) => return Err(damaged(path, Damage::TooLong, None)),
-        Err(error) => return Err(error.into()),
-    };
-    match KeySet::from_json(&text, rotation) {
-        Ok(keys) => Ok(Some(keys)),
-        Err(error) => Err(damaged(path, Damage::Content, Some(error.into()))),
+    let read = key_file::read(path)?.map_err(|damage| damaged(damage, None))?;
+    let Some(KeyText { text, has_checksum }) = read else { return Ok(None) };
+    let keys = parse(&text).map_err(|error| damaged(Damage::Content, Some(Arc::new(error))))?;
+    if !has_checksum && let Err(error) = key_file::write(path, &text) {
+        tracing::warn!(error = %WithCauses(&error), "a file of keys stays without a checksum");
     }
+    Ok(Some(keys))
+}
+
+/// Takes access to the files of the folder away from other users than the owner. Files of keys that others can
+/// read are left as they are: reading them fails, because the keys may be known to others.
+fn restrict_files(directory: &Path) -> Result<(), StoreError> {
+    let keys: Vec<String> =
+        Tier::ALL.into_iter().map(issuer_file).chain([GATEWAY_FILE.to_owned()]).collect();
+    let unreadable = || file_error(Operation::Read, directory);
+    for entry in fs::read_dir(directory).map_err(unreadable())? {
+        let entry = entry.map_err(unreadable())?;
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if !is_file || keys.iter().any(|key| entry.file_name().to_str() == Some(key)) {
+            continue;
+        }
+        match durable_file::restrict(&entry.path()) {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!(
+                    path = %entry.path().display(),
+                    "other users had access to a file of the state; it is closed to them now"
+                );
+            }
+            // Of another process that has removed it.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Warns if any user can replace the files of the folder.
+fn warn_of_open_folder(directory: &Path) {
+    #[cfg(unix)]
+    if fs::metadata(directory)
+        .is_ok_and(|about| std::os::unix::fs::MetadataExt::mode(&about) & 0o002 != 0)
+    {
+        tracing::warn!(
+            path = %directory.display(),
+            "every user of this machine can replace the state; run `chmod 700` on the folder"
+        );
+    }
+    #[cfg(not(unix))]
+    let _ = directory;
 }
 
 impl EmbeddedStore {
     /// Opens the state folder of `settings`, or creates it. Every page of its databases is checked, which
-    /// blocks for seconds if they are large.
+    /// blocks for seconds if they are large. Access to its files is taken away from other users.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if a file is damaged, or absent although others need it;
+    /// [`StoreError::Damaged`] if a file is damaged, absent although others need it, or not the one that the
+    /// folder had last;
     /// [`StoreError::InUse`] if another process has the folder open; [`StoreError::File`] and
     /// [`StoreError::Unavailable`] if the file system fails.
     pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
         let directory = settings.directory.clone();
         create_private(&directory)?;
-        let nonces = directory.join(nonces::FILE);
+        warn_of_open_folder(&directory);
+        restrict_files(&directory)?;
         let issues = Tier::ALL.into_iter().any(|tier| directory.join(issuer_file(tier)).exists());
-        if issues && !nonces.exists() {
-            return Err(StoreError::Damaged {
-                path: nonces,
-                damage: Damage::Missing,
-                file: StateFile::Nonces,
-                source: None,
-            });
-        }
-        Ok(Self {
-            evaluation_keys: EvaluationKeys::open(&directory, settings)?,
-            nonces: Nonces::open(&directory)?,
-            issuance: IssuanceCounts::default(),
-            directory,
-        })
+        let nonces = Nonces::open(&directory, issues)?;
+        let evaluation_keys = EvaluationKeys::open(&directory, settings)?;
+        Ok(Self { directory, evaluation_keys, nonces, issuance: IssuanceCounts::default() })
     }
 
     /// Renames the files of a damaged part so that the next start creates them again. Returns their new
@@ -243,7 +289,10 @@ impl Store for EmbeddedStore {
 
     fn issuer_keys(&self, tier: Tier, rotation: Rotation) -> StoreFuture<'_, Option<KeySet>> {
         let path = self.directory.join(issuer_file(tier));
-        Box::pin(blocking(move || read_issuer_keys(path, rotation)))
+        Box::pin(blocking(move || {
+            let parse = |text: &[u8]| KeySet::from_json(text, rotation);
+            read_keys(&path, StateFile::IssuerKeys, parse)
+        }))
     }
 
     fn lease(&self) -> StoreFuture<'_, Option<Lease>> {
@@ -259,22 +308,24 @@ impl Store for EmbeddedStore {
     ) -> StoreFuture<'s, ()> {
         let path = self.directory.join(issuer_file(tier));
         let text = keys.to_json();
-        Box::pin(blocking(move || Ok(durable_file::write(&path, Access::Owner, &text?)?)))
+        Box::pin(blocking(move || Ok(key_file::write(&path, &text?)?)))
     }
 
     fn gateway_keys(&self) -> StoreFuture<'_, Option<Zeroizing<Vec<u8>>>> {
         let path = self.directory.join(GATEWAY_FILE);
-        Box::pin(blocking(move || match durable_file::read(&path, MAX_KEY_FILE) {
-            Ok(text) => Ok(Some(Zeroizing::new(text))),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
+        Box::pin(blocking(move || {
+            // Who asks for the keys reads what the text means.
+            let parse = |text: &[u8]| {
+                serde_json::from_slice::<IgnoredAny>(text).map(|_| Zeroizing::new(text.to_vec()))
+            };
+            read_keys(&path, StateFile::GatewayKeys, parse)
         }))
     }
 
     fn put_gateway_keys<'s>(&'s self, text: &'s [u8], _: &'s Lease) -> StoreFuture<'s, ()> {
         let path = self.directory.join(GATEWAY_FILE);
         let text = Zeroizing::new(text.to_vec());
-        Box::pin(blocking(move || Ok(durable_file::write(&path, Access::Owner, &text)?)))
+        Box::pin(blocking(move || Ok(key_file::write(&path, &text)?)))
     }
 
     fn release(&self, _: Lease) -> StoreFuture<'_, ()> {
@@ -294,8 +345,9 @@ impl Store for EmbeddedStore {
 
 #[cfg(test)]
 mod tests {
+    use super::key_file::MAX_KEY_FILE;
     use super::*;
-    use crate::causes::WithCauses;
+    use durable_file::Access;
 
     fn store() -> (tempfile::TempDir, EmbeddedStore) {
         let folder = tempfile::tempdir().unwrap();
@@ -335,11 +387,11 @@ mod tests {
         let keys = KeySet::create(Rotation::default(), Timestamp::MIN).unwrap();
         store.put_issuer_keys(Tier::Tier1, &keys, &lease).await.unwrap();
         let path = folder.path().join("issuer-tier1.json");
-        let text = fs::read(&path).unwrap();
+        let text = keys.to_json().unwrap();
         for (length, accepted) in
             [(MAX_KEY_FILE - 1, true), (MAX_KEY_FILE, true), (MAX_KEY_FILE + 1, false)]
         {
-            let mut padded = text.clone();
+            let mut padded = text.to_vec();
             padded.resize(usize::try_from(length).unwrap(), b' ');
             durable_file::write(&path, Access::Owner, &padded).unwrap();
             let read = store.issuer_keys(Tier::Tier1, Rotation::default()).await;
@@ -357,7 +409,7 @@ mod tests {
     async fn errors_name_the_file() {
         let (folder, store) = store();
         let lease = store.lease().await.unwrap().unwrap();
-        fs::create_dir(folder.path().join(GATEWAY_FILE)).unwrap();
+        create_private(&folder.path().join(GATEWAY_FILE)).unwrap();
         for error in [
             store.gateway_keys().await.err().unwrap(),
             store.put_gateway_keys(b"{}", &lease).await.unwrap_err(),

@@ -99,9 +99,22 @@ pub enum Damage {
     /// It is absent although issuer keys are present: without it, every spent token would be accepted again.
     #[error("it does not exist, but issuer keys do")]
     Missing,
+    /// It has no content although issuer keys are present: without it, every spent token would be accepted
+    /// again.
+    #[error("it is empty, but issuer keys exist")]
+    Empty,
+    /// It is not the file that this folder had last: tokens that were spent since could be spent again.
+    #[error(
+        "it is not the file that this folder had last, but an older one or another folder's: its generation \
+         differs from that in generation.json"
+    )]
+    Generation,
     /// Its content is not what the service wrote.
     #[error("its content is not what the service wrote")]
     Content,
+    /// Its content does not have the checksum in its last line.
+    #[error("its checksum differs: it was changed after the service wrote it")]
+    Checksum,
     /// Its format is one that this version cannot read.
     #[error("it has format {0}, which this version cannot read")]
     Format(u8),

@@ -1,4 +1,4 @@
-//! Attacks on a running service: one hostile client against everyone else.
+//! Attacks on running services, and on their files: what each attacker of `docs/threat-model.md` may not do.
 //!
 //! Each test is one attack that once succeeded, or that would if a limit were missing. By default all take seconds;
 //! `URLFILTER_ATTACKS` multiplies their attempts.
@@ -9,6 +9,7 @@
 
 mod floods;
 mod frames;
+mod integrity;
 mod issuance;
 #[path = "../service/process.rs"]
 mod process;

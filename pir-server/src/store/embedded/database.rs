@@ -1,11 +1,13 @@
 //! A redb file that is checked when it is opened, and opened again after the disk failed.
 
 use super::super::{Damage, StoreError};
-use super::StateFile;
+use super::{StateFile, file_error};
+use durable_file::Operation;
 use redb::{
     Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, WriteTransaction,
 };
 use std::error::Error;
+use std::fs::OpenOptions;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -37,13 +39,14 @@ impl File {
         part: StateFile,
         cache_bytes: usize,
     ) -> Result<Self, StoreError> {
-        let database = open(&path, part, cache_bytes, true)?;
+        create_private(&path)?;
+        let database = open(&path, part, cache_bytes, Opening::First)?;
         Ok(Self { path, part, cache_bytes, database: RwLock::new(Some(Arc::new(database))) })
     }
 
     /// The error for content of the file that is not what the service wrote.
-    pub(super) fn damaged(&self) -> StoreError {
-        damaged(&self.path, self.part, Damage::Content, None)
+    pub(super) fn damaged(&self, damage: Damage) -> StoreError {
+        damaged(&self.path, self.part, damage, None)
     }
 
     fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -55,7 +58,7 @@ impl File {
         if let Some(database) = &*current {
             return Ok(Arc::clone(database));
         }
-        let database = Arc::new(open(&self.path, self.part, self.cache_bytes, false)?);
+        let database = Arc::new(open(&self.path, self.part, self.cache_bytes, Opening::Again)?);
         *current = Some(Arc::clone(&database));
         Ok(database)
     }
@@ -111,18 +114,40 @@ fn damaged(
     StoreError::Damaged { path: path.to_owned(), damage, file, source }
 }
 
-/// Opens or creates a file. redb may panic on damage that it does not expect; such a panic counts as damage.
+/// Creates an empty file for its owner alone, unless it exists, and takes access to it away from others.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(file_error(Operation::Write, path))?;
+    durable_file::restrict(path)?;
+    Ok(())
+}
+
+/// When a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// At the start: it is checked, and an empty file becomes a database.
+    First,
+    /// After an error of the disk: the database must be there.
+    Again,
+}
+
+/// Opens a file. redb may panic on damage that it does not expect; such a panic counts as damage.
 fn open(
     path: &Path,
     part: StateFile,
     cache_bytes: usize,
-    check: bool,
+    opening: Opening,
 ) -> Result<Database, StoreError> {
     let attempt = catch_unwind(AssertUnwindSafe(|| {
-        Database::builder()
-            .set_cache_size(cache_bytes)
-            .set_check_integrity_on_open(check)
-            .create(path)
+        let mut builder = Database::builder();
+        builder.set_cache_size(cache_bytes).set_check_integrity_on_open(opening == Opening::First);
+        match opening {
+            Opening::First => builder.create(path),
+            Opening::Again => builder.open(path),
+        }
     }));
     let Ok(outcome) = attempt else { return Err(damaged(path, part, Damage::Content, None)) };
     outcome.map_err(|error| match &error {

@@ -1,6 +1,6 @@
 //! The database of evaluation keys: half a megabyte each, in pieces that fill the pages of the database.
 
-use super::super::{KeyId, StoreError, StoredKey, issuance};
+use super::super::{Damage, KeyId, StoreError, StoredKey, issuance};
 use super::StateFile;
 use super::database::File;
 use super::writer::{Writer, not_committed};
@@ -140,7 +140,7 @@ impl EvaluationKeys {
             Ok((salt, keys, bytes))
         })?;
         // Another salt would hide every stored key.
-        let salt: [u8; 32] = salt.try_into().map_err(|_| file.damaged())?;
+        let salt: [u8; 32] = salt.try_into().map_err(|_| file.damaged(Damage::Content))?;
         let totals = Arc::new(Totals { keys: keys.into(), bytes: bytes.into() });
         let (jobs, receiver) = mpsc::channel(MAX_WAITING);
         let work = WriteKeys {

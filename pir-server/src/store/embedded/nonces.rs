@@ -1,11 +1,14 @@
 //! The database of spent nonces.
 
-use super::super::{Durable, Spending, StoreError};
+use super::super::{Damage, Durable, Spending, StoreError};
 use super::StateFile;
 use super::database::File;
+use super::generation::Generation;
 use super::writer::{Writer, not_committed};
 use crate::causes::WithCauses;
 use redb::{ReadableTableMetadata, TableDefinition};
+use std::fs;
+use std::io;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
@@ -63,8 +66,23 @@ async fn outcome(committed: oneshot::Receiver<Result<(), StoreError>>) -> Result
 }
 
 impl Nonces {
-    pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let file = File::open(directory.join(FILE), StateFile::Nonces, CACHE_BYTES)?;
+    /// Opens the database of a state folder. If the folder has issuer keys, it must be the one that the folder
+    /// had last.
+    pub(super) fn open(directory: &Path, has_issuer_keys: bool) -> Result<Self, StoreError> {
+        let path = directory.join(FILE);
+        if has_issuer_keys {
+            let damage = match fs::metadata(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Damage::Missing),
+                Ok(about) if about.len() == 0 => Some(Damage::Empty),
+                _ => None,
+            };
+            if let Some(damage) = damage {
+                let file = StateFile::Nonces;
+                return Err(StoreError::Damaged { path, damage, file, source: None });
+            }
+        }
+        let file = File::open(path, StateFile::Nonces, CACHE_BYTES)?;
+        let generation = Generation::open(directory, &file, has_issuer_keys)?;
         let length = file.write(|transaction| Ok(transaction.open_table(SPENT)?.len()?))?;
         let count = Arc::new(AtomicU64::new(length));
         let (jobs, receiver) = mpsc::channel(MAX_WAITING);
@@ -73,7 +91,7 @@ impl Nonces {
         let writer = Writer::start(
             "nonces",
             move || drop(waker.try_send(Job::Wake)),
-            move |closing| write_all(&file, receiver, &counter, closing),
+            move |closing| write_all(&file, generation, receiver, &counter, closing),
         )?;
         Ok(Self { jobs, count, _writer: writer })
     }
@@ -139,12 +157,24 @@ fn gaps(prefixes: &[[u8; 8]]) -> Vec<(Bound<Entry>, Bound<Entry>)> {
 
 /// Takes all waiting jobs, writes them in one transaction, and reports its outcome. Whether a nonce is fresh
 /// is reported before the commit, so that work can begin meanwhile.
-fn write_all(file: &File, mut jobs: mpsc::Receiver<Job>, count: &AtomicU64, closing: &AtomicBool) {
+fn write_all(
+    file: &File,
+    mut generation: Generation,
+    mut jobs: mpsc::Receiver<Job>,
+    count: &AtomicU64,
+    closing: &AtomicBool,
+) {
+    let note = |marked: Result<(), StoreError>| {
+        if let Err(error) = marked {
+            tracing::warn!(error = %WithCauses(&error), "the generation of the nonces stays as it was");
+        }
+    };
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while !closing.load(Ordering::Acquire) && jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
         let mut waiting = Vec::with_capacity(batch.len());
         let (mut added, mut removed) = (0, 0);
         let outcome = file.write(|transaction| {
+            generation.check(transaction)?;
             let mut table = transaction.open_table(SPENT)?;
             for job in batch.drain(..) {
                 match job {
@@ -184,7 +214,11 @@ fn write_all(file: &File, mut jobs: mpsc::Receiver<Job>, count: &AtomicU64, clos
         for committed in waiting {
             drop(committed.send(outcome.clone()));
         }
+        if outcome.is_ok() && added + removed > 0 {
+            note(generation.written(file));
+        }
     }
+    note(generation.close(file));
 }
 
 #[cfg(test)]
