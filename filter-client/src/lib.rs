@@ -107,6 +107,8 @@ pub use http_transport::{HttpTransport, HttpTransportBuilder};
 #[cfg(feature = "oblivious")]
 pub use oblivious::ObliviousTransport;
 pub use options::ClientOptions;
+#[cfg(feature = "signatures")]
+pub use prefilter::PrefilterTrust;
 #[cfg(feature = "tokio")]
 pub use prefilter::{PrefilterError, PrefilterSource};
 pub use sans_io::{

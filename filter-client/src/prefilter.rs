@@ -1,5 +1,11 @@
 //! Where a prefilter is loaded from, and how a newer one is noticed.
 
+#[cfg(feature = "signatures")]
+mod trust;
+
+#[cfg(feature = "signatures")]
+pub use trust::PrefilterTrust;
+
 use crate::endpoint::AddressError;
 use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
@@ -34,6 +40,32 @@ pub enum PrefilterSource {
     /// The http or https address of a property list, or of a `.json` with a `.bin` of the same name in
     /// the same folder. Bits whose tag is that of the current prefilter are not fetched again.
     Url(String),
+    /// As [`File`](Self::File), for raw filters whose metadata a trusted key has signed.
+    #[cfg(feature = "signatures")]
+    SignedFile {
+        /// The `.json` or `.bin`, or the folder.
+        path: PathBuf,
+        /// Whose signatures count.
+        trust: PrefilterTrust,
+    },
+    /// As [`Raw`](Self::Raw), with metadata that a trusted key has signed.
+    #[cfg(feature = "signatures")]
+    SignedRaw {
+        /// The content of `bloom.json`.
+        metadata: Vec<u8>,
+        /// The content of `bloom.bin`.
+        bits: Vec<u8>,
+        /// Whose signatures count.
+        trust: PrefilterTrust,
+    },
+    /// As [`Url`](Self::Url), for the address of a `.json` that a trusted key has signed.
+    #[cfg(feature = "signatures")]
+    SignedUrl {
+        /// The address.
+        url: String,
+        /// Whose signatures count.
+        trust: PrefilterTrust,
+    },
 }
 
 /// A prefilter cannot be loaded.
@@ -52,6 +84,28 @@ pub enum PrefilterError {
     /// The server gave no response.
     #[error("the prefilter cannot be fetched")]
     Transport(#[from] TransportError),
+    /// The prefilter has no signature, and the source demands one.
+    #[cfg(feature = "signatures")]
+    #[error(
+        "the prefilter is not signed, and keys are given; use bloom.json with bloom.bin of a publication that \
+         is signed, a property list has no signature"
+    )]
+    Unsigned,
+    /// The signature of the prefilter is not accepted.
+    #[cfg(feature = "signatures")]
+    #[error("the signature of the prefilter is not accepted")]
+    Signature(#[from] release_signature::SignatureError),
+    /// The prefilter is signed for another use case.
+    #[cfg(feature = "signatures")]
+    #[error("the prefilter is signed for the use case {found}")]
+    UseCase {
+        /// The use case.
+        found: String,
+    },
+    /// The prefilter is not the one that its signature describes.
+    #[cfg(feature = "signatures")]
+    #[error("the prefilter is not the one that its signature describes")]
+    OtherPrefilter,
     /// The server answered with this status instead of 200.
     #[error("the prefilter cannot be fetched: status {0}")]
     Status(u16),
@@ -79,18 +133,38 @@ impl PrefilterSource {
         transport: &Arc<dyn Transport>,
         current: Option<&Loaded>,
     ) -> Result<Option<Loaded>, PrefilterError> {
+        let raw = |metadata: raw::Metadata, bits: &[u8]| {
+            let bits = FilterBytes::from(bits.to_vec());
+            Ok::<_, PrefilterError>(Loaded::new(Prefilter::from_raw(metadata, bits)?, None))
+        };
         let loaded = match self {
             Self::File(path) => Loaded::new(Prefilter::open(path)?, None),
             Self::Plist(content) => Loaded::new(Prefilter::from_plist(content)?, None),
-            Self::Raw { metadata, bits } => {
-                let metadata = raw::Metadata::parse(metadata)?;
-                let bits = FilterBytes::from(bits.clone());
-                Loaded::new(Prefilter::from_raw(metadata, bits)?, None)
-            }
+            Self::Raw { metadata, bits } => raw(raw::Metadata::parse(metadata)?, bits)?,
             Self::Url(url) => match fetch(url, transport, current).await? {
                 Some(loaded) => loaded,
                 None => return Ok(None),
             },
+            #[cfg(feature = "signatures")]
+            Self::SignedFile { path, trust } => {
+                let prefilter = Prefilter::open(path)?;
+                trust.check_file(path, &prefilter)?;
+                Loaded::new(prefilter, None)
+            }
+            #[cfg(feature = "signatures")]
+            Self::SignedRaw { metadata, bits, trust } => raw(trust.metadata(metadata)?, bits)?,
+            #[cfg(feature = "signatures")]
+            Self::SignedUrl { url, trust } => {
+                let url = Url::parse(url).map_err(AddressError::Syntax)?;
+                let Some(stem) = url.path().strip_suffix(".json") else {
+                    return Err(PrefilterError::Unsigned);
+                };
+                let read = |content: &[u8]| trust.metadata(content);
+                match fetch_raw(&url, stem, transport, current, read).await? {
+                    Some(loaded) => loaded,
+                    None => return Ok(None),
+                }
+            }
         };
         Ok(Some(loaded).filter(|loaded| current.is_none_or(|current| current.tag != loaded.tag)))
     }
@@ -102,16 +176,30 @@ async fn fetch(
     current: Option<&Loaded>,
 ) -> Result<Option<Loaded>, PrefilterError> {
     let url = Url::parse(url).map_err(AddressError::Syntax)?;
-    let stem = url.path().strip_suffix(".json");
+    if let Some(stem) = url.path().strip_suffix(".json") {
+        let read = |content: &[u8]| Ok(raw::Metadata::parse(content)?);
+        return fetch_raw(&url, stem, transport, current, read).await;
+    }
     let known = current.and_then(|current| current.entity.clone());
-    let max_body = if stem.is_some() { MAX_METADATA } else { MAX_BYTES };
-    let Some((body, entity)) = get(&url, transport, max_body, known).await? else {
+    let Some((body, entity)) = get(&url, transport, MAX_BYTES, known).await? else {
         return Ok(None);
     };
-    let Some(stem) = stem else {
-        return Ok(Some(Loaded::new(Prefilter::from_plist(&body)?, entity)));
+    Ok(Some(Loaded::new(Prefilter::from_plist(&body)?, entity)))
+}
+
+/// Fetches metadata, and then the bits whose path begins with `stem`, unless they are the current ones.
+async fn fetch_raw(
+    url: &Url,
+    stem: &str,
+    transport: &Arc<dyn Transport>,
+    current: Option<&Loaded>,
+    read: impl Fn(&[u8]) -> Result<raw::Metadata, PrefilterError>,
+) -> Result<Option<Loaded>, PrefilterError> {
+    let known = current.and_then(|current| current.entity.clone());
+    let Some((body, entity)) = get(url, transport, MAX_METADATA, known).await? else {
+        return Ok(None);
     };
-    let metadata = raw::Metadata::parse(&body)?;
+    let metadata = read(&body)?;
     if current.is_some_and(|current| current.tag.eq_ignore_ascii_case(&metadata.tag)) {
         return Ok(None);
     }

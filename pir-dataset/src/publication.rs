@@ -7,6 +7,9 @@
 //! <address>/filter/bloom_filter.plist …     the prefilter of the release, for apps; changed last
 //! ```
 //!
+//! Publishers may sign: then `current.json` has a signature, and `release.json.minisig` and the metadata of the
+//! prefilter have one, too.
+//!
 //! Only `current.json` and `filter/` ever change. Each level names the digests of the next, so content that
 //! was verified once is the same everywhere. A data set is served before its prefilter is given out.
 //!
@@ -16,6 +19,7 @@
 //! | [`Replica`] | the releases of one use case on a node |
 //! | `Publisher` | uploads a release, announces it, waits for nodes, gives the prefilter out (feature `publisher`) |
 
+mod current;
 #[cfg(feature = "publisher")]
 mod gather;
 #[cfg(feature = "publisher")]
@@ -24,16 +28,19 @@ mod nodes;
 mod publisher;
 mod release;
 mod replica;
+#[cfg(feature = "publisher")]
+mod signed_filter;
 mod store;
+mod trust;
 
+pub use current::{Announcement, Current};
 #[cfg(feature = "publisher")]
 pub use gather::{GatherError, Gathered, gather};
 #[cfg(feature = "publisher")]
 pub use nodes::{Goal, Nodes, NodesError};
 #[cfg(feature = "publisher")]
 pub use publisher::{Announced, PublishError, Published, Publisher, Schedule};
-pub use release::{
-    Current, FILTER, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile, STEM,
-};
+pub use release::{FILTER, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile, STEM};
 pub use replica::{Replica, ReplicaStatus, UseCaseStatus};
 pub use store::{Damage, ReleaseStore, ReleaseStoreError, Revision};
+pub use trust::TrustError;

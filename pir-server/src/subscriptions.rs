@@ -148,7 +148,8 @@ impl Subscriptions {
             let failed = store_error(&use_case.name);
             let store = ReleaseStore::open(address, &settings.options).map_err(&failed)?;
             let folder = settings.directory.join(&use_case.name);
-            let mut replica = Replica::new(store, use_case.name.clone(), folder);
+            let replica = Replica::new(store, use_case.name.clone(), folder);
+            let mut replica = replica.with_keys(settings.keys.clone());
             let fetched = match replica.poll().await {
                 Ok(()) => replica.fetch_effective(now).await,
                 Err(error) => Err(error),
@@ -193,6 +194,11 @@ impl Subscriptions {
             let (current, _) = current.ok_or_else(|| SubscriptionError::NothingPublished {
                 address: address.to_owned(),
             })?;
+            if let Some(keys) = &configuration.publications.keys {
+                current.verify(&use_case.name, keys).map_err(|source| {
+                    failed(ReleaseStoreError::Trust { name: address.to_owned(), source })
+                })?;
+            }
             let release = store.release(&current.release).await.map_err(&failed)?;
             found.push(format!(
                 "use case {}: {} shards, release {}",
@@ -386,6 +392,16 @@ impl Subscription {
         };
         let failed = store_error(&self.use_case);
         let (id, shards) = (release.id.clone(), release.shard_count);
+        if let Some(served) = state.replica.active()
+            && served.published_at > release.published_at
+        {
+            tracing::warn!(
+                use_case = self.use_case,
+                served = served.id,
+                release = id,
+                "an older release takes the place of a newer one"
+            );
+        }
         // A reload sees both the data set and where its files are, or neither.
         let reloads = service.lock_reloads().await;
         service.put_version(&self.use_case, data);

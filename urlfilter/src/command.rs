@@ -12,6 +12,7 @@ pub(crate) mod process;
 pub(crate) mod publish;
 pub(crate) mod query;
 mod rule;
+pub(crate) mod signing_key;
 mod token;
 mod urls;
 pub(crate) mod vectors;

@@ -450,3 +450,65 @@ fn releases_in_azure() {
     Runtime::new().unwrap().block_on(make_container(&server.endpoint, "lists"));
     publish_and_roll_back(&vendor);
 }
+
+/// A name for a key, and the public key.
+fn signing_key(vendor: &Vendor, name: &str) -> String {
+    let output = vendor.run(&["signing-key", name]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    fails(&vendor.run(&["signing-key", name]), "exists already");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn what_is_signed_can_be_checked_and_goes_on_from_nothing_that_is_not() {
+    use release_signature::{Signature, TrustedKeys};
+    let vendor = Vendor::new();
+    let (own, _) = (signing_key(&vendor, "own.key"), signing_key(&vendor, "other.key"));
+    let keys = TrustedKeys::parse(&[&own]).unwrap();
+    vendor.build("a.example\n", 1);
+    let signed = ["--sign", "own.key", "--lead", "0"];
+    // What was not signed before is not gone on from without a word.
+    succeeds(&vendor.publish_data(&[]));
+    fails(&vendor.publish_data(&signed), "not signed with this key");
+    let first = succeeds(&vendor.publish_data(&[&signed[..], &["--trust-current"]].concat()));
+    assert_eq!(succeeds(&vendor.publish_data(&signed))["unchanged"], true);
+    fails(&vendor.publish_data(&[]), "the publication is signed");
+    fails(&vendor.publish_data(&["--sign", "other.key"]), "not signed with this key");
+    fails(&vendor.publish_data(&["--sign", "own.key.pub"]), "own.key.pub");
+
+    // The release, for `minisign -V`, and the prefilter, whose earlier fields stay.
+    let published = vendor.path().join("published");
+    let release = published.join("releases").join(first["release"].as_str().unwrap());
+    let text = fs::read(release.join("release.json")).unwrap();
+    let signature = fs::read_to_string(release.join("release.json.minisig")).unwrap();
+    Signature::parse(&signature).unwrap().verify(&text, &keys).unwrap();
+    let json =
+        |path: PathBuf| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let mut metadata = json(published.join("filter/bloom.json"));
+    let fields = metadata.as_object_mut().unwrap();
+    let (text, signature) = (fields.remove("signed").unwrap(), fields.remove("signature").unwrap());
+    assert_eq!(metadata, json(vendor.path().join("dist/bloom.json")));
+    let text = text.as_str().unwrap();
+    let signature = Signature::parse(signature.as_str().unwrap()).unwrap();
+    signature.verify(text.as_bytes(), &keys).unwrap();
+    let text: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(text, json!({ "useCase": USE_CASE, "metadata": metadata }));
+
+    // Back to a signed release, and not to one that is not, or that somebody changed.
+    vendor.build("a.example\nb.example\n", 1);
+    let signed = [&signed[..], &["--detach"]].concat();
+    let second = succeeds(&vendor.publish_data(&signed));
+    let back = succeeds(&vendor.publish(&[&signed[..], &["--rollback"]].concat()));
+    assert_eq!(back["release"], first["release"]);
+    let id = second["release"].as_str().unwrap();
+    let path = published.join("releases").join(id).join("release.json");
+    let good = fs::read_to_string(&path).unwrap();
+    fs::write(&path, good.replace("\"useCase\"", " \"useCase\"")).unwrap();
+    let again = [&signed[..], &["--rollback", id]].concat();
+    fails(&vendor.publish(&again), "is not valid");
+    fs::write(&path, good).unwrap();
+    fs::rename(path.with_extension("json.minisig"), vendor.path().join("aside")).unwrap();
+    fails(&vendor.publish(&again), "not to be believed");
+    fs::rename(vendor.path().join("aside"), path.with_extension("json.minisig")).unwrap();
+    succeeds(&vendor.publish(&again));
+}

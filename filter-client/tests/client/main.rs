@@ -6,5 +6,7 @@ mod failures;
 mod filter;
 mod http_transport;
 mod recorded;
+#[cfg(feature = "signatures")]
+mod signatures;
 mod support;
 mod tokens;

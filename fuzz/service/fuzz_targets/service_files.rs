@@ -1,16 +1,25 @@
-//! Files that a service is configured with, releases that it follows, and a client's state.
+//! Files that a service is configured with, releases that it follows with their signatures, and a client's state.
 #![no_main]
 
 use filter_client::ClientState;
 use libfuzzer_sys::fuzz_target;
 use pir_dataset::publication::{Current, Release};
 use pir_server::Configuration;
+use release_signature::{PublicKey, Signature};
 
 fuzz_target!(|data: &[u8]| {
     let _ = Configuration::parse(data).map_err(|error| error.to_string());
     if let Ok(current) = Current::parse(data) {
         let text = serde_json::to_vec(&current).unwrap();
         assert_eq!(Current::parse(&text).unwrap(), current);
+    }
+    if let Ok(text) = std::str::from_utf8(data) {
+        if let Ok(signature) = Signature::parse(text) {
+            assert_eq!(Signature::parse(&signature.to_string()).unwrap(), signature);
+        }
+        if let Ok(key) = PublicKey::parse(text) {
+            assert_eq!(PublicKey::parse(&key.to_file()).unwrap(), key);
+        }
     }
     if let Ok(release) = Release::parse(data) {
         for file in &release.files {

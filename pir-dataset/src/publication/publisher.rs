@@ -1,10 +1,14 @@
 //! The publisher, in its steps: upload, announce, wait for the nodes, and only then the prefilter.
 
+use super::current::Current;
 use super::gather::Gathered;
 use super::nodes::{Goal, Nodes, NodesError};
-use super::release::{Current, FormatError, Release, ReleaseName};
-use super::store::{ReleaseStore, ReleaseStoreError, Revision};
+use super::release::{FormatError, Release, ReleaseName};
+use super::signed_filter::SignedFiles;
+use super::store::{CURRENT, ReleaseStore, ReleaseStoreError, Revision};
+use super::trust::TrustError;
 use crate::progress::{Notice, Phase, Progress, Running, Silent};
+use release_signature::{SecretKey, TrustedKeys};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use unix_clock::{Clock, SystemClock, Timestamp};
@@ -79,6 +83,26 @@ pub enum PublishError {
         address: String,
         /// The use case of its releases.
         use_case: String,
+    },
+    /// What is published now is not signed with the key of this publisher.
+    #[error(
+        "{name}: what is published now is not signed with this key; look at it, and if it is right, publish \
+         once with --trust-current"
+    )]
+    NotSigned {
+        /// Address and name.
+        name: String,
+        /// Why.
+        source: TrustError,
+    },
+    /// What is published now is signed, and this publisher has no key.
+    #[error(
+        "{name}: the publication is signed, and nodes with its public key refuse what is not; give the key \
+         with --sign, or publish with --trust-current"
+    )]
+    Signed {
+        /// Address and name.
+        name: String,
     },
     /// There is no release to go on with.
     #[error("{address}: nothing was published yet")]
@@ -178,6 +202,14 @@ pub struct Publisher<'p> {
     current: Option<(Current, Revision)>,
     progress: &'p dyn Progress,
     clock: &'p dyn Clock,
+    signer: Option<Signer<'p>>,
+    trust_current: bool,
+}
+
+/// The key that signs, and the trust in it alone.
+struct Signer<'p> {
+    key: &'p SecretKey,
+    keys: TrustedKeys,
 }
 
 impl<'p> Publisher<'p> {
@@ -201,13 +233,43 @@ impl<'p> Publisher<'p> {
         }
         let use_case = use_case.to_owned();
         let (progress, clock) = (&Silent, &SystemClock);
-        Ok(Self { store, use_case, nodes, schedule, current, progress, clock })
+        let (signer, trust_current) = (None, false);
+        let publisher = Self {
+            store,
+            use_case,
+            nodes,
+            schedule,
+            current,
+            progress,
+            clock,
+            signer,
+            trust_current,
+        };
+        Ok(publisher)
     }
 
     /// Who is told how far the publisher is.
     #[must_use]
     pub fn with_progress(mut self, progress: &'p dyn Progress) -> Self {
         self.progress = progress;
+        self
+    }
+
+    /// Signs what is published. What is published already must be signed with the same key: a release that
+    /// somebody else announced must not be signed by going on from it.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "no panic is possible")]
+    pub fn with_key(mut self, key: &'p SecretKey) -> Self {
+        let keys = TrustedKeys::new(vec![key.public()]).expect("there is one key");
+        self.signer = Some(Signer { key, keys });
+        self
+    }
+
+    /// Goes on from what is published now, whoever signed it: for the first signed release, another key, and the
+    /// first one that is not signed any more.
+    #[must_use]
+    pub fn with_trust_in_current(mut self, trust: bool) -> Self {
+        self.trust_current = trust;
         self
     }
 
@@ -224,13 +286,21 @@ impl<'p> Publisher<'p> {
     /// [`PublishError::Store`], [`PublishError::Format`] or [`PublishError::NodesNotReady`]. Until the release
     /// is announced, nothing is changed that nodes or apps see.
     pub async fn publish(&mut self, gathered: &Gathered) -> Result<Published, PublishError> {
-        if let Some(announced) = self.last_announced().await?
-            && announced.release.files.iter().eq(gathered.files.iter().map(|(file, _)| file))
+        self.check_current()?;
+        let signed = match &self.signer {
+            Some(signer) => SignedFiles::sign(gathered, &self.use_case, signer.key)?,
+            None => SignedFiles::unsigned(gathered),
+        };
+        let is_signed = self.current.as_ref().is_some_and(|(current, _)| current.is_signed());
+        if is_signed == self.signer.is_some()
+            && self.is_current_signed_here()
+            && let Some(announced) = self.last_announced().await?
+            && announced.release.files.iter().eq(signed.files.iter().map(|(file, _)| file))
         {
             return Ok(Published { announced, uploaded_objects: 0, unchanged: true });
         }
-        let (name, release, uploaded_objects) = self.upload(gathered).await?;
-        let announced = self.announce(name, release).await?;
+        let (name, release, uploaded_objects) = self.upload(gathered, &signed).await?;
+        let announced = self.announce(name, release, false).await?;
         Ok(Published { announced, uploaded_objects, unchanged: false })
     }
 
@@ -240,8 +310,38 @@ impl<'p> Publisher<'p> {
     /// [`PublishError`], if there is no such release, it is the current one, or as for
     /// [`publish`](Self::publish).
     pub async fn roll_back(&mut self, id: Option<&str>) -> Result<Announced, PublishError> {
+        self.check_current()?;
         let (name, release) = self.earlier(id).await?;
-        self.announce(name, release).await
+        self.announce(name, release, true).await
+    }
+
+    /// What the signature of the present announcement says, if this publisher signs.
+    fn verified(&self) -> Option<Result<u64, TrustError>> {
+        let (signer, (current, _)) = (self.signer.as_ref()?, self.current.as_ref()?);
+        let announcement = current.verify(&self.use_case, &signer.keys);
+        Some(announcement.map(|announcement| announcement.sequence))
+    }
+
+    /// Whether nothing else than the key of this publisher signed the present announcement.
+    fn is_current_signed_here(&self) -> bool {
+        self.verified().is_none_or(|verified| verified.is_ok())
+    }
+
+    /// Nothing is announced in the name of this publisher that goes on from an announcement of somebody else.
+    fn check_current(&self) -> Result<(), PublishError> {
+        if self.trust_current {
+            return Ok(());
+        }
+        let name = || self.store.name(CURRENT);
+        match (&self.signer, &self.current) {
+            (None, Some((current, _))) if current.is_signed() => {
+                Err(PublishError::Signed { name: name() })
+            }
+            _ => match self.verified() {
+                Some(Err(source)) => Err(PublishError::NotSigned { name: name(), source }),
+                _ => Ok(()),
+            },
+        }
     }
 
     /// The release that was announced last; `None` if nothing was published, or if the publisher still waits
@@ -291,8 +391,9 @@ impl<'p> Publisher<'p> {
     async fn upload(
         &self,
         gathered: &Gathered,
+        signed: &SignedFiles,
     ) -> Result<(ReleaseName, Release, usize), PublishError> {
-        let files: Vec<_> = gathered.files.iter().map(|(file, _)| file.clone()).collect();
+        let files: Vec<_> = signed.files.iter().map(|(file, _)| file.clone()).collect();
         let mut digest = Sha256::new();
         files.iter().for_each(|file| digest.update(format!("{} {}\n", file.name, file.sha256)));
         let published_at = self.clock.now();
@@ -307,16 +408,19 @@ impl<'p> Publisher<'p> {
         )?;
         let mut uploaded = 0;
         {
-            let bytes = gathered.files.iter().map(|(file, _)| file.bytes).sum();
+            let bytes = signed.files.iter().map(|(file, _)| file.bytes).sum();
             let phase = Running::begin(self.progress, Phase::Uploading, bytes);
-            for (file, path) in &gathered.files {
+            for (file, path) in &signed.files {
                 uploaded += usize::from(self.store.put_object(file, path).await?);
                 phase.advance(file.bytes);
             }
         }
         let name = self.store.put_release(&release).await?;
+        if let Some(signer) = &self.signer {
+            self.store.sign_release(&name, &release, signer.key).await?;
+        }
         // Until the release named them, another publisher could remove the objects as unused.
-        for (file, path) in &gathered.files {
+        for (file, path) in &signed.files {
             uploaded += usize::from(self.store.put_object(file, path).await?);
         }
         Ok((name, release, uploaded))
@@ -338,7 +442,13 @@ impl<'p> Publisher<'p> {
         if id == current.release.id {
             return Err(PublishError::AlreadyCurrent { address, id });
         }
-        match self.store.release_by_id(&id).await {
+        let found = match &self.signer {
+            Some(signer) => {
+                self.store.signed_release_by_id(&id, &self.use_case, &signer.keys).await
+            }
+            None => self.store.release_by_id(&id).await,
+        };
+        match found {
             Err(error) if error.is_not_found() => {
                 let mut known = self.store.releases().await?;
                 known.sort();
@@ -353,12 +463,13 @@ impl<'p> Publisher<'p> {
         &mut self,
         name: ReleaseName,
         release: Release,
+        rollback: bool,
     ) -> Result<Announced, PublishError> {
         let now = self.clock.now();
         let previous = self.current.as_ref().map(|(current, _)| current.effective_at(now).clone());
         let new_configuration = self.is_new_configuration(previous.as_ref(), &release).await?;
         if previous.is_some() && !self.nodes.is_empty() {
-            self.set(Current::new(name.clone(), None, previous.clone())).await?;
+            self.set(Current::new(name.clone(), None, previous.clone()), rollback).await?;
             self.wait_for_nodes(Goal::Ready, &release)
                 .await
                 .map_err(|source| PublishError::NodesNotReady { id: release.id.clone(), source })?;
@@ -372,11 +483,19 @@ impl<'p> Publisher<'p> {
             &self.nodes,
             new_configuration,
         );
-        self.set(Current::new(name, Some(activate_at), previous)).await?;
+        self.set(Current::new(name, Some(activate_at), previous), rollback).await?;
         Ok(Announced { release, activate_at, filter_at, new_configuration })
     }
 
-    async fn set(&mut self, current: Current) -> Result<(), PublishError> {
+    async fn set(&mut self, current: Current, rollback: bool) -> Result<(), PublishError> {
+        let current = match &self.signer {
+            Some(signer) => {
+                let before = self.verified().and_then(Result::ok).unwrap_or(0);
+                let sequence = self.clock.now().unix_seconds().max(before.saturating_add(1));
+                current.sign(&self.use_case, sequence, rollback, signer.key)
+            }
+            None => current,
+        };
         let known = self.current.as_ref().map(|(_, revision)| revision);
         let revision = self.store.set_current(&current, known).await?;
         self.current = Some((current, revision));

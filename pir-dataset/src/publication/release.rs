@@ -1,4 +1,4 @@
-//! The format of `current.json` and `release.json`.
+//! The format of `release.json`, and of the names of releases.
 
 use crate::Cause;
 use crate::files::{MANIFEST_SUFFIX, database_suffix, parameters_suffix};
@@ -58,20 +58,6 @@ pub struct ReleaseName {
     pub sha256: String,
 }
 
-/// `current.json`: which release is effective, and from when on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Current {
-    version: u32,
-    /// The release that nodes prepare.
-    pub release: ReleaseName,
-    /// The activation time of the release; `None` while the publisher waits until nodes are ready.
-    pub activate_at: Option<Timestamp>,
-    /// The release that nodes serve until then.
-    pub before: Option<ReleaseName>,
-}
-
 /// A file of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -121,18 +107,17 @@ fn is_file_name(text: &str) -> bool {
     (1..=128).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed)
 }
 
-fn parse<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, FormatError> {
-    /// What all versions have.
+pub(super) fn parse<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, FormatError> {
+    serde_json::from_slice(text).map_err(|error| FormatError::Json { source: error.into() })
+}
+
+/// The version of a text, which all versions have in the same place.
+pub(super) fn version_of(text: &[u8]) -> Result<u32, FormatError> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
     }
-    let wrong = |error: serde_json::Error| FormatError::Json { source: error.into() };
-    let versioned: Versioned = serde_json::from_slice(text).map_err(wrong)?;
-    match versioned.version {
-        VERSION => serde_json::from_slice(text).map_err(wrong),
-        other => Err(FormatError::Version(other)),
-    }
+    Ok(parse::<Versioned>(text)?.version)
 }
 
 fn check_sha256(text: &str) -> Result<(), FormatError> {
@@ -172,45 +157,11 @@ impl ReleaseName {
         Ok(name)
     }
 
-    fn check(&self) -> Result<(), FormatError> {
+    pub(super) fn check(&self) -> Result<(), FormatError> {
         if !is_name(&self.id) {
             return Err(FormatError::Name(self.id.clone()));
         }
         check_sha256(&self.sha256)
-    }
-}
-
-impl Current {
-    /// Names the release that nodes prepare, its activation time, and the release before it.
-    #[must_use]
-    pub fn new(
-        release: ReleaseName,
-        activate_at: Option<Timestamp>,
-        before: Option<ReleaseName>,
-    ) -> Self {
-        Self { version: VERSION, release, activate_at, before }
-    }
-
-    /// Reads and checks the text of the file.
-    ///
-    /// # Errors
-    /// [`FormatError`].
-    pub fn parse(text: &[u8]) -> Result<Self, FormatError> {
-        let current: Self = parse(text)?;
-        current.release.check()?;
-        if let Some(before) = &current.before {
-            before.check()?;
-        }
-        Ok(current)
-    }
-
-    /// The release to serve at a time. A release without one before it is effective at once.
-    #[must_use]
-    pub fn effective_at(&self, now: Timestamp) -> &ReleaseName {
-        match &self.before {
-            Some(before) if self.activate_at.is_none_or(|at| now < at) => before,
-            _ => &self.release,
-        }
     }
 }
 
@@ -238,7 +189,10 @@ impl Release {
     /// # Errors
     /// [`FormatError`].
     pub fn parse(text: &[u8]) -> Result<Self, FormatError> {
-        parse::<Self>(text)?.checked()
+        match version_of(text)? {
+            VERSION => parse::<Self>(text)?.checked(),
+            other => Err(FormatError::Version(other)),
+        }
     }
 
     /// A release that was read as a part of another file. Its version is checked, too.
@@ -332,25 +286,5 @@ mod tests {
         other.id = "../..".to_owned();
         let text = serde_json::to_vec(&other).unwrap();
         assert!(Release::parse(&text).is_err());
-    }
-
-    #[test]
-    fn the_effective_release() {
-        let name = |id: &str| ReleaseName { id: id.to_owned(), sha256: "0".repeat(64) };
-        let current = |at: Option<u64>, before| {
-            Current::new(name("new"), at.map(Timestamp::from_unix_seconds), before)
-        };
-        assert_eq!(
-            current(Some(5), Some(name("old"))).effective_at(Timestamp::from_unix_seconds(4)).id,
-            "old"
-        );
-        assert_eq!(
-            current(Some(5), Some(name("old"))).effective_at(Timestamp::from_unix_seconds(5)).id,
-            "new"
-        );
-        assert_eq!(current(None, Some(name("old"))).effective_at(Timestamp::MAX).id, "old");
-        assert_eq!(current(Some(5), None).effective_at(Timestamp::from_unix_seconds(4)).id, "new");
-        let text = serde_json::to_vec(&current(None, Some(name("a/b")))).unwrap();
-        assert!(Current::parse(&text).is_err());
     }
 }

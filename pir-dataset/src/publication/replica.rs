@@ -1,10 +1,15 @@
 //! The releases of one use case on a node: fetched and verified ahead of their activation time.
 
-use super::release::{Current, Release, ReleaseName, ReleasedFile, STEM};
-use super::store::{Damage, ReleaseStore, ReleaseStoreError, Revision, blocking, file_error};
+use super::current::Current;
+use super::release::{Release, ReleaseName, ReleasedFile, STEM};
+use super::store::{
+    CURRENT, Damage, ReleaseStore, ReleaseStoreError, Revision, blocking, file_error,
+};
+use super::trust::{self, TrustError};
 use crate::file_sha256;
 use crate::files::DataSetFiles;
 use durable_file::{Access, Operation, PendingFile};
+use release_signature::TrustedKeys;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -20,6 +25,7 @@ const MAX_ACTIVE: u64 = 2 * super::release::MAX_TEXT as u64;
 ///
 /// ```text
 /// <folder>/active.json              the release that is served
+/// <folder>/accepted.json            the newest signed announcement
 /// <folder>/objects/<SHA-256>        fetched files, by digest
 /// <folder>/releases/<id>/…          the same files, by name
 /// ```
@@ -27,6 +33,8 @@ pub struct Replica {
     store: ReleaseStore,
     use_case: String,
     folder: PathBuf,
+    /// `None` believes what is not signed, too.
+    keys: Option<TrustedKeys>,
     revision: Option<Revision>,
     current: Option<Current>,
     active: Option<Release>,
@@ -129,7 +137,16 @@ impl Replica {
     /// A replica that knows of no release yet. The folder is created when the first file is fetched.
     #[must_use]
     pub fn new(store: ReleaseStore, use_case: String, folder: PathBuf) -> Self {
-        Self { store, use_case, folder, revision: None, current: None, active: None, ready: None }
+        let (revision, current, active, ready) = (None, None, None, None);
+        Self { store, use_case, folder, keys: None, revision, current, active, ready }
+    }
+
+    /// Follows only what one of these keys has signed, and never goes back to an earlier announcement. What was
+    /// accepted is recorded in the folder: with an empty folder, any signed announcement is accepted first.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Option<TrustedKeys>) -> Self {
+        self.keys = keys;
+        self
     }
 
     /// How far this node is.
@@ -172,9 +189,16 @@ impl Replica {
     /// Asks the store whether another release was published.
     ///
     /// # Errors
-    /// [`ReleaseStoreError`], if the store fails or `current.json` cannot be used.
+    /// [`ReleaseStoreError`], if the store fails or `current.json` cannot be used; [`ReleaseStoreError::Trust`],
+    /// if it is not signed as it should be, or older than one before. Then everything stays as it was.
     pub async fn poll(&mut self) -> Result<(), ReleaseStoreError> {
         if let Some((current, revision)) = self.store.current(self.revision.as_ref()).await? {
+            if let Some(keys) = self.keys.clone() {
+                let (folder, use_case) = (self.folder.clone(), self.use_case.clone());
+                let (announced, name) = (current.clone(), self.store.name(CURRENT));
+                let check = move || trust::accept(&folder, &announced, &use_case, &keys, &name);
+                blocking(&self.folder, check).await?;
+            }
             self.current = Some(current);
             self.revision = Some(revision);
         }
@@ -190,10 +214,14 @@ impl Replica {
         &mut self,
         now: Timestamp,
     ) -> Result<Option<Release>, ReleaseStoreError> {
-        match &self.current {
-            Some(current) => Ok(Some(self.fetch(&current.effective_at(now).clone()).await?)),
-            None => Ok(None),
-        }
+        let Some(current) = &self.current else { return Ok(None) };
+        let release = self.fetch(&current.effective_at(now).clone()).await?;
+        let served = match self.keys {
+            Some(_) => self.last_recorded().await?,
+            None => None,
+        };
+        self.check_age(&release, served.as_ref())?;
+        Ok(Some(release))
     }
 
     /// The release that this machine served last, if its files are here and whole.
@@ -202,6 +230,32 @@ impl Replica {
     /// [`ReleaseStoreError`], if its record or a file cannot be read; its record is checked like one that
     /// comes from a store.
     pub async fn load_last_active(&self) -> Result<Option<Release>, ReleaseStoreError> {
+        let Some(release) = self.last_recorded().await? else { return Ok(None) };
+        let files = release.data_files().cloned().collect();
+        Ok(self.link(&release, files).await?.is_empty().then_some(release))
+    }
+
+    /// A release that is older than the one that is served must be announced as a rollback, where keys decide.
+    fn check_age(
+        &self,
+        release: &Release,
+        served: Option<&Release>,
+    ) -> Result<(), ReleaseStoreError> {
+        let is_rollback = self.current.as_ref().is_some_and(Current::is_rollback);
+        match served.filter(|served| served.published_at > release.published_at) {
+            Some(served) if self.keys.is_some() && !is_rollback => Err(ReleaseStoreError::Trust {
+                name: self.store.name(CURRENT),
+                source: TrustError::OlderRelease {
+                    served: served.id.clone(),
+                    found: release.id.clone(),
+                },
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The release that was served last, as it was recorded.
+    async fn last_recorded(&self) -> Result<Option<Release>, ReleaseStoreError> {
         let path = self.folder.join(ACTIVE);
         let name = path.display().to_string();
         let read = {
@@ -213,14 +267,10 @@ impl Replica {
         };
         let Some(text) = blocking(&path, read).await? else { return Ok(None) };
         let failed = |source| ReleaseStoreError::Format { name, source };
-        let release = match serde_json::from_slice::<Active>(&text) {
-            Ok(active) => active.release.checked().map_err(failed)?,
-            Err(error) => {
-                return Err(failed(super::release::FormatError::Json { source: error.into() }));
-            }
-        };
-        let files = release.data_files().cloned().collect();
-        Ok(self.link(&release, files).await?.is_empty().then_some(release))
+        match serde_json::from_slice::<Active>(&text) {
+            Ok(active) => Ok(Some(active.release.checked().map_err(failed)?)),
+            Err(error) => Err(failed(super::release::FormatError::Json { source: error.into() })),
+        }
     }
 
     /// Fetches the release that was published last, as far as it is not here; from then on it is
@@ -242,7 +292,9 @@ impl Replica {
         if is_published(&self.active) {
             return Ok(false);
         }
-        self.ready = Some(self.fetch(&name).await?);
+        let release = self.fetch(&name).await?;
+        self.check_age(&release, self.active.as_ref())?;
+        self.ready = Some(release);
         Ok(true)
     }
 

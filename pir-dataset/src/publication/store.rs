@@ -1,7 +1,13 @@
 //! The store of a publication: a bucket of S3 or a compatible service, of Google Cloud Storage or Azure, or a
 //! folder.
 
-use super::release::{Current, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile};
+mod retention;
+#[cfg(feature = "publisher")]
+mod signing;
+
+use super::current::Current;
+use super::release::{FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile};
+use super::trust::TrustError;
 use crate::Cause;
 use crate::digest::sha256;
 use bytes::Bytes;
@@ -15,12 +21,11 @@ use object_store::{
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use unix_clock::Timestamp;
 
 /// A publication cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +78,14 @@ pub enum ReleaseStoreError {
         name: String,
         /// What is wrong.
         source: FormatError,
+    },
+    /// It is not signed as it should be, or older than what was published before.
+    #[error("{name}: not to be believed")]
+    Trust {
+        /// Address and name.
+        name: String,
+        /// Why.
+        source: TrustError,
     },
     /// Another publisher changed `current.json` in the meantime.
     #[error("{name}: another publisher changed it in the meantime; look at it, and publish again")]
@@ -173,10 +186,15 @@ pub struct ReleaseStore {
     address: String,
 }
 
-const CURRENT: &str = "current.json";
+pub(super) const CURRENT: &str = "current.json";
 
 fn release_key(id: &str) -> String {
     format!("releases/{id}/release.json")
+}
+
+/// Name of the signature of a release.
+fn signature_key(id: &str) -> String {
+    format!("{}.minisig", release_key(id))
 }
 
 impl ReleaseStore {
@@ -238,7 +256,8 @@ impl ReleaseStore {
         name.split('/').fold(self.prefix.clone(), |key, part| key.join(part))
     }
 
-    fn name(&self, name: &str) -> String {
+    /// Address and name, for messages.
+    pub(super) fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.address)
     }
 
@@ -519,56 +538,6 @@ impl ReleaseStore {
             }
         }
         Ok(true)
-    }
-
-    /// Removes all other releases than some, and the objects that no remaining release has. Objects that are
-    /// younger than a time stay, because another publisher may be uploading a release. Returns the number of
-    /// objects that were removed.
-    ///
-    /// # Errors
-    /// [`ReleaseStoreError`], if the store fails.
-    pub async fn retain(
-        &self,
-        ids: &[String],
-        older_than: Timestamp,
-    ) -> Result<usize, ReleaseStoreError> {
-        let mut needed = BTreeSet::new();
-        let mut gone = Vec::new();
-        for id in self.releases().await? {
-            if ids.contains(&id) {
-                let (_, release) = self.release_by_id(&id).await?;
-                needed.extend(release.files.into_iter().map(|file| file.sha256));
-            } else {
-                gone.push(release_key(&id));
-            }
-        }
-        // A release goes before its objects, so that no release lacks objects.
-        for name in gone {
-            self.delete(&self.key(&name)).await?;
-        }
-        let listed = self.store.list(Some(&self.key("objects")));
-        let objects: Vec<ObjectMeta> =
-            listed.try_collect().await.map_err(self.failed("objects"))?;
-        let older_than = i64::try_from(older_than.unix_seconds()).unwrap_or(i64::MAX);
-        let mut removed = 0;
-        for object in objects {
-            let is_old = object.last_modified.timestamp() < older_than;
-            let is_needed = object.location.filename().is_none_or(|name| needed.contains(name));
-            if is_old && !is_needed {
-                self.delete(&object.location).await?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
-    async fn delete(&self, key: &Key) -> Result<(), ReleaseStoreError> {
-        match self.store.delete(key).await {
-            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => {
-                Err(ReleaseStoreError::Store { name: key.to_string(), source: cause(&error) })
-            }
-        }
     }
 }
 

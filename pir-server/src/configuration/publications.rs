@@ -1,6 +1,7 @@
 //! How published releases are fetched.
 
 use super::error::ConfigurationError;
+use release_signature::{PublicKey, TrustedKeys};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ pub struct PublicationSettings {
     /// Options of the object store, such as `aws_endpoint`. They take precedence over the environment,
     /// and may hold a secret.
     pub(crate) options: BTreeMap<String, String>,
+    /// Keys of which one must have signed what is published; `None` believes what is not signed, too.
+    pub(crate) keys: Option<TrustedKeys>,
 }
 
 #[derive(Deserialize)]
@@ -27,6 +30,7 @@ pub(super) struct RawPublications {
     poll_seconds: u64,
     late_seconds: u64,
     options: BTreeMap<String, String>,
+    public_keys: Option<Vec<String>>,
 }
 
 impl Default for RawPublications {
@@ -36,8 +40,26 @@ impl Default for RawPublications {
             poll_seconds: 10,
             late_seconds: 120,
             options: BTreeMap::new(),
+            public_keys: None,
         }
     }
+}
+
+fn trusted_keys(texts: &[String]) -> Result<TrustedKeys, ConfigurationError> {
+    let mut keys = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        let key = PublicKey::parse(text).map_err(|error| {
+            ConfigurationError::value(format!("publicKeys[{index}]"), error.to_string())
+        })?;
+        keys.push(key);
+    }
+    // An empty list could be meant as "trust nobody" or as "trust anybody".
+    TrustedKeys::new(keys).map_err(|error| {
+        ConfigurationError::value(
+            "publicKeys",
+            format!("{error}; leave the key out to check nothing"),
+        )
+    })
 }
 
 impl TryFrom<RawPublications> for PublicationSettings {
@@ -53,6 +75,7 @@ impl TryFrom<RawPublications> for PublicationSettings {
             poll_interval: Duration::from_secs(raw.poll_seconds),
             max_late: Duration::from_secs(raw.late_seconds),
             options: raw.options,
+            keys: raw.public_keys.as_deref().map(trusted_keys).transpose()?,
         })
     }
 }

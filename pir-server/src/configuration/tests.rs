@@ -33,6 +33,25 @@ fn is_valid(text: &str) -> bool {
 }
 
 #[test]
+fn public_keys_of_publications_are_read() {
+    let good = "RWSDNrEMEKy3cFf+Zz+uaFcQeJsrLHfQo+lm1VBGjuX9C1a6JEO//Hyz";
+    let parse = |keys: serde_json::Value| {
+        let text = serde_json::json!({ "users": [], "usecases": [], "publications": { "publicKeys": keys } });
+        Configuration::parse(text.to_string().as_bytes())
+    };
+    let keys = parse(serde_json::json!([good, good])).ok().unwrap().publications.keys.unwrap();
+    assert_eq!(keys.keys()[1].to_string(), good);
+    assert!(parse(serde_json::Value::Null).ok().unwrap().publications.keys.is_none());
+    for (keys, at) in [
+        (serde_json::json!([]), "publications.publicKeys: "),
+        (serde_json::json!([good, "RWSD"]), "publications.publicKeys[1]: "),
+    ] {
+        let error = parse(keys).err().unwrap().to_string();
+        assert!(error.starts_with(at), "{error}");
+    }
+}
+
+#[test]
 fn the_file_of_the_example_is_accepted() {
     let read = Configuration::parse(EXAMPLE.as_bytes()).unwrap();
     assert_eq!(read.users.len(), 2);

@@ -17,6 +17,7 @@ mod process;
 mod redis_server;
 mod requests;
 mod shared_store;
+mod signatures;
 #[path = "../service/support.rs"]
 mod support;
 

@@ -1,5 +1,6 @@
 //! `urlfilter publish`: a data set and its prefilter to the store from which nodes and apps fetch them.
 
+use super::signing_key;
 use crate::output::{Bars, Exit, Results, check_address, note};
 use pir_dataset::publication::{Nodes, Publisher, ReleaseStore, Schedule, gather};
 use serde::Serialize;
@@ -23,6 +24,7 @@ Examples:
   urlfilter publish --to s3://lists/urls --usecase com.example.app.url.filtering \\
       --data dist/urls --filter dist
   urlfilter publish … --node http://10.0.0.1:9090 --node http://10.0.0.2:9090
+  urlfilter publish … --sign publication.key
   urlfilter publish --to s3://lists/urls --usecase com.example.app.url.filtering --rollback
 
 Exit codes:
@@ -64,6 +66,13 @@ pub(crate) struct Arguments {
     /// Limit for waiting for nodes, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600, alias = "patience")]
     node_timeout: u64,
+    /// Sign with the key in this file, which `urlfilter signing-key` wrote. Nodes that have the public key in their
+    /// configuration follow nothing else
+    #[arg(long, value_name = "FILE")]
+    sign: Option<PathBuf>,
+    /// Go on from what is published now, whoever signed it: for the first signed release, and for another key
+    #[arg(long)]
+    trust_current: bool,
     /// Do not wait; publish the prefilter later with --filter-only
     #[arg(long)]
     detach: bool,
@@ -104,6 +113,7 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
         (Some(data), Some(filter)) => Some(gather(data, filter)?),
         _ => None,
     };
+    let key = arguments.sign.as_deref().map(signing_key::read).transpose()?;
     let nodes = match &arguments.nodes {
         Some(name) => Nodes::resolve(name, &arguments.usecase).await?,
         None => Nodes::new(&arguments.node, &arguments.usecase)?,
@@ -117,7 +127,11 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
     schedule.node_timeout = Duration::from_secs(arguments.node_timeout);
     let bars = Bars::default();
     let publisher = Publisher::open(store, &arguments.usecase, nodes, schedule).await?;
-    let mut publisher = publisher.with_progress(&bars);
+    let mut publisher =
+        publisher.with_progress(&bars).with_trust_in_current(arguments.trust_current);
+    if let Some(key) = &key {
+        publisher = publisher.with_key(key);
+    }
     let mut uploaded_objects = 0;
     let mut unchanged = false;
     let announced = if let Some(gathered) = &gathered {

@@ -1,0 +1,117 @@
+//! What a node believes: announcements that a trusted key has signed, each newer than the one before.
+
+use super::current::Current;
+use super::store::{ReleaseStoreError, file_error};
+use durable_file::{Access, Operation};
+use release_signature::{SignatureError, TrustedKeys};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+
+/// Name of the file that records the newest announcement.
+const ACCEPTED: &str = "accepted.json";
+/// Largest `accepted.json`, in bytes.
+const MAX_ACCEPTED: u64 = 4096;
+const VERSION: u32 = 1;
+
+/// A publication is not to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// It is not signed.
+    #[error("it is not signed, and public keys are configured; publish with --sign")]
+    Unsigned,
+    /// Its signature cannot be used.
+    #[error("its signature is not accepted")]
+    Signature(#[from] SignatureError),
+    /// It is signed for another use case.
+    #[error("it is signed for the use case {found}")]
+    UseCase {
+        /// The use case.
+        found: String,
+    },
+    /// It is signed as another release than the one that it is stored as.
+    #[error("it is signed as the release {found}")]
+    OtherRelease {
+        /// The release.
+        found: String,
+    },
+    /// A newer announcement was seen before.
+    #[error(
+        "it is older (number {found}) than what was published before (number {accepted}): an earlier state \
+         of the store was put back, or a cache is stale"
+    )]
+    Older {
+        /// The number of the newest announcement.
+        accepted: u64,
+        /// The number of this one.
+        found: u64,
+    },
+    /// Two announcements have the same number.
+    #[error("it has the number of another announcement ({sequence}); publish again")]
+    Ambiguous {
+        /// The number.
+        sequence: u64,
+    },
+    /// The release is older than the one that is served, and the publisher did not go back on purpose.
+    #[error(
+        "the release {found} is older than {served}, which is served, and it is not announced as a rollback; \
+         use --rollback to go back"
+    )]
+    OlderRelease {
+        /// The release that is served.
+        served: String,
+        /// The release that was announced.
+        found: String,
+    },
+}
+
+/// `accepted.json`: the newest announcement that this machine has accepted.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Accepted {
+    version: u32,
+    sequence: u64,
+    /// SHA-256 of the signed text.
+    sha256: String,
+}
+
+/// Checks an announcement against the newest one that was accepted here, and records it if it is newer.
+pub(super) fn accept(
+    folder: &Path,
+    current: &Current,
+    use_case: &str,
+    keys: &TrustedKeys,
+    name: &str,
+) -> Result<(), ReleaseStoreError> {
+    let trust = |source| ReleaseStoreError::Trust { name: name.to_owned(), source };
+    let announcement = current.verify(use_case, keys).map_err(trust)?;
+    let new = Accepted {
+        version: VERSION,
+        sequence: announcement.sequence,
+        sha256: announcement.sha256(),
+    };
+    let path = folder.join(ACCEPTED);
+    let accepted: Option<Accepted> = match durable_file::read(&path, MAX_ACCEPTED) {
+        Err(error) if error.is_not_found() => None,
+        text => Some(serde_json::from_slice(&text?).map_err(|error| {
+            let source = super::release::FormatError::Json { source: error.into() };
+            ReleaseStoreError::Format { name: path.display().to_string(), source }
+        })?),
+    };
+    match accepted {
+        Some(accepted) if accepted.sequence > new.sequence => {
+            let (accepted, found) = (accepted.sequence, new.sequence);
+            Err(trust(TrustError::Older { accepted, found }))
+        }
+        Some(accepted) if accepted == new => Ok(()),
+        Some(accepted) if accepted.sequence == new.sequence => {
+            Err(trust(TrustError::Ambiguous { sequence: new.sequence }))
+        }
+        _ => {
+            fs::create_dir_all(folder).map_err(file_error(Operation::Write, folder))?;
+            let text = serde_json::to_vec_pretty(&new).expect("plain data has a JSON text");
+            Ok(durable_file::write(&path, Access::Everyone, &text)?)
+        }
+    }
+}
