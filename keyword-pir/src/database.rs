@@ -6,6 +6,7 @@
 mod apple;
 mod bytes;
 pub mod format;
+mod stored;
 
 use crate::error::{DatabaseError, Error};
 use crate::parameters::ShardParameters;
@@ -17,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use stored::StoredWords;
 
 pub use apple::write_apple;
 pub use bytes::FileBytes;
@@ -25,8 +27,19 @@ pub use format::Digest;
 /// The words of the plaintexts, in the order of the file.
 enum Words {
     File { bytes: FileBytes, start: usize },
+    Stored(StoredWords),
     Narrow(Vec<u32>),
     Wide(Vec<u64>),
+}
+
+/// Where the words of a database are while it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Residence {
+    /// In memory.
+    Memory,
+    /// In the file. Each answer reads them, which takes longer, and notices if they changed.
+    File,
 }
 
 /// A processed database: the plaintexts of one shard, ready for products.
@@ -90,6 +103,34 @@ impl Database {
     /// [`DatabaseError::Io`], and as [`Self::from_bytes`].
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
         Self::from_bytes(FileBytes::open(&File::open(path)?)?)
+    }
+
+    /// Reads a native file and checks all of it, without mapping it: a file that shrinks, changes or goes bad
+    /// later is an error of an answer, and not the end of the process. Even if the words stay in the file,
+    /// all of it is in memory while it is checked.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn read(path: &Path, residence: Residence) -> Result<Self, DatabaseError> {
+        let file = File::open(path)?;
+        let mut database = Self::from_bytes(FileBytes::read(&file)?)?;
+        if let (Residence::File, Words::File { bytes, start }) = (residence, &database.words) {
+            let data = &bytes.as_ref()[*start..];
+            let plaintext = database.plaintext_bytes();
+            let counts = database.columns.iter().map(|block| block.iter().map(Vec::len).sum());
+            let parts = database.before.iter().zip(counts).map(|(before, count): (_, usize)| {
+                &data[before * plaintext..][..count * plaintext]
+            });
+            database.words = Words::Stored(StoredWords::new(file, *start, parts));
+        }
+        Ok(database)
+    }
+
+    /// Bytes of one stored plaintext.
+    fn plaintext_bytes(&self) -> usize {
+        let encryption = self.parameters.encryption();
+        let words = encryption.degree() * encryption.ciphertext_modulus_count();
+        words * (self.word_bits / 8) as usize
     }
 
     /// Checks the bytes of a native file and takes them as they are.
@@ -192,33 +233,39 @@ impl Database {
         let mismatch = |_| Error::Mismatch("the database");
         match &self.words {
             Words::File { bytes, start } => {
-                let length = self.present()
-                    * self.parameters.encryption().degree()
-                    * self.parameters.encryption().ciphertext_modulus_count()
-                    * (self.word_bits / 8) as usize;
+                let length = self.present() * self.plaintext_bytes();
                 if W::BITS != self.word_bits {
                     return Err(Error::Mismatch("the database"));
                 }
                 bytemuck::try_cast_slice(&bytes.as_ref()[*start..][..length]).map_err(mismatch)
             }
+            Words::Stored(_) => Err(Error::Mismatch("the database")),
             Words::Narrow(words) => bytemuck::try_cast_slice(words).map_err(mismatch),
             Words::Wide(words) => bytemuck::try_cast_slice(words).map_err(mismatch),
         }
     }
 
-    /// The plaintexts of one chunk of one table.
-    pub(crate) fn matrix<W: Word>(
-        &self,
+    /// The plaintexts of one chunk of one table. If they are in the file, they are read to `buffer`.
+    pub(crate) fn matrix<'m, W: Word>(
+        &'m self,
         context: &Context<W>,
         table: usize,
         chunk: usize,
-    ) -> Result<PlaintextMatrix<'_, W>, Error> {
+        buffer: &'m mut Vec<u64>,
+    ) -> Result<PlaintextMatrix<'m, W>, Error> {
         if W::BITS != self.word_bits {
             return Err(Error::Mismatch("the database"));
         }
         let block = table * self.parameters.chunks() + chunk;
         let columns = &self.columns[block];
         let count: usize = columns.iter().map(Vec::len).sum();
+        if let Words::Stored(stored) = &self.words {
+            let plaintext = self.plaintext_bytes();
+            let (offset, length) = (self.before[block] * plaintext, count * plaintext);
+            let words = bytemuck::try_cast_slice(stored.read(block, offset, length, buffer)?);
+            let words = words.map_err(|_| Error::Mismatch("the database"))?;
+            return Ok(PlaintextMatrix { words, columns });
+        }
         let words = self.all_words()?;
         let start = self.before[block] * context.matrix_words();
         Ok(PlaintextMatrix { words: &words[start..][..count * context.matrix_words()], columns })

@@ -43,6 +43,9 @@ pub enum Error {
     /// A decrypted entry says that it is longer than entries are.
     #[error("an entry of the reply is longer than its parameters allow")]
     EntryLength,
+    /// The database cannot be read any more.
+    #[error("the database cannot be read")]
+    Database(#[from] DatabaseError),
     /// The flag of [`Execution::cancelled_by`](crate::Execution::cancelled_by) was set.
     #[error("cancelled")]
     Cancelled,

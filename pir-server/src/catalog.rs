@@ -51,18 +51,19 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// Opens the data sets of these use cases. The versions of an earlier catalog become superseded; use cases
-    /// that are not named are no longer served.
+    /// that are not named are no longer served. Data sets of up to `max_memory` bytes are kept in memory.
     ///
     /// # Errors
     /// [`DataSetError`] for the first data set that cannot be served.
     pub(crate) fn open(
         use_cases: &[(UseCase, ShardFiles)],
         earlier: &Self,
+        max_memory: u64,
         now: Timestamp,
     ) -> Result<Self, DataSetError> {
         let mut catalog = Self::default();
         for (use_case, files) in use_cases.iter().filter(|(use_case, _)| use_case.is_served()) {
-            let newest = Arc::new(DataSet::open(use_case, files)?);
+            let newest = Arc::new(DataSet::open(use_case, files, max_memory)?);
             if let Some(versions) = earlier.use_cases.get(&use_case.name) {
                 catalog.use_cases.insert(use_case.name.clone(), versions.clone());
             }

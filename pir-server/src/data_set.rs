@@ -1,9 +1,10 @@
 //! One version of a data set: its files are open, checked against each other, and ready for queries.
 
+use crate::causes::WithCauses;
 use crate::configuration::{ShardFiles, UseCase};
 use crate::platform::Platform;
 use durable_file::{FileError, Operation};
-use keyword_pir::database::Database;
+use keyword_pir::database::{Database, Residence};
 use keyword_pir::symmetric::{DatabaseKey, SymmetricError};
 use keyword_pir::{DatabaseError, DatabaseKind, Scheme, Server, ShardParameters, ShardingFunction};
 use pir_api::convert::{self, ConvertError};
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Largest file with the key of a symmetric data set, in bytes.
 const MAX_DATABASE_KEY: u64 = 4096;
@@ -108,13 +110,40 @@ pub enum Mismatch {
 /// One version of a data set, ready for queries.
 pub(crate) struct DataSet {
     scheme: Scheme,
-    shards: Vec<Server>,
+    shards: Vec<Shard>,
     config: api::pir::PirConfig,
     config_id: [u8; 32],
     keys: bfv::EvaluationKeyConfig,
     keys_message: he::EvaluationKeyConfig,
     keys_hash: [u8; 32],
     database_key: Option<DatabaseKey>,
+}
+
+/// A shard, ready for queries.
+pub(crate) struct Shard {
+    server: Server,
+    /// The file of its database.
+    path: PathBuf,
+    /// Whether the log says that it cannot be read.
+    is_reported: AtomicBool,
+}
+
+impl Shard {
+    /// What answers queries.
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Logs that the file of the database went bad, once until it can be read again.
+    pub(crate) fn unreadable(&self, error: &DatabaseError) {
+        if !self.is_reported.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                path = %self.path.display(), error = %WithCauses(error),
+                "the file of a shard cannot be read any more, and queries of the shard fail; restore the file \
+                 by renaming, and reload"
+            );
+        }
+    }
 }
 
 fn mismatch(path: &Path, mismatch: Mismatch) -> DataSetError {
@@ -126,9 +155,10 @@ fn read_database(
     shard: u32,
     scheme: &Scheme,
     parameters: ShardParameters,
+    residence: Residence,
 ) -> Result<Database, DataSetError> {
     let path = files.database(shard);
-    match Database::open(&path) {
+    match Database::read(&path, residence) {
         Ok(database) if *database.parameters() == parameters => Ok(database),
         Ok(_) => Err(DataSetError::Mixed {
             path,
@@ -159,11 +189,16 @@ fn read_manifest(files: &DataSetFiles) -> Result<Option<Manifest>, ManifestError
 
 impl DataSet {
     /// Opens the files of a use case and checks all of them: every byte of native databases by its
-    /// digest, every shard against the others, and all against the manifest if there is one.
+    /// digest, every shard against the others, and all against the manifest if there is one. Databases of up to
+    /// `max_memory` bytes together are kept in memory; the words of larger ones stay in their files.
     ///
     /// # Errors
     /// [`DataSetError`] for the first file that cannot be read or does not match the others.
-    pub(crate) fn open(use_case: &UseCase, files: &ShardFiles) -> Result<Self, DataSetError> {
+    pub(crate) fn open(
+        use_case: &UseCase,
+        files: &ShardFiles,
+        max_memory: u64,
+    ) -> Result<Self, DataSetError> {
         let shard_count = files.shards;
         let files = DataSetFiles::new(&files.stem);
         let numbers = 0..shard_count;
@@ -196,14 +231,24 @@ impl DataSet {
         if let Some(manifest) = read_manifest(&files)? {
             manifest.check_files(&files, shard_count)?;
         }
+        // A file that cannot be looked at cannot be read either, and the error of that names it.
+        let length =
+            |shard| std::fs::metadata(files.database(shard)).map_or(0, |about| about.len());
+        let residence = match numbers.clone().map(length).sum::<u64>() <= max_memory {
+            true => Residence::Memory,
+            false => Residence::File,
+        };
         let shards = numbers
             .into_par_iter()
             .zip(&parameters)
             .map(|(shard, parameters)| {
-                let database = read_database(&files, shard, &scheme, parameters.clone())?;
-                Server::new(scheme.clone(), database).map_err(unusable_scheme)
+                let database =
+                    read_database(&files, shard, &scheme, parameters.clone(), residence)?;
+                let server = Server::new(scheme.clone(), database).map_err(unusable_scheme)?;
+                let (path, is_reported) = (files.database(shard), AtomicBool::new(false));
+                Ok(Shard { server, path, is_reported })
             })
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, DataSetError>>()?;
         let unusable = |source| DataSetError::Parameters { path: files.parameters(0), source };
         let config = convert::config_message(&parameters).map_err(unusable)?;
         let keys = convert::union_key_config(&parameters).map_err(unusable)?;
@@ -227,7 +272,7 @@ impl DataSet {
     }
 
     /// The shard with this index; `None` if there are fewer.
-    pub(crate) fn shard(&self, index: u32) -> Option<&Server> {
+    pub(crate) fn shard(&self, index: u32) -> Option<&Shard> {
         self.shards.get(usize::try_from(index).ok()?)
     }
 
@@ -268,7 +313,7 @@ impl DataSet {
         if platform.reads_compact_configurations() {
             return Some(config);
         }
-        let kind = &self.shards.first()?.parameters().description().kind;
+        let kind = &self.shards.first()?.server.parameters().description().kind;
         if !matches!(
             kind,
             DatabaseKind::Keyword { sharding: ShardingFunction::Sha256, .. }

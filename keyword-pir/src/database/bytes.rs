@@ -4,7 +4,6 @@
 use memmap2::Mmap;
 use std::fs::File;
 use std::io;
-#[cfg(not(feature = "mmap"))]
 use std::io::Read;
 
 /// The bytes of a database file, aligned for the words in it.
@@ -47,9 +46,17 @@ impl FileBytes {
     /// A whole file: mapped, read-only, with the feature `mmap`, else read.
     ///
     /// # Errors
-    /// If the file system fails, or the file does not fit the memory.
+    /// As [`read`](Self::read).
     #[cfg(not(feature = "mmap"))]
-    pub fn open(mut file: &File) -> io::Result<Self> {
+    pub fn open(file: &File) -> io::Result<Self> {
+        Self::read(file)
+    }
+
+    /// A whole file, read into memory.
+    ///
+    /// # Errors
+    /// If the file system fails, or the file does not fit the memory.
+    pub fn read(mut file: &File) -> io::Result<Self> {
         let length = usize::try_from(file.metadata()?.len())
             .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         let mut words = vec![0_u64; length.div_ceil(8)];

@@ -9,6 +9,12 @@ use bfv::serialize::SerializedCiphertext;
 use bfv::{
     Ciphertext, CiphertextVector, Coefficient, DualCiphertext, Operand, PreparedEvaluationKey, Word,
 };
+use std::cell::RefCell;
+
+thread_local! {
+    /// For words that are read from a file: a new buffer for each answer would have to be cleared.
+    static BUFFER: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The work on one query, in words of one width.
 pub(super) struct Work<'w, W: Word> {
@@ -82,10 +88,15 @@ impl<W: Word> Work<'_, W> {
         chunk: usize,
     ) -> Result<SerializedCiphertext, Error> {
         let context = &self.tables.context;
-        let matrix = self.database.matrix(context, table, chunk)?;
         let columns = self.timer.time(
             |times| &mut times.first_dimension,
-            || context.multiply_columns(vector, matrix),
+            || {
+                let mut buffer = BUFFER.take();
+                let matrix = self.database.matrix(context, table, chunk, &mut buffer)?;
+                let columns = context.multiply_columns(vector, matrix)?;
+                BUFFER.set(buffer);
+                Ok::<_, Error>(columns)
+            },
         )?;
         self.execution.check()?;
         let mut ciphertext = if self.multiplies() {

@@ -103,6 +103,8 @@ pub struct Limits {
     pub(crate) drain_timeout: Duration,
     /// Memory for parsed evaluation keys.
     pub(crate) key_cache_bytes: u64,
+    /// Largest data set that is kept in memory; the words of a larger one are read from its files for each query.
+    pub(crate) data_set_bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +128,7 @@ pub(super) struct RawLimits {
     answer_bytes_per_second: usize,
     drain_seconds: u64,
     key_cache_bytes: u64,
+    data_set_bytes: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -199,6 +202,7 @@ impl Default for RawLimits {
             answer_bytes_per_second: 1024,
             drain_seconds: 30,
             key_cache_bytes: 1 << 30,
+            data_set_bytes: 1 << 30,
         }
     }
 }
@@ -274,6 +278,7 @@ impl TryFrom<RawLimits> for Limits {
             answer_bytes_per_second: raw.answer_bytes_per_second,
             drain_timeout: Duration::from_secs(raw.drain_seconds),
             key_cache_bytes: raw.key_cache_bytes,
+            data_set_bytes: raw.data_set_bytes,
         })
     }
 }

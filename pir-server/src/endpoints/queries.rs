@@ -309,15 +309,20 @@ fn answer(
             let missing = || Refusal::Invalid("query is missing".to_owned());
             let query =
                 SerializedQuery::try_from(query.query.ok_or_else(missing)?).map_err(invalid)?;
-            let query = shard.read_query(&query).map_err(invalid)?;
+            let server = shard.server();
+            let query = server.read_query(&query).map_err(invalid)?;
             let execution = Execution::new().cancelled_by(context.cancelled);
             let answer = match context.idle_threads {
-                Some(pool) => pool.install(|| shard.answer(&query, key, execution.parallel())),
-                None => shard.answer(&query, key, execution),
+                Some(pool) => pool.install(|| server.answer(&query, key, execution.parallel())),
+                None => server.answer(&query, key, execution),
             };
             let (reply, times) = answer.map_err(|error| match error {
                 // The client has disconnected; the result is dropped.
                 keyword_pir::Error::Cancelled => Refusal::Timeout,
+                keyword_pir::Error::Database(error) => {
+                    shard.unreadable(&error);
+                    Refusal::Internal
+                }
                 other => invalid(other),
             })?;
             let cost = Cost { use_case, waited: context.waited, times };

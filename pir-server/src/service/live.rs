@@ -54,7 +54,8 @@ impl Live {
         let none = Catalog::default();
         let earlier_catalog = earlier.map_or(&none, |live| &live.catalog);
         let use_cases = subscriptions.resolve(&configuration.use_cases);
-        let catalog = Catalog::open(&use_cases, earlier_catalog, now)?;
+        let catalog =
+            Catalog::open(&use_cases, earlier_catalog, configuration.limits.data_set_bytes, now)?;
         let configured_users = UserTable::new(user_tokens.hasher(), &configuration.users);
         let issuer_request_uri = configuration.issuer_request_uri.clone();
         let mut live = Self {

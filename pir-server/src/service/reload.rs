@@ -121,7 +121,9 @@ impl Serve for Service {
         files: ShardFiles,
     ) -> Result<Arc<DataSet>, SubscriptionError> {
         let name = use_case.name().to_owned();
-        let opened = self.on_loading_threads(move || DataSet::open(&use_case, &files)).await;
+        let max_memory = self.settings.limits.data_set_bytes;
+        let open = move || DataSet::open(&use_case, &files, max_memory);
+        let opened = self.on_loading_threads(open).await;
         opened
             .map(Arc::new)
             .map_err(|error| SubscriptionError::DataSet { use_case: name, source: Box::new(error) })
