@@ -25,7 +25,7 @@ mod store;
 mod support;
 
 use crate::support::{Case, Device, for_key};
-use filter_client::{AnswerPolicy, ClientOptions, PirClient};
+use filter_client::{AnswerPolicy, ClientOptions, EmptyWallet, PirClient};
 use pir_api::{Message, api};
 use privacy_pass::Token;
 use std::sync::Mutex;
@@ -63,6 +63,8 @@ fn client(url: &str, max_attempts: u32) -> PirClient {
     options.retry.max_attempts = max_attempts;
     options.answers = AnswerPolicy::disabled();
     options.outage_backoff = Duration::ZERO;
+    // It looks more up within a minute than wallets are made for.
+    options.wallet.when_empty = EmptyWallet::Fetch;
     PirClient::builder(url, Case::new(CASE).use_case())
         .user_token("AAAA")
         .options(options)
