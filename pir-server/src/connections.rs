@@ -201,8 +201,6 @@ impl Acceptor {
             if let Some(place) = self.admit(source) {
                 self.spawn(self.connection(stream, place));
             }
-            // Connections that make room are closed by their own tasks.
-            tokio::task::yield_now().await;
         }
     }
 

@@ -191,7 +191,7 @@ impl Default for RawLimits {
             queue: 1024,
             wait_milliseconds: 3000,
             tokens: RawTokens::default(),
-            connections: 10_000,
+            connections: 5000,
             connections_per_peer: None,
             unauthenticated_bytes: None,
             header_seconds: 10,

@@ -123,6 +123,8 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         let answering = self.router.clone().oneshot(request);
         let this = self.clone();
         Box::pin(async move {
+            // The requests of a pipeline are otherwise answered one after the other while all other connections wait.
+            tokio::task::yield_now().await;
             let mut response = answering.await.unwrap_or_else(|never| match never {});
             drop(handling);
             if is_open_to_all {

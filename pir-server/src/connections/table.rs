@@ -11,10 +11,15 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Connections that are chosen at once to make room: choosing looks at all of them.
 const CANDIDATES: usize = 64;
+
+/// How long nothing must have moved on a connection that makes room for another of a peer at its limit. Below it, refusing
+/// the other costs less, and a peer that connects all the time costs little.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// What a newcomer meets.
 #[derive(Debug)]
@@ -112,6 +117,12 @@ impl Table {
         Admission::Admitted { place, replaced }
     }
 
+    /// A point in time as links report it.
+    fn since_base(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.base);
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// Whether there is room for a connection of `peer`, and whether another one was closed for it.
     fn make_room(&self, inner: &mut Inner, peer: &Peer) -> Option<bool> {
         let max_per_peer = self.limits.connections_per_peer;
@@ -119,7 +130,8 @@ impl Table {
         if let Some(key) = peer.key
             && peer.connections() >= max_per_peer
         {
-            if !inner.close_one(Scope::Of(key)) {
+            let settled = Instant::now().checked_sub(SETTLED).map(|time| self.since_base(time));
+            if !inner.close_one(Scope::Of(key), settled.unwrap_or(0)) {
                 return None;
             }
             replaced = true;
@@ -127,16 +139,18 @@ impl Table {
         if inner.links.len() < self.limits.connections {
             return Some(replaced);
         }
-        let Some(key) = peer.key else { return inner.close_one(Scope::All).then_some(true) };
+        let Some(key) = peer.key else {
+            return inner.close_one(Scope::All, u64::MAX).then_some(true);
+        };
         let heaviest = inner.peers.values().max_by_key(|peer| peer.connections());
         let heaviest = heaviest
             .map_or((0, key), |heaviest| (heaviest.connections(), heaviest.key.unwrap_or(key)));
         if peer.connections() >= heaviest.0 {
-            return inner.close_one(Scope::Of(key)).then_some(true);
+            return inner.close_one(Scope::Of(key), u64::MAX).then_some(true);
         }
         let scope = Scope::Of(heaviest.1);
         // A peer with fewer connections is admitted even if those of the other are all worked for.
-        let made = inner.close_one(scope)
+        let made = inner.close_one(scope, u64::MAX)
             || peer.connections() + 1 < heaviest.0 && inner.close_working(scope);
         made.then_some(true)
     }
@@ -145,7 +159,7 @@ impl Table {
     pub(super) fn free_descriptors(&self) {
         let mut inner = self.inner();
         for _ in 0..CANDIDATES {
-            if !inner.close_one(Scope::All) {
+            if !inner.close_one(Scope::All, u64::MAX) {
                 return;
             }
         }
@@ -174,14 +188,19 @@ impl Inner {
         Some(link)
     }
 
-    /// Closes the connection in `scope` on which nothing has moved for the longest time, and that the service does not
-    /// work for.
-    fn close_one(&mut self, scope: Scope) -> bool {
+    /// Closes the connection in `scope` on which nothing has moved for the longest time, and not after `until`, and that
+    /// the service does not work for.
+    fn close_one(&mut self, scope: Scope, until: u64) -> bool {
         loop {
             if self.candidates.is_empty() || self.scope != Some(scope) {
                 self.choose(scope);
             }
             let Some((id, moved)) = self.candidates.pop() else { return false };
+            if moved > until {
+                // All others have moved later. They stay chosen, since choosing again costs more than it brings.
+                self.candidates.push((id, moved));
+                return false;
+            }
             let still =
                 self.links.get(&id).is_some_and(|link| link.moved() == moved && !link.is_working());
             if still && let Some(link) = self.remove(id) {
@@ -234,7 +253,6 @@ impl Drop for Place {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
-    use std::time::Duration;
 
     fn table(connections: usize, per_peer: usize) -> Arc<Table> {
         Table::new(&Limits { connections, connections_per_peer: per_peer, ..Limits::default() })
@@ -287,11 +305,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_worked_for_makes_no_room_for_its_own_peer() {
         let table = table(3, 2);
+        wait().await;
         let places = [admit(&table, address(1)).unwrap().0, admit(&table, address(1)).unwrap().0];
         let working: Vec<_> = places.iter().map(|place| place.link.begin()).collect();
         assert!(admit(&table, address(1)).is_none());
         // Waiting for a body is not work.
         let waiting = super::super::link::Waiting::new(&places[1].link);
+        assert!(admit(&table, address(1)).is_none());
+        wait().await;
         let (third, replaced) = admit(&table, address(1)).unwrap();
         assert!(replaced && is_closed(&places[1]) && !is_closed(&places[0]));
         drop((waiting, working, third));

@@ -1,7 +1,7 @@
 //! One peer with many connections, or with few that cost much, against a client with another address.
 //!
 //! The service runs in a process of its own, so that its memory is seen. `URLFILTER_ATTACKS=20` has the default limits:
-//! 10,000 connections, 20,000 of one peer against them, for a minute each.
+//! 5,000 connections, 20,000 of one peer against them, for a minute each.
 
 use crate::factor;
 use crate::frames::{
@@ -87,7 +87,7 @@ impl Target {
         let case = Case::new(CASE);
         let many = 1_000_000_000;
         let limits = json!({
-            "connections": 500 * factor().min(20),
+            "connections": 250 * factor().min(20),
             "tokens": { "tier1": { "perHour": many, "perDay": many } },
         });
         let settings = Settings::new(vec![case.install(folder.path(), "data")])
