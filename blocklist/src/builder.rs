@@ -20,7 +20,7 @@ pub use key_set::KeySet;
 pub use report::{EntryCounts, Example, LineRange, Occurrences, Report, ReportedOptions, Source};
 
 use crate::key::{Effect, EntryKind, ONBOARDING_ENTRY, Refusal, canonicalise};
-use crate::list::{self, Entry, Event, Format, ListError};
+use crate::list::{self, Entry, Event, Format, ListError, ReadOptions};
 use durable_file::{Access, FileError, FileSet};
 use filter_core::Prefilter;
 use filter_core::bloom::{BloomError, BloomFilter, Sizing};
@@ -197,13 +197,26 @@ impl Builder {
     /// [`BuildError::List`] if the list cannot be read to its end. The builder is gone then; whoever wants to
     /// go on without the list adds it to a clone.
     pub fn add_list(
-        mut self,
+        self,
         name: &str,
         input: impl Read,
         format: Option<&Format>,
     ) -> Result<Self, BuildError> {
+        self.add_source(name, input, &ReadOptions::default().with_format(format.cloned()))
+    }
+
+    /// Adds a list that is read as `options` say. `name` stands in the report and in errors.
+    ///
+    /// # Errors
+    /// As [`add_list`](Self::add_list).
+    pub fn add_source(
+        mut self,
+        name: &str,
+        input: impl Read,
+        options: &ReadOptions,
+    ) -> Result<Self, BuildError> {
         let source = self.report.start_source(name);
-        let summary = list::read(input, format, |event| match event {
+        let summary = list::read(input, options, |event| match event {
             Event::Entry { line, entry } => self.add_entry(source, line, entry),
             Event::Refused { line, refusal, text } => {
                 self.report.refuse(source, line, refusal, text);

@@ -5,10 +5,10 @@
 //! 64 KiB unless the caller names it. Memory is bounded by the longest permitted line, whatever the input.
 //!
 //! ```
-//! use blocklist::list::{self, Event, Format};
+//! use blocklist::list::{self, Event, Format, ReadOptions};
 //!
 //! let mut entries = Vec::new();
-//! let summary = list::read(&b"! a list\n||ads.example^\n@@||good.example^\n"[..], None, |event| {
+//! let summary = list::read(&b"! a list\n||ads.example^\n@@||good.example^\n"[..], &ReadOptions::default(), |event| {
 //!     if let Event::Entry { line, entry } = event {
 //!         entries.push((line, entry.text.to_owned()));
 //!     }
@@ -22,20 +22,24 @@ mod adblock;
 mod csv;
 mod detect;
 mod dnsmasq;
+mod entry;
 mod error;
 mod format;
 mod hosts;
 mod lines;
+mod options;
 mod rpz;
 #[cfg(test)]
 mod tests;
 mod txtpb;
 mod urls;
 
+pub use entry::{Action, Entry, RuleOptions, Scope};
 pub use error::ListError;
 pub use format::{Format, UnknownFormat};
+pub use options::ReadOptions;
 
-use crate::key::{EntryKind, Refusal, Remarks};
+use crate::key::Refusal;
 use flate2::bufread::MultiGzDecoder;
 use lines::{Line, Lines};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -46,24 +50,6 @@ pub const MAX_LINE: usize = 65_536;
 
 /// Bytes at the beginning from which the format is detected.
 const SAMPLE: usize = 65_536;
-
-/// An entry of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Entry<'l> {
-    /// The URL or host, without the syntax of the format around it.
-    pub text: &'l str,
-    /// Whether the format allows URLs here or only hosts.
-    pub kind: EntryKind,
-    /// What the format says about it, such as [`Remark::PathPrefix`](crate::key::Remark::PathPrefix).
-    pub remarks: Remarks,
-}
-
-impl<'l> Entry<'l> {
-    fn new(text: &'l str, kind: EntryKind) -> Self {
-        Self { text, kind, remarks: Remarks::default() }
-    }
-}
 
 /// What a reader found on a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +133,7 @@ trait LineFormat {
 }
 
 /// Reads a whole list and calls `visit` for everything on its lines that is an entry or might be meant as
-/// one, in order. Without `format`, the format is detected.
+/// one, in order. Without a format in `options`, the format is detected.
 ///
 /// # Errors
 /// [`ListError::Io`] if the input fails, [`ListError::Binary`] if it is not text, and the other variants for
@@ -155,16 +141,16 @@ trait LineFormat {
 /// was visited before an error is not the whole list.
 pub fn read(
     input: impl Read,
-    format: Option<&Format>,
+    options: &ReadOptions,
     mut visit: impl FnMut(Event<'_>),
 ) -> Result<Summary, ListError> {
     let (start, input) = peek(input)?;
     if start.starts_with(&[0x1f, 0x8b]) {
         let inflated = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, input));
         let (start, input) = peek(inflated)?;
-        return read_plain(&start, BufReader::with_capacity(1 << 17, input), format, &mut visit);
+        return read_plain(&start, BufReader::with_capacity(1 << 17, input), options, &mut visit);
     }
-    read_plain(&start, BufReader::with_capacity(1 << 17, input), format, &mut visit)
+    read_plain(&start, BufReader::with_capacity(1 << 17, input), options, &mut visit)
 }
 
 /// The first bytes of the input, and the input with these bytes still in front.
@@ -177,7 +163,7 @@ fn peek(mut input: impl Read) -> io::Result<(Vec<u8>, impl Read)> {
 fn read_plain(
     start: &[u8],
     mut input: impl BufRead,
-    format: Option<&Format>,
+    options: &ReadOptions,
     visit: &mut dyn FnMut(Event<'_>),
 ) -> Result<Summary, ListError> {
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -191,7 +177,7 @@ fn read_plain(
     if detect::is_binary(start) {
         return Err(ListError::Binary);
     }
-    let format = match format {
+    let format = match &options.format {
         Some(format) => format.clone(),
         None => detect::format(start)?,
     };
@@ -200,7 +186,7 @@ fn read_plain(
         Format::Hosts => each_line(input, &mut hosts::Hosts, visit)?,
         Format::Adblock => each_line(input, &mut adblock::Adblock, visit)?,
         Format::Dnsmasq => each_line(input, &mut dnsmasq::Dnsmasq, visit)?,
-        Format::Rpz => each_line(input, &mut rpz::Rpz::default(), visit)?,
+        Format::Rpz => each_line(input, &mut rpz::Rpz::new(options.origin.as_deref()), visit)?,
         Format::Csv { column } => csv::read(input, column, visit)?,
         Format::Txtpb => txtpb::read(input, visit)?,
     };

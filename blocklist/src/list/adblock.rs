@@ -1,6 +1,6 @@
 //! Adblock syntax. Only network rules that begin at a host can become keys.
 
-use super::{Emit, Entry, LineFormat, LineKind, hosts};
+use super::{Emit, Entry, LineFormat, LineKind, Scope, hosts};
 use crate::key::{EntryKind, Refusal, Remark, Remarks};
 use std::net::IpAddr;
 
@@ -33,7 +33,9 @@ impl LineFormat for Adblock {
             return LineKind::Entry;
         }
         match rule(line) {
-            Ok((text, kind, remarks)) => emit(Ok(Entry { text, kind, remarks })),
+            Ok((text, kind, remarks)) => {
+                emit(Ok(Entry { remarks, scope: Scope::Site, ..Entry::new(text, kind) }));
+            }
             Err(refusal) => emit(Err((refusal, line))),
         }
         LineKind::Entry

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn mistakes_are_explained() {
         let message =
-            |text: &[u8]| read(text, Some(&url_column()), |_| {}).unwrap_err().to_string();
+            |text: &[u8]| read(text, &url_column().into(), |_| {}).unwrap_err().to_string();
         assert!(message(b"id,link\n1,x\n").contains("must be the header, has: id, link"));
         assert!(message(b"").contains("url"));
         let endless = [b"url\n\"".to_vec(), vec![b'a'; 4 << 20]].concat();
@@ -210,7 +210,7 @@ mod tests {
         ));
         let long = format!("url\n{}\n", "a".repeat(70_000));
         let mut refused = Vec::new();
-        read(long.as_bytes(), Some(&url_column()), |event| {
+        read(long.as_bytes(), &url_column().into(), |event| {
             if let Event::Refused { refusal, .. } = event {
                 refused.push(refusal);
             }

@@ -1,6 +1,6 @@
 //! Hosts files: an address, then the names that resolve to it.
 
-use super::{Emit, Entry, LineFormat, LineKind};
+use super::{Emit, Entry, LineFormat, LineKind, Scope};
 use crate::key::{EntryKind, Refusal};
 use std::net::IpAddr;
 
@@ -49,7 +49,7 @@ pub(super) fn names(content: &str, emit: &mut Emit<'_>) {
         } else if address.is_some_and(|address| !is_sink(address)) {
             Err((Refusal::NotABlock, name))
         } else {
-            Ok(Entry::new(name, EntryKind::Host))
+            Ok(Entry::new(name, EntryKind::Host).with_scope(Scope::Host))
         });
     }
 }

@@ -1,10 +1,9 @@
 //! Response policy zones (draft-vixie-dnsop-dns-rpz), in zone-file syntax.
 
-use super::{Emit, Entry, LineFormat, LineKind, hosts};
+use super::{Emit, Entry, LineFormat, LineKind, Scope, hosts};
 use crate::key::{EntryKind, Refusal};
 
 /// What the lines of a zone file pass on to the next.
-#[derive(Default)]
 pub(super) struct Rpz {
     /// The name of the zone, without its last dot; empty until it is known.
     origin: String,
@@ -12,6 +11,14 @@ pub(super) struct Rpz {
     owner: String,
     /// Whether a parenthesis is open, so that the next line continues a record.
     open: bool,
+}
+
+impl Rpz {
+    /// `origin` is the name of the zone, if it is known already.
+    pub(super) fn new(origin: Option<&str>) -> Self {
+        let origin = origin.unwrap_or_default().trim_end_matches('.').to_owned();
+        Self { origin, owner: String::new(), open: false }
+    }
 }
 
 impl LineFormat for Rpz {
@@ -74,7 +81,10 @@ impl Rpz {
             "A" | "AAAA" => data.parse().is_ok_and(hosts::is_sink),
             _ => return refuse(Refusal::Directive),
         };
-        if blocks { Ok(Entry::new(name, EntryKind::Host)) } else { refuse(Refusal::NotABlock) }
+        if !blocks {
+            return refuse(Refusal::NotABlock);
+        }
+        Ok(Entry::new(name, EntryKind::Host).with_scope(Scope::Host))
     }
 
     /// The owner, relative to the zone if it lies within.

@@ -4,7 +4,8 @@ use std::io::Write;
 
 pub(in crate::list) fn collect(text: &[u8], format: Option<&Format>) -> (Vec<String>, Summary) {
     let mut events = Vec::new();
-    let summary = read(text, format, |event| {
+    let options = ReadOptions::default().with_format(format.cloned());
+    let summary = read(text, &options, |event| {
         events.push(match event {
             Event::Entry { line, entry } => {
                 let remarks: String = entry.remarks.iter().map(|r| format!(" {r}")).collect();
@@ -34,7 +35,10 @@ fn gzip_and_byte_order_mark_are_transparent() {
         assert_eq!(events, ["1 example.com", "3 example.org/a"]);
         assert_eq!(summary.lines, LineCounts { blank: 1, entry: 2, ..LineCounts::default() });
     }
-    assert!(matches!(read(&gzip[..gzip.len() - 5], None, |_| {}), Err(ListError::Io(_))));
+    assert!(matches!(
+        read(&gzip[..gzip.len() - 5], &ReadOptions::default(), |_| {}),
+        Err(ListError::Io(_))
+    ));
 }
 
 #[test]
@@ -57,8 +61,11 @@ fn binary_input_is_refused() {
         b"\xff\xfee\0x\0",
         b"\x89PNG\r\n\x1a\n\x01\x02\x03\x04\x05\x06",
     ] {
-        assert!(matches!(read(input, None, |_| {}), Err(ListError::Binary)), "{input:?}");
-        assert!(matches!(read(input, Some(&Format::Urls), |_| {}), Err(ListError::Binary)));
+        assert!(
+            matches!(read(input, &ReadOptions::default(), |_| {}), Err(ListError::Binary)),
+            "{input:?}"
+        );
+        assert!(matches!(read(input, &Format::Urls.into(), |_| {}), Err(ListError::Binary)));
     }
 }
 
@@ -75,8 +82,9 @@ proptest! {
         text in "(url\n)?([ -~]{0,20}\n){0,6}",
         format in formats(),
     ) {
-        let _ = read(&input[..], format.as_ref(), |_| {});
-        if let Ok(summary) = read(text.as_bytes(), format.as_ref(), |_| {}) {
+        let options = ReadOptions::default().with_format(format);
+        let _ = read(&input[..], &options, |_| {});
+        if let Ok(summary) = read(text.as_bytes(), &options, |_| {}) {
             prop_assert_eq!(summary.lines.total(), text.lines().count() as u64, "{:?}", summary.format);
         }
     }
@@ -89,7 +97,7 @@ fn the_limit_of_a_line_is_exact() {
         for (length, is_entry) in [(MAX_LINE - 1, true), (MAX_LINE, true), (MAX_LINE + 1, false)] {
             let text = format!("{before}{}\nlast.example\n", "a".repeat(length));
             let mut outcomes = Vec::new();
-            let summary = read(text.as_bytes(), Some(&Format::Urls), |event| match event {
+            let summary = read(text.as_bytes(), &Format::Urls.into(), |event| match event {
                 Event::Entry { entry, .. } => outcomes.push(Ok(entry.text.len())),
                 Event::Refused { refusal, .. } => outcomes.push(Err(refusal)),
             })
@@ -112,7 +120,7 @@ fn an_input_that_fails_is_an_error_with_its_cause() {
     }
     for (start, format) in [("a.example\n", Format::Urls), ("rows {keyword: 'a'}", Format::Txtpb)] {
         let start = start.repeat(20_000);
-        let error = read(start.as_bytes().chain(Broken), Some(&format), |_| {}).unwrap_err();
+        let error = read(start.as_bytes().chain(Broken), &format.into(), |_| {}).unwrap_err();
         assert_eq!(error.to_string(), "reading or decompressing failed");
         let source = std::error::Error::source(&error).unwrap();
         assert_eq!(source.to_string(), "the disk is gone");

@@ -60,7 +60,7 @@ mod tests {
     }
 
     fn refused(text: &str) -> (Position, Mistake) {
-        match read(text.as_bytes(), Some(&Format::Txtpb), |_| {}) {
+        match read(text.as_bytes(), &Format::Txtpb.into(), |_| {}) {
             Err(ListError::Rows(ReadError::Malformed { position, mistake, .. })) => {
                 (position, mistake)
             }

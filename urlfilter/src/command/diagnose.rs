@@ -131,7 +131,7 @@ fn read_keys(arguments: &Arguments) -> anyhow::Result<Vec<String>> {
     // Keys are read as they are; only a data set has a format of its own.
     let format =
         if text.trim_ascii_start().starts_with(b"rows") { Format::Txtpb } else { Format::Urls };
-    list::read(&text[..], Some(&format), |event| {
+    list::read(&text[..], &format.into(), |event| {
         if let Event::Entry { entry, .. } = event {
             keys.push(entry.text.to_owned());
         }

@@ -1,0 +1,120 @@
+//! What a list says on a line.
+
+use crate::key::{EntryKind, Remarks};
+use filter_core::sub_url::parts::split_scheme;
+
+/// An entry of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry<'l> {
+    /// The URL or host, without the syntax of the format around it.
+    pub text: &'l str,
+    /// Whether the format allows URLs here or only hosts.
+    pub kind: EntryKind,
+    /// What the format says about it, such as [`Remark::PathPrefix`](crate::key::Remark::PathPrefix).
+    pub remarks: Remarks,
+    /// What it asks for.
+    pub action: Action,
+    /// Which requests it names.
+    pub scope: Scope,
+    /// The options of an Adblock rule.
+    pub options: RuleOptions,
+}
+
+impl<'l> Entry<'l> {
+    /// An entry to block, with the usual scope of its text.
+    pub(super) fn new(text: &'l str, kind: EntryKind) -> Self {
+        Self {
+            text,
+            kind,
+            remarks: Remarks::default(),
+            action: Action::Block,
+            scope: Scope::of(text),
+            options: RuleOptions::NONE,
+        }
+    }
+
+    pub(super) fn with_scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    pub(super) fn with_action(mut self, action: Action) -> Self {
+        self.action = action;
+        self
+    }
+}
+
+/// What an entry asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Block the requests that it names.
+    #[default]
+    Block,
+    /// Do not block them, whatever other entries of any list say: `@@` of Adblock syntax, `rpz-passthru`.
+    Allow,
+    /// Ignore the rule of the same text and options, which another list may have: `$badfilter`.
+    Retract,
+}
+
+/// Which requests an entry names, by the meaning of its format. A key may cover more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scope {
+    /// The host with everything below it, and all paths that begin with the given one: `||example.com^`, a domain of a
+    /// list of domains.
+    Site,
+    /// The host alone, with all its paths: a line of a hosts file, an owner of a response policy zone, `|https://x/`.
+    Host,
+    /// Everything below the host, but not the host itself: `*.example.com` of a zone.
+    Subdomains,
+    /// One page of one host: a URL of a feed.
+    Page,
+}
+
+impl Scope {
+    /// The scope of an entry of a list of URLs and domains: a page if it has a scheme, else a site.
+    pub(super) fn of(text: &str) -> Self {
+        if split_scheme(text).is_some() { Self::Page } else { Self::Site }
+    }
+}
+
+/// The options of an Adblock rule that do not restrict what it blocks. Rules with others have no key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RuleOptions(u8);
+
+impl RuleOptions {
+    /// No option.
+    pub const NONE: Self = Self(0);
+    /// `$important`: exceptions do not take the rule back, unless they have the option, too.
+    pub const IMPORTANT: Self = Self(1);
+    /// `$all`.
+    pub const ALL: Self = Self(2);
+    /// `$document`, `$doc`.
+    pub const DOCUMENT: Self = Self(4);
+    /// The number of sets of options.
+    pub(crate) const SETS: u8 = 8;
+
+    /// These options and those of `other`.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all options of `other` are among these.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The number of this set of options, below [`SETS`](Self::SETS).
+    pub(crate) const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// The set of options of a [`number`](Self::number).
+    pub(crate) const fn from_number(number: u8) -> Self {
+        Self(number)
+    }
+}
