@@ -11,30 +11,41 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod exceptions;
+mod guards;
 mod key_set;
+mod options;
+mod origins;
 mod report;
 #[cfg(test)]
 mod tests;
+mod uses;
 
+pub use guards::{
+    DEFAULT_MAX_REFUSED, Guards, MaxShrink, NotAReport, PreviousBuild, SourceProblem,
+};
 pub use key_set::KeySet;
-pub use report::{EntryCounts, Example, LineRange, Occurrences, Report, ReportedOptions, Source};
+pub use options::{DEFAULT_SEED, DEFAULT_TOLERANCE, Options};
+pub use origins::{KeyOrigin, KeyOrigins, OriginsError};
+pub use report::{
+    EntryCounts, Example, LineRange, Occurrences, Report, ReportedOptions, Revoked, Source,
+    SourceEntries, StillCovered,
+};
+pub use uses::Origin;
 
-use crate::key::{Effect, EntryKind, ONBOARDING_ENTRY, Refusal, canonicalise};
-use crate::list::{self, Entry, Event, Format, ListError, ReadOptions};
+use crate::key::parents::any_cover;
+use crate::key::{
+    CanonicalKey, Effect, EntryKind, ONBOARDING_ENTRY, Refusal, Remarks, canonicalise, names,
+};
+use crate::list::{self, Action, Entry, Event, Format, ListError, ReadOptions, RuleOptions};
 use durable_file::{Access, FileError, FileSet};
+use exceptions::Exceptions;
 use filter_core::Prefilter;
-use filter_core::bloom::{BloomError, BloomFilter, Sizing};
+use filter_core::bloom::{BloomError, BloomFilter};
 use filter_core::file::Description;
 use filter_core::file::raw::{BITS_FILE, METADATA_FILE};
-use filter_core::sub_url::SubUrlRule;
 use std::io::{self, Read, Write};
 use std::path::Path;
-
-/// The default of [`Options::murmur_seed`]. It is fixed, so that builds are reproducible.
-pub const DEFAULT_SEED: u32 = 2_538_058_380;
-
-/// The default of [`Options::tolerance`].
-pub const DEFAULT_TOLERANCE: f64 = 0.001;
 
 /// Name of the property list in the output folder.
 pub const PLIST_FILE: &str = "bloom_filter.plist";
@@ -44,81 +55,8 @@ pub const DATA_SET_FILE: &str = "input.txtpb";
 const DATA_SET_VALUE: &[u8] = b"1";
 /// Name of the report in the output folder.
 pub const REPORT_FILE: &str = "report.json";
-
-/// How to build. [`Options::default`] and the `with_…` methods make one.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Options {
-    /// The share of URLs outside of the list that may hit the filter by chance, strictly between 0 and 1;
-    /// [`DEFAULT_TOLERANCE`] (0.001) by default.
-    pub tolerance: f64,
-    /// Seed of MurmurHash3. Default: [`DEFAULT_SEED`].
-    pub murmur_seed: u32,
-    /// How the size of the filter is rounded. Default: [`Sizing::Round`].
-    pub sizing: Sizing,
-    /// The rule by which devices expand URLs to sub-URLs. Default: that of current systems.
-    pub rule: SubUrlRule,
-    /// Whether to add [`ONBOARDING_ENTRY`]. Default: no.
-    pub onboarding_entry: bool,
-}
-
-impl Options {
-    /// The same options with another [`tolerance`](Self::tolerance).
-    #[must_use]
-    pub fn with_tolerance(mut self, tolerance: f64) -> Self {
-        self.tolerance = tolerance;
-        self
-    }
-
-    /// The same options with another [`murmur_seed`](Self::murmur_seed).
-    #[must_use]
-    pub fn with_murmur_seed(mut self, seed: u32) -> Self {
-        self.murmur_seed = seed;
-        self
-    }
-
-    /// The same options with another [`sizing`](Self::sizing).
-    #[must_use]
-    pub fn with_sizing(mut self, sizing: Sizing) -> Self {
-        self.sizing = sizing;
-        self
-    }
-
-    /// The same options with another [`rule`](Self::rule).
-    #[must_use]
-    pub fn with_rule(mut self, rule: SubUrlRule) -> Self {
-        self.rule = rule;
-        self
-    }
-
-    /// The same options with or without the [`onboarding_entry`](Self::onboarding_entry).
-    #[must_use]
-    pub fn with_onboarding_entry(mut self, is_added: bool) -> Self {
-        self.onboarding_entry = is_added;
-        self
-    }
-
-    /// Checks the tolerance and the seed, which otherwise only [`Builder::finish`] does.
-    ///
-    /// # Errors
-    /// [`BuildError::Bloom`] as [`Builder::finish`] would return it for a single key.
-    pub fn check(&self) -> Result<(), BuildError> {
-        self.sizing.parameters(1, self.tolerance, self.murmur_seed)?;
-        Ok(())
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            tolerance: DEFAULT_TOLERANCE,
-            murmur_seed: DEFAULT_SEED,
-            sizing: Sizing::default(),
-            rule: SubUrlRule::default(),
-            onboarding_entry: false,
-        }
-    }
-}
+/// Name of the file in the output folder that says where each key was found.
+pub const ORIGINS_FILE: &str = "origins.bin";
 
 /// A build that fails.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +74,45 @@ pub enum BuildError {
     /// The tolerance is not strictly between 0 and 1, or the filter would be too large.
     #[error(transparent)]
     Bloom(#[from] BloomError),
+    /// A list looks broken, as [`Options::guards`] has it.
+    #[error("the list {name} is not used: {problem}{}", main_refusal(*.main))]
+    #[non_exhaustive]
+    Source {
+        /// The name that the list was added under.
+        name: String,
+        /// What is wrong with it.
+        problem: SourceProblem,
+        /// The most frequent reason for which its entries were refused, if any were.
+        main: Option<Refusal>,
+    },
+    /// There are fewer keys than [`Guards::min_keys`].
+    #[error("the build has {keys} keys, and at least {min} are required")]
+    #[non_exhaustive]
+    TooFewKeys {
+        /// The keys of the build.
+        keys: u64,
+        /// The fewest that are taken.
+        min: u64,
+    },
+    /// There are far fewer keys than before, as [`Guards::max_shrink`] has it.
+    #[error(
+        "the build has {keys} keys, and the one before had {before}; more is lost than allowed"
+    )]
+    #[non_exhaustive]
+    Shrunk {
+        /// The keys of the build.
+        keys: u64,
+        /// The keys of the build before.
+        before: u64,
+    },
+    /// Keys can be left out as covered only under the rules of system versions.
+    #[error(
+        "keys that others cover are known only under the rule of a system, not under a parsing configuration of its own"
+    )]
+    CannotCompress,
+    /// There are more lists than one build takes.
+    #[error("a build takes at most {} lists", Origin::MAX_SOURCES)]
+    TooManySources,
     /// No entry of the lists became a key. A filter without keys would allow everything.
     #[error("no entry of the input can become a key: {read} lines read, {refused} entries refused{}", main_refusal(*.main))]
     #[non_exhaustive]
@@ -165,6 +142,7 @@ fn main_refusal(main: Option<Refusal>) -> String {
 pub struct Builder {
     options: Options,
     keys: KeySet,
+    exceptions: Exceptions,
     report: Report,
 }
 
@@ -186,9 +164,9 @@ impl Builder {
         let report = Report::new(&options);
         let mut keys = KeySet::default();
         if options.onboarding_entry {
-            keys.add([ONBOARDING_ENTRY.as_bytes()]);
+            keys.add([ONBOARDING_ENTRY.as_bytes()], Origin::OPTION, RuleOptions::NONE);
         }
-        Self { options, keys, report }
+        Self { options, keys, exceptions: Exceptions::default(), report }
     }
 
     /// Adds a list. `name` stands in the report and in errors. Without `format`, the format is detected.
@@ -210,42 +188,111 @@ impl Builder {
     /// # Errors
     /// As [`add_list`](Self::add_list).
     pub fn add_source(
-        mut self,
+        self,
         name: &str,
         input: impl Read,
         options: &ReadOptions,
     ) -> Result<Self, BuildError> {
+        self.add(name, input, options, None)
+    }
+
+    /// Adds a list of what must not be blocked: its entries take back those of all other lists, wherever the list
+    /// stands. Entries that are exceptions themselves are refused.
+    ///
+    /// # Errors
+    /// As [`add_list`](Self::add_list).
+    pub fn add_allow_list(
+        self,
+        name: &str,
+        input: impl Read,
+        options: &ReadOptions,
+    ) -> Result<Self, BuildError> {
+        self.add(name, input, options, Some(Action::Allow))
+    }
+
+    /// Adds a list. With `action`, each entry that asks to block does that instead.
+    fn add(
+        mut self,
+        name: &str,
+        input: impl Read,
+        options: &ReadOptions,
+        action: Option<Action>,
+    ) -> Result<Self, BuildError> {
+        if self.report.sources.len() >= Origin::MAX_SOURCES {
+            return Err(BuildError::TooManySources);
+        }
+        let refused_before = self.report.refused_counts();
         let source = self.report.start_source(name);
         let summary = list::read(input, options, |event| match event {
-            Event::Entry { line, entry } => self.add_entry(source, line, entry),
+            Event::Entry { line, mut entry } => match (action, entry.action) {
+                (Some(action), Action::Block) => {
+                    entry.action = action;
+                    entry.options = RuleOptions::IMPORTANT;
+                    self.add_entry(source, line, entry);
+                }
+                (Some(_), _) => self.report.refuse(source, line, Refusal::Exception, entry.text),
+                (None, _) => self.add_entry(source, line, entry),
+            },
             Event::Refused { line, refusal, text } => {
                 self.report.refuse(source, line, refusal, text);
             }
         })
         .map_err(|source| BuildError::List { name: name.to_owned(), source })?;
         self.report.end_source(source, &summary);
+        if let Some(problem) = self.options.guards.problem(&self.report.sources[source]) {
+            let name = name.to_owned();
+            let main = self.report.refused_counts().into_iter().map(|(refusal, count)| {
+                (count - refused_before.get(&refusal).copied().unwrap_or(0), refusal)
+            });
+            let main = main.filter(|(count, _)| *count > 0).max().map(|(_, refusal)| refusal);
+            return Err(BuildError::Source { name, problem, main });
+        }
         Ok(self)
     }
 
     fn add_entry(&mut self, source: usize, line: u64, entry: Entry<'_>) {
+        let origin = Origin::new(source, line);
         // The onboarding entry is the one entry that becomes a key as it stands.
         if self.options.onboarding_entry
             && entry.text == ONBOARDING_ENTRY
             && entry.kind == EntryKind::Url
+            && entry.action == Action::Block
         {
             self.report.take(source, line, entry, ONBOARDING_ENTRY, entry.remarks);
             return;
         }
-        match canonicalise(entry.text, entry.kind, &self.options.rule) {
-            Ok(key) => {
-                let mut remarks = key.remarks;
-                remarks.extend(entry.remarks);
+        match self.key_of(&entry) {
+            Ok((key, remarks)) => {
                 let texts = [Some(&*key.text), key.second.as_deref()];
-                self.keys.add(texts.into_iter().flatten().map(str::as_bytes));
-                self.report.take(source, line, entry, &key.text, remarks);
+                let texts = texts.into_iter().flatten();
+                if entry.action == Action::Block {
+                    self.keys.add(texts.map(str::as_bytes), origin, entry.options);
+                    self.report.take(source, line, entry, &key.text, remarks);
+                } else {
+                    texts.for_each(|text| self.exceptions.add(text.as_bytes(), &entry, origin));
+                    self.report.except(source);
+                }
             }
             Err(refusal) => self.report.refuse(source, line, refusal, entry.text),
         }
+    }
+
+    /// The key of an entry, with all that is to be said of it.
+    fn key_of<'e>(&self, entry: &Entry<'e>) -> Result<(CanonicalKey<'e>, Remarks), Refusal> {
+        let Options { rule, names, .. } = &self.options;
+        names::check_text(entry.text.trim(), entry.kind)?;
+        let key = canonicalise(entry.text, entry.kind, rule)?;
+        let mut remarks = key.remarks;
+        remarks.extend(entry.remarks);
+        if entry.action == Action::Block
+            && let Some(text) = names::without_scheme(&key.text, rule)
+        {
+            if let Some(remark) = names.check(text)? {
+                remarks.add(remark);
+            }
+            names::coverage(entry.scope, text, &mut remarks);
+        }
+        Ok((key, remarks))
     }
 
     /// What became of the lists so far.
@@ -273,13 +320,23 @@ impl Builder {
         }
         let onboarding = u64::from(self.options.onboarding_entry);
         self.report.count_kept(self.keys.new_groups() - onboarding);
-        if self.report.entries.read == self.report.entries.refused {
+        self.take_back();
+        self.compress()?;
+        if self.report.entries.kept == 0 || self.keys.len() as u64 == onboarding {
             let refused = self.report.refused.iter();
             return Err(BuildError::NoKeys {
                 read: self.report.lines.total(),
                 refused: self.report.entries.refused,
                 main: refused.max_by_key(|(_, seen)| seen.count()).map(|(&refusal, _)| refusal),
             });
+        }
+        self.report.keys = self.keys.len() as u64;
+        let guards = &self.options.guards;
+        if self.report.keys < guards.min_keys {
+            return Err(BuildError::TooFewKeys { keys: self.report.keys, min: guards.min_keys });
+        }
+        if let Some(before) = guards.shrunk(&self.report) {
+            return Err(BuildError::Shrunk { keys: self.report.keys, before });
         }
         let Options { tolerance, murmur_seed, sizing, ref rule, .. } = self.options;
         let parameters = sizing.parameters(self.keys.len() as u64, tolerance, murmur_seed)?;
@@ -293,13 +350,48 @@ impl Builder {
         description.tool_version = Some(env!("CARGO_PKG_VERSION").to_owned());
         let prefilter = Prefilter::new(filter, description)
             .expect("the tolerance was checked when the filter was sized");
-        self.report.keys = self.keys.len() as u64;
         Ok(Built { prefilter, keys: self.keys, report: self.report })
+    }
+
+    /// The number of the key that nothing takes away, if there is one.
+    fn onboarding_key(&self) -> Option<usize> {
+        self.options.onboarding_entry.then_some(0)
+    }
+
+    /// Removes the keys that exceptions take back, and reports the exceptions that other keys defeat.
+    fn take_back(&mut self) {
+        if self.exceptions.is_empty() {
+            return;
+        }
+        let keep = self.onboarding_key();
+        let revoked = self.exceptions.revoked(&self.keys, keep, &mut self.report);
+        self.keys.remove(|number| revoked[number]);
+        self.exceptions.report_still_covered(&self.keys, &mut self.report);
+    }
+
+    /// Removes the keys that others cover, if the options say so.
+    fn compress(&mut self) -> Result<(), BuildError> {
+        if !self.options.is_compressed {
+            return Ok(());
+        }
+        let reach = self.options.reach().ok_or(BuildError::CannotCompress)?;
+        let keep = self.onboarding_key();
+        let mut covered = vec![false; self.keys.numbers()];
+        for (number, key) in self.keys.numbered().filter(|&(number, _)| keep != Some(number)) {
+            let Ok(text) = std::str::from_utf8(key) else { continue };
+            covered[number] = any_cover(text, reach, |cover| {
+                self.keys.number_of(cover.as_bytes()).is_some_and(|cover| keep != Some(cover))
+            });
+        }
+        let before = self.keys.len();
+        self.keys.remove(|number| covered[number]);
+        self.report.compressed = (before - self.keys.len()) as u64;
+        Ok(())
     }
 }
 
 impl Built {
-    /// Writes the property list, the raw bits and their metadata, the data set and the report to
+    /// Writes the property list, the raw bits and their metadata, the data set, the origins of its keys and the report to
     /// `folder`, which is created if it does not exist. The files replace their predecessors together.
     ///
     /// # Errors
@@ -320,6 +412,9 @@ impl Built {
         })?;
         files.add(METADATA_FILE, Access::Everyone, |out| {
             out.write_all(&self.prefilter.metadata().to_json())
+        })?;
+        files.add(ORIGINS_FILE, Access::Everyone, |out| {
+            origins::write(out, &self.prefilter.tag(), &self.report, &self.keys)
         })?;
         files.add(REPORT_FILE, Access::Everyone, |out| {
             serde_json::to_writer_pretty(&mut *out, &self.report)?;

@@ -18,6 +18,8 @@
 //! ```
 
 mod compose;
+pub(crate) mod names;
+pub(crate) mod parents;
 mod plain;
 mod reason;
 mod refusal;
@@ -26,6 +28,7 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 
+pub use names::NameRules;
 pub use refusal::Refusal;
 pub use remark::{Effect, Remark, Remarks};
 
@@ -77,10 +80,7 @@ pub fn canonicalise<'e>(
     };
     match plain {
         Some(plain) if kind == EntryKind::Url || plain == PlainEntry::Host => {
-            let mut remarks = Remarks::default();
-            if plain == PlainEntry::Host && is_public_suffix(entry) {
-                remarks.add(Remark::PublicSuffix);
-            }
+            let remarks = Remarks::default();
             Ok(CanonicalKey { text: Cow::Borrowed(entry), second: None, remarks })
         }
         _ => rewrite(entry, kind, rule),
@@ -92,13 +92,3 @@ const MAX_LABEL: usize = 63;
 
 /// The longest name in bytes: the 255 of RFC 1035 section 2.3.4 without the first and the last length byte.
 const MAX_NAME: usize = 253;
-
-/// Whether a key is a whole registry suffix such as `co.uk` or `github.io`.
-fn is_public_suffix(key: &str) -> bool {
-    /// Longer keys are not looked up: the few longer suffixes of the list lie below single cloud services.
-    const MAX_LABELS: usize = 4;
-    let labels = key.bytes().filter(|&byte| byte == b'.').count() + 1;
-    labels <= MAX_LABELS
-        && !key.contains(['/', ':'])
-        && psl::suffix(key.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix == key)
-}

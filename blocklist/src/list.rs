@@ -34,6 +34,7 @@ mod tests;
 mod txtpb;
 mod urls;
 
+pub use detect::Certainty;
 pub use entry::{Action, Entry, RuleOptions, Scope};
 pub use error::ListError;
 pub use format::{Format, UnknownFormat};
@@ -110,6 +111,8 @@ impl LineCounts {
 pub struct Summary {
     /// The format in which it was read: the given one or the detected one.
     pub format: Format,
+    /// How sure it is that this is the format.
+    pub certainty: Certainty,
     /// Its lines by what they hold.
     pub lines: LineCounts,
 }
@@ -177,8 +180,8 @@ fn read_plain(
     if detect::is_binary(start) {
         return Err(ListError::Binary);
     }
-    let format = match &options.format {
-        Some(format) => format.clone(),
+    let (format, certainty) = match &options.format {
+        Some(format) => (format.clone(), Certainty::Given),
         None => detect::format(start)?,
     };
     let lines = match &format {
@@ -190,7 +193,7 @@ fn read_plain(
         Format::Csv { column } => csv::read(input, column, visit)?,
         Format::Txtpb => txtpb::read(input, visit)?,
     };
-    Ok(Summary { format, lines })
+    Ok(Summary { format, certainty, lines })
 }
 
 /// Skipping bytes that were looked at before.

@@ -3,6 +3,8 @@
 use std::hash::BuildHasher;
 use std::ops::Range;
 
+use super::uses::{Origin, Uses};
+use crate::list::RuleOptions;
 use hashbrown::DefaultHashBuilder;
 
 /// The largest sum of the lengths of all keys, in bytes: 32 GiB, or all memory on smaller machines.
@@ -16,7 +18,7 @@ const MIN_SLOTS: usize = 1 << 10;
 
 /// A set of byte strings that keeps their order.
 ///
-/// A key takes its own bytes and about 16 more: where it ends, and a slot of the hash table. With millions
+/// A key takes its own bytes and about 27 more: where it ends, where it was found, and a slot of the hash table. With millions
 /// of keys every look-up in the table is a cache miss, so keys are looked up in batches, whose misses
 /// overlap.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,11 @@ pub struct KeySet {
     hasher: DefaultHashBuilder,
     pending: Vec<Pending>,
     pending_bytes: Vec<u8>,
+    /// Where each key was found, and which rule options its entries had.
+    uses: Uses,
+    /// One bit for each key, set if the key was removed; empty if none was.
+    removed: Vec<u64>,
+    removed_count: usize,
     new_groups: u64,
     is_full: bool,
     max_bytes: MaxBytes,
@@ -47,6 +54,8 @@ impl Default for MaxBytes {
 /// A key that has not been looked up yet.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
+    origin: Origin,
+    options: RuleOptions,
     hash: u32,
     /// Where it ends in the pending bytes.
     end: usize,
@@ -82,12 +91,18 @@ impl Ends {
 
 impl KeySet {
     /// Adds the keys of one entry. They are in the set once [`settle`](Self::settle) has been called.
-    pub(super) fn add<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
+    pub(super) fn add<'k>(
+        &mut self,
+        keys: impl IntoIterator<Item = &'k [u8]>,
+        origin: Origin,
+        options: RuleOptions,
+    ) {
         let mut starts_group = true;
         for key in keys {
             let hash = (self.hasher.hash_one(key) >> 32) as u32;
             self.pending_bytes.extend_from_slice(key);
-            self.pending.push(Pending { hash, end: self.pending_bytes.len(), starts_group });
+            let end = self.pending_bytes.len();
+            self.pending.push(Pending { origin, options, hash, end, starts_group });
             starts_group = false;
         }
         if self.pending.len() >= BATCH {
@@ -108,7 +123,11 @@ impl KeySet {
         for group in pending.chunk_by(|_, next| !next.starts_group) {
             let mut any_new = false;
             for key in group {
-                any_new |= self.insert(key.hash, &bytes[start..key.end]);
+                let (number, is_new) = self.insert(key.hash, &bytes[start..key.end]);
+                if let Some(number) = number {
+                    self.uses.note(number, key.origin, key.options);
+                }
+                any_new |= is_new;
                 start = key.end;
             }
             self.new_groups += u64::from(any_new);
@@ -119,30 +138,88 @@ impl KeySet {
         self.pending_bytes = bytes;
     }
 
-    /// Inserts a key and returns whether it is new.
-    fn insert(&mut self, hash: u32, key: &[u8]) -> bool {
+    /// The number of a key, counted from 0, or the free slot where it would be. There is at least one slot.
+    fn find(&self, hash: u32, key: &[u8]) -> Result<usize, usize> {
         let mut place = self.home(hash);
         loop {
             let slot = self.slots[place];
             if slot == 0 {
-                break;
+                return Err(place);
             }
-            let (other_hash, number) = ((slot >> 32) as u32, slot as u32);
-            if other_hash == hash && &self.bytes[self.ends.range(number as usize - 1)] == key {
-                return false;
+            let (other_hash, number) = ((slot >> 32) as u32, slot as u32 as usize - 1);
+            if other_hash == hash && &self.bytes[self.ends.range(number)] == key {
+                return Ok(number);
             }
             place = (place + 1) & (self.slots.len() - 1);
         }
-        let number = u32::try_from(self.len() + 1).ok();
+    }
+
+    /// Inserts a key. Returns its number unless the set is full, and whether it is new.
+    fn insert(&mut self, hash: u32, key: &[u8]) -> (Option<usize>, bool) {
+        let place = match self.find(hash, key) {
+            Ok(number) => return (Some(number), false),
+            Err(place) => place,
+        };
+        let number = u32::try_from(self.ends.low.len() + 1).ok();
         let bytes = self.bytes.len() as u64 + key.len() as u64;
         let Some(number) = number.filter(|_| bytes <= self.max_bytes.0) else {
             self.is_full = true;
-            return false;
+            return (None, false);
         };
         self.slots[place] = u64::from(hash) << 32 | u64::from(number);
         self.bytes.extend_from_slice(key);
         self.ends.push(self.bytes.len());
-        true
+        (Some(number as usize - 1), true)
+    }
+
+    /// The number of a settled key that was not removed, counted from 0 in the order of first appearance.
+    pub(super) fn number_of(&self, key: &[u8]) -> Option<usize> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let number = self.find((self.hasher.hash_one(key) >> 32) as u32, key).ok()?;
+        (!self.is_removed(number)).then_some(number)
+    }
+
+    /// The settled key of a number below [`len`](Self::len).
+    pub(super) fn get(&self, number: usize) -> &[u8] {
+        &self.bytes[self.ends.range(number)]
+    }
+
+    /// Where the keys were found, and with which options.
+    pub(super) fn uses(&self) -> &Uses {
+        &self.uses
+    }
+
+    /// Removes the keys of the numbers for which `is_removed` holds. Numbers stay.
+    pub(super) fn remove(&mut self, is_removed: impl Fn(usize) -> bool) {
+        for number in (0..self.ends.low.len()).filter(|&number| is_removed(number)) {
+            if self.removed.is_empty() {
+                self.removed = vec![0; self.ends.low.len().div_ceil(64)];
+            }
+            let (word, bit) = (number / 64, 1 << (number % 64));
+            self.removed_count += usize::from(self.removed[word] & bit == 0);
+            self.removed[word] |= bit;
+        }
+    }
+
+    fn is_removed(&self, number: usize) -> bool {
+        self.removed.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    /// The numbers and the keys, without those that were removed.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let mut start = 0;
+        let mut wraps = self.ends.wraps.iter().peekable();
+        let mut high = 0;
+        let all = self.ends.low.iter().enumerate().map(move |(key, &low)| {
+            while wraps.next_if(|&&first| first <= key).is_some() {
+                high += 1 << 32;
+            }
+            let end = high | low as usize;
+            (key, &self.bytes[std::mem::replace(&mut start, end)..end])
+        });
+        all.filter(|&(number, _)| self.removed.is_empty() || !self.is_removed(number))
     }
 
     /// The slot at which the search for a key of this hash begins. Fibonacci hashing: the upper bits of the
@@ -154,7 +231,7 @@ impl KeySet {
 
     /// Enlarges the table for more keys, so that at most three quarters of the slots are taken.
     fn reserve(&mut self, more: usize) {
-        let wanted = (self.len() + more) * 4 / 3 + 1;
+        let wanted = (self.ends.low.len() + more) * 4 / 3 + 1;
         if wanted <= self.slots.len() {
             return;
         }
@@ -179,30 +256,26 @@ impl KeySet {
         self.is_full
     }
 
+    /// One more than the largest number of a key, removed or not.
+    pub(super) fn numbers(&self) -> usize {
+        self.ends.low.len()
+    }
+
     /// The number of distinct keys.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ends.low.len()
+        self.ends.low.len() - self.removed_count
     }
 
     /// Whether there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.low.is_empty()
+        self.len() == 0
     }
 
     /// The keys, in the order of their first appearance.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let mut start = 0;
-        let mut wraps = self.ends.wraps.iter().peekable();
-        let mut high = 0;
-        self.ends.low.iter().enumerate().map(move |(key, &low)| {
-            while wraps.next_if(|&&first| first <= key).is_some() {
-                high += 1 << 32;
-            }
-            let end = high | low as usize;
-            &self.bytes[std::mem::replace(&mut start, end)..end]
-        })
+        self.numbered().map(|(_, key)| key)
     }
 }
 
@@ -228,11 +301,21 @@ mod tests {
                     }
                 }
                 new_groups += u64::from(any_new);
-                set.add(group.iter().map(String::as_bytes));
+                set.add(group.iter().map(String::as_bytes), Origin::OPTION, RuleOptions::NONE);
             }
             set.settle();
             prop_assert_eq!(set.new_groups(), new_groups);
-            prop_assert_eq!(set.iter().collect::<Vec<_>>(), expected);
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), &expected[..]);
+            for (number, key) in expected.iter().enumerate() {
+                prop_assert_eq!((set.number_of(key), set.get(number)), (Some(number), *key));
+            }
+            prop_assert_eq!(set.number_of(b"c"), None);
+            set.remove(|number| number % 2 == 1);
+            prop_assert!(set.iter().eq(expected.iter().copied().step_by(2)));
+            prop_assert_eq!(set.len(), expected.len().div_ceil(2));
+            for (number, key) in expected.iter().enumerate() {
+                prop_assert_eq!(set.number_of(key), (number % 2 == 0).then_some(number));
+            }
         }
     }
 
@@ -240,7 +323,7 @@ mod tests {
     fn grows_and_keeps_everything() {
         let mut set = KeySet::default();
         for i in 0..20_000u32 {
-            set.add([format!("key{}", i % 10_000).as_bytes()]);
+            set.add([format!("key{}", i % 10_000).as_bytes()], Origin::OPTION, RuleOptions::NONE);
         }
         set.settle();
         assert_eq!((set.len(), set.new_groups(), set.is_full()), (10_000, 10_000, false));
@@ -253,7 +336,7 @@ mod tests {
         for (last, is_full) in [(9, false), (10, false), (11, true)] {
             let mut set = KeySet { max_bytes: MaxBytes(max), ..KeySet::default() };
             for key in ["aaaaaaaaaa", &"b".repeat(last), "aaaaaaaaaa"] {
-                set.add([key.as_bytes()]);
+                set.add([key.as_bytes()], Origin::OPTION, RuleOptions::NONE);
             }
             set.settle();
             assert_eq!(set.is_full(), is_full, "{last}");

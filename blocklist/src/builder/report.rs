@@ -1,8 +1,13 @@
 //! What became of every line of the input.
 
+mod revoked;
+
+pub use revoked::{Revoked, StillCovered};
+
 use super::Options;
+use super::uses::Origin;
 use crate::key::{Effect, Refusal, Remark, Remarks};
-use crate::list::{Entry, LineCounts, Summary};
+use crate::list::{Certainty, Entry, LineCounts, Summary};
 use filter_core::bloom::Sizing;
 use filter_core::sub_url::SubUrlRule;
 use serde::ser::{SerializeMap, SerializeStruct};
@@ -13,7 +18,7 @@ use std::collections::BTreeMap;
 const MAX_EXAMPLES: usize = 5;
 
 /// The longest text of an example, in characters.
-const MAX_EXAMPLE_TEXT: usize = 200;
+pub(super) const MAX_EXAMPLE_TEXT: usize = 200;
 
 /// What became of every line and entry of the lists. Serialises as `report.json`.
 ///
@@ -36,6 +41,12 @@ pub struct Report {
     pub remarks: BTreeMap<Remark, Occurrences>,
     /// Entries that have none, by reason.
     pub refused: BTreeMap<Refusal, Occurrences>,
+    /// Exceptions that took keys back, by their lines.
+    pub revoked: BTreeMap<Origin, Revoked>,
+    /// Exceptions that have no full effect, because another key covers what they name.
+    pub still_covered: Vec<StillCovered>,
+    /// The number of keys that were left out because another key covers them.
+    pub compressed: u64,
 }
 
 /// The [`Options`] of a build, under the names that files have for them.
@@ -54,6 +65,8 @@ pub struct ReportedOptions {
     pub rule: SubUrlRule,
     /// [`Options::onboarding_entry`].
     pub onboarding_entry: bool,
+    /// [`Options::is_compressed`].
+    pub compress: bool,
 }
 
 /// One list.
@@ -64,8 +77,29 @@ pub struct Source {
     pub name: String,
     /// The name of the [`Format`](crate::list::Format) in which it was read.
     pub format: String,
+    /// How sure it is that this is the format.
+    pub certainty: Certainty,
     /// Its lines by what they hold.
     pub lines: LineCounts,
+    /// Its entries by what became of them.
+    pub entries: SourceEntries,
+}
+
+/// Numbers of entries of one list by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SourceEntries {
+    /// Entries that the list has, whatever became of them.
+    pub read: u64,
+    /// Entries that have a key, new or not.
+    pub taken: u64,
+    /// Entries that take others back.
+    pub exceptions: u64,
+    /// Entries without a key, of which the reason shows that they were understood.
+    pub refused_understood: u64,
+    /// Entries without a key that may show that the list is damaged, or in another format.
+    pub refused_unknown: u64,
 }
 
 /// Numbers of entries by what became of them. `read` is the sum of the others once the build is finished.
@@ -78,6 +112,8 @@ pub struct EntryCounts {
     pub kept: u64,
     /// Entries whose key another entry had given before.
     pub duplicate: u64,
+    /// Entries that take others back.
+    pub exceptions: u64,
     /// Entries without a key.
     pub refused: u64,
 }
@@ -146,6 +182,7 @@ impl Report {
                 sizing: options.sizing,
                 rule: options.rule.clone(),
                 onboarding_entry: options.onboarding_entry,
+                compress: options.is_compressed,
             },
             sources: Vec::new(),
             lines: LineCounts::default(),
@@ -153,6 +190,9 @@ impl Report {
             keys: 0,
             remarks: BTreeMap::new(),
             refused: BTreeMap::new(),
+            revoked: BTreeMap::new(),
+            still_covered: Vec::new(),
+            compressed: 0,
         }
     }
 
@@ -160,13 +200,16 @@ impl Report {
         self.sources.push(Source {
             name: name.to_owned(),
             format: String::new(),
+            certainty: Certainty::Given,
             lines: LineCounts::default(),
+            entries: SourceEntries::default(),
         });
         self.sources.len() - 1
     }
 
     pub(super) fn end_source(&mut self, source: usize, summary: &Summary) {
         self.sources[source].format = summary.format.to_string();
+        self.sources[source].certainty = summary.certainty;
         self.sources[source].lines = summary.lines;
         self.lines.blank += summary.lines.blank;
         self.lines.comment += summary.lines.comment;
@@ -184,6 +227,8 @@ impl Report {
         remarks: Remarks,
     ) {
         self.entries.read += 1;
+        self.sources[source].entries.read += 1;
+        self.sources[source].entries.taken += 1;
         for remark in remarks.iter() {
             let name = &self.sources[source].name;
             let seen = self.remarks.entry(remark).or_default();
@@ -197,19 +242,40 @@ impl Report {
     /// Sets the number of entries that gave a new key. The others that have a key are duplicates.
     pub(super) fn count_kept(&mut self, kept: u64) {
         self.entries.kept = kept;
-        self.entries.duplicate = self.entries.read - self.entries.refused - kept;
+        let EntryCounts { read, refused, exceptions, .. } = self.entries;
+        self.entries.duplicate = read - refused - exceptions - kept;
     }
 
     /// Counts an entry that has no key.
     pub(super) fn refuse(&mut self, source: usize, line: u64, refusal: Refusal, text: &str) {
         self.entries.read += 1;
         self.entries.refused += 1;
+        let entries = &mut self.sources[source].entries;
+        entries.read += 1;
+        if refusal.is_understood() {
+            entries.refused_understood += 1;
+        } else {
+            entries.refused_unknown += 1;
+        }
         let name = &self.sources[source].name;
         let seen = self.refused.entry(refusal).or_default();
         seen.add(source, line);
         if seen.examples.len() < MAX_EXAMPLES {
             seen.examples.push(example(name, line, text, None));
         }
+    }
+
+    /// The number of entries that were refused so far, by reason.
+    pub(super) fn refused_counts(&self) -> BTreeMap<Refusal, u64> {
+        self.refused.iter().map(|(&refusal, seen)| (refusal, seen.count)).collect()
+    }
+
+    /// Counts an entry that takes others back.
+    pub(super) fn except(&mut self, source: usize) {
+        self.entries.read += 1;
+        self.entries.exceptions += 1;
+        self.sources[source].entries.read += 1;
+        self.sources[source].entries.exceptions += 1;
     }
 
     /// The remarks that have this effect, with the entries that they concern.
@@ -228,7 +294,7 @@ fn example(source: &str, line: u64, entry: &str, key: Option<&str>) -> Example {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_struct("Report", 9)?;
+        let mut all = serializer.serialize_struct("Report", 13)?;
         all.serialize_field("toolVersion", env!("CARGO_PKG_VERSION"))?;
         all.serialize_field("options", &self.options)?;
         all.serialize_field("sources", &self.sources)?;
@@ -247,6 +313,9 @@ impl Serialize for Report {
         let refused =
             self.refused.iter().map(|(r, seen)| self.reason(r.name(), r.explanation(), seen));
         all.serialize_field("refused", &refused.collect::<Vec<_>>())?;
+        all.serialize_field("revoked", &self.revoked_rows())?;
+        all.serialize_field("stillCovered", &self.still_covered_rows())?;
+        all.serialize_field("compressed", &self.compressed)?;
         all.end()
     }
 }
@@ -333,12 +402,14 @@ impl Serialize for Ranges<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::builder::Builder;
+    use crate::builder::{Builder, Guards};
+    use crate::list::Format;
 
     #[test]
     fn lines_are_ranges_per_source() {
         let list = &b"com\nnet\nexample.com\norg\nwww.example.com"[..];
-        let build = Builder::new(Options::default()).add_list("a", list, None).unwrap();
+        let options = Options::default().with_guards(Guards::off());
+        let build = Builder::new(options).add_list("a", list, Some(&Format::Urls)).unwrap();
         let build = build.add_list("b", &b"x.example\ncom"[..], None).unwrap();
         let json = serde_json::to_value(build.report()).unwrap();
         let refused = &json["refused"][0];
@@ -360,15 +431,16 @@ mod tests {
         let entry = |length: usize| format!("{}\n", "é".repeat(length));
         for count in [MAX_EXAMPLES - 1, MAX_EXAMPLES, MAX_EXAMPLES + 1] {
             let list = "com\n".repeat(count);
-            let build = Builder::new(Options::default());
-            let build = build.add_list("a", list.as_bytes(), None).unwrap();
+            let build = Builder::new(Options::default().with_guards(Guards::off()));
+            let build = build.add_list("a", list.as_bytes(), Some(&Format::Urls)).unwrap();
             let seen = &build.report().refused[&Refusal::SingleLabel];
             assert_eq!(seen.count(), count as u64);
             assert_eq!(seen.examples().len(), count.min(MAX_EXAMPLES));
         }
         for length in [MAX_EXAMPLE_TEXT - 1, MAX_EXAMPLE_TEXT, MAX_EXAMPLE_TEXT + 1] {
-            let build = Builder::new(Options::default());
-            let build = build.add_list("a", entry(length).as_bytes(), None).unwrap();
+            let build = Builder::new(Options::default().with_guards(Guards::off()));
+            let list = entry(length);
+            let build = build.add_list("a", list.as_bytes(), Some(&Format::Urls)).unwrap();
             let seen = build.report().refused.values().next().unwrap();
             assert_eq!(seen.examples()[0].entry.chars().count(), length.min(MAX_EXAMPLE_TEXT));
         }

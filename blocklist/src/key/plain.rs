@@ -14,7 +14,7 @@ pub(super) enum PlainEntry {
 /// Recognises entries that are keys already, reading each byte once. Most entries of most lists are.
 ///
 /// It may only accept an entry for which [`rewrite`](super::rewrite::rewrite) would give the entry itself
-/// and no remark but the one on public suffixes. The tests compare the two.
+/// and no remark. The tests compare the two.
 pub(super) fn plain_entry(entry: &str) -> Option<PlainEntry> {
     let (host, path) =
         entry.as_bytes().split_at(memchr::memchr(b'/', entry.as_bytes()).unwrap_or(entry.len()));

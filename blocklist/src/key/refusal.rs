@@ -44,5 +44,41 @@ reasons! {
         NoMatch = "no-match", "the parsing expression gives no key for this URL";
         /// The sub-URL rule is one that this version cannot make keys for.
         UnknownRule = "unknown-rule", "this version cannot make keys for the sub-URL rule";
+        /// The entry has white space inside. Browsers repair such links, a list does not mean them.
+        WhiteSpace = "white-space", "the entry has white space inside; is the list in another format?";
+        /// The entry has a control character inside, such as a tab or a lone carriage return.
+        ControlCharacter = "control-character", "the entry has a control character inside; is the list in another format?";
+        /// The last label of the host is no top-level domain, as in the name of a file.
+        UnknownSuffix = "unknown-suffix", "the last label of the host is no known top-level domain";
+        /// The host is a registry suffix, such as `co.uk`, with nothing behind it.
+        PublicSuffix = "public-suffix", "the key would block every site under this registry suffix";
+        /// The host is an address that lists use as the target of blocked names.
+        SinkAddress = "sink-address", "the address stands for the machine itself or for no machine";
+        /// The entry is a range of addresses.
+        AddressRange = "address-range", "the data set knows no ranges of addresses";
+        /// The key would block a name that must stay reachable.
+        Protected = "protected", "the key would block a name that must not be blocked";
+    }
+}
+
+impl Refusal {
+    /// Whether the reason shows that the line was understood: it is written as its format wants it, and a data set
+    /// cannot express it. The others may mean that the list is damaged, or in another format.
+    #[must_use]
+    pub const fn is_understood(self) -> bool {
+        matches!(
+            self,
+            Self::LocalName
+                | Self::Wildcard
+                | Self::RegularExpression
+                | Self::ElementHiding
+                | Self::Exception
+                | Self::RuleOption
+                | Self::Pattern
+                | Self::Directive
+                | Self::NotABlock
+                | Self::PublicSuffix
+                | Self::Protected
+        )
     }
 }

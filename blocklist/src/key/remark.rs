@@ -42,7 +42,15 @@ reasons! {
         /// The Adblock rule has a path without an end.
         PathPrefix = "path-prefix", "the rule matches any longer path, the key only whole segments";
         /// The key is a public suffix, such as `co.uk`.
-        PublicSuffix = "public-suffix", "the key blocks every site under this registry suffix";
+        AllowedSuffix = "allowed-suffix", "the key blocks every site under this registry suffix, as an option allows";
+        /// The entry names a host alone, and the key blocks the hosts below it as well.
+        CoversSubdomains = "covers-subdomains", "the entry names one host, the key blocks the hosts below it as well";
+        /// The entry names one page, and the key blocks every longer path and query as well.
+        CoversPaths = "covers-paths", "the entry names one page, the key blocks every page below it as well";
+        /// The entry names the root page of a host, and the key blocks all pages of the host.
+        CoversWholeHost = "covers-whole-host", "the entry names the first page of a host, the key blocks all of them";
+        /// The entry names what lies below a host, and the key blocks the host itself as well.
+        CoversAnotherHost = "covers-another-host", "the entry names the hosts below, the key blocks the host itself as well";
     }
 }
 
@@ -77,8 +85,12 @@ impl Remark {
             | Self::SubdomainWildcard
             | Self::PortRemoved
             | Self::ComponentDropped
-            | Self::DocumentOption => Effect::Widened,
-            Self::DefaultPortKept | Self::FragmentKept | Self::PathPrefix | Self::PublicSuffix => {
+            | Self::DocumentOption
+            | Self::CoversSubdomains
+            | Self::CoversPaths
+            | Self::CoversWholeHost
+            | Self::CoversAnotherHost => Effect::Widened,
+            Self::DefaultPortKept | Self::FragmentKept | Self::PathPrefix | Self::AllowedSuffix => {
                 Effect::Noted
             }
         }

@@ -1,9 +1,7 @@
 //! Entries that are not written as devices write URLs.
 
 use super::compose::{configured_keys, profile_keys};
-use super::{
-    CanonicalKey, EntryKind, MAX_LABEL, MAX_NAME, Refusal, Remark, Remarks, is_public_suffix,
-};
+use super::{CanonicalKey, EntryKind, MAX_LABEL, MAX_NAME, Refusal, Remark, Remarks};
 use filter_core::sub_url::parts::{authority, is_hostless, split_scheme};
 use filter_core::sub_url::{Case, DeviceUrl, HostKind, SubUrlRule, UrlError};
 use std::borrow::Cow;
@@ -74,9 +72,6 @@ pub(super) fn rewrite<'e>(
         }
         _ => return Err(Refusal::UnknownRule),
     };
-    if is_public_suffix(&text) {
-        remarks.add(Remark::PublicSuffix);
-    }
     Ok(CanonicalKey { text: Cow::Owned(text), second, remarks })
 }
 

@@ -43,7 +43,7 @@ fn entries_become_keys_with_remarks() {
         (".example.com", "example.com", vec![SubdomainWildcard]),
         ("http://example.com/jp/*", "example.com/jp/*", vec![]),
         ("//example.com/x", "example.com/x", vec![]),
-        ("co.uk", "co.uk", vec![PublicSuffix]),
+        ("co.uk", "co.uk", vec![]),
         ("[2001:DB8::1]:8080/a", "[2001:db8::1]:8080/a", vec![LowerCased]),
         ("2001:db8::1", "[2001:db8::1]", vec![HostNormalised]),
     ] {
@@ -175,20 +175,6 @@ fn the_limit_of_a_url_is_exact() {
     }
 }
 
-#[test]
-fn public_suffixes_of_two_to_four_labels_are_noted() {
-    for suffix in ["github.io", "k12.ca.us", "s3.us-east-1.amazonaws.com"] {
-        let is_known = |remarks: &[Remark]| remarks.contains(&Remark::PublicSuffix);
-        for spelling in [suffix.to_owned(), suffix.to_uppercase()] {
-            let (key, remarks) = current(&spelling).unwrap();
-            assert!(key == suffix && is_known(&remarks), "{spelling}");
-        }
-        for entry in [format!("site.{suffix}"), format!("{suffix}.example")] {
-            assert!(!is_known(&current(&entry).unwrap().1), "{entry}");
-        }
-    }
-}
-
 const ENTRY: &str = "(https?://|ftp://|//|\\*\\.)?(u:p@)?(www\\.){0,2}([a-cA-C0-9é-]{1,3}\\.){0,3}[a-z0-9]{1,3}\\.?(:80|:443|:8443|:)?(/[a-cA-C.%é *]{0,3}){0,4}(\\?[a-d=&#é]{0,6})?(#[a-c]{0,2})?";
 
 fn rules() -> impl Strategy<Value = SubUrlRule> {
@@ -230,8 +216,7 @@ proptest! {
     #[test]
     fn rewriting_does_not_change_plain_entries(entry in "([a-z0-9-]{1,4}\\.){0,3}[a-z0-9-]{1,3}(/[a-z.%/_=-]{0,6}){0,2}") {
         if let Some(shape) = plain_entry(&entry) {
-            let mut key = rewrite(&entry, EntryKind::Url, &SubUrlRule::default()).unwrap();
-            key.remarks.remove(Remark::PublicSuffix);
+            let key = rewrite(&entry, EntryKind::Url, &SubUrlRule::default()).unwrap();
             prop_assert_eq!(&key.text, &entry);
             prop_assert!(key.remarks.is_empty() && key.second.is_none());
             prop_assert_eq!(shape == PlainEntry::Host, !entry.contains('/'));

@@ -168,7 +168,7 @@ impl<R: Read> Read for Metered<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, ListError, read, tests::collect};
+    use super::super::{Format, ListError, ReadOptions, read, tests::collect};
     use crate::key::Refusal;
     use crate::list::Event;
 
@@ -205,7 +205,7 @@ mod tests {
         let endless = [b"url\n\"".to_vec(), vec![b'a'; 4 << 20]].concat();
         assert!(message(&endless).contains("quotation mark"));
         assert!(matches!(
-            read(&b"id,url\n1,http://a.example\n"[..], None, |_| {}),
+            read(&b"id,url\n1,http://a.example\n"[..], &ReadOptions::default(), |_| {}),
             Err(ListError::CsvColumnNeeded { .. })
         ));
         let long = format!("url\n{}\n", "a".repeat(70_000));

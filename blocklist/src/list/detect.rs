@@ -1,10 +1,46 @@
-//! Detecting the format of a list from its beginning.
+//! Detecting the format of a list from its beginning, by what only one format has.
 
 use super::{Format, ListError};
+use crate::key::names::has_rule_options;
+use serde::{Serialize, Serializer};
+use std::fmt;
 use std::net::IpAddr;
 
-/// The number of lines that decide.
+/// The number of lines that are looked at.
 const MAX_LINES: usize = 1_000;
+
+/// How sure it is that a list has the format in which it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Certainty {
+    /// The caller named the format.
+    Given,
+    /// A header that no other format has.
+    Header,
+    /// This many of a hundred lines at the beginning are written as the format wants them, rounded down.
+    Lines(u8),
+}
+
+impl fmt::Display for Certainty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given => f.write_str("as an option says"),
+            Self::Header => f.write_str("by its header"),
+            Self::Lines(percent) => write!(f, "by {percent} % of its first lines"),
+        }
+    }
+}
+
+/// Serialised as `given`, `header` or `lines NN%`.
+impl Serialize for Certainty {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Given => serializer.serialize_str("given"),
+            Self::Header => serializer.serialize_str("header"),
+            Self::Lines(percent) => serializer.collect_str(&format_args!("lines {percent}%")),
+        }
+    }
+}
 
 /// Whether bytes are not text: they have a zero byte, are UTF-16, or more than a tenth of them are control
 /// characters.
@@ -17,47 +53,206 @@ pub(super) fn is_binary(start: &[u8]) -> bool {
         || control * 10 > start.len()
 }
 
-/// The format that most of the first lines have.
-pub(super) fn format(start: &[u8]) -> Result<Format, ListError> {
+/// What a line shows. A comment shows nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// Only Adblock syntax has it.
+    Adblock,
+    /// An address and names.
+    Hosts,
+    Dnsmasq,
+    Unbound,
+    /// A resource record.
+    Rpz,
+    /// A host or a URL with nothing around it, which several formats may have.
+    Plain,
+    /// None of these. Generic Adblock rules look so, and so does text.
+    Unknown,
+    Comment,
+}
+
+/// Lines by what they show.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    adblock: usize,
+    hosts: usize,
+    dnsmasq: usize,
+    unbound: usize,
+    rpz: usize,
+    plain: usize,
+    unknown: usize,
+}
+
+impl Tally {
+    fn of(lines: &[&str]) -> Self {
+        let mut tally = Self::default();
+        for line in lines {
+            *match evidence(line) {
+                Evidence::Adblock => &mut tally.adblock,
+                Evidence::Hosts => &mut tally.hosts,
+                Evidence::Dnsmasq => &mut tally.dnsmasq,
+                Evidence::Unbound => &mut tally.unbound,
+                Evidence::Rpz => &mut tally.rpz,
+                Evidence::Plain => &mut tally.plain,
+                Evidence::Unknown => &mut tally.unknown,
+                Evidence::Comment => continue,
+            } += 1;
+        }
+        tally
+    }
+
+    fn total(self) -> usize {
+        self.adblock
+            + self.hosts
+            + self.dnsmasq
+            + self.unbound
+            + self.rpz
+            + self.plain
+            + self.unknown
+    }
+}
+
+/// The format of which the beginning of a list has the marks, and how sure that is.
+///
+/// # Errors
+/// [`ListError::CsvColumnNeeded`] for a table, and [`ListError::Ambiguous`] if no format or more than one fits.
+pub(super) fn format(start: &[u8]) -> Result<(Format, Certainty), ListError> {
     let text = String::from_utf8_lossy(start);
     let lines: Vec<&str> =
         text.lines().map(str::trim).filter(|line| !line.is_empty()).take(MAX_LINES).collect();
-    if lines.iter().find(|line| !line.starts_with('#')).is_some_and(|line| is_txtpb(line)) {
-        return Ok(Format::Txtpb);
+    if let Some(format) = header(&lines) {
+        return Ok((format, Certainty::Header));
     }
     if let Some(columns) =
-        lines.iter().find(|line| !line.starts_with('#')).and_then(|line| csv_header(line))
+        lines.iter().find_map(|line| csv_header(line.trim_start_matches(['#', ' '])))
     {
         return Err(ListError::CsvColumnNeeded { columns });
     }
-    let mut votes = [
-        (Format::Adblock, 0),
-        (Format::Hosts, 0),
-        (Format::Dnsmasq, 0),
-        (Format::Rpz, 0),
-        (Format::Urls, 0),
-    ];
-    for line in &lines {
-        let vote = if is_adblock(line) {
-            0
-        } else if line.starts_with(['#', ';']) {
-            continue;
-        } else if is_hosts(line) {
-            1
-        } else if ["address=/", "server=/", "local=/"].iter().any(|start| line.starts_with(start)) {
-            2
-        } else if is_rpz(line) {
-            3
-        } else {
-            4
-        };
-        votes[vote].1 += 1;
+    let tally = Tally::of(&lines);
+    let Tally { adblock, hosts, dnsmasq, unbound, rpz, plain, unknown } = tally;
+    let total = tally.total();
+    if total == 0 {
+        return Ok((Format::Urls, Certainty::Lines(0)));
     }
-    // Of equal counts the earlier, more specific format wins.
-    let [first, rest @ ..] = votes;
-    let winner =
-        rest.into_iter().fold(first, |best, vote| if vote.1 > best.1 { vote } else { best });
-    Ok(if winner.1 == 0 { Format::Urls } else { winner.0 })
+    // Adblock lists may hold lines of hosts files, and both may hold hosts without anything around them.
+    let candidates = [
+        (Format::Adblock, adblock, adblock + hosts + plain),
+        (Format::Hosts, hosts, hosts + plain),
+        (Format::Dnsmasq, dnsmasq, dnsmasq),
+        (Format::Rpz, rpz, rpz),
+        (Format::Urls, plain, plain),
+    ];
+    let share = |fitting: usize| (fitting * 100 / total) as u8;
+    // Generic rules look like nothing else, so that few marks decide as long as nothing speaks for another format.
+    let others = dnsmasq + unbound + rpz;
+    if adblock > 0 && others == 0 && adblock * 50 >= plain + hosts && adblock * 50 >= unknown {
+        return Ok((Format::Adblock, Certainty::Lines(share(adblock + hosts + plain))));
+    }
+    let best =
+        candidates.iter().max_by_key(|(_, own, fitting)| (*fitting * usize::from(*own > 0), *own));
+    match best {
+        // Half of the lines must fit. What is refused of the others is counted when the list is read.
+        Some((format, own, fitting)) if *own > 0 && fitting * 2 >= total => {
+            let rival = candidates.iter().any(|(other, own, other_fitting)| {
+                other != format
+                    && *own * 4 >= total
+                    && !matches!(other, Format::Urls)
+                    && other_fitting <= fitting
+            });
+            if rival && !matches!(format, Format::Adblock) {
+                return Err(ambiguous(&candidates, total));
+            }
+            Ok((format.clone(), Certainty::Lines(share(*fitting))))
+        }
+        _ => Err(ambiguous(&candidates, total)),
+    }
+}
+
+fn ambiguous(candidates: &[(Format, usize, usize)], total: usize) -> ListError {
+    let seen: Vec<String> = candidates
+        .iter()
+        .filter(|(_, own, _)| *own > 0)
+        .map(|(format, own, _)| format!("{own} of {total} lines look like {format}"))
+        .collect();
+    ListError::Ambiguous {
+        seen: if seen.is_empty() {
+            "no line looks like a known one".to_owned()
+        } else {
+            seen.join(", ")
+        },
+    }
+}
+
+/// The format that says its name, or that has a line which no other format has.
+fn header(lines: &[&str]) -> Option<Format> {
+    let first = lines.first()?;
+    let lower = first.to_ascii_lowercase();
+    if ["[adblock", "[adguard", "[ublock", "[abp"].iter().any(|name| lower.starts_with(name)) {
+        return Some(Format::Adblock);
+    }
+    if lines.iter().find(|line| !line.starts_with('#')).is_some_and(|line| is_txtpb(line)) {
+        return Some(Format::Txtpb);
+    }
+    const METADATA: [&str; 7] =
+        ["title:", "expires:", "homepage:", "last modified:", "licence:", "license:", "checksum:"];
+    let is_metadata = |line: &&str| {
+        line.strip_prefix('!').is_some_and(|rest| {
+            let rest = rest.trim_start().to_ascii_lowercase();
+            METADATA.iter().any(|name| rest.starts_with(name))
+        })
+    };
+    let is_adblock_only = |line: &&str| evidence(line) == Evidence::Adblock;
+    if lines.iter().any(is_metadata)
+        && (lines.iter().any(is_adblock_only) || !lines.iter().any(|line| line.contains("://")))
+    {
+        return Some(Format::Adblock);
+    }
+    let is_zone = |line: &&str| {
+        let mut words = line.split_whitespace();
+        line.starts_with("$ORIGIN")
+            || line.starts_with("$TTL")
+            || (!line.contains("://") && words.nth(1).is_some() && has_word(line, "SOA"))
+    };
+    lines
+        .iter()
+        .filter(|line| !line.starts_with([';', '#']))
+        .any(|line| is_zone(line))
+        .then_some(Format::Rpz)
+}
+
+fn has_word(line: &str, word: &str) -> bool {
+    line.split_whitespace().any(|other| other.eq_ignore_ascii_case(word))
+}
+
+fn evidence(line: &str) -> Evidence {
+    if is_adblock(line) {
+        return Evidence::Adblock;
+    }
+    if line.starts_with(['#', ';', '!']) {
+        return Evidence::Comment;
+    }
+    let content = line.split_once(" #").map_or(line, |(content, _)| content).trim_end();
+    let mut words = content.split_whitespace();
+    let (first, second) = (words.next().unwrap_or_default(), words.next());
+    if is_host_address(first) && second.is_some() {
+        return Evidence::Hosts;
+    }
+    if ["address=/", "server=/", "local=/"].iter().any(|start| line.starts_with(start)) {
+        return Evidence::Dnsmasq;
+    }
+    if ["local-zone:", "local-data:"].contains(&first) {
+        return Evidence::Unbound;
+    }
+    if is_record(line) {
+        return Evidence::Rpz;
+    }
+    if second.is_none() && is_plain(first) { Evidence::Plain } else { Evidence::Unknown }
+}
+
+/// The address of a hosts line, also in the short forms that resolvers read.
+fn is_host_address(word: &str) -> bool {
+    let word = word.split_once('%').map_or(word, |(address, _)| address);
+    word.parse::<IpAddr>().is_ok() || matches!(word, "0" | "127.1" | "0.0")
 }
 
 fn is_txtpb(line: &str) -> bool {
@@ -65,39 +260,89 @@ fn is_txtpb(line: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.trim_start().starts_with([':', '{', '<', '[']))
 }
 
+/// Whether a line has what only Adblock syntax has.
 fn is_adblock(line: &str) -> bool {
-    line.starts_with("||")
-        || line.starts_with("@@")
-        || line.starts_with('!')
-        || line.starts_with("[Adblock")
-        || line.starts_with("[uBlock")
-        || ["##", "#@#", "#?#"].iter().any(|mark| !line.starts_with("###") && line.contains(mark))
+    const COSMETIC: [&str; 7] = ["##", "#@#", "#?#", "#$#", "#@$#", "#%#", "#@%#"];
+    if line.starts_with("||") || line.starts_with("@@") || line.starts_with("|http") {
+        return true;
+    }
+    // Text before the mark is a list of domains, or nothing.
+    if let Some((at, mark)) =
+        COSMETIC.iter().filter_map(|mark| Some((line.find(mark)?, mark))).min_by_key(|(at, _)| *at)
+    {
+        let domains = &line[..at];
+        let rest = &line[at + mark.len()..];
+        let is_selector = !rest.is_empty() && !rest.starts_with([' ', '#', '=', '-']);
+        return is_selector && !domains.contains([' ', '/', ':', '#']);
+    }
+    if line.starts_with(['#', ';', '!']) || line.contains("://") && !line.contains('^') {
+        return false;
+    }
+    line.ends_with('^') || has_rule_options(line)
 }
 
-fn is_hosts(line: &str) -> bool {
+/// A resource record: an owner, perhaps a TTL and a class, a type and data.
+fn is_record(line: &str) -> bool {
+    const TYPES: [&str; 6] = ["CNAME", "SOA", "NS", "A", "AAAA", "TXT"];
+    if line.contains("://") {
+        return false;
+    }
     let mut words = line.split_whitespace();
-    words.next().is_some_and(|word| word.parse::<IpAddr>().is_ok()) && words.next().is_some()
+    // An owner that is left out is that of the line before; the lines are trimmed here.
+    let is_type = |word: &str| TYPES.contains(&word.to_ascii_uppercase().as_str());
+    let is_class_or_ttl = |word: &str| {
+        word.eq_ignore_ascii_case("IN") || word.bytes().next().is_some_and(|b| b.is_ascii_digit())
+    };
+    words.next();
+    words.find(|word| !is_class_or_ttl(word)).is_some_and(is_type) && words.next().is_some()
+        || line.starts_with("$GENERATE")
 }
 
-fn is_rpz(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    line.starts_with("$TTL")
-        || line.starts_with("$ORIGIN")
-        || (!line.contains("://")
-            && words.any(|word| {
-                ["CNAME", "SOA", "NS"].iter().any(|kind| word.eq_ignore_ascii_case(kind))
-            })
-            && words.next().is_some())
+/// A URL, or a host with or without a path, that a list of them may hold.
+fn is_plain(word: &str) -> bool {
+    let rest = match word.split_once("://") {
+        Some((scheme, rest)) => {
+            if !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-')) {
+                return false;
+            }
+            rest
+        }
+        None => word.strip_prefix("*.").unwrap_or(word).trim_start_matches('.'),
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let is_name = |host: &str| {
+        host.contains('.')
+            && !host.starts_with(['-', '.', '_'])
+            && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':'))
+    };
+    host.starts_with('[') || is_name(host) || (host.contains(':') && word.parse::<IpAddr>().is_ok())
 }
 
-/// The columns, if a line is a CSV header with a column that is usually called so when it holds URLs.
+/// The columns, if a line is a table's header with a column that is usually called so when it holds URLs.
 fn csv_header(line: &str) -> Option<String> {
-    const NAMES: [&str; 7] = ["url", "urls", "domain", "host", "hostname", "fqdn", "link"];
-    let columns: Vec<&str> =
-        line.split(',').map(|column| column.trim().trim_matches('"')).collect();
-    let sounds =
-        columns.iter().any(|column| NAMES.iter().any(|name| column.eq_ignore_ascii_case(name)));
-    (columns.len() > 1 && sounds).then(|| columns.join(", "))
+    const NAMES: [&str; 12] = [
+        "url",
+        "urls",
+        "domain",
+        "domains",
+        "domainaddress",
+        "host",
+        "hostname",
+        "fqdn",
+        "link",
+        "ioc",
+        "ioc_value",
+        "indicator",
+    ];
+    [',', '\t', ';', '|'].iter().find_map(|&delimiter| {
+        let columns: Vec<&str> =
+            line.split(delimiter).map(|column| column.trim().trim_matches('"')).collect();
+        let sounds =
+            columns.iter().any(|column| NAMES.iter().any(|name| column.eq_ignore_ascii_case(name)));
+        let are_names = columns.iter().all(|column| !column.contains("://") && column.len() < 64);
+        (columns.len() > 1 && sounds && are_names).then(|| columns.join(", "))
+    })
 }
 
 #[cfg(test)]
@@ -110,21 +355,61 @@ mod tests {
             ("", Format::Urls),
             ("# just a comment\n", Format::Urls),
             ("example.com\nhttps://example.com/a\n", Format::Urls),
+            ("https://example.com/##a\nhttps://example.com/b\n", Format::Urls),
             ("||example.com^\n||example.org^\n", Format::Adblock),
             ("! Title: x\nexample.com\n", Format::Adblock),
             ("[Adblock Plus 2.0]\n", Format::Adblock),
+            ("[Adblock Plus 2.0]\n-ad-banner.$image\n_banner.gif\n", Format::Adblock),
+            ("&ad_box=$third-party\n-ads/\n/adserver/\n||a.example^\n", Format::Adblock),
+            ("! x\nexample.com##.ad\n0.0.0.0 a.example\nb.example\n", Format::Adblock),
             ("# hosts\n127.0.0.1 localhost\n0.0.0.0 a.example\n", Format::Hosts),
+            ("0 a.example\n127.1 b.example\nc.example\nd.example\ne.example\n", Format::Hosts),
+            ("fe80::1%lo0 localhost\n:: a.example # x\n", Format::Hosts),
             ("address=/a.example/\nserver=/b.example/\n", Format::Dnsmasq),
             ("$TTL 60\n@ SOA a. b. 1 1 1 1 1\na.example CNAME .\n", Format::Rpz),
-            ("a.example CNAME .\n*.a.example CNAME .\n", Format::Rpz),
+            ("@ SOA localhost. root.localhost. 1 2 3 4 5\nbad.example.rpz. CNAME .\n", Format::Rpz),
+            ("a.example CNAME .\n*.a.example 60 IN CNAME .\n", Format::Rpz),
             ("rows: {keyword: \"a\" value: \"1\"}\n", Format::Txtpb),
             ("# text\nrows {\n", Format::Txtpb),
             ("rows.example\n", Format::Urls),
-            ("https://a.example/?q=the CNAME record\nhttps://b.example/ CNAME x\n", Format::Urls),
+            ("https://b.example/\nhttps://a.example/?q=the-CNAME-record\n", Format::Urls),
         ] {
-            assert_eq!(format(text.as_bytes()).unwrap(), expected, "{text}");
+            assert_eq!(format(text.as_bytes()).unwrap().0, expected, "{text}");
         }
-        let error = format(b"id,\"url\"\n1,x\n").unwrap_err();
-        assert!(matches!(error, ListError::CsvColumnNeeded { columns } if columns == "id, url"));
+        let tables = [
+            ("id,\"url\"\n1,x\n", "id, url"),
+            ("Number\tDomainAddress\tDate\n1\tbad.example\tx\n", "Number, DomainAddress, Date"),
+            ("# id,dateadded,url\n\"1\",\"x\",\"http://a.example\"\n", "id, dateadded, url"),
+            ("id;host\n", "id, host"),
+        ];
+        for (text, expected) in tables {
+            let error = format(text.as_bytes()).unwrap_err();
+            assert!(matches!(error, ListError::CsvColumnNeeded { columns } if columns == expected));
+        }
+    }
+
+    #[test]
+    fn how_sure_it_is_is_said() {
+        for (text, expected) in [
+            ("[Adblock Plus 2.0]\n", Certainty::Header),
+            ("$ORIGIN x.example.\n", Certainty::Header),
+            ("a.example\nb.example\nsome words here\nc.example\n", Certainty::Lines(75)),
+        ] {
+            assert_eq!(format(text.as_bytes()).unwrap().1, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_fits_no_format_or_several_is_not_guessed() {
+        for text in [
+            "1\tbad.example\t2026-01-01\n2\tworse.example\t2026-01-02\n",
+            "The list has moved.\nPlease see the new page.\n",
+            "a.example CNAME .\naddress=/b.example/\n",
+            "0.0.0.0 a.example\n0.0.0.0 d.example\naddress=/b.example/\naddress=/c.example/\n",
+        ] {
+            let error = format(text.as_bytes()).unwrap_err();
+            assert!(matches!(error, ListError::Ambiguous { .. }), "{text}");
+            assert!(error.to_string().contains("--format"), "{error}");
+        }
     }
 }

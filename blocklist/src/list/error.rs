@@ -21,6 +21,15 @@ pub enum ListError {
         /// The columns of the header, separated by commas.
         columns: String,
     },
+    /// The list looks like none of the formats, or like several.
+    #[error(
+        "the format is not clear: {seen}; name it with --format (urls, hosts, adblock, dnsmasq, unbound, rpz, csv=COLUMN, json=FIELD or txtpb)"
+    )]
+    #[non_exhaustive]
+    Ambiguous {
+        /// How many lines look like which format.
+        seen: String,
+    },
     /// The named column is not in the header.
     #[error(
         "no column is called `{column}`; the first row, which must be the header, has: {columns}"

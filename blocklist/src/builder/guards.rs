@@ -1,0 +1,219 @@
+//! What must hold of lists and of the whole build, so that a broken source is noticed.
+
+use super::report::{Report, Source};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// The default of [`Guards::max_refused`].
+pub const DEFAULT_MAX_REFUSED: f64 = 0.5;
+
+/// Limits that end a build whose lists look broken.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Guards {
+    /// The largest share of the entries of a list that may be refused for reasons that a good list does not have
+    /// ([`Refusal::is_understood`](crate::key::Refusal::is_understood)), from 0 to 1. Default: 0.5.
+    pub max_refused: f64,
+    /// The fewest keys of the whole build. Default: 1.
+    pub min_keys: u64,
+    /// By how much keys and the entries of each list may become fewer than before. Default: no limit.
+    pub max_shrink: Option<MaxShrink>,
+    /// The names of lists that may be empty, refused or shrunk.
+    pub accepted: BTreeSet<String>,
+}
+
+/// A limit for what is lost from one build to the next.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct MaxShrink {
+    /// The largest share that may be lost, from 0 to 1.
+    pub share: f64,
+    /// The build before.
+    pub before: PreviousBuild,
+}
+
+impl MaxShrink {
+    /// Limits what is lost against `before` to `share`, from 0 to 1.
+    #[must_use]
+    pub fn new(share: f64, before: PreviousBuild) -> Self {
+        Self { share, before }
+    }
+
+    fn is_exceeded(&self, before: u64, now: u64) -> bool {
+        (now as f64) < before as f64 * (1.0 - self.share)
+    }
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self {
+            max_refused: DEFAULT_MAX_REFUSED,
+            min_keys: 1,
+            max_shrink: None,
+            accepted: BTreeSet::new(),
+        }
+    }
+}
+
+/// The numbers of a build before, from its `report.json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PreviousBuild {
+    /// Its distinct keys.
+    pub keys: u64,
+    /// The entries with a key of each list that it names them for.
+    pub taken: BTreeMap<String, u64>,
+}
+
+/// A text that is no report of a build.
+#[derive(Debug, thiserror::Error)]
+#[error("this is no report of a build: {0}")]
+pub struct NotAReport(serde_json::Error);
+
+impl PreviousBuild {
+    /// Reads `report.json`, of this version or an earlier one.
+    ///
+    /// # Errors
+    /// [`NotAReport`] says what is wrong, and where.
+    pub fn from_report(json: &[u8]) -> Result<Self, NotAReport> {
+        #[derive(Deserialize)]
+        struct Fields {
+            keys: u64,
+            sources: Vec<SourceFields>,
+        }
+        #[derive(Deserialize)]
+        struct SourceFields {
+            name: String,
+            entries: Option<EntryFields>,
+        }
+        #[derive(Deserialize)]
+        struct EntryFields {
+            taken: u64,
+        }
+        let fields: Fields = serde_json::from_slice(json).map_err(NotAReport)?;
+        let mut taken = BTreeMap::new();
+        for source in fields.sources {
+            if let Some(entries) = source.entries {
+                *taken.entry(source.name).or_default() += entries.taken;
+            }
+        }
+        Ok(Self { keys: fields.keys, taken })
+    }
+}
+
+/// Why a list is not taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SourceProblem {
+    /// It has no entry that becomes a key or takes one back.
+    #[non_exhaustive]
+    Empty {
+        /// Its lines.
+        lines: u64,
+        /// Its entries, all refused.
+        refused: u64,
+    },
+    /// Most of its entries are refused for reasons that a good list does not have.
+    #[non_exhaustive]
+    Refused {
+        /// Entries that are refused so.
+        refused: u64,
+        /// Entries that are not.
+        good: u64,
+    },
+    /// It has far fewer entries with a key than before.
+    #[non_exhaustive]
+    Shrunk {
+        /// Entries with a key before.
+        before: u64,
+        /// Entries with a key now.
+        now: u64,
+    },
+}
+
+impl fmt::Display for SourceProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty { lines, refused: 0 } => write!(f, "no entry on its {lines} lines"),
+            Self::Empty { lines, refused } => {
+                write!(f, "no entry on its {lines} lines can become a key: {refused} are refused")
+            }
+            Self::Refused { refused, good } => {
+                let all = refused + good;
+                write!(
+                    f,
+                    "{refused} of {all} entries make no sense; is the list damaged, or in another format?"
+                )
+            }
+            Self::Shrunk { before, now } => {
+                write!(f, "{now} entries have a key, and there were {before} before")
+            }
+        }
+    }
+}
+
+impl Guards {
+    /// No limits but that there must be a key.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { max_refused: f64::INFINITY, ..Self::default() }
+    }
+
+    /// The same limits with another [`max_refused`](Self::max_refused).
+    #[must_use]
+    pub fn with_max_refused(mut self, share: f64) -> Self {
+        self.max_refused = share;
+        self
+    }
+
+    /// The same limits with another [`min_keys`](Self::min_keys).
+    #[must_use]
+    pub fn with_min_keys(mut self, keys: u64) -> Self {
+        self.min_keys = keys;
+        self
+    }
+
+    /// The same limits with another [`max_shrink`](Self::max_shrink).
+    #[must_use]
+    pub fn with_max_shrink(mut self, max_shrink: Option<MaxShrink>) -> Self {
+        self.max_shrink = max_shrink;
+        self
+    }
+
+    /// The same limits, which do not hold for the list of this name.
+    #[must_use]
+    pub fn with_accepted(mut self, name: &str) -> Self {
+        self.accepted.insert(name.to_owned());
+        self
+    }
+
+    /// What is wrong with a list that was read to its end.
+    pub(super) fn problem(&self, source: &Source) -> Option<SourceProblem> {
+        if self.accepted.contains(&source.name) || self.max_refused.is_infinite() {
+            return None;
+        }
+        let entries = &source.entries;
+        let good = entries.taken + entries.exceptions + entries.refused_understood;
+        let refused = entries.refused_unknown;
+        if refused as f64 > self.max_refused * (good + refused) as f64 {
+            return Some(SourceProblem::Refused { refused, good });
+        }
+        if entries.taken + entries.exceptions == 0 {
+            let lines = source.lines.total();
+            return Some(SourceProblem::Empty { lines, refused: entries.read });
+        }
+        let max_shrink = self.max_shrink.as_ref()?;
+        let before = *max_shrink.before.taken.get(&source.name)?;
+        max_shrink
+            .is_exceeded(before, entries.taken)
+            .then_some(SourceProblem::Shrunk { before, now: entries.taken })
+    }
+
+    /// The number of keys before, if there are too few now.
+    pub(super) fn shrunk(&self, report: &Report) -> Option<u64> {
+        let max_shrink = self.max_shrink.as_ref()?;
+        let before = max_shrink.before.keys;
+        max_shrink.is_exceeded(before, report.keys).then_some(before)
+    }
+}

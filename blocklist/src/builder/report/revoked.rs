@@ -1,0 +1,104 @@
+//! What exceptions did, in the report.
+
+use super::super::uses::Origin;
+use super::Report;
+use serde::Serialize;
+
+/// The number of keys that are named for one exception.
+const MAX_KEYS: usize = 5;
+
+/// An exception that took keys back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Revoked {
+    /// The first 200 characters of what it names.
+    pub entry: String,
+    /// The number of keys that it took back.
+    pub count: u64,
+    /// The first five of them.
+    pub keys: Vec<String>,
+}
+
+/// An exception of which a key covers what it names, so that its requests are blocked all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StillCovered {
+    /// The exception's line.
+    pub origin: Origin,
+    /// The first 200 characters of what it names.
+    pub entry: String,
+    /// The key that covers it.
+    pub key: String,
+    /// The line that gave this key.
+    pub blocked_by: Origin,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RevokedRow<'r> {
+    source: &'r str,
+    line: u64,
+    entry: &'r str,
+    count: u64,
+    keys: &'r [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StillCoveredRow<'r> {
+    source: &'r str,
+    line: u64,
+    entry: &'r str,
+    key: &'r str,
+    key_source: &'r str,
+    key_line: u64,
+}
+
+impl Report {
+    /// Counts a key that the exception at `origin` takes back.
+    pub(in crate::builder) fn count_revoked(&mut self, origin: Origin, entry: &str, key: &str) {
+        let revoked = self.revoked.entry(origin).or_insert_with(|| Revoked {
+            entry: entry.to_owned(),
+            count: 0,
+            keys: Vec::new(),
+        });
+        revoked.count += 1;
+        if revoked.keys.len() < MAX_KEYS {
+            revoked.keys.push(key.to_owned());
+        }
+    }
+
+    /// The name of the list of an origin.
+    #[must_use]
+    pub fn source_name(&self, origin: Origin) -> &str {
+        let source = origin.source().and_then(|source| self.sources.get(source));
+        source.map_or("an option of the build", |source| &source.name)
+    }
+
+    pub(super) fn revoked_rows(&self) -> Vec<RevokedRow<'_>> {
+        self.revoked
+            .iter()
+            .map(|(&origin, revoked)| RevokedRow {
+                source: self.source_name(origin),
+                line: origin.line(),
+                entry: &revoked.entry,
+                count: revoked.count,
+                keys: &revoked.keys,
+            })
+            .collect()
+    }
+
+    pub(super) fn still_covered_rows(&self) -> Vec<StillCoveredRow<'_>> {
+        self.still_covered
+            .iter()
+            .map(|covered| StillCoveredRow {
+                source: self.source_name(covered.origin),
+                line: covered.origin.line(),
+                entry: &covered.entry,
+                key: &covered.key,
+                key_source: self.source_name(covered.blocked_by),
+                key_line: covered.blocked_by.line(),
+            })
+            .collect()
+    }
+}
