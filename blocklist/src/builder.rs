@@ -14,6 +14,7 @@
 mod exceptions;
 mod guards;
 mod key_set;
+mod measure;
 mod options;
 mod origins;
 mod report;
@@ -25,6 +26,7 @@ pub use guards::{
     DEFAULT_MAX_REFUSED, Guards, MaxShrink, NotAReport, PreviousBuild, SourceProblem,
 };
 pub use key_set::KeySet;
+pub use measure::FalsePositiveRate;
 pub use options::{DEFAULT_SEED, DEFAULT_TOLERANCE, Options};
 pub use origins::{KeyOrigin, KeyOrigins, OriginsError};
 pub use report::{
@@ -301,10 +303,10 @@ impl Builder {
         &self.report
     }
 
-    /// Whether every entry so far became a key that covers no more than the entry names.
+    /// Whether every entry so far that asks to block became a key that covers no more than the entry names.
     #[must_use]
     pub fn is_exact(&self) -> bool {
-        self.report.refused.is_empty() && self.report.remarks_with(Effect::Widened).next().is_none()
+        self.report.inexact(|_| false).next().is_none()
     }
 
     /// Sizes and fills the filter.
@@ -391,6 +393,12 @@ impl Builder {
 }
 
 impl Built {
+    /// The share of strings that are not keys and hit the prefilter all the same.
+    #[must_use]
+    pub fn false_positive_rate(&self) -> FalsePositiveRate {
+        measure::false_positive_rate(self.prefilter.filter(), self.report.keys)
+    }
+
     /// Writes the property list, the raw bits and their metadata, the data set, the origins of its keys and the report to
     /// `folder`, which is created if it does not exist. The files replace their predecessors together.
     ///

@@ -163,7 +163,7 @@ impl Check {
         let hits: Vec<Result<Vec<String>, Failure>> = urls
             .iter()
             .map(|url| {
-                let hits = rule.parse(url)?.sub_urls().hits_in(prefilter.filter());
+                let hits = rule.parse_lenient(url)?.sub_urls().hits_in(prefilter.filter());
                 match hits.len() > max {
                     true => Err(Failure::TooManyHits { found: hits.len(), max }),
                     false => Ok(hits),

@@ -115,14 +115,14 @@ impl<B: AsRef<[u8]>> Prefilter<B> {
         self
     }
 
-    /// The sub-URLs of an absolute URL that may be in the filter, in byte order: those that a device would ask the
+    /// The sub-URLs of a URL, as [`parse_lenient`](SubUrlRule::parse_lenient) takes it, that may be in the filter, in byte order: those that a device would ask the
     /// private service about. If there are none, the device allows the URL and asks nothing. A hit alone does not
     /// mean that the URL is on the list.
     ///
     /// # Errors
     /// [`UrlError`] if the text is not a URL that a device could request.
     pub fn hits(&self, url: &str) -> Result<Vec<String>, UrlError> {
-        Ok(self.rule().parse(url)?.sub_urls().hits_in(&self.filter))
+        Ok(self.rule().parse_lenient(url)?.sub_urls().hits_in(&self.filter))
     }
 
     /// The tag of the bits: their SHA-256 in lower-case hexadecimal. A device that holds a filter with this tag does

@@ -17,6 +17,7 @@ mod token;
 mod urls;
 pub(crate) mod vectors;
 mod verdict;
+pub(crate) mod why;
 
 use anyhow::Context;
 use std::path::Path;

@@ -21,6 +21,7 @@ Examples:
   urlfilter demo
   urlfilter build blocklist.txt --out dist
   urlfilter check dist https://www.example.com/login
+  urlfilter why dist https://www.example.com/login
   urlfilter explain 'https://www.example.com/a?b=c'
   urlfilter diagnose bloom_filter.plist --keys keys.txt
   urlfilter process process.json
@@ -32,7 +33,7 @@ Examples:
 
 Exit codes:
   0  done
-  1  done, and the answer needs attention: some URLs may match (check) or are denied (query),
+  1  done, and the answer needs attention: some URLs may match (check), are blocked (why) or denied (query),
      keys are missing (diagnose), the deployment is not ready (doctor), or vectors differ
   2  failure"
 )]
@@ -46,6 +47,7 @@ enum Command {
     Build(command::build::Arguments),
     Inspect(command::inspect::Arguments),
     Check(command::check::Arguments),
+    Why(command::why::Arguments),
     Explain(command::explain::Arguments),
     Hash(command::hash::Arguments),
     Diagnose(command::diagnose::Arguments),
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Build(arguments) => command::build::run(&arguments),
         Command::Inspect(arguments) => command::inspect::run(&arguments),
         Command::Check(arguments) => command::check::run(&arguments),
+        Command::Why(arguments) => command::why::run(&arguments),
         Command::Explain(arguments) => command::explain::run(&arguments),
         Command::Hash(arguments) => command::hash::run(&arguments),
         Command::Diagnose(arguments) => command::diagnose::run(&arguments),

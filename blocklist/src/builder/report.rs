@@ -278,6 +278,17 @@ impl Report {
         self.sources[source].entries.exceptions += 1;
     }
 
+    /// Why the keys are not exactly what the lists ask for: the names of reasons for which entries that asked to block
+    /// were refused, and for which keys cover more than their entries, without those that `is_tolerated`.
+    pub fn inexact<'r>(
+        &'r self,
+        is_tolerated: impl Fn(&str) -> bool + 'r,
+    ) -> impl Iterator<Item = &'static str> + 'r {
+        let refused = self.refused.keys().filter(|refusal| refusal.asked_to_block());
+        let widened = self.remarks_with(Effect::Widened).map(|(remark, _)| remark.name());
+        refused.map(|refusal| refusal.name()).chain(widened).filter(move |name| !is_tolerated(name))
+    }
+
     /// The remarks that have this effect, with the entries that they concern.
     pub fn remarks_with(&self, effect: Effect) -> impl Iterator<Item = (Remark, &Occurrences)> {
         self.remarks

@@ -81,4 +81,19 @@ impl Refusal {
                 | Self::Protected
         )
     }
+
+    /// Whether the line asked to block something, which is left out now. The others block nothing where their format is
+    /// used: comments on page content, entries of the machine itself, exceptions.
+    #[must_use]
+    pub const fn asked_to_block(self) -> bool {
+        !matches!(
+            self,
+            Self::LocalName
+                | Self::ElementHiding
+                | Self::Exception
+                | Self::Directive
+                | Self::NotABlock
+                | Self::SinkAddress
+        )
+    }
 }

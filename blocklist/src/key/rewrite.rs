@@ -2,7 +2,7 @@
 
 use super::compose::{configured_keys, profile_keys};
 use super::{CanonicalKey, EntryKind, MAX_LABEL, MAX_NAME, Refusal, Remark, Remarks};
-use filter_core::sub_url::parts::{authority, is_hostless, split_scheme};
+use filter_core::sub_url::parts::{authority, is_hostless, split_scheme, split_special_scheme};
 use filter_core::sub_url::{Case, DeviceUrl, HostKind, SubUrlRule, UrlError};
 use std::borrow::Cow;
 
@@ -20,18 +20,24 @@ pub(super) fn rewrite<'e>(
             return Err(Refusal::NotAHost);
         }
         EntryKind::Host => (None, entry),
-        EntryKind::Url => match split_scheme(entry) {
-            Some((scheme, rest)) => (Some(scheme), rest),
-            None if is_hostless(entry) => return Err(Refusal::NoHost),
-            None => (None, entry.strip_prefix("//").unwrap_or(entry)),
+        // The same cuts as `SubUrlRule::parse_lenient` makes.
+        EntryKind::Url => match split_special_scheme(entry) {
+            Some((scheme, rest)) => {
+                let written = rest.strip_prefix("//").unwrap_or_else(|| {
+                    remarks.add(Remark::PathNormalised);
+                    rest.trim_start_matches(['/', '\\'])
+                });
+                (Some(scheme), written)
+            }
+            None => match split_scheme(entry) {
+                Some(_) => return Err(Refusal::Scheme),
+                None if is_hostless(entry) => return Err(Refusal::NoHost),
+                None => (None, entry.strip_prefix("//").unwrap_or(entry)),
+            },
         },
     };
-    if let Some(scheme) = scheme {
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" | "https" => {}
-            "ftp" | "ws" | "wss" => remarks.add(Remark::SchemeWidened),
-            _ => return Err(Refusal::Scheme),
-        }
+    if matches!(scheme, Some("ftp" | "ws" | "wss")) {
+        remarks.add(Remark::SchemeWidened);
     }
     let (written, wildcard) = match written.strip_prefix("*.").or_else(|| written.strip_prefix('.'))
     {

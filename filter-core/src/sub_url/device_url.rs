@@ -1,6 +1,6 @@
 //! `rule.parse(url)`: a URL as a device sees it, together with the rule that it was parsed for.
 
-use super::parts::{is_hostless, split_scheme};
+use super::parts::{is_hostless, split_scheme, split_special_scheme, trim};
 use super::rule::SubUrlRule;
 use super::url_parts::{HostKind, MAX_URL_LENGTH, UrlError, UrlParts};
 use super::{serialised, url_parts::Case};
@@ -35,15 +35,33 @@ impl SubUrlRule {
         Ok(DeviceUrl { rule: self, parts })
     }
 
-    /// Parses a URL, or a host with or without port and path, for which `https` is assumed: what people type.
+    /// Parses what people write: a URL, or a host with or without port and path, for which `https` is assumed.
+    ///
+    /// This is the one function from text to URL of every command and of `filter-client`. A text that begins with
+    /// `http:`, `https:`, `ws:`, `wss:` or `ftp:` goes to [`parse`](Self::parse) as it is, so that the WHATWG parser
+    /// alone decides what it means.
+    ///
+    /// ```
+    /// use filter_core::sub_url::SubUrlRule;
+    ///
+    /// let rule = SubUrlRule::default();
+    /// for text in ["a.example/x", "https:\\\\a.example\\x", "https:/a.example/x", "ht\ttps://a.example/x"] {
+    ///     assert_eq!(rule.parse_lenient(text)?.serialised(), "https://a.example/x");
+    /// }
+    /// # Ok::<(), filter_core::sub_url::UrlError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
-    pub fn parse_lenient(&self, url: &str) -> Result<DeviceUrl<'_>, UrlError> {
-        match split_scheme(url) {
-            Some(_) => self.parse(url),
-            None if is_hostless(url) => Err(UrlError::NoHost),
-            None => self.parse(&format!("https://{url}")),
+    pub fn parse_lenient(&self, text: &str) -> Result<DeviceUrl<'_>, UrlError> {
+        if split_special_scheme(text).is_some() {
+            return self.parse(text);
+        }
+        let text = trim(text);
+        match split_scheme(text) {
+            Some(_) => self.parse(text),
+            None if is_hostless(text) => Err(UrlError::NoHost),
+            None => self.parse(&format!("https://{text}")),
         }
     }
 
@@ -267,9 +285,7 @@ mod tests {
         #[test]
         fn what_a_device_cannot_request_is_refused() {
             let rule = SubUrlRule::default();
-            for url in
-                ["mailto:a@example.com", "data:text/plain,x", "file:///etc/passwd", "http://./"]
-            {
+            for url in ["mailto:a@example.com", "data:text/plain,x", "file:///etc/passwd"] {
                 assert_eq!(rule.parse(url), Err(UrlError::NoHost), "{url}");
             }
             for url in

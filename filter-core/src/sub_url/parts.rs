@@ -23,6 +23,35 @@ pub fn split_scheme(url: &str) -> Option<(&str, &str)> {
     valid.then_some((scheme, rest))
 }
 
+/// Splits a text at its first colon if the WHATWG parser reads it as a URL of a *special* scheme that has hosts:
+/// `http`, `https`, `ws`, `wss` or `ftp` before a colon, in any case of letters. What follows the colon need not be
+/// `//`: `https:\\\\a.example`, `https:/a.example` and `https:a.example` are URLs of `a.example`. Control characters and
+/// spaces in front of the scheme, and tabs and line ends inside it, do not count. The scheme is in lower case.
+///
+/// ```
+/// use filter_core::sub_url::parts::split_special_scheme;
+///
+/// assert_eq!(split_special_scheme("HTTPS:/a.example"), Some(("https", "/a.example")));
+/// assert_eq!(split_special_scheme("a.example:443"), None);
+/// ```
+#[must_use]
+pub fn split_special_scheme(url: &str) -> Option<(&'static str, &str)> {
+    const SCHEMES: [&str; 5] = ["https", "http", "ftp", "wss", "ws"];
+    let url = trim(url);
+    let (written, rest) = url.split_once(':')?;
+    let scheme = SCHEMES.into_iter().find(|scheme| {
+        let letters = written.bytes().filter(|byte| !matches!(byte, b'\t' | b'\n' | b'\r'));
+        letters.map(|byte| byte.to_ascii_lowercase()).eq(scheme.bytes())
+    })?;
+    Some((scheme, rest))
+}
+
+/// A text without the control characters and spaces around it that the WHATWG parser ignores.
+#[must_use]
+pub fn trim(url: &str) -> &str {
+    url.trim_matches(|c| c <= ' ')
+}
+
 /// Whether a text starts with a scheme whose URLs have no host (`about`, `blob`, `data`, `file`, `javascript`,
 /// `mailto`, `tel`). Without this check such a URL reads as `host:port` or as user and password.
 #[must_use]

@@ -3,6 +3,7 @@
 use super::parts::authority;
 use super::url_parts::{Case, HostKind, UrlError, UrlParts};
 use crate::parser_message::ParserMessage;
+use std::borrow::Cow;
 use url::{Host, Url};
 
 /// Parses an absolute URL.
@@ -13,15 +14,17 @@ pub(super) fn parse(source: &str, case: Case) -> Result<UrlParts, UrlError> {
         (Some(Host::Ipv4(_) | Host::Ipv6(_)), Some(host)) => (HostKind::Address, host),
         (None, _) | (_, None) => return Err(UrlError::NoHost),
     };
-    let host = host.strip_suffix('.').unwrap_or(host);
     if host.is_empty() {
         return Err(UrlError::NoHost);
     }
+    // `http://./` is a URL by the standard, and its host is the dot.
+    let host = host.strip_suffix('.').filter(|host| !host.is_empty()).unwrap_or(host);
     let mut text = format!("{}://", url.scheme());
     let host_start = text.len();
     text.extend(host.chars().map(|c| c.to_ascii_lowercase()));
     let host_end = text.len();
-    text.push_str(url.path().trim_end_matches('/'));
+    let path = escape_carets(url.path());
+    text.push_str(path.trim_end_matches('/'));
     let path_end = text.len();
     if let Some(query) = url.query().filter(|q| !q.is_empty()) {
         text.push('?');
@@ -36,7 +39,7 @@ pub(super) fn parse(source: &str, case: Case) -> Result<UrlParts, UrlError> {
         text.make_ascii_lowercase();
     }
     let default_port = default_port(url.scheme());
-    let slashes = url.path().len() + host_end - path_end;
+    let slashes = path.len() + host_end - path_end;
     Ok(UrlParts {
         text,
         host_start,
@@ -50,6 +53,11 @@ pub(super) fn parse(source: &str, case: Case) -> Result<UrlParts, UrlError> {
             && default_port.is_some_and(|port| written_port(source) == Some(port)),
         slashes,
     })
+}
+
+/// The path as the URL Standard has it today: `^` is in its path percent-encode set, and the crate `url` leaves it.
+fn escape_carets(path: &str) -> Cow<'_, str> {
+    if path.contains('^') { Cow::Owned(path.replace('^', "%5E")) } else { Cow::Borrowed(path) }
 }
 
 fn default_port(scheme: &str) -> Option<u16> {

@@ -1,45 +1,53 @@
 //! `urlfilter build`: block lists to a prefilter and its data set.
 
+mod inputs;
+mod summary;
+
+use super::read_text;
 use super::rule::RuleOptions;
-use crate::output::{BYTES, Exit, Results, bar_style, note};
+use crate::output::{BYTES, Exit, bar_style, note};
 use anyhow::{Context, bail};
-use blocklist::builder::{Builder, Built, DEFAULT_SEED, Options, Report};
-use blocklist::key::Effect;
-use blocklist::list::Format;
+use blocklist::builder::{
+    Builder, DEFAULT_MAX_REFUSED, DEFAULT_SEED, Guards, MaxShrink, Options, PreviousBuild,
+    REPORT_FILE,
+};
+use blocklist::key::{NameRules, Refusal, Remark};
+use blocklist::list::ReadOptions;
 use clap::ValueEnum;
 use filter_core::bloom::Sizing;
 use indicatif::ProgressBar;
-use serde::Serialize;
+use inputs::{Input, Inputs};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+/// The largest `report.json` of a build before that is read, in bytes.
+const MAX_REPORT: u64 = 1 << 30;
+
 /// Turn block lists into a prefilter and the PIR data set of the same keys
 ///
-/// Writes bloom_filter.plist, bloom.bin with bloom.json, input.txtpb and report.json: all of them, or none if
-/// something fails. Lists can be gzip-compressed. Entries that cannot become keys are left out and reported with
-/// their lines.
+/// Writes bloom_filter.plist, bloom.bin with bloom.json, input.txtpb, origins.bin and report.json: all of them, or
+/// none if something fails. Lists can be compressed. Entries that cannot become keys are left out and reported with
+/// their lines; a list that is empty, or most of whose entries make no sense, ends the build.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   urlfilter build blocklist.txt --out dist
-  urlfilter build hosts.txt.gz easy.txt --out dist --fpr 0.0001
+  urlfilter build hosts.txt.gz easylist.txt --allow ours.txt --compress --out dist --fpr 0.0001
+  urlfilter build --format csv=url feed.csv --format auto pihole.hosts adguard.txt --out dist
   zcat feed.csv.gz | urlfilter build - --format csv=url --out dist
+  urlfilter build hosts.txt --strict --tolerate covers-subdomains --out dist
 
 Exit codes:
   0  built
   2  failure; no file was written or changed")]
 pub(crate) struct Arguments {
-    /// Block lists; `-` reads standard input
-    #[arg(value_name = "FILE", default_value = "-")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    inputs: Inputs,
     /// Folder to write to; created if it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Format of the lists: auto, urls, hosts, adblock, dnsmasq, rpz, csv=COLUMN or txtpb
-    #[arg(long, default_value = "auto", value_parser = parse_format)]
-    format: ListFormat,
     /// False-positive tolerance: the share of unlisted keys that may hit the filter, above 0 and below 1
     #[arg(long, default_value_t = 0.001)]
     fpr: f64,
@@ -54,28 +62,65 @@ pub(crate) struct Arguments {
     /// Add the entry that Apple's onboarding looks up, www.apple.com/url-filter-test
     #[arg(long)]
     onboarding_entry: bool,
-    /// Fail if an entry would be left out or widened
+    /// Leave out keys that another key covers; no verdict changes
     #[arg(long)]
+    compress: bool,
+    /// Name of response policy zones that do not say it themselves
+    #[arg(long, value_name = "ZONE", help_heading = "Reading lists")]
+    origin: Option<String>,
+    /// Take a name with this last part, or block all sites below it; `*` for every suffix; can be repeated
+    #[arg(long, value_name = "SUFFIX", help_heading = "Names")]
+    allow_suffix: Vec<String>,
+    /// File of hosts, one a line, that no key may block, beside those that Apple's devices need
+    #[arg(long, value_name = "FILE", help_heading = "Names")]
+    protect: Vec<PathBuf>,
+    /// Host that may be blocked although it is protected; can be repeated
+    #[arg(long, value_name = "HOST", help_heading = "Names")]
+    unprotect: Vec<String>,
+    /// Fail if an entry that asks to block would be left out, or its key would cover more than it names
+    #[arg(long, help_heading = "Limits")]
     strict: bool,
+    /// Reasons that --strict lets pass, as reports name them, separated by commas
+    #[arg(
+        long,
+        value_name = "REASON",
+        value_delimiter = ',',
+        value_parser = parse_reason,
+        requires = "strict",
+        help_heading = "Limits"
+    )]
+    tolerate: Vec<String>,
+    /// Fail if more than this share of the entries of a list makes no sense, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_MAX_REFUSED, value_parser = parse_share, help_heading = "Limits")]
+    max_refused: f64,
+    /// Fail if there are fewer keys
+    #[arg(long, value_name = "KEYS", default_value_t = 1, help_heading = "Limits")]
+    min_keys: u64,
+    /// Fail if a list, or the whole build, has lost more than this share since the last build in DIR, from 0 to 1
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, help_heading = "Limits")]
+    max_shrink: Option<f64>,
+    /// List for which no limit holds, as it stands on the command line; can be repeated
+    #[arg(long, value_name = "FILE", help_heading = "Limits")]
+    accept: Vec<String>,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Clone)]
-enum ListFormat {
-    Auto,
-    Named(Format),
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("a number from 0 to 1 is expected".to_owned()),
+    }
 }
 
-fn parse_format(name: &str) -> Result<ListFormat, String> {
-    match name {
-        "auto" => Ok(ListFormat::Auto),
-        name => name
-            .parse()
-            .map(ListFormat::Named)
-            .map_err(|error: blocklist::list::UnknownFormat| error.to_string()),
+fn parse_reason(name: &str) -> Result<String, String> {
+    let refusals = Refusal::ALL.iter().map(|refusal| refusal.name());
+    let mut known = refusals.chain(Remark::ALL.iter().map(|remark| remark.name()));
+    if known.any(|reason| reason == name) {
+        return Ok(name.to_owned());
     }
+    Err("no reason is called so; the summary and report.json have their names".to_owned())
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -97,39 +142,86 @@ impl From<SizingName> for Sizing {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let start = Instant::now();
-    let options = Options::default()
-        .with_tolerance(arguments.fpr)
-        .with_murmur_seed(arguments.seed)
-        .with_sizing(arguments.sizing.into())
-        .with_rule(arguments.rule.chosen()?.unwrap_or_default())
-        .with_onboarding_entry(arguments.onboarding_entry);
+    let options = options(arguments)?;
     // Checked before the lists are read, which can take minutes.
     options.check().context("--fpr")?;
 
     let mut builder = Builder::new(options);
-    for path in &arguments.files {
-        builder = add(builder, path, &arguments.format)?;
+    for input in &arguments.inputs.0 {
+        builder = add(builder, input, arguments)?;
     }
-    if arguments.strict && !builder.is_exact() {
-        describe_reasons(builder.report());
-        bail!(
-            "--strict: some entries cannot become keys, or would cover more than they name; nothing was written"
-        );
+    if arguments.strict {
+        let is_tolerated = |name: &str| arguments.tolerate.iter().any(|known| known == name);
+        let reasons: Vec<_> = builder.report().inexact(is_tolerated).collect();
+        if !reasons.is_empty() {
+            summary::describe_reasons(builder.report());
+            bail!(
+                "--strict: some entries cannot become keys, or would cover more than they name ({}); nothing was \
+                 written; --tolerate REASON lets a reason pass",
+                reasons.join(", ")
+            );
+        }
     }
     let spinner = ProgressBar::new_spinner().with_message("filling and writing the filter");
     spinner.enable_steady_tick(std::time::Duration::from_millis(100));
     let built = builder.finish()?;
     built.write(&arguments.out)?;
     spinner.finish_and_clear();
-    summarise(&built, arguments, start.elapsed().as_secs_f64())?;
-    Ok(Exit::Success)
+    summary::print(&built, &arguments.out, arguments.json, start.elapsed().as_secs_f64())
 }
 
-fn add(builder: Builder, path: &Path, format: &ListFormat) -> anyhow::Result<Builder> {
-    let format = match format {
-        ListFormat::Auto => None,
-        ListFormat::Named(format) => Some(format),
-    };
+fn options(arguments: &Arguments) -> anyhow::Result<Options> {
+    let mut names = NameRules::default();
+    for suffix in &arguments.allow_suffix {
+        names = names.with_allowed_suffix(suffix);
+    }
+    for path in &arguments.protect {
+        for line in read_text(path)?.lines() {
+            let host = line.split_once('#').map_or(line, |(host, _)| host).trim();
+            if !host.is_empty() {
+                names = names.with_protected(host);
+            }
+        }
+    }
+    for host in &arguments.unprotect {
+        names = names.without_protected(host);
+    }
+    let mut guards =
+        Guards::default().with_max_refused(arguments.max_refused).with_min_keys(arguments.min_keys);
+    for name in &arguments.accept {
+        guards = guards.with_accepted(name);
+    }
+    if let Some(share) = arguments.max_shrink {
+        guards = guards
+            .with_max_shrink(previous(&arguments.out)?.map(|build| MaxShrink::new(share, build)));
+    }
+    Ok(Options::default()
+        .with_tolerance(arguments.fpr)
+        .with_murmur_seed(arguments.seed)
+        .with_sizing(arguments.sizing.into())
+        .with_rule(arguments.rule.chosen()?.unwrap_or_default())
+        .with_onboarding_entry(arguments.onboarding_entry)
+        .with_compression(arguments.compress)
+        .with_names(names)
+        .with_guards(guards))
+}
+
+/// The build before in the output folder, if there is one.
+fn previous(out: &Path) -> anyhow::Result<Option<PreviousBuild>> {
+    let path = out.join(REPORT_FILE);
+    if !path.try_exists().with_context(|| path.display().to_string())? {
+        note(format_args!(
+            "{}: there is no build before, so --max-shrink compares with nothing",
+            path.display()
+        ));
+        return Ok(None);
+    }
+    let json = durable_file::read(&path, MAX_REPORT)?;
+    Ok(Some(PreviousBuild::from_report(&json).with_context(|| path.display().to_string())?))
+}
+
+fn add(builder: Builder, list: &Input, arguments: &Arguments) -> anyhow::Result<Builder> {
+    let path = &list.path;
     let (name, input, size): (String, Box<dyn Read>, Option<u64>) = if path.as_os_str() == "-" {
         if io::stdin().is_terminal() {
             note(format_args!("reading a list from the terminal; press Ctrl-D at its end"));
@@ -150,111 +242,23 @@ fn add(builder: Builder, path: &Path, format: &ListFormat) -> anyhow::Result<Bui
         None => ProgressBar::new_spinner(),
     };
     bar.set_message(name.clone());
-    let outcome = builder.add_list(&name, bar.wrap_read(input), format);
-    bar.finish_and_clear();
-    Ok(outcome?)
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Summary<'a> {
-    out: String,
-    lines_read: u64,
-    entries_read: u64,
-    kept: u64,
-    duplicate: u64,
-    refused: u64,
-    changed: u64,
-    widened: u64,
-    noted: u64,
-    refused_by_reason: Vec<(&'a str, u64)>,
-    keys: u64,
-    bit_count: u32,
-    byte_count: usize,
-    hash_count: u32,
-    tag: String,
-    bits_set: u64,
-    estimated_false_positive_rate: f64,
-    seconds: f64,
-}
-
-fn summarise(built: &Built, arguments: &Arguments, seconds: f64) -> anyhow::Result<()> {
-    let report = &built.report;
-    let parameters = built.prefilter.filter().parameters();
-    let statistics = built.prefilter.filter().statistics();
-    let of = |effect| report.remarks_with(effect).map(|(_, seen)| seen.count()).sum();
-    let summary = Summary {
-        out: arguments.out.display().to_string(),
-        lines_read: report.lines.total(),
-        entries_read: report.entries.read,
-        kept: report.entries.kept,
-        duplicate: report.entries.duplicate,
-        refused: report.entries.refused,
-        changed: of(Effect::Changed),
-        widened: of(Effect::Widened),
-        noted: of(Effect::Noted),
-        refused_by_reason: report
-            .refused
-            .iter()
-            .map(|(reason, seen)| (reason.name(), seen.count()))
-            .collect(),
-        keys: report.keys,
-        bit_count: parameters.bit_count(),
-        byte_count: parameters.byte_count(),
-        hash_count: parameters.hash_count(),
-        tag: built.prefilter.tag(),
-        bits_set: statistics.bits_set,
-        estimated_false_positive_rate: statistics.estimated_false_positive_rate,
-        seconds,
+    let options = ReadOptions::default()
+        .with_format(list.format.clone())
+        .with_origin(arguments.origin.clone());
+    let input = bar.wrap_read(input);
+    let outcome = if list.is_allow_list {
+        builder.add_allow_list(&name, input, &options)
+    } else {
+        builder.add_source(&name, input, &options)
     };
-    if arguments.json {
-        let mut results = Results::new();
-        results.json(&summary)?;
-        return results.finish();
-    }
-    for source in &report.sources {
-        note(format_args!(
-            "{}: {} lines, read as {}",
-            source.name,
-            source.lines.total(),
-            source.format
-        ));
-    }
-    note(format_args!(
-        "{} entries: {} kept, {} duplicate, {} refused",
-        summary.entries_read, summary.kept, summary.duplicate, summary.refused
-    ));
-    describe_reasons(report);
-    note(format_args!(
-        "{} keys in {} bits ({} bytes), {} hashes; expected false-positive rate {:.3e}",
-        summary.keys,
-        summary.bit_count,
-        summary.byte_count,
-        summary.hash_count,
-        summary.estimated_false_positive_rate
-    ));
-    note(format_args!(
-        "written to {} in {seconds:.2} s; report.json has the lines of every entry above",
-        summary.out
-    ));
-    Ok(())
-}
-
-fn describe_reasons(report: &Report) {
-    for (title, effect) in
-        [("changed", Effect::Changed), ("widened", Effect::Widened), ("noted", Effect::Noted)]
-    {
-        for (remark, seen) in report.remarks_with(effect) {
-            note(format_args!("  {title} {:>8}  {remark}: {}", seen.count(), remark.explanation()));
+    bar.finish_and_clear();
+    outcome.map_err(|error| {
+        let is_limit = matches!(error, blocklist::BuildError::Source { .. });
+        let error = anyhow::Error::new(error);
+        if is_limit {
+            error.context(format!("use --accept {name} to build with it all the same"))
+        } else {
+            error
         }
-    }
-    for (refusal, seen) in &report.refused {
-        note(format_args!("  refused {:>8}  {refusal}: {}", seen.count(), refusal.explanation()));
-        for example in seen.examples().iter().take(2).filter(|example| !example.entry.is_empty()) {
-            note(format_args!(
-                "                    {}:{} {:?}",
-                example.source, example.line, example.entry
-            ));
-        }
-    }
+    })
 }

@@ -179,24 +179,14 @@ fn filtered(
     options.rule = arguments.rule.chosen()?;
     options.refresh_every = None;
     let filter = blocking::UrlFilter::new(source, builder, options)?;
-    let with_schemes: Vec<String> = urls.iter().map(|url| with_scheme(url)).collect();
-    let with_schemes: Vec<&str> = with_schemes.iter().map(String::as_str).collect();
+    let texts: Vec<&str> = urls.iter().map(String::as_str).collect();
     let mut results = Results::new();
     let mut exit = Exit::Success;
-    for (url, decision) in urls.iter().zip(filter.check_all(&with_schemes)) {
+    for (url, decision) in urls.iter().zip(filter.check_all(&texts)) {
         exit = exit.max(verdict::print(&mut results, url, &decision, arguments.json)?);
     }
     results.finish()?;
     Ok((exit, filter.inner().client().clone()))
-}
-
-/// A URL without a scheme is read as https, as by the other commands.
-fn with_scheme(url: &str) -> String {
-    let (url, rule) = (url.trim(), SubUrlRule::default());
-    match rule.parse(url) {
-        Err(_) if rule.parse_lenient(url).is_ok() => format!("https://{url}"),
-        _ => url.to_owned(),
-    }
 }
 
 /// Looks all sub-URLs of each URL up.
@@ -229,7 +219,7 @@ fn match_sub_urls(
     rule: &SubUrlRule,
     url: &str,
 ) -> anyhow::Result<Matched> {
-    let parsed = rule.parse_lenient(url.trim())?;
+    let parsed = rule.parse_lenient(url)?;
     let sub_urls = parsed.sub_urls().sorted(MAX_SUB_URLS).map_err(|_| {
         anyhow::anyhow!("more than {MAX_SUB_URLS} sub-URLs; give a prefilter with --filter")
     })?;
@@ -334,27 +324,4 @@ fn keywords(
     }
     results.finish()?;
     Ok(exit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::with_scheme;
-
-    #[test]
-    fn a_url_without_a_scheme_gets_https() {
-        for (given, expected) in [
-            (" example.com/a ", "https://example.com/a"),
-            ("example.com:8443/a", "https://example.com:8443/a"),
-            (
-                "example.com/?next=http://other.example/",
-                "https://example.com/?next=http://other.example/",
-            ),
-            ("http://example.com/a", "http://example.com/a"),
-            ("HTTPS://example.com", "HTTPS://example.com"),
-            ("ftp://example.com/a", "ftp://example.com/a"),
-            ("not a url", "not a url"),
-        ] {
-            assert_eq!(with_scheme(given), expected);
-        }
-    }
 }

@@ -45,7 +45,7 @@ impl UrlArguments {
         let mut exit = Exit::Success;
         for url in with_standard_input(&self.urls)? {
             let answer = rule
-                .parse_lenient(url.trim())
+                .parse_lenient(&url)
                 .map_err(anyhow::Error::new)
                 .and_then(|parsed| answer(&url, &parsed));
             exit = exit.max(match answer {

@@ -1,0 +1,162 @@
+//! The lists of a build, each with the format that holds for it.
+
+use blocklist::list::Format;
+use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches};
+use std::path::PathBuf;
+
+/// A list to read.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    /// Where it is; `-` is standard input.
+    pub(crate) path: PathBuf,
+    /// Its format; detected if it is `None`.
+    pub(crate) format: Option<Format>,
+    /// Whether it says what must not be blocked.
+    pub(crate) is_allow_list: bool,
+}
+
+/// All lists, in the order of the command line.
+#[derive(Clone, Debug)]
+pub(crate) struct Inputs(pub(crate) Vec<Input>);
+
+const FILE: &str = "files";
+const ALLOW: &str = "allow";
+const FORMAT: &str = "format";
+
+#[derive(Clone, Debug)]
+enum ListFormat {
+    Auto,
+    Named(Format),
+}
+
+impl ListFormat {
+    fn format(&self) -> Option<Format> {
+        match self {
+            Self::Auto => None,
+            Self::Named(format) => Some(format.clone()),
+        }
+    }
+}
+
+fn parse_format(name: &str) -> Result<ListFormat, String> {
+    match name {
+        "auto" => Ok(ListFormat::Auto),
+        name => name
+            .parse()
+            .map(ListFormat::Named)
+            .map_err(|error: blocklist::list::UnknownFormat| error.to_string()),
+    }
+}
+
+impl clap::Args for Inputs {
+    fn augment_args(command: Command) -> Command {
+        let path = clap::value_parser!(PathBuf);
+        command
+            .arg(
+                Arg::new(FILE)
+                    .value_name("FILE")
+                    .num_args(0..)
+                    .default_value("-")
+                    .value_parser(path.clone())
+                    .help("Block lists; `-` reads standard input"),
+            )
+            .arg(
+                Arg::new(ALLOW)
+                    .long("allow")
+                    .value_name("FILE")
+                    .action(ArgAction::Append)
+                    .value_parser(path)
+                    .help("A list in any format of what must not be blocked, whatever other lists say; can be repeated"),
+            )
+            .arg(
+                Arg::new(FORMAT)
+                    .long("format")
+                    .value_name("FORMAT")
+                    .action(ArgAction::Append)
+                    .value_parser(parse_format)
+                    .help(
+                        "Format of the files that follow, up to the next --format; a single one holds for all files",
+                    )
+                    .long_help(
+                        "Format of the files that follow, up to the next --format; a single one holds for all files, \
+                         wherever it stands. One of auto, urls, hosts, adblock, dnsmasq, unbound, rpz, csv=COLUMN, \
+                         json=FIELD and txtpb; auto, the default, detects it",
+                    ),
+            )
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Inputs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let formats: Vec<(usize, ListFormat)> = placed(matches, FORMAT);
+        let format_at = |place: usize| match formats.as_slice() {
+            [(_, only)] => only.format(),
+            all => {
+                let before = all.iter().rfind(|(at, _)| *at < place);
+                before.and_then(|(_, format)| format.format())
+            }
+        };
+        let mut inputs = Vec::new();
+        for (name, is_allow_list) in [(FILE, false), (ALLOW, true)] {
+            for (place, path) in placed::<PathBuf>(matches, name) {
+                inputs.push((place, Input { path, format: format_at(place), is_allow_list }));
+            }
+        }
+        inputs.sort_by_key(|(place, _)| *place);
+        Ok(Self(inputs.into_iter().map(|(_, input)| input).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The values of an argument with their places on the command line.
+fn placed<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Vec<(usize, T)> {
+    let places = matches.indices_of(name).into_iter().flatten();
+    let values = matches.get_many::<T>(name).into_iter().flatten();
+    places.zip(values.cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Args;
+
+    fn formats(arguments: &[&str]) -> Vec<String> {
+        let command = Inputs::augment_args(Command::new("build"));
+        let matches = command.get_matches_from([&["build"], arguments].concat());
+        let inputs = Inputs::from_arg_matches(&matches).unwrap().0;
+        let text = |input: Input| {
+            let format = input.format.map_or("auto".to_owned(), |format| format.to_string());
+            let allow = if input.is_allow_list { " allow" } else { "" };
+            format!("{} {format}{allow}", input.path.display())
+        };
+        inputs.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_single_format_holds_for_all_files() {
+        assert_eq!(formats(&["a", "--format", "hosts", "b"]), ["a hosts", "b hosts"]);
+        assert_eq!(formats(&["a", "b"]), ["a auto", "b auto"]);
+        assert_eq!(formats(&[]), ["- auto"]);
+        assert_eq!(formats(&["--format=urls"]), ["- urls"]);
+    }
+
+    #[test]
+    fn several_formats_hold_for_the_files_behind_them() {
+        assert_eq!(
+            formats(&["z", "--format", "csv=url", "a", "--format", "auto", "b", "c"]),
+            ["z auto", "a csv=url", "b auto", "c auto"]
+        );
+        assert_eq!(
+            formats(&["--format", "urls", "a", "--format", "hosts", "--allow", "b", "c"]),
+            ["a urls", "b hosts allow", "c hosts"]
+        );
+    }
+}
