@@ -1,7 +1,7 @@
 //! What a list says on a line.
 
 use crate::key::{EntryKind, Remarks};
-use filter_core::sub_url::parts::split_scheme;
+use filter_core::sub_url::parts::{split_scheme, split_special_scheme};
 
 /// An entry of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,8 @@ pub enum Scope {
 impl Scope {
     /// The scope of an entry of a list of URLs and domains: a page if it has a scheme, else a site.
     pub(super) fn of(text: &str) -> Self {
-        if split_scheme(text).is_some() { Self::Page } else { Self::Site }
+        let has_scheme = split_special_scheme(text).is_some() || split_scheme(text).is_some();
+        if has_scheme { Self::Page } else { Self::Site }
     }
 }
 
