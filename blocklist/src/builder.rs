@@ -37,7 +37,7 @@ pub use uses::Origin;
 
 use crate::key::parents::any_cover;
 use crate::key::{
-    CanonicalKey, Effect, EntryKind, ONBOARDING_ENTRY, Refusal, Remarks, canonicalise, names,
+    CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remarks, canonicalise, names,
 };
 use crate::list::{self, Action, Entry, Event, Format, ListError, ReadOptions, RuleOptions};
 use durable_file::{Access, FileError, FileSet};
@@ -143,6 +143,7 @@ fn main_refusal(main: Option<Refusal>) -> String {
 #[must_use = "a builder does nothing until it is finished"]
 pub struct Builder {
     options: Options,
+    rules: KeyRules,
     keys: KeySet,
     exceptions: Exceptions,
     report: Report,
@@ -168,7 +169,8 @@ impl Builder {
         if options.onboarding_entry {
             keys.add([ONBOARDING_ENTRY.as_bytes()], Origin::OPTION, RuleOptions::NONE);
         }
-        Self { options, keys, exceptions: Exceptions::default(), report }
+        let rules = options.key_rules();
+        Self { options, rules, keys, exceptions: Exceptions::default(), report }
     }
 
     /// Adds a list. `name` stands in the report and in errors. Without `format`, the format is detected.
@@ -265,8 +267,8 @@ impl Builder {
         }
         match self.key_of(&entry) {
             Ok((key, remarks)) => {
-                let texts = [Some(&*key.text), key.second.as_deref()];
-                let texts = texts.into_iter().flatten();
+                let others = key.others.iter().map(String::as_str);
+                let texts = [&*key.text].into_iter().chain(others);
                 if entry.action == Action::Block {
                     self.keys.add(texts.map(str::as_bytes), origin, entry.options);
                     self.report.take(source, line, entry, &key.text, remarks);
@@ -281,15 +283,21 @@ impl Builder {
 
     /// The key of an entry, with all that is to be said of it.
     fn key_of<'e>(&self, entry: &Entry<'e>) -> Result<(CanonicalKey<'e>, Remarks), Refusal> {
-        let Options { rule, names, .. } = &self.options;
+        // What a data set serves already is taken as it is.
+        if entry.kind == EntryKind::Key {
+            let key = canonicalise(entry.text, entry.kind, &self.rules)?;
+            let mut remarks = key.remarks;
+            remarks.extend(entry.remarks);
+            return Ok((key, remarks));
+        }
         names::check_text(entry.text.trim(), entry.kind)?;
-        let key = canonicalise(entry.text, entry.kind, rule)?;
+        let key = canonicalise(entry.text, entry.kind, &self.rules)?;
         let mut remarks = key.remarks;
         remarks.extend(entry.remarks);
         if entry.action == Action::Block
-            && let Some(text) = names::without_scheme(&key.text, rule)
+            && let Some(text) = names::without_scheme(&key.text, self.rules.rule())
         {
-            if let Some(remark) = names.check(text)? {
+            if let Some(remark) = self.options.names.check(text)? {
                 remarks.add(remark);
             }
             names::coverage(entry.scope, text, &mut remarks);

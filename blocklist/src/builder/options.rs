@@ -1,12 +1,12 @@
 //! How to build.
 
 use super::{BuildError, Guards};
-use crate::key::NameRules;
 #[cfg(doc)]
 use crate::key::ONBOARDING_ENTRY;
 use crate::key::parents::Reach;
+use crate::key::{KeyRules, NameRules, Systems};
 use filter_core::bloom::Sizing;
-use filter_core::sub_url::SubUrlRule;
+use filter_core::sub_url::{Profile, SubUrlRule, System};
 
 /// The default of [`Options::murmur_seed`]. It is fixed, so that builds are reproducible.
 pub const DEFAULT_SEED: u32 = 2_538_058_380;
@@ -27,6 +27,9 @@ pub struct Options {
     pub sizing: Sizing,
     /// The rule by which devices expand URLs to sub-URLs. Default: that of current systems.
     pub rule: SubUrlRule,
+    /// The systems that the keys must serve, under the default rule. Keys for any other rule are for it alone. Default:
+    /// 26 and 27.
+    pub systems: Systems,
     /// Whether to add [`ONBOARDING_ENTRY`]. Default: no.
     pub onboarding_entry: bool,
     /// Which names may become keys.
@@ -66,6 +69,22 @@ impl Options {
         self
     }
 
+    /// The same options with other [`systems`](Self::systems).
+    #[must_use]
+    pub fn with_systems(mut self, systems: Systems) -> Self {
+        self.systems = systems;
+        self
+    }
+
+    /// What the keys are made for: the systems if the rule is the default one, else the rule.
+    #[must_use]
+    pub fn key_rules(&self) -> KeyRules {
+        match &self.rule {
+            SubUrlRule::Profile(Profile::Current) => self.systems.into(),
+            rule => rule.clone().into(),
+        }
+    }
+
     /// The same options with or without the [`onboarding_entry`](Self::onboarding_entry).
     #[must_use]
     pub fn with_onboarding_entry(mut self, is_added: bool) -> Self {
@@ -96,8 +115,9 @@ impl Options {
 
     /// How far keys of hosts reach on the systems of the rule; `None` under a rule of the user's own.
     pub(super) fn reach(&self) -> Option<Reach> {
+        let parents = !self.key_rules().systems().contains(System::V27Unconfigured);
         match self.rule {
-            SubUrlRule::Profile(_) => Some(Reach { parents: true, parents_with_paths: false }),
+            SubUrlRule::Profile(_) => Some(Reach { parents, parents_with_paths: false }),
             _ => None,
         }
     }
@@ -119,6 +139,7 @@ impl Default for Options {
             murmur_seed: DEFAULT_SEED,
             sizing: Sizing::default(),
             rule: SubUrlRule::default(),
+            systems: Systems::default(),
             onboarding_entry: false,
             names: NameRules::default(),
             guards: Guards::default(),

@@ -6,7 +6,7 @@ pub use revoked::{Revoked, StillCovered};
 
 use super::Options;
 use super::uses::Origin;
-use crate::key::{Effect, Refusal, Remark, Remarks};
+use crate::key::{Effect, Refusal, Remark, Remarks, Systems};
 use crate::list::{Certainty, Entry, LineCounts, Summary};
 use filter_core::bloom::Sizing;
 use filter_core::sub_url::SubUrlRule;
@@ -63,6 +63,8 @@ pub struct ReportedOptions {
     /// [`Options::rule`].
     #[serde(flatten)]
     pub rule: SubUrlRule,
+    /// [`Options::systems`]; empty if the keys are for the rule alone.
+    pub systems: Systems,
     /// [`Options::onboarding_entry`].
     pub onboarding_entry: bool,
     /// [`Options::is_compressed`].
@@ -181,6 +183,7 @@ impl Report {
                 murmur_seed: options.murmur_seed,
                 sizing: options.sizing,
                 rule: options.rule.clone(),
+                systems: options.key_rules().systems(),
                 onboarding_entry: options.onboarding_entry,
                 compress: options.is_compressed,
             },

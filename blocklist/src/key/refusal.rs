@@ -44,6 +44,8 @@ reasons! {
         NoMatch = "no-match", "the parsing expression gives no key for this URL";
         /// The sub-URL rule is one that this version cannot make keys for.
         UnknownRule = "unknown-rule", "this version cannot make keys for the sub-URL rule";
+        /// The row of a data set is no sub-URL of any URL.
+        NeverAsked = "never-asked", "no device on the chosen systems asks for this key";
         /// The entry has white space inside. Browsers repair such links, a list does not mean them.
         WhiteSpace = "white-space", "the entry has white space inside; is the list in another format?";
         /// The entry has a control character inside, such as a tab or a lone carriage return.

@@ -51,6 +51,18 @@ reasons! {
         CoversWholeHost = "covers-whole-host", "the entry names the first page of a host, the key blocks all of them";
         /// The entry names what lies below a host, and the key blocks the host itself as well.
         CoversAnotherHost = "covers-another-host", "the entry names the hosts below, the key blocks the host itself as well";
+        /// The chosen systems spell the URL in different ways, and each spelling has a key.
+        SecondSpelling = "second-spelling", "the chosen systems spell this URL in different ways, so it has a key for each";
+        /// The key has no effect on 26.
+        NotOn26 = "not-on-26", "devices on 26 never ask for this key";
+        /// The key has no effect on 27.
+        NotOn27 = "not-on-27", "devices on 27 never ask for this key";
+        /// On 26 a key with a port matches only the URL as written.
+        ExactOn26 = "exact-on-26", "devices on 26 ask for a port only in the whole URL, so pages below are not covered there";
+        /// The entry names the hosts below a host with a path, and 26 asks for them without one.
+        HostOnlyOn26 = "host-only-on-26", "devices on 26 ask for a path at the host itself, so hosts below it are not covered there";
+        /// The entry names the hosts below a host, and 27 without a configuration does not ask for parents.
+        HostOnlyUnconfigured = "host-only-on-27-unconfigured", "27 without a parsing configuration asks for the host itself, so hosts below it are not covered there";
     }
 }
 
@@ -78,7 +90,8 @@ impl Remark {
             | Self::PathNormalised
             | Self::TrailingSlashRemoved
             | Self::ValueReplaced
-            | Self::OptionDropped => Effect::Changed,
+            | Self::OptionDropped
+            | Self::SecondSpelling => Effect::Changed,
             Self::WwwRemoved
             | Self::UserInfoRemoved
             | Self::SchemeWidened
@@ -90,9 +103,15 @@ impl Remark {
             | Self::CoversPaths
             | Self::CoversWholeHost
             | Self::CoversAnotherHost => Effect::Widened,
-            Self::DefaultPortKept | Self::FragmentKept | Self::PathPrefix | Self::AllowedSuffix => {
-                Effect::Noted
-            }
+            Self::DefaultPortKept
+            | Self::FragmentKept
+            | Self::PathPrefix
+            | Self::AllowedSuffix
+            | Self::NotOn26
+            | Self::NotOn27
+            | Self::ExactOn26
+            | Self::HostOnlyOn26
+            | Self::HostOnlyUnconfigured => Effect::Noted,
         }
     }
 }
