@@ -51,6 +51,8 @@ reasons! {
         CoversWholeHost = "covers-whole-host", "the entry names the first page of a host, the key blocks all of them";
         /// The entry names what lies below a host, and the key blocks the host itself as well.
         CoversAnotherHost = "covers-another-host", "the entry names the hosts below, the key blocks the host itself as well";
+        /// The rule had an option that restricts it, and the option was dropped as the caller asked.
+        RuleOptionDropped = "rule-option-dropped", "the rule is for some requests only, the key covers every request";
     }
 }
 
@@ -86,6 +88,7 @@ impl Remark {
             | Self::PortRemoved
             | Self::ComponentDropped
             | Self::DocumentOption
+            | Self::RuleOptionDropped
             | Self::CoversSubdomains
             | Self::CoversPaths
             | Self::CoversWholeHost
