@@ -5,21 +5,23 @@
 //! 64 KiB unless the caller names it. Memory is bounded by the longest permitted line, whatever the input.
 //!
 //! ```
-//! use blocklist::list::{self, Event, Format, ReadOptions};
+//! use blocklist::list::{self, Action, Event, Format, ReadOptions};
 //!
 //! let mut entries = Vec::new();
 //! let summary = list::read(&b"! a list\n||ads.example^\n@@||good.example^\n"[..], &ReadOptions::default(), |event| {
 //!     if let Event::Entry { line, entry } = event {
-//!         entries.push((line, entry.text.to_owned()));
+//!         entries.push((line, entry.action, entry.text.to_owned()));
 //!     }
 //! })?;
 //! assert_eq!(summary.format, Format::Adblock);
-//! assert_eq!(entries, [(2, "ads.example".to_owned())]);
+//! assert_eq!(entries[0], (2, Action::Block, "ads.example".to_owned()));
+//! assert_eq!(entries[1], (3, Action::Allow, "good.example".to_owned()));
 //! # Ok::<(), list::ListError>(())
 //! ```
 
 mod adblock;
 mod csv;
+mod defang;
 mod detect;
 mod dnsmasq;
 mod entry;
@@ -29,9 +31,12 @@ mod hosts;
 mod lines;
 mod options;
 mod rpz;
+mod sinks;
 #[cfg(test)]
 mod tests;
+mod tpl;
 mod txtpb;
+mod unbound;
 mod urls;
 
 pub use detect::Certainty;
@@ -127,12 +132,18 @@ enum LineKind {
 }
 
 /// Takes the entries of a line, and the reasons and texts of what cannot be one.
-type Emit<'e> = dyn FnMut(Result<Entry<'_>, (Refusal, &str)>) + 'e;
+type Emit<'e> = dyn FnMut(Outcome<'_>) + 'e;
+
+/// An entry, or the reason and the text of what cannot be one.
+type Outcome<'l> = Result<Entry<'l>, (Refusal, &'l str)>;
 
 /// A format that is read line by line.
 trait LineFormat {
     /// Reads one line, given without its end.
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind;
+
+    /// Says what the last lines still owe. It counts for the last line.
+    fn end(&mut self, _emit: &mut Emit<'_>) {}
 }
 
 /// Reads a whole list and calls `visit` for everything on its lines that is an entry or might be meant as
@@ -181,15 +192,21 @@ fn read_plain(
         return Err(ListError::Binary);
     }
     let (format, certainty) = match &options.format {
+        None | Some(Format::Adblock) if tpl::has_header(start) => (Format::Tpl, Certainty::Header),
         Some(format) => (format.clone(), Certainty::Given),
         None => detect::format(start)?,
     };
+    if format == Format::Tpl && !options.is_widening_rules {
+        return Err(ListError::TrackingProtectionList);
+    }
     let lines = match &format {
-        Format::Urls => each_line(input, &mut urls::Urls, visit)?,
-        Format::Hosts => each_line(input, &mut hosts::Hosts, visit)?,
-        Format::Adblock => each_line(input, &mut adblock::Adblock, visit)?,
-        Format::Dnsmasq => each_line(input, &mut dnsmasq::Dnsmasq, visit)?,
-        Format::Rpz => each_line(input, &mut rpz::Rpz::new(options.origin.as_deref()), visit)?,
+        Format::Urls => each_line(input, &mut urls::Urls::new(options), visit)?,
+        Format::Hosts => each_line(input, &mut hosts::Hosts::new(options), visit)?,
+        Format::Adblock => each_line(input, &mut adblock::Adblock::new(options), visit)?,
+        Format::Dnsmasq => each_line(input, &mut dnsmasq::Dnsmasq::new(options), visit)?,
+        Format::Unbound => each_line(input, &mut unbound::Unbound::new(options), visit)?,
+        Format::Tpl => each_line(input, &mut tpl::Tpl, visit)?,
+        Format::Rpz => each_line(input, &mut rpz::Rpz::new(options), visit)?,
         Format::Csv { column } => csv::read(input, column, visit)?,
         Format::Txtpb => txtpb::read(input, visit)?,
     };
@@ -220,13 +237,10 @@ fn each_line(
 ) -> Result<LineCounts, ListError> {
     let mut counts = LineCounts::default();
     let mut lines = Lines::new(input);
+    let mut last = 0;
     while let Some((number, line)) = lines.next_line()? {
-        let mut emit = |outcome: Result<Entry<'_>, (Refusal, &str)>| {
-            visit(match outcome {
-                Ok(entry) => Event::Entry { line: number, entry },
-                Err((refusal, text)) => Event::Refused { line: number, refusal, text },
-            });
-        };
+        last = number;
+        let mut emit = |outcome: Outcome<'_>| visit(event(number, outcome));
         let kind = match line {
             Line::TooLong => {
                 emit(Err((Refusal::TooLong, "")));
@@ -246,5 +260,13 @@ fn each_line(
         };
         counts.add(kind);
     }
+    format.end(&mut |outcome| visit(event(last, outcome)));
     Ok(counts)
+}
+
+fn event(line: u64, outcome: Outcome<'_>) -> Event<'_> {
+    match outcome {
+        Ok(entry) => Event::Entry { line, entry },
+        Err((refusal, text)) => Event::Refused { line, refusal, text },
+    }
 }

@@ -29,11 +29,11 @@ struct Exception {
     /// Whether the keys of hosts below are meant, too.
     subdomains: bool,
     /// Option sets of rules that `$badfilter` takes back, one bit each.
-    retracted: u8,
+    retracted: u16,
 }
 
 /// One bit for each set of options with `$important`.
-fn important_sets() -> u8 {
+fn important_sets() -> u16 {
     (0..RuleOptions::SETS)
         .filter(|&number| RuleOptions::from_number(number).contains(RuleOptions::IMPORTANT))
         .fold(0, |all, number| all | 1 << number)
@@ -67,9 +67,9 @@ impl Exceptions {
     }
 
     /// The option sets that are left of those of a key.
-    fn left(&self, key: &str, sets: u8, report: &mut Report) -> u8 {
+    fn left(&self, key: &str, sets: u16, report: &mut Report) -> u16 {
         let mut left = sets;
-        let apply = |exception: &Exception, left: &mut u8, report: &mut Report| {
+        let apply = |exception: &Exception, left: &mut u16, report: &mut Report| {
             let before = *left;
             if exception.allows_important {
                 *left = 0;

@@ -60,6 +60,12 @@ reasons! {
         AddressRange = "address-range", "the data set knows no ranges of addresses";
         /// The key would block a name that must stay reachable.
         Protected = "protected", "the key would block a name that must not be blocked";
+        /// The owner of a record is absolute, and neither the file nor the options name the zone.
+        ZoneUnknown = "zone-unknown", "the owner is absolute and the file does not name its zone; give the name with --origin, or --origin . if owners are whole names";
+        /// The owner of a record lies outside of the zone.
+        OutsideZone = "outside-zone", "servers ignore records outside of the zone; --origin names another zone";
+        /// A parenthesis before this line is not closed.
+        OpenParenthesis = "open-parenthesis", "a parenthesis before this line is not closed, so that the line belongs to another record";
     }
 }
 

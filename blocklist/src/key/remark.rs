@@ -63,6 +63,8 @@ reasons! {
         HostOnlyOn26 = "host-only-on-26", "devices on 26 ask for a path at the host itself, so hosts below it are not covered there";
         /// The entry names the hosts below a host, and 27 without a configuration does not ask for parents.
         HostOnlyUnconfigured = "host-only-on-27-unconfigured", "27 without a parsing configuration asks for the host itself, so hosts below it are not covered there";
+        /// The rule had an option that restricts it, and the option was dropped as the caller asked.
+        RuleOptionDropped = "rule-option-dropped", "the rule is for some requests only, the key covers every request";
     }
 }
 
@@ -99,6 +101,7 @@ impl Remark {
             | Self::PortRemoved
             | Self::ComponentDropped
             | Self::DocumentOption
+            | Self::RuleOptionDropped
             | Self::CoversSubdomains
             | Self::CoversPaths
             | Self::CoversWholeHost

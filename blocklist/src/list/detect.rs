@@ -139,6 +139,7 @@ pub(super) fn format(start: &[u8]) -> Result<(Format, Certainty), ListError> {
         (Format::Adblock, adblock, adblock + hosts + plain),
         (Format::Hosts, hosts, hosts + plain),
         (Format::Dnsmasq, dnsmasq, dnsmasq),
+        (Format::Unbound, unbound, unbound),
         (Format::Rpz, rpz, rpz),
         (Format::Urls, plain, plain),
     ];

@@ -1,49 +1,73 @@
 //! dnsmasq configuration: lines that give a domain no address, or an address that leads nowhere.
 
-use super::{Emit, Entry, LineFormat, LineKind, hosts};
+use super::sinks::Sinks;
+use super::{Emit, Entry, LineFormat, LineKind, ReadOptions, Scope};
 use crate::key::{EntryKind, Refusal};
 
-pub(super) struct Dnsmasq;
+pub(super) struct Dnsmasq {
+    sinks: Sinks,
+}
+
+impl Dnsmasq {
+    pub(super) fn new(options: &ReadOptions) -> Self {
+        Self { sinks: Sinks::new(&options.sinks) }
+    }
+
+    /// Whether queries for the domains of an option get no answer of use.
+    fn blocks(&self, option: &str, target: &str) -> bool {
+        match (option, target) {
+            (_, "") | ("address", "#") => true,
+            ("address", addresses) => {
+                addresses.split(',').all(|address| self.sinks.has_address(address.trim()))
+            }
+            _ => false,
+        }
+    }
+}
 
 impl LineFormat for Dnsmasq {
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
-        let line = line.trim();
-        if line.is_empty() {
-            return LineKind::Blank;
+        let content = without_comment(line).trim();
+        if content.is_empty() {
+            return if line.trim().is_empty() { LineKind::Blank } else { LineKind::Comment };
         }
-        if line.starts_with('#') {
-            return LineKind::Comment;
-        }
-        let content = line.split_once(" #").map_or(line, |(content, _)| content).trim();
-        let rest = content.split_once('=').and_then(|(option, rest)| {
-            let known = matches!(option.trim(), "address" | "server" | "local");
-            known.then_some((option.trim(), rest.trim().strip_prefix('/')?))
-        });
-        let Some((option, rest)) = rest else {
+        let Some((option, domains, target)) = domains_of(content) else {
             emit(Err((Refusal::Directive, content)));
             return LineKind::Entry;
         };
-        let (domains, target) = rest.rsplit_once('/').unwrap_or((rest, ""));
-        let blocks = match (option, target) {
-            (_, "") => true,
-            ("address", "#") => true,
-            ("address", address) => address.parse().is_ok_and(hosts::is_sink),
-            _ => false,
-        };
+        let blocks = self.blocks(option, target);
         for domain in domains.split('/') {
             emit(match domain.strip_prefix('.').unwrap_or(domain) {
                 "" | "#" => Err((Refusal::Wildcard, content)),
                 _ if !blocks => Err((Refusal::NotABlock, domain)),
-                domain => Ok(Entry::new(domain, EntryKind::Host)),
+                domain => Ok(Entry::new(domain, EntryKind::Host).with_scope(Scope::Site)),
             });
         }
         LineKind::Entry
     }
 }
 
+/// A `#` begins a comment at the beginning of the line and behind white space.
+fn without_comment(line: &str) -> &str {
+    let comment = memchr::memchr_iter(b'#', line.as_bytes())
+        .find(|&at| at == 0 || line.as_bytes()[at - 1].is_ascii_whitespace());
+    &line[..comment.unwrap_or(line.len())]
+}
+
+/// The option, the domains and what is behind the last slash of `address=/a/b/target` and options like it.
+fn domains_of(content: &str) -> Option<(&str, &str, &str)> {
+    let (option, value) = content.split_once('=')?;
+    let option = option.strip_prefix("--").unwrap_or(option).trim();
+    let value = value.trim();
+    let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+    let (domains, target) = value.strip_prefix('/')?.rsplit_once('/')?;
+    matches!(option, "address" | "server" | "local").then_some((option, domains, target.trim()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, tests::events};
+    use super::super::tests::{details, events};
+    use super::super::{Format, ReadOptions};
 
     #[test]
     fn lines() {
@@ -64,6 +88,47 @@ mod tests {
                 "9 -not-a-block",
                 "10 -wildcard",
                 "11 -directive",
+            ]
+        );
+    }
+
+    #[test]
+    fn comments_may_follow_any_white_space() {
+        let text = "address=/a.example/0.0.0.0\t# why\naddress=/b.example/# # null\n\t# only\n \n\
+                    address=/c.example/#\t#\n";
+        assert_eq!(events(text, Format::Dnsmasq), ["1 a.example", "2 b.example", "5 c.example"]);
+    }
+
+    #[test]
+    fn options_that_do_not_block_are_refused() {
+        let text = "server=/a.example/#\naddress=/b.example/0.0.0.0,192.0.2.1\nipset=/c.example/set\n\
+                    nftset=/d.example/4#inet#t#s\nserver=192.0.2.1\naddress=/e.example\nlocal=/f.example/192.0.2.1\n";
+        assert_eq!(
+            events(text, Format::Dnsmasq),
+            [
+                "1 -not-a-block",
+                "2 -not-a-block",
+                "3 -directive",
+                "4 -directive",
+                "5 -directive",
+                "6 -directive",
+                "7 -not-a-block",
+            ]
+        );
+    }
+
+    #[test]
+    fn domains_cover_their_subdomains_and_sinks_can_be_named() {
+        let options = ReadOptions::from(Format::Dnsmasq).with_sinks(vec!["192.0.2.1".to_owned()]);
+        let text = "--address=/a.example/b.example/0.0.0.0,::\naddress=\"/c.example/192.0.2.1\"\n\
+                    address = /*.d.example/\n";
+        assert_eq!(
+            details(text, &options),
+            [
+                "1 block site a.example",
+                "1 block site b.example",
+                "2 block site c.example",
+                "3 block site *.d.example",
             ]
         );
     }

@@ -81,7 +81,7 @@ impl Scope {
     }
 }
 
-/// The options of an Adblock rule that do not restrict what it blocks. Rules with others have no key.
+/// The options of an Adblock rule that do not restrict what it blocks, and whether it had others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RuleOptions(u8);
 
@@ -94,8 +94,11 @@ impl RuleOptions {
     pub const ALL: Self = Self(2);
     /// `$document`, `$doc`.
     pub const DOCUMENT: Self = Self(4);
+    /// Options that restrict the rule and were dropped, whichever they are
+    /// ([`is_widening_rules`](super::ReadOptions::is_widening_rules)).
+    pub const DROPPED: Self = Self(8);
     /// The number of sets of options.
-    pub(crate) const SETS: u8 = 8;
+    pub(crate) const SETS: u8 = 16;
 
     /// These options and those of `other`.
     #[must_use]

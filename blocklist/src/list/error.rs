@@ -12,6 +12,11 @@ pub enum ListError {
     /// The list begins with something else than text.
     #[error("this is not a text file; lists are UTF-8 text, plain or gzip-compressed")]
     Binary,
+    /// The list is a tracking protection list of Internet Explorer, and rules are not to be widened.
+    #[error(
+        "this is a tracking protection list of Internet Explorer, whose rules are for third-party requests only; a key covers every request, which has to be asked for by --widen-rules"
+    )]
+    TrackingProtectionList,
     /// No format is given and the list looks like CSV, which needs the name of a column.
     #[error(
         "this looks like CSV; name the column that holds the URLs with --format csv=COLUMN (columns: {columns})"

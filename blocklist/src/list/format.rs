@@ -15,6 +15,10 @@ pub enum Format {
     Adblock,
     /// `dnsmasq`: dnsmasq configuration (`address=/host/`, `server=/host/`, `local=/host/`).
     Dnsmasq,
+    /// `unbound`: unbound configuration (`local-zone: "host" always_nxdomain`, `local-data: "host A 0.0.0.0"`).
+    Unbound,
+    /// `tpl`: a tracking protection list of Internet Explorer (`-d host`). Its rules are for third-party requests.
+    Tpl,
     /// `rpz`: a response policy zone (draft-vixie-dnsop-dns-rpz), in zone-file syntax.
     Rpz,
     /// `csv=COLUMN`: comma-separated values with a header row. One column holds URLs or hosts.
@@ -27,11 +31,13 @@ pub enum Format {
 }
 
 /// The names of formats without a column.
-const NAMES: [(&str, Format); 6] = [
+const NAMES: [(&str, Format); 8] = [
     ("urls", Format::Urls),
     ("hosts", Format::Hosts),
     ("adblock", Format::Adblock),
     ("dnsmasq", Format::Dnsmasq),
+    ("unbound", Format::Unbound),
+    ("tpl", Format::Tpl),
     ("rpz", Format::Rpz),
     ("txtpb", Format::Txtpb),
 ];
@@ -52,7 +58,7 @@ impl fmt::Display for Format {
 /// A format name that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no list format is called `{name}`; there are urls, hosts, adblock, dnsmasq, rpz, csv=COLUMN and txtpb"
+    "no list format is called `{name}`; there are urls, hosts, adblock, dnsmasq, unbound, tpl, rpz, csv=COLUMN and txtpb"
 )]
 #[non_exhaustive]
 pub struct UnknownFormat {
@@ -78,7 +84,17 @@ mod tests {
 
     #[test]
     fn format_names_are_read_back() {
-        for name in ["urls", "hosts", "adblock", "dnsmasq", "rpz", "txtpb", "csv=my column"] {
+        for name in [
+            "urls",
+            "hosts",
+            "adblock",
+            "dnsmasq",
+            "unbound",
+            "tpl",
+            "rpz",
+            "txtpb",
+            "csv=my column",
+        ] {
             assert_eq!(name.parse::<Format>().unwrap().to_string(), name);
         }
         let error = "tsv".parse::<Format>().unwrap_err().to_string();

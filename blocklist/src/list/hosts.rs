@@ -1,10 +1,18 @@
 //! Hosts files: an address, then the names that resolve to it.
 
-use super::{Emit, Entry, LineFormat, LineKind, Scope};
+use super::sinks::{Sinks, address};
+use super::{Emit, Entry, LineFormat, LineKind, ReadOptions, Scope};
 use crate::key::{EntryKind, Refusal};
-use std::net::IpAddr;
 
-pub(super) struct Hosts;
+pub(super) struct Hosts {
+    sinks: Sinks,
+}
+
+impl Hosts {
+    pub(super) fn new(options: &ReadOptions) -> Self {
+        Self { sinks: Sinks::new(&options.sinks) }
+    }
+}
 
 /// Names that a hosts file defines for the machine itself.
 const LOCAL_NAMES: [&str; 12] = [
@@ -28,40 +36,41 @@ impl LineFormat for Hosts {
         if content.is_empty() {
             return if line.trim().is_empty() { LineKind::Blank } else { LineKind::Comment };
         }
-        names(content, emit);
+        names(content, &self.sinks, emit);
         LineKind::Entry
     }
 }
 
 /// Emits the names of a line without its comment. A line without an address consists of names.
-pub(super) fn names(content: &str, emit: &mut Emit<'_>) {
+pub(super) fn names(content: &str, sinks: &Sinks, emit: &mut Emit<'_>) {
     let mut words = content.split_whitespace().peekable();
-    let address = words.peek().and_then(|word| word.parse::<IpAddr>().ok());
-    if address.is_some() {
+    let target = words.peek().and_then(|word| address(word));
+    if target.is_some() {
         words.next();
     }
     if words.peek().is_none() {
         emit(Err((Refusal::NotAHost, content)));
     }
+    let is_block = target.is_none_or(|target| sinks.has(target));
     for name in words {
-        emit(if LOCAL_NAMES.contains(&name) {
+        let without_dot = name.strip_suffix('.').unwrap_or(name);
+        emit(if LOCAL_NAMES.iter().any(|local| local.eq_ignore_ascii_case(without_dot)) {
             Err((Refusal::LocalName, name))
-        } else if address.is_some_and(|address| !is_sink(address)) {
-            Err((Refusal::NotABlock, name))
-        } else {
+        } else if address(name).is_some() {
+            // Addresses are not looked up in hosts files.
+            Err((Refusal::NotAHost, name))
+        } else if is_block {
             Ok(Entry::new(name, EntryKind::Host).with_scope(Scope::Host))
+        } else {
+            Err((Refusal::NotABlock, name))
         });
     }
 }
 
-/// Whether lists use an address to block a name: unspecified (`0.0.0.0`, `::`) or loopback.
-pub(super) fn is_sink(address: IpAddr) -> bool {
-    address.is_unspecified() || address.is_loopback()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, tests::events};
+    use super::super::tests::{details, events};
+    use super::super::{Format, ReadOptions};
 
     #[test]
     fn names_of_sinks_are_entries() {
@@ -78,6 +87,37 @@ mod tests {
                 "5 d.example",
                 "8 -not-a-host",
             ]
+        );
+    }
+
+    #[test]
+    fn short_addresses_are_addresses_and_not_names() {
+        let text = "0 a.example\n127.1\tb.example\n0x7f.1 c.example\n000.000.000.000 d.example\n\
+                    0.0.0.0 0.0.0.0\nfe80::1%lo0 Localhost.\n0.0.0.0 198.51.100.7 127.1 ::1\n1 e.example\n";
+        assert_eq!(
+            events(text, Format::Hosts),
+            [
+                "1 a.example",
+                "2 b.example",
+                "3 c.example",
+                "4 d.example",
+                "5 -local-name",
+                "6 -local-name",
+                "7 -not-a-host",
+                "7 -not-a-host",
+                "7 -not-a-host",
+                "8 -not-a-block",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_name_is_one_host_and_sinks_can_be_named() {
+        let options = ReadOptions::from(Format::Hosts).with_sinks(vec!["192.0.2.1".to_owned()]);
+        let text = "192.0.2.1 a.example\n192.0.2.2 b.example\n0.0.0.0 c.example\n";
+        assert_eq!(
+            details(text, &options),
+            ["1 block host a.example", "2 -not-a-block", "3 block host c.example"]
         );
     }
 }

@@ -1,98 +1,259 @@
-//! Response policy zones (draft-vixie-dnsop-dns-rpz), in zone-file syntax.
+//! Response policy zones (draft-vixie-dnsop-dns-rpz), in zone-file syntax (RFC 1035 section 5).
 
-use super::{Emit, Entry, LineFormat, LineKind, Scope, hosts};
+mod generate;
+mod names;
+
+use super::sinks::Sinks;
+use super::{Action, Emit, Entry, LineFormat, LineKind, ReadOptions, Scope};
 use crate::key::{EntryKind, Refusal};
+use names::{Names, unescape};
 
 /// What the lines of a zone file pass on to the next.
 pub(super) struct Rpz {
-    /// The name of the zone, without its last dot; empty until it is known.
-    origin: String,
+    names: Names,
+    sinks: Sinks,
     /// The owner of the last record, which lines that start with white space share.
     owner: String,
-    /// Whether a parenthesis is open, so that the next line continues a record.
-    open: bool,
+    /// A record with an open parenthesis.
+    open: Option<OpenRecord>,
+    /// Records that directives may still generate.
+    may_generate: u64,
 }
 
+/// A record of several lines.
+#[derive(Default)]
+struct OpenRecord {
+    has_owner: bool,
+    words: Vec<String>,
+    lines: u32,
+}
+
+/// The words of a record that matter: owner, TTL, class, type, data; a directive has seven.
+const MAX_WORDS: usize = 8;
+
+/// The most lines of one record. Start-of-authority records, the only ones that need several, have about ten.
+const MAX_RECORD_LINES: u32 = 100;
+
+/// The most records that all `$GENERATE` of a zone stand for.
+const MAX_GENERATED: u64 = 16 * generate::MAX_RECORDS;
+
 impl Rpz {
-    /// `origin` is the name of the zone, if it is known already.
-    pub(super) fn new(origin: Option<&str>) -> Self {
-        let origin = origin.unwrap_or_default().trim_end_matches('.').to_owned();
-        Self { origin, owner: String::new(), open: false }
+    pub(super) fn new(options: &ReadOptions) -> Self {
+        Self {
+            names: Names::new(options.origin.as_deref()),
+            sinks: Sinks::new(&options.sinks),
+            owner: String::new(),
+            open: None,
+            may_generate: MAX_GENERATED,
+        }
     }
 }
 
 impl LineFormat for Rpz {
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
-        let content = line.split_once(';').map_or(line, |(content, _)| content).trim_end();
-        if content.trim().is_empty() {
-            return if line.trim().is_empty() { LineKind::Blank } else { LineKind::Comment };
+        let has_owner = !line.starts_with([' ', '\t']);
+        let is_simple = !line.bytes().any(|b| matches!(b, b'"' | b'\\' | b'(' | b')'));
+        if self.open.is_none() && is_simple {
+            let content = line.split_once(';').map_or(line, |(content, _)| content);
+            let mut words = [""; MAX_WORDS];
+            let found = words.iter_mut().zip(content.split_whitespace());
+            let count = found.map(|(slot, word)| *slot = word).count();
+            if count == 0 {
+                return blank_or_comment(line);
+            }
+            return self.record(has_owner, &words[..count], line, emit);
         }
-        let was_open = self.open;
-        match (content.rfind('('), content.rfind(')')) {
-            (Some(open), close) => self.open = close < Some(open),
-            (None, Some(_)) => self.open = false,
-            (None, None) => {}
+        let is_first = self.open.is_none();
+        let mut record = self.open.take().unwrap_or(OpenRecord { has_owner, ..Default::default() });
+        let is_open = read_words(line, !is_first, &mut record.words);
+        if is_first && !is_open && record.words.is_empty() {
+            return blank_or_comment(line);
         }
-        if was_open {
+        if is_open {
+            record.lines += 1;
+            let is_too_long = record.lines > MAX_RECORD_LINES;
+            self.open = Some(record);
+            if is_too_long {
+                emit(Err((Refusal::OpenParenthesis, line)));
+                return LineKind::Entry;
+            }
             return LineKind::Structure;
         }
-        let mut words = content.split_whitespace();
-        if !content.starts_with([' ', '\t']) {
-            let owner = words.next().unwrap_or_default();
-            if owner.starts_with('$') {
-                if owner.eq_ignore_ascii_case("$ORIGIN") {
-                    self.origin = words.next().unwrap_or_default().trim_end_matches('.').to_owned();
-                }
-                return LineKind::Structure;
+        let words: Vec<&str> = record.words.iter().map(String::as_str).collect();
+        if words.is_empty() {
+            return LineKind::Structure;
+        }
+        self.record(record.has_owner, &words, line, emit)
+    }
+
+    fn end(&mut self, emit: &mut Emit<'_>) {
+        if self.open.is_some() {
+            emit(Err((Refusal::OpenParenthesis, "")));
+        }
+    }
+}
+
+fn blank_or_comment(line: &str) -> LineKind {
+    if line.trim().is_empty() { LineKind::Blank } else { LineKind::Comment }
+}
+
+/// Adds the words of a line up to [`MAX_WORDS`], with their escapes and without quotation marks, and returns whether a
+/// parenthesis is open at its end.
+fn read_words(line: &str, was_open: bool, words: &mut Vec<String>) -> bool {
+    let mut is_open = was_open;
+    let mut word: Option<String> = None;
+    let mut is_quoted = false;
+    let mut characters = line.chars();
+    let mut finish = |word: &mut Option<String>| {
+        if let Some(word) = word.take()
+            && words.len() < MAX_WORDS
+        {
+            words.push(word);
+        }
+    };
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => {
+                let word = word.get_or_insert_default();
+                word.push('\\');
+                word.extend(characters.next());
             }
+            '"' => {
+                is_quoted = !is_quoted;
+                word.get_or_insert_default();
+            }
+            _ if is_quoted => word.get_or_insert_default().push(character),
+            ';' => break,
+            '(' | ')' => {
+                finish(&mut word);
+                is_open = character == '(';
+            }
+            _ if character.is_whitespace() => finish(&mut word),
+            _ => word.get_or_insert_default().push(character),
+        }
+    }
+    finish(&mut word);
+    is_open
+}
+
+impl Rpz {
+    /// Takes a record or a directive by its words, of which there is one at least. `line` is what a refused directive shows.
+    fn record(
+        &mut self,
+        has_owner: bool,
+        words: &[&str],
+        line: &str,
+        emit: &mut Emit<'_>,
+    ) -> LineKind {
+        if words[0].starts_with('$') {
+            return self.directive(words, line, emit);
+        }
+        let mut words = words.iter().copied();
+        if has_owner {
             self.owner.clear();
-            self.owner.push_str(owner);
+            self.owner.push_str(words.next().unwrap_or_default());
         }
         let mut words = words.skip_while(|word| is_class_or_ttl(word));
         let (kind, data) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         if ["SOA", "NS"].iter().any(|name| kind.eq_ignore_ascii_case(name)) {
-            if self.origin.is_empty() && self.owner.ends_with('.') {
-                self.origin = self.owner.trim_end_matches('.').to_owned();
-            }
+            self.names.set_zone(&self.owner);
             return LineKind::Structure;
         }
-        emit(self.record(kind, data));
+        let owner = std::mem::take(&mut self.owner);
+        self.emit_record(&owner, kind, data, emit);
+        self.owner = owner;
         LineKind::Entry
     }
-}
 
-impl Rpz {
-    fn record(&self, kind: &str, data: &str) -> Result<Entry<'_>, (Refusal, &str)> {
-        let refuse = |refusal| Err((refusal, self.owner.as_str()));
-        let name = self.name();
-        let trigger = name.rsplit_once('.').map_or(name, |(_, last)| last);
-        if trigger.starts_with("rpz-") {
-            return refuse(Refusal::Directive);
-        }
-        let blocks = match kind.to_ascii_uppercase().as_str() {
-            "CNAME" => match data.to_ascii_lowercase().as_str() {
-                "." | "*." | "rpz-drop." => true,
-                "rpz-passthru." => return refuse(Refusal::Exception),
-                target if target.trim_end_matches('.') == name => {
-                    return refuse(Refusal::Exception);
+    fn directive(&mut self, words: &[&str], line: &str, emit: &mut Emit<'_>) -> LineKind {
+        match (words[0].to_ascii_uppercase().as_str(), words) {
+            ("$TTL", _) => return LineKind::Structure,
+            ("$ORIGIN", [_, name, ..]) => {
+                self.names.set_origin(name);
+                return LineKind::Structure;
+            }
+            ("$GENERATE", [_, range, owner, rest @ ..]) => {
+                if self.generate(range, owner, rest, emit).is_none() {
+                    emit(Err((Refusal::Directive, line)));
                 }
-                _ => false,
-            },
-            "A" | "AAAA" => data.parse().is_ok_and(hosts::is_sink),
-            _ => return refuse(Refusal::Directive),
-        };
-        if !blocks {
-            return refuse(Refusal::NotABlock);
+            }
+            _ => emit(Err((Refusal::Directive, line))),
         }
-        Ok(Entry::new(name, EntryKind::Host).with_scope(Scope::Host))
+        LineKind::Entry
     }
 
-    /// The owner, relative to the zone if it lies within.
-    fn name(&self) -> &str {
-        let Some(absolute) = self.owner.strip_suffix('.') else { return &self.owner };
-        match absolute.strip_suffix(&self.origin) {
-            Some(relative) if !self.origin.is_empty() => relative.trim_end_matches('.'),
-            _ => absolute,
+    /// Emits the records of a `$GENERATE`; none, if it is malformed or stands for too many.
+    fn generate(
+        &mut self,
+        range: &str,
+        owner: &str,
+        rest: &[&str],
+        emit: &mut Emit<'_>,
+    ) -> Option<()> {
+        let mut words = rest.iter().copied().skip_while(|word| is_class_or_ttl(word));
+        let (kind, data) = (words.next()?, words.next()?);
+        let count = generate::range(range)?.count() as u64;
+        self.may_generate = self.may_generate.checked_sub(count)?;
+        // A template that is right for the first and the last number is right for all.
+        let ends = [generate::range(range)?.next()?, generate::range(range)?.last()?];
+        for number in ends {
+            generate::expand(owner, number)?;
+            generate::expand(data, number)?;
+        }
+        for number in generate::range(range)? {
+            let owner = generate::expand(owner, number)?;
+            let data = generate::expand(data, number)?;
+            self.emit_record(&owner, kind, &data, emit);
+        }
+        Some(())
+    }
+
+    fn emit_record(&mut self, owner: &str, kind: &str, data: &str, emit: &mut Emit<'_>) {
+        let Some(plain) = unescape(owner) else {
+            return emit(Err((Refusal::NotAHost, owner)));
+        };
+        let name = match self.names.relative(&plain) {
+            Ok(name) => name,
+            Err(refusal) => return emit(Err((refusal, owner))),
+        };
+        let is_wildcard = name.starts_with("*.");
+        let scope = if is_wildcard { Scope::Subdomains } else { Scope::Host };
+        emit(match self.action(&name, kind, data) {
+            Ok(action) => {
+                Ok(Entry::new(&name, EntryKind::Host).with_scope(scope).with_action(action))
+            }
+            Err(refusal) => Err((refusal, owner)),
+        });
+    }
+
+    /// What a record asks for. `name` is its owner relative to the zone.
+    fn action(&self, name: &str, kind: &str, data: &str) -> Result<Action, Refusal> {
+        let trigger = name.rsplit_once('.').map_or(name, |(_, last)| last);
+        let is_trigger = trigger.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("rpz-"));
+        if is_trigger || name.is_empty() {
+            return Err(Refusal::Directive);
+        }
+        let is_kind = |known: &str| kind.eq_ignore_ascii_case(known);
+        if is_kind("A") || is_kind("AAAA") {
+            let is_sink = self.sinks.has_address(data);
+            return if is_sink { Ok(Action::Block) } else { Err(Refusal::NotABlock) };
+        }
+        if !is_kind("CNAME") {
+            return Err(Refusal::Directive);
+        }
+        let is_target = |known: &str| data.eq_ignore_ascii_case(known);
+        let absolute = data.strip_suffix('.');
+        let is_own_name = absolute.is_some_and(|target| target.eq_ignore_ascii_case(name));
+        if is_target("rpz-passthru.") || is_own_name {
+            Ok(Action::Allow)
+        } else if is_target(".")
+            || is_target("*.")
+            || is_target("rpz-drop.")
+            || self.sinks.has_name(&self.names.full(data).0)
+        {
+            Ok(Action::Block)
+        } else {
+            Err(Refusal::NotABlock)
         }
     }
 }
@@ -103,29 +264,4 @@ fn is_class_or_ttl(word: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Format, tests::events};
-
-    #[test]
-    fn zone() {
-        let text = "$TTL 60\n@ IN SOA ns.example. root.example. (\n  1 60 60\n  60 60 )\n  IN NS ns.example.\n; x\n\
-                    $ORIGIN rpz.example.\na.example CNAME .\n*.a.example 300 IN CNAME .\nb.example.rpz.example. CNAME *.\n\
-                    c.example A 0.0.0.0\n\tAAAA ::\nd.example CNAME rpz-passthru.\ne.example CNAME garden.example.\n\
-                    32.1.2.0.192.rpz-ip CNAME .\nf.example TXT x\ng.example CNAME rpz-drop.\n";
-        assert_eq!(
-            events(text, Format::Rpz),
-            [
-                "8 a.example",
-                "9 *.a.example",
-                "10 b.example",
-                "11 c.example",
-                "12 c.example",
-                "13 -exception",
-                "14 -not-a-block",
-                "15 -directive",
-                "16 -directive",
-                "17 g.example",
-            ]
-        );
-    }
-}
+mod tests;

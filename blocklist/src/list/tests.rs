@@ -70,7 +70,7 @@ fn binary_input_is_refused() {
 }
 
 fn formats() -> impl Strategy<Value = Option<Format>> {
-    let all = ["urls", "hosts", "adblock", "dnsmasq", "rpz", "csv=url", "txtpb"];
+    let all = ["urls", "hosts", "adblock", "dnsmasq", "unbound", "tpl", "rpz", "csv=url", "txtpb"];
     let all: Vec<_> = all.iter().map(|name| Some(name.parse().unwrap())).chain([None]).collect();
     prop::sample::select(all)
 }
@@ -81,8 +81,12 @@ proptest! {
         input in prop::collection::vec(any::<u8>(), 0..200),
         text in "(url\n)?([ -~]{0,20}\n){0,6}",
         format in formats(),
+        is_asked in any::<bool>(),
     ) {
-        let options = ReadOptions::default().with_format(format);
+        let options = ReadOptions::default()
+            .with_format(format)
+            .with_widened_rules(is_asked)
+            .with_defanged(is_asked);
         let _ = read(&input[..], &options, |_| {});
         if let Ok(summary) = read(text.as_bytes(), &options, |_| {}) {
             prop_assert_eq!(summary.lines.total(), text.lines().count() as u64, "{:?}", summary.format);
@@ -125,4 +129,32 @@ fn an_input_that_fails_is_an_error_with_its_cause() {
         let source = std::error::Error::source(&error).unwrap();
         assert_eq!(source.to_string(), "the disk is gone");
     }
+}
+
+/// Each event with the action, scope, remarks and options of its entry.
+pub(in crate::list) fn details(text: &str, options: &ReadOptions) -> Vec<String> {
+    let mut events = Vec::new();
+    read(text.as_bytes(), options, |event| {
+        events.push(match event {
+            Event::Entry { line, entry } => {
+                let names = format!("{:?} {:?}", entry.action, entry.scope).to_lowercase();
+                let remarks: String = entry.remarks.iter().map(|r| format!(" {r}")).collect();
+                let sets = [
+                    (RuleOptions::IMPORTANT, " +important"),
+                    (RuleOptions::ALL, " +all"),
+                    (RuleOptions::DOCUMENT, " +document"),
+                    (RuleOptions::DROPPED, " +dropped"),
+                ];
+                let sets: String = sets
+                    .iter()
+                    .filter(|(set, _)| entry.options.contains(*set))
+                    .map(|(_, name)| *name)
+                    .collect();
+                format!("{line} {names} {}{remarks}{sets}", entry.text)
+            }
+            Event::Refused { line, refusal, .. } => format!("{line} -{refusal}"),
+        });
+    })
+    .unwrap();
+    events
 }
