@@ -4,7 +4,7 @@
 //! and asks a private service about those that hit. Filter and service need the same keys, written exactly
 //! as devices write them. This crate makes both from block lists:
 //!
-//! 1. [`list`] reads entries from seven formats, plain or gzip, and detects which it is.
+//! 1. [`list`] reads entries from many formats, plain, compressed or in archives, and detects which it is.
 //! 2. [`key`] turns each entry into the key that a device can generate, or says why there is none.
 //! 3. [`builder`] makes one filter, one data set and one report of many lists.
 //! 4. [`diagnose`](mod@diagnose) finds out why a filter that was made elsewhere does not match its keys.
@@ -35,14 +35,17 @@
 //!
 //! | to find | look in |
 //! | --- | --- |
-//! | how a line of a format is read | `list/adblock.rs`, `csv.rs`, `dnsmasq.rs`, `hosts.rs`, `rpz.rs`, `txtpb.rs`, `urls.rs` |
+//! | how a line of a format is read | `list/adblock.rs`, `csv.rs`, `dnsmasq.rs`, `hosts.rs`, `json.rs`, `rpz.rs`, `txtpb.rs`, `urls.rs` |
+//! | how columns are found and rows chosen | `list/table.rs`, `rows.rs` |
+//! | what a list may be wrapped in | `list/container.rs`, with its limits in `bounded.rs`; encodings in `text.rs` |
 //! | how a format is detected | `list/detect.rs` |
 //! | where an entry becomes a key | `key/plain.rs` if it is one already, else `key/rewrite.rs` and `key/compose.rs` |
 //! | what is said about entries | `key/remark.rs`, `key/refusal.rs` |
 //! | where lists become one key set, and its report | `builder.rs`, `builder/key_set.rs`, `builder/report.rs` |
 //! | which mistakes of other builders are recognised | `diagnose/deviation.rs`, `diagnose/hypothesis.rs` |
 //!
-//! There are no features. The list of public suffixes is compiled in, from the crate `psl`.
+//! The feature `containers`, which is on by default, reads lists in zip, tar, bzip2, xz and Zstandard files; gzip needs
+//! none. The list of public suffixes is compiled in, from the crate `psl`.
 #![forbid(unsafe_code)]
 #![warn(
     clippy::exhaustive_enums,

@@ -1,8 +1,9 @@
 //! Reading block lists of any format as a stream of entries.
 //!
 //! One reader per format turns lines into [`Event`]s. Every line is counted, and everything that might
-//! be meant as an entry is an event. Input may be gzip-compressed. The format is detected from the first
-//! 64 KiB unless the caller names it. Memory is bounded by the longest permitted line, whatever the input.
+//! be meant as an entry is an event. Input may be compressed or in an archive ([`Container`]), in UTF-8 or
+//! UTF-16. The format is detected from the first 64 KiB unless the caller names it. Memory is bounded by the
+//! longest permitted line and the window of the decompressor, whatever the input.
 //!
 //! ```
 //! use blocklist::list::{self, Action, Event, Format, ReadOptions};
@@ -20,6 +21,8 @@
 //! ```
 
 mod adblock;
+mod bounded;
+mod container;
 mod csv;
 mod defang;
 mod detect;
@@ -28,25 +31,31 @@ mod entry;
 mod error;
 mod format;
 mod hosts;
+mod json;
 mod lines;
 mod options;
+mod rows;
 mod rpz;
 mod sinks;
+mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod text;
 mod tpl;
 mod txtpb;
 mod unbound;
 mod urls;
 
+pub use container::Container;
 pub use detect::Certainty;
 pub use entry::{Action, Entry, RuleOptions, Scope};
 pub use error::ListError;
-pub use format::{Format, UnknownFormat};
+pub use format::{Column, Format, NoColumn, UnknownFormat};
 pub use options::ReadOptions;
+pub use rows::{InvalidRowFilter, RowFilter};
 
 use crate::key::Refusal;
-use flate2::bufread::MultiGzDecoder;
 use lines::{Line, Lines};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
@@ -91,13 +100,15 @@ pub struct LineCounts {
     pub structure: u64,
     /// Lines with one or more entries, refused ones included.
     pub entry: u64,
+    /// Lines with rows that the options leave out, and nothing else.
+    pub filtered: u64,
 }
 
 impl LineCounts {
     /// The number of lines.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.blank + self.comment + self.structure + self.entry
+        self.blank + self.comment + self.structure + self.entry + self.filtered
     }
 
     fn add(&mut self, kind: LineKind) {
@@ -150,21 +161,18 @@ trait LineFormat {
 /// one, in order. Without a format in `options`, the format is detected.
 ///
 /// # Errors
-/// [`ListError::Io`] if the input fails, [`ListError::Binary`] if it is not text, and the other variants for
-/// CSV and keyword databases that are malformed. Lines that cannot become keys are events, not errors. What
+/// [`ListError::Io`] if the input fails, [`ListError::Binary`] if it is not text, [`ListError::WebPage`] and
+/// [`ListError::Json`] if it is no list, and the other variants for containers that are not read, and for rows
+/// that are malformed or not as the options say. Lines that cannot become keys are events, not errors. What
 /// was visited before an error is not the whole list.
 pub fn read(
     input: impl Read,
     options: &ReadOptions,
     mut visit: impl FnMut(Event<'_>),
 ) -> Result<Summary, ListError> {
-    let (start, input) = peek(input)?;
-    if start.starts_with(&[0x1f, 0x8b]) {
-        let inflated = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, input));
-        let (start, input) = peek(inflated)?;
-        return read_plain(&start, BufReader::with_capacity(1 << 17, input), options, &mut visit);
-    }
-    read_plain(&start, BufReader::with_capacity(1 << 17, input), options, &mut visit)
+    container::unpack(input, options, &mut |start, input| {
+        read_text(start, input, options, &mut visit)
+    })
 }
 
 /// The first bytes of the input, and the input with these bytes still in front.
@@ -174,31 +182,45 @@ fn peek(mut input: impl Read) -> io::Result<(Vec<u8>, impl Read)> {
     Ok((start.clone(), Cursor::new(start).chain(input)))
 }
 
-fn read_plain(
-    start: &[u8],
-    mut input: impl BufRead,
+/// Reads a list that was taken out of its containers. `start` is its beginning.
+fn read_text(
+    start: Vec<u8>,
+    input: Box<dyn Read + '_>,
     options: &ReadOptions,
     visit: &mut dyn FnMut(Event<'_>),
 ) -> Result<Summary, ListError> {
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-    let start = match start.strip_prefix(BYTE_ORDER_MARK) {
-        Some(rest) => {
-            input.consume_exact(BYTE_ORDER_MARK.len())?;
-            rest
-        }
-        None => start,
+    let (mut start, mut input) = match text::utf16(&start) {
+        Some(order) => boxed(peek(text::Utf16::new(input, order))?),
+        None => (start, input),
     };
-    if detect::is_binary(start) {
+    if start.starts_with(BYTE_ORDER_MARK) {
+        input.read_exact(&mut [0; BYTE_ORDER_MARK.len()])?;
+        start.drain(..BYTE_ORDER_MARK.len());
+    }
+    if text::ends_lines_with_returns(&start, start.len() < SAMPLE - BYTE_ORDER_MARK.len()) {
+        (start, input) = boxed(peek(text::Returns::new(input))?);
+    }
+    text::refuse_page(&start)?;
+    if detect::is_binary(&start) {
         return Err(ListError::Binary);
     }
+    if json::looks_like(&start) && !matches!(options.format, Some(Format::Json { .. })) {
+        return Err(ListError::Json { fields: json::fields(&start) });
+    }
     let (format, certainty) = match &options.format {
-        None | Some(Format::Adblock) if tpl::has_header(start) => (Format::Tpl, Certainty::Header),
+        None | Some(Format::Adblock) if tpl::has_header(&start) => (Format::Tpl, Certainty::Header),
         Some(format) => (format.clone(), Certainty::Given),
-        None => detect::format(start)?,
+        None => detect::format(&start)?,
     };
     if format == Format::Tpl && !options.is_widening_rules {
         return Err(ListError::TrackingProtectionList);
     }
+    let has_rows = matches!(format, Format::Csv { .. } | Format::Tsv { .. } | Format::Json { .. });
+    if let Some(filter) = options.rows.first().filter(|_| !has_rows) {
+        return Err(ListError::NoRows { format, filter: filter.clone() });
+    }
+    let input = BufReader::with_capacity(1 << 17, input);
     let lines = match &format {
         Format::Urls => each_line(input, &mut urls::Urls::new(options), visit)?,
         Format::Hosts => each_line(input, &mut hosts::Hosts::new(options), visit)?,
@@ -207,28 +229,17 @@ fn read_plain(
         Format::Unbound => each_line(input, &mut unbound::Unbound::new(options), visit)?,
         Format::Tpl => each_line(input, &mut tpl::Tpl, visit)?,
         Format::Rpz => each_line(input, &mut rpz::Rpz::new(options), visit)?,
-        Format::Csv { column } => csv::read(input, column, visit)?,
+        Format::Csv { column } => csv::read(input, column, None, options, visit)?,
+        Format::Tsv { column } => csv::read(input, column, Some(b'\t'), options, visit)?,
+        Format::Json { field } => json::read(input, &start, field.as_deref(), options, visit)?,
         Format::Txtpb => txtpb::read(input, visit)?,
     };
     Ok(Summary { format, certainty, lines })
 }
 
-/// Skipping bytes that were looked at before.
-trait ConsumeExact: BufRead {
-    fn consume_exact(&mut self, mut count: usize) -> io::Result<()> {
-        while count > 0 {
-            let ready = self.fill_buf()?.len().min(count);
-            if ready == 0 {
-                break;
-            }
-            self.consume(ready);
-            count -= ready;
-        }
-        Ok(())
-    }
+fn boxed<'i>((start, input): (Vec<u8>, impl Read + 'i)) -> (Vec<u8>, Box<dyn Read + 'i>) {
+    (start, Box::new(input))
 }
-
-impl<R: BufRead> ConsumeExact for R {}
 
 fn each_line(
     input: impl BufRead,

@@ -176,7 +176,7 @@ fn invalid_input_is_explained_and_nothing_is_written() {
         ("comments", b"# nothing\n", "no entry of the input"),
         ("binary", b"\x7fELF\0\x01\x02rubbish", "not a text file"),
         ("long", long.as_bytes(), "too-long"),
-        ("utf8", b"\xff\xfe\xfd.example\n\xc3\x28\n", "not a text file"),
+        ("utf32", b"\xff\xfe\0\0a\0\0\0", "not a text file"),
         ("latin1", b"caf\xe9.example\nb\xfccher.example\n", "not-utf8"),
         ("hosts", b"not a host\nfoo bar\n-\n...\n", "no entry of the input"),
         ("columns.csv", b"id,url\n1,http://a.example\n", "csv=COLUMN"),

@@ -218,6 +218,7 @@ impl Report {
         self.lines.comment += summary.lines.comment;
         self.lines.structure += summary.lines.structure;
         self.lines.entry += summary.lines.entry;
+        self.lines.filtered += summary.lines.filtered;
     }
 
     /// Counts an entry that has a key, new or not.
@@ -355,12 +356,13 @@ struct Lines(LineCounts);
 
 impl Serialize for Lines {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_struct("Lines", 5)?;
+        let mut all = serializer.serialize_struct("Lines", 6)?;
         all.serialize_field("read", &self.0.total())?;
         all.serialize_field("blank", &self.0.blank)?;
         all.serialize_field("comment", &self.0.comment)?;
         all.serialize_field("structure", &self.0.structure)?;
         all.serialize_field("entry", &self.0.entry)?;
+        all.serialize_field("filtered", &self.0.filtered)?;
         all.end()
     }
 }

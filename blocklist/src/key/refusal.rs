@@ -40,6 +40,8 @@ reasons! {
         NotABlock = "not-a-block", "the entry resolves or forwards the name, it does not block it";
         /// The row has no value in the named column.
         MissingColumn = "missing-column", "the row has no value in the named column";
+        /// The row has more fields than the header.
+        FieldCount = "field-count", "the row has more fields than the list has columns; a separator inside a value needs quotation marks";
         /// The regular expression of the sub-URL rule does not match the entry.
         NoMatch = "no-match", "the parsing expression gives no key for this URL";
         /// The sub-URL rule is one that this version cannot make keys for.

@@ -1,10 +1,12 @@
-//! Comma-separated values with a header row.
+//! Rows of fields: comma-separated values and the like.
 
-use super::{Entry, Event, LineCounts, ListError, MAX_LINE};
-use crate::key::{EntryKind, Refusal};
+use super::rows::{missing, visit_value};
+use super::table::{Table, Unspaced, beginning};
+use super::tally::{LineTally, Metered};
+use super::{Column, Event, LineCounts, ListError, MAX_LINE, ReadOptions};
+use crate::key::Refusal;
 use ::csv::{ByteRecord, ReaderBuilder, Terminator, Trim};
-use std::cell::Cell;
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 use std::rc::Rc;
 
 /// The longest record in bytes, which leaves room for long columns next to the URL. It is checked per block
@@ -12,32 +14,32 @@ use std::rc::Rc;
 const MAX_RECORD: usize = 16 * MAX_LINE;
 
 pub(super) fn read(
-    input: impl BufRead,
-    column: &str,
+    mut input: impl Read,
+    column: &Column,
+    separator: Option<u8>,
+    options: &ReadOptions,
     visit: &mut dyn FnMut(Event<'_>),
 ) -> Result<LineCounts, ListError> {
+    let start = beginning(&mut input)?;
+    let table = Table::of(&start, column, separator, &options.rows)?;
     let lines = Rc::new(LineTally::default());
-    let budget = Rc::new(Cell::new(MAX_RECORD));
-    let source = Metered {
-        input,
-        budget: Rc::clone(&budget),
-        lines: Rc::clone(&lines),
-        at_line_start: true,
-    };
+    let source = Metered { input: start.chain(input), lines: Rc::clone(&lines) };
+    let source = Unspaced::new(LastLine::new(source), table.separator, table.spaced);
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(Trim::All)
         // By default a carriage return alone ends a record as well, which no line counter knows.
         .terminator(Terminator::Any(b'\n'))
+        .delimiter(table.separator)
         .comment(Some(b'#'))
         .buffer_capacity(1 << 16)
         .from_reader(source);
     let mut record = ByteRecord::new();
-    let mut wanted = None;
+    let mut header_comes = table.header_row;
     let mut counts = LineCounts::default();
     loop {
-        budget.set(MAX_RECORD);
+        lines.begin_record(MAX_RECORD);
         let line = reader.position().line();
         let more = reader.read_byte_record(&mut record).map_err(|error| broken(error, line))?;
         if !more {
@@ -50,33 +52,36 @@ pub(super) fn read(
         // The record's own position may lie before blank lines and comments; its end does not.
         let inside = memchr::memchr_iter(b'\n', record.as_slice()).count() as u64;
         let line = reader.position().line().saturating_sub(1 + inside);
-        let Some(column_index) = wanted else {
+        if std::mem::take(&mut header_comes) {
             counts.structure += 1;
-            wanted = Some(find(&record, column)?);
             continue;
-        };
-        counts.entry += 1;
-        match record.get(column_index).map(std::str::from_utf8) {
-            Some(Ok(text)) if text.len() > MAX_LINE => {
-                visit(Event::Refused { line, refusal: Refusal::TooLong, text: "" });
-            }
-            Some(Ok(text)) if !text.is_empty() => {
-                visit(Event::Entry { line, entry: Entry::new(text, EntryKind::Url) });
-            }
-            Some(Err(_)) => visit(Event::Refused { line, refusal: Refusal::NotUtf8, text: "" }),
-            _ => visit(Event::Refused { line, refusal: Refusal::MissingColumn, text: "" }),
         }
-    }
-    if wanted.is_none() {
-        return Err(ListError::CsvColumnMissing {
-            column: column.to_owned(),
-            columns: String::new(),
-        });
+        // A separator inside a value moves all values behind it.
+        if record.iter().skip(table.width).any(|field| !field.is_empty()) {
+            counts.entry += 1;
+            visit(Event::Refused { line, refusal: Refusal::FieldCount, text: "" });
+            continue;
+        }
+        let meant = options
+            .rows
+            .iter()
+            .zip(&table.filters)
+            .all(|(filter, &index)| filter.holds(record.get(index)));
+        if !meant {
+            counts.filtered += 1;
+            continue;
+        }
+        counts.entry += 1;
+        match record.get(table.column).map(std::str::from_utf8) {
+            Some(Ok(text)) => visit_value(text, line, options, visit),
+            Some(Err(_)) => visit(Event::Refused { line, refusal: Refusal::NotUtf8, text: "" }),
+            None => visit(missing(line)),
+        }
     }
     // The reader passes over blank lines and comments, and a record may take several lines.
     let total = lines.total();
-    counts.comment = lines.comments.get().min(total.saturating_sub(counts.total()));
-    counts.blank = lines.blank.get().min(total.saturating_sub(counts.total()));
+    counts.comment = lines.comments().min(total.saturating_sub(counts.total()));
+    counts.blank = lines.blank().min(total.saturating_sub(counts.total()));
     counts.structure += total.saturating_sub(counts.total());
     Ok(counts)
 }
@@ -91,70 +96,21 @@ fn broken(error: ::csv::Error, line: u64) -> ListError {
     }
 }
 
-fn find(header: &ByteRecord, column: &str) -> Result<usize, ListError> {
-    let name = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
-    header.iter().position(|field| field.eq_ignore_ascii_case(column.as_bytes())).ok_or_else(|| {
-        ListError::CsvColumnMissing {
-            column: column.to_owned(),
-            columns: header.iter().map(name).collect::<Vec<_>>().join(", "),
-        }
-    })
-}
-
-/// Counts the lines that pass by, and which of them are blank or start with `#`.
-#[derive(Default)]
-struct LineTally {
-    ended: Cell<u64>,
-    blank: Cell<u64>,
-    comments: Cell<u64>,
-    /// The first byte of the line that has begun, if it has.
-    first: Cell<Option<u8>>,
-}
-
-impl LineTally {
-    fn pass(&self, bytes: &[u8]) {
-        for &byte in bytes {
-            match (byte, self.first.get()) {
-                (b'\n', first) => {
-                    self.ended.set(self.ended.get() + 1);
-                    match first {
-                        None | Some(b'\r') => self.blank.set(self.blank.get() + 1),
-                        Some(b'#') => self.comments.set(self.comments.get() + 1),
-                        Some(_) => {}
-                    }
-                    self.first.set(None);
-                }
-                (_, None) => self.first.set(Some(byte)),
-                _ => {}
-            }
-        }
-    }
-
-    fn total(&self) -> u64 {
-        if self.first.get() == Some(b'#') {
-            self.comments.set(self.comments.get() + 1);
-        }
-        self.ended.get() + u64::from(self.first.take().is_some())
-    }
-}
-
-/// Stops a record that never ends before it fills the memory, and ends the last line.
-struct Metered<R> {
+/// Ends the last line.
+struct LastLine<R> {
     input: R,
-    budget: Rc<Cell<usize>>,
-    lines: Rc<LineTally>,
     at_line_start: bool,
 }
 
-impl<R: Read> Read for Metered<R> {
+impl<R: Read> LastLine<R> {
+    fn new(input: R) -> Self {
+        Self { input, at_line_start: true }
+    }
+}
+
+impl<R: Read> Read for LastLine<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.budget.get();
-        if left == 0 {
-            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
-        }
         let count = self.input.read(buffer)?;
-        self.budget.set(left.saturating_sub(count));
-        self.lines.pass(&buffer[..count]);
         if let Some(&last) = buffer[..count].last() {
             self.at_line_start = last == b'\n';
         } else if let Some(first) = buffer.first_mut().filter(|_| !self.at_line_start) {
@@ -173,7 +129,28 @@ mod tests {
     use crate::list::Event;
 
     fn url_column() -> Format {
-        Format::Csv { column: "url".into() }
+        "csv=url".parse().unwrap()
+    }
+
+    fn rows(text: &str, format: &str, filters: &[&str]) -> Vec<String> {
+        let filters = filters.iter().map(|text| text.parse().unwrap()).collect();
+        let options = ReadOptions::from(format.parse::<Format>().unwrap()).with_rows(filters);
+        let mut rows = Vec::new();
+        let summary = read(text.as_bytes(), &options, |event| {
+            rows.push(match event {
+                Event::Entry { line, entry } => format!("{line} {}", entry.text),
+                Event::Refused { line, refusal, .. } => format!("{line} -{refusal}"),
+            });
+        })
+        .unwrap();
+        assert_eq!(summary.lines.total(), text.lines().count() as u64);
+        rows
+    }
+
+    fn mistake(text: &str, format: &str, filters: &[&str]) -> String {
+        let filters = filters.iter().map(|text| text.parse().unwrap()).collect();
+        let options = ReadOptions::from(format.parse::<Format>().unwrap()).with_rows(filters);
+        read(text.as_bytes(), &options, |_| {}).unwrap_err().to_string()
     }
 
     #[test]
@@ -200,7 +177,7 @@ mod tests {
     fn mistakes_are_explained() {
         let message =
             |text: &[u8]| read(text, &url_column().into(), |_| {}).unwrap_err().to_string();
-        assert!(message(b"id,link\n1,x\n").contains("must be the header, has: id, link"));
+        assert!(message(b"id,link\n1,x\n").contains("column `url` among: id, link"));
         assert!(message(b"").contains("url"));
         let endless = [b"url\n\"".to_vec(), vec![b'a'; 4 << 20]].concat();
         assert!(message(&endless).contains("quotation mark"));
@@ -217,5 +194,125 @@ mod tests {
         })
         .unwrap();
         assert_eq!(refused, [Refusal::TooLong]);
+    }
+
+    #[test]
+    fn the_header_may_be_a_comment() {
+        let text = "################\r\n# Dump of 2026-01-01, all #\r\n#\r\n# id,dateadded,url,url_status\r\n\
+                    \"1\",\"2026-01-01\",\"http://192.0.2.10/b,in.sh\",\"online\"\r\n\
+                    \"2\",\"2026-01-01\",\"https://bad.example/b.exe\",\"offline\"\r\n# end\r\n";
+        assert_eq!(
+            rows(text, "csv=url", &[]),
+            ["5 http://192.0.2.10/b,in.sh", "6 https://bad.example/b.exe"]
+        );
+        assert_eq!(rows(text, "csv=3", &["URL_Status=offline"]), ["6 https://bad.example/b.exe"]);
+        assert_eq!(rows(text, "csv=url", &["4=online"]), ["5 http://192.0.2.10/b,in.sh"]);
+        assert!(
+            mistake(text, "csv=link", &[])
+                .contains("`link` among: id, dateadded, url, url_status;")
+        );
+        // A value that is called like the column is no header.
+        let text = "# \"seen\", \"url\", \"kind\"\n\"x\", \"http://a.example/1\", \"url\"\n";
+        assert_eq!(rows(text, "csv=url", &[]), ["2 http://a.example/1"]);
+    }
+
+    #[test]
+    fn columns_have_numbers() {
+        assert_eq!(
+            rows("1,a.example\n2,b.example\n", "csv=2", &[]),
+            ["1 a.example", "2 b.example"]
+        );
+        assert_eq!(rows("rank,domain\n1,a.example\n", "csv=2", &[]), ["2 a.example"]);
+        assert_eq!(rows("domain\na.example\n", "csv=1", &[]), ["2 a.example"]);
+        let message = mistake("1,a.example\n", "csv=3", &[]);
+        assert!(message.contains("no column `3` among: 1, a.example;"), "{message}");
+        let message = mistake("1,a.example\n", "csv=url", &[]);
+        assert!(
+            message.contains("`url` among: 1, a.example;") && message.contains("csv=2"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn separators_are_found_or_named() {
+        for (separator, format) in
+            [(",", "csv"), (";", "csv"), ("\t", "csv"), ("|", "csv"), ("\t", "tsv")]
+        {
+            let list =
+                ["id,url,note", "1,http://a.example/x,\"n\"", "2,b.example,", "3,c.example,a b"];
+            let text = list.join("\r\n").replace(',', separator);
+            for column in ["url", "2"] {
+                assert_eq!(
+                    rows(&text, &format!("{format}={column}"), &["id!=2"]),
+                    ["2 http://a.example/x", "4 c.example"],
+                    "{separator:?} {format} {column}"
+                );
+            }
+        }
+        let text = "\u{feff}\"Number\"\t\"DomainAddress\"\n1\tbad.example\n2\t\n";
+        assert_eq!(rows(text, "csv=domainaddress", &[]), ["2 bad.example", "3 -missing-column"]);
+        // Tabs are asked for, and the list has none.
+        assert!(mistake("id,url\n1,a.example\n", "tsv=url", &[]).contains("among: id,url;"));
+    }
+
+    #[test]
+    fn a_list_of_one_column_has_no_separators() {
+        let text = "url\nhttp://a.example/x,y;z|1\n\"http://b.example/,\"\n";
+        let expected = ["2 http://a.example/x,y;z|1", "3 http://b.example/,"];
+        assert_eq!(rows(text, "csv=url", &[]), expected);
+        assert_eq!(rows(text, "csv=1", &[]), expected);
+        let text = "# url\nhttp://a.example/x,y\nhttp://b.example\n";
+        assert_eq!(rows(text, "csv=url", &[]), ["2 http://a.example/x,y", "3 http://b.example"]);
+    }
+
+    #[test]
+    fn spaces_may_stand_before_quotation_marks() {
+        let text = "# \"id\", \"url\", \"tags\"\n\"1\", \"http://a.example/x\", \"m, \"\"n\"\", \"\n\
+                    \"2\",   \"http://b.example\", \"None\"\n";
+        assert_eq!(rows(text, "csv=url", &[]), ["2 http://a.example/x", "3 http://b.example"]);
+        assert_eq!(rows(text, "csv=2", &["3=m, \"n\","]), ["2 http://a.example/x"]);
+    }
+
+    #[test]
+    fn a_row_of_more_fields_than_the_header_is_refused() {
+        let text = "id,url,note\n1,http://a.example/x,y,z\n2,b.example,,\n3,c.example\n";
+        assert_eq!(rows(text, "csv=url", &[]), ["2 -field-count", "3 b.example", "4 c.example"]);
+    }
+
+    #[test]
+    fn all_filters_must_hold_and_what_they_leave_out_is_counted() {
+        let text = "url,online,verified\na.example,yes,yes\nb.example,yes,no\nc.example,no,yes\nd.example\n";
+        assert_eq!(rows(text, "csv=url", &["online=yes", "verified=yes"]), ["2 a.example"]);
+        assert_eq!(
+            rows(text, "csv=url", &["online!=no", "verified!=yes"]),
+            ["3 b.example", "5 d.example"]
+        );
+        let options =
+            ReadOptions::from(url_column()).with_rows(vec!["online=yes".parse().unwrap()]);
+        let lines = read(text.as_bytes(), &options, |_| {}).unwrap().lines;
+        assert_eq!((lines.total(), lines.entry, lines.filtered, lines.structure), (5, 2, 2, 1));
+        let message = mistake(text, "csv=url", &["status=online"]);
+        assert!(message.contains("no column `status` among: url, online, verified;"), "{message}");
+        let options = ReadOptions::from(Format::Urls).with_rows(vec!["a=b".parse().unwrap()]);
+        let error = read(&b"a.example\n"[..], &options, |_| {}).unwrap_err().to_string();
+        assert!(error.contains("urls has no columns") && error.contains("`a=b`"), "{error}");
+    }
+
+    #[test]
+    fn values_may_be_defanged_on_request() {
+        let text = "id,url\n1,hxxps[:]//a[.]example/x\n";
+        for (is_defanged, expected) in
+            [(true, "https://a.example/x"), (false, "hxxps[:]//a[.]example/x")]
+        {
+            let options = ReadOptions::from(url_column()).with_defanged(is_defanged);
+            let mut entries = Vec::new();
+            read(text.as_bytes(), &options, |event| {
+                if let Event::Entry { entry, .. } = event {
+                    entries.push(entry.text.to_owned());
+                }
+            })
+            .unwrap();
+            assert_eq!(entries, [expected]);
+        }
     }
 }

@@ -1,22 +1,110 @@
 //! Why a list cannot be read at all.
 
+use super::{Container, Format, RowFilter};
 use std::io;
 
 /// A list that cannot be read. Lines that cannot become keys are no errors.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// The input failed or its gzip stream is damaged; `source()` says how.
+    /// The input failed or what it is compressed with is damaged; `source()` says how.
     #[error("reading or decompressing failed")]
     Io(#[from] io::Error),
     /// The list begins with something else than text.
-    #[error("this is not a text file; lists are UTF-8 text, plain or gzip-compressed")]
+    #[error(
+        "this is not a text file; lists are text in UTF-8 or UTF-16, plain or in a gzip, bzip2, xz, Zstandard, tar or zip file"
+    )]
     Binary,
     /// The list is a tracking protection list of Internet Explorer, and rules are not to be widened.
     #[error(
         "this is a tracking protection list of Internet Explorer, whose rules are for third-party requests only; a key covers every request, which has to be asked for by --widen-rules"
     )]
     TrackingProtectionList,
+    /// The list begins with markup: a server has sent a page, such as an error message.
+    #[error(
+        "this is a web page, not a list; the address may be wrong or its server may have failed: get the list again"
+    )]
+    WebPage,
+    /// The list begins with JSON, and its format is another one or none.
+    #[error(
+        "this is JSON{}; a feed is read with --format json=FIELD, or `json` if it is an array of strings; if it is a message of a server, get the list again",
+        listed(.fields, "with the fields")
+    )]
+    #[non_exhaustive]
+    Json {
+        /// The names of the fields at its beginning, separated by commas; empty if there are none.
+        fields: String,
+    },
+    /// There is more text than the options allow.
+    #[error(
+        "more than {max} bytes after decompression; a list that is meant to be so long needs a higher limit"
+    )]
+    #[non_exhaustive]
+    UnpackedTooLong {
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// The text is so much longer than what it was compressed to that it can hardly be a list.
+    #[error(
+        "each compressed byte gives more than {max} bytes, as in files that are made to fill a disk; give the list without compression"
+    )]
+    #[non_exhaustive]
+    CompressedTooWell {
+        /// The limit of bytes for each compressed one.
+        max: u64,
+    },
+    /// Containers inside each other.
+    #[error("more than {max} containers inside each other; take the list out of some")]
+    #[non_exhaustive]
+    TooManyContainers {
+        /// The limit.
+        max: u8,
+    },
+    /// This build cannot read the container.
+    #[error(
+        "this is a {container} file, which needs the feature `containers`; decompress it, or use a build with the feature"
+    )]
+    #[non_exhaustive]
+    ContainerNotBuilt {
+        /// What the list is in.
+        container: Container,
+    },
+    /// An archive has several files.
+    #[error("the {container} archive has several files; name the one that is the list: {members}")]
+    #[non_exhaustive]
+    MemberNeeded {
+        /// What the list is in.
+        container: Container,
+        /// The names of the files, separated by commas.
+        members: String,
+    },
+    /// An archive has no file of the name.
+    #[error("the {container} archive has no file `{member}`; it has: {members}")]
+    #[non_exhaustive]
+    MemberMissing {
+        /// What the list is in.
+        container: Container,
+        /// The file that was asked for.
+        member: String,
+        /// The names of the files, separated by commas.
+        members: String,
+    },
+    /// An archive has no file at all.
+    #[error("the {container} archive has no file in it")]
+    #[non_exhaustive]
+    ArchiveEmpty {
+        /// What the list is in.
+        container: Container,
+    },
+    /// The file in an archive is stored in a way that is not read.
+    #[error(
+        "the {container} archive stores its file with holes, twice or with a size outside its header; take the list out of it"
+    )]
+    #[non_exhaustive]
+    MemberUnreadable {
+        /// What the list is in.
+        container: Container,
+    },
     /// No format is given and the list looks like CSV, which needs the name of a column.
     #[error(
         "this looks like CSV; name the column that holds the URLs with --format csv=COLUMN (columns: {columns})"
@@ -37,14 +125,62 @@ pub enum ListError {
     },
     /// The named column is not in the header.
     #[error(
-        "no column is called `{column}`; the first row, which must be the header, has: {columns}"
+        "there is no column `{column}`{}; a list without a header needs the number of the column, such as csv=2",
+        listed(.columns, "among")
     )]
     #[non_exhaustive]
     CsvColumnMissing {
         /// The column that was asked for.
         column: String,
-        /// The columns of the header, separated by commas; empty if the list is.
+        /// The columns of the header, or the fields of the first row, separated by commas; empty if the list is.
         columns: String,
+    },
+    /// Rows are filtered by a field that no row of a JSON feed has.
+    #[error("no row has a field `{field}`{}", listed(.fields, "; rows have"))]
+    #[non_exhaustive]
+    JsonFieldMissing {
+        /// The field that was asked for.
+        field: String,
+        /// The fields of the first row, separated by commas.
+        fields: String,
+    },
+    /// The named field is in objects at several depths, and only one can be meant.
+    #[error(
+        "line {line}: `{field}` is a field of objects at several depths; extract those that are meant"
+    )]
+    #[non_exhaustive]
+    JsonFieldAmbiguous {
+        /// The line, counted from 1.
+        line: u64,
+        /// The field that was asked for.
+        field: String,
+    },
+    /// The JSON is malformed or ends too early.
+    #[error("line {line}: malformed JSON: {mistake}")]
+    #[non_exhaustive]
+    JsonMalformed {
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong.
+        mistake: String,
+    },
+    /// A string, a number or the fields of a row are too long.
+    #[error("line {line}: a value or a row of more than {max} bytes")]
+    #[non_exhaustive]
+    JsonTooLong {
+        /// The line, counted from 1.
+        line: u64,
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// Rows are to be filtered, and the format has none.
+    #[error("the format {format} has no columns, so `{filter}` cannot choose rows")]
+    #[non_exhaustive]
+    NoRows {
+        /// The format.
+        format: Format,
+        /// The first filter.
+        filter: RowFilter,
     },
     /// A CSV record is malformed.
     #[error("line {line}: malformed record")]
@@ -65,6 +201,14 @@ pub enum ListError {
     /// The text of a keyword database is malformed, or a row is too long.
     #[error(transparent)]
     Rows(keyword_database::ReadError),
+}
+
+fn listed(names: &str, before: &str) -> String {
+    match names {
+        "" => String::new(),
+        names if before.starts_with(';') => format!("{before}: {names}"),
+        names => format!(" {before}: {names}"),
+    }
 }
 
 impl From<keyword_database::ReadError> for ListError {

@@ -1,9 +1,9 @@
 //! How a list is read.
 
-use super::Format;
+use super::{Format, RowFilter, bounded};
 
 /// How a list is read. [`ReadOptions::default`] detects the format.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadOptions {
     /// The format; detected if it is `None`.
@@ -18,6 +18,27 @@ pub struct ReadOptions {
     pub is_widening_rules: bool,
     /// Whether URLs and hosts may be written so that they are no links, as `hxxp://` and `[.]`.
     pub is_defanged: bool,
+    /// The rows of CSV and JSON that are read: those for which all of these hold.
+    pub rows: Vec<RowFilter>,
+    /// The file that is the list, if an archive has several: its path in the archive, or its file name.
+    pub member: Option<String>,
+    /// The most bytes that a list may have after decompression; 8 GiB by default.
+    pub max_unpacked: u64,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            format: None,
+            origin: None,
+            sinks: Vec::new(),
+            is_widening_rules: false,
+            is_defanged: false,
+            rows: Vec::new(),
+            member: None,
+            max_unpacked: bounded::MAX_UNPACKED,
+        }
+    }
 }
 
 impl ReadOptions {
@@ -53,6 +74,27 @@ impl ReadOptions {
     #[must_use]
     pub fn with_defanged(mut self, is_defanged: bool) -> Self {
         self.is_defanged = is_defanged;
+        self
+    }
+
+    /// The same options with filters of [`rows`](Self::rows).
+    #[must_use]
+    pub fn with_rows(mut self, rows: Vec<RowFilter>) -> Self {
+        self.rows = rows;
+        self
+    }
+
+    /// The same options with a [`member`](Self::member).
+    #[must_use]
+    pub fn with_member(mut self, member: Option<String>) -> Self {
+        self.member = member;
+        self
+    }
+
+    /// The same options with another [`max_unpacked`](Self::max_unpacked).
+    #[must_use]
+    pub fn with_max_unpacked(mut self, bytes: u64) -> Self {
+        self.max_unpacked = bytes;
         self
     }
 }

@@ -58,7 +58,7 @@ fn a_line_that_is_too_long_or_not_utf8_is_an_event() {
 fn binary_input_is_refused() {
     for input in [
         &b"\x7fELF\x02\x01\x01\0\0\0"[..],
-        b"\xff\xfee\0x\0",
+        b"\xff\xfee\0x\0\0\0",
         b"\x89PNG\r\n\x1a\n\x01\x02\x03\x04\x05\x06",
     ] {
         assert!(
@@ -70,7 +70,10 @@ fn binary_input_is_refused() {
 }
 
 fn formats() -> impl Strategy<Value = Option<Format>> {
-    let all = ["urls", "hosts", "adblock", "dnsmasq", "unbound", "tpl", "rpz", "csv=url", "txtpb"];
+    let all = [
+        "urls", "hosts", "adblock", "dnsmasq", "unbound", "tpl", "rpz", "csv=url", "csv=2",
+        "tsv=1", "json=url", "json", "txtpb",
+    ];
     let all: Vec<_> = all.iter().map(|name| Some(name.parse().unwrap())).chain([None]).collect();
     prop::sample::select(all)
 }
@@ -80,6 +83,7 @@ proptest! {
     fn no_input_panics(
         input in prop::collection::vec(any::<u8>(), 0..200),
         text in "(url\n)?([ -~]{0,20}\n){0,6}",
+        json in r#"(\{"url": ?|\[|\]|\}|,|\n|"a"|"url":|"b": ?|\{|1|null| ){0,12}"#,
         format in formats(),
         is_asked in any::<bool>(),
     ) {
@@ -88,8 +92,11 @@ proptest! {
             .with_widened_rules(is_asked)
             .with_defanged(is_asked);
         let _ = read(&input[..], &options, |_| {});
-        if let Ok(summary) = read(text.as_bytes(), &options, |_| {}) {
-            prop_assert_eq!(summary.lines.total(), text.lines().count() as u64, "{:?}", summary.format);
+        for text in [text, json] {
+            if let Ok(summary) = read(text.as_bytes(), &options, |_| {}) {
+                let lines = text.lines().count() as u64;
+                prop_assert_eq!(summary.lines.total(), lines, "{:?}", summary.format);
+            }
         }
     }
 }

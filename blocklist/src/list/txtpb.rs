@@ -34,6 +34,7 @@ pub(super) fn read(
         comment: lines.comment,
         structure: lines.structure,
         entry: lines.row,
+        filtered: 0,
     })
 }
 

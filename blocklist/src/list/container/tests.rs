@@ -1,0 +1,246 @@
+use crate::list::{Format, ListError, ReadOptions, Summary, read};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write;
+
+const TEXT: &[u8] = b"a.example\n\nb.example\n";
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut writer = GzEncoder::new(Vec::new(), Compression::fast());
+    writer.write_all(data).unwrap();
+    writer.finish().unwrap()
+}
+
+fn read_with(data: &[u8], options: &ReadOptions) -> Result<(Vec<String>, Summary), ListError> {
+    let mut entries = Vec::new();
+    let summary = read(data, options, |event| {
+        if let crate::list::Event::Entry { line, entry } = event {
+            entries.push(format!("{line} {}", entry.text));
+        }
+    })?;
+    Ok((entries, summary))
+}
+
+fn assert_is_text(data: &[u8], options: &ReadOptions) {
+    let (entries, summary) = read_with(data, options).unwrap();
+    assert_eq!(entries, ["1 a.example", "3 b.example"]);
+    assert_eq!(summary.lines.total(), 3);
+}
+
+#[test]
+fn gzip_nests_once_more() {
+    let options = ReadOptions::default();
+    assert_is_text(&gzip(TEXT), &options);
+    assert_is_text(&gzip(&gzip(TEXT)), &options);
+    assert_is_text(&[gzip(b"a.example\n"), gzip(b"\nb.example\n")].concat(), &options);
+    let outcome = read_with(&gzip(&gzip(&gzip(TEXT))), &options);
+    assert!(matches!(outcome, Err(ListError::TooManyContainers { max: 2 })));
+}
+
+#[test]
+fn the_limit_after_decompression_is_exact() {
+    for (max, fits) in [(20, false), (21, true), (22, true)] {
+        let options = ReadOptions::default().with_max_unpacked(max);
+        let outcome = read_with(&gzip(TEXT), &options);
+        assert_eq!(outcome.is_ok(), fits);
+        if let Err(error) = outcome {
+            assert!(matches!(error, ListError::UnpackedTooLong { max: 20 }), "{error:?}");
+        }
+        // What is not compressed is as long as it is.
+        assert_is_text(TEXT, &options);
+    }
+}
+
+#[test]
+fn files_that_fill_a_disk_are_refused() {
+    let line = b"x.example\n".repeat(8 << 17);
+    let inner = gzip(&line);
+    assert!(line.len() < inner.len() * 1_000);
+    let bomb = gzip(&gzip(&line.repeat(8)));
+    let outcome = read(&bomb[..], &Format::Urls.into(), |_| {});
+    assert!(matches!(outcome, Err(ListError::CompressedTooWell { max: 1_000 })), "{outcome:?}");
+}
+
+#[cfg(not(feature = "containers"))]
+#[test]
+fn the_feature_is_named() {
+    let error = read_with(b"BZh91AY&SY", &ReadOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("bzip2") && error.contains("feature `containers`"), "{error}");
+}
+
+#[cfg(feature = "containers")]
+mod others {
+    use super::*;
+    use crate::list::Container;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    /// What the programs `bzip2`, `xz` and `zstd` write for [`TEXT`].
+    const BZIP2: &str =
+        "QlpoOTFBWSZTWeYbLZsAAALRgAAQAAEyBkBAIAAhKA00IMmIwm8pkoQxDGeLuSKcKEhzDZbNgA==";
+    const XZ: &str = "/Td6WFoAAATm1rRGAgAhARYAAAB0L+Wj4AAUABJdADCLiKfDaatHPGJdQ9KbfDMAAAAAAC4FJ0n/g5/SAAEuFexYXEYftvN9AQAAAAAEWVo=";
+    const ZSTD: &str = "KLUv/QRYlQAAYGEuZXhhbXBsZQoKYgEALkoSHqQHYg==";
+
+    fn bytes(text: &str) -> Vec<u8> {
+        STANDARD.decode(text).unwrap()
+    }
+
+    fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut writer = tar::Builder::new(Vec::new());
+        for (name, data) in members {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(data.len() as u64);
+            if name.ends_with('/') {
+                header.set_entry_type(tar::EntryType::Directory);
+            }
+            writer.append_data(&mut header, name, *data).unwrap();
+        }
+        writer.into_inner().unwrap()
+    }
+
+    fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default();
+        for (name, data) in members {
+            if name.ends_with('/') {
+                writer.add_directory(*name, options).unwrap();
+            } else {
+                writer.start_file(*name, options).unwrap();
+                writer.write_all(data).unwrap();
+            }
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn each_compression_is_read_and_its_damage_noticed() {
+        let options = ReadOptions::default();
+        for (name, data) in [("bzip2", BZIP2), ("xz", XZ), ("zstd", ZSTD)] {
+            let data = bytes(data);
+            assert_is_text(&data, &options);
+            assert_is_text(&gzip(&data), &options);
+            for end in [data.len() - 1, data.len() / 2] {
+                let outcome = read_with(&data[..end], &options);
+                assert!(matches!(outcome, Err(ListError::Io(_))), "{name} {end} {outcome:?}");
+            }
+            let small = ReadOptions::default().with_max_unpacked(20);
+            let outcome = read_with(&data, &small);
+            assert!(matches!(outcome, Err(ListError::UnpackedTooLong { .. })), "{name}");
+            for at in 10..data.len() {
+                let mut damaged = data.clone();
+                damaged[at] ^= 1;
+                if let Ok((entries, _)) = read_with(&damaged, &options) {
+                    assert_eq!(entries, ["1 a.example", "3 b.example"], "{name} {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn zstandard_files_may_have_several_frames() {
+        let frame = bytes(ZSTD);
+        let skipped = [&[0x52, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+        let data = [&skipped[..], &frame, &skipped, &frame].concat();
+        let (entries, _) = read_with(&data, &ReadOptions::default()).unwrap();
+        assert_eq!(entries.len(), 4);
+        let outcome = read_with(&[&frame[..], b"rest"].concat(), &ReadOptions::default());
+        assert!(matches!(outcome, Err(ListError::Io(_))), "{outcome:?}");
+    }
+
+    #[test]
+    fn an_archive_of_one_file_is_the_list() {
+        let options = ReadOptions::default();
+        let name = format!("{}/list.txt", "folder".repeat(30));
+        for members in [
+            vec![("list.txt", TEXT)],
+            vec![("ads/", &b""[..]), ("ads/domains", TEXT)],
+            vec![("__MACOSX/._list.txt", b"\0"), ("._list.txt", b"\0"), ("list.txt", TEXT)],
+            vec![(&*name, TEXT)],
+        ] {
+            for archive in [tar(&members), zip(&members)] {
+                assert_is_text(&archive, &options);
+                assert_is_text(&gzip(&archive), &options);
+            }
+        }
+        let csv = gzip(b"id,url\n1,a.example\n");
+        let options = ReadOptions::from("csv=url".parse::<Format>().unwrap());
+        let (entries, _) = read_with(&zip(&[("feed.csv.gz", &csv)]), &options).unwrap();
+        assert_eq!(entries, ["2 a.example"]);
+    }
+
+    #[test]
+    fn of_several_files_one_is_named() {
+        let members = [
+            ("ads/usage", &b"free\0"[..]),
+            ("ads/domains", TEXT),
+            ("ads/urls", b"c.example/d\n"),
+            ("bets/urls", b"e.example/d\n"),
+        ];
+        for (container, archive) in
+            [(Container::Tar, tar(&members)), (Container::Zip, zip(&members))]
+        {
+            for name in ["ads/domains", "domains"] {
+                assert_is_text(&archive, &ReadOptions::default().with_member(Some(name.into())));
+            }
+            let message = |member: Option<&str>| {
+                let options = ReadOptions::default().with_member(member.map(str::to_owned));
+                read_with(&archive, &options).unwrap_err().to_string()
+            };
+            let names = "ads/usage, ads/domains, ads/urls, bets/urls";
+            for (member, expected) in [
+                (
+                    None,
+                    format!(
+                        "the {container} archive has several files; name the one that is the list: {names}"
+                    ),
+                ),
+                (
+                    Some("urls"),
+                    format!(
+                        "the {container} archive has several files; name the one that is the list: {names}"
+                    ),
+                ),
+                (
+                    Some("list"),
+                    format!("the {container} archive has no file `list`; it has: {names}"),
+                ),
+            ] {
+                assert_eq!(message(member), expected);
+            }
+        }
+        let empty = read_with(&zip(&[("ads/", b"")]), &ReadOptions::default());
+        assert!(matches!(empty, Err(ListError::ArchiveEmpty { container: Container::Zip })));
+    }
+
+    #[test]
+    fn archives_that_break_off_are_errors() {
+        let members = [("list.txt", &TEXT.repeat(2_000)[..])];
+        for archive in [tar(&members), zip(&members)] {
+            for end in [archive.len() / 2, 600] {
+                let outcome =
+                    read_with(&archive[..end.min(archive.len() - 30)], &ReadOptions::default());
+                assert!(matches!(outcome, Err(ListError::Io(_))), "{end} {outcome:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_sizes_of_tar_archives_are_bounded() {
+        // A name of a gigabyte, as its header says.
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_size(1 << 30);
+        header.set_cksum();
+        let data = [&header.as_bytes()[..], &[b'a'; 2_048]].concat();
+        let outcome = read_with(&data, &ReadOptions::default());
+        assert!(matches!(outcome, Err(ListError::Io(_))), "{outcome:?}");
+        let mut header = tar::Header::new_gnu();
+        header.set_path("list.txt").unwrap();
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_size(0);
+        header.set_cksum();
+        let data = [&header.as_bytes()[..], &[0; 1_024]].concat();
+        let outcome = read_with(&data, &ReadOptions::default());
+        assert!(matches!(outcome, Err(ListError::MemberUnreadable { .. })), "{outcome:?}");
+    }
+}

@@ -1,0 +1,360 @@
+//! JSON feeds, as a stream.
+
+mod row;
+mod skip;
+#[cfg(test)]
+mod tests;
+
+use super::rows::{missing, visit_value};
+use super::tally::{LineTally, Metered};
+use super::{Event, LineCounts, ListError, MAX_LINE, ReadOptions};
+use row::{Chosen, Row};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use skip::Skipped;
+use std::fmt;
+use std::io::{self, Read};
+use std::rc::Rc;
+
+/// The most bytes of a key or a scalar with the white space before it, and of the values of a row whose filters
+/// are not known yet.
+const MAX_VALUE: usize = 16 * MAX_LINE;
+
+/// The most objects before the first one that has the field.
+const MAX_BEFORE: usize = 100_000;
+
+/// Names of fields that an error lists.
+const MAX_NAMES: usize = 20;
+
+/// Whether a text begins as a JSON array or object does, and no line of another list.
+pub(super) fn looks_like(start: &[u8]) -> bool {
+    match start.trim_ascii_start() {
+        [b'{', rest @ ..] => matches!(rest.trim_ascii_start().first(), None | Some(b'"' | b'}')),
+        [b'[', rest @ ..] => {
+            matches!(rest.trim_ascii_start().first(), None | Some(b'{' | b'[' | b'"' | b']'))
+        }
+        _ => false,
+    }
+}
+
+/// The names of the fields at the beginning of a document, separated by commas.
+pub(super) fn fields(start: &[u8]) -> String {
+    let lines = Rc::new(LineTally::default());
+    let visit: &mut dyn FnMut(Event<'_>) = &mut |_| {};
+    let options = ReadOptions::default();
+    let mut walk = Walk::new(None, &options, Rc::clone(&lines), false, visit);
+    let mut parser = serde_json::Deserializer::from_reader(Metered { input: start, lines });
+    // The beginning breaks off somewhere.
+    let _ = walk.value(0).deserialize(&mut parser);
+    walk.names.join(", ")
+}
+
+pub(super) fn read(
+    input: impl Read,
+    start: &[u8],
+    field: Option<&str>,
+    options: &ReadOptions,
+    visit: &mut dyn FnMut(Event<'_>),
+) -> Result<LineCounts, ListError> {
+    let lines = Rc::new(LineTally::default());
+    // The number of the line says nothing then.
+    let one_line = memchr::memchr(b'\n', start.trim_ascii_end()).is_none();
+    let mut walk = Walk::new(field, options, Rc::clone(&lines), one_line, visit);
+    let source = Metered { input, lines: Rc::clone(&lines) };
+    let mut parser = serde_json::Deserializer::from_reader(source);
+    loop {
+        lines.begin_record(MAX_VALUE);
+        let before = lines.visible();
+        match walk.value(0).deserialize(&mut parser) {
+            Ok(_) => {}
+            Err(error) if error.is_eof() && lines.visible() == before => break,
+            Err(error) => return Err(walk.failure.take().unwrap_or_else(|| broken(error, &lines))),
+        }
+    }
+    walk.finish()
+}
+
+fn broken(error: serde_json::Error, lines: &LineTally) -> ListError {
+    let line = lines.line();
+    if !error.is_io() {
+        let message = error.to_string();
+        let mistake = message.split(" at line ").next().unwrap_or_default().to_owned();
+        return ListError::JsonMalformed { line, mistake };
+    }
+    match io::Error::from(error) {
+        error if error.kind() == io::ErrorKind::FileTooLarge => {
+            ListError::JsonTooLong { line, max: MAX_VALUE }
+        }
+        error => ListError::Io(error),
+    }
+}
+
+/// The state of reading a document.
+struct Walk<'w> {
+    field: Option<&'w str>,
+    options: &'w ReadOptions,
+    filters: Vec<Filter>,
+    visit: &'w mut dyn FnMut(Event<'_>),
+    lines: Rc<LineTally>,
+    counts: LineCounts,
+    /// The line that was counted last.
+    counted: (u64, Counted),
+    /// Rows so far, if their numbers stand for lines.
+    records: Option<u64>,
+    /// The number of containers around the objects that have the field, once one has it.
+    row_depth: Option<usize>,
+    /// Objects before that: their depths and lines.
+    before: Vec<(usize, u64)>,
+    /// Whether anything but empty containers has been found.
+    has_content: bool,
+    /// Whether an object has been found.
+    has_object: bool,
+    names: Vec<String>,
+    failure: Option<ListError>,
+}
+
+struct Filter {
+    name: String,
+    found: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Entry,
+    Filtered,
+}
+
+impl<'w> Walk<'w> {
+    fn new(
+        field: Option<&'w str>,
+        options: &'w ReadOptions,
+        lines: Rc<LineTally>,
+        one_line: bool,
+        visit: &'w mut dyn FnMut(Event<'_>),
+    ) -> Self {
+        lines.begin_record(MAX_VALUE);
+        let filter =
+            |filter: &super::RowFilter| Filter { name: filter.column.to_string(), found: false };
+        Self {
+            field,
+            options,
+            filters: options.rows.iter().map(filter).collect(),
+            visit,
+            lines,
+            counts: LineCounts::default(),
+            counted: (0, Counted::Filtered),
+            records: one_line.then_some(0),
+            row_depth: None,
+            before: Vec::new(),
+            has_content: false,
+            has_object: false,
+            names: Vec::new(),
+            failure: None,
+        }
+    }
+
+    fn value<'n>(&'n mut self, depth: usize) -> Node<'n, 'w> {
+        self.lines.begin_record(MAX_VALUE);
+        Node { walk: self, depth }
+    }
+
+    /// The place of the row that is being read.
+    fn place(&self) -> u64 {
+        self.records.map_or_else(|| self.lines.line(), |records| records + 1)
+    }
+
+    fn count(&mut self, kind: Counted) {
+        let line = self.lines.line();
+        let (last, before) = self.counted;
+        if line != last {
+            self.counted = (line, kind);
+            match kind {
+                Counted::Entry => self.counts.entry += 1,
+                Counted::Filtered => self.counts.filtered += 1,
+            }
+        } else if kind == Counted::Entry && before == Counted::Filtered {
+            self.counted = (line, kind);
+            self.counts.filtered -= 1;
+            self.counts.entry += 1;
+        }
+    }
+
+    fn take(&mut self, text: &str, place: u64) {
+        self.count(Counted::Entry);
+        visit_value(text, place, self.options, self.visit);
+    }
+
+    fn miss(&mut self, place: u64) {
+        self.count(Counted::Entry);
+        (self.visit)(missing(place));
+    }
+
+    fn end_row(&mut self) {
+        self.records = self.records.map(|records| records + 1);
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.names.len() < MAX_NAMES && !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
+        }
+    }
+
+    /// Ends the reading with an error.
+    fn fail<E: Error>(&mut self, failure: ListError) -> E {
+        self.failure = Some(failure);
+        E::custom("the list cannot be read")
+    }
+
+    /// Takes note that objects at this depth have the field.
+    fn found<E: Error>(&mut self, depth: usize) -> Result<(), E> {
+        match self.row_depth {
+            None => {
+                self.row_depth = Some(depth);
+                for (of, place) in std::mem::take(&mut self.before) {
+                    if of == depth {
+                        let place = self.records.map_or(place, |records| records + 1);
+                        self.miss(place);
+                        self.end_row();
+                    }
+                }
+                Ok(())
+            }
+            Some(rows) if rows == depth => Ok(()),
+            Some(_) => {
+                let line = self.lines.line();
+                let field = self.field.unwrap_or_default().to_owned();
+                Err(self.fail(ListError::JsonFieldAmbiguous { line, field }))
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<LineCounts, ListError> {
+        let fields = self.names.join(", ");
+        match self.field {
+            Some(field) if self.row_depth.is_none() && self.has_content => {
+                return Err(ListError::JsonFieldMissing { field: field.to_owned(), fields });
+            }
+            None if self.has_object => return Err(ListError::Json { fields }),
+            _ => {}
+        }
+        if let Some(filter) = self.filters.into_iter().find(|filter| !filter.found)
+            && (self.row_depth.is_some() || self.has_content)
+        {
+            return Err(ListError::JsonFieldMissing { field: filter.name, fields });
+        }
+        let total = self.lines.total();
+        let counts = &mut self.counts;
+        counts.entry = counts.entry.min(total);
+        counts.filtered = counts.filtered.min(total - counts.entry);
+        counts.blank = self.lines.blank().min(total - counts.total());
+        counts.structure = total - counts.total();
+        Ok(self.counts)
+    }
+}
+
+/// A value that is no row, or may be one. Gives whether it is a scalar.
+struct Node<'n, 'w> {
+    walk: &'n mut Walk<'w>,
+    /// The number of containers around it.
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Node<'_, '_> {
+    /// A scalar that is no string.
+    fn other(self) -> bool {
+        self.walk.has_content = true;
+        if self.walk.field.is_none() && self.depth <= 1 {
+            let place = self.walk.place();
+            self.walk.miss(place);
+            self.walk.end_row();
+        }
+        true
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_, '_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
+        self.walk.has_content = true;
+        if self.walk.field.is_none() && self.depth <= 1 {
+            let place = self.walk.place();
+            self.walk.take(text, place);
+            self.walk.end_row();
+        }
+        Ok(true)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<bool, E> {
+        Ok(self.other())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<bool, E> {
+        Ok(self.other())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<bool, E> {
+        Ok(self.other())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<bool, E> {
+        Ok(self.other())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<bool, E> {
+        Ok(self.other())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
+        let Self { walk, depth } = self;
+        if walk.field.is_none() && depth > 0 {
+            walk.has_content = true;
+            let place = walk.place();
+            walk.miss(place);
+            walk.end_row();
+        }
+        while items.next_element_seed(walk.value(depth + 1))?.is_some() {}
+        Ok(false)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<bool, A::Error> {
+        let Self { walk, depth } = self;
+        walk.has_object = true;
+        let started = walk.place();
+        let mut row = Row::new(walk);
+        loop {
+            row.walk.lines.begin_record(MAX_VALUE);
+            let Some(name) = fields.next_key::<String>()? else { break };
+            row.walk.has_content = true;
+            row.choose(&name, depth)?;
+            row.walk.lines.begin_record(MAX_VALUE);
+            let scalar = if row.is_chosen() {
+                fields.next_value_seed(Chosen { row: &mut row, inside_array: false })?
+            } else {
+                let inside_row = row.walk.row_depth.is_some_and(|rows| depth >= rows);
+                if inside_row {
+                    fields.next_value_seed(Skipped { walk: &mut *row.walk })?
+                } else {
+                    fields.next_value_seed(row.walk.value(depth + 1))?
+                }
+            };
+            // The names of the first rows.
+            if scalar || row.has_field {
+                row.walk.name(&name);
+            }
+        }
+        row.end(depth, started)?;
+        Ok(false)
+    }
+}

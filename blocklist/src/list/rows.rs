@@ -1,0 +1,117 @@
+//! Choosing rows by another column.
+
+use super::defang::refang;
+use super::{Column, Entry, Event, MAX_LINE, ReadOptions};
+use crate::key::{EntryKind, Refusal};
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+/// A condition on a column of CSV or a field of JSON, such as `url_status=online` or `verified!=no`. Displays as
+/// the text that [`from_str`](FromStr::from_str) reads.
+///
+/// Values are compared letter by letter, without the white space around them. Of a JSON array, one element must
+/// be equal. A row without the column, and `null`, have an empty value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RowFilter {
+    /// The column or field.
+    pub column: Column,
+    /// The value that it is compared with.
+    pub value: String,
+    /// Whether the rows are meant that have the value, or those that have not.
+    pub equal: bool,
+}
+
+impl RowFilter {
+    /// Whether a row with these values is meant.
+    pub(super) fn holds<'v>(&self, values: impl IntoIterator<Item = &'v [u8]>) -> bool {
+        let mut values = values.into_iter().peekable();
+        let equal = match values.peek() {
+            Some(_) => values.any(|value| value.trim_ascii() == self.value.as_bytes()),
+            None => self.value.is_empty(),
+        };
+        equal == self.equal
+    }
+}
+
+impl fmt::Display for RowFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { column, value, equal } = self;
+        write!(f, "{column}{}{value}", if *equal { "=" } else { "!=" })
+    }
+}
+
+/// A text that is no condition on a column.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no condition on a column; write COLUMN=VALUE or COLUMN!=VALUE")]
+#[non_exhaustive]
+pub struct InvalidRowFilter {
+    /// The text that was given.
+    pub text: String,
+}
+
+impl FromStr for RowFilter {
+    type Err = InvalidRowFilter;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRowFilter> {
+        let invalid = || InvalidRowFilter { text: text.to_owned() };
+        let (column, value) = text.split_once('=').ok_or_else(invalid)?;
+        let (column, equal) = match column.strip_suffix('!') {
+            Some(column) => (column, false),
+            None => (column, true),
+        };
+        let column = column.parse().map_err(|_| invalid())?;
+        Ok(Self { column, value: value.trim().to_owned(), equal })
+    }
+}
+
+/// Visits the value of a row.
+pub(super) fn visit_value(
+    text: &str,
+    line: u64,
+    options: &ReadOptions,
+    visit: &mut dyn FnMut(Event<'_>),
+) {
+    let text = text.trim();
+    let text = &*if options.is_defanged { refang(text) } else { Cow::Borrowed(text) };
+    visit(if text.len() > MAX_LINE {
+        Event::Refused { line, refusal: Refusal::TooLong, text: "" }
+    } else if text.is_empty() {
+        missing(line)
+    } else {
+        Event::Entry { line, entry: Entry::new(text, EntryKind::Url) }
+    });
+}
+
+/// A row without a value.
+pub(super) fn missing(line: u64) -> Event<'static> {
+    Event::Refused { line, refusal: Refusal::MissingColumn, text: "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_read_back_and_hold() {
+        for (text, online, empty) in [
+            ("url_status=online", true, false),
+            ("2=online", true, false),
+            ("url status!=online", false, true),
+            ("a=b=c", false, false),
+            ("a=", false, true),
+            ("a!=", true, false),
+        ] {
+            let filter: RowFilter = text.parse().unwrap();
+            assert_eq!(filter.to_string(), text);
+            assert_eq!(filter.holds([&b" online "[..]]), online, "{text}");
+            assert_eq!(filter.holds([&b""[..]]), empty, "{text}");
+            assert_eq!(filter.holds([]), empty, "{text}");
+        }
+        for text in ["", "online", "=x", "!=x", "0=x"] {
+            let error = text.parse::<RowFilter>().unwrap_err().to_string();
+            assert!(error.contains("COLUMN=VALUE"), "{text}: {error}");
+        }
+    }
+}
