@@ -211,6 +211,9 @@ fn read_text(
     let (format, certainty) = match &options.format {
         None | Some(Format::Adblock) if tpl::has_header(&start) => (Format::Tpl, Certainty::Header),
         Some(format) => (format.clone(), Certainty::Given),
+        None if options.is_defanged => {
+            detect::format(defang::refang(&String::from_utf8_lossy(&start)).as_bytes())?
+        }
         None => detect::format(&start)?,
     };
     if format == Format::Tpl && !options.is_widening_rules {

@@ -1,6 +1,6 @@
 //! Detecting the format of a list from its beginning, by what only one format has.
 
-use super::{Format, ListError};
+use super::{Format, ListError, sinks};
 use crate::key::names::has_rule_options;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -241,7 +241,7 @@ fn evidence(line: &str) -> Evidence {
     if ["address=/", "server=/", "local=/"].iter().any(|start| line.starts_with(start)) {
         return Evidence::Dnsmasq;
     }
-    if ["local-zone:", "local-data:"].contains(&first) {
+    if ["local-zone:", "local-data:", "server:"].contains(&first) {
         return Evidence::Unbound;
     }
     if is_record(line) {
@@ -252,8 +252,7 @@ fn evidence(line: &str) -> Evidence {
 
 /// The address of a hosts line, also in the short forms that resolvers read.
 fn is_host_address(word: &str) -> bool {
-    let word = word.split_once('%').map_or(word, |(address, _)| address);
-    word.parse::<IpAddr>().is_ok() || matches!(word, "0" | "127.1" | "0.0")
+    sinks::address(word).is_some()
 }
 
 fn is_txtpb(line: &str) -> bool {
@@ -367,6 +366,8 @@ mod tests {
             ("0 a.example\n127.1 b.example\nc.example\nd.example\ne.example\n", Format::Hosts),
             ("fe80::1%lo0 localhost\n:: a.example # x\n", Format::Hosts),
             ("address=/a.example/\nserver=/b.example/\n", Format::Dnsmasq),
+            ("local-zone: \"a.example\" always_nxdomain\n", Format::Unbound),
+            ("server:\n  local-data: \"a.example A 0.0.0.0\"\n", Format::Unbound),
             ("$TTL 60\n@ SOA a. b. 1 1 1 1 1\na.example CNAME .\n", Format::Rpz),
             ("@ SOA localhost. root.localhost. 1 2 3 4 5\nbad.example.rpz. CNAME .\n", Format::Rpz),
             ("a.example CNAME .\n*.a.example 60 IN CNAME .\n", Format::Rpz),

@@ -11,8 +11,8 @@ use blocklist::builder::{
     Builder, DEFAULT_MAX_REFUSED, DEFAULT_SEED, Guards, MaxShrink, Options, PreviousBuild,
     REPORT_FILE,
 };
-use blocklist::key::{NameRules, Refusal, Remark};
-use blocklist::list::ReadOptions;
+use blocklist::key::{NameRules, Refusal, Remark, Systems};
+use blocklist::list::{Format, ReadOptions, RowFilter};
 use clap::ValueEnum;
 use filter_core::bloom::Sizing;
 use indicatif::ProgressBar;
@@ -65,9 +65,37 @@ pub(crate) struct Arguments {
     /// Leave out keys that another key covers; no verdict changes
     #[arg(long)]
     compress: bool,
+    /// Take only rows of CSV and JSON in which a column has a value, or has not; can be repeated
+    #[arg(
+        long = "where",
+        value_name = "COLUMN=VALUE|COLUMN!=VALUE",
+        help_heading = "Reading lists"
+    )]
+    rows: Vec<RowFilter>,
+    /// File in an archive that is the list, if the archive has several
+    #[arg(long, value_name = "NAME", help_heading = "Reading lists")]
+    member: Option<String>,
     /// Name of response policy zones that do not say it themselves
     #[arg(long, value_name = "ZONE", help_heading = "Reading lists")]
     origin: Option<String>,
+    /// Name or address to which a list sends what it blocks, beside 0.0.0.0 and the like; can be repeated
+    #[arg(long, value_name = "TARGET", help_heading = "Reading lists")]
+    sink: Vec<String>,
+    /// Read entries that are written so that they are no links, such as hxxp://bad[.]example
+    #[arg(long, help_heading = "Reading lists")]
+    defanged: bool,
+    /// Take Adblock rules for third-party requests, pop-ups or types of resources; their keys block every request
+    #[arg(long, help_heading = "Reading lists")]
+    widen_rules: bool,
+    /// Systems that the keys must serve: 26, 27 and 27-unconfigured, separated by commas
+    #[arg(
+        long,
+        value_name = "SYSTEMS",
+        default_value_t = Systems::default(),
+        conflicts_with_all = ["profile", "parsing"],
+        help_heading = "Names"
+    )]
+    systems: Systems,
     /// Take a name with this last part, or block all sites below it; `*` for every suffix; can be repeated
     #[arg(long, value_name = "SUFFIX", help_heading = "Names")]
     allow_suffix: Vec<String>,
@@ -145,6 +173,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let options = options(arguments)?;
     // Checked before the lists are read, which can take minutes.
     options.check().context("--fpr")?;
+    if !arguments.rows.is_empty() && !arguments.inputs.0.iter().any(takes_rows) {
+        bail!(
+            "--where is for rows: name the format of their list with --format csv=COLUMN, tsv=COLUMN or json=FIELD"
+        );
+    }
 
     let mut builder = Builder::new(options);
     for input in &arguments.inputs.0 {
@@ -200,6 +233,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         .with_murmur_seed(arguments.seed)
         .with_sizing(arguments.sizing.into())
         .with_rule(arguments.rule.chosen()?.unwrap_or_default())
+        .with_systems(arguments.systems)
         .with_onboarding_entry(arguments.onboarding_entry)
         .with_compression(arguments.compress)
         .with_names(names)
@@ -218,6 +252,11 @@ fn previous(out: &Path) -> anyhow::Result<Option<PreviousBuild>> {
     }
     let json = durable_file::read(&path, MAX_REPORT)?;
     Ok(Some(PreviousBuild::from_report(&json).with_context(|| path.display().to_string())?))
+}
+
+/// Whether conditions on rows are for this list.
+fn takes_rows(list: &Input) -> bool {
+    matches!(list.format, Some(Format::Csv { .. } | Format::Tsv { .. } | Format::Json { .. }))
 }
 
 fn add(builder: Builder, list: &Input, arguments: &Arguments) -> anyhow::Result<Builder> {
@@ -244,7 +283,12 @@ fn add(builder: Builder, list: &Input, arguments: &Arguments) -> anyhow::Result<
     bar.set_message(name.clone());
     let options = ReadOptions::default()
         .with_format(list.format.clone())
-        .with_origin(arguments.origin.clone());
+        .with_origin(arguments.origin.clone())
+        .with_sinks(arguments.sink.clone())
+        .with_defanged(arguments.defanged)
+        .with_widened_rules(arguments.widen_rules)
+        .with_member(arguments.member.clone())
+        .with_rows(if takes_rows(list) { arguments.rows.clone() } else { Vec::new() });
     let input = bar.wrap_read(input);
     let outcome = if list.is_allow_list {
         builder.add_allow_list(&name, input, &options)
