@@ -1,0 +1,173 @@
+//! Lists as they are found in the wild, in small, each with the keys that its authors mean.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use blocklist::builder::{BuildError, Builder, Built, Guards, Options};
+use blocklist::key::Remark;
+use blocklist::list::{Format, ListError, ReadOptions};
+
+fn build_with(list: &str, read: &ReadOptions, options: Options) -> Result<Built, BuildError> {
+    Builder::new(options).add_source("list", list.as_bytes(), read)?.finish()
+}
+
+fn build(list: &str) -> Result<Built, BuildError> {
+    build_with(list, &ReadOptions::default(), Options::default())
+}
+
+fn keys(built: &Built) -> Vec<&str> {
+    built.keys.iter().map(|key| std::str::from_utf8(key).unwrap()).collect()
+}
+
+fn refused(built: &Built) -> Vec<&'static str> {
+    built.report.refused.keys().map(|refusal| refusal.name()).collect()
+}
+
+fn has(built: &Built, remark: Remark) -> bool {
+    built.report.remarks.contains_key(&remark)
+}
+
+fn list_error(outcome: Result<Built, BuildError>) -> ListError {
+    match outcome {
+        Err(BuildError::List { source, .. }) => source,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_header_makes_an_adblock_list_of_generic_rules() {
+    let list = "[Adblock Plus 2.0]\n! Title: Some list\n&ad_box=$third-party\n-ad-banner.$image\n\
+                -ads-manager/$domain=~a.example\n_banner.gif\n/adserver/\n.ads.js$script\n||tracker.example^\n||malware.example^\n";
+    let built = build(list).unwrap();
+    assert_eq!(keys(&built), ["tracker.example", "malware.example"]);
+    // Without the header, what only Adblock syntax has decides.
+    let built = build(&list[list.find('&').unwrap()..]).unwrap();
+    assert_eq!(keys(&built), ["tracker.example", "malware.example"]);
+}
+
+#[test]
+fn tables_are_read_as_tables_or_not_at_all() {
+    let list =
+        "Number\tDomainAddress\tDate\n1\tbad.example\t2026-01-01\n2\tworse.example\t2026-01-02\n";
+    assert!(matches!(list_error(build(list)), ListError::CsvColumnNeeded { .. }));
+    let without_header = &list[list.find('1').unwrap()..];
+    assert!(matches!(list_error(build(without_header)), ListError::Ambiguous { .. }));
+    let read: ReadOptions = "csv=DomainAddress".parse::<Format>().unwrap().into();
+    let built = build_with(list, &read, Options::default()).unwrap();
+    assert_eq!(keys(&built), ["bad.example", "worse.example"]);
+    let outcome = build_with(list, &Format::Urls.into(), Options::default());
+    assert!(matches!(outcome, Err(BuildError::Source { .. })));
+}
+
+#[test]
+fn a_header_in_a_comment_names_the_columns() {
+    let list = "################\r\n# Database dump #\r\n#\r\n# id,dateadded,url,url_status,threat\r\n\
+                \"1\",\"2026-01-01\",\"http://192.0.2.10/bin.sh\",\"online\",\"malware_download\"\r\n\
+                \"2\",\"2026-01-01\",\"https://bad.example/b.exe\",\"offline\",\"malware_download\"\r\n";
+    let read: ReadOptions = "csv=url".parse::<Format>().unwrap().into();
+    let built = build_with(list, &read, Options::default()).unwrap();
+    assert_eq!(keys(&built), ["192.0.2.10/bin.sh", "bad.example/b.exe"]);
+    let read = read.with_rows(vec!["url_status=online".parse().unwrap()]);
+    let built = build_with(list, &read, Options::default()).unwrap();
+    assert_eq!(keys(&built), ["192.0.2.10/bin.sh"]);
+}
+
+#[test]
+fn lines_may_end_in_carriage_returns() {
+    let built = build("a.example\rb.example\rc.example\r").unwrap();
+    assert_eq!(keys(&built), ["a.example", "b.example", "c.example"]);
+}
+
+#[test]
+fn zones_are_relative_to_their_names() {
+    let zone = "@ SOA localhost. root.localhost. 1 2 3 4 5\nbad.example.rpz.feed.example. CNAME .\nlocal.example CNAME .\n";
+    let built = build(zone).unwrap();
+    assert_eq!(keys(&built), ["local.example"]);
+    assert_eq!(refused(&built), ["zone-unknown"]);
+    let read = ReadOptions::default().with_origin(Some("rpz.feed.example".to_owned()));
+    let built = build_with(zone, &read, Options::default()).unwrap();
+    assert_eq!(keys(&built), ["bad.example", "local.example"]);
+
+    let built = build(
+        "$ORIGIN RPZ.Feed.example.\n@ SOA a. b. 1 1 1 1 1\nbad.example.rpz.feed.example. CNAME .\n",
+    );
+    assert_eq!(keys(&built.unwrap()), ["bad.example"]);
+
+    let built = build(
+        "$ORIGIN r.example.\n@ SOA a. b. 1 1 1 1 1\n$GENERATE 1-3 host$.bad.example CNAME .\n\
+         $INCLUDE extra.zone\nok.example CNAME .\n",
+    )
+    .unwrap();
+    assert_eq!(
+        keys(&built),
+        ["host1.bad.example", "host2.bad.example", "host3.bad.example", "ok.example"]
+    );
+    assert_eq!(refused(&built), ["directive"]);
+}
+
+#[test]
+fn rules_that_the_list_takes_back_give_no_key() {
+    let built = build(
+        "||ads.example^\n||ads.example^$badfilter\n||tracker.example^\n@@||tracker.example^\n||keep.example^\n",
+    )
+    .unwrap();
+    assert_eq!(keys(&built), ["keep.example"]);
+    // Exceptions do not reach important rules, and badfilter means the same options.
+    let built = build(
+        "||a.example^$important\n@@||a.example^\n||b.example^$all\n||b.example^\n||b.example^$all,badfilter\n\
+         ||c.example^$important\n@@||c.example^$important\n||d.example^\n@@||sub.d.example^\n",
+    )
+    .unwrap();
+    assert_eq!(keys(&built), ["a.example", "b.example", "d.example"]);
+    assert_eq!(built.report.still_covered.len(), 2);
+}
+
+#[test]
+fn short_addresses_are_sinks_and_no_names() {
+    let built = build("0.0.0.0 x.example\n0 a.example\n127.1 b.example\n0.0.0.0 y.example\n");
+    assert_eq!(keys(&built.unwrap()), ["x.example", "a.example", "b.example", "y.example"]);
+}
+
+#[test]
+fn what_only_looks_like_a_url_is_refused() {
+    let off = || Options::default().with_guards(Guards::off());
+    let read = ReadOptions::default();
+    let built = build("||192.0.2.0/24^\n||198.51.100.7^\n").unwrap();
+    assert_eq!((keys(&built), refused(&built)), (vec!["198.51.100.7"], vec!["address-range"]));
+    let list =
+        "||p.example/x$csp=script-src a, b\n||q.example/x$removeparam=/[A-Z]$/\n||r.example^\n";
+    let built = build(list).unwrap();
+    assert_eq!((keys(&built), refused(&built)), (vec!["r.example"], vec!["rule-option"]));
+    let built = build("||*.example.org^\n||m.example^|\n||keep.example^\n").unwrap();
+    assert_eq!(keys(&built), ["example.org", "m.example", "keep.example"]);
+    let page = "<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head>\nhttp://cdn.example/x.css\n</html>\n";
+    assert!(matches!(list_error(build_with(page, &read, off())), ListError::WebPage));
+    let error = build_with("co.uk\ngithub.io\n", &read, off()).unwrap_err();
+    assert!(error.to_string().contains("public-suffix"), "{error}");
+}
+
+#[test]
+fn comments_behind_dnsmasq_lines_may_follow_a_tab() {
+    let built = build("address=/a.example/0.0.0.0\t# why\naddress=/b.example/0.0.0.0 # why\n");
+    assert_eq!(keys(&built.unwrap()), ["a.example", "b.example"]);
+}
+
+#[test]
+fn it_is_said_what_keys_cover() {
+    let built = build("0.0.0.0 apex.example\n").unwrap();
+    assert!(has(&built, Remark::CoversSubdomains));
+    let built = build("https://docs.shared.example/\n").unwrap();
+    assert!(has(&built, Remark::CoversWholeHost) && has(&built, Remark::CoversSubdomains));
+    let built = build("||site.example^\n").unwrap();
+    assert!(built.report.inexact(|_| false).next().is_none());
+}
+
+#[test]
+fn urls_are_read_as_browsers_read_them() {
+    let built = build(
+        "https:\\\\www.phish.example\\login\nhttps:/www.fish.example/login\nhttps://e.example/a^b\n",
+    );
+    let built = built.unwrap();
+    assert!(keys(&built).contains(&"phish.example/login"));
+    assert!(keys(&built).contains(&"fish.example/login"));
+    assert!(keys(&built).contains(&"e.example/a%5eb"));
+}
