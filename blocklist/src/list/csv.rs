@@ -127,6 +127,7 @@ mod tests {
     use super::super::{Format, ListError, ReadOptions, read, tests::collect};
     use crate::key::Refusal;
     use crate::list::Event;
+    use proptest::prelude::*;
 
     fn url_column() -> Format {
         "csv=url".parse().unwrap()
@@ -313,6 +314,25 @@ mod tests {
             })
             .unwrap();
             assert_eq!(entries, [expected]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_writer_quotes_is_read_back(
+            values in prop::collection::vec(("[ -~]{0,12}", "[a-z]{1,8}[.]example/[ -~]{0,12}", "[ -~]{0,12}"), 1..20),
+            separator in prop::sample::select(b",;\t|".to_vec()),
+        ) {
+            let mut writer = ::csv::WriterBuilder::new().delimiter(separator).from_writer(Vec::new());
+            writer.write_record(["id", "url", "note"]).unwrap();
+            for (id, url, note) in &values {
+                // A row that begins with `#` is a comment.
+                writer.write_record([&format!("x{id}"), url, note]).unwrap();
+            }
+            let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+            let read = rows(&text, "csv=url", &[]);
+            let expected = values.iter().enumerate().map(|(n, (_, url, _))| format!("{} {}", n + 2, url.trim()));
+            prop_assert_eq!(read, expected.collect::<Vec<_>>());
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn looks_like(start: &[u8]) -> bool {
 
 /// The names of the fields at the beginning of a document, separated by commas.
 pub(super) fn fields(start: &[u8]) -> String {
-    let lines = Rc::new(LineTally::default());
+    let lines = Rc::new(LineTally::with_visible());
     let visit: &mut dyn FnMut(Event<'_>) = &mut |_| {};
     let options = ReadOptions::default();
     let mut walk = Walk::new(None, &options, Rc::clone(&lines), false, visit);
@@ -55,7 +55,7 @@ pub(super) fn read(
     options: &ReadOptions,
     visit: &mut dyn FnMut(Event<'_>),
 ) -> Result<LineCounts, ListError> {
-    let lines = Rc::new(LineTally::default());
+    let lines = Rc::new(LineTally::with_visible());
     // The number of the line says nothing then.
     let one_line = memchr::memchr(b'\n', start.trim_ascii_end()).is_none();
     let mut walk = Walk::new(field, options, Rc::clone(&lines), one_line, visit);

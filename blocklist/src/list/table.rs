@@ -221,8 +221,7 @@ impl Sample {
             None => {
                 // What the list has instead.
                 let columns = if value_in_first || !names_columns(&first) {
-                    self.header(separator, first.len(), |fields| names_columns(fields))
-                        .unwrap_or(first)
+                    self.header(separator, first.len(), names_columns).unwrap_or(first)
                 } else {
                     first
                 };

@@ -12,29 +12,35 @@ pub(super) struct LineTally {
     comments: Cell<u64>,
     /// The first byte of the line that has begun, if it has.
     first: Cell<Option<u8>>,
-    /// Bytes that are not white space.
+    /// Bytes that are not white space, if they are counted.
     visible: Cell<u64>,
+    counts_visible: bool,
     /// Bytes that may still be read for the current record.
     budget: Cell<usize>,
 }
 
 impl LineTally {
-    fn pass(&self, bytes: &[u8]) {
-        for &byte in bytes {
-            match (byte, self.first.get()) {
-                (b'\n', first) => {
-                    self.ended.set(self.ended.get() + 1);
-                    match first {
-                        None | Some(b'\r') => self.blank.set(self.blank.get() + 1),
-                        Some(b'#') => self.comments.set(self.comments.get() + 1),
-                        Some(_) => {}
-                    }
-                    self.first.set(None);
-                }
-                (_, None) => self.first.set(Some(byte)),
-                _ => {}
+    /// A tally that also counts the bytes that are not white space.
+    pub(super) fn with_visible() -> Self {
+        Self { counts_visible: true, ..Self::default() }
+    }
+
+    fn pass(&self, mut bytes: &[u8]) {
+        if self.counts_visible {
+            let visible = bytes.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
+            self.visible.set(self.visible.get() + visible as u64);
+        }
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            self.ended.set(self.ended.get() + 1);
+            match self.first.take().or_else(|| bytes[..end].first().copied()) {
+                None | Some(b'\r') => self.blank.set(self.blank.get() + 1),
+                Some(b'#') => self.comments.set(self.comments.get() + 1),
+                Some(_) => {}
             }
-            self.visible.set(self.visible.get() + u64::from(!byte.is_ascii_whitespace()));
+            bytes = &bytes[end + 1..];
+        }
+        if self.first.get().is_none() {
+            self.first.set(bytes.first().copied());
         }
     }
 

@@ -1,4 +1,6 @@
 use crate::list::{Event, Format, ListError, ReadOptions, Summary, read};
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 fn options(format: &str, filters: &[&str]) -> ReadOptions {
     let filters = filters.iter().map(|text| text.parse().unwrap()).collect();
@@ -223,5 +225,52 @@ fn json_is_recognised_in_place_of_another_list() {
     }
     for list in ["[Adblock Plus 2.0]\n||a.example^\n", "[::1] localhost\na.example\n"] {
         assert!(read(list.as_bytes(), &ReadOptions::default(), |_| {}).is_ok());
+    }
+}
+
+/// Values without a field `url`.
+fn others() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-t]{1,4}", inner, 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn rows_are_found_between_any_other_values(
+        parts in prop::collection::vec(("[a-z]{1,8}[.]example/.{0,8}", others(), others()), 1..8),
+        is_pretty in any::<bool>(),
+        is_nested in any::<bool>(),
+    ) {
+        let row = |(url, before, after): &(String, Value, Value)| json!({"a": before, "url": url, "z": after});
+        let rows_of: Vec<Value> = parts.iter().map(row).collect();
+        let document = if is_nested { json!({"1": rows_of}) } else { Value::from(rows_of) };
+        let text = if is_pretty {
+            serde_json::to_string_pretty(&document).unwrap()
+        } else {
+            document.to_string()
+        };
+        let mut urls = Vec::new();
+        let options = options("json=url", &[]);
+        let summary = read(text.as_bytes(), &options, |event| match event {
+            Event::Entry { entry, .. } => urls.push(entry.text.to_owned()),
+            Event::Refused { .. } => urls.push(String::new()),
+        })
+        .unwrap();
+        let expected: Vec<&str> = parts.iter().map(|(url, ..)| url.trim()).collect();
+        prop_assert_eq!(urls, expected);
+        // Strings of JSON hold no line feeds.
+        let lines = text.bytes().filter(|&byte| byte == b'\n').count() as u64 + 1;
+        prop_assert_eq!(summary.lines.total(), lines);
     }
 }
