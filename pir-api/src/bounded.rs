@@ -46,7 +46,7 @@ enum FieldKind {
 type Fields = &'static [(u32, FieldKind)];
 
 /// The fields of all messages, by their full names in ascending order. Generated from the `.proto` files.
-static SCHEMA: &[(&str, Fields)] = include!(concat!(env!("OUT_DIR"), "/schema.rs"));
+static SCHEMA: &[(&str, Fields)] = include!("generated/schema.rs");
 
 fn fields_of(name: &str) -> Option<Fields> {
     let index = SCHEMA.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;

@@ -1,8 +1,8 @@
 //! The messages of the private lookup: what devices and services exchange, and what the processing of
 //! databases reads and writes.
 //!
-//! The messages are compiled from the `.proto` files in the folder `proto`, whose names and numbers are those of
-//! the schema that Apple publishes. `protoc` is not needed.
+//! The messages are generated from the `.proto` files in the folder `proto`, whose names and numbers are those of
+//! the schema that Apple publishes. The generated code is part of the crate: no compiler of messages is needed.
 //!
 //! | module | what it has |
 //! | --- | --- |
@@ -59,42 +59,30 @@ pub mod text;
 )]
 mod generated {
     pub(crate) mod report {
-        include!(concat!(env!("OUT_DIR"), "/_.rs"));
+        include!("generated/report.rs");
     }
     pub(crate) mod apple {
         pub(crate) mod swift_homomorphic_encryption {
             pub(crate) mod v1 {
-                include!(concat!(env!("OUT_DIR"), "/apple.swift_homomorphic_encryption.v1.rs"));
+                include!("generated/v1.rs");
             }
             pub(crate) mod pir {
                 pub(crate) mod v1 {
-                    include!(concat!(
-                        env!("OUT_DIR"),
-                        "/apple.swift_homomorphic_encryption.pir.v1.rs"
-                    ));
+                    include!("generated/pir.v1.rs");
                 }
             }
             pub(crate) mod api {
                 pub(crate) mod v1 {
-                    include!(concat!(
-                        env!("OUT_DIR"),
-                        "/apple.swift_homomorphic_encryption.api.v1.rs"
-                    ));
+                    include!("generated/api.v1.rs");
                 }
                 pub(crate) mod pir {
                     pub(crate) mod v1 {
-                        include!(concat!(
-                            env!("OUT_DIR"),
-                            "/apple.swift_homomorphic_encryption.api.pir.v1.rs"
-                        ));
+                        include!("generated/api.pir.v1.rs");
                     }
                 }
                 pub(crate) mod shared {
                     pub(crate) mod v1 {
-                        include!(concat!(
-                            env!("OUT_DIR"),
-                            "/apple.swift_homomorphic_encryption.api.shared.v1.rs"
-                        ));
+                        include!("generated/api.shared.v1.rs");
                     }
                 }
             }

@@ -38,9 +38,9 @@ pub enum TextError {
 /// The schema of all messages.
 pub(crate) fn descriptors() -> &'static DescriptorPool {
     static POOL: OnceLock<DescriptorPool> = OnceLock::new();
-    const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+    const DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");
     POOL.get_or_init(|| {
-        DescriptorPool::decode(DESCRIPTORS).expect("the build script writes valid descriptors")
+        DescriptorPool::decode(DESCRIPTORS).expect("the generated descriptors are valid")
     })
 }
 

@@ -32,6 +32,7 @@ pub use tls::TlsSettings;
 pub use use_case::{ShardFiles, UseCase, UseCaseSource};
 pub use users::{UserGroup, UserTokenSettings};
 
+#[cfg(feature = "gateway")]
 pub(crate) use gateway::{DeviceRequest, Origin};
 pub(crate) use peers::PeerSource;
 #[cfg(feature = "redis")]
@@ -199,6 +200,9 @@ impl TryFrom<RawConfiguration> for Configuration {
     fn try_from(raw: RawConfiguration) -> Result<Self, ConfigurationError> {
         for (index, group) in raw.users.iter().enumerate() {
             group.check().map_err(|error| error.within(format!("users[{index}]")))?;
+        }
+        if raw.tls.is_some() {
+            ConfigurationError::unless_built("tls", Feature::Tls)?;
         }
         if raw.workers == Some(0) {
             return Err(ConfigurationError::value("workers", "must not be 0"));

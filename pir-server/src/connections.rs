@@ -14,6 +14,7 @@ use crate::configuration::{Limits, PeerSettings, PeerSource};
 use crate::metrics::Closing;
 use crate::minimum_rate::MinimumRate;
 use crate::service::Service;
+use crate::tls::ServerTls;
 use axum::Router;
 use futures_util::future;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -29,7 +30,6 @@ use table::{Admission, Place, Table};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio_rustls::TlsAcceptor;
 
 /// Concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 128;
@@ -46,7 +46,7 @@ const BACKLOG: u32 = 4096;
 /// crate read.
 pub struct Listener {
     sockets: Vec<TcpListener>,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<ServerTls>,
     peers: PeerSettings,
     router: Router,
 }
@@ -76,10 +76,10 @@ impl Listener {
         Ok(Self { sockets, tls: None, peers: PeerSettings::default(), router })
     }
 
-    /// Serves HTTPS with this configuration, or HTTP with `None`.
+    /// Serves HTTPS, or HTTP with `None`.
     #[must_use]
-    pub fn with_tls(mut self, config: Option<Arc<rustls::ServerConfig>>) -> Self {
-        self.tls = config;
+    pub fn with_tls(mut self, tls: Option<ServerTls>) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -107,7 +107,7 @@ impl Listener {
         let acceptor = Acceptor {
             table: Table::new(service.limits()),
             service: Arc::clone(service),
-            tls: self.tls.map(TlsAcceptor::from),
+            tls: self.tls,
             peers: self.peers,
             router: self.router,
             draining,
@@ -136,7 +136,7 @@ impl Listener {
 struct Acceptor {
     service: Arc<Service>,
     table: Arc<Table>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<ServerTls>,
     peers: PeerSettings,
     router: Router,
     /// Closed when connections must end after their requests.
@@ -275,7 +275,7 @@ fn admit(table: &Arc<Table>, service: &Service, source: Option<std::net::IpAddr>
 /// What a connection needs to be served.
 struct Serving {
     service: Arc<Service>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<ServerTls>,
     router: Router,
     draining: watch::Receiver<()>,
 }
@@ -306,15 +306,12 @@ impl Serving {
             return self.serve_http(stream, HttpVersion::Any, link).await;
         };
         let stream = tokio::select! {
-            stream = tls.accept(stream) => stream,
+            stream = tls.0.accept(stream) => stream,
             () = ended(&mut draining) => return,
         };
-        let Ok(stream) = stream else { return };
+        let Ok((stream, is_http2)) = stream else { return };
         link.established();
-        let version = match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => HttpVersion::Http2,
-            _ => HttpVersion::Http1,
-        };
+        let version = if is_http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
         self.serve_http(stream, version, link).await;
     }
 

@@ -2,10 +2,10 @@
 
 use crate::causes::WithCauses;
 use crate::configuration::{ShardFiles, UseCase};
+use crate::database_key::{self, DatabaseKey};
 use crate::platform::Platform;
 use durable_file::{FileError, Operation};
 use keyword_pir::database::{Database, Residence};
-use keyword_pir::symmetric::{DatabaseKey, SymmetricError};
 use keyword_pir::{DatabaseError, DatabaseKind, Scheme, Server, ShardParameters, ShardingFunction};
 use pir_api::convert::{self, ConvertError};
 use pir_api::{api, he};
@@ -16,9 +16,6 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Largest file with the key of a symmetric data set, in bytes.
-const MAX_DATABASE_KEY: u64 = 4096;
 
 /// A data set cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +33,13 @@ pub enum DataSetError {
         mismatch: Mismatch,
     },
     /// The file with the key of a symmetric data set has no such key.
+    #[cfg(feature = "symmetric")]
     #[error("{}: the key cannot be used", path.display())]
     DatabaseKey {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: SymmetricError,
+        source: keyword_pir::symmetric::SymmetricError,
     },
     /// A parameter file cannot be used.
     #[error(transparent)]
@@ -73,7 +71,7 @@ pub enum DataSetError {
         /// The file that it does not match.
         other: PathBuf,
         /// What differs.
-        difference: &'static str,
+        difference: Difference,
     },
     /// The encryption parameters, or a database with them, cannot be used.
     #[error("use case {use_case}: its encryption parameters cannot be used")]
@@ -83,6 +81,24 @@ pub enum DataSetError {
         /// Why.
         source: keyword_pir::Error,
     },
+}
+
+/// What shards of one data set do not have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Difference {
+    /// A database was processed with other parameters than its parameter file has.
+    #[error("the parameters")]
+    Parameters,
+    /// The encryption parameters.
+    #[error("the encryption parameters")]
+    Encryption,
+    /// The kind of the database, with how keywords become buckets and shards.
+    #[error("the keyword parameters")]
+    Kind,
+    /// The number of lookups in one query.
+    #[error("the batch size")]
+    BatchSize,
 }
 
 /// In what a data set and the configuration of its use case do not match.
@@ -102,6 +118,12 @@ pub enum Mismatch {
         "not processed for the symmetric variant, and the configuration has symmetricPirArguments"
     )]
     NotSymmetric,
+    /// The data set is symmetric, and the program was built without that variant.
+    #[error(
+        "processed for the symmetric variant, which needs the feature `symmetric`; this program was built \
+         without it"
+    )]
+    Feature,
     /// The configuration names another key than the data set was processed with.
     #[error("not the key with which the database was processed")]
     OtherKey,
@@ -146,7 +168,7 @@ impl Shard {
     }
 }
 
-fn mismatch(path: &Path, mismatch: Mismatch) -> DataSetError {
+pub(crate) fn mismatch(path: &Path, mismatch: Mismatch) -> DataSetError {
     DataSetError::Mismatch { path: path.to_owned(), mismatch }
 }
 
@@ -163,7 +185,7 @@ fn read_database(
         Ok(_) => Err(DataSetError::Mixed {
             path,
             other: files.parameters(shard),
-            difference: "the parameters",
+            difference: Difference::Parameters,
         }),
         Err(DatabaseError::Magic) => {
             let file = File::open(&path).map_err(|source| FileError::Io {
@@ -211,11 +233,11 @@ impl DataSet {
         for (shard, other) in numbers.clone().zip(&parameters) {
             let (a, b) = (first.description(), other.description());
             let difference = if a.encryption != b.encryption {
-                "the encryption parameters"
+                Difference::Encryption
             } else if a.kind != b.kind {
-                "the keyword parameters"
+                Difference::Kind
             } else if a.batch_size != b.batch_size {
-                "the batch size"
+                Difference::BatchSize
             } else {
                 continue;
             };
@@ -253,7 +275,7 @@ impl DataSet {
         let config = convert::config_message(&parameters).map_err(unusable)?;
         let keys = convert::union_key_config(&parameters).map_err(unusable)?;
         let keys_message = he::EvaluationKeyConfig::from(&keys);
-        let database_key = read_database_key(use_case, files.stem(), first)?;
+        let database_key = database_key::read(use_case, files.stem(), first)?;
         Ok(Self {
             config_id: convert::config_id(&config),
             keys_hash: convert::key_config_hash(&keys_message),
@@ -326,30 +348,5 @@ impl DataSet {
             config.shard_configs = vec![fixed.shard_config?; fixed.shard_count as usize];
         }
         Some(config)
-    }
-}
-
-fn read_database_key(
-    use_case: &UseCase,
-    stem: &Path,
-    parameters: &ShardParameters,
-) -> Result<Option<DatabaseKey>, DataSetError> {
-    let symmetric = match &parameters.description().kind {
-        DatabaseKind::Keyword { symmetric, .. } => symmetric.as_ref(),
-        DatabaseKind::Index { .. } => None,
-    };
-    let path = use_case.database_key.as_ref();
-    let (symmetric, path) = match (symmetric, path) {
-        (None, None) => return Ok(None),
-        (Some(symmetric), Some(path)) => (symmetric, path),
-        (Some(_), None) => return Err(mismatch(stem, Mismatch::NoKey)),
-        (None, Some(_)) => return Err(mismatch(stem, Mismatch::NotSymmetric)),
-    };
-    let bytes = zeroize::Zeroizing::new(durable_file::read(path, MAX_DATABASE_KEY)?);
-    let key = DatabaseKey::from_hex(&bytes)
-        .map_err(|source| DataSetError::DatabaseKey { path: path.clone(), source })?;
-    match key.public_key() == symmetric.server_public_key {
-        true => Ok(Some(key)),
-        false => Err(mismatch(path, Mismatch::OtherKey)),
     }
 }

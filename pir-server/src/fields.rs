@@ -22,6 +22,7 @@ pub(crate) const REQUEST_FIELDS: [HeaderName; 7] = [
 ];
 
 /// The fields of answers that devices read, and caches between.
+#[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "the gateway passes them on"))]
 pub(crate) const ANSWER_FIELDS: [HeaderName; 11] = [
     AGE,
     CACHE_CONTROL,

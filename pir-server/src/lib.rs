@@ -39,18 +39,21 @@
 //! | [`endpoints`] | the router for devices: tokens, configurations, keys, queries, reports |
 //! | [`admin`] | the router for operators: metrics, releases, reloads, health |
 //! | [`store`] | [`Store`](store::Store): state that outlives a restart, and its engines |
-//! | [`gateway`] | requests in Binary HTTP, as the Oblivious HTTP gateway reads them |
+//! | [`gateway`] | requests in Binary HTTP, as the Oblivious HTTP gateway reads them (feature `gateway`) |
 //!
 //! # Features
 //! | feature | adds |
 //! | --- | --- |
 //! | `cloud` | published data sets from S3, Google Cloud Storage and Azure, in addition to folders |
-//! | `redis` | `RedisStore`: state in Redis or Valkey, shared by several nodes |
+//! | `gateway` | the Oblivious HTTP gateway |
+//! | `redis` | `RedisStore`: state in Redis or Valkey, shared by several nodes; brings `tls` |
+//! | `symmetric` | data sets of which clients learn no other value than those that they look up |
+//! | `tls` | HTTPS of the service, and `https://` addresses in the configuration |
 //!
 //! None is on by default. A configuration that needs a missing feature is refused with
 //! [`ConfigurationError::Feature`](configuration::ConfigurationError::Feature).
 #![forbid(unsafe_code)]
-#![warn(clippy::missing_errors_doc)]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, clippy::missing_errors_doc)]
 
 pub mod admin;
 mod blocking;
@@ -60,6 +63,7 @@ mod causes;
 pub mod configuration;
 mod connections;
 mod data_set;
+mod database_key;
 pub mod endpoints;
 mod fields;
 mod file_mark;

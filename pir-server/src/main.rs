@@ -103,6 +103,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_logging(&arguments);
     // Redis over TLS uses the TLS provider of the process.
+    #[cfg(feature = "redis")]
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::warn!("another TLS provider was installed before");
     }
@@ -154,6 +155,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn probe(url: &str) -> anyhow::Result<()> {
+    if cfg!(not(feature = "tls")) && url.starts_with("https://") {
+        bail!("{url}: needs the feature `tls`, which this program was built without");
+    }
     let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(3)).build()?;
     let status = client.get(url).send().await?.status();
     if !status.is_success() {

@@ -9,10 +9,10 @@ mod settings;
 
 pub use crate::blocking::TaskFailed;
 pub use crate::catalog::ServedUseCase;
-pub use crate::data_set::{DataSetError, Mismatch};
+pub use crate::data_set::{DataSetError, Difference, Mismatch};
 pub use crate::issuer::IssuerError;
 pub use crate::subscriptions::SubscriptionError;
-pub use crate::tls::TlsError;
+pub use crate::tls::{ServerTls, TlsError};
 pub use error::ServiceError;
 pub use live::Loaded;
 pub use open::Checked;
@@ -197,9 +197,9 @@ impl Service {
     /// How TLS connections are accepted; `None` if the configuration has no `tls`.
     ///
     /// # Errors
-    /// [`TlsError::Rustls`] if the TLS library refuses its settings.
-    pub fn tls(&self) -> Result<Option<Arc<rustls::ServerConfig>>, TlsError> {
-        self.certificates.as_ref().map(Certificates::server_config).transpose()
+    /// [`TlsError::Refused`] if the TLS library refuses its settings.
+    pub fn tls(&self) -> Result<Option<ServerTls>, TlsError> {
+        self.certificates.as_ref().map(Certificates::server_tls).transpose()
     }
 
     /// How far this node is with the published releases of its use cases, as `GET /releases` of the admin

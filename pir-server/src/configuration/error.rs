@@ -12,6 +12,12 @@ pub enum Feature {
     Redis,
     /// Publications in S3, Google Cloud Storage and Azure.
     Cloud,
+    /// HTTPS of the service, and `https://` addresses of others.
+    Tls,
+    /// The Oblivious HTTP gateway.
+    Gateway,
+    /// Data sets of which clients learn no other value than those that they look up.
+    Symmetric,
 }
 
 impl Feature {
@@ -21,6 +27,9 @@ impl Feature {
         match self {
             Self::Redis => "redis",
             Self::Cloud => "cloud",
+            Self::Tls => "tls",
+            Self::Gateway => "gateway",
+            Self::Symmetric => "symmetric",
         }
     }
 
@@ -30,6 +39,9 @@ impl Feature {
         match self {
             Self::Redis => cfg!(feature = "redis"),
             Self::Cloud => cfg!(feature = "cloud"),
+            Self::Tls => cfg!(feature = "tls"),
+            Self::Gateway => cfg!(feature = "gateway"),
+            Self::Symmetric => cfg!(feature = "symmetric"),
         }
     }
 }
@@ -103,6 +115,13 @@ impl ConfigurationError {
             true => Ok(()),
             false => Err(Self::Feature { file: None, key: key.to_owned(), feature }),
         }
+    }
+
+    /// Refuses an address that begins with `https://` if TLS is not built in.
+    pub(super) fn unless_reachable(key: &str, address: &str) -> Result<(), Self> {
+        let is_https =
+            address.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+        if is_https { Self::unless_built(key, Feature::Tls) } else { Ok(()) }
     }
 
     /// The same error with the key of the part that it is in.

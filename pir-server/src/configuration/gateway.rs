@@ -1,6 +1,6 @@
 //! The Oblivious HTTP gateway.
 
-use super::error::ConfigurationError;
+use super::error::{ConfigurationError, Feature};
 use crate::host::{host_name, is_host};
 use http::Method;
 use http::uri::Authority;
@@ -22,6 +22,7 @@ pub(crate) struct Origin {
     base: Url,
 }
 
+#[cfg(feature = "gateway")]
 impl Origin {
     /// The address of a request.
     #[must_use]
@@ -41,6 +42,7 @@ pub(crate) struct DeviceRequest {
 
 impl DeviceRequest {
     /// Whether a request has this method and, byte for byte, this path and no query.
+    #[cfg(feature = "gateway")]
     #[must_use]
     pub(crate) fn is(&self, method: &Method, path_and_query: &str) -> bool {
         self.method == *method && self.path == path_and_query
@@ -136,6 +138,7 @@ impl TryFrom<RawGateway> for GatewaySettings {
     type Error = ConfigurationError;
 
     fn try_from(raw: RawGateway) -> Result<Self, ConfigurationError> {
+        ConfigurationError::unless_built("", Feature::Gateway)?;
         if raw.hosts.is_empty() && raw.origins.is_empty() {
             let reason =
                 "a host is expected here or in origins: without one every request is refused";
@@ -151,6 +154,7 @@ impl TryFrom<RawGateway> for GatewaySettings {
                 let reason = "an address is expected, such as http://10.0.0.2:8080, without user, query and fragment";
                 return Err(ConfigurationError::value(format!("origins.{name}"), reason));
             };
+            ConfigurationError::unless_reachable(&format!("origins.{name}"), base.as_str())?;
             origins.push(Origin { host: host("origins", name)?, base });
         }
         let mut requests = Vec::with_capacity(DEVICE_REQUESTS.len() + raw.requests.len());
@@ -221,6 +225,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "gateway")]
     #[test]
     fn paths_are_appended_to_the_address() {
         let request = DeviceRequest::parse("POST /issue").unwrap();

@@ -219,6 +219,9 @@ fn values_that_cannot_be_used_are_named() {
         ("peers", r#"{"address": "forwarded"}"#, "peers.address: one of"),
         ("gateway", r#"{"origins": {"a": "b"}}"#, "gateway.origins.a: an address is expected"),
     ] {
+        if key == "gateway" && !Feature::Gateway.is_built_in() {
+            continue;
+        }
         let error = error(&with(key, value));
         assert!(error.starts_with(expected), "{error}\n{expected}");
     }
@@ -275,18 +278,59 @@ fn limits_hold_at_their_edges() {
         ("gateway", r#"{"hosts": ["a"], "rotationDays": 3651}"#, false),
         ("gateway", r#"{"hosts": ["a"], "overlapDays": 3651}"#, false),
     ] {
+        let valid = valid && (key != "gateway" || Feature::Gateway.is_built_in());
         assert_eq!(is_valid(&with(key, value)), valid, "{key} {value}");
     }
 }
 
-#[cfg(not(feature = "redis"))]
 #[test]
-fn redis_needs_its_feature() {
-    let text = with("store", r#"{"redis": {"urls": ["redis://:secret@a"]}}"#);
-    let error = Configuration::parse(text.as_bytes()).err().unwrap();
-    assert!(matches!(error, ConfigurationError::Feature { feature: Feature::Redis, .. }));
-    let error = error.to_string();
-    assert!(error.starts_with("store.redis: needs the feature `redis`"), "{error}");
+fn files_are_read_up_to_their_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, users) = (folder.path().join("a.json"), folder.path().join("users.json"));
+    let (mut text, mut groups) = (EXAMPLE.as_bytes().to_vec(), b"[]".to_vec());
+    for (length, is_read) in [(MAX_FILE - 1, true), (MAX_FILE, true), (MAX_FILE + 1, false)] {
+        let length = usize::try_from(length).unwrap();
+        text.resize(length, b' ');
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(Configuration::read(&path).is_ok(), is_read, "{length}");
+        groups.resize(length, b' ');
+        std::fs::write(&users, &groups).unwrap();
+        assert_eq!(read_users(&users).is_ok(), is_read, "{length}");
+    }
+}
+
+#[test]
+fn a_key_that_needs_a_feature_names_it() {
+    let key = r#"{"databaseEncryptionKeyFilePath": "key"}"#;
+    let symmetric = EXAMPLE
+        .replace("\"shardCount\"", &format!("\"symmetricPirArguments\": {key}, \"shardCount\""));
+    let origin = r#"{"origins": {"a": "https://a"}}"#;
+    let needs_both = if Feature::Gateway.is_built_in() { Feature::Tls } else { Feature::Gateway };
+    for (text, feature, at) in [
+        (
+            with("store", r#"{"redis": {"urls": ["redis://:secret@a"]}}"#),
+            Feature::Redis,
+            "store.redis",
+        ),
+        (with("tls", r#"{"certificate": "c.pem", "privateKey": "k.pem"}"#), Feature::Tls, "tls"),
+        (with("userTokens", r#"{"url": "https://a"}"#), Feature::Tls, "userTokens.url"),
+        (with("gateway", r#"{"hosts": ["a"]}"#), Feature::Gateway, "gateway"),
+        (
+            with("gateway", origin),
+            needs_both,
+            if needs_both == Feature::Tls { "gateway.origins.a" } else { "gateway" },
+        ),
+        (symmetric, Feature::Symmetric, "usecases[0].symmetricPirArguments"),
+    ] {
+        match Configuration::parse(text.as_bytes()) {
+            Ok(_) => assert!(feature.is_built_in(), "{text}"),
+            Err(error) => {
+                assert!(!feature.is_built_in(), "{error}");
+                let expected = format!("{at}: needs the feature `{feature}`");
+                assert!(error.to_string().starts_with(&expected), "{error}\n{expected}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -120,6 +120,7 @@ impl UseCase {
     }
 
     /// Sets the file with the key of a symmetric data set, hexadecimal.
+    #[cfg(feature = "symmetric")]
     #[must_use]
     pub fn with_database_key(mut self, path: impl Into<PathBuf>) -> Self {
         self.database_key = Some(path.into());
@@ -218,11 +219,12 @@ impl TryFrom<RawUseCase> for UseCase {
             .with_version_count(raw.version_count)
             .with_superseded_for(Duration::from_secs(60 * u64::from(raw.superseded_minutes)));
         if let Some(symmetric) = raw.symmetric_pir_arguments {
+            ConfigurationError::unless_built("symmetricPirArguments", Feature::Symmetric)?;
             if symmetric.config_type.is_some_and(|kind| kind != SYMMETRIC_CONFIGURATION) {
                 let reason = format!("{SYMMETRIC_CONFIGURATION} is expected");
                 return Err(ConfigurationError::value("symmetricPirArguments.configType", reason));
             }
-            use_case = use_case.with_database_key(symmetric.database_encryption_key_file_path);
+            use_case.database_key = Some(symmetric.database_encryption_key_file_path);
         }
         Ok(use_case)
     }

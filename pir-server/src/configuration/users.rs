@@ -108,6 +108,7 @@ impl TryFrom<RawUserTokens> for UserTokenSettings {
                 TokenAuthority::Command { program, arguments: words.collect() }
             }
             (None, Some(url)) if url.starts_with("https://") || url.starts_with("http://") => {
+                ConfigurationError::unless_reachable("url", &url)?;
                 TokenAuthority::Url(url)
             }
             (None, Some(_)) => {

@@ -1,5 +1,6 @@
 //! One user asks for more tokens than anyone needs.
 
+#[cfg(feature = "redis")]
 use crate::redis_server::{Kind, RedisServer};
 use crate::support::{Case, NOW, Running, Settings, at, refusal};
 use futures_util::future::join_all;
@@ -102,6 +103,7 @@ async fn the_default_limits_fit_a_burst_of_a_device() {
 }
 
 /// Counts are the nodes' together.
+#[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server"]
 async fn nodes_share_the_counts_of_issued_tokens() {

@@ -8,15 +8,18 @@
 #![allow(dead_code, reason = "helpers are shared with the tests of the service")]
 
 mod files;
+#[cfg(feature = "gateway")]
 mod floods;
 mod frames;
 mod integrity;
 mod issuance;
 #[path = "../service/process.rs"]
 mod process;
+#[cfg(feature = "redis")]
 #[path = "../service/redis_server.rs"]
 mod redis_server;
 mod requests;
+#[cfg(feature = "redis")]
 mod shared_store;
 mod signatures;
 #[path = "../service/support.rs"]

@@ -18,8 +18,10 @@ mod load;
 mod peers;
 #[path = "../service/process.rs"]
 mod process;
+#[cfg(feature = "redis")]
 #[path = "../service/redis_server.rs"]
 mod redis_server;
+#[cfg(feature = "redis")]
 mod store;
 #[path = "../service/support.rs"]
 mod support;

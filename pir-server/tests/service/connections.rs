@@ -1,12 +1,13 @@
 //! Slow peers, many peers, and TLS.
 
 use crate::support::{Case, Running, Settings};
+#[cfg(feature = "tls")]
 use pir_server::{Listener, endpoints};
+#[cfg(feature = "tls")]
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::json;
-use std::fs;
-use std::path::Path;
-use std::sync::Arc;
+#[cfg(feature = "tls")]
+use std::{fs, path::Path, sync::Arc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -93,6 +94,7 @@ async fn memory_for_bodies_is_bounded() {
     }
 }
 
+#[cfg(feature = "tls")]
 fn write_certificate(folder: &Path) -> String {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -101,6 +103,7 @@ fn write_certificate(folder: &Path) -> String {
     cert.pem()
 }
 
+#[cfg(feature = "tls")]
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_has_http_2_and_certificates_are_replaced() {
     let case = Case::new("synthetic_small_logt5");

@@ -317,6 +317,7 @@ async fn odd_statuses_of_origins_become_502() {
 }
 
 /// A relay may use TLS and either version of HTTP.
+#[cfg(feature = "tls")]
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_and_both_versions() {
     use pir_server::{Configuration, Listener, Service, endpoints};

@@ -9,19 +9,25 @@ mod deploy;
 mod durability;
 mod flow;
 #[allow(dead_code, reason = "attacks need more of it")]
+#[cfg(feature = "tls")]
 #[path = "../attacks/frames.rs"]
 mod frames;
+#[cfg(feature = "gateway")]
 mod gateway;
+#[cfg(feature = "gateway")]
 mod gateway_origins;
+#[cfg(feature = "tls")]
 mod idle;
 mod limits;
 mod malformed;
 mod newer_systems;
+#[cfg(feature = "redis")]
 mod nodes;
 mod overload;
 mod peers;
 mod process;
 mod publications;
+#[cfg(feature = "redis")]
 mod redis_server;
 mod reload;
 mod replay;

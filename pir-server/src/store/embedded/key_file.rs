@@ -103,4 +103,18 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(matches!(read(&path), Ok(Ok(None))));
     }
+
+    #[test]
+    fn files_are_read_up_to_their_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        for (length, is_read) in
+            [(MAX_KEY_FILE - 1, true), (MAX_KEY_FILE, true), (MAX_KEY_FILE + 1, false)]
+        {
+            let text = vec![b' '; usize::try_from(length).unwrap()];
+            durable_file::write(&path, Access::Owner, &text).unwrap();
+            let damage = read(&path).unwrap().err();
+            assert_eq!(damage, (!is_read).then_some(Damage::TooLong), "{length}");
+        }
+    }
 }

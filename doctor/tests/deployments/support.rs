@@ -1,0 +1,226 @@
+//! A deployment on this machine, and what an examination of it finds.
+
+use crate::{BUNDLE, TOKEN};
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use blocklist::{Builder, Options};
+use doctor::{Deployment, Findings, Severity};
+use pir_dataset::configuration::Configuration as ProcessConfiguration;
+use pir_dataset::processing::Run;
+use pir_server::{Configuration, Listener, Service, endpoints};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::UdpSocket;
+use tokio::runtime::Runtime;
+
+/// How a deployment differs from one that is in order.
+pub(crate) struct Plan {
+    pub(crate) list: &'static str,
+    pub(crate) onboarding: bool,
+    pub(crate) shards: u32,
+    /// More keys of the service's configuration.
+    pub(crate) more: Value,
+    /// Changes the rows that are processed.
+    pub(crate) rows: fn(String) -> String,
+    /// Wraps the service.
+    pub(crate) proxy: fn(Router) -> Router,
+    pub(crate) tls: Option<Tls>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            list: "a.example\nb.example/path\nc.example\n",
+            rows: |rows| rows,
+            onboarding: true,
+            shards: 2,
+            more: json!({}),
+            proxy: |router| router,
+            tls: None,
+        }
+    }
+}
+
+/// A certificate, and the versions of HTTP that are offered with it.
+pub(crate) struct Tls {
+    pub(crate) http2: bool,
+}
+
+pub(crate) struct Deployed {
+    pub(crate) folder: TempDir,
+    pub(crate) url: String,
+    pub(crate) runtime: Runtime,
+    pub(crate) service: Arc<Service>,
+}
+
+pub(crate) fn build(list: &str, out: &Path, onboarding_entry: bool) {
+    let builder = Builder::new(Options::default().with_onboarding_entry(onboarding_entry));
+    let builder = builder.add_list("list", list.as_bytes(), None).unwrap();
+    builder.finish().unwrap().write(out).unwrap();
+}
+
+pub(crate) fn process(folder: &Path, shards: u32) {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let configuration = json!({
+        "rlweParameters": "n_4096_logq_27_28_28_logt_5",
+        "inputDatabase": path("input.txtpb"),
+        "outputDatabase": path("urls-SHARD_ID.bin"),
+        "outputPirParameters": path("urls-SHARD_ID.params.txtpb"),
+        "sharding": { "shardCount": shards },
+    });
+    let configuration = ProcessConfiguration::parse(configuration.to_string().as_bytes()).unwrap();
+    Run::new(&configuration).finish().unwrap();
+}
+
+impl Deployed {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dist = folder.path().join("dist");
+        build(plan.list, &dist, plan.onboarding);
+        let input = dist.join("input.txtpb");
+        let rows = fs::read_to_string(&input).unwrap();
+        fs::write(&input, (plan.rows)(rows)).unwrap();
+        process(&dist, plan.shards);
+        let mut text = json!({
+            "users": [
+                { "tier": "tier1", "tokens": [TOKEN] },
+                { "tier": "tier2", "tokens": ["BBBB"] },
+            ],
+            "usecases": [{
+                "name": format!("{BUNDLE}.url.filtering"),
+                "fileStem": dist.join("urls"),
+                "shardCount": plan.shards,
+            }],
+            "store": { "directory": folder.path().join("state") },
+            "gateway": { "hosts": ["127.0.0.1", "localhost"] },
+        });
+        for (key, value) in plan.more.as_object().unwrap() {
+            text[key] = value.clone();
+        }
+        let configuration = Configuration::parse(text.to_string().as_bytes()).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        fs::write(folder.path().join("authority.pem"), certified.cert.pem()).unwrap();
+        let tls = plan.tls.map(|tls| {
+            let key =
+                rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+            let mut config = rustls::ServerConfig::builder()
+                .with_no_client_auth()
+                .with_single_cert(vec![certified.cert.der().clone()], key.into())
+                .unwrap();
+            let versions: &[&[u8]] = if tls.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+            config.alpn_protocols = versions.iter().map(|version| version.to_vec()).collect();
+            Arc::new(config).into()
+        });
+        let scheme = if tls.is_some() { "https://localhost" } else { "http://127.0.0.1" };
+        let (service, url) = runtime.block_on(async {
+            let service =
+                Service::open(&configuration, Arc::new(unix_clock::SystemClock)).await.unwrap();
+            let service = Arc::new(service);
+            let any = ["127.0.0.1:0".parse().unwrap()];
+            let router = (plan.proxy)(endpoints::router(&service));
+            let listener = Listener::bind(&any, router).await.unwrap().with_tls(tls);
+            let url = format!("{scheme}:{}", listener.addresses().unwrap()[0].port());
+            let serving = Arc::clone(&service);
+            tokio::spawn(async move { listener.serve(&serving, std::future::pending()).await });
+            (service, url)
+        });
+        Self { folder, url, runtime, service }
+    }
+
+    /// The deployment as an app from Xcode has it.
+    pub(crate) fn deployment(&self) -> Deployment {
+        Deployment::new(&self.url, BUNDLE, TOKEN)
+            .development(true)
+            // Tests share the machine: slowness is no finding.
+            .max_latency(Duration::from_secs(600))
+    }
+
+    pub(crate) fn examine(&self, deployment: Deployment) -> Report {
+        Report::new(self.runtime.block_on(doctor::examine(&deployment)).unwrap())
+    }
+
+    /// The findings for an app from Xcode.
+    pub(crate) fn examined(&self) -> Report {
+        self.examine(self.deployment())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+pub(crate) struct Report {
+    pub(crate) findings: Findings,
+}
+
+impl Report {
+    pub(crate) fn new(findings: Findings) -> Self {
+        let json = serde_json::to_value(&findings).unwrap();
+        for finding in json.as_array().unwrap() {
+            let is_good = finding["state"] == "good";
+            assert_eq!(finding["cause"].is_null(), is_good, "{finding}");
+            assert_eq!(finding["fix"].is_null(), is_good, "{finding}");
+            assert!(!finding.to_string().contains(TOKEN), "{finding}");
+        }
+        Self { findings }
+    }
+
+    /// Everything is good except for this, which says so.
+    #[track_caller]
+    pub(crate) fn is_only(&self, check: &str, severity: Severity, seen: &str) {
+        let others = self.findings.iter().filter(|finding| finding.severity != Severity::Good);
+        let others: Vec<_> = others.map(|f| (f.check.name(), f.severity)).collect();
+        assert_eq!(others, [(check, severity)], "{:#?}", self.findings);
+        self.says(check, severity, seen);
+        assert_eq!(self.findings.is_ready(), severity != Severity::Bad);
+    }
+
+    #[track_caller]
+    pub(crate) fn says(&self, check: &str, severity: Severity, seen: &str) {
+        let found = self.findings.iter().any(|finding| {
+            finding.check.name() == check
+                && finding.severity == severity
+                && finding.seen.contains(seen)
+        });
+        assert!(found, "{:#?}", self.findings);
+    }
+}
+
+/// A proxy that answers one path itself.
+pub(crate) fn answers(path: &'static str, with: fn() -> Response) -> impl Fn(Router) -> Router {
+    move |router| {
+        router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
+            match request.uri().path() == path && request.method() != "OPTIONS" {
+                true => with(),
+                false => next.run(request).await,
+            }
+        }))
+    }
+}
+
+/// Answers each question with one TXT record, or with none.
+pub(crate) async fn name_server(socket: UdpSocket, text: Option<String>) {
+    let mut packet = [0; 512];
+    while let Ok((length, from)) = socket.recv_from(&mut packet).await {
+        // The question ends with the root, a type and a class.
+        let question = &packet[12..length];
+        let name = question.iter().position(|&byte| byte == 0).unwrap();
+        let mut answer = packet[..2].to_vec();
+        answer.extend([0x81, 0x80, 0, 1, 0, u8::from(text.is_some()), 0, 0, 0, 0]);
+        answer.extend(&question[..name + 5]);
+        if let Some(text) = &text {
+            answer.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60]);
+            answer.extend((text.len() as u16 + 1).to_be_bytes());
+            answer.push(text.len() as u8);
+            answer.extend(text.as_bytes());
+        }
+        socket.send_to(&answer, from).await.unwrap();
+    }
+}
