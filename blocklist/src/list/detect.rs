@@ -250,9 +250,12 @@ fn evidence(line: &str) -> Evidence {
     if second.is_none() && is_plain(first) { Evidence::Plain } else { Evidence::Unknown }
 }
 
-/// The address of a hosts line, also in the short forms that resolvers read.
+/// The address of a hosts line, also in the short forms that resolvers read. A number alone is one only if it is an
+/// address of the machine itself: tables begin with numbers as well.
 fn is_host_address(word: &str) -> bool {
-    sinks::address(word).is_some()
+    sinks::address(word).is_some_and(|address| {
+        word.contains(['.', ':']) || address.is_unspecified() || address.is_loopback()
+    })
 }
 
 fn is_txtpb(line: &str) -> bool {
