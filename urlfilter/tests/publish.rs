@@ -494,6 +494,25 @@ fn what_is_signed_can_be_checked_and_goes_on_from_nothing_that_is_not() {
     let text: Value = serde_json::from_str(text).unwrap();
     assert_eq!(text, json!({ "useCase": USE_CASE, "metadata": metadata }));
 
+    // A client with the key uses this prefilter and no other. Nobody is asked about a URL without a hit.
+    let public = |name: &str| fs::read_to_string(vendor.path().join(name)).unwrap();
+    let public = |name: &str| public(name).lines().nth(1).unwrap().to_owned();
+    let query = |filter: &str, key: &str| {
+        let server = ["query", "--server", "http://127.0.0.1:9", "--usecase", USE_CASE];
+        let filter = ["--filter", filter, "--public-key", key, "https://harmless.example/"];
+        vendor.run(&[&server[..], &filter].concat())
+    };
+    let accepted = query("published/filter", &public("own.key.pub"));
+    assert_eq!(accepted.status.code(), Some(0), "{accepted:?}");
+    for (filter, key, expected) in [
+        ("published/filter", "other.key.pub", "signature of the prefilter is not accepted"),
+        ("dist", "own.key.pub", "not signed"),
+    ] {
+        let refused = query(filter, &public(key));
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(2) && said.contains(expected), "{said}");
+    }
+
     // Back to a signed release, and not to one that is not, or that somebody changed.
     vendor.build("a.example\nb.example\n", 1);
     let signed = [&signed[..], &["--detach"]].concat();

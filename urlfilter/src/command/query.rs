@@ -11,9 +11,10 @@ use anyhow::bail;
 use clap::ValueEnum;
 use filter_client::{
     ClientBuilder, ClientOptions, Costs, EmptyWallet, FilterOptions, OnFailure, PirClient,
-    PrefilterSource, blocking,
+    PrefilterSource, PrefilterTrust, blocking,
 };
 use filter_core::sub_url::SubUrlRule;
+use release_signature::{PublicKey, TrustedKeys};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -57,6 +58,10 @@ pub(crate) struct Arguments {
     /// Prefilter, in any form that `inspect` reads, or its http or https address
     #[arg(long, value_name = "FILTER")]
     filter: Option<String>,
+    /// Public key, as `signing-key` prints it, that must have signed the prefilter: bloom.json of a publication; can be
+    /// repeated
+    #[arg(long, value_name = "KEY", requires = "filter", value_parser = PublicKey::parse)]
+    public_key: Vec<PublicKey>,
     #[command(flatten)]
     rule: RuleOptions,
     /// Look the arguments up as keywords of the data set, and print their values
@@ -163,6 +168,15 @@ fn builder(arguments: &Arguments) -> anyhow::Result<ClientBuilder> {
     Ok(builder)
 }
 
+/// Whose prefilters are used, if not everyone's.
+fn trust(arguments: &Arguments) -> anyhow::Result<Option<PrefilterTrust>> {
+    if arguments.public_key.is_empty() {
+        return Ok(None);
+    }
+    let keys = TrustedKeys::new(arguments.public_key.clone())?;
+    Ok(Some(PrefilterTrust::new(keys, &arguments.usecase)))
+}
+
 fn filtered(
     arguments: &Arguments,
     builder: ClientBuilder,
@@ -170,9 +184,11 @@ fn filtered(
     urls: &[String],
 ) -> anyhow::Result<(Exit, PirClient)> {
     let is_address = filter.starts_with("https://") || filter.starts_with("http://");
-    let source = match is_address {
-        true => PrefilterSource::Url(filter.to_owned()),
-        false => PrefilterSource::File(PathBuf::from(filter)),
+    let source = match (is_address, trust(arguments)?) {
+        (true, None) => PrefilterSource::Url(filter.to_owned()),
+        (false, None) => PrefilterSource::File(PathBuf::from(filter)),
+        (true, Some(trust)) => PrefilterSource::SignedUrl { url: filter.to_owned(), trust },
+        (false, Some(trust)) => PrefilterSource::SignedFile { path: PathBuf::from(filter), trust },
     };
     let mut options = FilterOptions::default();
     options.on_failure = arguments.on_failure.into();
