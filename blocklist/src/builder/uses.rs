@@ -86,7 +86,8 @@ impl Uses {
     }
 
     /// Where each key was found first, in the order of keys.
-    pub(super) fn firsts(&self) -> &[Origin] {
+    #[cfg(test)]
+    fn firsts(&self) -> &[Origin] {
         &self.first
     }
 

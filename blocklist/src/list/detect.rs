@@ -214,11 +214,7 @@ fn header(lines: &[&str]) -> Option<Format> {
             || line.starts_with("$TTL")
             || (!line.contains("://") && words.nth(1).is_some() && has_word(line, "SOA"))
     };
-    lines
-        .iter()
-        .filter(|line| !line.starts_with([';', '#']))
-        .any(|line| is_zone(line))
-        .then_some(Format::Rpz)
+    lines.iter().filter(|line| !line.starts_with([';', '#'])).any(is_zone).then_some(Format::Rpz)
 }
 
 fn has_word(line: &str, word: &str) -> bool {
