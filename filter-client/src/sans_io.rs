@@ -473,3 +473,17 @@ impl Inner {
         outcome
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_are_too_far_ahead_are_not_believed() {
+        let now = Timestamp::from_unix_seconds(1_000_000);
+        let second = Duration::from_secs(1);
+        assert_eq!(age_at(now, now + (MAX_AHEAD - second)), Some(Duration::ZERO));
+        assert_eq!(age_at(now, now + MAX_AHEAD), Some(Duration::ZERO));
+        assert_eq!(age_at(now, now + (MAX_AHEAD + second)), None);
+    }
+}

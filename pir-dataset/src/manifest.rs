@@ -292,4 +292,18 @@ mod tests {
         assert!(text.ends_with("}\n") && text.contains("\"keywordsSha256\": null"), "{text}");
         assert_eq!(read(&text).unwrap(), manifest);
     }
+
+    #[test]
+    fn manifests_are_read_up_to_their_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a-manifest.json");
+        let mut text = br#"{"version": 1, "shardCount": 1, "shards": []}"#.to_vec();
+        for (length, is_read) in
+            [(MAX_MANIFEST - 1, true), (MAX_MANIFEST, true), (MAX_MANIFEST + 1, false)]
+        {
+            text.resize(usize::try_from(length).unwrap(), b' ');
+            std::fs::write(&path, &text).unwrap();
+            assert_eq!(Manifest::read(&path).is_ok(), is_read, "{length}");
+        }
+    }
 }

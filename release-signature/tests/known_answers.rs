@@ -3,7 +3,9 @@
 #![cfg(feature = "sign")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use release_signature::{PublicKey, SecretKey, Signature, SignatureError, SignedText, TrustedKeys};
+use release_signature::{
+    MAX_TEXT, PublicKey, SecretKey, Signature, SignatureError, SignedText, TrustedKeys,
+};
 
 /// `minisign -G -W -p key.pub -s key`.
 const PUBLIC: &str = "\
@@ -137,4 +139,21 @@ fn a_signed_text_is_used_only_if_it_is_verified() {
     let changed: SignedText = serde_json::from_str(&json.replace(":1}", ":2}")).unwrap();
     assert!(matches!(changed.verify(&trusted()), Err(SignatureError::Invalid(_))));
     assert_eq!(changed.unverified(), "{\"a\":2}");
+}
+
+#[test]
+fn texts_are_read_up_to_their_limit() {
+    // A comment that nobody signs makes each text as long as it should be.
+    let of_length = |text: &str, length: usize| {
+        let (_, rest) = text.split_once('\n').unwrap();
+        let comment = "untrusted comment: ";
+        format!("{comment}{}\n{rest}", "c".repeat(length - comment.len() - 1 - rest.len()))
+    };
+    for (length, is_read) in [(MAX_TEXT - 1, true), (MAX_TEXT, true), (MAX_TEXT + 1, false)] {
+        let (public, secret) = (of_length(PUBLIC, length), of_length(SECRET, length));
+        assert_eq!(public.len(), length);
+        assert_eq!(PublicKey::parse(&public).is_ok(), is_read, "{length}");
+        assert_eq!(SecretKey::parse(&secret).is_ok(), is_read, "{length}");
+        assert_eq!(Signature::parse(&of_length(SIGNATURE, length)).is_ok(), is_read, "{length}");
+    }
 }

@@ -226,6 +226,23 @@ mod tests {
         File::open(folder.join("nonces.redb"), StateFile::Nonces, 1 << 20).unwrap()
     }
 
+    #[test]
+    fn the_recorded_mark_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        record(&path, [7; 16]).unwrap();
+        let mut text = std::fs::read(&path).unwrap();
+        for (length, is_read) in [(MAX_FILE - 1, true), (MAX_FILE, true), (MAX_FILE + 1, false)] {
+            text.resize(usize::try_from(length).unwrap(), b' ');
+            std::fs::write(&path, &text).unwrap();
+            let mark = read(&path);
+            let is_too_long =
+                matches!(mark, Err(StoreError::Damaged { damage: Damage::TooLong, .. }));
+            assert_eq!(mark.is_ok(), is_read, "{length}");
+            assert_eq!(is_too_long, !is_read, "{length}");
+        }
+    }
+
     /// A crash may come before or after each of the two writes of a change.
     #[test]
     fn a_crash_between_the_writes_leaves_a_pair_that_belongs_together() {
