@@ -20,7 +20,7 @@
 //! # Ok::<(), release_signature::SignatureError>(())
 //! ```
 #![forbid(unsafe_code)]
-#![warn(clippy::missing_errors_doc)]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, clippy::missing_errors_doc)]
 
 mod error;
 mod keys;

@@ -15,6 +15,7 @@
 //! assert_eq!(clock.now().since(expiry), Duration::from_secs(1));
 //! ```
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -103,6 +104,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 
 /// The clock of the machine.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "its name is its only value")]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
