@@ -35,7 +35,7 @@
 //!
 //! | to find | look in |
 //! | --- | --- |
-//! | how a line of a format is read | `list/adblock.rs`, `csv.rs`, `dnsmasq.rs`, `hosts.rs`, `json.rs`, `rpz.rs`, `txtpb.rs`, `urls.rs` |
+//! | how a line of a format is read | `list/adblock.rs`, `csv.rs`, `dnsmasq.rs`, `hosts.rs`, `json.rs`, `rpz.rs`, `tpl.rs`, `txtpb.rs`, `unbound.rs`, `urls.rs` |
 //! | how columns are found and rows chosen | `list/table.rs`, `rows.rs` |
 //! | what a list may be wrapped in | `list/container.rs`, with its limits in `bounded.rs`; encodings in `text.rs` |
 //! | how a format is detected | `list/detect.rs` |
