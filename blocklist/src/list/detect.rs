@@ -2,6 +2,7 @@
 
 use super::{Format, ListError, sinks};
 use crate::key::names::has_rule_options;
+use filter_core::sub_url::parts::split_special_scheme;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::IpAddr;
@@ -299,6 +300,9 @@ fn is_record(line: &str) -> bool {
 
 /// A URL, or a host with or without a path, that a list of them may hold.
 fn is_plain(word: &str) -> bool {
+    if let Some((_, rest)) = split_special_scheme(word) {
+        return is_host_first(rest.trim_start_matches(['/', '\\']));
+    }
     let rest = match word.split_once("://") {
         Some((scheme, rest)) => {
             if !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-')) {
@@ -308,14 +312,19 @@ fn is_plain(word: &str) -> bool {
         }
         None => word.strip_prefix("*.").unwrap_or(word).trim_start_matches('.'),
     };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    is_host_first(rest) || word.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6())
+}
+
+/// Whether a text begins with a host, perhaps behind a user name and before a port.
+fn is_host_first(text: &str) -> bool {
+    let host = text.split(['/', '\\', '?', '#']).next().unwrap_or_default();
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let is_name = |host: &str| {
         host.contains('.')
             && !host.starts_with(['-', '.', '_'])
             && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':'))
     };
-    host.starts_with('[') || is_name(host) || (host.contains(':') && word.parse::<IpAddr>().is_ok())
+    host.starts_with('[') || is_name(host)
 }
 
 /// The columns, if a line is a table's header with a column that is usually called so when it holds URLs.
@@ -355,6 +364,8 @@ mod tests {
             ("# just a comment\n", Format::Urls),
             ("example.com\nhttps://example.com/a\n", Format::Urls),
             ("https://example.com/##a\nhttps://example.com/b\n", Format::Urls),
+            ("https:\\\\a.example\\x\nhttps:/b.example\nHTTPS:c.example\n", Format::Urls),
+            ("2001:db8::1\nhttp://user@[2001:db8::2]:80/\n", Format::Urls),
             ("||example.com^\n||example.org^\n", Format::Adblock),
             ("! Title: x\nexample.com\n", Format::Adblock),
             ("[Adblock Plus 2.0]\n", Format::Adblock),
