@@ -27,6 +27,8 @@ mod pattern;
 mod rule;
 mod serialised;
 mod sub_urls;
+mod system;
+mod system_products;
 mod url_parts;
 #[cfg(feature = "url")]
 mod whatwg;
@@ -39,4 +41,5 @@ pub use pattern::{PatternError, UrlPattern};
 pub(crate) use rule::RuleFields;
 pub use rule::{Profile, RuleError, SubUrlRule};
 pub use sub_urls::{SubUrls, TooManySubUrls};
+pub use system::{Certainty, Grade, System, UnknownSystem};
 pub use url_parts::{Case, HostKind, MAX_URL_LENGTH, UrlError};

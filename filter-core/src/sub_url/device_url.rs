@@ -2,6 +2,7 @@
 
 use super::parts::{is_hostless, split_scheme, split_special_scheme, trim};
 use super::rule::SubUrlRule;
+use super::system_products::Respelled;
 use super::url_parts::{HostKind, MAX_URL_LENGTH, UrlError, UrlParts};
 use super::{serialised, url_parts::Case};
 
@@ -14,6 +15,7 @@ use super::{serialised, url_parts::Case};
 pub struct DeviceUrl<'r> {
     rule: &'r SubUrlRule,
     parts: UrlParts,
+    respelled: Respelled,
 }
 
 impl SubUrlRule {
@@ -32,7 +34,7 @@ impl SubUrlRule {
     /// [`UrlError`] if the text is not an absolute URL with a host, or is longer than [`MAX_URL_LENGTH`].
     pub fn parse(&self, url: &str) -> Result<DeviceUrl<'_>, UrlError> {
         let parts = parse(url, self.case())?;
-        Ok(DeviceUrl { rule: self, parts })
+        Ok(DeviceUrl::new(self, parts))
     }
 
     /// Parses what people write: a URL, or a host with or without port and path, for which `https` is assumed.
@@ -73,7 +75,7 @@ impl SubUrlRule {
         check_length(rest)?;
         let case = self.case();
         match serialised::parse_behind_scheme(b"http://", 80, rest.as_bytes(), case) {
-            Some(parts) => Ok(DeviceUrl { rule: self, parts }),
+            Some(parts) => Ok(DeviceUrl::new(self, parts)),
             None => self.parse(&format!("http://{rest}")),
         }
     }
@@ -95,6 +97,29 @@ fn parse(url: &str, case: Case) -> Result<UrlParts, UrlError> {
 }
 
 impl<'r> DeviceUrl<'r> {
+    fn new(rule: &'r SubUrlRule, parts: UrlParts) -> Self {
+        let mut url = Self { rule, parts, respelled: Respelled::default() };
+        if let SubUrlRule::System(system) = rule {
+            url.respelled = Respelled::of(&url, *system);
+        }
+        url
+    }
+
+    /// The parts that the rule of a system spells in another way.
+    pub(super) fn respelled(&self) -> &Respelled {
+        &self.respelled
+    }
+
+    /// User name and password with their `@`.
+    pub(super) fn user_info(&self) -> &str {
+        &self.parts.user_info
+    }
+
+    /// Slashes behind [`path`](Self::path), the one of the root counted.
+    pub(super) fn slashes(&self) -> usize {
+        self.parts.slashes
+    }
+
     /// The rule that the URL was parsed for.
     #[must_use]
     pub fn rule(&self) -> &'r SubUrlRule {
@@ -169,7 +194,14 @@ impl<'r> DeviceUrl<'r> {
     /// The URL as the WHATWG parser serialises it, without user info and empty parts.
     #[must_use]
     pub fn serialised(&self) -> String {
-        let mut url = self.parts.text[..self.parts.host_end].to_owned();
+        let mut url = self.scheme_prefix().to_owned();
+        self.write_behind_scheme(&mut url);
+        url
+    }
+
+    /// Appends what follows `://` in [`serialised`](Self::serialised).
+    pub(super) fn write_behind_scheme(&self, url: &mut String) {
+        url.push_str(self.host());
         if let Some(port) = self.parts.port {
             url.push_str(&format!(":{port}"));
         }
@@ -177,7 +209,6 @@ impl<'r> DeviceUrl<'r> {
         url.extend(std::iter::repeat_n('/', self.parts.slashes));
         url.push_str(self.query());
         url.push_str(self.fragment());
-        url
     }
 }
 

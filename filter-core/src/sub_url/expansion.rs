@@ -17,29 +17,43 @@ const EXCLUDED_FRAGMENT: &str = "#%*";
 /// the end, so a walk over them appends each byte about once.
 #[derive(Clone, Debug)]
 pub(super) struct Product<'u> {
-    scheme: &'u str,
-    hosts: Hosts<'u>,
-    port: Option<u16>,
-    path: Path<'u>,
-    query: Cow<'u, str>,
-    fragment: &'u str,
+    pub(super) scheme: &'u str,
+    pub(super) hosts: Hosts<'u>,
+    pub(super) port: Option<u16>,
+    pub(super) path: Path<'u>,
+    pub(super) query: Cow<'u, str>,
+    pub(super) fragment: &'u str,
     /// Whether combinations that lack a component of the URL are sub-URLs as well.
-    intermediates: bool,
-    tail: Tail,
+    pub(super) intermediates: bool,
+    pub(super) tail: Tail,
+    /// Whether this is only what differs from the same product if letters behind the head are in lower case.
+    pub(super) lowered: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Hosts<'u> {
-    /// A host that comes first and has no parents of its own.
-    extra: Option<&'u str>,
+pub(super) struct Hosts<'u> {
+    /// A host that comes first and has no parents of its own, and what stands in front of it.
+    pub(super) extra: Option<(&'u str, &'u str)>,
     /// The next host.
-    next: Option<&'u str>,
-    /// Whether the parents of `next` follow it.
-    hierarchy: bool,
+    pub(super) next: Option<&'u str>,
+    /// Which parents of `next` follow it.
+    pub(super) parents: Parents,
+    /// A host that is left out.
+    pub(super) without: Option<&'u str>,
+}
+
+/// Which parents of a host are combined with the path variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parents {
+    None,
+    /// Those of at least two labels.
+    TwoLabels,
+    /// All of them, down to the last label.
+    All,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Path<'u> {
+pub(super) enum Path<'u> {
     /// Every prefix that ends at a segment, with and without a slash.
     Walked(&'u str),
     /// Only the whole, with and without a slash.
@@ -61,20 +75,21 @@ impl<'u> Product<'u> {
     /// The product under a profile.
     pub(super) fn walked(url: &'u DeviceUrl<'_>, tail: Tail) -> Self {
         let stripped = without_www(url);
-        let extra = (tail == Tail::Ios26_0 && stripped != url.host()).then_some(url.host());
+        let extra = (tail == Tail::Ios26_0 && stripped != url.host()).then_some(("", url.host()));
+        let parents = match url.host_kind() {
+            HostKind::Name => Parents::TwoLabels,
+            HostKind::Address => Parents::None,
+        };
         Self {
             scheme: "",
-            hosts: Hosts {
-                extra,
-                next: Some(stripped),
-                hierarchy: url.host_kind() == HostKind::Name,
-            },
+            hosts: Hosts { extra, next: Some(stripped), parents, without: None },
             port: url.effective_port().filter(|_| tail == Tail::Current),
             path: Path::Walked(url.path()),
             query: Cow::Borrowed(url.query()),
             fragment: url.fragment(),
             intermediates: true,
             tail,
+            lowered: false,
         }
     }
 
@@ -86,7 +101,12 @@ impl<'u> Product<'u> {
             all.scheme = url.scheme_prefix();
         }
         if domain.excluded {
-            all.hosts = Hosts { extra: None, next: Some(PLACEHOLDER), hierarchy: false };
+            all.hosts = Hosts {
+                extra: None,
+                next: Some(PLACEHOLDER),
+                parents: Parents::None,
+                without: None,
+            };
             all.port = None;
         } else {
             let host = if domain.strip_www { without_www(url) } else { url.host() };
@@ -95,7 +115,9 @@ impl<'u> Product<'u> {
                 HostKind::Address => host,
             };
             all.hosts.next = Some(host);
-            all.hosts.hierarchy &= domain.enumerate_hierarchy;
+            if !domain.enumerate_hierarchy {
+                all.hosts.parents = Parents::None;
+            }
         }
         all.path = if path.excluded && !url.path().is_empty() {
             Path::Excluded
@@ -118,7 +140,8 @@ impl<'u> Product<'u> {
     /// The heads of the sub-URLs; a host with its port follows the same host without.
     pub(super) fn heads(&self) -> impl Iterator<Item = Head<'u>> + use<'u> {
         let (scheme, port) = (self.scheme, self.port);
-        self.hosts.flat_map(move |host| {
+        self.hosts.flat_map(move |(prefix, host)| {
+            let scheme = prefix.unwrap_or(scheme);
             [None, port]
                 .into_iter()
                 .take(if port.is_some() { 2 } else { 1 })
@@ -129,6 +152,13 @@ impl<'u> Product<'u> {
     /// Visits the path variants, the same for every head, as a sequence of appended text, ends of variants and
     /// returns to marks.
     pub(super) fn walk<S: Sink>(&self, sink: &mut S) -> ControlFlow<S::Break> {
+        match self.lowered {
+            true => self.walk_all(&mut Lowered { sink, is_changed: false }),
+            false => self.walk_all(sink),
+        }
+    }
+
+    fn walk_all<S: Sink>(&self, sink: &mut S) -> ControlFlow<S::Break> {
         let partial = self.intermediates;
         let has_tail = !(self.query.is_empty() && self.fragment.is_empty());
         let whole = partial || !has_tail;
@@ -230,7 +260,7 @@ fn segments(path: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// The host without one leading `www.`; addresses have none.
-fn without_www<'u>(url: &'u DeviceUrl<'_>) -> &'u str {
+pub(super) fn without_www<'u>(url: &'u DeviceUrl<'_>) -> &'u str {
     match url.host().strip_prefix("www.") {
         Some(rest) if !rest.is_empty() && url.host_kind() == HostKind::Name => rest,
         _ => url.host(),
@@ -238,22 +268,30 @@ fn without_www<'u>(url: &'u DeviceUrl<'_>) -> &'u str {
 }
 
 impl<'u> Iterator for Hosts<'u> {
-    type Item = &'u str;
+    /// What stands in front of the host, if it is not what stands in front of all, and the host.
+    type Item = (Option<&'u str>, &'u str);
 
-    fn next(&mut self) -> Option<&'u str> {
-        if let Some(extra) = self.extra.take() {
-            return Some(extra);
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some((prefix, host)) = self.extra.take() {
+            return Some((Some(prefix), host));
         }
-        let host = self.next?;
-        self.next = host
-            .split_once('.')
-            .map(|(_, parent)| parent)
-            .filter(|p| self.hierarchy && p.contains('.'));
-        Some(host)
+        loop {
+            let host = self.next?;
+            self.next = host.split_once('.').map(|(_, parent)| parent).filter(|parent| {
+                match self.parents {
+                    Parents::None => false,
+                    Parents::TwoLabels => parent.contains('.'),
+                    Parents::All => !parent.is_empty(),
+                }
+            });
+            if self.without != Some(host) {
+                return Some((None, host));
+            }
+        }
     }
 }
 
-/// The beginning of sub-URLs: scheme (empty unless the rule keeps it), host, port.
+/// The beginning of sub-URLs: scheme (empty unless the rule keeps it) or `www.`, host, port.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head<'u> {
     pub(super) scheme: &'u str,
@@ -303,4 +341,43 @@ pub(super) trait Sink {
     fn mark(&self) -> Self::Mark;
     /// Removes the text behind a mark.
     fn reset(&mut self, mark: Self::Mark);
+}
+
+/// Passes on the path variants that have a capital letter, in lower case.
+struct Lowered<'s, S> {
+    sink: &'s mut S,
+    /// Whether the text so far had a capital letter.
+    is_changed: bool,
+}
+
+impl<S: Sink> Sink for Lowered<'_, S> {
+    type Break = S::Break;
+    type Mark = (S::Mark, bool);
+
+    fn extend(&mut self, text: &str) {
+        if has_capital(text) {
+            self.is_changed = true;
+            self.sink.extend(&text.to_ascii_lowercase());
+        } else {
+            self.sink.extend(text);
+        }
+    }
+
+    fn emit(&mut self) -> ControlFlow<S::Break> {
+        emit_if(self.sink, self.is_changed)
+    }
+
+    fn mark(&self) -> Self::Mark {
+        (self.sink.mark(), self.is_changed)
+    }
+
+    fn reset(&mut self, (mark, is_changed): Self::Mark) {
+        self.sink.reset(mark);
+        self.is_changed = is_changed;
+    }
+}
+
+/// Whether a text has an ASCII letter that lower case changes.
+pub(super) fn has_capital(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_uppercase())
 }

@@ -2,11 +2,13 @@
 
 use super::parsing_configuration::ParsingConfiguration;
 use super::pattern::{PatternError, UrlPattern};
+use super::system::System;
 use super::url_parts::Case;
 use crate::parser_message::ParserMessage;
 use serde::{Deserialize, Serialize};
 
-/// The rule of a system version, for filters without a parsing configuration.
+/// A rule as it is documented, for filters without a parsing configuration. What systems were seen to do is a
+/// [`System`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Profile {
@@ -54,7 +56,7 @@ impl RuleError {
 
 /// The rule by which a URL becomes sub-URLs.
 ///
-/// As JSON it is an object with one of the fields `profile`, `urlParsingConfiguration` and
+/// As JSON it is an object with one of the fields `profile`, `system`, `urlParsingConfiguration` and
 /// `urlParsingRegularExpression`; as on a device, the expression overrides the configuration.
 ///
 /// [`parse`](Self::parse) makes the URL that fits the rule.
@@ -72,8 +74,10 @@ impl RuleError {
 #[serde(try_from = "RuleFields", into = "RuleFields")]
 #[non_exhaustive]
 pub enum SubUrlRule {
-    /// A system version's own rule.
+    /// The rule of a documentation.
     Profile(Profile),
+    /// What a system was seen to do.
+    System(System),
     /// iOS 27 with `urlParsingConfiguration`.
     Parsing(ParsingConfiguration),
     /// iOS 27 with `urlParsingRegularExpression`.
@@ -92,6 +96,8 @@ impl SubUrlRule {
     pub fn case(&self) -> Case {
         match self {
             Self::Parsing(configuration) if configuration.case_sensitive => Case::Kept,
+            // Whether letters are lowered is not known: both forms are sub-URLs.
+            Self::System(System::V26) => Case::Kept,
             _ => Case::Ignored,
         }
     }
@@ -101,8 +107,8 @@ impl SubUrlRule {
     /// # Errors
     /// [`RuleError`], which names an unknown field or what is wrong with the expression.
     pub fn from_json(text: &str) -> Result<Self, RuleError> {
-        const FIELDS: [&str; 3] =
-            ["profile", "urlParsingConfiguration", "urlParsingRegularExpression"];
+        const FIELDS: [&str; 4] =
+            ["profile", "system", "urlParsingConfiguration", "urlParsingRegularExpression"];
         let value: serde_json::Value = serde_json::from_str(text).map_err(RuleError::json)?;
         let object = value.as_object().ok_or(RuleError::NotAnObject)?;
         if FIELDS.iter().any(|&field| object.contains_key(field)) {
@@ -120,6 +126,8 @@ pub(crate) struct RuleFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     profile: Option<Profile>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    system: Option<System>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     url_parsing_configuration: Option<ParsingConfiguration>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     url_parsing_regular_expression: Option<String>,
@@ -133,7 +141,10 @@ impl RuleFields {
                 Some(SubUrlRule::RegularExpression(UrlPattern::new(&expression)?))
             }
             (None, Some(configuration)) => Some(SubUrlRule::Parsing(configuration)),
-            (None, None) => self.profile.map(SubUrlRule::Profile),
+            (None, None) => {
+                let system = self.system.map(SubUrlRule::System);
+                system.or(self.profile.map(SubUrlRule::Profile))
+            }
         })
     }
 }
@@ -151,6 +162,7 @@ impl From<SubUrlRule> for RuleFields {
         let mut fields = Self::default();
         match rule {
             SubUrlRule::Profile(profile) => fields.profile = Some(profile),
+            SubUrlRule::System(system) => fields.system = Some(system),
             SubUrlRule::Parsing(configuration) => {
                 fields.url_parsing_configuration = Some(configuration)
             }
@@ -170,7 +182,12 @@ mod tests {
     fn rules_are_written_and_read_as_json() {
         let expression = r#"{"urlParsingRegularExpression":"(?<a>x)"}"#;
         let configuration = r#"{"urlParsingConfiguration":{"excludeScheme":true,"domain":{"excluded":false,"stripWWW":true,"levels":2,"enumerateHierarchy":true},"path":{"excluded":false,"segments":0,"enumerateHierarchy":true},"query":{"excluded":false,"parameters":["id"]},"excludeFragment":false,"excludeIntermediates":false,"caseSensitive":false}}"#;
-        let mut texts = vec![configuration, r#"{"profile":"ios26.0"}"#];
+        let mut texts = vec![
+            configuration,
+            r#"{"profile":"ios26.0"}"#,
+            r#"{"system":"26"}"#,
+            r#"{"system":"27-unconfigured"}"#,
+        ];
         texts.extend(cfg!(feature = "regex").then_some(expression));
         for text in texts {
             let rule = SubUrlRule::from_json(text).unwrap();

@@ -89,6 +89,7 @@ pub(super) fn parse_behind_scheme(
         default_port_written: port == Some(default_port),
         // The parser makes an absent path `/`.
         slashes: (path.len() + host_end - path_end).max(usize::from(path.is_empty())),
+        user_info: String::new(),
     })
 }
 

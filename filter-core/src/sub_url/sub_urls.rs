@@ -4,8 +4,11 @@ use super::device_url::DeviceUrl;
 use super::expansion::{Product, Sink, Tail};
 use super::lookup;
 use super::rule::{Profile, SubUrlRule};
+use super::system::Certainty;
+use super::system_products::{certainty, products};
 use crate::bloom::BloomFilter;
 use std::ops::ControlFlow;
+use std::slice;
 
 /// Bytes of sub-URLs that [`SubUrls::sorted`] holds at most.
 const MAX_TEXT: usize = 1 << 26;
@@ -13,6 +16,7 @@ const MAX_TEXT: usize = 1 << 26;
 /// The sub-URLs of one URL under its rule, not yet spelled out. Made by [`DeviceUrl::sub_urls`].
 #[derive(Clone, Debug)]
 pub struct SubUrls<'u> {
+    url: &'u DeviceUrl<'u>,
     expansion: Expansion<'u>,
 }
 
@@ -20,6 +24,8 @@ pub struct SubUrls<'u> {
 enum Expansion<'u> {
     /// Hosts combined with path variants.
     Product(Product<'u>),
+    /// Several products, and strings that belong to none.
+    Products(Vec<Product<'u>>, Vec<String>),
     /// A regular expression: the one string that it makes of the URL, or `None` if it does not match.
     Expression(Option<String>),
 }
@@ -44,6 +50,10 @@ impl DeviceUrl<'_> {
             SubUrlRule::Profile(Profile::Ios26_0) => {
                 Expansion::Product(Product::walked(self, Tail::Ios26_0))
             }
+            SubUrlRule::System(system) => {
+                let (products, others) = products(self, *system);
+                Expansion::Products(products, others)
+            }
             SubUrlRule::Parsing(configuration) => {
                 Expansion::Product(Product::configured(self, configuration))
             }
@@ -51,25 +61,50 @@ impl DeviceUrl<'_> {
                 Expansion::Expression(pattern.key(&self.serialised()))
             }
         };
-        SubUrls { expansion }
+        SubUrls { url: self, expansion }
     }
 }
 
 impl SubUrls<'_> {
+    /// The products, and the strings that belong to none.
+    fn pieces(&self) -> (&[Product<'_>], &[String]) {
+        match &self.expansion {
+            Expansion::Product(product) => (slice::from_ref(product), &[]),
+            Expansion::Products(products, others) => (products, others),
+            Expansion::Expression(key) => (&[], key.as_slice()),
+        }
+    }
+
     /// Calls `visit` with each sub-URL, in no particular order, until it breaks. No two are equal.
     pub fn for_each<T>(&self, mut visit: impl FnMut(&str) -> ControlFlow<T>) -> ControlFlow<T> {
-        let product = match &self.expansion {
-            Expansion::Product(product) => product,
-            Expansion::Expression(Some(key)) => return visit(key),
-            Expansion::Expression(None) => return ControlFlow::Continue(()),
-        };
+        self.each_of_product(|text, _| visit(text))
+    }
+
+    /// As [`for_each`](Self::for_each), with what is known of the sub-URL. Under the rule of a
+    /// [`System`](super::System), a sub-URL can be uncertain; under every other rule all are certain.
+    pub fn for_each_graded<T>(
+        &self,
+        mut visit: impl FnMut(&str, Certainty) -> ControlFlow<T>,
+    ) -> ControlFlow<T> {
+        self.each_of_product(|text, is_lowered| visit(text, certainty(self.url, text, is_lowered)))
+    }
+
+    fn each_of_product<T>(
+        &self,
+        mut visit: impl FnMut(&str, bool) -> ControlFlow<T>,
+    ) -> ControlFlow<T> {
+        let (products, others) = self.pieces();
         let mut text = String::new();
-        for head in product.heads() {
-            text.clear();
-            head.write(&mut text);
-            product.walk(&mut Spelled { text: &mut text, visit: &mut visit })?;
+        for product in products {
+            let mut visit = |text: &str| visit(text, product.lowered);
+            for head in product.heads() {
+                text.clear();
+                head.write(&mut text);
+                product.walk(&mut Spelled { text: &mut text, visit: &mut visit })?;
+            }
         }
-        ControlFlow::Continue(())
+        // The second one is the first in lower case.
+        others.iter().try_for_each(|text| visit(text, others.len() > 1))
     }
 
     /// All sub-URLs in byte order.
@@ -105,7 +140,7 @@ impl SubUrls<'_> {
     pub fn expression_key(&self) -> Option<&str> {
         match &self.expansion {
             Expansion::Expression(key) => key.as_deref(),
-            Expansion::Product(_) => None,
+            Expansion::Product(_) | Expansion::Products(..) => None,
         }
     }
 
@@ -114,34 +149,54 @@ impl SubUrls<'_> {
     #[must_use]
     pub fn hits_in<B: AsRef<[u8]>>(&self, filter: &BloomFilter<B>) -> Vec<String> {
         let mut hits = Vec::new();
-        match &self.expansion {
-            Expansion::Product(product) => {
-                let outcome = lookup::visit_hits(product, filter, |head, variant| {
-                    hits.push(lookup::spell(product, head, variant));
-                    ControlFlow::<()>::Continue(())
-                });
-                debug_assert!(outcome.is_continue(), "the visit never breaks");
-            }
-            Expansion::Expression(key) => {
-                hits.extend(key.iter().filter(|key| filter.contains(key.as_bytes())).cloned());
-            }
-        }
+        self.each_hit(filter, |text, _| hits.push(text));
         hits.sort_unstable();
         hits
+    }
+
+    /// As [`hits_in`](Self::hits_in), with what is known of each sub-URL; see
+    /// [`for_each_graded`](Self::for_each_graded).
+    #[must_use]
+    pub fn graded_hits_in<B: AsRef<[u8]>>(
+        &self,
+        filter: &BloomFilter<B>,
+    ) -> Vec<(String, Certainty)> {
+        let mut hits = Vec::new();
+        self.each_hit(filter, |text, is_lowered| {
+            let certainty = certainty(self.url, &text, is_lowered);
+            hits.push((text, certainty));
+        });
+        hits.sort_unstable();
+        hits
+    }
+
+    fn each_hit<B: AsRef<[u8]>>(
+        &self,
+        filter: &BloomFilter<B>,
+        mut visit: impl FnMut(String, bool),
+    ) {
+        let (products, others) = self.pieces();
+        for product in products {
+            let outcome = lookup::visit_hits(product, filter, |head, variant| {
+                visit(lookup::spell(product, head, variant), product.lowered);
+                ControlFlow::<()>::Continue(())
+            });
+            debug_assert!(outcome.is_continue(), "the visit never breaks");
+        }
+        for text in others.iter().filter(|text| filter.contains(text.as_bytes())) {
+            visit(text.clone(), others.len() > 1);
+        }
     }
 
     /// Whether any sub-URL may be in `filter`, that is, whether a device would ask the private service about this
     /// URL. `false` is certain. Allocates less than [`hits_in`](Self::hits_in).
     #[must_use]
     pub fn may_hit<B: AsRef<[u8]>>(&self, filter: &BloomFilter<B>) -> bool {
-        match &self.expansion {
-            Expansion::Product(product) => {
+        let (products, others) = self.pieces();
+        others.iter().any(|text| filter.contains(text.as_bytes()))
+            || products.iter().any(|product| {
                 lookup::visit_hits(product, filter, |_, _| ControlFlow::Break(())).is_break()
-            }
-            Expansion::Expression(key) => {
-                key.as_ref().is_some_and(|key| filter.contains(key.as_bytes()))
-            }
-        }
+            })
     }
 }
 

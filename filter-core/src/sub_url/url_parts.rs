@@ -64,4 +64,6 @@ pub(super) struct UrlParts {
     pub(super) default_port_written: bool,
     /// Slashes cut from the end of the path.
     pub(super) slashes: usize,
+    /// User name and password with their `@`, as serialised; usually empty.
+    pub(super) user_info: String,
 }

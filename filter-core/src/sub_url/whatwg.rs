@@ -52,7 +52,17 @@ pub(super) fn parse(source: &str, case: Case) -> Result<UrlParts, UrlError> {
         default_port_written: url.port().is_none()
             && default_port.is_some_and(|port| written_port(source) == Some(port)),
         slashes,
+        user_info: user_info(&url),
     })
+}
+
+/// User name and password with their `@`.
+fn user_info(url: &Url) -> String {
+    match (url.username(), url.password()) {
+        ("", None) => String::new(),
+        (name, None) => format!("{name}@"),
+        (name, Some(password)) => format!("{name}:{password}@"),
+    }
 }
 
 /// The path as the URL Standard has it today: `^` is in its path percent-encode set, and the crate `url` leaves it.
