@@ -1,8 +1,7 @@
 //! Shows the key of an entry, and what a report would say about it:
 //! `cargo run -p blocklist --example explain_entry -- 'https://WWW.Example.com:443/Login/'`
 
-use blocklist::key::{EntryKind, canonicalise};
-use filter_core::sub_url::SubUrlRule;
+use blocklist::key::{EntryKind, KeyRules, canonicalise};
 use std::io::{self, Write};
 
 fn main() -> io::Result<()> {
@@ -10,12 +9,15 @@ fn main() -> io::Result<()> {
     if entries.is_empty() {
         entries = ["https://WWW.Example.com:443/Login/", "co.uk", "com"].map(String::from).into();
     }
-    let rule = SubUrlRule::default();
+    let rules = KeyRules::default();
     let mut out = io::stdout().lock();
     for entry in &entries {
-        match canonicalise(entry, EntryKind::Url, &rule) {
+        match canonicalise(entry, EntryKind::Url, &rules) {
             Ok(key) => {
                 writeln!(out, "{entry}: the key is {}", key.text)?;
+                for other in &key.others {
+                    writeln!(out, "  and {other}")?;
+                }
                 for remark in key.remarks.iter() {
                     writeln!(out, "  {remark}: {}", remark.explanation())?;
                 }

@@ -19,14 +19,14 @@ mod tests;
 pub use key_set::KeySet;
 pub use report::{EntryCounts, Example, LineRange, Occurrences, Report, ReportedOptions, Source};
 
-use crate::key::{Effect, EntryKind, ONBOARDING_ENTRY, Refusal, canonicalise};
+use crate::key::{Effect, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Systems, canonicalise};
 use crate::list::{self, Entry, Event, Format, ListError};
 use durable_file::{Access, FileError, FileSet};
 use filter_core::Prefilter;
 use filter_core::bloom::{BloomError, BloomFilter, Sizing};
 use filter_core::file::Description;
 use filter_core::file::raw::{BITS_FILE, METADATA_FILE};
-use filter_core::sub_url::SubUrlRule;
+use filter_core::sub_url::{Profile, SubUrlRule};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -58,6 +58,9 @@ pub struct Options {
     pub sizing: Sizing,
     /// The rule by which devices expand URLs to sub-URLs. Default: that of current systems.
     pub rule: SubUrlRule,
+    /// The systems that the keys must serve, under the default rule. Keys for any other rule are for it alone. Default:
+    /// 26 and 27.
+    pub systems: Systems,
     /// Whether to add [`ONBOARDING_ENTRY`]. Default: no.
     pub onboarding_entry: bool,
 }
@@ -91,6 +94,22 @@ impl Options {
         self
     }
 
+    /// The same options with other [`systems`](Self::systems).
+    #[must_use]
+    pub fn with_systems(mut self, systems: Systems) -> Self {
+        self.systems = systems;
+        self
+    }
+
+    /// What the keys are made for: the systems if the rule is the default one, else the rule.
+    #[must_use]
+    pub fn key_rules(&self) -> KeyRules {
+        match &self.rule {
+            SubUrlRule::Profile(Profile::Current) => self.systems.into(),
+            rule => rule.clone().into(),
+        }
+    }
+
     /// The same options with or without the [`onboarding_entry`](Self::onboarding_entry).
     #[must_use]
     pub fn with_onboarding_entry(mut self, is_added: bool) -> Self {
@@ -115,6 +134,7 @@ impl Default for Options {
             murmur_seed: DEFAULT_SEED,
             sizing: Sizing::default(),
             rule: SubUrlRule::default(),
+            systems: Systems::default(),
             onboarding_entry: false,
         }
     }
@@ -164,6 +184,7 @@ fn main_refusal(main: Option<Refusal>) -> String {
 #[must_use = "a builder does nothing until it is finished"]
 pub struct Builder {
     options: Options,
+    rules: KeyRules,
     keys: KeySet,
     report: Report,
 }
@@ -188,7 +209,8 @@ impl Builder {
         if options.onboarding_entry {
             keys.add([ONBOARDING_ENTRY.as_bytes()]);
         }
-        Self { options, keys, report }
+        let rules = options.key_rules();
+        Self { options, rules, keys, report }
     }
 
     /// Adds a list. `name` stands in the report and in errors. Without `format`, the format is detected.
@@ -223,12 +245,12 @@ impl Builder {
             self.report.take(source, line, entry, ONBOARDING_ENTRY, entry.remarks);
             return;
         }
-        match canonicalise(entry.text, entry.kind, &self.options.rule) {
+        match canonicalise(entry.text, entry.kind, &self.rules) {
             Ok(key) => {
                 let mut remarks = key.remarks;
                 remarks.extend(entry.remarks);
-                let texts = [Some(&*key.text), key.second.as_deref()];
-                self.keys.add(texts.into_iter().flatten().map(str::as_bytes));
+                let others = key.others.iter().map(String::as_str);
+                self.keys.add([&*key.text].into_iter().chain(others).map(str::as_bytes));
                 self.report.take(source, line, entry, &key.text, remarks);
             }
             Err(refusal) => self.report.refuse(source, line, refusal, entry.text),

@@ -25,7 +25,8 @@ mod tests;
 
 pub use deviation::{Deviation, KeyVariant};
 
-use crate::key::{EntryKind, canonicalise};
+use crate::key::verbatim::is_asked;
+use crate::key::{EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, canonicalise};
 use filter_core::bloom::Parameters;
 use filter_core::file::Description;
 use filter_core::sub_url::SubUrlRule;
@@ -67,12 +68,16 @@ impl Explanation {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Diagnosis {
-    /// The number of distinct keys that were looked for.
+    /// The number of distinct keys that were looked for, without the refused ones.
     pub keys: usize,
     /// The number of them that a device would find.
     pub present: usize,
     /// The first ten, at most, of those that it would not find.
     pub missing: Vec<String>,
+    /// The number of distinct keys that no device can look up, so that a filter need not have them.
+    pub refused: usize,
+    /// The first ten of them, at most, each with its reason.
+    pub refused_examples: Vec<(String, Refusal)>,
     /// The way of building with the fewest deviations under which all keys are present, if one was found.
     pub explanation: Option<Explanation>,
 }
@@ -100,14 +105,26 @@ pub fn diagnose(
     seeds: &[u32],
 ) -> Diagnosis {
     let rule = description.rule.clone().unwrap_or_default();
-    let all = candidates(keys, &rule);
+    let (mut all, refused) = candidates(keys, &rule);
     let hypotheses = hypotheses(stated, description, all.len() as u64, seeds);
     let device = hypotheses.first().expect("devices' own way of building is the first hypothesis");
+    // A row of a data set is its own key, if a device asks for it as it stands.
+    for key in &mut all {
+        if key.key != key.given && device.finds(bytes, key.given) && is_own_key(key.given, &rule) {
+            key.key = key.given.to_owned();
+        }
+    }
     let (present, missing): (Vec<_>, Vec<_>) = all.iter().partition(|key| device.holds(bytes, key));
     let mut diagnosis = Diagnosis {
         keys: all.len(),
         present: present.len(),
         missing: missing.iter().take(MAX_MISSING).map(|key| key.given.to_owned()).collect(),
+        refused: refused.len(),
+        refused_examples: refused
+            .iter()
+            .take(MAX_MISSING)
+            .map(|&(given, refusal)| (given.to_owned(), refusal))
+            .collect(),
         explanation: None,
     };
     if all.is_empty() {
@@ -138,15 +155,31 @@ struct Candidate<'k> {
     key: String,
 }
 
-fn candidates<'k>(keys: &'k [impl AsRef<str>], rule: &SubUrlRule) -> Vec<Candidate<'k>> {
+/// Whether a device asks for a key as it is given.
+fn is_own_key(given: &str, rule: &SubUrlRule) -> bool {
+    given == ONBOARDING_ENTRY
+        || is_asked(given, rule)
+        || KeyRules::default().systems().iter().any(|system| is_asked(given, &system.into()))
+}
+
+/// The keys that devices can look up, and those for which `build` has no key.
+fn candidates<'k>(
+    keys: &'k [impl AsRef<str>],
+    rule: &SubUrlRule,
+) -> (Vec<Candidate<'k>>, Vec<(&'k str, Refusal)>) {
+    let rules = KeyRules::from(rule.clone());
     let mut seen = HashSet::new();
-    keys.iter()
+    let mut refused = Vec::new();
+    let distinct = keys
+        .iter()
         .map(|key| key.as_ref())
-        .filter(|given| !given.is_empty() && seen.insert(*given))
-        .map(|given| {
-            let key = canonicalise(given, EntryKind::Url, rule)
-                .map_or_else(|_| given.to_owned(), |key| key.text.into_owned());
-            Candidate { given, key }
-        })
-        .collect()
+        .filter(|given| !given.is_empty() && seen.insert(*given));
+    let mut candidates = Vec::new();
+    for given in distinct {
+        match canonicalise(given, EntryKind::Url, &rules) {
+            Ok(key) => candidates.push(Candidate { given, key: key.text.into_owned() }),
+            Err(refusal) => refused.push((given, refusal)),
+        }
+    }
+    (candidates, refused)
 }

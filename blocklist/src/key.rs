@@ -6,14 +6,16 @@
 //! [`Refusal`].
 //!
 //! ```
-//! use blocklist::key::{EntryKind, Refusal, Remark, canonicalise};
-//! use filter_core::sub_url::SubUrlRule;
+//! use blocklist::key::{EntryKind, KeyRules, Refusal, Remark, canonicalise};
 //!
-//! let rule = SubUrlRule::default();
-//! let key = canonicalise("https://WWW.Example.com/Login/", EntryKind::Url, &rule)?;
+//! // Keys for 26 and 27.
+//! let rules = KeyRules::default();
+//! let key = canonicalise("https://WWW.Example.com/Login/", EntryKind::Url, &rules)?;
 //! assert_eq!(key.text, "example.com/login");
+//! // Whether 26 lowers letters is not known.
+//! assert_eq!(key.others, ["example.com/Login"]);
 //! assert!(key.remarks.contains(Remark::WwwRemoved));
-//! assert_eq!(canonicalise("com", EntryKind::Host, &rule).err(), Some(Refusal::SingleLabel));
+//! assert_eq!(canonicalise("com", EntryKind::Host, &rules).err(), Some(Refusal::SingleLabel));
 //! # Ok::<(), Refusal>(())
 //! ```
 
@@ -23,11 +25,15 @@ mod reason;
 mod refusal;
 mod remark;
 mod rewrite;
+mod rules;
+mod system_keys;
 #[cfg(test)]
 mod tests;
+pub(crate) mod verbatim;
 
 pub use refusal::Refusal;
 pub use remark::{Effect, Remark, Remarks};
+pub use rules::{KeyRules, Systems};
 
 use filter_core::sub_url::{Profile, SubUrlRule};
 use plain::{PlainEntry, plain_entry};
@@ -46,6 +52,8 @@ pub enum EntryKind {
     Url,
     /// A host, without anything behind it.
     Host,
+    /// A key that is served as it is, and becomes a key as it is: a row of a data set.
+    Key,
 }
 
 /// The key of an entry.
@@ -54,24 +62,28 @@ pub enum EntryKind {
 pub struct CanonicalKey<'e> {
     /// The key, UTF-8 as a device would hash it; borrowed from the entry if nothing had to be rewritten.
     pub text: Cow<'e, str>,
-    /// A second key that the same entry needs: its `www.` form under the 26.0 rule, or its `https` form
-    /// if sub-URLs keep the scheme and the entry names none.
-    pub second: Option<String>,
+    /// Further keys that the same entry needs: its spellings on other systems, its `www.` form under the 26.0 rule, or
+    /// its `https` form if sub-URLs keep the scheme and the entry names none.
+    pub others: Vec<String>,
     /// What was done to the entry, and what its owner should know.
     pub remarks: Remarks,
 }
 
-/// Turns an entry into its key under `rule`. White space around the entry does not count.
+/// Turns an entry into its keys under `rules`. White space around the entry does not count, but in a
+/// [`EntryKind::Key`].
 ///
 /// # Errors
 /// [`Refusal`] if no key can make a device block what the entry names.
 pub fn canonicalise<'e>(
     entry: &'e str,
     kind: EntryKind,
-    rule: &SubUrlRule,
+    rules: &KeyRules,
 ) -> Result<CanonicalKey<'e>, Refusal> {
+    if kind == EntryKind::Key {
+        return verbatim::verbatim(entry, rules);
+    }
     let entry = entry.trim();
-    let plain = match *rule {
+    let plain = match *rules.rule() {
         SubUrlRule::Profile(Profile::Current) => plain_entry(entry),
         _ => None,
     };
@@ -81,9 +93,9 @@ pub fn canonicalise<'e>(
             if plain == PlainEntry::Host && is_public_suffix(entry) {
                 remarks.add(Remark::PublicSuffix);
             }
-            Ok(CanonicalKey { text: Cow::Borrowed(entry), second: None, remarks })
+            Ok(CanonicalKey { text: Cow::Borrowed(entry), others: Vec::new(), remarks })
         }
-        _ => rewrite(entry, kind, rule),
+        _ => rewrite(entry, kind, rules),
     }
 }
 

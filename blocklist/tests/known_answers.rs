@@ -82,10 +82,10 @@ fn keys() {
     }
     let folder = repository().join("testvectors/prefilter");
     for vector in read::<Vector>(&folder, "keys.json") {
-        match canonicalise(&vector.entry, EntryKind::Url, &vector.rule) {
+        match canonicalise(&vector.entry, EntryKind::Url, &vector.rule.clone().into()) {
             Ok(key) => {
                 assert_eq!(Some(&*key.text), vector.key.as_deref(), "{}", vector.entry);
-                assert_eq!(key.second, vector.also_key, "{}", vector.entry);
+                assert_eq!(key.others.first(), vector.also_key.as_ref(), "{}", vector.entry);
                 let remarks: Vec<String> =
                     key.remarks.iter().map(|remark| remark.name().to_owned()).collect();
                 assert_eq!(remarks, vector.remarks, "{}", vector.entry);

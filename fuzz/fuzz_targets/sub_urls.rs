@@ -11,6 +11,9 @@ static RULES: LazyLock<Vec<SubUrlRule>> = LazyLock::new(|| {
     [
         r#"{"profile":"current"}"#,
         r#"{"profile":"ios26.0"}"#,
+        r#"{"system":"26"}"#,
+        r#"{"system":"27"}"#,
+        r#"{"system":"27-unconfigured"}"#,
         r#"{"excludeScheme":false,"path":{"segments":2},"caseSensitive":true}"#,
         r#"{"path":{"excluded":true},"domain":{"levels":2,"stripWWW":false}}"#,
         r#"{"path":{"enumerateHierarchy":false},"query":{"parameters":["a","b"]}}"#,

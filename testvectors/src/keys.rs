@@ -54,10 +54,10 @@ pub(super) fn keys() -> Value {
     for (rule, entry) in entries {
         let parsed = SubUrlRule::from_json(rule).expect("rules above are valid");
         let mut vector = json!({"entry": entry, "rule": serde_json::from_str::<Value>(rule).expect("rules above are JSON")});
-        match canonicalise(entry, EntryKind::Url, &parsed) {
+        match canonicalise(entry, EntryKind::Url, &parsed.into()) {
             Ok(key) => {
                 vector["key"] = json!(key.text);
-                if let Some(also) = key.second {
+                if let Some(also) = key.others.first() {
                     vector["alsoKey"] = json!(also);
                 }
                 vector["remarks"] = key.remarks.iter().map(|remark| json!(remark)).collect();

@@ -1,7 +1,7 @@
 //! What became of every line of the input.
 
 use super::Options;
-use crate::key::{Effect, Refusal, Remark, Remarks};
+use crate::key::{Effect, Refusal, Remark, Remarks, Systems};
 use crate::list::{Entry, LineCounts, Summary};
 use filter_core::bloom::Sizing;
 use filter_core::sub_url::SubUrlRule;
@@ -52,6 +52,8 @@ pub struct ReportedOptions {
     /// [`Options::rule`].
     #[serde(flatten)]
     pub rule: SubUrlRule,
+    /// [`Options::systems`]; empty if the keys are for the rule alone.
+    pub systems: Systems,
     /// [`Options::onboarding_entry`].
     pub onboarding_entry: bool,
 }
@@ -145,6 +147,7 @@ impl Report {
                 murmur_seed: options.murmur_seed,
                 sizing: options.sizing,
                 rule: options.rule.clone(),
+                systems: options.key_rules().systems(),
                 onboarding_entry: options.onboarding_entry,
             },
             sources: Vec::new(),

@@ -43,6 +43,11 @@ impl Hypothesis {
         })
     }
 
+    /// Whether all bits of a text are set in `data`, as [`holds`](Self::holds).
+    pub(super) fn finds(&self, data: &[u8], text: &str) -> bool {
+        self.holds(data, &Candidate { given: text, key: text.to_owned() })
+    }
+
     /// Whether all bits of a key are set in `data`. Bits beyond its end are not.
     pub(super) fn holds(&self, data: &[u8], key: &Candidate<'_>) -> bool {
         self.indices(key)

@@ -24,7 +24,8 @@ fn stated(keys: &[String]) -> Parameters {
 /// Looks for `asked` in bits made from `keys` with a mistake that the file does not mention.
 fn diagnosed(mistake: &Hypothesis, keys: &[String], asked: &[String], seeds: &[u32]) -> Diagnosis {
     let stated = stated(keys);
-    let keys_as_written = candidates(keys, &SubUrlRule::default());
+    let (keys_as_written, refused) = candidates(keys, &SubUrlRule::default());
+    assert!(refused.is_empty());
     let bytes = mistake.rebuild(stated.byte_count(), &keys_as_written);
     diagnose(stated, &bytes, &known(keys), asked, seeds)
 }
@@ -112,4 +113,19 @@ fn a_single_key_in_a_full_filter_proves_nothing() {
     let diagnosis = diagnose(stated, &[0x7f], &Description::default(), &[missing], &[]);
     assert!(!diagnosis.is_healthy());
     assert!(!diagnosis.explanation.unwrap().is_conclusive());
+}
+
+#[test]
+fn rows_as_they_are_are_found_and_keys_that_build_refuses_are_told_apart() {
+    let rows =
+        ["example.com/a/", ONBOARDING_ENTRY, "example.com/B", "x.example"].map(str::to_owned);
+    let stated = stated(&rows);
+    let mut filter = filter_core::bloom::BloomFilter::empty(stated);
+    filter.insert_all(rows.iter().map(String::as_bytes));
+    let mut asked = rows.to_vec();
+    asked.extend(["com", "not a host", "WWW.X.example"].map(str::to_owned));
+    let diagnosis = diagnose(stated, filter.bytes(), &Description::default(), &asked, &[]);
+    assert!(diagnosis.is_healthy(), "{diagnosis:?}");
+    assert_eq!((diagnosis.keys, diagnosis.refused), (5, 2));
+    assert_eq!(diagnosis.refused_examples[0], ("com".to_owned(), Refusal::SingleLabel));
 }

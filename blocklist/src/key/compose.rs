@@ -36,26 +36,21 @@ pub(super) fn profile_keys(
         remarks.add(Remark::PortRemoved);
         port.clear();
     }
-    let key = |host: &str| {
-        let tail = [host, &port, url.path(), url.query(), url.fragment()];
-        let mut text = String::with_capacity(tail.iter().map(|part| part.len()).sum::<usize>() + 1);
-        for part in &tail[..3] {
-            text.push_str(part);
-        }
-        // The root keeps its slash in front of a query: that is how the URL is serialised.
-        if url.path().is_empty() && tail[3].len() + tail[4].len() > 0 {
-            text.push('/');
-        }
-        text.push_str(tail[3]);
-        text.push_str(tail[4]);
-        text
-    };
+    let key = |host| assembled(host, &port, url.path(), url.query(), url.fragment());
     let mut second = None;
     if host != url.host() {
         remarks.add(Remark::WwwRemoved);
         second = (profile == Profile::Ios26_0).then(|| key(url.host()));
     }
     (key(host), second)
+}
+
+/// A key out of its parts.
+pub(super) fn assembled(host: &str, port: &str, path: &str, query: &str, fragment: &str) -> String {
+    // The root keeps its slash in front of a query: that is how the URL is serialised.
+    let slash =
+        if path.is_empty() && !(query.is_empty() && fragment.is_empty()) { "/" } else { "" };
+    [host, port, path, slash, query, fragment].concat()
 }
 
 /// The most specific string that a device generates for the entry under `configuration`.

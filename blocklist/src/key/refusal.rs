@@ -44,5 +44,7 @@ reasons! {
         NoMatch = "no-match", "the parsing expression gives no key for this URL";
         /// The sub-URL rule is one that this version cannot make keys for.
         UnknownRule = "unknown-rule", "this version cannot make keys for the sub-URL rule";
+        /// The row of a data set is no sub-URL of any URL.
+        NeverAsked = "never-asked", "no device on the chosen systems asks for this key";
     }
 }

@@ -43,6 +43,18 @@ reasons! {
         PathPrefix = "path-prefix", "the rule matches any longer path, the key only whole segments";
         /// The key is a public suffix, such as `co.uk`.
         PublicSuffix = "public-suffix", "the key blocks every site under this registry suffix";
+        /// The chosen systems spell the URL in different ways, and each spelling has a key.
+        SecondSpelling = "second-spelling", "the chosen systems spell this URL in different ways, so it has a key for each";
+        /// The key has no effect on 26.
+        NotOn26 = "not-on-26", "devices on 26 never ask for this key";
+        /// The key has no effect on 27.
+        NotOn27 = "not-on-27", "devices on 27 never ask for this key";
+        /// On 26 a key with a port matches only the URL as written.
+        ExactOn26 = "exact-on-26", "devices on 26 ask for a port only in the whole URL, so pages below are not covered there";
+        /// The entry names the hosts below a host with a path, and 26 asks for them without one.
+        HostOnlyOn26 = "host-only-on-26", "devices on 26 ask for a path at the host itself, so hosts below it are not covered there";
+        /// The entry names the hosts below a host, and 27 without a configuration does not ask for parents.
+        HostOnlyUnconfigured = "host-only-on-27-unconfigured", "27 without a parsing configuration asks for the host itself, so hosts below it are not covered there";
     }
 }
 
@@ -70,7 +82,8 @@ impl Remark {
             | Self::PathNormalised
             | Self::TrailingSlashRemoved
             | Self::ValueReplaced
-            | Self::OptionDropped => Effect::Changed,
+            | Self::OptionDropped
+            | Self::SecondSpelling => Effect::Changed,
             Self::WwwRemoved
             | Self::UserInfoRemoved
             | Self::SchemeWidened
@@ -78,9 +91,15 @@ impl Remark {
             | Self::PortRemoved
             | Self::ComponentDropped
             | Self::DocumentOption => Effect::Widened,
-            Self::DefaultPortKept | Self::FragmentKept | Self::PathPrefix | Self::PublicSuffix => {
-                Effect::Noted
-            }
+            Self::DefaultPortKept
+            | Self::FragmentKept
+            | Self::PathPrefix
+            | Self::PublicSuffix
+            | Self::NotOn26
+            | Self::NotOn27
+            | Self::ExactOn26
+            | Self::HostOnlyOn26
+            | Self::HostOnlyUnconfigured => Effect::Noted,
         }
     }
 }

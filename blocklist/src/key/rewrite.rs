@@ -1,8 +1,10 @@
 //! Entries that are not written as devices write URLs.
 
 use super::compose::{configured_keys, profile_keys};
+use super::system_keys::system_keys;
 use super::{
-    CanonicalKey, EntryKind, MAX_LABEL, MAX_NAME, Refusal, Remark, Remarks, is_public_suffix,
+    CanonicalKey, EntryKind, KeyRules, MAX_LABEL, MAX_NAME, Refusal, Remark, Remarks,
+    is_public_suffix,
 };
 use filter_core::sub_url::parts::{authority, is_hostless, split_scheme, split_special_scheme};
 use filter_core::sub_url::{Case, DeviceUrl, HostKind, SubUrlRule, UrlError};
@@ -12,8 +14,9 @@ use std::borrow::Cow;
 pub(super) fn rewrite<'e>(
     entry: &'e str,
     kind: EntryKind,
-    rule: &SubUrlRule,
+    rules: &KeyRules,
 ) -> Result<CanonicalKey<'e>, Refusal> {
+    let rule = rules.rule();
     let mut remarks = Remarks::default();
     let (scheme, written) = match kind {
         EntryKind::Host
@@ -23,7 +26,11 @@ pub(super) fn rewrite<'e>(
         }
         EntryKind::Host => (None, entry),
         // The same cuts as `SubUrlRule::parse_lenient` makes.
-        EntryKind::Url => match split_special_scheme(entry) {
+        EntryKind::Url | EntryKind::Key => match split_special_scheme(entry) {
+            // A local name and its port: the parser reads the port as an address.
+            Some((_, rest)) if is_number(authority_as_written(rest)) => {
+                return Err(Refusal::SingleLabel);
+            }
             Some((scheme, rest)) => {
                 let written = rest.strip_prefix("//").unwrap_or_else(|| {
                     remarks.add(Remark::PathNormalised);
@@ -49,14 +56,7 @@ pub(super) fn rewrite<'e>(
     if wildcard {
         remarks.add(Remark::SubdomainWildcard);
     }
-    let url = match scheme {
-        // The parser is given the entry itself, so that it may strip and repair as browsers do.
-        Some(_) if !wildcard => rule.parse(entry),
-        Some(scheme) => rule.parse(&format!("{scheme}://{written}")),
-        None if is_bare_ipv6(written) => rule.parse_schemeless(&format!("[{written}]")),
-        None => rule.parse_schemeless(written),
-    }
-    .map_err(|error| match error {
+    let url = parse(entry, written, scheme, wildcard, rule).map_err(|error| match error {
         UrlError::TooLong(_) => Refusal::TooLong,
         UrlError::NoHost => Refusal::NoHost,
         _ if authority(written).contains('*') => Refusal::Wildcard,
@@ -69,21 +69,56 @@ pub(super) fn rewrite<'e>(
         return Err(Refusal::SingleLabel);
     }
     remark_differences(written, &url, rule.case(), &mut remarks);
-    let (text, second) = match rule {
-        SubUrlRule::Profile(profile) => profile_keys(&url, host, *profile, &mut remarks),
+    let (text, others) = match rule {
+        SubUrlRule::Profile(_) if !rules.systems().is_empty() => {
+            let parse = |rule: &'static SubUrlRule| parse(entry, written, scheme, wildcard, rule);
+            system_keys(&url, host, scheme.is_some(), rules, &parse, &mut remarks)?
+        }
+        SubUrlRule::Profile(profile) => {
+            let (text, second) = profile_keys(&url, host, *profile, &mut remarks);
+            (text, second.into_iter().collect())
+        }
         SubUrlRule::Parsing(configuration) => {
-            configured_keys(&url, host, scheme.is_some(), configuration, &mut remarks)
+            let (text, second) =
+                configured_keys(&url, host, scheme.is_some(), configuration, &mut remarks);
+            (text, second.into_iter().collect())
         }
         SubUrlRule::RegularExpression(_) => {
             let sub_urls = url.sub_urls();
-            (sub_urls.expression_key().ok_or(Refusal::NoMatch)?.to_owned(), None)
+            (sub_urls.expression_key().ok_or(Refusal::NoMatch)?.to_owned(), Vec::new())
         }
         _ => return Err(Refusal::UnknownRule),
     };
     if is_public_suffix(&text) {
         remarks.add(Remark::PublicSuffix);
     }
-    Ok(CanonicalKey { text: Cow::Owned(text), second, remarks })
+    Ok(CanonicalKey { text: Cow::Owned(text), others, remarks })
+}
+
+/// Parses what an entry names. `written` is the entry without `scheme` and without the wildcard in front.
+fn parse<'r>(
+    entry: &str,
+    written: &str,
+    scheme: Option<&str>,
+    wildcard: bool,
+    rule: &'r SubUrlRule,
+) -> Result<DeviceUrl<'r>, UrlError> {
+    match scheme {
+        // The parser is given the entry itself, so that it may strip and repair as browsers do.
+        Some(_) if !wildcard => rule.parse(entry),
+        Some(scheme) => rule.parse(&format!("{scheme}://{written}")),
+        None if is_bare_ipv6(written) => rule.parse_schemeless(&format!("[{written}]")),
+        None => rule.parse_schemeless(written),
+    }
+}
+
+/// What stands in front of the first slash, query or fragment.
+fn authority_as_written(rest: &str) -> &str {
+    &rest[..rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len())]
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Eight groups of hexadecimal digits without brackets, as hosts files write IPv6.

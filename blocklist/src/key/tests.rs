@@ -5,8 +5,17 @@ use filter_core::sub_url::MAX_URL_LENGTH;
 use filter_core::sub_url::parts::split_scheme;
 use proptest::prelude::*;
 
+/// The documented rule alone.
+fn documented() -> KeyRules {
+    SubUrlRule::default().into()
+}
+
+fn all_systems() -> KeyRules {
+    filter_core::sub_url::System::ALL.iter().copied().collect::<Systems>().into()
+}
+
 fn current(entry: &str) -> Result<(String, Vec<Remark>), Refusal> {
-    canonicalise(entry, EntryKind::Url, &SubUrlRule::default())
+    canonicalise(entry, EntryKind::Url, &documented())
         .map(|key| (key.text.into_owned(), key.remarks.iter().collect()))
 }
 
@@ -73,6 +82,8 @@ fn entries_without_a_key_are_refused() {
         ("mailto:a@example.com", Refusal::NoHost),
         ("javascript:alert(1)", Refusal::NoHost),
         ("hxxp://example.com/", Refusal::Scheme),
+        ("http:80", Refusal::SingleLabel),
+        ("ws:80/x", Refusal::SingleLabel),
         ("", Refusal::NotAUrl),
     ] {
         assert_eq!(current(entry).err(), Some(refusal), "{entry}");
@@ -81,26 +92,29 @@ fn entries_without_a_key_are_refused() {
     assert_eq!(current(&label).err(), Some(Refusal::NotAHost));
     let long = format!("example.com/{}", "a".repeat(70_000));
     assert_eq!(current(&long).err(), Some(Refusal::TooLong));
-    let host = |entry| canonicalise(entry, EntryKind::Host, &SubUrlRule::default()).err();
+    let host = |entry| canonicalise(entry, EntryKind::Host, &documented()).err();
     assert_eq!(host("example.com/x"), Some(Refusal::NotAHost));
     assert_eq!(host("example.com:80"), Some(Refusal::NotAHost));
 }
 
 #[test]
 fn the_older_rule_keeps_the_www_form_and_no_port() {
-    let rule = SubUrlRule::Profile(Profile::Ios26_0);
-    let key = canonicalise("www.example.com:8443/x", EntryKind::Url, &rule).unwrap();
-    assert_eq!((&*key.text, key.second.as_deref()), ("example.com/x", Some("www.example.com/x")));
+    let rules = SubUrlRule::Profile(Profile::Ios26_0).into();
+    let key = canonicalise("www.example.com:8443/x", EntryKind::Url, &rules).unwrap();
+    assert_eq!(
+        (&*key.text, &*key.others),
+        ("example.com/x", &["www.example.com/x".to_owned()][..])
+    );
     assert!(key.remarks.contains(Remark::PortRemoved) && key.remarks.contains(Remark::WwwRemoved));
 }
 
 #[test]
 fn configurations_shape_the_keys() {
     let key = |entry, json| {
-        let key =
-            canonicalise(entry, EntryKind::Url, &SubUrlRule::from_json(json).unwrap()).unwrap();
+        let rules = SubUrlRule::from_json(json).unwrap().into();
+        let key = canonicalise(entry, EntryKind::Url, &rules).unwrap();
         let dropped = key.remarks.contains(Remark::ComponentDropped);
-        (key.text.into_owned(), key.second, dropped)
+        (key.text.into_owned(), key.others.first().cloned(), dropped)
     };
     let entry = "www.a.example.com/x/y?b=1&a=2#f";
     assert_eq!(
@@ -120,7 +134,8 @@ fn configurations_shape_the_keys() {
     );
     let rule = r#"{"urlParsingRegularExpression":"id=(?<id>[0-9]+)"}"#;
     assert_eq!(key("example.com/?id=7", rule).0, "id=7");
-    let none = canonicalise("example.com", EntryKind::Url, &SubUrlRule::from_json(rule).unwrap());
+    let none =
+        canonicalise("example.com", EntryKind::Url, &SubUrlRule::from_json(rule).unwrap().into());
     assert_eq!(none.err(), Some(Refusal::NoMatch));
 }
 
@@ -212,7 +227,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
     #[test]
     fn a_key_is_a_sub_url_of_its_own_url_and_its_own_key(entry in ENTRY, rule in rules()) {
-        let Ok(key) = canonicalise(&entry, EntryKind::Url, &rule) else { return Ok(()) };
+        let rules = KeyRules::from(rule.clone());
+        let Ok(key) = canonicalise(&entry, EntryKind::Url, &rules) else { return Ok(()) };
         let absolute = match split_scheme(&entry) {
             Some((scheme, rest)) => format!("{scheme}://{}", rest.strip_prefix("*.").unwrap_or(rest)),
             None => {
@@ -223,22 +239,24 @@ proptest! {
         let url = rule.parse(&absolute).unwrap();
         let sub_urls = url.sub_urls().sorted(100_000).unwrap();
         prop_assert!(sub_urls.iter().any(|s| *s == key.text), "{} not in {:?}", key.text, sub_urls);
-        let again = canonicalise(&key.text, EntryKind::Url, &rule).unwrap();
+        let again = canonicalise(&key.text, EntryKind::Url, &rules).unwrap();
         prop_assert_eq!(&again.text, &key.text);
-        if let (Some(second), SubUrlRule::Profile(_)) = (&key.second, &rule) {
+        if let (Some(second), SubUrlRule::Profile(_)) = (key.others.first(), &rule) {
             prop_assert!(sub_urls.contains(second));
-            let again = canonicalise(second, EntryKind::Url, &rule).unwrap();
-            prop_assert_eq!((&again.text, &again.second), (&key.text, &key.second));
+            let again = canonicalise(second, EntryKind::Url, &rules).unwrap();
+            prop_assert_eq!((&again.text, &again.others), (&key.text, &key.others));
         }
     }
 
     #[test]
-    fn rewriting_does_not_change_plain_entries(entry in "([a-z0-9-]{1,4}\\.){0,3}[a-z0-9-]{1,3}(/[a-z.%/_=-]{0,6}){0,2}") {
+    fn rewriting_does_not_change_plain_entries(entry in "([a-z0-9-]{1,4}\\.|www\\.){0,3}[a-z0-9-]{1,3}(/[a-z.%/_=-]{0,6}){0,2}") {
         if let Some(shape) = plain_entry(&entry) {
-            let mut key = rewrite(&entry, EntryKind::Url, &SubUrlRule::default()).unwrap();
-            key.remarks.remove(Remark::PublicSuffix);
-            prop_assert_eq!(&key.text, &entry);
-            prop_assert!(key.remarks.is_empty() && key.second.is_none());
+            for rules in [documented(), KeyRules::default(), all_systems()] {
+                let mut key = rewrite(&entry, EntryKind::Url, &rules).unwrap();
+                key.remarks.remove(Remark::PublicSuffix);
+                prop_assert_eq!(&key.text, &entry);
+                prop_assert!(key.remarks.is_empty() && key.others.is_empty(), "{:?}", key);
+            }
             prop_assert_eq!(shape == PlainEntry::Host, !entry.contains('/'));
         }
     }
@@ -255,7 +273,7 @@ proptest! {
             host = format!("{}.{host}", "b".repeat(label));
         }
         let entry = host + &path;
-        let rewritten = rewrite(&entry, EntryKind::Url, &SubUrlRule::default());
+        let rewritten = rewrite(&entry, EntryKind::Url, &documented());
         match plain_entry(&entry) {
             Some(_) => prop_assert_eq!(&rewritten.unwrap().text, &entry),
             None => prop_assert!(rewritten.is_err(), "{} of {} bytes", entry, entry.len()),
@@ -265,6 +283,8 @@ proptest! {
     #[test]
     fn no_entry_panics(entry in "\\PC{0,40}", host in any::<bool>(), rule in rules()) {
         let kind = if host { EntryKind::Host } else { EntryKind::Url };
-        let _ = canonicalise(&entry, kind, &rule);
+        let _ = canonicalise(&entry, kind, &rule.into());
+        let _ = canonicalise(&entry, kind, &all_systems());
+        let _ = canonicalise(&entry, EntryKind::Key, &all_systems());
     }
 }

@@ -1,4 +1,5 @@
-//! The text form of a keyword database, which other tools write as the data set of a URL filter.
+//! The text form of a keyword database, which other tools write as the data set of a URL filter. Its rows are served as
+//! they are, so they are keys as they are.
 
 use super::{Entry, Event, LineCounts, ListError, MAX_LINE};
 use crate::key::{EntryKind, Refusal, Remark};
@@ -18,7 +19,7 @@ pub(super) fn read(
         let (Position::Line(line) | Position::Byte(line)) = row.position;
         visit(match std::str::from_utf8(row.keyword) {
             Ok(text) => {
-                let mut entry = Entry::new(text, EntryKind::Url);
+                let mut entry = Entry::new(text, EntryKind::Key);
                 if row.value != b"1" {
                     entry.remarks.add(Remark::ValueReplaced);
                 }

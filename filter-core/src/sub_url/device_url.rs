@@ -173,6 +173,13 @@ impl<'r> DeviceUrl<'r> {
         &self.parts.text[self.parts.host_end..self.parts.path_end]
     }
 
+    /// The path as its sub-URLs have it: [`path`](Self::path), but under the rule of a [`System`](super::System) without
+    /// empty segments, and on 26 percent-decoded.
+    #[must_use]
+    pub fn spelled_path(&self) -> &str {
+        self.respelled.path().unwrap_or(self.path())
+    }
+
     /// `?` and the query, or nothing. An empty query counts as absent.
     #[must_use]
     pub fn query(&self) -> &str {

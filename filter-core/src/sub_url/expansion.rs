@@ -277,12 +277,12 @@ impl<'u> Iterator for Hosts<'u> {
         }
         loop {
             let host = self.next?;
-            self.next = host.split_once('.').map(|(_, parent)| parent).filter(|parent| {
-                match self.parents {
-                    Parents::None => false,
-                    Parents::TwoLabels => parent.contains('.'),
-                    Parents::All => !parent.is_empty(),
-                }
+            self.next = host.split_once('.').map(|(_, parent)| parent).filter(|parent| match self
+                .parents
+            {
+                Parents::None => false,
+                Parents::TwoLabels => parent.contains('.'),
+                Parents::All => !parent.is_empty(),
             });
             if self.without != Some(host) {
                 return Some((None, host));

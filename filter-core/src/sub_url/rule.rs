@@ -90,6 +90,12 @@ impl Default for SubUrlRule {
     }
 }
 
+impl From<System> for SubUrlRule {
+    fn from(system: System) -> Self {
+        Self::System(system)
+    }
+}
+
 impl SubUrlRule {
     /// Whether sub-URLs keep the case of letters under this rule.
     #[must_use]

@@ -37,6 +37,11 @@ impl Respelled {
         }
         respelled
     }
+
+    /// The path, if it differs from that of the URL.
+    pub(super) fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
 }
 
 /// All that follows `://`.
@@ -126,9 +131,7 @@ pub(super) fn products<'u>(
 
 fn product_of_27<'u>(url: &'u DeviceUrl<'_>) -> Product<'u> {
     let mut product = Product::walked(url, Tail::Current);
-    if let Some(path) = &url.respelled().path {
-        product.path = Path::Walked(path);
-    }
+    product.path = Path::Walked(url.spelled_path());
     product.port = url.port().or(match url.scheme() {
         "http" => Some(80),
         "https" => Some(443),
@@ -154,11 +157,11 @@ fn products_of_26<'u>(url: &'u DeviceUrl<'_>) -> (Vec<Product<'u>>, Vec<String>)
     let whole = Product {
         hosts,
         port: None,
-        path: Path::Walked(respelled.path.as_deref().unwrap_or(url.path())),
+        path: Path::Walked(url.spelled_path()),
         ..Product::walked(url, Tail::Ios26_0)
     };
     let mut products = Vec::with_capacity(3);
-    let tail = [respelled.path.as_deref().unwrap_or(url.path()), url.query(), url.fragment()];
+    let tail = [url.spelled_path(), url.query(), url.fragment()];
     let is_mixed = tail.into_iter().any(has_capital);
     if is_mixed {
         products.push(Product { lowered: true, ..whole.clone() });

@@ -3,6 +3,7 @@
 use crate::output::{Exit, Results, chain};
 use anyhow::{Context, bail};
 use blocklist::diagnose::{Deviation, Diagnosis, Explanation, diagnose};
+use blocklist::key::Refusal;
 use blocklist::list::{self, Event, Format};
 use filter_core::Prefilter;
 use filter_core::file::{self, FileFormat};
@@ -48,11 +49,21 @@ struct Answer {
     keys: usize,
     present: usize,
     missing: Vec<String>,
+    refused: usize,
+    refused_examples: Vec<RefusedKey>,
     deviations: Vec<Cause>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reproduces_file: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+}
+
+/// A key that no device looks up.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefusedKey {
+    key: String,
+    reason: Refusal,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -102,6 +113,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         &keys,
         &arguments.seeds,
     );
+    if diagnosis.keys == 0 {
+        let reason = diagnosis.refused_examples.first().map_or("", |(_, refusal)| refusal.name());
+        bail!(
+            "{}: no device looks up any of the {} keys (the first: {reason}); expected keys as `urlfilter build` \
+             writes them to input.txtpb",
+            arguments.keys.display(),
+            diagnosis.refused
+        );
+    }
     let problem = Prefilter::try_from(unverified).err().map(|error| chain(&error));
     let answer = answer(form, diagnosis, problem);
     let mut results = Results::new();
@@ -155,12 +175,34 @@ fn answer(form: FileFormat, diagnosis: Diagnosis, problem: Option<String>) -> An
         }
         _ => Vec::new(),
     };
-    let Diagnosis { keys, present, missing, .. } = diagnosis;
-    Answer { form, verdict, keys, present, missing, deviations, reproduces_file, problem }
+    let Diagnosis { keys, present, missing, refused, refused_examples, .. } = diagnosis;
+    let refused_examples =
+        refused_examples.into_iter().map(|(key, reason)| RefusedKey { key, reason }).collect();
+    Answer {
+        form,
+        verdict,
+        keys,
+        present,
+        missing,
+        refused,
+        refused_examples,
+        deviations,
+        reproduces_file,
+        problem,
+    }
 }
 
 fn print(answer: &Answer, results: &mut Results) -> anyhow::Result<()> {
     results.line(format_args!("A device finds {} of {} keys.", answer.present, answer.keys))?;
+    if answer.refused > 0 {
+        results.line(format_args!(
+            "{} more can be no keys, and `urlfilter build` leaves them out. For example:",
+            answer.refused
+        ))?;
+        for RefusedKey { key, reason } in &answer.refused_examples {
+            results.line(format_args!("  {key}  {reason}: {}", reason.explanation()))?;
+        }
+    }
     if let Some(problem) = &answer.problem {
         results.line(format_args!("The file contradicts itself: {problem}."))?;
     }
