@@ -197,7 +197,7 @@ pub(super) fn certainty(url: &DeviceUrl<'_>, sub_url: &str, is_lowered: bool) ->
             // Where the slash of a root goes is known for the verbatim text only.
             let is_guessed = url.path().is_empty() && sub_url.contains(['?', '#']);
             let is_mixed = is_lowered || has_capital(sub_url);
-            !is_mixed && !(is_guessed && sub_url != verbatim(url))
+            !is_mixed && (!is_guessed || sub_url == verbatim(url))
         }
         SubUrlRule::System(System::V27Unconfigured) => without_www(url) == url.host(),
         _ => true,
