@@ -9,12 +9,13 @@ use filter_core::Prefilter;
 use filter_core::bloom::{BloomFilter, Parameters, Sizing};
 use filter_core::file::tag;
 use filter_core::hash::{Fnv1a, Murmur3};
-use filter_core::sub_url::SubUrlRule;
+use filter_core::sub_url::{Certainty, SubUrlRule, System};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 fn repository() -> PathBuf {
@@ -162,6 +163,48 @@ fn sub_urls() {
         let sub_urls = url.sub_urls().sorted(10_000).unwrap();
         assert_eq!(sub_urls, vector.sub_urls, "{} under {:?}", vector.url, vector.rule);
     });
+}
+
+#[test]
+fn systems() {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Vector {
+        url: String,
+        sub_urls: Vec<String>,
+        uncertain: Vec<String>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct OfSystem {
+        system: System,
+        sub_urls: Vec<Vector>,
+    }
+    #[derive(Deserialize)]
+    struct Systems {
+        systems: Vec<OfSystem>,
+    }
+    let path = repository().join("testvectors/prefilter/systems.json");
+    let all: Systems = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    assert_eq!(all.systems.len(), System::ALL.len());
+    for OfSystem { system, sub_urls } in all.systems {
+        let rule = SubUrlRule::System(system);
+        for vector in sub_urls {
+            let url = rule.parse(&vector.url).unwrap();
+            let (mut found, mut uncertain) = (Vec::new(), Vec::new());
+            let visited = url.sub_urls().for_each_graded(|sub_url, certainty| {
+                found.push(sub_url.to_owned());
+                if certainty == Certainty::Uncertain {
+                    uncertain.push(sub_url.to_owned());
+                }
+                ControlFlow::<()>::Continue(())
+            });
+            assert!(visited.is_continue());
+            found.sort();
+            uncertain.sort();
+            assert_eq!((found, uncertain), (vector.sub_urls, vector.uncertain), "{}", vector.url);
+        }
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@
 //! | `filters` | `sizing.json`, `filters.json`, `beta_2025.json` |
 //! | `sub_urls` | `sub_urls.json` |
 //! | `keys` | `keys.json` |
+//! | `systems` | `systems.json` |
 //! | `files` | `files.json` and the files in `files/` |
 //!
 //! The crate has no features.
@@ -34,6 +35,7 @@ mod filters;
 mod hashes;
 mod keys;
 mod sub_urls;
+mod systems;
 
 use durable_file::{Access, FileError, FileSet};
 use serde_json::Value;
@@ -41,6 +43,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+/// The version of the vectors, in `manifest.json` and `systems.json`. It changes whenever an existing vector does;
+/// `testvectors/README.md` says what changed.
+pub const VERSION: u32 = 2;
 
 /// One file of the vectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,17 +64,28 @@ pub struct VectorFile {
 /// If [`filter_core`] refuses one of the inputs, which are constants: that is a bug.
 #[must_use]
 pub fn all() -> Vec<VectorFile> {
-    let mut all = vec![
-        json_file("hashes.json", &hashes::hashes()),
-        json_file("indices.json", &hashes::indices()),
-        json_file("sizing.json", &filters::sizing()),
-        json_file("filters.json", &filters::filters()),
-        json_file("beta_2025.json", &filters::beta()),
-        json_file("sub_urls.json", &sub_urls::sub_urls()),
-        json_file("keys.json", &keys::keys()),
+    let values = [
+        ("hashes.json", hashes::hashes()),
+        ("indices.json", hashes::indices()),
+        ("sizing.json", filters::sizing()),
+        ("filters.json", filters::filters()),
+        ("beta_2025.json", filters::beta()),
+        ("sub_urls.json", sub_urls::sub_urls()),
+        ("keys.json", keys::keys()),
+        ("systems.json", systems::systems()),
     ];
+    let mut all = vec![json_file("manifest.json", &manifest(&values))];
+    all.extend(values.iter().map(|(name, value)| json_file(name, value)));
     all.extend(files::files());
     all
+}
+
+/// The version, and the number of vectors in each file that is a list.
+fn manifest(values: &[(&str, Value)]) -> Value {
+    let counts = values.iter().filter_map(|(name, value)| {
+        value.as_array().map(|vectors| ((*name).to_owned(), Value::from(vectors.len())))
+    });
+    serde_json::json!({"version": VERSION, "vectors": counts.collect::<Value>()})
 }
 
 fn json_file(name: &str, value: &Value) -> VectorFile {

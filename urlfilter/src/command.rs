@@ -13,6 +13,7 @@ pub(crate) mod publish;
 pub(crate) mod query;
 mod rule;
 pub(crate) mod signing_key;
+mod system;
 mod token;
 mod urls;
 pub(crate) mod vectors;

@@ -1,21 +1,32 @@
 //! `urlfilter check`: would a device ask the PIR service about these URLs?
 
+use super::system::{Known, under_each};
 use super::urls::{Answer, UrlArguments};
 use crate::output::{Exit, Results};
+use anyhow::Context;
+use blocklist::builder::DATA_SET_FILE;
 use filter_core::Prefilter;
+use filter_core::sub_url::{Certainty, Grade, System};
+use keyword_database::Reader;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 /// Test URLs against a prefilter, as a device does
 ///
 /// A URL may match if one of its sub-URLs hits the filter. A device then asks the PIR service about these sub-URLs,
 /// privately, and blocks the URL if one of them is in the data set. The rule is the one in the filter's metadata
 /// unless an option names another. A URL without a scheme is read as https.
+///
+/// With `--system`, prints for each system whether the URL is looked up, by which sub-URL, and whether it is blocked:
+/// the data set decides, which is the input.txtpb beside a filter that `build` wrote, or another with `--data-set`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   urlfilter check dist https://www.example.com/login
   urlfilter check bloom_filter.plist - --json < urls.txt
+  urlfilter check dist --system all https://www.example.com/login
 
 Exit codes:
   0  no URL can match
@@ -26,6 +37,9 @@ pub(crate) struct Arguments {
     filter: PathBuf,
     #[command(flatten)]
     urls: UrlArguments,
+    /// Data set of the same keys, in the text form of a keyword database
+    #[arg(long, value_name = "FILE", requires = "system")]
+    data_set: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -50,7 +64,149 @@ impl Answer for Verdict {
     }
 }
 
+/// What becomes of a URL on each system.
+#[derive(Serialize)]
+struct SystemVerdicts {
+    url: String,
+    systems: Vec<OnSystem>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OnSystem {
+    system: System,
+    grade: Grade,
+    looked_up: Known,
+    /// `null` if there is a hit and no data set to decide.
+    blocked: Option<Known>,
+    hits: Vec<Hit>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Hit {
+    sub_url: String,
+    certain: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listed: Option<bool>,
+}
+
+impl OnSystem {
+    fn new(
+        system: System,
+        hits: Vec<(String, Certainty)>,
+        listed: Option<&HashSet<String>>,
+    ) -> Self {
+        let is_listed = |sub_url: &str| listed.map(|listed| listed.contains(sub_url));
+        let certainties = |is_wanted: &dyn Fn(&str) -> bool| {
+            Known::any(
+                hits.iter().filter(|(hit, _)| is_wanted(hit)).map(|&(_, certainty)| certainty),
+            )
+        };
+        let looked_up = certainties(&|_| true);
+        let blocked = match listed {
+            Some(listed) => Some(certainties(&|hit| listed.contains(hit))),
+            None => Some(Known::No).filter(|_| hits.is_empty()),
+        };
+        let hits = hits.into_iter().map(|(sub_url, certainty)| Hit {
+            listed: is_listed(&sub_url),
+            certain: certainty == Certainty::Certain,
+            sub_url,
+        });
+        Self { system, grade: system.grade(), looked_up, blocked, hits: hits.collect() }
+    }
+}
+
+impl Answer for SystemVerdicts {
+    fn print(&self, results: &mut Results) -> anyhow::Result<()> {
+        results.line(format_args!("{}", self.url))?;
+        let header = ["system", "grade", "looked up", "blocked", "by"];
+        let rows = self.systems.iter().map(|on| {
+            let hits = on.hits.iter().map(|hit| {
+                let listed = if hit.listed == Some(false) { "not listed" } else { "" };
+                let certain = if hit.certain { "" } else { "uncertain" };
+                match [listed, certain]
+                    .into_iter()
+                    .filter(|text| !text.is_empty())
+                    .collect::<Vec<_>>()
+                {
+                    notes if notes.is_empty() => hit.sub_url.clone(),
+                    notes => format!("{} ({})", hit.sub_url, notes.join(", ")),
+                }
+            });
+            let blocked = on.blocked.map_or("if listed", Known::name);
+            let by = hits.collect::<Vec<_>>().join(", ");
+            [on.system.name(), on.grade.name(), on.looked_up.name(), blocked, &by]
+                .map(str::to_owned)
+        });
+        for [system, grade, looked_up, blocked, by] in
+            [header.map(str::to_owned)].into_iter().chain(rows)
+        {
+            let row = format!("  {system:16} {grade:5} {looked_up:10} {blocked:10} {by}");
+            results.line(format_args!("{}", row.trim_end()))?;
+        }
+        Ok(())
+    }
+
+    fn exit(&self) -> Exit {
+        let is_asked = self.systems.iter().any(|on| on.looked_up != Known::No);
+        if is_asked { Exit::Attention } else { Exit::Success }
+    }
+}
+
+/// The data set that decides: the named one, or that of the build that wrote the filter.
+fn data_set(arguments: &Arguments) -> Option<PathBuf> {
+    let beside = match arguments.filter.is_dir() {
+        true => arguments.filter.join(DATA_SET_FILE),
+        false => arguments.filter.with_file_name(DATA_SET_FILE),
+    };
+    arguments.data_set.clone().or_else(|| Some(beside).filter(|path| path.is_file()))
+}
+
+/// Which of `wanted` are rows of a data set. Reads the data set once, and holds one row at a time.
+fn listed(path: &Path, wanted: &HashSet<String>) -> anyhow::Result<HashSet<String>> {
+    let name = || path.display().to_string();
+    let mut rows = Reader::text(File::open(path).with_context(name)?);
+    let mut found = HashSet::new();
+    while let Some(row) = rows.next_row().with_context(name)? {
+        if let Ok(text) = std::str::from_utf8(row.keyword)
+            && wanted.contains(text)
+        {
+            found.insert(text.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+fn run_systems(arguments: &Arguments, systems: &[System]) -> anyhow::Result<Exit> {
+    let prefilter = Prefilter::open(&arguments.filter)?;
+    let urls = arguments.urls.texts()?;
+    let hits_of = |url: &str| {
+        under_each(systems, url, |system, parsed| {
+            Ok((system, parsed.sub_urls().graded_hits_in(prefilter.filter())))
+        })
+    };
+    let listed = match data_set(arguments) {
+        None => None,
+        Some(path) => {
+            let all = urls.iter().filter_map(|url| hits_of(url).ok()).flatten();
+            let hits = all.flat_map(|(_, hits)| hits).map(|(hit, _)| hit);
+            Some(listed(&path, &hits.collect())?)
+        }
+    };
+    arguments.urls.answer_texts(&urls, |url| {
+        let systems = hits_of(url)?
+            .into_iter()
+            .map(|(system, hits)| OnSystem::new(system, hits, listed.as_ref()))
+            .collect();
+        Ok(SystemVerdicts { url: url.to_owned(), systems })
+    })
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    if let Some(choice) = arguments.urls.system {
+        return run_systems(arguments, &choice.systems());
+    }
     let chosen = arguments.urls.rule.chosen()?;
     let prefilter = Prefilter::open(&arguments.filter)?;
     let rule = chosen.as_ref().unwrap_or_else(|| prefilter.rule());

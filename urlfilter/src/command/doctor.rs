@@ -95,10 +95,17 @@ mod examination {
     use serde::Serialize;
     use std::time::Duration;
 
+    /// What no check from outside can see.
+    const NOT_VISIBLE: &str = "on 27 the app must set urlParsingConfiguration and save it (manager.urlParsingConfiguration = \
+        .init(), then try await manager.saveToPreferences()); a configuration that an app built for 26 saved blocks \
+        nothing below a listed host";
+
     #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
     struct Report<'r> {
         ready: bool,
         findings: &'r Findings,
+        not_visible: [&'static str; 1],
     }
 
     pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -108,7 +115,7 @@ mod examination {
         let ready = findings.is_ready();
         let mut results = Results::new();
         if arguments.json {
-            results.json(&Report { ready, findings: &findings })?;
+            results.json(&Report { ready, findings: &findings, not_visible: [NOT_VISIBLE] })?;
         } else {
             print(&findings, &mut results)?;
         }
@@ -168,6 +175,7 @@ mod examination {
                 results.line(format_args!("         fix:   {}", advice.fix))?;
             }
         }
+        results.line(format_args!("unseen   {:18} {NOT_VISIBLE}", "parsing"))?;
         match findings.count(Severity::Bad) {
             0 => results.line(format_args!("ready")),
             wrong => results.line(format_args!("not ready: {wrong} of {} checks", findings.len())),

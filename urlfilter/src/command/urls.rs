@@ -1,6 +1,7 @@
 //! What `check` and `explain` have in common: one answer for each URL.
 
 use super::rule::RuleOptions;
+use super::system::SystemChoice;
 use crate::output::{Exit, Results, note};
 use anyhow::Context;
 use filter_core::sub_url::{DeviceUrl, SubUrlRule};
@@ -14,6 +15,10 @@ pub(super) struct UrlArguments {
     urls: Vec<String>,
     #[command(flatten)]
     pub(super) rule: RuleOptions,
+    /// Answer for released systems instead of one rule: 26, 27, 27-unconfigured (27 with a configuration that has no
+    /// `urlParsingConfiguration`), or all. What is not known for certain is said
+    #[arg(long, value_name = "SYSTEM", conflicts_with_all = ["profile", "parsing"])]
+    pub(super) system: Option<SystemChoice>,
     /// Print one JSON object for each URL
     #[arg(long)]
     json: bool,
@@ -35,19 +40,30 @@ struct Refused<'u> {
 }
 
 impl UrlArguments {
-    /// Answers each URL. One that cannot be answered is reported, and the others are answered nevertheless.
+    /// The URLs as given, those of standard input included.
+    pub(super) fn texts(&self) -> anyhow::Result<Vec<String>> {
+        with_standard_input(&self.urls)
+    }
+
+    /// Answers each URL under one rule. One that cannot be answered is reported, and the others are answered nevertheless.
     pub(super) fn answer_each<A: Answer>(
         &self,
         rule: &SubUrlRule,
         answer: impl Fn(&str, &DeviceUrl<'_>) -> anyhow::Result<A>,
     ) -> anyhow::Result<Exit> {
+        self.answer_texts(&self.texts()?, |url| answer(url, &rule.parse_lenient(url)?))
+    }
+
+    /// Answers each text. One that cannot be answered is reported, and the others are answered nevertheless.
+    pub(super) fn answer_texts<A: Answer>(
+        &self,
+        urls: &[String],
+        answer: impl Fn(&str) -> anyhow::Result<A>,
+    ) -> anyhow::Result<Exit> {
         let mut results = Results::new();
         let mut exit = Exit::Success;
-        for url in with_standard_input(&self.urls)? {
-            let answer = rule
-                .parse_lenient(&url)
-                .map_err(anyhow::Error::new)
-                .and_then(|parsed| answer(&url, &parsed));
+        for url in urls {
+            let answer = answer(url);
             exit = exit.max(match answer {
                 Ok(answer) => {
                     if self.json {
@@ -60,7 +76,7 @@ impl UrlArguments {
                 Err(error) => {
                     note(format_args!("urlfilter: {url:?}: {error:#}"));
                     if self.json {
-                        results.json(&Refused { url: &url, error: format!("{error:#}") })?;
+                        results.json(&Refused { url, error: format!("{error:#}") })?;
                     }
                     Exit::Failure
                 }

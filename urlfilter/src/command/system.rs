@@ -1,0 +1,77 @@
+//! The option `--system` of `check` and `explain`: what released systems do with a URL.
+
+use filter_core::sub_url::{Certainty, DeviceUrl, SubUrlRule, System};
+use serde::Serialize;
+use std::str::FromStr;
+
+/// Systems that an answer covers.
+#[derive(Clone, Copy)]
+pub(super) enum SystemChoice {
+    All,
+    One(System),
+}
+
+impl FromStr for SystemChoice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "all" => Ok(Self::All),
+            name => name
+                .parse()
+                .map(Self::One)
+                .map_err(|error: filter_core::sub_url::UnknownSystem| format!("{error}, or all")),
+        }
+    }
+}
+
+impl SystemChoice {
+    pub(super) fn systems(self) -> Vec<System> {
+        match self {
+            Self::All => System::ALL.to_vec(),
+            Self::One(system) => vec![system],
+        }
+    }
+}
+
+/// An answer about one system.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Known {
+    Yes,
+    No,
+    /// Two readings of what is known of the system differ.
+    Uncertain,
+}
+
+impl Known {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Uncertain => "uncertain",
+        }
+    }
+
+    /// What several sub-URLs mean together: one that is asked for is enough.
+    pub(super) fn any(all: impl IntoIterator<Item = Certainty>) -> Self {
+        all.into_iter().fold(Self::No, |known, certainty| match (known, certainty) {
+            (_, Certainty::Certain) | (Self::Yes, _) => Self::Yes,
+            (_, Certainty::Uncertain) => Self::Uncertain,
+        })
+    }
+}
+
+/// Answers about a URL under the rule of each system.
+pub(super) fn under_each<A>(
+    systems: &[System],
+    url: &str,
+    mut answer: impl FnMut(System, &DeviceUrl<'_>) -> anyhow::Result<A>,
+) -> anyhow::Result<Vec<A>> {
+    let under_one = |&system: &System| {
+        let rule = SubUrlRule::System(system);
+        let parsed = rule.parse_lenient(url)?;
+        answer(system, &parsed)
+    };
+    systems.iter().map(under_one).collect()
+}
