@@ -6,7 +6,7 @@ use bitvec::prelude::*;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use filter_core::bloom::BloomFilter;
 use filter_core::hash::{Fnv1a, KeyHash, Murmur3};
-use filter_core::sub_url::SubUrlRule;
+use filter_core::sub_url::{SubUrlRule, System};
 use std::hint::black_box;
 
 const KEYS: usize = 1_000_000;
@@ -35,6 +35,17 @@ fn whole_check(c: &mut Criterion) {
     group.bench_function("same_url/filter-core", |b| {
         b.iter(|| check(&filter, &rule, black_box(TYPICAL_URL)))
     });
+    for &system in System::ALL {
+        let rule = SubUrlRule::System(system);
+        let urls: Vec<&String> = urls.iter().filter(|url| !check(&filter, &rule, url)).collect();
+        let mut next = 0;
+        group.bench_function(format!("system/{system}"), |b| {
+            b.iter(|| {
+                next = (next + 1) % urls.len();
+                check(&filter, &rule, black_box(urls[next]))
+            })
+        });
+    }
     group.bench_function("same_url/plain", |b| {
         b.iter(|| plain::may_match(&filter, black_box(TYPICAL_URL)))
     });
