@@ -9,7 +9,7 @@ use filter_core::Prefilter;
 use filter_core::bloom::{BloomFilter, Parameters, Sizing};
 use filter_core::file::tag;
 use filter_core::hash::{Fnv1a, Murmur3};
-use filter_core::sub_url::{Certainty, SubUrlRule, System};
+use filter_core::sub_url::{SubUrlRule, System};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -194,7 +194,7 @@ fn systems() {
             let (mut found, mut uncertain) = (Vec::new(), Vec::new());
             let visited = url.sub_urls().for_each_graded(|sub_url, certainty| {
                 found.push(sub_url.to_owned());
-                if certainty == Certainty::Uncertain {
+                if !certainty.is_certain() {
                     uncertain.push(sub_url.to_owned());
                 }
                 ControlFlow::<()>::Continue(())

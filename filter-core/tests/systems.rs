@@ -13,7 +13,7 @@ fn graded(system: System, url: &str) -> Vec<String> {
     let url = rule.parse(url).unwrap();
     let mut all = Vec::new();
     let outcome = url.sub_urls().for_each_graded(|text, certainty| {
-        let mark = if certainty == Certainty::Certain { "" } else { "?" };
+        let mark = if certainty.is_certain() { "" } else { "?" };
         all.push((text.to_owned(), format!("{mark}{text}")));
         ControlFlow::<()>::Continue(())
     });
@@ -138,6 +138,31 @@ fn the_slash_between_a_root_and_its_query_is_certain_on_26_only_as_written() {
             "?192.0.2.7?q/"
         ]
     );
+}
+
+#[test]
+fn readings_that_all_hit_are_certain_together() {
+    let together = |system, url: &str, keys: &[&str]| {
+        let mut filter = BloomFilter::empty(Sizing::Round.parameters(10, 1e-9, 5).unwrap());
+        filter.insert_all(keys.iter().map(|key| key.as_bytes()));
+        let rule = SubUrlRule::System(system);
+        let hits = rule.parse(url).unwrap().sub_urls().graded_hits_in(&filter);
+        assert_eq!(hits.len(), keys.len(), "{hits:?}");
+        hits.iter().fold(Certainty::NEVER, |all, (_, certainty)| all.or(*certainty)).is_certain()
+    };
+    let page = "https://a.example/Page";
+    assert!(together(System::V26, page, &["a.example/Page", "a.example/page"]));
+    assert!(!together(System::V26, page, &["a.example/Page", "www.a.example/Page"]));
+    let root = "https://a.example/?Q#f";
+    let four = ["a.example/?Q", "a.example/?q", "a.example?Q", "a.example?q"];
+    assert!(together(System::V26, root, &four));
+    for missing in 0..4 {
+        let three: Vec<&str> = four.iter().copied().filter(|key| *key != four[missing]).collect();
+        assert!(!together(System::V26, root, &three));
+    }
+    let www = "https://www.a.example/x";
+    assert!(together(System::V27Unconfigured, www, &["a.example", "www.a.example/x"]));
+    assert!(!together(System::V27Unconfigured, www, &["a.example", "a.example/x"]));
 }
 
 #[test]

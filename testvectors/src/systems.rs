@@ -1,7 +1,7 @@
 //! What released systems ask for, and the keys that serve them.
 
 use blocklist::key::{EntryKind, KeyRules, Systems, canonicalise};
-use filter_core::sub_url::{Certainty, SubUrlRule, System};
+use filter_core::sub_url::{SubUrlRule, System};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 
@@ -62,7 +62,7 @@ fn sub_urls(system: System, url: &str) -> Value {
     let (mut all, mut uncertain) = (Vec::new(), Vec::new());
     let visited = parsed.sub_urls().for_each_graded(|sub_url, certainty| {
         all.push(sub_url.to_owned());
-        uncertain.extend((certainty == Certainty::Uncertain).then(|| sub_url.to_owned()));
+        uncertain.extend((!certainty.is_certain()).then(|| sub_url.to_owned()));
         ControlFlow::<()>::Continue(())
     });
     debug_assert!(visited.is_continue(), "the visit never breaks");

@@ -60,6 +60,11 @@ fn check_says_for_each_system_whether_a_url_is_blocked() {
         (1, vec![row("26", "yes"), row("27", "yes"), row("27-unconfigured", "uncertain")])
     );
     assert_eq!(verdicts("https://phish.example/LOGIN").1[0], row("26", "uncertain"));
+    // Both readings block.
+    let folder_of_both = built("both.example/Page\n", "list.txt");
+    let arguments = ["check", "dist", "--system", "26", "--json", "https://both.example/Page"];
+    let answer = json(&run(folder_of_both.path(), &arguments));
+    assert_eq!(answer["systems"][0]["blocked"], "yes");
     assert_eq!(
         verdicts("https://other.example/"),
         (0, vec![row("26", "no"), row("27", "no"), row("27-unconfigured", "no")])

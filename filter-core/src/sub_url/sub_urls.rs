@@ -104,7 +104,7 @@ impl SubUrls<'_> {
             }
         }
         // The second one is the first in lower case.
-        others.iter().try_for_each(|text| visit(text, others.len() > 1))
+        others.iter().enumerate().try_for_each(|(at, text)| visit(text, at > 0))
     }
 
     /// All sub-URLs in byte order.
@@ -183,8 +183,10 @@ impl SubUrls<'_> {
             });
             debug_assert!(outcome.is_continue(), "the visit never breaks");
         }
-        for text in others.iter().filter(|text| filter.contains(text.as_bytes())) {
-            visit(text.clone(), others.len() > 1);
+        for (at, text) in others.iter().enumerate() {
+            if filter.contains(text.as_bytes()) {
+                visit(text.clone(), at > 0);
+            }
         }
     }
 

@@ -60,14 +60,52 @@ impl Grade {
     }
 }
 
-/// Whether a device asks for a sub-URL for certain, as far as the system is known.
+/// Under which readings of what is known of a system a device asks for a sub-URL.
+///
+/// Where a fact is open, there are two readings; two open facts make four. A sub-URL is certain if a device asks for
+/// it under all of them. A URL is looked up for certain if its hits [together](Self::or) are.
+///
+/// ```
+/// use filter_core::sub_url::Certainty;
+///
+/// assert!(Certainty::CERTAIN.is_certain() && !Certainty::NEVER.is_certain());
+/// assert_eq!(Certainty::NEVER.or(Certainty::CERTAIN), Certainty::CERTAIN);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(clippy::exhaustive_enums, reason = "a sub-URL is known to be asked for, or it is not")]
-pub enum Certainty {
-    /// The system was seen to ask for it.
-    Certain,
-    /// Two readings of what is known differ, and only one asks for it.
-    Uncertain,
+pub struct Certainty(u8);
+
+impl Certainty {
+    /// Under every reading.
+    pub const CERTAIN: Self = Self(0b1111);
+    /// Under none.
+    pub const NEVER: Self = Self(0);
+
+    /// The first of the two readings of the first open fact, or the second.
+    pub(super) const fn first_fact(is_second_reading: bool) -> Self {
+        Self(if is_second_reading { 0b1010 } else { 0b0101 })
+    }
+
+    /// The first of the two readings of the second open fact, or the second.
+    pub(super) const fn second_fact(is_second_reading: bool) -> Self {
+        Self(if is_second_reading { 0b1100 } else { 0b0011 })
+    }
+
+    /// Under the readings of both.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Under the readings of either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether these are all readings.
+    #[must_use]
+    pub const fn is_certain(self) -> bool {
+        self.0 == Self::CERTAIN.0
+    }
 }
 
 impl System {

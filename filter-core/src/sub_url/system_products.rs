@@ -2,6 +2,7 @@
 
 use super::device_url::DeviceUrl;
 use super::expansion::{Hosts, Parents, Path, Product, Tail, has_capital, without_www};
+use super::rule::SubUrlRule;
 use super::system::{Certainty, System};
 use super::url_parts::HostKind;
 use std::borrow::Cow;
@@ -189,18 +190,33 @@ fn products_of_26<'u>(url: &'u DeviceUrl<'_>) -> (Vec<Product<'u>>, Vec<String>)
     (products, others)
 }
 
-/// Whether the system of the URL's rule asks for one of its sub-URLs for certain.
+/// Under which readings the system of the URL's rule asks for one of its sub-URLs. `is_lowered` says that the text came out
+/// of lowering letters.
 pub(super) fn certainty(url: &DeviceUrl<'_>, sub_url: &str, is_lowered: bool) -> Certainty {
-    use super::rule::SubUrlRule;
-    let is_certain = match url.rule() {
+    match url.rule() {
         SubUrlRule::System(System::V26) => {
-            // Where the slash of a root goes is known for the verbatim text only.
-            let is_guessed = url.path().is_empty() && sub_url.contains(['?', '#']);
-            let is_mixed = is_lowered || has_capital(sub_url);
-            !is_mixed && (!is_guessed || sub_url == verbatim(url))
+            // First open fact: letters as written, or in lower case.
+            let letters = match is_lowered || has_capital(sub_url) {
+                true => Certainty::first_fact(is_lowered),
+                false => Certainty::CERTAIN,
+            };
+            // Second open fact: whether the slash of a root stands in front of its query. In the verbatim text it does.
+            let is_open = url.path().is_empty()
+                && sub_url.contains(['?', '#'])
+                && !sub_url.eq_ignore_ascii_case(&verbatim(url));
+            let root = match is_open {
+                true => {
+                    let end = sub_url.find(['?', '#']).unwrap_or(sub_url.len());
+                    Certainty::second_fact(!sub_url[..end].ends_with('/'))
+                }
+                false => Certainty::CERTAIN,
+            };
+            letters.and(root)
         }
-        SubUrlRule::System(System::V27Unconfigured) => without_www(url) == url.host(),
-        _ => true,
-    };
-    if is_certain { Certainty::Certain } else { Certainty::Uncertain }
+        // Open fact: whether `www.` is removed.
+        SubUrlRule::System(System::V27Unconfigured) if without_www(url) != url.host() => {
+            Certainty::first_fact(sub_url.starts_with(url.host()))
+        }
+        _ => Certainty::CERTAIN,
+    }
 }

@@ -110,7 +110,7 @@ impl OnSystem {
         };
         let hits = hits.into_iter().map(|(sub_url, certainty)| Hit {
             listed: is_listed(&sub_url),
-            certain: certainty == Certainty::Certain,
+            certain: certainty.is_certain(),
             sub_url,
         });
         Self { system, grade: system.grade(), looked_up, blocked, hits: hits.collect() }

@@ -4,7 +4,7 @@ use super::system::{Known, under_each};
 use super::urls::{Answer, UrlArguments};
 use crate::output::{Exit, Results};
 use anyhow::bail;
-use filter_core::sub_url::{Certainty, DeviceUrl, Grade, System};
+use filter_core::sub_url::{DeviceUrl, Grade, System};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -73,7 +73,7 @@ impl OnSystem {
                 return ControlFlow::Break(());
             }
             all.sub_urls.push(sub_url.to_owned());
-            if certainty == Certainty::Uncertain {
+            if !certainty.is_certain() {
                 all.uncertain.push(sub_url.to_owned());
             }
             ControlFlow::Continue(())

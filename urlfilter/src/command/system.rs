@@ -53,12 +53,13 @@ impl Known {
         }
     }
 
-    /// What several sub-URLs mean together: one that is asked for is enough.
+    /// What several sub-URLs mean together: under each reading, one that is asked for is enough.
     pub(super) fn any(all: impl IntoIterator<Item = Certainty>) -> Self {
-        all.into_iter().fold(Self::No, |known, certainty| match (known, certainty) {
-            (_, Certainty::Certain) | (Self::Yes, _) => Self::Yes,
-            (_, Certainty::Uncertain) => Self::Uncertain,
-        })
+        match all.into_iter().fold(Certainty::NEVER, Certainty::or) {
+            Certainty::NEVER => Self::No,
+            all if all.is_certain() => Self::Yes,
+            _ => Self::Uncertain,
+        }
     }
 }
 
