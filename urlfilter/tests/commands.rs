@@ -78,7 +78,7 @@ fn build(folder: &Folder, list: &str, more: &[&str]) -> String {
     out
 }
 
-const LIST: &str = "# list\nhttps://www.example.com/\nexample.org/Path\n*.example.net\ncom\n";
+const LIST: &str = "# list\nhttps://www.example.com/\nexample.org/path\n*.example.net\ncom\n";
 
 #[test]
 fn build_writes_all_files_and_a_summary() {

@@ -31,13 +31,15 @@ fn stdout(output: &Output) -> String {
 fn built(list: &str, name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(name), list).unwrap();
-    succeeds(&run(folder.path(), &["build", name, "--out", "dist"]));
+    succeeds(&run(folder.path(), &["build", name, "--out", "dist", "--fpr", "0.0000001"]));
     folder
 }
 
 #[test]
 fn check_says_for_each_system_whether_a_url_is_blocked() {
-    let folder = built("phish.example/login\n", "list.txt");
+    // Small filters have many hits by chance.
+    let others: String = (0..300).map(|i| format!("filler{i}.example\n")).collect();
+    let folder = built(&format!("phish.example/login\n{others}"), "list.txt");
     let verdicts = |url: &str| {
         let output = run(folder.path(), &["check", "dist", "--system", "all", "--json", url]);
         let answer = json(&output);
@@ -152,7 +154,8 @@ fn rows_of_a_data_set_are_served_as_they_are() {
     assert_eq!(report["refused"][0]["reason"], "never-asked");
     assert_eq!(report["refused"][0]["examples"][0]["entry"], "https://example.org/");
     // A second build changes nothing.
-    succeeds(&run(folder.path(), &["build", "dist/input.txtpb", "--out", "again"]));
+    let again = ["build", "dist/input.txtpb", "--out", "again", "--fpr", "0.0000001"];
+    succeeds(&run(folder.path(), &again));
     let again = fs::read(folder.path().join("again/bloom.bin")).unwrap();
     assert_eq!(again, fs::read(folder.path().join("dist/bloom.bin")).unwrap());
     let diagnosis = run(folder.path(), &["diagnose", "dist", "--keys", "dist/input.txtpb"]);
