@@ -180,10 +180,10 @@ fn invalid_input_is_explained_and_nothing_is_written() {
     let folder = Folder::new();
     let long = "a".repeat(1_000_000);
     for (name, content, expected) in [
-        ("empty", &b""[..], "no entry on its 0 lines"),
-        ("comments", b"# nothing\n", "no entry on its 1 lines"),
+        ("empty", &b""[..], "it has no entry (lines: 0)"),
+        ("comments", b"# nothing\n", "it has no entry (lines: 1)"),
         ("binary", b"\x7fELF\0\x01\x02rubbish", "not a text file"),
-        ("long", long.as_bytes(), "too-long"),
+        ("long", long.as_bytes(), "the format is not clear"),
         ("utf32", b"\xff\xfe\0\0a\0\0\0", "not a text file"),
         ("latin1", b"caf\xe9.example\nb\xfccher.example\n", "not-utf8"),
         ("hosts", b"not a host\nfoo bar\n-\n...\n", "the format is not clear"),

@@ -91,7 +91,7 @@ impl Exceptions {
         }
         if left != 0 && self.any_wide {
             let (host, _) = crate::key::names::split_host(key);
-            let reach = Reach { parents: true, parents_with_paths: true };
+            let reach = Reach { parents: true, parents_with_paths: true, ports: true };
             any_cover(key, reach, |cover| {
                 let is_same_host = crate::key::names::split_host(cover).0 == host;
                 if let Some(exception) = self.by_key.get(cover.as_bytes())
@@ -124,7 +124,7 @@ impl Exceptions {
     /// Reports each exception whose requests are still blocked by a key that covers them.
     pub(super) fn report_still_covered(&self, keys: &KeySet, report: &mut Report) {
         // On some system at least: a parent with a path counts.
-        let reach = Reach { parents: true, parents_with_paths: true };
+        let reach = Reach { parents: true, parents_with_paths: true, ports: true };
         for (key, exception) in self.by_key.iter().filter(|(_, exception)| exception.allows) {
             let Ok(text) = std::str::from_utf8(key) else { continue };
             let mut cover = None;

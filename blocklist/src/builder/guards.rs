@@ -135,9 +135,12 @@ pub enum SourceProblem {
 impl fmt::Display for SourceProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty { lines, refused: 0 } => write!(f, "no entry on its {lines} lines"),
+            Self::Empty { lines, refused: 0 } => write!(f, "it has no entry (lines: {lines})"),
             Self::Empty { lines, refused } => {
-                write!(f, "no entry on its {lines} lines can become a key: {refused} are refused")
+                write!(
+                    f,
+                    "none of its entries can become a key (lines: {lines}, refused: {refused})"
+                )
             }
             Self::Refused { refused, good } => {
                 let all = refused + good;

@@ -115,9 +115,12 @@ impl Options {
 
     /// How far keys of hosts reach on the systems of the rule; `None` under a rule of the user's own.
     pub(super) fn reach(&self) -> Option<Reach> {
-        let parents = !self.key_rules().systems().contains(System::V27Unconfigured);
+        let rules = self.key_rules();
+        let parents = !rules.systems().contains(System::V27Unconfigured);
+        // 26 asks for a port only in the whole URL as it came.
+        let ports = !rules.systems().contains(System::V26);
         match self.rule {
-            SubUrlRule::Profile(_) => Some(Reach { parents, parents_with_paths: false }),
+            SubUrlRule::Profile(_) => Some(Reach { parents, parents_with_paths: false, ports }),
             _ => None,
         }
     }

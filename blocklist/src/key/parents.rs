@@ -9,6 +9,8 @@ pub(crate) struct Reach {
     pub(crate) parents: bool,
     /// Whether every system asks for the parents of a host with each path.
     pub(crate) parents_with_paths: bool,
+    /// Whether every system that asks for a port asks for it with parents and shorter paths, too.
+    pub(crate) ports: bool,
 }
 
 /// Calls `visit` for each text other than `key` itself that, as a key, blocks everything that `key` blocks: its host
@@ -22,7 +24,8 @@ pub(crate) fn any_cover(key: &str, reach: Reach, mut visit: impl FnMut(&str) -> 
     let mut current = Some(host);
     while let Some(head) = current {
         let is_host_itself = head.len() == host.len();
-        for port in [port, ""].into_iter().take(if port.is_empty() { 1 } else { 2 }) {
+        let with_port = (reach.ports && !port.is_empty()).then_some(port);
+        for port in with_port.into_iter().chain([""]) {
             text.clear();
             text.push_str(head);
             text.push_str(port);
@@ -75,9 +78,9 @@ mod tests {
         found
     }
 
-    const ALL: Reach = Reach { parents: true, parents_with_paths: true };
-    const HOSTS: Reach = Reach { parents: true, parents_with_paths: false };
-    const EXACT: Reach = Reach { parents: false, parents_with_paths: false };
+    const ALL: Reach = Reach { parents: true, parents_with_paths: true, ports: true };
+    const HOSTS: Reach = Reach { parents: true, parents_with_paths: false, ports: true };
+    const EXACT: Reach = Reach { parents: false, parents_with_paths: false, ports: false };
 
     #[test]
     fn hosts_are_covered_by_their_parents() {
@@ -101,5 +104,9 @@ mod tests {
             ["a.b.example:81", "a.b.example", "a.b.example/x", "b.example:81", "b.example"]
         );
         assert_eq!(covers("b.example/?q", EXACT), ["b.example"]);
+        assert_eq!(
+            covers("b.example:81/x/y", EXACT),
+            ["b.example", "b.example/x", "b.example/x/y"]
+        );
     }
 }
