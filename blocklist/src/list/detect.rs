@@ -322,7 +322,8 @@ fn is_host_first(text: &str) -> bool {
     let is_name = |host: &str| {
         host.contains('.')
             && !host.starts_with(['-', '.', '_'])
-            && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':'))
+            // Bytes in another encoding are refused when the list is read.
+            && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '\u{fffd}'))
     };
     host.starts_with('[') || is_name(host)
 }
