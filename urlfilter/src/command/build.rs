@@ -6,7 +6,7 @@ mod summary;
 use super::read_text;
 use super::rule::RuleOptions;
 use crate::output::{BYTES, Exit, bar_style, note};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use blocklist::builder::{
     Builder, DEFAULT_MAX_REFUSED, DEFAULT_SEED, Guards, MaxShrink, Options, PreviousBuild,
     REPORT_FILE,
@@ -296,13 +296,10 @@ fn add(builder: Builder, list: &Input, arguments: &Arguments) -> anyhow::Result<
         builder.add_source(&name, input, &options)
     };
     bar.finish_and_clear();
-    outcome.map_err(|error| {
-        let is_limit = matches!(error, blocklist::BuildError::Source { .. });
-        let error = anyhow::Error::new(error);
-        if is_limit {
-            error.context(format!("use --accept {name} to build with it all the same"))
-        } else {
-            error
+    outcome.map_err(|error| match error {
+        blocklist::BuildError::Source { .. } => {
+            anyhow!("{error}; --accept {name} builds with it all the same")
         }
+        error => error.into(),
     })
 }
