@@ -37,9 +37,10 @@ pub use uses::Origin;
 
 use crate::key::parents::any_cover;
 use crate::key::{
-    CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remarks, canonicalise, names,
+    CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remark, Remarks, canonicalise,
+    names,
 };
-use crate::list::{self, Action, Entry, Event, Format, ListError, ReadOptions, RuleOptions};
+use crate::list::{self, Action, Entry, Event, Format, ListError, ReadOptions, RuleOptions, Scope};
 use durable_file::{Access, FileError, FileSet};
 use exceptions::Exceptions;
 use filter_core::Prefilter;
@@ -98,7 +99,7 @@ pub enum BuildError {
     },
     /// There are far fewer keys than before, as [`Guards::max_shrink`] has it.
     #[error(
-        "the build has {keys} keys, and the one before had {before}; more is lost than allowed"
+        "the build has {keys} keys, and the one before had {before}; more is lost than allowed, so raise the limit or leave it out if that is meant"
     )]
     #[non_exhaustive]
     Shrunk {
@@ -201,7 +202,7 @@ impl Builder {
     }
 
     /// Adds a list of what must not be blocked: its entries take back those of all other lists, wherever the list
-    /// stands. Entries that are exceptions themselves are refused.
+    /// stands, and so do its exceptions. It may be empty.
     ///
     /// # Errors
     /// As [`add_list`](Self::add_list).
@@ -234,6 +235,11 @@ impl Builder {
                     entry.options = RuleOptions::IMPORTANT;
                     self.add_entry(source, line, entry);
                 }
+                // A list of exceptions of its format says the same.
+                (Some(Action::Allow), Action::Allow) => {
+                    entry.options = RuleOptions::IMPORTANT;
+                    self.add_entry(source, line, entry);
+                }
                 (Some(_), _) => self.report.refuse(source, line, Refusal::Exception, entry.text),
                 (None, _) => self.add_entry(source, line, entry),
             },
@@ -243,7 +249,11 @@ impl Builder {
         })
         .map_err(|source| BuildError::List { name: name.to_owned(), source })?;
         self.report.end_source(source, &summary);
-        if let Some(problem) = self.options.guards.problem(&self.report.sources[source]) {
+        let problem = self.options.guards.problem(&self.report.sources[source]);
+        let may_be_empty = |problem: &SourceProblem| {
+            action.is_some() && matches!(problem, SourceProblem::Empty { refused: 0, .. })
+        };
+        if let Some(problem) = problem.filter(|problem| !may_be_empty(problem)) {
             let name = name.to_owned();
             let main = self.report.refused_counts().into_iter().map(|(refusal, count)| {
                 (count - refused_before.get(&refusal).copied().unwrap_or(0), refusal)
@@ -267,6 +277,8 @@ impl Builder {
         }
         match self.key_of(&entry) {
             Ok((key, remarks)) => {
+                let entry =
+                    Entry { options: entry.options.with(spelling(&entry, remarks)), ..entry };
                 let others = key.others.iter().map(String::as_str);
                 let texts = [&*key.text].into_iter().chain(others);
                 if entry.action == Action::Block {
@@ -398,6 +410,19 @@ impl Builder {
         self.report.compressed = (before - self.keys.len()) as u64;
         Ok(())
     }
+}
+
+/// How an entry is written, as far as it matters to those that take it back.
+fn spelling(entry: &Entry<'_>, remarks: Remarks) -> RuleOptions {
+    let has = |remark| remarks.contains(remark);
+    let is_rewritten = has(Remark::SubdomainWildcard)
+        || has(Remark::LowerCased)
+        || has(Remark::HostNormalised)
+        || has(Remark::PathNormalised)
+        || has(Remark::TrailingSlashRemoved)
+        || matches!(entry.scope, Scope::Host | Scope::Page);
+    let www = if has(Remark::WwwRemoved) { RuleOptions::WWW } else { RuleOptions::NONE };
+    www.with(if is_rewritten { RuleOptions::REWRITTEN } else { RuleOptions::NONE })
 }
 
 impl Built {

@@ -122,6 +122,44 @@ fn rules_that_the_list_takes_back_give_no_key() {
 }
 
 #[test]
+fn badfilter_takes_back_the_rule_of_the_same_text_alone() {
+    let built = build(
+        "||a.example^\n||www.a.example^$badfilter\n||b.example^\n|https://b.example^$badfilter\n\
+         ||c.example^\n||*.c.example^$badfilter\n||d.example/x\n||d.example/X/$badfilter\n\
+         ||www.e.example^\n||www.e.example^$badfilter\n",
+    )
+    .unwrap();
+    assert_eq!(keys(&built), ["a.example", "b.example", "c.example", "d.example/x"]);
+}
+
+#[test]
+fn numbers_and_addresses_of_mail_are_no_hosts() {
+    let table = "rank,domain\n1,a.example\n2,b.example\n";
+    let read: ReadOptions = "csv=rank".parse::<Format>().unwrap().into();
+    let outcome = build_with(table, &read, Options::default());
+    assert!(matches!(outcome, Err(BuildError::Source { .. })));
+    let built = build("a.example\nabuse@gmail.com\nb.example\n").unwrap();
+    assert_eq!(
+        (keys(&built), refused(&built)),
+        (vec!["a.example", "b.example"], vec!["not-a-host"])
+    );
+}
+
+#[test]
+fn urls_among_rules_are_rules() {
+    let built = build("https://a.example/x\n||ads.example^\nhttps://b.example/y\n").unwrap();
+    assert_eq!(keys(&built), ["a.example/x", "ads.example", "b.example/y"]);
+}
+
+#[test]
+fn a_default_port_makes_no_name_harmless() {
+    let list = "https://www.apple.com:443/\nhttps://co.uk:443/\nhttps://ok.example:443/\nhttps://b.example/\n";
+    let built = build(list).unwrap();
+    assert_eq!(keys(&built)[0], "ok.example:443");
+    assert_eq!(refused(&built), ["public-suffix", "protected"]);
+}
+
+#[test]
 fn short_addresses_are_sinks_and_no_names() {
     let built = build("0.0.0.0 x.example\n0 a.example\n127.1 b.example\n0.0.0.0 y.example\n");
     assert_eq!(keys(&built.unwrap()), ["x.example", "a.example", "b.example", "y.example"]);

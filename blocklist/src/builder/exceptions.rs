@@ -3,6 +3,7 @@
 use super::key_set::KeySet;
 use super::report::{MAX_EXAMPLE_TEXT, Report, StillCovered};
 use super::uses::Origin;
+use crate::key::names::split_host;
 use crate::key::parents::{Reach, any_cover};
 use crate::list::{Action, Entry, RuleOptions, Scope};
 use std::collections::BTreeMap;
@@ -20,22 +21,24 @@ pub(super) struct Exceptions {
 struct Exception {
     origin: Origin,
     text: String,
-    /// Whether keys of rules without `$important` are taken back.
+    /// Whether it is an exception, and not `$badfilter` alone.
     allows: bool,
-    /// Whether keys of rules with `$important` are taken back as well.
-    allows_important: bool,
+    /// Option sets of the entries that are taken back, one bit each.
+    allowed: u64,
     /// Whether the key itself is meant, and not only what lies below it.
     includes_key: bool,
+    /// Whether the pages below are meant, too.
+    pages_below: bool,
     /// Whether the keys of hosts below are meant, too.
     subdomains: bool,
     /// Option sets of rules that `$badfilter` takes back, one bit each.
-    retracted: u16,
+    retracted: u64,
 }
 
-/// One bit for each set of options with `$important`.
-fn important_sets() -> u16 {
+/// The option sets for which `holds`, one bit each.
+fn sets(holds: impl Fn(RuleOptions) -> bool) -> u64 {
     (0..RuleOptions::SETS)
-        .filter(|&number| RuleOptions::from_number(number).contains(RuleOptions::IMPORTANT))
+        .filter(|&number| holds(RuleOptions::from_number(number)))
         .fold(0, |all, number| all | 1 << number)
 }
 
@@ -50,55 +53,59 @@ impl Exceptions {
             origin,
             text: entry.text.chars().take(MAX_EXAMPLE_TEXT).collect(),
             allows: false,
-            allows_important: false,
+            allowed: 0,
             includes_key: false,
+            pages_below: false,
             subdomains: false,
             retracted: 0,
         });
+        let options = entry.options;
         if entry.action == Action::Retract {
-            exception.retracted |= 1 << entry.options.number();
+            // Which options were dropped is not known, so that no rule can be told to be the same.
+            if !options.contains(RuleOptions::DROPPED) {
+                exception.retracted |= 1 << options.number();
+            }
             return;
         }
+        let is_important = options.contains(RuleOptions::IMPORTANT);
+        let is_www = options.contains(RuleOptions::WWW);
         exception.allows = true;
-        exception.allows_important |= entry.options.contains(RuleOptions::IMPORTANT);
+        exception.allowed |= sets(|blocked| {
+            (is_important || !blocked.contains(RuleOptions::IMPORTANT))
+                && (!is_www || blocked.contains(RuleOptions::WWW))
+        });
         exception.includes_key |= entry.scope != Scope::Subdomains;
-        exception.subdomains |= matches!(entry.scope, Scope::Site | Scope::Subdomains);
-        self.any_wide = true;
+        exception.pages_below |= !matches!(entry.scope, Scope::Subdomains | Scope::Page);
+        let names_hosts_below = matches!(entry.scope, Scope::Site | Scope::Subdomains);
+        exception.subdomains |= names_hosts_below && !is_www;
+        self.any_wide |= exception.pages_below || exception.subdomains;
     }
 
     /// The option sets that are left of those of a key.
-    fn left(&self, key: &str, sets: u16, report: &mut Report) -> u16 {
+    fn left(&self, key: &str, sets: u64, report: &mut Report) -> u64 {
         let mut left = sets;
-        let apply = |exception: &Exception, left: &mut u16, report: &mut Report| {
+        let mut take = |exception: &Exception, taken: u64, left: &mut u64| {
             let before = *left;
-            if exception.allows_important {
-                *left = 0;
-            } else {
-                *left &= important_sets();
-            }
+            *left &= !taken;
             if *left == 0 && before != 0 {
                 report.count_revoked(exception.origin, &exception.text, key);
             }
         };
         if let Some(exception) = self.by_key.get(key.as_bytes()) {
-            left &= !exception.retracted;
-            if left == 0 && sets != 0 {
-                report.count_revoked(exception.origin, &exception.text, key);
-            }
-            if exception.allows && exception.includes_key {
-                apply(exception, &mut left, report);
+            take(exception, exception.retracted, &mut left);
+            if exception.includes_key {
+                take(exception, exception.allowed, &mut left);
             }
         }
         if left != 0 && self.any_wide {
-            let (host, _) = crate::key::names::split_host(key);
+            let (host, _) = split_host(key);
             let reach = Reach { parents: true, parents_with_paths: true, ports: true };
             any_cover(key, reach, |cover| {
-                let is_same_host = crate::key::names::split_host(cover).0 == host;
+                let is_same_host = split_host(cover).0 == host;
                 if let Some(exception) = self.by_key.get(cover.as_bytes())
-                    && exception.allows
-                    && if is_same_host { exception.includes_key } else { exception.subdomains }
+                    && if is_same_host { exception.pages_below } else { exception.subdomains }
                 {
-                    apply(exception, &mut left, report);
+                    take(exception, exception.allowed, &mut left);
                 }
                 left == 0
             });
@@ -132,7 +139,7 @@ impl Exceptions {
                 cover = keys.number_of(text.as_bytes());
                 cover.is_some()
             };
-            if !(exception.includes_key && look(text)) {
+            if !look(text) {
                 any_cover(text, reach, look);
             }
             if let Some(number) = cover {

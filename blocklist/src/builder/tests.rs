@@ -121,26 +121,29 @@ fn of(lists: &[(&str, Format)], options: Options) -> Result<Built, BuildError> {
 
 #[test]
 fn an_allow_list_takes_back_the_keys_of_all_lists() {
-    let options = Options::default().with_guards(Guards::off());
-    let build = Builder::new(options)
-        .add_allow_list(
-            "allow",
-            &b"https://www.Bank.example/\ngood.example\n"[..],
-            &Format::Urls.into(),
-        )
+    let allow = "https://Bank.example/\ngood.example\nwww.other.example\nwww.only.example\n";
+    let block = "bank.example\nbank.example/x\nsub.bank.example\na.good.example\nbad.example\n\
+                 other.example\nwww.Only.example\nthird.example\n";
+    let build = Builder::new(Options::default())
+        .add_allow_list("allow", allow.as_bytes(), &Format::Urls.into())
         .unwrap()
-        .add_list(
-            "block",
-            &b"bank.example\nbank.example/x\nsub.bank.example\na.good.example\nbad.example\n"[..],
-            None,
-        )
+        .add_allow_list("rules", &b"@@||third.example^\n"[..], &Format::Adblock.into())
+        .unwrap()
+        .add_allow_list("empty", &b"# nothing\n"[..], &Format::Urls.into())
+        .unwrap()
+        .add_list("block", block.as_bytes(), None)
         .unwrap();
     let built = build.finish().unwrap();
-    // A URL allows its host alone, a name everything below it.
-    assert_eq!(keys(&built), ["sub.bank.example", "bad.example"]);
-    assert_eq!(built.report.entries.exceptions, 2);
+    // A URL allows its page alone, a name everything below it, and a name with www. not the whole host.
+    assert_eq!(
+        keys(&built),
+        ["bank.example/x", "sub.bank.example", "bad.example", "other.example"]
+    );
+    assert_eq!(built.report.entries.exceptions, 5);
     let counts: Vec<u64> = built.report.revoked.values().map(|revoked| revoked.count).collect();
-    assert_eq!(counts, [2, 1]);
+    assert_eq!(counts, [1, 1, 1, 1]);
+    let covered: Vec<_> = built.report.still_covered.iter().map(|covered| &*covered.key).collect();
+    assert_eq!(covered, ["other.example"]);
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(super) struct Uses {
     /// The upper half of the last origin that was kept for each key.
     last_source: Vec<u16>,
     /// One bit for each set of options that an entry of the key had.
-    option_sets: Vec<u16>,
+    option_sets: Vec<u64>,
     /// Where keys were found in further lists, in the order of the lists.
     more: Vec<(u32, Origin)>,
 }
@@ -61,7 +61,7 @@ impl Uses {
     /// Notes that an entry at `origin` gave the key of a number. New keys have the next free number.
     pub(super) fn note(&mut self, number: usize, origin: Origin, options: RuleOptions) {
         let source = (origin.0 >> LINE_BITS) as u16;
-        let bit: u16 = 1 << options.number();
+        let bit: u64 = 1 << options.number();
         if number == self.first.len() {
             self.first.push(origin);
             self.last_source.push(source);
@@ -76,7 +76,7 @@ impl Uses {
     }
 
     /// The sets of options with which a key was asked for, one bit each.
-    pub(super) fn option_sets(&self, number: usize) -> u16 {
+    pub(super) fn option_sets(&self, number: usize) -> u64 {
         self.option_sets[number]
     }
 

@@ -103,7 +103,10 @@ impl NameRules {
         if host.starts_with('[') || is_ipv4(host) {
             return if is_sink_address(host) { Err(Refusal::SinkAddress) } else { Ok(None) };
         }
-        if rest.is_empty() && self.protected.contains(host) {
+        // Requests to the default port are all that most sites have.
+        let is_whole_host =
+            rest.is_empty() || rest.starts_with(':') && !rest.contains(['/', '?', '#']);
+        if is_whole_host && self.protected.contains(host) {
             return Err(Refusal::Protected);
         }
         let suffix = psl::suffix(host.as_bytes());
@@ -115,8 +118,8 @@ impl NameRules {
         if !is_known {
             return Err(Refusal::UnknownSuffix);
         }
-        // A port or a path limits the key to less than the suffix.
-        if !rest.is_empty() || suffix.is_none_or(|suffix| !suffix.is_known() || suffix != host) {
+        // A path limits the key to less than the suffix.
+        if !is_whole_host || suffix.is_none_or(|suffix| !suffix.is_known() || suffix != host) {
             return Ok(None);
         }
         if self.any_suffix || self.allowed_suffixes.contains(host) {
@@ -343,9 +346,11 @@ mod tests {
         let rules = NameRules::default();
         for suffix in ["co.uk", "github.io", "k12.ca.us", "s3.us-east-1.amazonaws.com"] {
             assert_eq!(rules.check(suffix), Err(Refusal::PublicSuffix), "{suffix}");
+            let with_port = format!("{suffix}:443");
+            assert_eq!(rules.check(&with_port), Err(Refusal::PublicSuffix), "{with_port}");
             let allowed = rules.clone().with_allowed_suffix(suffix);
             assert_eq!(allowed.check(suffix), Ok(Some(Remark::AllowedSuffix)));
-            for key in [format!("{suffix}/x"), format!("{suffix}:8080"), format!("a.{suffix}")] {
+            for key in [format!("{suffix}/x"), format!("{suffix}:80/x"), format!("a.{suffix}")] {
                 assert_eq!(rules.check(&key), Ok(None), "{key}");
             }
         }
@@ -367,9 +372,15 @@ mod tests {
     #[test]
     fn keys_that_block_a_protected_host_are_refused() {
         let rules = NameRules::default().with_protected("www.Portal.school.example.");
-        for key in
-            ["apple.com", "icloud.com", "push.apple.com", "portal.school.example", "school.example"]
-        {
+        for key in [
+            "apple.com",
+            "www.apple.com:443",
+            "icloud.com:80",
+            "icloud.com",
+            "push.apple.com",
+            "portal.school.example",
+            "school.example",
+        ] {
             assert_eq!(rules.check(key), Err(Refusal::Protected), "{key}");
         }
         for key in

@@ -38,6 +38,10 @@ pub(super) fn rewrite<'e>(
             None => match split_scheme(entry) {
                 Some(_) => return Err(Refusal::Scheme),
                 None if is_hostless(entry) => return Err(Refusal::NoHost),
+                // An address of mail, not a user at a host.
+                None if authority_as_written(entry).contains('@') => {
+                    return Err(Refusal::NotAHost);
+                }
                 None => (None, entry.strip_prefix("//").unwrap_or(entry)),
             },
         },
@@ -61,6 +65,9 @@ pub(super) fn rewrite<'e>(
         _ => Refusal::NotAUrl,
     })?;
     check_host(&url)?;
+    if scheme.is_none() && is_number_as_address(written, &url) {
+        return Err(Refusal::NotAHost);
+    }
     let host = without_every_www(&url);
     if url.host_kind() == HostKind::Name && !host.contains('.') {
         return Err(Refusal::SingleLabel);
@@ -109,6 +116,15 @@ fn parse<'r>(
 /// What stands in front of the first slash, query or fragment.
 fn authority_as_written(rest: &str) -> &str {
     &rest[..rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len())]
+}
+
+/// Whether the parser took a number, a version or a time of day for an IPv4 address, as it may only in a URL.
+fn is_number_as_address(written: &str, url: &DeviceUrl<'_>) -> bool {
+    let authority = authority_as_written(written);
+    let host = authority.split_once(':').map_or(authority, |(host, _)| host);
+    url.host_kind() == HostKind::Address
+        && !url.host().starts_with('[')
+        && host.trim_end_matches('.').parse::<std::net::Ipv4Addr>().is_err()
 }
 
 fn is_number(text: &str) -> bool {

@@ -71,6 +71,11 @@ fn entries_become_keys_with_remarks() {
 fn entries_without_a_key_are_refused() {
     for (entry, refusal) in [
         ("com", Refusal::SingleLabel),
+        ("123", Refusal::NotAHost),
+        ("1.5", Refusal::NotAHost),
+        ("1.2.3", Refusal::NotAHost),
+        ("12:30", Refusal::NotAHost),
+        ("abuse@example.com", Refusal::NotAHost),
         ("http://localhost/x", Refusal::SingleLabel),
         ("www.com", Refusal::SingleLabel),
         ("not a host", Refusal::NotAUrl),

@@ -136,6 +136,8 @@ fn network_rule(pattern: &str) -> Result<Entry<'_>, Refusal> {
     let (body, anchor) = match (open.strip_prefix("||"), open.strip_prefix('|')) {
         (Some(body), _) => (body, Anchor::Label),
         (None, Some(body)) if body.contains("://") => (body, Anchor::Start),
+        // Without an anchor it could stand inside of a query, which hardly happens.
+        _ if open.starts_with("http://") || open.starts_with("https://") => (open, Anchor::Start),
         _ => return bare_host(pattern).ok_or(Refusal::Pattern),
     };
     let without_bar = body.strip_suffix('|').filter(|_| open.len() == pattern.len());
@@ -165,7 +167,9 @@ fn network_rule(pattern: &str) -> Result<Entry<'_>, Refusal> {
         || host.starts_with('.')
         || host.contains('@')
         || (anchor == Anchor::Label && path.starts_with("//") && host.ends_with(':'));
-    if never_matches || host_and_path.contains(['^', '|']) {
+    // The question mark, and what stands behind the slash of the root, are parts of the rule that no key has.
+    let ends_in_query = path.ends_with('?') || (path == "/" && without_caret.is_some());
+    if never_matches || ends_in_query || host_and_path.contains(['^', '|']) {
         return Err(Refusal::Pattern);
     }
     // Without an end, `||exam` matches example.com as well.
@@ -226,6 +230,10 @@ mod tests {
             ("||example.com/path", "1 example.com/path path-prefix"),
             ("||example.com/path^", "1 example.com/path"),
             ("||example.com/path/", "1 example.com/path/"),
+            ("https://example.com/path", "1 https://example.com/path path-prefix"),
+            ("||example.com/?", "1 -pattern"),
+            ("||example.com/a?", "1 -pattern"),
+            ("||example.com/^", "1 -pattern"),
             ("||example.com/path*", "1 example.com/path path-prefix"),
             ("||example.com/*", "1 example.com/"),
             ("||example.com^*", "1 example.com"),

@@ -82,13 +82,18 @@ struct Tally {
     rpz: usize,
     plain: usize,
     unknown: usize,
+    /// The plain ones with a path and no scheme.
+    paths: usize,
 }
 
 impl Tally {
     fn of(lines: &[&str]) -> Self {
         let mut tally = Self::default();
         for line in lines {
-            *match evidence(line) {
+            let evidence = evidence(line);
+            let has_path = line.contains('/') && split_special_scheme(line).is_none();
+            tally.paths += usize::from(evidence == Evidence::Plain && has_path);
+            *match evidence {
                 Evidence::Adblock => &mut tally.adblock,
                 Evidence::Hosts => &mut tally.hosts,
                 Evidence::Dnsmasq => &mut tally.dnsmasq,
@@ -124,13 +129,11 @@ pub(super) fn format(start: &[u8]) -> Result<(Format, Certainty), ListError> {
     if let Some(format) = header(&lines) {
         return Ok((format, Certainty::Header));
     }
-    if let Some(columns) =
-        lines.iter().find_map(|line| csv_header(line.trim_start_matches(['#', ' '])))
-    {
+    if let Some(columns) = table(&lines) {
         return Err(ListError::CsvColumnNeeded { columns });
     }
     let tally = Tally::of(&lines);
-    let Tally { adblock, hosts, dnsmasq, unbound, rpz, plain, unknown } = tally;
+    let Tally { adblock, hosts, dnsmasq, unbound, rpz, plain, unknown, paths } = tally;
     let total = tally.total();
     if total == 0 {
         return Ok((Format::Urls, Certainty::Lines(0)));
@@ -147,7 +150,9 @@ pub(super) fn format(start: &[u8]) -> Result<(Format, Certainty), ListError> {
     let share = |fitting: usize| (fitting * 100 / total) as u8;
     // Generic rules look like nothing else, so that few marks decide as long as nothing speaks for another format.
     let others = dnsmasq + unbound + rpz;
-    if adblock > 0 && others == 0 && adblock * 50 >= plain + hosts && adblock * 50 >= unknown {
+    // A host with a path is a pattern there, which no key expresses, so that it speaks against Adblock syntax.
+    let few_are_enough = adblock * 50 >= plain + hosts && adblock * 50 >= unknown;
+    if adblock > paths && others == 0 && few_are_enough {
         return Ok((Format::Adblock, Certainty::Lines(share(adblock + hosts + plain))));
     }
     let best =
@@ -213,7 +218,7 @@ fn header(lines: &[&str]) -> Option<Format> {
         let mut words = line.split_whitespace();
         line.starts_with("$ORIGIN")
             || line.starts_with("$TTL")
-            || (!line.contains("://") && words.nth(1).is_some() && has_word(line, "SOA"))
+            || (!line.contains(['#', '/']) && words.nth(1).is_some() && has_word(line, "SOA"))
     };
     lines.iter().filter(|line| !line.starts_with([';', '#'])).any(is_zone).then_some(Format::Rpz)
 }
@@ -275,7 +280,7 @@ fn is_adblock(line: &str) -> bool {
         let is_selector = !rest.is_empty() && !rest.starts_with([' ', '#', '=', '-']);
         return is_selector && !domains.contains([' ', '/', ':', '#']);
     }
-    if line.starts_with(['#', ';', '!']) || line.contains("://") && !line.contains('^') {
+    if line.starts_with(['#', ';', '!']) || line.contains("://") {
         return false;
     }
     line.ends_with('^') || has_rule_options(line)
@@ -310,7 +315,13 @@ fn is_plain(word: &str) -> bool {
             }
             rest
         }
-        None => word.strip_prefix("*.").unwrap_or(word).trim_start_matches('.'),
+        None => {
+            let host = word.split('/').next().unwrap_or_default();
+            if host.contains('@') {
+                return false;
+            }
+            word.strip_prefix("*.").unwrap_or(word).trim_start_matches('.')
+        }
     };
     is_host_first(rest) || word.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6())
 }
@@ -328,8 +339,26 @@ fn is_host_first(text: &str) -> bool {
     host.starts_with('[') || is_name(host)
 }
 
+/// The columns of a table, whose header is the first line or a comment before it that has as many fields.
+fn table(lines: &[&str]) -> Option<String> {
+    let is_comment = |line: &&&str| line.starts_with(['#', '!', ';', '[']);
+    // Spreadsheets may write a line that names the separator.
+    let rows = lines.iter().filter(|line| !line.to_ascii_lowercase().starts_with("sep="));
+    let first = rows.clone().find(|line| !is_comment(line));
+    if let Some(columns) = first.and_then(|line| csv_header(line)) {
+        return Some(columns.join(", "));
+    }
+    let comments = rows.take_while(is_comment).filter(|line| line.starts_with('#'));
+    let fits = |columns: &Vec<&str>| {
+        let fields = |delimiter| first.map_or(1, |line| line.split(delimiter).count());
+        [',', '\t', ';', '|'].into_iter().any(|delimiter| fields(delimiter) == columns.len())
+    };
+    let mut headers = comments.filter_map(|line| csv_header(line.trim_start_matches(['#', ' '])));
+    headers.find(fits).map(|columns| columns.join(", "))
+}
+
 /// The columns, if a line is a table's header with a column that is usually called so when it holds URLs.
-fn csv_header(line: &str) -> Option<String> {
+fn csv_header(line: &str) -> Option<Vec<&str>> {
     const NAMES: [&str; 12] = [
         "url",
         "urls",
@@ -350,7 +379,7 @@ fn csv_header(line: &str) -> Option<String> {
         let sounds =
             columns.iter().any(|column| NAMES.iter().any(|name| column.eq_ignore_ascii_case(name)));
         let are_names = columns.iter().all(|column| !column.contains("://") && column.len() < 64);
-        (columns.len() > 1 && sounds && are_names).then(|| columns.join(", "))
+        (columns.len() > 1 && sounds && are_names).then_some(columns)
     })
 }
 
@@ -369,6 +398,12 @@ mod tests {
             ("2001:db8::1\nhttp://user@[2001:db8::2]:80/\n", Format::Urls),
             ("||example.com^\n||example.org^\n", Format::Adblock),
             ("! Title: x\nexample.com\n", Format::Adblock),
+            ("# Phishing, malware, domains\n0.0.0.0 a.example\n", Format::Hosts),
+            ("! Ads, trackers, domains\n||a.example^\n", Format::Adblock),
+            ("# Keywords: blocklist, hosts, domains\na.example\nb.example\n", Format::Urls),
+            ("0.0.0.0 a.example # seen in SOA record\n0.0.0.0 b.example\n", Format::Hosts),
+            ("a.example/x\nb.example/y\nc.example/z$image\n", Format::Urls),
+            ("https://a.example/x\nhttps://b.example/y^\n", Format::Urls),
             ("[Adblock Plus 2.0]\n", Format::Adblock),
             ("[Adblock Plus 2.0]\n-ad-banner.$image\n_banner.gif\n", Format::Adblock),
             ("&ad_box=$third-party\n-ads/\n/adserver/\n||a.example^\n", Format::Adblock),

@@ -77,7 +77,11 @@ impl Scope {
     /// The scope of an entry of a list of URLs and domains: a page if it has a scheme, else a site.
     pub(super) fn of(text: &str) -> Self {
         let has_scheme = split_special_scheme(text).is_some() || split_scheme(text).is_some();
-        if has_scheme { Self::Page } else { Self::Site }
+        match has_scheme {
+            true => Self::Page,
+            false if text.starts_with("*.") => Self::Subdomains,
+            false => Self::Site,
+        }
     }
 }
 
@@ -97,8 +101,12 @@ impl RuleOptions {
     /// Options that restrict the rule and were dropped, whichever they are
     /// ([`is_widening_rules`](super::ReadOptions::is_widening_rules)).
     pub const DROPPED: Self = Self(8);
+    /// The entry names a host with `www.`, which its key has not. Exceptions for it reach no other entries of the key.
+    pub(crate) const WWW: Self = Self(16);
+    /// The entry is written otherwise than its key in another way: a wildcard, a scheme, letters, slashes.
+    pub(crate) const REWRITTEN: Self = Self(32);
     /// The number of sets of options.
-    pub(crate) const SETS: u8 = 16;
+    pub(crate) const SETS: u8 = 64;
 
     /// These options and those of `other`.
     #[must_use]
