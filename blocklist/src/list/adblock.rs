@@ -109,7 +109,9 @@ fn exception<'l>(pattern: &'l str, options: Option<&str>) -> Option<Entry<'l>> {
     let options = options::read_all(options, false).ok()?;
     let mut entry = network_rule(pattern).ok()?;
     entry.options = options.set;
-    (!options.is_bad_filter).then(|| entry.with_action(Action::Allow))
+    let is_widened = entry.remarks.contains(Remark::CoversWholeHost)
+        || entry.remarks.contains(Remark::CoversPaths);
+    (!options.is_bad_filter && !is_widened).then(|| entry.with_action(Action::Allow))
 }
 
 /// The rule without the comment behind it. No rule has white space before its options.
@@ -167,9 +169,7 @@ fn network_rule(pattern: &str) -> Result<Entry<'_>, Refusal> {
         || host.starts_with('.')
         || host.contains('@')
         || (anchor == Anchor::Label && path.starts_with("//") && host.ends_with(':'));
-    // The question mark, and what stands behind the slash of the root, are parts of the rule that no key has.
-    let ends_in_query = path.ends_with('?') || (path == "/" && without_caret.is_some());
-    if never_matches || ends_in_query || host_and_path.contains(['^', '|']) {
+    if never_matches || host_and_path.contains(['^', '|']) {
         return Err(Refusal::Pattern);
     }
     // Without an end, `||exam` matches example.com as well.
@@ -184,7 +184,11 @@ fn network_rule(pattern: &str) -> Result<Entry<'_>, Refusal> {
         Anchor::Start if is_page => Scope::Page,
         Anchor::Start => Scope::Host,
     });
-    if path.len() > 1 && !is_ended && !path.ends_with('/') {
+    // The question mark, and what stands behind the slash of the root, are parts of the rule that no key has.
+    let is_root = matches!(path, "/" | "/?");
+    if path.ends_with('?') || (path == "/" && without_caret.is_some()) {
+        entry.remarks.add(if is_root { Remark::CoversWholeHost } else { Remark::CoversPaths });
+    } else if path.len() > 1 && !is_ended && !path.ends_with('/') {
         entry.remarks.add(Remark::PathPrefix);
     }
     Ok(entry)
@@ -231,9 +235,10 @@ mod tests {
             ("||example.com/path^", "1 example.com/path"),
             ("||example.com/path/", "1 example.com/path/"),
             ("https://example.com/path", "1 https://example.com/path path-prefix"),
-            ("||example.com/?", "1 -pattern"),
-            ("||example.com/a?", "1 -pattern"),
-            ("||example.com/^", "1 -pattern"),
+            ("||example.com/?", "1 example.com/? covers-whole-host"),
+            ("||example.com/a?", "1 example.com/a? covers-paths"),
+            ("||example.com/^", "1 example.com/ covers-whole-host"),
+            ("@@||example.com/a?", "1 -exception"),
             ("||example.com/path*", "1 example.com/path path-prefix"),
             ("||example.com/*", "1 example.com/"),
             ("||example.com^*", "1 example.com"),

@@ -140,7 +140,7 @@ pub(super) fn format(start: &[u8]) -> Result<(Format, Certainty), ListError> {
     }
     // Adblock lists may hold lines of hosts files, and both may hold hosts without anything around them.
     let candidates = [
-        (Format::Adblock, adblock, adblock + hosts + plain),
+        (Format::Adblock, adblock, adblock + hosts + plain - paths),
         (Format::Hosts, hosts, hosts + plain),
         (Format::Dnsmasq, dnsmasq, dnsmasq),
         (Format::Unbound, unbound, unbound),
@@ -402,7 +402,10 @@ mod tests {
             ("! Ads, trackers, domains\n||a.example^\n", Format::Adblock),
             ("# Keywords: blocklist, hosts, domains\na.example\nb.example\n", Format::Urls),
             ("0.0.0.0 a.example # seen in SOA record\n0.0.0.0 b.example\n", Format::Hosts),
-            ("a.example/x\nb.example/y\nc.example/z$image\n", Format::Urls),
+            (
+                "a.example/x\na.example/y\nb.example/x\nb.example/y\nc.example/z$image\n",
+                Format::Urls,
+            ),
             ("https://a.example/x\nhttps://b.example/y^\n", Format::Urls),
             ("[Adblock Plus 2.0]\n", Format::Adblock),
             ("[Adblock Plus 2.0]\n-ad-banner.$image\n_banner.gif\n", Format::Adblock),
