@@ -420,16 +420,6 @@ fn https_addresses_need_tls() {
 }
 
 #[test]
-fn a_token_file_that_cannot_be_read_is_named() {
-    let folder = Folder::new();
-    let missing = folder.path("token");
-    let query = ["query", "--server", "http://127.0.0.1:9", "--usecase", "u", "--token-file"];
-    let output = run(&[&query[..], &[&missing, "https://example.com/"]].concat());
-    assert_eq!(code(&output), 2);
-    assert!(stderr(&output).contains(&missing), "{}", stderr(&output));
-}
-
-#[test]
 fn the_sample_of_the_readme_works() {
     let folder = Folder::new();
     let sample = repository().join("samples/blocklist.txt");
@@ -600,15 +590,4 @@ fn every_url_of_a_real_list_is_found_again() {
         assert_eq!(code(&output), 0);
         assert!(stderr(&output).contains(&format!("{lines} lines, read as {format} (")));
     }
-}
-
-#[test]
-fn a_closed_pipe_is_no_failure() {
-    let script = format!(
-        "{} explain https://example.com/a/b/c/d/e | head -n 1",
-        env!("CARGO_BIN_EXE_urlfilter")
-    );
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-    assert_eq!(output.stdout, b"example.com\n");
-    assert!(output.stderr.is_empty());
 }

@@ -309,3 +309,13 @@ fn the_demo_takes_a_real_list() {
     let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/phishing-urls.txt");
     assert_every_kind_of_verdict(&demo(Some(&list)));
 }
+
+#[test]
+fn a_token_file_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let query = ["query", "--server", "http://127.0.0.1:9", "--usecase", "u", "--token-file"];
+    let output =
+        run(folder.path(), &[&query[..], &["missing-token", "https://example.com/"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("missing-token"), "{}", stderr(&output));
+}

@@ -184,3 +184,14 @@ fn diagnose_takes_what_build_made_and_names_what_build_refuses() {
     let output = run(folder.path(), &["diagnose", "dist", "--keys", "refused.txt"]);
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let script = format!(
+        "{} explain https://example.com/a/b/c/d/e | head -n 1",
+        env!("CARGO_BIN_EXE_urlfilter")
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.stdout, b"example.com\n");
+    assert!(output.stderr.is_empty());
+}
