@@ -17,6 +17,7 @@ mod key_set;
 mod measure;
 mod options;
 mod origins;
+mod plausible;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,6 @@ pub use uses::Origin;
 use crate::key::parents::any_cover;
 use crate::key::{
     CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remark, Remarks, canonicalise,
-    names,
 };
 use crate::list::{self, Action, Entry, Event, Format, ListError, ReadOptions, RuleOptions, Scope};
 use durable_file::{Access, FileError, FileSet};
@@ -177,8 +177,9 @@ impl Builder {
     /// Adds a list. `name` stands in the report and in errors. Without `format`, the format is detected.
     ///
     /// # Errors
-    /// [`BuildError::List`] if the list cannot be read to its end. The builder is gone then; whoever wants to
-    /// go on without the list adds it to a clone.
+    /// [`BuildError::List`] if the list cannot be read to its end, [`BuildError::Source`] if it looks broken, or
+    /// [`BuildError::TooManySources`]. The builder is gone then; whoever wants to go on without the list adds it to a
+    /// clone.
     pub fn add_list(
         self,
         name: &str,
@@ -191,37 +192,37 @@ impl Builder {
     /// Adds a list that is read as `options` say. `name` stands in the report and in errors.
     ///
     /// # Errors
-    /// As [`add_list`](Self::add_list).
+    /// Those of [`add_list`](Self::add_list).
     pub fn add_source(
         self,
         name: &str,
         input: impl Read,
         options: &ReadOptions,
     ) -> Result<Self, BuildError> {
-        self.add(name, input, options, None)
+        self.add(name, input, options, false)
     }
 
     /// Adds a list of what must not be blocked: its entries take back those of all other lists, wherever the list
     /// stands, and so do its exceptions. It may be empty.
     ///
     /// # Errors
-    /// As [`add_list`](Self::add_list).
+    /// Those of [`add_list`](Self::add_list).
     pub fn add_allow_list(
         self,
         name: &str,
         input: impl Read,
         options: &ReadOptions,
     ) -> Result<Self, BuildError> {
-        self.add(name, input, options, Some(Action::Allow))
+        self.add(name, input, options, true)
     }
 
-    /// Adds a list. With `action`, each entry that asks to block does that instead.
+    /// Adds a list. Entries of an allow list take others back, whether they ask to block or to allow.
     fn add(
         mut self,
         name: &str,
         input: impl Read,
         options: &ReadOptions,
-        action: Option<Action>,
+        is_allow_list: bool,
     ) -> Result<Self, BuildError> {
         if self.report.sources.len() >= Origin::MAX_SOURCES {
             return Err(BuildError::TooManySources);
@@ -229,19 +230,13 @@ impl Builder {
         let refused_before = self.report.refused_counts();
         let source = self.report.start_source(name);
         let summary = list::read(input, options, |event| match event {
-            Event::Entry { line, mut entry } => match (action, entry.action) {
-                (Some(action), Action::Block) => {
-                    entry.action = action;
-                    entry.options = RuleOptions::IMPORTANT;
-                    self.add_entry(source, line, entry);
+            Event::Entry { line, entry } if !is_allow_list => self.add_entry(source, line, entry),
+            Event::Entry { line, entry } => match entry.action {
+                Action::Block | Action::Allow => {
+                    let options = RuleOptions::IMPORTANT;
+                    self.add_entry(source, line, Entry { action: Action::Allow, options, ..entry });
                 }
-                // A list of exceptions of its format says the same.
-                (Some(Action::Allow), Action::Allow) => {
-                    entry.options = RuleOptions::IMPORTANT;
-                    self.add_entry(source, line, entry);
-                }
-                (Some(_), _) => self.report.refuse(source, line, Refusal::Exception, entry.text),
-                (None, _) => self.add_entry(source, line, entry),
+                Action::Retract => self.report.refuse(source, line, Refusal::Exception, entry.text),
             },
             Event::Refused { line, refusal, text } => {
                 self.report.refuse(source, line, refusal, text);
@@ -249,19 +244,18 @@ impl Builder {
         })
         .map_err(|source| BuildError::List { name: name.to_owned(), source })?;
         self.report.end_source(source, &summary);
-        let problem = self.options.guards.problem(&self.report.sources[source]);
-        let may_be_empty = |problem: &SourceProblem| {
-            action.is_some() && matches!(problem, SourceProblem::Empty { refused: 0, .. })
-        };
-        if let Some(problem) = problem.filter(|problem| !may_be_empty(problem)) {
-            let name = name.to_owned();
-            let main = self.report.refused_counts().into_iter().map(|(refusal, count)| {
-                (count - refused_before.get(&refusal).copied().unwrap_or(0), refusal)
-            });
-            let main = main.filter(|(count, _)| *count > 0).max().map(|(_, refusal)| refusal);
-            return Err(BuildError::Source { name, problem, main });
+        match self.options.guards.problem(&self.report.sources[source]) {
+            None => Ok(self),
+            Some(SourceProblem::Empty { refused: 0, .. }) if is_allow_list => Ok(self),
+            Some(problem) => {
+                let main = self.report.refused_counts().into_iter().map(|(refusal, count)| {
+                    let before = refused_before.get(&refusal).map_or(0, |&before| before);
+                    (count - before, refusal)
+                });
+                let main = main.filter(|(count, _)| *count > 0).max().map(|(_, refusal)| refusal);
+                Err(BuildError::Source { name: name.to_owned(), problem, main })
+            }
         }
-        Ok(self)
     }
 
     fn add_entry(&mut self, source: usize, line: u64, entry: Entry<'_>) {
@@ -296,23 +290,21 @@ impl Builder {
     /// The key of an entry, with all that is to be said of it.
     fn key_of<'e>(&self, entry: &Entry<'e>) -> Result<(CanonicalKey<'e>, Remarks), Refusal> {
         // What a data set serves already is taken as it is.
-        if entry.kind == EntryKind::Key {
-            let key = canonicalise(entry.text, entry.kind, &self.rules)?;
-            let mut remarks = key.remarks;
-            remarks.extend(entry.remarks);
-            return Ok((key, remarks));
+        let is_row = entry.kind == EntryKind::Key;
+        if !is_row {
+            plausible::check_text(entry.text.trim(), entry.kind)?;
         }
-        names::check_text(entry.text.trim(), entry.kind)?;
         let key = canonicalise(entry.text, entry.kind, &self.rules)?;
         let mut remarks = key.remarks;
         remarks.extend(entry.remarks);
-        if entry.action == Action::Block
-            && let Some(text) = names::without_scheme(&key.text, self.rules.rule())
+        if !is_row
+            && entry.action == Action::Block
+            && let Some(text) = plausible::without_scheme(&key.text, self.rules.rule())
         {
             if let Some(remark) = self.options.names.check(text)? {
                 remarks.add(remark);
             }
-            names::coverage(entry.scope, text, &mut remarks);
+            plausible::coverage(entry.scope, text, &mut remarks);
         }
         Ok((key, remarks))
     }
@@ -344,6 +336,8 @@ impl Builder {
         self.report.count_kept(self.keys.new_groups() - onboarding);
         self.take_back();
         self.compress()?;
+        // The keys that are named are those that remain.
+        self.exceptions.report_still_covered(&self.keys, &mut self.report);
         if self.report.entries.kept == 0 || self.keys.len() as u64 == onboarding {
             let refused = self.report.refused.iter();
             return Err(BuildError::NoKeys {
@@ -380,7 +374,7 @@ impl Builder {
         self.options.onboarding_entry.then_some(0)
     }
 
-    /// Removes the keys that exceptions take back, and reports the exceptions that other keys defeat.
+    /// Removes the keys that exceptions take back.
     fn take_back(&mut self) {
         if self.exceptions.is_empty() {
             return;
@@ -388,7 +382,6 @@ impl Builder {
         let keep = self.onboarding_key();
         let revoked = self.exceptions.revoked(&self.keys, keep, &mut self.report);
         self.keys.remove(|number| revoked[number]);
-        self.exceptions.report_still_covered(&self.keys, &mut self.report);
     }
 
     /// Removes the keys that others cover, if the options say so.

@@ -40,6 +40,9 @@
 //! | what a list may be wrapped in | `list/container.rs`, with its limits in `bounded.rs`; encodings in `text.rs` |
 //! | how a format is detected | `list/detect.rs` |
 //! | where an entry becomes a key | `key/plain.rs` if it is one already, else `key/rewrite.rs` and `key/compose.rs` |
+//! | which texts and names are refused, and what a key covers | `builder/plausible.rs`, `key/names.rs` |
+//! | which entries take others back | `builder/exceptions.rs` |
+//! | where a key was found | `builder/uses.rs`, `builder/origins.rs` |
 //! | what is said about entries | `key/remark.rs`, `key/refusal.rs` |
 //! | where lists become one key set, and its report | `builder.rs`, `builder/key_set.rs`, `builder/report.rs` |
 //! | which mistakes of other builders are recognised | `diagnose/deviation.rs`, `diagnose/hypothesis.rs` |

@@ -20,7 +20,7 @@
 //! # Ok::<(), list::ListError>(())
 //! ```
 
-mod adblock;
+pub(crate) mod adblock;
 mod bounded;
 mod container;
 mod csv;

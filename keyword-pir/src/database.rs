@@ -36,7 +36,7 @@ enum Words {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Residence {
-    /// In memory.
+    /// Read into memory when the database is opened.
     Memory,
     /// In the file. Each answer reads them, which takes longer, and notices if they changed.
     File,
@@ -110,7 +110,7 @@ impl Database {
     /// all of it is in memory while it is checked.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Those of [`open`](Self::open).
     pub fn read(path: &Path, residence: Residence) -> Result<Self, DatabaseError> {
         let file = File::open(path)?;
         let mut database = Self::from_bytes(FileBytes::read(&file)?)?;

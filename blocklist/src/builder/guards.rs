@@ -109,7 +109,7 @@ pub enum SourceProblem {
     /// It has no entry that becomes a key or takes one back.
     #[non_exhaustive]
     Empty {
-        /// Its lines.
+        /// The number of its lines.
         lines: u64,
         /// Its entries, all refused.
         refused: u64,

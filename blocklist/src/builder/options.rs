@@ -119,7 +119,7 @@ impl Options {
         let parents = !rules.systems().contains(System::V27Unconfigured);
         // 26 asks for a port only in the whole URL as it came.
         let ports = !rules.systems().contains(System::V26);
-        match self.rule {
+        match rules.rule() {
             SubUrlRule::Profile(_) => Some(Reach { parents, parents_with_paths: false, ports }),
             _ => None,
         }

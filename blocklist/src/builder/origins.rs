@@ -14,7 +14,7 @@ const MAGIC: &[u8; 8] = b"URLORIG1";
 /// Bytes of the magic, the tag of the prefilter, and the numbers of lists, keys and further lists of keys.
 const HEADER: u64 = 8 + 64 + 4 + 8 + 8;
 
-/// The longest name of a list in bytes.
+/// The most bytes that are kept of the name of a list.
 const MAX_NAME: usize = 65_536;
 
 /// Where an entry of a key stands.
@@ -40,9 +40,6 @@ pub enum OriginsError {
     /// The file belongs to another build than the prefilter.
     #[error("the origins of the keys belong to another prefilter; build again to write both")]
     OtherBuild,
-    /// The name of a list is longer than the format allows.
-    #[error("the name of a list has more than {MAX_NAME} bytes")]
-    NameTooLong,
 }
 
 /// Writes the origins of all keys that were not removed. `tag` is that of the prefilter.

@@ -274,6 +274,12 @@ impl Report {
         self.refused.iter().map(|(&refusal, seen)| (refusal, seen.count)).collect()
     }
 
+    /// The number of keys that exceptions took back.
+    #[must_use]
+    pub fn revoked_keys(&self) -> u64 {
+        self.revoked.values().map(|revoked| revoked.count).sum()
+    }
+
     /// Counts an entry that takes others back.
     pub(super) fn except(&mut self, source: usize) {
         self.entries.read += 1;

@@ -168,6 +168,21 @@ fn an_exception_below_a_key_is_reported_with_the_key() {
 }
 
 #[test]
+fn the_key_that_defeats_an_exception_is_one_that_remains() {
+    let options = Options::default().with_compression(true);
+    let built = Builder::new(options)
+        .add_list("block", &b"b.example\na.b.example\n"[..], None)
+        .unwrap()
+        .add_allow_list("allow", &b"x.a.b.example\n"[..], &Format::Urls.into())
+        .unwrap()
+        .finish()
+        .unwrap();
+    assert_eq!(keys(&built), ["b.example"]);
+    let covered: Vec<_> = built.report.still_covered.iter().map(|covered| &*covered.key).collect();
+    assert_eq!(covered, ["b.example"]);
+}
+
+#[test]
 fn compression_leaves_out_what_other_keys_cover() {
     let list = "a.b.example\nb.example\nb.example/x\nc.example/x/y\nc.example/x\nc.example:81/x/z\nd.c.example/x\nwww.apple.com/url-filter-test\n";
     let options = Options::default().with_compression(true).with_onboarding_entry(true);

@@ -1,9 +1,10 @@
-//! Which entries and names are plausible: what a list can mean, and what must not be blocked by accident.
+//! Which names may become keys: those that a list can mean, and that must not be blocked by accident.
 
-use super::{EntryKind, Refusal, Remark, Remarks};
-use filter_core::sub_url::SubUrlRule;
+use super::{Refusal, Remark};
+use filter_core::sub_url::parts::last_labels;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Top-level names that no registry has and that software still treats as names: the registry of special-use domain
 /// names (RFC 6761, with `local` of RFC 6762, `onion` of RFC 7686, `alt` of RFC 9476), and `internal`, which ICANN
@@ -115,7 +116,7 @@ impl NameRules {
         if is_whole_host && self.protected.contains(host) {
             return Err(Refusal::Protected);
         }
-        let last = host.rsplit('.').next().unwrap_or(host);
+        let last = last_labels(host, 1);
         if !is_whole_host && FREQUENT.contains(&last) {
             return Ok(None);
         }
@@ -159,168 +160,31 @@ pub(crate) fn split_host(key: &str) -> (&str, &str) {
     key.split_at(end)
 }
 
-fn is_ipv4(host: &str) -> bool {
-    host.bytes().last().is_some_and(|b| b.is_ascii_digit())
-        && host.parse::<std::net::Ipv4Addr>().is_ok()
+pub(crate) fn is_ipv4(host: &str) -> bool {
+    host.bytes().last().is_some_and(|b| b.is_ascii_digit()) && host.parse::<Ipv4Addr>().is_ok()
 }
 
-/// Whether lists use the address of a key as the target of blocked names: unspecified, loopback or broadcast.
+/// Whether every list means "blocked" by an address: unspecified or loopback.
+pub(crate) fn is_sink(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_unspecified() || address.is_loopback()
+}
+
+/// Whether an address stands for the machine itself, for none, or for all.
 fn is_sink_address(host: &str) -> bool {
-    match host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(address)) => {
-            address.is_unspecified() || address.is_loopback() || address.is_broadcast()
-        }
-        Ok(std::net::IpAddr::V6(address)) => {
-            let mapped = address.to_ipv4_mapped();
-            address.is_unspecified()
-                || address.is_loopback()
-                || mapped.is_some_and(|v4| v4.is_unspecified() || v4.is_loopback())
-        }
-        Err(_) => false,
-    }
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    address.is_ok_and(|address| is_sink(address) || address == Ipv4Addr::BROADCAST)
 }
 
-/// Refuses a text that no list means as an entry, although a URL parser takes or repairs it.
-///
-/// # Errors
-/// [`Refusal::ControlCharacter`], [`Refusal::WhiteSpace`], [`Refusal::AddressRange`], [`Refusal::ElementHiding`] or
-/// [`Refusal::RuleOption`].
-pub(crate) fn check_text(entry: &str, kind: EntryKind) -> Result<(), Refusal> {
-    let mut marks = false;
-    let first_is_digit = entry.bytes().next().is_some_and(|b| b.is_ascii_digit());
-    for byte in entry.bytes() {
-        match byte {
-            b' ' => return Err(white_space_or_control(entry)),
-            0..=0x1f | 0x7f => return Err(white_space_or_control(entry)),
-            b'#' | b'$' | b'/' | 0x80.. => marks = true,
-            b'-' => marks |= first_is_digit,
-            _ => {}
-        }
-    }
-    if !marks {
-        return Ok(());
-    }
-    if entry.chars().any(|c| !c.is_ascii() && (c.is_whitespace() || c.is_control())) {
-        return Err(white_space_or_control(entry));
-    }
-    if is_address_range(entry) {
-        return Err(Refusal::AddressRange);
-    }
-    if kind == EntryKind::Url
-        && ["##", "#@#", "#?#", "#$#", "#%#"].iter().any(|m| entry.contains(m))
-    {
-        return Err(Refusal::ElementHiding);
-    }
-    if kind == EntryKind::Url && has_rule_options(entry) {
-        return Err(Refusal::RuleOption);
-    }
-    Ok(())
-}
-
-fn white_space_or_control(entry: &str) -> Refusal {
-    let is_space = |c: char| c != '\t' && !c.is_control() && c.is_whitespace();
-    if entry.chars().any(|c| c.is_control()) {
-        Refusal::ControlCharacter
-    } else {
-        debug_assert!(entry.chars().any(is_space));
-        Refusal::WhiteSpace
-    }
-}
-
-/// `192.0.2.0/24`, `2001:db8::/32`, `192.0.2.1-192.0.2.9`.
-fn is_address_range(entry: &str) -> bool {
-    use std::net::IpAddr;
-    let is_address = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>().ok();
-    if let Some((address, bits)) = entry.split_once('/')
-        && let Some(address) = is_address(address)
-    {
-        let max = if address.is_ipv4() { 32 } else { 128 };
-        return (1..=3).contains(&bits.len())
-            && bits.bytes().all(|b| b.is_ascii_digit())
-            && bits.parse::<u32>().is_ok_and(|bits| bits <= max);
-    }
-    entry.split_once('-').is_some_and(|(first, last)| {
-        is_address(first).is_some()
-            && (is_address(last).is_some() || last.bytes().all(|b| b.is_ascii_digit()))
-    })
-}
-
-/// Whether a text ends like an Adblock rule with options: `$third-party`, `$~script,domain=a.example`.
-pub(crate) fn has_rule_options(entry: &str) -> bool {
-    /// Options that are no plausible end of a URL. Those with `=` have a value.
-    const OPTIONS: [&str; 24] = [
-        "3p",
-        "all",
-        "badfilter",
-        "csp=",
-        "denyallow=",
-        "document",
-        "domain=",
-        "font",
-        "image",
-        "important",
-        "match-case",
-        "media",
-        "object",
-        "other",
-        "ping",
-        "popup",
-        "redirect=",
-        "removeparam",
-        "script",
-        "stylesheet",
-        "subdocument",
-        "third-party",
-        "websocket",
-        "xmlhttprequest",
-    ];
-    let Some((_, options)) = entry.rsplit_once('$') else { return false };
-    !options.is_empty()
-        && options.split(',').all(|option| {
-            let option = option.strip_prefix('~').unwrap_or(option);
-            OPTIONS.iter().any(|known| match known.strip_suffix('=') {
-                Some(name) => option.strip_prefix(name).is_some_and(|value| value.starts_with('=')),
-                None => option == *known,
-            })
-        })
-}
-
-/// The part of a key that begins with its host; `None` if the rule gives keys without one.
-pub(crate) fn without_scheme<'k>(key: &'k str, rule: &SubUrlRule) -> Option<&'k str> {
-    match rule {
-        SubUrlRule::Profile(_) => Some(key),
-        SubUrlRule::Parsing(configuration) if !configuration.domain.excluded => {
-            Some(key.split_once("://").map_or(key, |(_, rest)| rest))
-        }
-        _ => None,
-    }
-}
-
-/// Adds what a key blocks beyond the requests that its entry names.
-pub(crate) fn coverage(scope: crate::list::Scope, key: &str, remarks: &mut Remarks) {
-    use crate::list::Scope;
-    let (host, rest) = split_host(key);
-    let has_subdomains = !(host.starts_with('[') || is_ipv4(host));
-    match scope {
-        Scope::Site => {}
-        Scope::Host | Scope::Page if has_subdomains => remarks.add(Remark::CoversSubdomains),
-        Scope::Subdomains => remarks.add(Remark::CoversAnotherHost),
-        Scope::Host | Scope::Page => {}
-    }
-    if scope == Scope::Page {
-        let is_host = !rest.contains(['/', '?', '#']);
-        if is_host {
-            remarks.add(Remark::CoversWholeHost);
-        } else if !rest.contains('#') {
-            remarks.add(Remark::CoversPaths);
-        }
-    }
+/// Whether the last label of a host in lower case is a top-level domain, registered or special.
+pub(crate) fn has_known_suffix(host: &str) -> bool {
+    SPECIAL_USE.contains(&last_labels(host, 1))
+        || psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::list::Scope;
 
     #[test]
     fn names_under_no_top_level_domain_are_refused() {
@@ -402,61 +266,5 @@ mod tests {
             assert_eq!(rules.check(key), Ok(None), "{key}");
         }
         assert_eq!(rules.without_protected("apple.com").check("apple.com"), Ok(None));
-    }
-
-    #[test]
-    fn texts_that_only_a_url_parser_accepts_are_refused() {
-        for (entry, refusal) in [
-            ("1\tbad.example\t2026-01-01", Refusal::ControlCharacter),
-            ("a.example\rb.example", Refusal::ControlCharacter),
-            ("https://a.example/\u{7f}", Refusal::ControlCharacter),
-            ("a.example b.example", Refusal::WhiteSpace),
-            ("https://a.example/a b", Refusal::WhiteSpace),
-            ("a.example\u{a0}b", Refusal::WhiteSpace),
-            ("a\u{2028}.example", Refusal::WhiteSpace),
-            ("192.0.2.0/24", Refusal::AddressRange),
-            ("2001:db8::/32", Refusal::AddressRange),
-            ("[2001:db8::]/32", Refusal::AddressRange),
-            ("192.0.2.1-192.0.2.9", Refusal::AddressRange),
-            ("192.0.2.1-9", Refusal::AddressRange),
-            ("1000logos.net/###ai_widget-4", Refusal::ElementHiding),
-            ("fuse-cloud.com/$~xmlhttprequest", Refusal::RuleOption),
-            ("a.example/x$third-party,domain=b.example", Refusal::RuleOption),
-        ] {
-            assert_eq!(check_text(entry, EntryKind::Url), Err(refusal), "{entry:?}");
-        }
-        for entry in [
-            "a.example",
-            "https://a.example/x#y",
-            "192.0.2.0/24x",
-            "192.0.2.0/033x",
-            "192.0.2.7/1234",
-            "a.example/?a=$b",
-            "a.example/$1,99",
-            "a-1.example",
-            "bücher.example/ü",
-            "192.0.2.1/",
-        ] {
-            assert_eq!(check_text(entry, EntryKind::Url), Ok(()), "{entry:?}");
-        }
-    }
-
-    #[test]
-    fn what_a_key_covers_beyond_its_entry() {
-        let of = |scope, key: &str| {
-            let mut remarks = Remarks::default();
-            coverage(scope, key, &mut remarks);
-            remarks.iter().collect::<Vec<_>>()
-        };
-        assert_eq!(of(Scope::Site, "a.example"), []);
-        assert_eq!(of(Scope::Host, "a.example"), [Remark::CoversSubdomains]);
-        assert_eq!(of(Scope::Host, "192.0.2.1"), []);
-        assert_eq!(of(Scope::Subdomains, "a.example"), [Remark::CoversAnotherHost]);
-        assert_eq!(
-            of(Scope::Page, "a.example"),
-            [Remark::CoversSubdomains, Remark::CoversWholeHost]
-        );
-        assert_eq!(of(Scope::Page, "a.example/b"), [Remark::CoversSubdomains, Remark::CoversPaths]);
-        assert_eq!(of(Scope::Page, "[2001:db8::1]:80/a?b#c"), []);
     }
 }

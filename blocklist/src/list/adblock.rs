@@ -1,10 +1,11 @@
 //! Adblock syntax. Only network rules that begin at a host can become keys.
 
 mod conditions;
-mod options;
+pub(crate) mod options;
 
 use super::sinks::{Sinks, address};
 use super::{Action, Emit, Entry, LineFormat, LineKind, ReadOptions, Scope, hosts};
+use crate::key::names::has_known_suffix;
 use crate::key::{EntryKind, Refusal, Remark};
 use conditions::Conditions;
 use std::net::IpAddr;
@@ -15,9 +16,12 @@ pub(super) struct Adblock {
     conditions: Conditions,
 }
 
-/// Marks between the domains and the body of a cosmetic, scriptlet or HTML rule.
-const COSMETIC: [&str; 12] =
-    ["##", "#@#", "#?#", "#@?#", "#$#", "#@$#", "#$?#", "#@$?#", "#%#", "#@%#", "$$", "$@$"];
+/// Marks between the domains and the body of a cosmetic or scriptlet rule.
+pub(crate) const COSMETIC: [&str; 10] =
+    ["##", "#@#", "#?#", "#@?#", "#$#", "#@$#", "#$?#", "#@$?#", "#%#", "#@%#"];
+
+/// Marks between the domains and the body of an HTML rule.
+const HTML: [&str; 2] = ["$$", "$@$"];
 
 impl Adblock {
     pub(super) fn new(options: &ReadOptions) -> Self {
@@ -73,7 +77,7 @@ fn is_number_sign_comment(line: &str) -> bool {
 
 impl Adblock {
     fn rule<'l>(&self, line: &'l str) -> Result<Entry<'l>, Refusal> {
-        let is_cosmetic = COSMETIC.iter().any(|mark| line.contains(mark));
+        let is_cosmetic = COSMETIC.iter().chain(&HTML).any(|mark| line.contains(mark));
         if is_cosmetic && !line.starts_with(['|', '@']) {
             return Err(Refusal::ElementHiding);
         }
@@ -201,16 +205,9 @@ fn bare_host(pattern: &str) -> Option<Entry<'_>> {
         Some(host) => (host, Scope::Subdomains),
         None => (pattern, Scope::Site),
     };
-    let is_entry = is_host(host) && (host.parse::<IpAddr>().is_ok() || has_known_suffix(host));
+    let is_entry =
+        is_host(host) && (host.parse::<IpAddr>().is_ok() || has_known_suffix(&host.to_lowercase()));
     is_entry.then(|| Entry::new(pattern, EntryKind::Host).with_scope(scope))
-}
-
-/// Whether the last label is one that names can have: a registered one, or one that RFC 2606 reserves.
-fn has_known_suffix(host: &str) -> bool {
-    let host = host.to_lowercase();
-    let last = host.rsplit('.').next().unwrap_or_default();
-    matches!(last, "example" | "test" | "invalid")
-        || psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known())
 }
 
 /// A host of at least two labels.

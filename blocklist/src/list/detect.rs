@@ -1,8 +1,8 @@
 //! Detecting the format of a list from its beginning, by what only one format has.
 
+use super::adblock::{COSMETIC, options};
 use super::{Format, ListError, sinks};
-use crate::key::names::has_rule_options;
-use filter_core::sub_url::parts::split_special_scheme;
+use filter_core::sub_url::parts::{self, split_special_scheme};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::IpAddr;
@@ -267,7 +267,6 @@ fn is_txtpb(line: &str) -> bool {
 
 /// Whether a line has what only Adblock syntax has.
 fn is_adblock(line: &str) -> bool {
-    const COSMETIC: [&str; 7] = ["##", "#@#", "#?#", "#$#", "#@$#", "#%#", "#@%#"];
     if line.starts_with("||") || line.starts_with("@@") || line.starts_with("|http") {
         return true;
     }
@@ -283,7 +282,7 @@ fn is_adblock(line: &str) -> bool {
     if line.starts_with(['#', ';', '!']) || line.contains("://") {
         return false;
     }
-    line.ends_with('^') || has_rule_options(line)
+    line.ends_with('^') || options::end(line)
 }
 
 /// A resource record: an owner, perhaps a TTL and a class, a type and data.
@@ -316,8 +315,7 @@ fn is_plain(word: &str) -> bool {
             rest
         }
         None => {
-            let host = word.split('/').next().unwrap_or_default();
-            if host.contains('@') {
+            if parts::authority(word).contains('@') {
                 return false;
             }
             word.strip_prefix("*.").unwrap_or(word).trim_start_matches('.')
@@ -328,7 +326,7 @@ fn is_plain(word: &str) -> bool {
 
 /// Whether a text begins with a host, perhaps behind a user name and before a port.
 fn is_host_first(text: &str) -> bool {
-    let host = text.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    let host = parts::authority(text);
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let is_name = |host: &str| {
         host.contains('.')

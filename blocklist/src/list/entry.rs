@@ -90,7 +90,7 @@ impl Scope {
 pub struct RuleOptions(u8);
 
 impl RuleOptions {
-    /// No option.
+    /// The rule has none of these options.
     pub const NONE: Self = Self(0);
     /// `$important`: exceptions do not take the rule back, unless they have the option, too.
     pub const IMPORTANT: Self = Self(1);

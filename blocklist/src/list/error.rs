@@ -57,7 +57,7 @@ pub enum ListError {
     #[error("more than {max} containers inside each other; take the list out of some")]
     #[non_exhaustive]
     TooManyContainers {
-        /// The limit.
+        /// The most containers that are opened, the outermost included.
         max: u8,
     },
     /// This build cannot read the container.
@@ -177,7 +177,7 @@ pub enum ListError {
     #[error("the format {format} has no columns, so `{filter}` cannot choose rows")]
     #[non_exhaustive]
     NoRows {
-        /// The format.
+        /// The format of the list, which has no columns.
         format: Format,
         /// The first filter.
         filter: RowFilter,

@@ -25,12 +25,12 @@ pub enum Format {
     /// `csv=COLUMN`: rows of fields that commas, semicolons, tabs or `|` separate; the beginning of the list
     /// shows which. One column holds URLs or hosts.
     Csv {
-        /// The column.
+        /// The column of URLs or hosts, by name or number.
         column: Column,
     },
     /// `tsv=COLUMN`: the same with tabs.
     Tsv {
-        /// The column.
+        /// The column of URLs or hosts, by name or number.
         column: Column,
     },
     /// `json=FIELD`, `json`: a JSON document, or one a line. The objects that have the field are its rows, however

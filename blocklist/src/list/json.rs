@@ -77,7 +77,8 @@ fn broken(error: serde_json::Error, lines: &LineTally) -> ListError {
     let line = lines.line();
     if !error.is_io() {
         let message = error.to_string();
-        let mistake = message.split(" at line ").next().unwrap_or_default().to_owned();
+        let mistake = message.split_once(" at line ").map_or(&*message, |(mistake, _)| mistake);
+        let mistake = mistake.to_owned();
         return ListError::JsonMalformed { line, mistake };
     }
     match io::Error::from(error) {

@@ -151,7 +151,7 @@ impl Rpz {
         let mut words = words.iter().copied();
         if has_owner {
             self.owner.clear();
-            self.owner.push_str(words.next().unwrap_or_default());
+            self.owner.push_str(words.next().expect("a record has one word at least"));
         }
         let mut words = words.skip_while(|word| is_class_or_ttl(word));
         let (kind, data) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());

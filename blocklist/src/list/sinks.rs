@@ -1,5 +1,6 @@
 //! Where lists send the names that they block.
 
+use crate::key::names::is_sink;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The names and addresses that mean "blocked": unspecified and loopback addresses, and those of the caller.
@@ -22,8 +23,7 @@ impl Sinks {
     }
 
     pub(super) fn has(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_unspecified() || address.is_loopback() || self.addresses.contains(&address)
+        is_sink(address) || self.addresses.contains(&address.to_canonical())
     }
 
     /// Whether a text is the address of a sink.

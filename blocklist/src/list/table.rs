@@ -232,7 +232,9 @@ impl Sample {
                 });
             }
         };
-        let index = |column: &Column| index_of(&header, column).unwrap_or_default();
+        let index = |column: &Column| {
+            index_of(&header, column).expect("the header was chosen because it has all columns")
+        };
         Ok(Table {
             separator,
             header_row,

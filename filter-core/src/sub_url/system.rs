@@ -75,9 +75,9 @@ impl Grade {
 pub struct Certainty(u8);
 
 impl Certainty {
-    /// Under every reading.
+    /// Asked for under every reading of what is known.
     pub const CERTAIN: Self = Self(0b1111);
-    /// Under none.
+    /// Asked for under no reading of what is known.
     pub const NEVER: Self = Self(0);
 
     /// The first of the two readings of the first open fact, or the second.

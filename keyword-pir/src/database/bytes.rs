@@ -46,7 +46,7 @@ impl FileBytes {
     /// A whole file: mapped, read-only, with the feature `mmap`, else read.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// Those of [`read`](Self::read).
     #[cfg(not(feature = "mmap"))]
     pub fn open(file: &File) -> io::Result<Self> {
         Self::read(file)

@@ -158,6 +158,12 @@ fn read(options: &str, is_widening: bool) -> Result<Options, Refusal> {
     Ok(read)
 }
 
+/// Whether a text ends like a rule with options, all of which are known: `$third-party`, `$~script,domain=a.example`.
+pub(crate) fn end(text: &str) -> bool {
+    text.rsplit_once('$')
+        .is_some_and(|(_, options)| options.split(',').all(|option| is_known(name_of(option))))
+}
+
 fn is_widenable(option: &str) -> bool {
     let name = option.strip_prefix('~').unwrap_or(option);
     let is_negated_document = name != option && matches!(name, "document" | "doc");

@@ -31,7 +31,7 @@ impl<'o> Members<'o> {
     /// Takes note of a file; whether it is meant.
     fn add(&mut self, name: String) -> bool {
         let name = name.strip_prefix("./").map(str::to_owned).unwrap_or(name);
-        let file = name.rsplit('/').next().unwrap_or_default();
+        let file = name.rsplit_once('/').map_or(&*name, |(_, file)| file);
         // What macOS keeps of a file beside its data.
         if file.starts_with("._") || name.starts_with("__MACOSX/") {
             return false;

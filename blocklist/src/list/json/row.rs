@@ -82,9 +82,11 @@ impl<'r, 'w> Row<'r, 'w> {
     pub(super) fn end<E: Error>(self, depth: usize, started: u64) -> Result<(), E> {
         let Self { walk, has_field, found, values, compared, .. } = self;
         if !has_field && walk.row_depth != Some(depth) {
-            if walk.row_depth.is_none() && walk.field.is_some() {
+            if walk.row_depth.is_none()
+                && let Some(field) = walk.field
+            {
                 if walk.before.len() == MAX_BEFORE {
-                    let field = walk.field.unwrap_or_default().to_owned();
+                    let field = field.to_owned();
                     let fields = walk.names.join(", ");
                     return Err(walk.fail(ListError::JsonFieldMissing { field, fields }));
                 }

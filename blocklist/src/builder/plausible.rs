@@ -1,0 +1,157 @@
+//! What the text of an entry can mean, and what its key blocks beyond that.
+
+use crate::key::names::{is_ipv4, split_host};
+use crate::key::{EntryKind, Refusal, Remark, Remarks};
+use crate::list::Scope;
+use crate::list::adblock::{COSMETIC, options};
+use filter_core::sub_url::SubUrlRule;
+use std::net::IpAddr;
+
+/// Refuses a text that no list means as an entry, although a URL parser takes or repairs it.
+///
+/// # Errors
+/// [`Refusal::ControlCharacter`], [`Refusal::WhiteSpace`], [`Refusal::AddressRange`], [`Refusal::ElementHiding`] or
+/// [`Refusal::RuleOption`].
+pub(super) fn check_text(entry: &str, kind: EntryKind) -> Result<(), Refusal> {
+    let first_is_digit = entry.starts_with(|c: char| c.is_ascii_digit());
+    let mut marks = false;
+    for byte in entry.bytes() {
+        match byte {
+            0..=b' ' | 0x7f => return Err(white_space_or_control(entry)),
+            b'#' | b'$' | b'/' | 0x80.. => marks = true,
+            b'-' => marks |= first_is_digit,
+            _ => {}
+        }
+    }
+    if !marks {
+        return Ok(());
+    }
+    if entry.chars().any(|c| !c.is_ascii() && (c.is_whitespace() || c.is_control())) {
+        return Err(white_space_or_control(entry));
+    }
+    if is_address_range(entry) {
+        return Err(Refusal::AddressRange);
+    }
+    if kind == EntryKind::Url && COSMETIC.iter().any(|mark| entry.contains(mark)) {
+        return Err(Refusal::ElementHiding);
+    }
+    if kind == EntryKind::Url && options::end(entry) {
+        return Err(Refusal::RuleOption);
+    }
+    Ok(())
+}
+
+fn white_space_or_control(entry: &str) -> Refusal {
+    match entry.chars().any(char::is_control) {
+        true => Refusal::ControlCharacter,
+        false => Refusal::WhiteSpace,
+    }
+}
+
+/// `192.0.2.0/24`, `2001:db8::/32`, `192.0.2.1-192.0.2.9`.
+fn is_address_range(entry: &str) -> bool {
+    let is_address = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    if let Some((address, bits)) = entry.split_once('/')
+        && let Some(address) = is_address(address)
+    {
+        let max = if address.is_ipv4() { 32 } else { 128 };
+        return (1..=3).contains(&bits.len())
+            && bits.bytes().all(|b| b.is_ascii_digit())
+            && bits.parse::<u32>().is_ok_and(|bits| bits <= max);
+    }
+    entry.split_once('-').is_some_and(|(first, last)| {
+        is_address(first).is_some()
+            && (is_address(last).is_some() || last.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// The part of a key that begins with its host; `None` if the rule gives keys without one.
+pub(super) fn without_scheme<'k>(key: &'k str, rule: &SubUrlRule) -> Option<&'k str> {
+    match rule {
+        SubUrlRule::Profile(_) => Some(key),
+        SubUrlRule::Parsing(configuration) if !configuration.domain.excluded => {
+            Some(key.split_once("://").map_or(key, |(_, rest)| rest))
+        }
+        _ => None,
+    }
+}
+
+/// Adds what a key blocks beyond the requests that its entry names.
+pub(super) fn coverage(scope: Scope, key: &str, remarks: &mut Remarks) {
+    let (host, rest) = split_host(key);
+    let has_subdomains = !(host.starts_with('[') || is_ipv4(host));
+    match scope {
+        Scope::Host | Scope::Page if has_subdomains => remarks.add(Remark::CoversSubdomains),
+        Scope::Subdomains => remarks.add(Remark::CoversAnotherHost),
+        Scope::Site | Scope::Host | Scope::Page => {}
+    }
+    if scope == Scope::Page {
+        let is_host = !rest.contains(['/', '?', '#']);
+        if is_host {
+            remarks.add(Remark::CoversWholeHost);
+        } else if !rest.contains('#') {
+            remarks.add(Remark::CoversPaths);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_only_a_url_parser_accepts_are_refused() {
+        for (entry, refusal) in [
+            ("1\tbad.example\t2026-01-01", Refusal::ControlCharacter),
+            ("a.example\rb.example", Refusal::ControlCharacter),
+            ("https://a.example/\u{7f}", Refusal::ControlCharacter),
+            ("a.example b.example", Refusal::WhiteSpace),
+            ("https://a.example/a b", Refusal::WhiteSpace),
+            ("a.example\u{a0}b", Refusal::WhiteSpace),
+            ("a\u{2028}.example", Refusal::WhiteSpace),
+            ("192.0.2.0/24", Refusal::AddressRange),
+            ("2001:db8::/32", Refusal::AddressRange),
+            ("[2001:db8::]/32", Refusal::AddressRange),
+            ("192.0.2.1-192.0.2.9", Refusal::AddressRange),
+            ("192.0.2.1-9", Refusal::AddressRange),
+            ("1000logos.net/###ai_widget-4", Refusal::ElementHiding),
+            ("fuse-cloud.com/$~xmlhttprequest", Refusal::RuleOption),
+            ("a.example/x$third-party,domain=b.example", Refusal::RuleOption),
+        ] {
+            assert_eq!(check_text(entry, EntryKind::Url), Err(refusal), "{entry:?}");
+        }
+        for entry in [
+            "a.example",
+            "https://a.example/x#y",
+            "192.0.2.0/24x",
+            "192.0.2.0/033x",
+            "192.0.2.7/1234",
+            "a.example/?a=$b",
+            "a.example/$1,99",
+            "a-1.example",
+            "bücher.example/ü",
+            "192.0.2.1/",
+        ] {
+            assert_eq!(check_text(entry, EntryKind::Url), Ok(()), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_key_covers_beyond_its_entry() {
+        let of = |scope, key: &str| {
+            let mut remarks = Remarks::default();
+            coverage(scope, key, &mut remarks);
+            remarks.iter().collect::<Vec<_>>()
+        };
+        assert_eq!(of(Scope::Site, "a.example"), []);
+        assert_eq!(of(Scope::Host, "a.example"), [Remark::CoversSubdomains]);
+        assert_eq!(of(Scope::Host, "192.0.2.1"), []);
+        assert_eq!(of(Scope::Subdomains, "a.example"), [Remark::CoversAnotherHost]);
+        assert_eq!(
+            of(Scope::Page, "a.example"),
+            [Remark::CoversSubdomains, Remark::CoversWholeHost]
+        );
+        assert_eq!(of(Scope::Page, "a.example/b"), [Remark::CoversSubdomains, Remark::CoversPaths]);
+        assert_eq!(of(Scope::Page, "[2001:db8::1]:80/a?b#c"), []);
+    }
+}
