@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod check;
+mod data_set;
 pub(crate) mod demo;
 pub(crate) mod diagnose;
 pub(crate) mod doctor;

@@ -1,17 +1,15 @@
 //! `urlfilter check`: would a device ask the PIR service about these URLs?
 
-use super::system::{Known, under_each};
+use super::data_set::rows;
+use super::system::{BySystem, Known, SystemOption, under_each};
 use super::urls::{Answer, UrlArguments};
 use crate::output::{Exit, Results};
-use anyhow::Context;
 use blocklist::builder::DATA_SET_FILE;
 use filter_core::Prefilter;
 use filter_core::sub_url::{Certainty, Grade, System};
-use keyword_database::Reader;
 use serde::Serialize;
-use std::collections::HashSet;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 
 /// Test URLs against a prefilter, as a device does
 ///
@@ -37,6 +35,8 @@ pub(crate) struct Arguments {
     filter: PathBuf,
     #[command(flatten)]
     urls: UrlArguments,
+    #[command(flatten)]
+    system: SystemOption,
     /// Data set of the same keys, in the text form of a keyword database
     #[arg(long, value_name = "FILE", requires = "system")]
     data_set: Option<PathBuf>,
@@ -64,13 +64,6 @@ impl Answer for Verdict {
     }
 }
 
-/// What becomes of a URL on each system.
-#[derive(Serialize)]
-struct SystemVerdicts {
-    url: String,
-    systems: Vec<OnSystem>,
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OnSystem {
@@ -95,9 +88,9 @@ impl OnSystem {
     fn new(
         system: System,
         hits: Vec<(String, Certainty)>,
-        listed: Option<&HashSet<String>>,
+        listed: Option<&HashMap<String, u64>>,
     ) -> Self {
-        let is_listed = |sub_url: &str| listed.map(|listed| listed.contains(sub_url));
+        let is_listed = |sub_url: &str| listed.map(|listed| listed.contains_key(sub_url));
         let certainties = |is_wanted: &dyn Fn(&str) -> bool| {
             Known::any(
                 hits.iter().filter(|(hit, _)| is_wanted(hit)).map(|&(_, certainty)| certainty),
@@ -105,7 +98,7 @@ impl OnSystem {
         };
         let looked_up = certainties(&|_| true);
         let blocked = match listed {
-            Some(listed) => Some(certainties(&|hit| listed.contains(hit))),
+            Some(listed) => Some(certainties(&|hit| listed.contains_key(hit))),
             None => Some(Known::No).filter(|_| hits.is_empty()),
         };
         let hits = hits.into_iter().map(|(sub_url, certainty)| Hit {
@@ -117,7 +110,7 @@ impl OnSystem {
     }
 }
 
-impl Answer for SystemVerdicts {
+impl Answer for BySystem<OnSystem> {
     fn print(&self, results: &mut Results) -> anyhow::Result<()> {
         results.line(format_args!("{}", self.url))?;
         let header = ["system", "grade", "looked up", "blocked", "by"];
@@ -163,21 +156,6 @@ fn data_set(arguments: &Arguments) -> Option<PathBuf> {
     arguments.data_set.clone().or_else(|| Some(beside).filter(|path| path.is_file()))
 }
 
-/// Which of `wanted` are rows of a data set. Reads the data set once, and holds one row at a time.
-fn listed(path: &Path, wanted: &HashSet<String>) -> anyhow::Result<HashSet<String>> {
-    let name = || path.display().to_string();
-    let mut rows = Reader::text(File::open(path).with_context(name)?);
-    let mut found = HashSet::new();
-    while let Some(row) = rows.next_row().with_context(name)? {
-        if let Ok(text) = std::str::from_utf8(row.keyword)
-            && wanted.contains(text)
-        {
-            found.insert(text.to_owned());
-        }
-    }
-    Ok(found)
-}
-
 fn run_systems(arguments: &Arguments, systems: &[System]) -> anyhow::Result<Exit> {
     let prefilter = Prefilter::open(&arguments.filter)?;
     let urls = arguments.urls.texts()?;
@@ -191,7 +169,8 @@ fn run_systems(arguments: &Arguments, systems: &[System]) -> anyhow::Result<Exit
         Some(path) => {
             let all = urls.iter().filter_map(|url| hits_of(url).ok()).flatten();
             let hits = all.flat_map(|(_, hits)| hits).map(|(hit, _)| hit);
-            Some(listed(&path, &hits.collect())?)
+            let hits: HashSet<String> = hits.collect();
+            Some(rows(&path, &hits)?)
         }
     };
     arguments.urls.answer_texts(&urls, |url| {
@@ -199,13 +178,13 @@ fn run_systems(arguments: &Arguments, systems: &[System]) -> anyhow::Result<Exit
             .into_iter()
             .map(|(system, hits)| OnSystem::new(system, hits, listed.as_ref()))
             .collect();
-        Ok(SystemVerdicts { url: url.to_owned(), systems })
+        Ok(BySystem { url: url.to_owned(), systems })
     })
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    if let Some(choice) = arguments.urls.system {
-        return run_systems(arguments, &choice.systems());
+    if let Some(systems) = arguments.system.chosen() {
+        return run_systems(arguments, &systems);
     }
     let chosen = arguments.urls.rule.chosen()?;
     let prefilter = Prefilter::open(&arguments.filter)?;

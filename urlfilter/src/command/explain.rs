@@ -1,6 +1,6 @@
 //! `urlfilter explain`: the sub-URLs of a URL.
 
-use super::system::{Known, under_each};
+use super::system::{BySystem, Known, SystemOption, under_each};
 use super::urls::{Answer, UrlArguments};
 use crate::output::{Exit, Results};
 use anyhow::bail;
@@ -29,6 +29,8 @@ Exit codes:
 pub(crate) struct Arguments {
     #[command(flatten)]
     urls: UrlArguments,
+    #[command(flatten)]
+    system: SystemOption,
 }
 
 #[derive(Serialize)]
@@ -46,13 +48,6 @@ impl Answer for Explanation {
     fn exit(&self) -> Exit {
         Exit::Success
     }
-}
-
-/// The sub-URLs of a URL on each system.
-#[derive(Serialize)]
-struct SystemExplanation {
-    url: String,
-    systems: Vec<OnSystem>,
 }
 
 #[derive(Serialize)]
@@ -87,7 +82,7 @@ impl OnSystem {
     }
 }
 
-impl Answer for SystemExplanation {
+impl Answer for BySystem<OnSystem> {
     fn print(&self, results: &mut Results) -> anyhow::Result<()> {
         let mut rows = BTreeMap::<&str, Vec<Known>>::new();
         for (column, on) in self.systems.iter().enumerate() {
@@ -121,11 +116,10 @@ impl Answer for SystemExplanation {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    if let Some(choice) = arguments.urls.system {
-        let systems = choice.systems();
+    if let Some(systems) = arguments.system.chosen() {
         return arguments.urls.answer_texts(&arguments.urls.texts()?, |url| {
             let systems = under_each(&systems, url, OnSystem::new)?;
-            Ok(SystemExplanation { url: url.to_owned(), systems })
+            Ok(BySystem { url: url.to_owned(), systems })
         });
     }
     let rule = arguments.urls.rule.chosen()?.unwrap_or_default();

@@ -4,9 +4,31 @@ use filter_core::sub_url::{Certainty, DeviceUrl, SubUrlRule, System};
 use serde::Serialize;
 use std::str::FromStr;
 
+#[derive(clap::Args)]
+pub(super) struct SystemOption {
+    /// Answer for released systems instead of one rule: 26, 27, 27-unconfigured (27 with a configuration that has no
+    /// `urlParsingConfiguration`), or all. What is not known for certain is said
+    #[arg(long, value_name = "SYSTEM", conflicts_with_all = ["profile", "parsing"])]
+    system: Option<SystemChoice>,
+}
+
+impl SystemOption {
+    /// The systems to answer for, if not for one rule.
+    pub(super) fn chosen(&self) -> Option<Vec<System>> {
+        self.system.map(SystemChoice::systems)
+    }
+}
+
+/// What is said of a URL on each system.
+#[derive(Serialize)]
+pub(super) struct BySystem<S> {
+    pub(super) url: String,
+    pub(super) systems: Vec<S>,
+}
+
 /// Systems that an answer covers.
 #[derive(Clone, Copy)]
-pub(super) enum SystemChoice {
+enum SystemChoice {
     All,
     One(System),
 }
@@ -26,7 +48,7 @@ impl FromStr for SystemChoice {
 }
 
 impl SystemChoice {
-    pub(super) fn systems(self) -> Vec<System> {
+    fn systems(self) -> Vec<System> {
         match self {
             Self::All => System::ALL.to_vec(),
             Self::One(system) => vec![system],

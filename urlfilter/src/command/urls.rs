@@ -1,7 +1,6 @@
-//! What `check` and `explain` have in common: one answer for each URL.
+//! What `check`, `why` and `explain` have in common: one answer for each URL.
 
 use super::rule::RuleOptions;
-use super::system::SystemChoice;
 use crate::output::{Exit, Results, note};
 use anyhow::Context;
 use filter_core::sub_url::{DeviceUrl, SubUrlRule};
@@ -15,10 +14,6 @@ pub(super) struct UrlArguments {
     urls: Vec<String>,
     #[command(flatten)]
     pub(super) rule: RuleOptions,
-    /// Answer for released systems instead of one rule: 26, 27, 27-unconfigured (27 with a configuration that has no
-    /// `urlParsingConfiguration`), or all. What is not known for certain is said
-    #[arg(long, value_name = "SYSTEM", conflicts_with_all = ["profile", "parsing"])]
-    pub(super) system: Option<SystemChoice>,
     /// Print one JSON object for each URL
     #[arg(long)]
     json: bool,

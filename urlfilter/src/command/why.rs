@@ -1,16 +1,15 @@
 //! `urlfilter why`: which lines of which lists block a URL.
 
+use super::data_set::rows;
 use super::urls::{Answer, UrlArguments};
 use crate::output::{Exit, Results};
 use anyhow::Context;
-use blocklist::builder::{DATA_SET_FILE, KeyOrigins, ORIGINS_FILE};
+use blocklist::builder::{DATA_SET_FILE, KeyOrigin, KeyOrigins, ORIGINS_FILE};
 use filter_core::Prefilter;
-use keyword_database::Reader;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::fs::File;
-use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Say which lines of which lists block a URL
 ///
@@ -85,52 +84,27 @@ impl Answer for Explanation {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let chosen = arguments.urls.rule.chosen()?;
     let prefilter = Prefilter::open(&arguments.folder)?;
-    let tag = prefilter.tag();
     let rule = chosen.as_ref().unwrap_or_else(|| prefilter.rule());
-    arguments.urls.answer_each(rule, |url, parsed| {
-        let hits = parsed.sub_urls().hits_in(prefilter.filter());
-        let rows = rows(&arguments.folder, &hits)?;
-        let mut keys = Vec::new();
-        let mut chance_hits = Vec::new();
-        for hit in hits {
-            match rows.get(&hit) {
-                Some(&row) => keys.push(explain(&arguments.folder, &tag, hit, row)?),
-                None => chance_hits.push(hit),
-            }
-        }
+    let urls = arguments.urls.texts()?;
+    let hits_of = |url: &str| {
+        let parsed = rule.parse_lenient(url)?;
+        anyhow::Ok(parsed.sub_urls().hits_in(prefilter.filter()))
+    };
+    let all = urls.iter().filter_map(|url| hits_of(url).ok()).flatten().collect();
+    let rows = rows(&arguments.folder.join(DATA_SET_FILE), &all)?;
+    let path = arguments.folder.join(ORIGINS_FILE);
+    let name = || path.display().to_string();
+    let origins = KeyOrigins::open(File::open(&path).with_context(name)?, &prefilter.tag());
+    let origins = RefCell::new(origins.with_context(name)?);
+    arguments.urls.answer_texts(&urls, |url| {
+        let (keys, chance_hits) =
+            hits_of(url)?.into_iter().partition::<Vec<_>, _>(|hit| rows.contains_key(hit));
+        let explain = |key: String| {
+            let lines = origins.borrow_mut().of(rows[&key]).with_context(name)?;
+            let line = |origin: KeyOrigin| Line { list: origin.list, line: origin.line };
+            anyhow::Ok(KeyExplanation { key, lines: lines.into_iter().map(line).collect() })
+        };
+        let keys = keys.into_iter().map(explain).collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Explanation { url: url.to_owned(), is_blocked: !keys.is_empty(), keys, chance_hits })
     })
-}
-
-/// The places of keys in the data set, of those that it has.
-fn rows(folder: &Path, keys: &[String]) -> anyhow::Result<HashMap<String, u64>> {
-    let mut found = HashMap::new();
-    if keys.is_empty() {
-        return Ok(found);
-    }
-    let path = folder.join(DATA_SET_FILE);
-    let name = || path.display().to_string();
-    let mut reader =
-        Reader::text(BufReader::with_capacity(1 << 17, File::open(&path).with_context(name)?));
-    let mut row = 0;
-    while let Some(next) = reader.next_row().with_context(name)? {
-        if let Some(key) = keys.iter().find(|key| key.as_bytes() == next.keyword) {
-            found.insert(key.clone(), row);
-            if found.len() == keys.len() {
-                break;
-            }
-        }
-        row += 1;
-    }
-    Ok(found)
-}
-
-fn explain(folder: &Path, tag: &str, key: String, row: u64) -> anyhow::Result<KeyExplanation> {
-    let path = folder.join(ORIGINS_FILE);
-    let name = || path.display().to_string();
-    let file = File::open(&path).with_context(name)?;
-    let origins =
-        KeyOrigins::open(file, tag).and_then(|mut origins| origins.of(row)).with_context(name)?;
-    let lines = origins.into_iter().map(|origin| Line { list: origin.list, line: origin.line });
-    Ok(KeyExplanation { key, lines: lines.collect() })
 }
