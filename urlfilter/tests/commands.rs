@@ -485,6 +485,8 @@ fn why_names_the_lists_and_lines_of_keys() {
     );
     assert_eq!(answers[1]["keys"][0]["lines"][0]["line"], 2);
     assert_eq!(answers[2]["isBlocked"], false);
+    // An option that it would not follow is refused.
+    assert_eq!(code(&run(&["why", &out, "--system", "27", "https://x.example/"])), 2);
     // The origins of another build are not used.
     assert_eq!(
         code(&run(&[&["build", &one, "--out", &folder.path("other")], &fpr[..]].concat())),
@@ -507,6 +509,9 @@ fn limits_end_the_build_unless_the_list_is_accepted() {
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains(&format!("--accept {empty}")), "{}", stderr(&output));
     assert_eq!(code(&run(&["build", &good, &empty, "--accept", &empty, "--out", &out])), 0);
+    assert_eq!(code(&run(&["build", &good, "-", "--accept", "-", "--out", &out])), 0);
+    let unknown = run(&["build", &good, "--accept", "nowhere", "--out", &out]);
+    assert!(code(&unknown) == 2 && stderr(&unknown).contains("nowhere"));
     assert_eq!(code(&run(&["build", &good, "--min-keys", "11", "--out", &out])), 2);
     assert_eq!(
         code(&run(&["build", &good, "--min-keys", "10", "--max-shrink", "0.2", "--out", &out])),

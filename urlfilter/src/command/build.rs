@@ -16,7 +16,7 @@ use blocklist::list::{Format, ReadOptions, RowFilter};
 use clap::ValueEnum;
 use filter_core::bloom::Sizing;
 use indicatif::ProgressBar;
-use inputs::{Input, Inputs};
+use inputs::{Input, Inputs, STANDARD_INPUT};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -221,8 +221,13 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     }
     let mut guards =
         Guards::default().with_max_refused(arguments.max_refused).with_min_keys(arguments.min_keys);
-    for name in &arguments.accept {
-        guards = guards.with_accepted(name);
+    let lists: Vec<String> = arguments.inputs.0.iter().map(Input::name).collect();
+    for accepted in &arguments.accept {
+        let accepted = if accepted == "-" { STANDARD_INPUT } else { accepted };
+        if !lists.iter().any(|list| list == accepted) {
+            bail!("--accept {accepted}: no list of the command line is called so");
+        }
+        guards = guards.with_accepted(accepted);
     }
     if let Some(share) = arguments.max_shrink {
         guards = guards
@@ -261,19 +266,19 @@ fn takes_rows(list: &Input) -> bool {
 
 fn add(builder: Builder, list: &Input, arguments: &Arguments) -> anyhow::Result<Builder> {
     let path = &list.path;
-    let (name, input, size): (String, Box<dyn Read>, Option<u64>) = if path.as_os_str() == "-" {
+    let name = list.name();
+    let (input, size): (Box<dyn Read>, Option<u64>) = if path.as_os_str() == "-" {
         if io::stdin().is_terminal() {
             note(format_args!("reading a list from the terminal; press Ctrl-D at its end"));
         }
-        ("standard input".to_owned(), Box::new(io::stdin().lock()), None)
+        (Box::new(io::stdin().lock()), None)
     } else {
-        let name = path.display().to_string();
         let file = File::open(path).with_context(|| name.clone())?;
         let about = file.metadata().with_context(|| name.clone())?;
         if about.is_dir() {
             bail!("{name}: expected a file, found a folder; give the lists in it");
         }
-        (name, Box::new(file), Some(about.len()))
+        (Box::new(file), Some(about.len()))
     };
     // indicatif draws nothing unless standard error is a terminal.
     let bar = match size {
@@ -298,7 +303,7 @@ fn add(builder: Builder, list: &Input, arguments: &Arguments) -> anyhow::Result<
     bar.finish_and_clear();
     outcome.map_err(|error| match error {
         blocklist::BuildError::Source { .. } => {
-            anyhow!("{error}; --accept {name} builds with it all the same")
+            anyhow!("{error}; --accept {} builds with it all the same", path.display())
         }
         error => error.into(),
     })

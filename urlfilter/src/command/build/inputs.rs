@@ -15,6 +15,19 @@ pub(crate) struct Input {
     pub(crate) is_allow_list: bool,
 }
 
+/// What standard input is called in reports and errors.
+pub(crate) const STANDARD_INPUT: &str = "standard input";
+
+impl Input {
+    /// What the list is called in reports and errors.
+    pub(crate) fn name(&self) -> String {
+        match self.path.as_os_str() == "-" {
+            true => STANDARD_INPUT.to_owned(),
+            false => self.path.display().to_string(),
+        }
+    }
+}
+
 /// All lists, in the order of the command line.
 #[derive(Clone, Debug)]
 pub(crate) struct Inputs(pub(crate) Vec<Input>);

@@ -72,7 +72,7 @@ pub(super) fn print(built: &Built, out: &Path, json: bool, seconds: f64) -> anyh
         duplicate: report.entries.duplicate,
         refused: report.entries.refused,
         exceptions: report.entries.exceptions,
-        revoked: report.revoked.values().map(|revoked| revoked.count).sum(),
+        revoked: report.revoked_keys(),
         still_covered: report.still_covered.len(),
         compressed: report.compressed,
         changed: of(Effect::Changed),
@@ -155,7 +155,7 @@ pub(super) fn describe_reasons(report: &Report) {
 }
 
 fn describe_exceptions(report: &Report) {
-    let revoked: u64 = report.revoked.values().map(|revoked| revoked.count).sum();
+    let revoked = report.revoked_keys();
     if revoked > 0 {
         note(format_args!("  revoked {revoked:>8}  keys, by {} exceptions", report.revoked.len()));
     }
