@@ -13,29 +13,35 @@ use std::net::IpAddr;
 /// [`Refusal::ControlCharacter`], [`Refusal::WhiteSpace`], [`Refusal::AddressRange`], [`Refusal::ElementHiding`] or
 /// [`Refusal::RuleOption`].
 pub(super) fn check_text(entry: &str, kind: EntryKind) -> Result<(), Refusal> {
-    let first_is_digit = entry.starts_with(|c: char| c.is_ascii_digit());
-    let mut marks = false;
+    // Each check looks for its own mark, and most entries have none. Searching all of them took longer than the rest.
+    let (mut has_number_sign, mut has_dollar, mut is_ascii) = (false, false, true);
+    let mut may_be_range = false;
     for byte in entry.bytes() {
         match byte {
             0..=b' ' | 0x7f => return Err(white_space_or_control(entry)),
-            b'#' | b'$' | b'/' | 0x80.. => marks = true,
-            b'-' => marks |= first_is_digit,
+            b'#' => has_number_sign = true,
+            b'$' => has_dollar = true,
+            b'/' | b'-' => may_be_range = true,
+            0x80.. => is_ascii = false,
             _ => {}
         }
     }
-    if !marks {
-        return Ok(());
-    }
-    if entry.chars().any(|c| !c.is_ascii() && (c.is_whitespace() || c.is_control())) {
+    if !is_ascii && entry.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(white_space_or_control(entry));
     }
-    if is_address_range(entry) {
+    // An address begins with a digit, or has a colon.
+    let may_be_range =
+        may_be_range && (entry.starts_with(|c: char| c.is_ascii_digit()) || entry.contains(':'));
+    if may_be_range && is_address_range(entry) {
         return Err(Refusal::AddressRange);
     }
-    if kind == EntryKind::Url && COSMETIC.iter().any(|mark| entry.contains(mark)) {
+    if kind != EntryKind::Url {
+        return Ok(());
+    }
+    if has_number_sign && COSMETIC.iter().any(|mark| entry.contains(mark)) {
         return Err(Refusal::ElementHiding);
     }
-    if kind == EntryKind::Url && options::end(entry) {
+    if has_dollar && options::end(entry) {
         return Err(Refusal::RuleOption);
     }
     Ok(())

@@ -12,12 +12,6 @@ use std::net::{IpAddr, Ipv4Addr};
 const SPECIAL_USE: [&str; 9] =
     ["alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test"];
 
-/// Top-level domains of most entries, so that the whole list of suffixes need not be searched for them.
-const FREQUENT: [&str; 16] = [
-    "com", "net", "org", "info", "io", "co", "de", "ru", "uk", "cn", "xyz", "top", "app", "dev",
-    "example", "test",
-];
-
 /// Hosts without which devices cannot be set up, checked, updated or reached, or the filter itself cannot be switched
 /// on. A key must neither be one of them nor a parent of one. From Apple's lists of hosts that networks must leave
 /// open (support article 101555), and of onboarding, which looks up a page of `www.apple.com`.
@@ -117,9 +111,6 @@ impl NameRules {
             return Err(Refusal::Protected);
         }
         let last = last_labels(host, 1);
-        if !is_whole_host && FREQUENT.contains(&last) {
-            return Ok(None);
-        }
         let suffix = psl::suffix(host.as_bytes());
         let is_known = suffix.is_some_and(|suffix| suffix.is_known())
             || SPECIAL_USE.contains(&last)
@@ -208,10 +199,6 @@ mod tests {
         ];
         for key in known {
             assert_eq!(rules.check(key), Ok(None), "{key}");
-        }
-        for last in FREQUENT {
-            assert_eq!(rules.check(&format!("a.{last}")), Ok(None), "{last}");
-            assert_eq!(rules.check(&format!("a.{last}/x")), Ok(None), "{last}");
         }
         for suffix in ["lan", "*", ".LAN"] {
             assert_eq!(rules.clone().with_allowed_suffix(suffix).check("printer.lan"), Ok(None));

@@ -76,7 +76,8 @@ pub enum Scope {
 impl Scope {
     /// The scope of an entry of a list of URLs and domains: a page if it has a scheme, else a site.
     pub(super) fn of(text: &str) -> Self {
-        let has_scheme = split_special_scheme(text).is_some() || split_scheme(text).is_some();
+        let has_scheme = text.contains(':')
+            && (split_special_scheme(text).is_some() || split_scheme(text).is_some());
         match has_scheme {
             true => Self::Page,
             false if text.starts_with("*.") => Self::Subdomains,
