@@ -24,6 +24,8 @@ use crate::arithmetic::ntt_table::NttTable;
 use crate::arithmetic::word::MachineWord;
 use crate::cpu::{Backend, Level};
 use kernels::Correction;
+#[cfg(target_arch = "x86_64")]
+use lanes::automorphism;
 
 /// What differs between the two words: how many residues a vector of each back end holds, and the
 /// loops that are written with explicit vectors.
@@ -43,6 +45,21 @@ pub trait Kernels: MachineWord {
     /// An automorphism of slots: out[j] = from[index[j]], for the table of a Galois element.
     #[doc(hidden)]
     fn permute_slots(backend: Backend, out: &mut [Self], from: &[Self], index: &[u32]);
+
+    /// An automorphism of coefficients: out[j] = ±from[index[j]], as `kernels::permute_signed`, for the
+    /// table of this Galois element.
+    #[doc(hidden)]
+    fn permute_signed(
+        backend: Backend,
+        out: &mut [Self],
+        from: &[Self],
+        index: &[u32],
+        element: u32,
+        m: Modulus<Self>,
+    ) {
+        let _ = element;
+        kernels::permute_signed(backend, out, from, index, m);
+    }
 
     /// As `kernels::matrix_tile`.
     #[doc(hidden)]
@@ -139,6 +156,26 @@ impl Kernels for u32 {
             }
             _ => kernels::permute(backend, out, from, index),
         }
+    }
+
+    fn permute_signed(
+        backend: Backend,
+        out: &mut [u32],
+        from: &[u32],
+        index: &[u32],
+        element: u32,
+        m: Modulus<u32>,
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(rows) = automorphism::rows(element, from.len(), Self::lanes(backend)) {
+            match backend.level() {
+                Level::Portable => {}
+                Level::Avx2(cpu) => return avx2::permute_signed(cpu, out, from, rows, m),
+                Level::Avx512(cpu) => return avx512::permute_signed(cpu, out, from, rows, m),
+            }
+        }
+        let _ = element;
+        kernels::permute_signed(backend, out, from, index, m);
     }
 
     fn matrix_tile(

@@ -1,4 +1,5 @@
 //! Objects as bytes, and bytes as objects.
 
 pub mod packing;
+mod prepared;
 pub mod serialize;

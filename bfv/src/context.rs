@@ -7,6 +7,7 @@ use crate::arithmetic::prime::primes_above;
 use crate::cpu::Backend;
 use crate::error::Error;
 use crate::parameters::{ParameterError, Parameters};
+use crate::rings::galois::Automorphisms;
 use crate::rings::ntt::NttTable;
 use crate::word::Word;
 use constants::{Division, Level};
@@ -27,6 +28,7 @@ pub struct Context<W: Word> {
     levels: Vec<Level<W>>,
     /// Entry m divides by the modulus of index m.
     divisions: Vec<Division<W>>,
+    automorphisms: Automorphisms,
 }
 
 impl<W: Word> Context<W> {
@@ -77,6 +79,7 @@ impl<W: Word> Context<W> {
             gamma,
             levels,
             divisions,
+            automorphisms: Automorphisms::default(),
             parameters,
         })
     }
@@ -140,6 +143,10 @@ impl<W: Word> Context<W> {
 
     pub(crate) fn division(&self, by: usize) -> &Division<W> {
         &self.divisions[by]
+    }
+
+    pub(crate) fn automorphisms(&self) -> &Automorphisms {
+        &self.automorphisms
     }
 
     /// Fails unless a number of moduli is one that ciphertexts can have.

@@ -87,9 +87,8 @@ pub use ciphertext::Ciphertext;
 pub use context::Context;
 pub use cpu::{BACKEND_VARIABLE, Backend, BackendError};
 pub use error::Error;
-pub use keys::evaluation_key::{
-    EvaluationKey, EvaluationKeyConfig, KeySwitchKey, PreparedEvaluationKey,
-};
+pub use keys::evaluation_key::{EvaluationKey, EvaluationKeyConfig, KeySwitchKey};
+pub use keys::prepared_key::PreparedEvaluationKey;
 pub use keys::secret_key::SecretKey;
 pub use ops::key_switch::{DualCiphertext, InverseMonomial};
 pub use ops::matrix::{CiphertextVector, PlaintextMatrix};

@@ -185,20 +185,13 @@ impl Scheme {
             return Err(Error::Mismatch("the evaluation key configuration"));
         }
         let keys = by_word!(&self.0, tables => {
-            let mut keys = tables.context.read_evaluation_key(serialized)?;
             let wanted = config
                 .galois_elements
                 .iter()
                 .map(|&element| GaloisElement::new(u64::from(element), tables.context.degree()))
                 .collect::<Result<Vec<_>, _>>()?;
-            if let Some(missing) = wanted.iter().find(|&&element| keys.galois_key(element).is_none()) {
-                return Err(bfv::Error::MissingGaloisKey(missing.get()).into());
-            }
-            if config.has_relinearization_key && !keys.has_relinearization_key() {
-                return Err(bfv::Error::MissingRelinearizationKey.into());
-            }
-            keys.retain(&wanted, config.has_relinearization_key);
-            tables.context.prepare_evaluation_key(&keys)
+            let relinearization = config.has_relinearization_key;
+            tables.context.read_prepared_evaluation_key(serialized, &wanted, relinearization)?
         });
         Ok(EvaluationKey { keys, parameters: config.parameters.clone() })
     }

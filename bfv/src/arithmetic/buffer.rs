@@ -64,7 +64,8 @@ impl<W: MachineWord> AlignedBuffer<W> {
     /// `length` words of unspecified values, for callers who overwrite them all.
     pub(crate) fn any(length: usize) -> Self {
         let lines = (length * size_of::<W>()).div_ceil(size_of::<Line>());
-        let lines = take(lines).unwrap_or_else(|| vec![Line::zeroed(); lines]);
+        // Zeros of the kernel, where it gives new memory: they are not written again.
+        let lines = take(lines).unwrap_or_else(|| bytemuck::zeroed_vec(lines));
         Self { lines, length, word: std::marker::PhantomData }
     }
 }

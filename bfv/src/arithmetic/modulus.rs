@@ -149,6 +149,17 @@ impl<W: MachineWord> Modulus<W> {
         self.add(self.mul(high, self.r_squared), low)
     }
 
+    /// What the words of a number of 128 bits, lowest first, are multiplied by, so that the sum over R
+    /// is the number: R^(k+1) mod p for word k. In Montgomery form it is the number's Montgomery form.
+    pub(crate) fn word_weights(&self, montgomery: bool) -> [W; 4] {
+        let mut weight = if montgomery { self.r_squared } else { self.r };
+        [(); 4].map(|()| {
+            let now = weight;
+            weight = self.to_montgomery(weight);
+            now
+        })
+    }
+
     /// A number below 2p that is congruent to x, for any word x.
     #[inline(always)]
     #[must_use]

@@ -48,6 +48,10 @@ pub trait MachineWord:
     fn truncate(value: u64) -> Self;
     /// The same number in 64 bits.
     fn to_u64(self) -> u64;
+    /// The number whose bytes, as they lie in memory, are little endian.
+    #[doc(hidden)]
+    #[must_use]
+    fn of_little_endian(self) -> Self;
     /// Sum modulo 2^`BITS`.
     #[must_use]
     fn wrapping_add(self, other: Self) -> Self;
@@ -111,6 +115,10 @@ macro_rules! word {
             #[inline(always)]
             fn to_u64(self) -> u64 {
                 u64::from(self)
+            }
+            #[inline(always)]
+            fn of_little_endian(self) -> Self {
+                <$word>::from_le(self)
             }
             #[inline(always)]
             fn wrapping_add(self, other: Self) -> Self {

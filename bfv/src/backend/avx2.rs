@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "intrinsics of CPU features")]
 
 use super::kernels::Correction;
-use super::lanes::{self, Lanes, NarrowLanes, narrow, transform};
+use super::lanes::{self, Lanes, NarrowLanes, automorphism, narrow, transform};
 use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::ntt_table::NttTable;
 use crate::cpu::{Avx2, with_cpu_features};
@@ -127,6 +127,10 @@ impl NarrowLanes for U32x8 {
         let reached = avx2!(_mm256_cmpeq_epi32(_mm256_max_epu32(value.0, threshold.0), value.0));
         Self(avx2!(_mm256_and_si256(self.0, reached)))
     }
+    #[inline(always)]
+    fn select(mask: Self, a: Self, b: Self) -> Self {
+        Self(avx2!(_mm256_blendv_epi8(b.0, a.0, mask.0)))
+    }
 }
 
 with_cpu_features! {
@@ -142,6 +146,10 @@ with_cpu_features! {
 
     fn permute(cpu, out: &mut [u32], from: &[u32], index: &[u32]) {
         lanes::permute::<u32, U32x8>(cpu, out, from, index);
+    }
+
+    fn permute_signed(cpu, out: &mut [u32], from: &[u32], rows: usize, m: Modulus<u32>) {
+        automorphism::permute_rows::<U32x8>(cpu, out, from, rows, m);
     }
 
     fn matrix_tile(

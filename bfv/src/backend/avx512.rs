@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "intrinsics of CPU features")]
 
 use super::kernels::Correction;
-use super::lanes::{self, Lanes, NarrowLanes, narrow, transform};
+use super::lanes::{self, Lanes, NarrowLanes, automorphism, narrow, transform};
 use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::ntt_table::NttTable;
 use crate::cpu::{Avx512, with_cpu_features};
@@ -135,6 +135,11 @@ impl NarrowLanes for U32x16 {
     fn unless_below(self, value: Self, threshold: Self) -> Self {
         let reached = avx512!(_mm512_cmpge_epu32_mask(value.0, threshold.0));
         Self(avx512!(_mm512_maskz_mov_epi32(reached, self.0)))
+    }
+    #[inline(always)]
+    fn select(mask: Self, a: Self, b: Self) -> Self {
+        // The table of a function of three bits: the second where the first is 1, else the third.
+        Self(avx512!(_mm512_ternarylogic_epi32::<0b1100_1010>(mask.0, a.0, b.0)))
     }
 }
 
@@ -367,6 +372,10 @@ with_cpu_features! {
 
     fn permute_u64(cpu, out: &mut [u64], from: &[u64], index: &[u32]) {
         lanes::permute::<u64, U64x8>(cpu, out, from, index);
+    }
+
+    fn permute_signed(cpu, out: &mut [u32], from: &[u32], rows: usize, m: Modulus<u32>) {
+        automorphism::permute_rows::<U32x16>(cpu, out, from, rows, m);
     }
 
     fn matrix_tile(

@@ -139,6 +139,33 @@ kernels! {
         }
     }
 
+    /// out_i = Σ_k x_ik·weight_k / R, where the words x_ik of number i lie side by side: numbers of 128
+    /// bits as residues, or as their Montgomery form, see [`Modulus::word_weights`].
+    ///
+    /// Bounds: a product is below R·p, and p is at most R/4, so that the sum of at most four is below
+    /// R². It is folded once, to below p·R.
+    fn reduce_numbers<W>(out: &mut [W], words: &[W], weights: &[W; 4], m: Modulus<W>) {
+        if W::BITS == 32 {
+            for (o, words) in out.iter_mut().zip(words.as_chunks::<4>().0) {
+                let low = W::wide_add(
+                    words[0].widening_mul(weights[0]),
+                    words[1].widening_mul(weights[1]),
+                );
+                let high = W::wide_add(
+                    words[2].widening_mul(weights[2]),
+                    words[3].widening_mul(weights[3]),
+                );
+                *o = m.montgomery_reduce_any(W::wide_add(low, high));
+            }
+        } else {
+            for (o, words) in out.iter_mut().zip(words.as_chunks::<2>().0) {
+                let low = words[0].widening_mul(weights[0]);
+                let high = words[1].widening_mul(weights[1]);
+                *o = m.montgomery_reduce_any(W::wide_add(low, high));
+            }
+        }
+    }
+
     /// out ≡ a, below 2p, for any words.
     fn reduce_lazy<W>(out: &mut [W], a: &[W], m: Modulus<W>) {
         for (o, &x) in out.iter_mut().zip(a) {
@@ -341,20 +368,21 @@ kernels! {
         }
     }
 
-    /// Rows side by side, tile by tile: for each tile, for each row, the tile's words.
-    fn group_tiles<W>(out: &mut [W], rows: &[&[W]]) {
+    /// Rows side by side, tile by tile: for each tile from the one at `start` on, for each row, the
+    /// tile's words. As many tiles as fill `out`.
+    fn group_tiles<W>(out: &mut [W], rows: &[&[W]], start: usize) {
         for (tile, out) in out.chunks_exact_mut(TILE * rows.len()).enumerate() {
             for (out, row) in out.chunks_exact_mut(TILE).zip(rows) {
-                out.copy_from_slice(&row[tile * TILE..][..TILE]);
+                out.copy_from_slice(&row[start + tile * TILE..][..TILE]);
             }
         }
     }
 
     /// The inverse of [`group_tiles`].
-    fn ungroup_tiles<W>(rows: &mut [&mut [W]], from: &[W]) {
+    fn ungroup_tiles<W>(rows: &mut [&mut [W]], from: &[W], start: usize) {
         for (tile, from) in from.chunks_exact(TILE * rows.len()).enumerate() {
             for (from, row) in from.chunks_exact(TILE).zip(rows.iter_mut()) {
-                row[tile * TILE..][..TILE].copy_from_slice(from);
+                row[start + tile * TILE..][..TILE].copy_from_slice(from);
             }
         }
     }

@@ -1,10 +1,14 @@
 //! Vectors of residues, for any register type. The algorithms over them are in `narrow` (sums of
-//! products of 32-bit residues) and `transform` (the number-theoretic transform).
+//! products of 32-bit residues), `automorphism` (of 32-bit coefficients) and `transform` (the
+//! number-theoretic transform).
 //!
 //! A vector can be made only with a proof that the CPU has the instructions, so that everything that
 //! a vector does without touching memory is safe.
 #![allow(unsafe_code, reason = "loads and stores of vectors")]
 
+pub(crate) mod automorphism;
+#[cfg(test)]
+pub(crate) mod model;
 pub(crate) mod narrow;
 pub(crate) mod transform;
 
@@ -94,6 +98,21 @@ pub(crate) trait NarrowLanes: Lanes<u32> {
     fn high_halves(even: Self, odd: Self) -> Self;
     /// Lanes of `self` where `value` is at least `threshold`, else 0.
     fn unless_below(self, value: Self, threshold: Self) -> Self;
+    /// Bits of `a` where `mask` has ones, bits of `b` where it has zeros. The lanes of a mask are all
+    /// ones or all zeros.
+    fn select(mask: Self, a: Self, b: Self) -> Self;
+
+    /// The mask of the lanes whose number has this bit set.
+    #[inline(always)]
+    fn lanes_with_bit(cpu: Self::Cpu, bit: u32) -> Self {
+        const MASKS: [[u32; 16]; 4] = [
+            [0, !0, 0, !0, 0, !0, 0, !0, 0, !0, 0, !0, 0, !0, 0, !0],
+            [0, 0, !0, !0, 0, 0, !0, !0, 0, 0, !0, !0, 0, 0, !0, !0],
+            [0, 0, 0, 0, !0, !0, !0, !0, 0, 0, 0, 0, !0, !0, !0, !0],
+            [0, 0, 0, 0, 0, 0, 0, 0, !0, !0, !0, !0, !0, !0, !0, !0],
+        ];
+        load(cpu, &MASKS[bit as usize])
+    }
 }
 
 /// Reads a vector from the start of a slice.

@@ -35,6 +35,42 @@ pub(crate) fn pack<W: Word>(out: &mut Vec<u8>, values: &[W], bits: u32, skip: u3
 /// that are missing at the end count as zeros; lengths are the caller's to check.
 pub(crate) fn unpack<W: Word>(bytes: &[u8], bits: u32, skip: u32, out: &mut [W]) {
     let width = bits - skip;
+    let done = if width <= MAX_WINDOW_BITS { unpack_groups(bytes, width, skip, out) } else { 0 };
+    let (_, out) = out.split_at_mut(8 * done);
+    unpack_stream(&bytes[width as usize * done..], width, skip, out);
+}
+
+/// Widest numbers of which each lies within eight bytes, wherever its first bit is in its first byte.
+const MAX_WINDOW_BITS: u32 = 57;
+
+/// Reads groups of eight numbers, which fill whole bytes, each number from eight bytes of its own: no
+/// number waits for the one before it. Stops where eight bytes for the last number of a group are
+/// missing, and returns how many groups it has read.
+fn unpack_groups<W: Word>(bytes: &[u8], width: u32, skip: u32, out: &mut [W]) -> usize {
+    let mask = u64::MAX >> (64 - width);
+    let places = [0, 1, 2, 3, 4, 5, 6, 7].map(|i| {
+        let bit = i * width;
+        (bit as usize / 8, 64 - width - bit % 8)
+    });
+    let size = width as usize;
+    let mut done = 0;
+    for group in out.as_chunks_mut::<8>().0 {
+        // The last number starts below byte 50.
+        let Some(window) = bytes.get(size * done..).and_then(|rest| rest.first_chunk::<58>())
+        else {
+            break;
+        };
+        for (value, (at, shift)) in group.iter_mut().zip(places) {
+            let number = window[at..].first_chunk().map_or(0, |word| u64::from_be_bytes(*word));
+            *value = W::truncate(((number >> shift) & mask) << skip);
+        }
+        done += 1;
+    }
+    done
+}
+
+/// Reads numbers one after another.
+fn unpack_stream<W: Word>(bytes: &[u8], width: u32, skip: u32, out: &mut [W]) {
     let mask = u64::MAX >> (64 - width);
     let (words, tail) = bytes.as_chunks::<8>();
     let mut last = [0; 8];
@@ -112,6 +148,16 @@ mod tests {
             unpack(&bytes, bits, skip, &mut back);
             let cut: Vec<u64> = values.iter().map(|v| v >> skip << skip).collect();
             prop_assert_eq!(back, cut);
+        }
+
+        /// Numbers in groups are those of one stream, also where bytes are missing at the end or follow.
+        #[test]
+        fn groups_are_read_as_the_stream(bytes: Vec<u8>, count in 0_usize..100, bits in 1_u32..=62) {
+            let mut groups = vec![1_u64; count];
+            unpack(&bytes, bits, 0, &mut groups);
+            let mut stream = vec![2; count];
+            unpack_stream(&bytes, bits, 0, &mut stream);
+            prop_assert_eq!(groups, stream);
         }
 
         #[test]

@@ -62,7 +62,7 @@ struct Cut {
     skip: u32,
 }
 
-fn poly_length<W: Word>(degree: usize, basis: &[NttTable<W>], skip: u32) -> usize {
+pub(super) fn poly_length<W: Word>(degree: usize, basis: &[NttTable<W>], skip: u32) -> usize {
     let row = |table: &NttTable<W>| packed_length(degree, table.modulus().bits() - skip);
     basis.iter().map(row).sum()
 }
@@ -85,7 +85,7 @@ fn read_poly<W: Word, F: Form>(
     basis: &[NttTable<W>],
     cut: Cut,
 ) -> Result<Poly<W, F>, Error> {
-    let mut poly = Poly::zero(degree, basis.len());
+    let mut poly = Poly::any(degree, basis.len());
     for (row, table) in poly.rows_mut().zip(basis) {
         let bits = table.modulus().bits();
         let (now, rest) = bytes.split_at(packed_length(degree, bits - cut.skip));
@@ -95,14 +95,14 @@ fn read_poly<W: Word, F: Form>(
     Ok(poly)
 }
 
-fn check_length(what: &'static str, expected: usize, bytes: &[u8]) -> Result<(), Error> {
+pub(super) fn check_length(what: &'static str, expected: usize, bytes: &[u8]) -> Result<(), Error> {
     if bytes.len() == expected {
         return Ok(());
     }
     Err(Error::Length { what, expected, found: bytes.len() })
 }
 
-fn read_seed(seed: &[u8]) -> Result<Seed, Error> {
+pub(super) fn read_seed(seed: &[u8]) -> Result<Seed, Error> {
     seed.try_into().map_err(|_| Error::Length { what: "seed", expected: 32, found: seed.len() })
 }
 
@@ -325,7 +325,7 @@ impl<W: Word> Context<W> {
         bytes
     }
 
-    fn read_switch_key(
+    pub(super) fn read_switch_key(
         &self,
         serialized: &[SerializedCiphertext],
     ) -> Result<KeySwitchKey<W>, Error> {
@@ -334,17 +334,23 @@ impl<W: Word> Context<W> {
             let what = "ciphertexts of a key-switching key";
             return Err(Error::Shape { what, expected, found });
         }
-        let read = |ciphertext: &SerializedCiphertext| {
-            let ciphertext = self.read_evaluation_ciphertext(ciphertext, self.basis())?;
-            match ciphertext.polys.len() {
-                2 => Ok(ciphertext),
-                found => {
-                    let what = "polynomials of a key-switching key";
-                    Err(Error::Shape { what, expected: 2, found })
-                }
-            }
-        };
+        let read = |ciphertext| self.read_key_ciphertext(ciphertext);
         Ok(KeySwitchKey(serialized.iter().map(read).collect::<Result<_, _>>()?))
+    }
+
+    /// Reads a ciphertext of a key-switching key, which has two polynomials.
+    pub(super) fn read_key_ciphertext(
+        &self,
+        serialized: &SerializedCiphertext,
+    ) -> Result<Ciphertext<W, Evaluation>, Error> {
+        let ciphertext = self.read_evaluation_ciphertext(serialized, self.basis())?;
+        match ciphertext.polys.len() {
+            2 => Ok(ciphertext),
+            found => {
+                let what = "polynomials of a key-switching key";
+                Err(Error::Shape { what, expected: 2, found })
+            }
+        }
     }
 
     /// Reads evaluation keys. Every key has one ciphertext for each ciphertext modulus.

@@ -2,7 +2,7 @@
 //! relinearize.
 
 use crate::arithmetic::buffer::AlignedBuffer;
-use crate::backend::kernels::{self, TILE};
+use crate::backend::kernels;
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
 use crate::error::Error;
@@ -80,61 +80,6 @@ impl<W: Word> EvaluationKey<W> {
     }
 }
 
-/// A key-switching key ready for use: in Montgomery form, in the order in which it is read.
-pub(crate) struct PreparedSwitchKey<W> {
-    /// One row for each modulus, that of key switching last.
-    pub(crate) rows: Vec<AlignedBuffer<W>>,
-    /// The number L of its ciphertexts.
-    pub(crate) count: usize,
-}
-
-/// A Galois key ready for use, with the automorphism's tables.
-pub(crate) struct PreparedGaloisKey<W> {
-    pub(crate) slots: Vec<u32>,
-    pub(crate) coefficients: Vec<u32>,
-    pub(crate) key: PreparedSwitchKey<W>,
-}
-
-/// Evaluation keys ready for use by a server: expanded, in Montgomery form and in the order in which
-/// they are read. Each key takes about 2·L·(L+1)·N words. Build it once for each client and cache it.
-pub struct PreparedEvaluationKey<W> {
-    galois: BTreeMap<GaloisElement, PreparedGaloisKey<W>>,
-    relinearization: Option<PreparedSwitchKey<W>>,
-}
-
-impl<W: Word> PreparedEvaluationKey<W> {
-    /// The Galois elements that it has keys for, ascending.
-    #[must_use]
-    pub fn galois_elements(&self) -> impl DoubleEndedIterator<Item = GaloisElement> {
-        self.galois.keys().copied()
-    }
-
-    /// Whether it has a relinearization key.
-    #[must_use]
-    pub fn has_relinearization_key(&self) -> bool {
-        self.relinearization.is_some()
-    }
-
-    /// Memory that it takes, in bytes.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        let words = |key: &PreparedSwitchKey<W>| {
-            key.rows.iter().map(|row| row.len() * size_of::<W>()).sum::<usize>()
-        };
-        let galois = |key: &PreparedGaloisKey<W>| words(&key.key) + 8 * key.slots.len();
-        self.galois.values().map(galois).sum::<usize>()
-            + self.relinearization.as_ref().map_or(0, words)
-    }
-
-    pub(crate) fn galois(&self, element: GaloisElement) -> Result<&PreparedGaloisKey<W>, Error> {
-        self.galois.get(&element).ok_or(Error::MissingGaloisKey(element.get()))
-    }
-
-    pub(crate) fn relinearization(&self) -> Result<&PreparedSwitchKey<W>, Error> {
-        self.relinearization.as_ref().ok_or(Error::MissingRelinearizationKey)
-    }
-}
-
 impl<W: Word> Context<W> {
     /// A key that switches from `source` (evaluation form, all moduli) to `key`.
     fn switch_key(
@@ -194,42 +139,5 @@ impl<W: Word> Context<W> {
             false => None,
         };
         Ok(EvaluationKey { galois, relinearization })
-    }
-
-    fn prepare_switch_key(&self, key: &KeySwitchKey<W>) -> PreparedSwitchKey<W> {
-        let degree = self.degree();
-        let count = key.0.len();
-        let tile = if degree.is_multiple_of(TILE) { TILE } else { degree };
-        let rows = self.basis().iter().enumerate().map(|(row, table)| {
-            let mut out = AlignedBuffer::zeroed(2 * degree * count);
-            let mut target = out.chunks_exact_mut(tile);
-            for start in (0..degree).step_by(tile) {
-                for ciphertext in &key.0 {
-                    for (poly, out) in ciphertext.polys.iter().zip(target.by_ref()) {
-                        out.copy_from_slice(&poly.row(row)[start..][..tile]);
-                    }
-                }
-            }
-            kernels::to_montgomery(self.backend(), &mut out, *table.modulus());
-            out
-        });
-        PreparedSwitchKey { rows: rows.collect(), count }
-    }
-
-    /// Makes evaluation keys ready for use.
-    #[must_use]
-    pub fn prepare_evaluation_key(&self, key: &EvaluationKey<W>) -> PreparedEvaluationKey<W> {
-        let galois = key.galois.iter().map(|(&element, key)| {
-            let prepared = PreparedGaloisKey {
-                slots: element.slot_table(self.degree()),
-                coefficients: element.coefficient_table(self.degree()),
-                key: self.prepare_switch_key(key),
-            };
-            (element, prepared)
-        });
-        PreparedEvaluationKey {
-            galois: galois.collect(),
-            relinearization: key.relinearization.as_ref().map(|key| self.prepare_switch_key(key)),
-        }
     }
 }

@@ -9,7 +9,7 @@ use crate::backend::kernels::{self, TILE};
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
 use crate::error::Error;
-use crate::keys::evaluation_key::{PreparedEvaluationKey, PreparedGaloisKey, PreparedSwitchKey};
+use crate::keys::prepared_key::{PreparedEvaluationKey, PreparedGaloisKey, PreparedSwitchKey};
 use crate::rings::galois::GaloisElement;
 use crate::rings::poly::{Coefficient, Evaluation, Poly};
 use crate::word::Word;
@@ -227,10 +227,12 @@ impl<W: Word> Context<W> {
         poly: &Poly<W, Coefficient>,
         key: &PreparedGaloisKey<W>,
     ) -> Poly<W, Coefficient> {
+        let automorphism = &*key.automorphism;
+        let element = automorphism.element.get();
         let mut image = Poly::any(self.degree(), poly.moduli());
         for ((out, row), table) in image.rows_mut().zip(poly.rows()).zip(self.basis()) {
             let m = *table.modulus();
-            kernels::permute_signed(self.backend(), out, row, &key.coefficients, m);
+            W::permute_signed(self.backend(), out, row, &automorphism.coefficients, element, m);
         }
         image
     }
@@ -242,7 +244,7 @@ impl<W: Word> Context<W> {
     ) -> Poly<W, Evaluation> {
         let mut image = Poly::any(self.degree(), poly.moduli());
         for (out, row) in image.rows_mut().zip(poly.rows()) {
-            W::permute_slots(self.backend(), out, row, &key.slots);
+            W::permute_slots(self.backend(), out, row, &key.automorphism.slots);
         }
         image
     }

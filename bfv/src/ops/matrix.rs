@@ -1,7 +1,8 @@
 //! A vector of ciphertexts times a matrix of plaintexts: the first dimension of PIR.
 //!
-//! Both are laid out tile by tile, so that a tile of the vector stays in the nearest cache while the
-//! matrix streams past once, and the sums of both polynomials stay in registers.
+//! The matrix is laid out tile by tile and streams past once. Some tiles of all ciphertexts are brought
+//! side by side before they are used, so that they stay in the nearest cache for all columns, and the
+//! sums of both polynomials stay in registers.
 
 use crate::arithmetic::buffer::AlignedBuffer;
 use crate::backend::kernels::{self, TILE};
@@ -13,23 +14,25 @@ use crate::plaintext::Plaintext;
 use crate::rings::poly::{Evaluation, Poly};
 use crate::word::Word;
 
-/// Two-polynomial ciphertexts in evaluation form, ordered by modulus, tile, ciphertext, polynomial.
+/// Tiles that are brought side by side at a time: with 25 ciphertexts they take 25 KB.
+const GROUPED_TILES: usize = 4;
+
+/// Two-polynomial ciphertexts in evaluation form, of all ciphertext moduli.
 pub struct CiphertextVector<W> {
-    words: AlignedBuffer<W>,
-    count: usize,
+    items: Vec<DualCiphertext<W>>,
 }
 
 impl<W> CiphertextVector<W> {
     /// The number of ciphertexts.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.count
+        self.items.len()
     }
 
     /// Whether there are no ciphertexts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.items.is_empty()
     }
 }
 
@@ -81,34 +84,19 @@ impl<W: Word> Context<W> {
         poly
     }
 
-    /// Arranges ciphertexts of all ciphertext moduli.
+    /// A vector of ciphertexts of all ciphertext moduli.
     ///
     /// # Errors
     /// [`Error::Shape`] if a ciphertext has another number of moduli or another degree.
-    pub fn arrange(&self, items: &[&DualCiphertext<W>]) -> Result<CiphertextVector<W>, Error> {
+    pub fn arrange(&self, items: Vec<DualCiphertext<W>>) -> Result<CiphertextVector<W>, Error> {
         let moduli = self.ciphertext_moduli();
-        for item in items {
+        for item in &items {
             let (expected, found) = (moduli, item.slots()[0].moduli());
             if expected != found || item.slots()[0].degree() != self.degree() {
                 return Err(Error::Shape { what: "ciphertext moduli", expected, found });
             }
         }
-        let tile = self.tile();
-        let mut words = AlignedBuffer::any(2 * self.matrix_words() * items.len());
-        let size = (2 * self.degree() * items.len()).max(1);
-        for (modulus, out) in words.chunks_exact_mut(size).enumerate() {
-            let rows: Vec<&[W]> =
-                items.iter().flat_map(|item| item.slots()).map(|poly| poly.row(modulus)).collect();
-            if tile == TILE {
-                kernels::group_tiles(self.backend(), out, &rows);
-            } else {
-                // There is a single tile.
-                rows.iter().zip(out.chunks_exact_mut(tile)).for_each(|(row, out)| {
-                    out.copy_from_slice(row);
-                });
-            }
-        }
-        Ok(CiphertextVector { words, count: items.len() })
+        Ok(CiphertextVector { items })
     }
 
     /// For each column, the sum of its plaintexts times the ciphertexts of their rows.
@@ -127,44 +115,71 @@ impl<W: Word> Context<W> {
             return Err(Error::Shape { what: "words of a plaintext matrix", expected, found });
         }
         let largest = matrix.columns.iter().flatten().max();
-        if let Some(&row) = largest.filter(|&&row| row as usize >= vector.count) {
-            let (expected, found) = (vector.count, row as usize);
+        if let Some(&row) = largest.filter(|&&row| row as usize >= vector.len()) {
+            let (expected, found) = (vector.len(), row as usize);
             return Err(Error::Shape { what: "row of a plaintext matrix", expected, found });
         }
         let (degree, tile) = (self.degree(), self.tile());
         let moduli = self.ciphertext_moduli();
-        let zero = || Poly::<W, Evaluation>::zero(degree, moduli);
-        let mut sums: Vec<[Poly<W, Evaluation>; 2]> =
-            matrix.columns.iter().map(|_| [zero(), zero()]).collect();
-        if present == 0 {
-            return Ok(sums.into_iter().map(|sum| Ciphertext::new(sum.into())).collect());
-        }
-        let mut words = matrix.words.chunks_exact(present * tile);
-        let mut items = vector.words.chunks_exact(2 * vector.count * tile);
         let columns = matrix.columns;
-        let width = 2 * columns.len() * tile;
-        let mut out = AlignedBuffer::any(degree / tile * width);
+        let sums =
+            |poly: fn(usize, usize) -> Poly<W, Evaluation>| -> Vec<[Poly<W, Evaluation>; 2]> {
+                columns.iter().map(|_| [(); 2].map(|()| poly(degree, moduli))).collect()
+            };
+        if present == 0 {
+            let zeros = sums(Poly::zero);
+            return Ok(zeros.into_iter().map(|sum| Ciphertext::new(sum.into())).collect());
+        }
+        // Every word is written below.
+        let mut sums = sums(Poly::any);
+        let mut words = matrix.words.chunks_exact(present * tile);
+        let width = 2 * vector.len() * tile;
+        let grouped = GROUPED_TILES.min(degree / tile);
+        let mut items = AlignedBuffer::any(grouped * width);
+        let mut out = AlignedBuffer::any(2 * columns.len() * tile);
         for modulus in 0..moduli {
             let m = *self.basis()[modulus].modulus();
-            for out in out.chunks_exact_mut(width) {
-                let (Some(words), Some(items)) = (words.next(), items.next()) else { continue };
-                if tile == TILE {
-                    W::matrix_tile(self.backend(), out, items, words, columns, m);
-                } else {
-                    kernels::matrix_tile_short(self.backend(), out, items, words, columns, tile, m);
-                }
-            }
+            let rows: Vec<&[W]> = vector
+                .items
+                .iter()
+                .flat_map(DualCiphertext::slots)
+                .map(|poly| poly.row(modulus))
+                .collect();
             let polys = sums.iter_mut().flatten();
-            let mut rows: Vec<&mut [W]> = polys.map(|poly| poly.row_mut(modulus)).collect();
-            if tile == TILE {
-                kernels::ungroup_tiles(self.backend(), &mut rows, &out);
-            } else {
-                rows.iter_mut().zip(out.chunks_exact(tile)).for_each(|(row, out)| {
-                    row.copy_from_slice(out);
-                });
+            let mut results: Vec<&mut [W]> = polys.map(|poly| poly.row_mut(modulus)).collect();
+            for first in (0..degree).step_by(grouped * tile) {
+                self.group(&mut items, &rows, first);
+                for (index, items) in items.chunks_exact(width).enumerate() {
+                    let Some(words) = words.next() else { continue };
+                    let start = first + index * tile;
+                    if tile == TILE {
+                        W::matrix_tile(self.backend(), &mut out, items, words, columns, m);
+                        kernels::ungroup_tiles(self.backend(), &mut results, &out, start);
+                    } else {
+                        let backend = self.backend();
+                        kernels::matrix_tile_short(
+                            backend, &mut out, items, words, columns, tile, m,
+                        );
+                        for (row, out) in results.iter_mut().zip(out.chunks_exact(tile)) {
+                            row.copy_from_slice(out);
+                        }
+                    }
+                }
             }
         }
         Ok(sums.into_iter().map(|sum| Ciphertext::new(sum.into())).collect())
+    }
+
+    /// Tiles of rows side by side, from the word at `start` on.
+    fn group(&self, out: &mut [W], rows: &[&[W]], start: usize) {
+        if self.tile() == TILE {
+            kernels::group_tiles(self.backend(), out, rows, start);
+        } else {
+            // There is a single tile.
+            for (row, out) in rows.iter().zip(out.chunks_exact_mut(self.tile())) {
+                out.copy_from_slice(row);
+            }
+        }
     }
 }
 
@@ -202,7 +217,7 @@ mod tests {
                     }
                 }
             }
-            let vector = context.arrange(&items.iter().collect::<Vec<_>>()).unwrap();
+            let vector = context.arrange(items.clone()).unwrap();
             let matrix = PlaintextMatrix { words: &words, columns: &columns };
             let sums = context.multiply_columns(&vector, matrix).unwrap();
             let mut next = plaintexts.iter();

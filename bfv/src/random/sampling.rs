@@ -1,6 +1,8 @@
 //! Random polynomials: uniform ones from seeds, and the secret ones.
 
+use crate::arithmetic::buffer::AlignedBuffer;
 use crate::arithmetic::modulus::Modulus;
+use crate::backend::kernels;
 use crate::error::Error;
 use crate::random::drbg::{CtrDrbg, Seed};
 use crate::rings::ntt::NttTable;
@@ -46,20 +48,39 @@ pub fn expand_seed<W: Word>(
     degree: usize,
     basis: &[NttTable<W>],
 ) -> Poly<W, Evaluation> {
+    let mut poly = Poly::any(degree, basis.len());
+    expand_parts(seed, degree, basis, false, |row, start, part| {
+        poly.row_mut(row)[start..][..part.len()].copy_from_slice(part);
+    });
+    poly
+}
+
+/// Residues whose numbers are one request to the generator.
+const PART: usize = 256;
+
+/// As [`expand_seed`], in Montgomery form if `montgomery`, part by part: `take` gets the index of the
+/// row, that of the part's first residue, and the part, which has a power of two of residues.
+pub(crate) fn expand_parts<W: Word>(
+    seed: &Seed,
+    degree: usize,
+    basis: &[NttTable<W>],
+    montgomery: bool,
+    mut take: impl FnMut(usize, usize, &[W]),
+) {
     let mut drbg = CtrDrbg::new(seed);
-    let mut poly = Poly::zero(degree, basis.len());
-    for (row, table) in poly.rows_mut().zip(basis) {
+    let part = degree.min(PART);
+    let mut words = AlignedBuffer::<W>::any(part * (128 / W::BITS as usize));
+    let mut residues = AlignedBuffer::<W>::any(part);
+    for (row, table) in basis.iter().enumerate() {
         let modulus = *table.modulus();
-        let mut bytes = [0; 4096];
-        for part in row.chunks_mut(bytes.len() / 16) {
-            let bytes = &mut bytes[..16 * part.len()];
-            drbg.fill(bytes);
-            for (residue, bytes) in part.iter_mut().zip(bytes.as_chunks::<16>().0) {
-                *residue = modulus.reduce_u128(u128::from_le_bytes(*bytes));
-            }
+        let weights = modulus.word_weights(montgomery);
+        for start in (0..degree).step_by(part) {
+            drbg.fill(bytemuck::cast_slice_mut(&mut words));
+            words.iter_mut().for_each(|word| *word = word.of_little_endian());
+            kernels::reduce_numbers(table.backend(), &mut residues, &words, &weights, modulus);
+            take(row, start, &residues);
         }
     }
-    poly
 }
 
 /// The residue of a small signed number, without a branch.

@@ -2,6 +2,8 @@
 
 use crate::arithmetic::ntt_table::reverse_bits;
 use crate::error::Error;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// An odd exponent g with 1 < g < 2N: the automorphism f(X) → f(X^g).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,10 +71,42 @@ impl GaloisElement {
     }
 }
 
+/// An automorphism with its tables. They depend on the ring alone, so that all keys of a context
+/// share them.
+pub(crate) struct Automorphism {
+    pub(crate) element: GaloisElement,
+    /// Slot j of the image is this slot of the argument.
+    pub(crate) slots: Vec<u32>,
+    /// Coefficient j of the image is this coefficient of the argument, negated where the top bit is
+    /// set.
+    pub(crate) coefficients: Vec<u32>,
+}
+
+/// The automorphisms that keys were prepared for, each made once.
+#[derive(Default)]
+pub(crate) struct Automorphisms(RwLock<BTreeMap<GaloisElement, Arc<Automorphism>>>);
+
+impl Automorphisms {
+    /// The automorphism of an element, for polynomials of N = `degree` coefficients.
+    pub(crate) fn get(&self, element: GaloisElement, degree: usize) -> Arc<Automorphism> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&element).cloned();
+        known.unwrap_or_else(|| {
+            let made = Arc::new(Automorphism {
+                element,
+                slots: element.slot_table(degree),
+                coefficients: element.coefficient_table(degree),
+            });
+            let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(element).or_insert(made))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::kernels;
+    use crate::arithmetic::modulus::Modulus;
+    use crate::backend::{Kernels as _, kernels};
     use crate::cpu::Backend;
     use crate::rings::ntt::NttTable;
     use crate::word::Word;
@@ -88,7 +122,10 @@ mod tests {
             let mut coefficients = vec![W::ZERO; degree];
             let index = element.coefficient_table(degree);
             let m = *table.modulus();
-            kernels::permute_signed(backend, &mut coefficients, &start, &index, m);
+            kernels::permute_signed(Backend::portable(), &mut coefficients, &start, &index, m);
+            let mut other = vec![W::ONE; degree];
+            W::permute_signed(backend, &mut other, &start, &index, element.get(), m);
+            assert!(other == coefficients, "{degree} {element:?} {backend:?}");
             table.forward(&mut coefficients);
             let mut permuted = vec![W::ZERO; degree];
             W::permute_slots(backend, &mut permuted, &slots, &element.slot_table(degree));
@@ -102,6 +139,29 @@ mod tests {
             for degree in [4, 8, 16, 32, 256] {
                 both_forms::<u32>(degree, 12_289, backend);
                 both_forms::<u64>(degree, 12_289, backend);
+            }
+        }
+    }
+
+    /// The elements of the usual keys, at the usual degrees.
+    #[test]
+    fn shifts_of_blocks_are_the_automorphism() {
+        for backend in Backend::permitted().unwrap() {
+            for degree in [1024_usize, 4096, 8192] {
+                let modulus = 268_369_921;
+                let m = Modulus::<u32>::new(modulus).unwrap();
+                let mut row: Vec<u32> = (0..degree as u64)
+                    .map(|i| ((i * i * 0x9e37_79b9 + 77) % modulus) as u32)
+                    .collect();
+                row[..3].copy_from_slice(&[0, 1, modulus as u32 - 1]);
+                for power in 1..=degree.ilog2() {
+                    let element = GaloisElement::new((1 << power) + 1, degree).unwrap();
+                    let index = element.coefficient_table(degree);
+                    let (mut expected, mut found) = (vec![1; degree], vec![2; degree]);
+                    kernels::permute_signed(Backend::portable(), &mut expected, &row, &index, m);
+                    u32::permute_signed(backend, &mut found, &row, &index, element.get(), m);
+                    assert!(found == expected, "{degree} 2^{power} + 1 {backend:?}");
+                }
             }
         }
     }

@@ -40,12 +40,9 @@ impl<W: Word> Work<'_, W> {
         let mut take = |count| values.by_ref().take(count).collect::<Vec<_>>();
         let second = parameters.expanded(1) - parameters.rows();
         let lookups: Vec<_> = (0..calls).map(|_| (take(parameters.rows()), take(second))).collect();
-        // Of one lookup: the first dimension arranged, and the second ready for products.
+        // Of one lookup: the first dimension, and the second ready for products.
         let dimensions = self.execution.map(lookups, |(first, second)| {
-            let first: Vec<&DualCiphertext<W>> = first.iter().collect();
-            let vector = self
-                .timer
-                .time(|times| &mut times.first_dimension, || self.tables.context.arrange(&first))?;
+            let vector = self.tables.context.arrange(first)?;
             let second = match self.multiplies() {
                 true => self.timer.time(
                     |times| &mut times.second_dimension,

@@ -1,0 +1,219 @@
+//! Vectors as arrays, for tests of the algorithms with any number of lanes on any machine: those of
+//! register types that this machine lacks, too.
+
+use super::{Lanes, NarrowLanes};
+
+/// L residues of 32 bits, 2 ≤ L ≤ 16.
+#[derive(Clone, Copy)]
+pub(crate) struct Model<const L: usize>([u32; L]);
+
+impl<const L: usize> Model<L> {
+    fn each(f: impl Fn(usize) -> u32) -> Self {
+        Self(std::array::from_fn(f))
+    }
+
+    fn wide(self, pair: usize) -> u64 {
+        u64::from(self.0[2 * pair]) | u64::from(self.0[2 * pair + 1]) << 32
+    }
+
+    fn each_wide(f: impl Fn(usize) -> u64) -> Self {
+        Self::each(|i| (f(i / 2) >> (32 * (i % 2))) as u32)
+    }
+}
+
+impl<const L: usize> Lanes<u32> for Model<L> {
+    type Cpu = ();
+
+    const COUNT: usize = L;
+    const RADIX: usize = 16;
+
+    fn splat((): (), value: u32) -> Self {
+        Self([value; L])
+    }
+    unsafe fn load((): (), from: *const u32) -> Self {
+        // SAFETY: the caller knows that L words can be read.
+        Self::each(|i| unsafe { *from.add(i) })
+    }
+    unsafe fn store(self, to: *mut u32) {
+        for (i, &word) in self.0.iter().enumerate() {
+            // SAFETY: the caller knows that L words can be written.
+            unsafe { *to.add(i) = word };
+        }
+    }
+    fn add(self, other: Self) -> Self {
+        Self::each(|i| self.0[i].wrapping_add(other.0[i]))
+    }
+    fn sub(self, other: Self) -> Self {
+        Self::each(|i| self.0[i].wrapping_sub(other.0[i]))
+    }
+    fn min(self, other: Self) -> Self {
+        Self::each(|i| self.0[i].min(other.0[i]))
+    }
+    fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
+        Self::each(|i| {
+            let high = (u64::from(self.0[i]) * u64::from(quotient.0[i])) >> 32;
+            self.0[i].wrapping_mul(value.0[i]).wrapping_sub((high as u32).wrapping_mul(p.0[i]))
+        })
+    }
+    fn permute(self, index: &[u32]) -> Self {
+        Self::each(|i| self.0[index[i] as usize % L])
+    }
+    fn transpose(rows: &mut [Self]) {
+        assert_eq!(rows.len(), L);
+        for i in 0..L {
+            for j in 0..i {
+                let (low, high) = rows.split_at_mut(i);
+                std::mem::swap(&mut low[j].0[i], &mut high[0].0[j]);
+            }
+        }
+    }
+}
+
+impl<const L: usize> NarrowLanes for Model<L> {
+    fn prefetch((): (), _: *const u32) {}
+    fn zero((): ()) -> Self {
+        Self([0; L])
+    }
+    fn odd(self) -> Self {
+        Self::each_wide(|pair| self.wide(pair) >> 32)
+    }
+    fn low_halves(self) -> Self {
+        Self::each_wide(|pair| self.wide(pair) & 0xffff_ffff)
+    }
+    fn mul_even(self, other: Self) -> Self {
+        Self::each_wide(|pair| u64::from(self.0[2 * pair]) * u64::from(other.0[2 * pair]))
+    }
+    fn add_wide(self, other: Self) -> Self {
+        Self::each_wide(|pair| self.wide(pair).wrapping_add(other.wide(pair)))
+    }
+    fn high_halves(even: Self, odd: Self) -> Self {
+        Self::each(|i| if i % 2 == 0 { even.0[i + 1] } else { odd.0[i] })
+    }
+    fn unless_below(self, value: Self, threshold: Self) -> Self {
+        Self::each(|i| if value.0[i] >= threshold.0[i] { self.0[i] } else { 0 })
+    }
+    fn select(mask: Self, a: Self, b: Self) -> Self {
+        Self::each(|i| mask.0[i] & a.0[i] | !mask.0[i] & b.0[i])
+    }
+}
+
+mod tests {
+    use super::*;
+    use crate::arithmetic::modulus::Modulus;
+    use crate::backend::kernels::{self, Correction, TILE};
+    use crate::backend::lanes::{automorphism, narrow, transform};
+    use crate::cpu::Backend;
+    use crate::rings::galois::GaloisElement;
+    use crate::rings::ntt::NttTable;
+
+    const PRIMES: [u64; 3] = [134_176_769, 268_369_921, 1_073_479_681];
+
+    /// Numbers below a bound, the largest ones among them.
+    fn numbers(count: usize, bound: u64, salt: u64) -> Vec<u32> {
+        let mut state = salt;
+        let next = |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(2 * salt + 1);
+            match state >> 61 {
+                0 => bound as u32 - 1,
+                _ => (((state >> 32) * bound) >> 32) as u32,
+            }
+        };
+        (0..count).map(next).collect()
+    }
+
+    fn transforms<const L: usize>() {
+        for (degree, prime) in [(256, PRIMES[0]), (1024, PRIMES[1]), (4096, PRIMES[1])] {
+            let portable = NttTable::<u32>::new(degree, prime, Backend::portable()).unwrap();
+            let table = NttTable::with_lanes(degree, prime, Backend::portable(), L).unwrap();
+            let start = numbers(degree, 4 * prime, 3);
+            let mut expected = start.clone();
+            portable.forward(&mut expected);
+            let mut row = vec![0; degree];
+            transform::forward::<u32, Model<L>, L>((), &table, Some(&start), &mut row);
+            assert!(row == expected, "forward {L} {degree}");
+            let mut back = vec![0; degree];
+            transform::inverse::<u32, Model<L>, L>((), &table, Some(&row), &mut back);
+            portable.inverse(&mut expected);
+            assert!(back == expected, "inverse {L} {degree}");
+        }
+    }
+
+    fn automorphisms<const L: usize>() {
+        let degree = 4096;
+        let m = Modulus::<u32>::new(PRIMES[1]).unwrap();
+        let from = numbers(degree, PRIMES[1], 5);
+        let mut shifted = 0;
+        for power in 1..=12 {
+            let element = GaloisElement::new((1 << power) + 1, degree).unwrap();
+            let Some(rows) = automorphism::rows(element.get(), degree, L) else { continue };
+            let (mut expected, mut found) = (vec![1; degree], vec![2; degree]);
+            let index = element.coefficient_table(degree);
+            kernels::permute_signed(Backend::portable(), &mut expected, &from, &index, m);
+            automorphism::permute_rows::<Model<L>>((), &mut found, &from, rows, m);
+            assert!(found == expected, "{L} {power}");
+            shifted += 1;
+        }
+        // 129 to 4097, which keys of 4096 coefficients are made for.
+        assert_eq!(shifted, 6);
+    }
+
+    fn sums<const L: usize>() {
+        let portable = Backend::portable();
+        for prime in PRIMES {
+            let m = Modulus::<u32>::new(prime).unwrap();
+            let columns = vec![(0..40).collect(), vec![], vec![1, 3]];
+            let (items, words) = (numbers(80 * TILE, prime, 1), numbers(42 * TILE, prime, 2));
+            let (mut expected, mut found) = (vec![1; 6 * TILE], vec![2; 6 * TILE]);
+            kernels::matrix_tile(portable, &mut expected, &items, &words, &columns, m);
+            narrow::matrix_tile::<Model<L>>((), &mut found, &items, &words, &columns, m);
+            assert_eq!(found, expected);
+
+            let rows: Vec<Vec<u32>> = (0..12).map(|i| numbers(2 * TILE, prime, 3 + i)).collect();
+            let rows: Vec<&[u32]> = rows.iter().map(|row| &row[..]).collect();
+            let key = numbers(2 * 2 * TILE * 3, prime, 4);
+            let mut expected = [vec![1; 2 * TILE], vec![1; 2 * TILE]];
+            let mut found = expected.clone();
+            let [a, b] = &mut expected;
+            kernels::switch_row(portable, [a, b], &rows[..2], &key, 3, m);
+            let [a, b] = &mut found;
+            narrow::switch_row::<Model<L>>((), [a, b], &rows[..2], &key, 3, m);
+            assert_eq!(found, expected);
+
+            let correction = Correction {
+                extra: &numbers(2 * TILE, 1 << 16, 9),
+                constant: 12_345,
+                threshold: 1 << 15,
+                over: prime as u32 - 7,
+            };
+            let constants = numbers(3, prime, 8);
+            let (mut expected, mut found) = (vec![1; 2 * TILE], vec![2; 2 * TILE]);
+            let ys = &rows[..3];
+            kernels::convert_row(portable, &mut expected, ys, &constants, &correction, m);
+            narrow::convert_row::<Model<L>>((), &mut found, ys, &constants, &correction, m);
+            assert_eq!(found, expected);
+
+            let pairs: Vec<[&[u32]; 2]> = rows.chunks_exact(2).map(|c| [c[0], c[1]]).collect();
+            let mut expected = [(); 3].map(|()| vec![1; 2 * TILE]);
+            let mut found = expected.clone();
+            let [a, b, c] = &mut expected;
+            kernels::product_row(portable, [a, b, c], &pairs[..3], &pairs[3..], m);
+            let [a, b, c] = &mut found;
+            narrow::product_row::<Model<L>>((), [a, b, c], &pairs[..3], &pairs[3..], m);
+            assert_eq!(found, expected);
+        }
+    }
+
+    /// 4 lanes as NEON and SSE, 8 as AVX2, 16 as AVX-512.
+    #[test]
+    fn algorithms_over_vectors_agree_with_their_scalar_twins() {
+        transforms::<4>();
+        transforms::<8>();
+        transforms::<16>();
+        automorphisms::<4>();
+        automorphisms::<8>();
+        automorphisms::<16>();
+        sums::<4>();
+        sums::<8>();
+        sums::<16>();
+    }
+}
