@@ -9,7 +9,7 @@ use crate::costs::Costs;
 use crate::error::Error;
 use crate::sans_io::{self, Answer, OperationId, Outcome, Source};
 use crate::state::ClientState;
-use driver::{Driver, Transports};
+use driver::{Driver, Store, Transports};
 use std::sync::Arc;
 use std::time::Instant;
 use unix_clock::Clock;
@@ -33,8 +33,9 @@ impl PirClient {
         client: sans_io::ClientBuilder,
         transports: Transports,
         clock: Arc<dyn Clock>,
+        store: Option<Store>,
     ) -> Result<Self, Error> {
-        Driver::new(client, transports, clock).map(|driver| Self(Arc::new(driver)))
+        Driver::new(client, transports, clock, store).map(|driver| Self(Arc::new(driver)))
     }
 
     /// The value of each keyword; `None` for a keyword that the data set does not have, or whose reply cannot
@@ -137,7 +138,7 @@ impl PirClient {
         self.0.read(|client| client.set_rows(rows));
     }
 
-    /// What the next run needs, see [`sans_io::Client::state`].
+    /// What the next run needs. [`ClientBuilder::store_state`] stores it whenever it must be stored.
     #[must_use]
     pub fn state(&self) -> ClientState {
         self.0.read(sans_io::Client::state)

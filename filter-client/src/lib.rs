@@ -38,8 +38,9 @@
 //!
 //! # State
 //!
-//! A client has a secret key, tokens and a pseudonym. [`PirClient::state`] returns them; store them where the
-//! platform keeps secrets, and give them to the next client with [`ClientBuilder::state`].
+//! A client has a secret key, tokens and a pseudonym. [`ClientBuilder::store_state`] takes a function that
+//! stores them where the platform keeps secrets, before anything is sent that must not be repeated; give them
+//! to the next client with [`ClientBuilder::state`].
 //!
 //! # Features
 //!

@@ -16,6 +16,10 @@
 //!     Client::builder("https://pir.example", "com.example.app.url.filtering").build(now)?;
 //! let lookup = client.start_lookup(vec![b"blocked.example".to_vec()], now);
 //!
+//! // Before anything is sent, the state is stored.
+//! let Some(Output::Store) = client.next_output() else { panic!() };
+//! let _stored = client.state().to_bytes();
+//!
 //! // Send what there is to send. This service knows no use case.
 //! let Some(Output::Send(request)) = client.next_output() else { panic!() };
 //! assert_eq!(request.request.uri().path(), "/config");
@@ -35,6 +39,15 @@
 //! [`Client::next_timeout`] says. Requests to the issuer name the user, requests to the service name a
 //! pseudonym: connections, TLS sessions and addresses that both travel over tie the two together, see
 //! [`Request::party`].
+//!
+//! # What is stored before anything is sent
+//!
+//! Some things must not be done twice under one pseudonym, whenever a process ends: a token is sent once, a
+//! keyword is asked for under numbers of shards that nest, the service gets the evaluation key of a secret
+//! key that this client still has, and the issuer's key changes once a day at most. Each request that matters
+//! for this follows an [`Output::Store`]: a caller that keeps the state between runs writes
+//! [`Client::state`] to durable storage before it takes the next output. A client that goes on from what was
+//! stored last repeats nothing of this, wherever it was stopped.
 //!
 //! # What replies decrypt to
 //!
@@ -130,6 +143,11 @@ pub struct Request {
 /// What a client has for its caller.
 #[non_exhaustive]
 pub enum Output {
+    /// [`Client::state`] has changed. Whoever keeps it between runs stores it durably before taking the
+    /// next output: what follows depends on it, see the [module](self). If it cannot be stored, nothing
+    /// may be sent: hand [`TransportError::NotStored`] over as the response to each request that
+    /// follows, until it could be stored. The first output of a client is this one.
+    Store,
     /// A request to send.
     Send(Box<Request>),
     /// The response to a request is not waited for any more: its connection may be given up.
@@ -218,6 +236,8 @@ pub struct Client {
     inner: Arc<Inner>,
     tasks: Vec<Task>,
     woken: Arc<Woken>,
+    /// The revision of the state that the caller was told to store; `None` before the first.
+    told_revision: Option<u64>,
 }
 
 pub(crate) struct Inner {
@@ -282,7 +302,8 @@ impl Client {
     }
 
     fn new(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner), tasks: Vec::new(), woken: Arc::default() }
+        let (tasks, woken) = (Vec::new(), Arc::default());
+        Self { inner: Arc::new(inner), tasks, woken, told_revision: None }
     }
 
     /// Starts to look keywords up. Those without a fresh cached answer are asked for, in as few requests
@@ -338,8 +359,13 @@ impl Client {
         self.run();
     }
 
-    /// The next thing that the client has for its caller.
+    /// The next thing that the client has for its caller. A change of the state comes before everything
+    /// else.
     pub fn next_output(&mut self) -> Option<Output> {
+        let revision = Some(self.revision());
+        if std::mem::replace(&mut self.told_revision, revision) != revision {
+            return Some(Output::Store);
+        }
         self.inner.caller.io.next_output()
     }
 
@@ -362,9 +388,9 @@ impl Client {
         self.inner.lock().rows = Some(rows);
     }
 
-    /// What the next run needs. Store it where secrets are kept, whenever [`Client::revision`] has
-    /// changed and at the end. A state that is older than the last lookup contains tokens that were spent
-    /// since: the service refuses them, and the client fetches new ones.
+    /// What the next run needs. Store it where secrets are kept, whenever [`Output::Store`] says so. A
+    /// state that is older than the last request lets the next run repeat what must not be repeated, see the
+    /// [module](self).
     #[must_use]
     pub fn state(&self) -> ClientState {
         let state = self.inner.lock();

@@ -27,13 +27,17 @@ pub enum TransportError {
     /// The request cannot be sent, for the reason given. Nothing was sent.
     #[error("the request cannot be sent: {0}")]
     Request(String),
+    /// The client's state cannot be stored, for the reason given. Nothing was sent: the next run could
+    /// repeat what this request says.
+    #[error("the client's state cannot be stored, so that nothing is sent: {0}")]
+    NotStored(String),
 }
 
 impl TransportError {
     /// Whether the request may have reached the service, so that its token counts as spent.
     #[must_use]
     pub fn may_have_arrived(&self) -> bool {
-        !matches!(self, Self::Unreachable | Self::Request(_))
+        !matches!(self, Self::Unreachable | Self::Request(_) | Self::NotStored(_))
     }
 
     /// Whether a later attempt may succeed.

@@ -11,6 +11,10 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+#[cfg(unix)]
+#[path = "lookup/killed.rs"]
+mod killed;
+
 const USE_CASE: &str = "com.example.app.url.filtering";
 
 fn command(folder: &Path) -> Command {

@@ -475,6 +475,20 @@ fn what_is_signed_can_be_checked_and_goes_on_from_nothing_that_is_not() {
     fails(&vendor.publish_data(&[]), "the publication is signed");
     fails(&vendor.publish_data(&["--sign", "other.key"]), "not signed with this key");
     fails(&vendor.publish_data(&["--sign", "own.key.pub"]), "own.key.pub");
+    // As a container has the key.
+    let mut vendor = vendor;
+    for (key, outcome) in [("other.key", Some("not signed with this key")), ("own.key", None)] {
+        let key = fs::read_to_string(vendor.path().join(key)).unwrap();
+        vendor.environment = vec![("URLFILTER_SIGNING_KEY", key)];
+        let output = vendor.publish_data(&["--lead", "0"]);
+        match outcome {
+            Some(refusal) => fails(&output, refusal),
+            None => assert_eq!(succeeds(&output)["unchanged"], true),
+        }
+    }
+    vendor.environment = vec![("URLFILTER_SIGNING_KEY", "CHANGE".to_owned())];
+    fails(&vendor.publish_data(&[]), "URLFILTER_SIGNING_KEY");
+    vendor.environment.clear();
 
     // The release, for `minisign -V`, and the prefilter, whose earlier fields stay.
     let published = vendor.path().join("published");

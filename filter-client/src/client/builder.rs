@@ -1,12 +1,13 @@
 //! Puts a client together.
 
 use super::PirClient;
-use super::driver::Transports;
+use super::driver::{Store, Transports};
 use crate::error::Error;
 use crate::options::ClientOptions;
 use crate::sans_io;
 use crate::state::ClientState;
 use crate::transport::Transport;
+use std::io;
 use std::sync::Arc;
 use unix_clock::{Clock, SystemClock};
 
@@ -18,6 +19,7 @@ pub struct ClientBuilder {
     issuer_transport: Option<Arc<dyn Transport>>,
     mirror_transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
+    store: Option<Store>,
 }
 
 impl ClientBuilder {
@@ -28,6 +30,7 @@ impl ClientBuilder {
             issuer_transport: None,
             mirror_transport: None,
             clock: Arc::new(SystemClock),
+            store: None,
         }
     }
 
@@ -55,6 +58,42 @@ impl ClientBuilder {
     /// new pseudonym and uploads a new key.
     pub fn state(self, state: ClientState) -> Self {
         Self { client: self.client.state(state), ..self }
+    }
+
+    /// Stores the state for the next run. The function is called whenever the state has changed, before any
+    /// request is sent that depends on it, and returns when the state will survive a crash: a file is
+    /// written under another name, synchronised and renamed. If it fails, nothing is sent, and the lookup
+    /// fails with [`TransportError::NotStored`](crate::TransportError::NotStored).
+    ///
+    /// Without it, a client that ends at the wrong moment may spend a token twice, or forget which numbers
+    /// of shards it has asked under, in its next run: see [`sans_io`]. The function must not call the
+    /// client, and should take milliseconds: requests wait for it.
+    ///
+    /// ```
+    /// use filter_client::{ClientState, PirClient};
+    ///
+    /// # struct Keychain;
+    /// # impl Keychain {
+    /// #     fn read(&self) -> Option<Vec<u8>> { None }
+    /// #     fn replace(&self, _: &[u8]) -> std::io::Result<()> { Ok(()) }
+    /// # }
+    /// # let keychain = Keychain;
+    /// let state = match keychain.read() {
+    ///     Some(bytes) => ClientState::from_bytes(&bytes)?,
+    ///     None => ClientState::new(),
+    /// };
+    /// let client = PirClient::builder("https://pir.example", "com.example.app.url.filtering")
+    ///     .state(state)
+    ///     .store_state(move |state| keychain.replace(&state.to_bytes()))
+    ///     .build()?;
+    /// # drop(client);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn store_state(
+        self,
+        store: impl FnMut(&ClientState) -> io::Result<()> + Send + 'static,
+    ) -> Self {
+        Self { store: Some(Box::new(store)), ..self }
     }
 
     /// How requests to the service travel. Default: `HttpTransport`, if the feature `http` is enabled.
@@ -104,7 +143,7 @@ impl ClientBuilder {
             None => Some(default()?),
         };
         let service = self.service_transport.map_or_else(default, Ok)?;
-        PirClient::new(client, Transports { service, issuer, mirror }, self.clock)
+        PirClient::new(client, Transports { service, issuer, mirror }, self.clock, self.store)
     }
 }
 

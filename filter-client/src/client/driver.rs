@@ -4,10 +4,12 @@ use crate::error::{Error, Party};
 use crate::sans_io::{
     Answers, Client, ClientBuilder, Lookup, Now, OperationId, Outcome, Output, Request, RequestId,
 };
+use crate::state::ClientState;
 use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use std::collections::HashMap;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -40,6 +42,28 @@ struct State {
     requests: HashMap<RequestId, oneshot::Sender<()>>,
     /// When the client is told the time next. Dropping the sender ends the timer.
     timer: Option<(Duration, oneshot::Sender<()>)>,
+    storage: Storage,
+}
+
+/// Stores the state of a client durably.
+pub(super) type Store = Box<dyn FnMut(&ClientState) -> io::Result<()> + Send>;
+
+/// Where the state is stored, and whether it is.
+struct Storage {
+    /// `None` if the caller stores nothing before requests are sent.
+    store: Option<Store>,
+    is_current: bool,
+}
+
+impl Storage {
+    /// Stores the state unless it is stored.
+    fn update(&mut self, client: &Client) -> Result<(), TransportError> {
+        if let (false, Some(store)) = (self.is_current, &mut self.store) {
+            store(&client.state()).map_err(|error| TransportError::NotStored(error.to_string()))?;
+        }
+        self.is_current = true;
+        Ok(())
+    }
 }
 
 /// A request or a timer.
@@ -50,6 +74,7 @@ impl Driver {
         client: ClientBuilder,
         transports: Transports,
         clock: Arc<dyn Clock>,
+        store: Option<Store>,
     ) -> Result<Self, Error> {
         let client = client.build(Now::new(clock.now(), Duration::ZERO))?;
         Ok(Self {
@@ -59,6 +84,7 @@ impl Driver {
                 waiting: HashMap::new(),
                 requests: HashMap::new(),
                 timer: None,
+                storage: Storage { store, is_current: false },
             }),
             transports,
             clock,
@@ -128,8 +154,18 @@ impl Driver {
             call(&mut state, self.now());
             self.add_computing(begun.elapsed());
             while let Some(output) = state.client.next_output() {
+                let State { client, storage, .. } = &mut *state;
                 match output {
+                    Output::Store => {
+                        storage.is_current = false;
+                        // If it fails, it is tried again before anything is sent.
+                        drop(storage.update(client));
+                    }
                     Output::Send(request) => {
+                        if let Err(error) = storage.update(client) {
+                            client.handle_response(request.id, Err(error), self.now());
+                            continue;
+                        }
                         let (keep, given_up) = oneshot::channel();
                         state.requests.insert(request.id, keep);
                         tasks.push(Box::pin(self.send(*request, given_up)));

@@ -28,10 +28,16 @@ const MAX_LIVE_KEYS: usize = 16;
 /// minute, the key of a token would name the minute in which it was issued.
 const MIN_KEY_INTERVAL: Duration = Duration::from_secs(20 * 3600);
 
-/// Tokens, and the key that signed them.
-pub(crate) struct Fetched {
-    pub(crate) tokens: Vec<Token>,
-    pub(crate) key: SeenIssuerKey,
+/// What an issuer's directory offers: the key that everyone uses, and where tokens are requested.
+pub(crate) struct Offer {
+    key: PublicKey,
+    address: Uri,
+}
+
+impl Offer {
+    pub(crate) fn key(&self) -> &PublicKey {
+        &self.key
+    }
 }
 
 /// An issuer, and the user token that it is asked with.
@@ -64,24 +70,13 @@ impl Issuer {
         Ok(Self { url, directory_url, mirror, authorization, challenge })
     }
 
-    /// Fetches a number of tokens, all at the same time.
+    /// Fetches the directory, without the user token, and compares it with its mirror if there is one.
     ///
-    /// They are signed by the first valid key of the directory, the one that devices use from iOS 27.3 on:
-    /// an issuer cannot choose a key for one user. The directory is fetched without the user token, and
-    /// compared with its mirror if there is one.
-    ///
-    /// # Errors
-    /// If none could be fetched. Otherwise those that could are returned.
-    pub(crate) async fn fetch(
-        &self,
-        caller: &HttpCaller,
-        count: usize,
-        seen: Option<SeenIssuerKey>,
-        now: Timestamp,
-    ) -> Result<Fetched, Error> {
+    /// The key is the first valid one, the one that devices use from iOS 27.3 on: an issuer cannot choose a
+    /// key for one user. Compare it with what was seen before by [`accept_key`].
+    pub(crate) async fn offer(&self, caller: &HttpCaller, now: Timestamp) -> Result<Offer, Error> {
         let directory = Self::directory(caller, Endpoint::Directory, &self.directory_url).await?;
         let key = one_key(&directory, now)?;
-        let seen = accept_key(&key, seen, now)?;
         if let Some(mirror) = &self.mirror {
             let other = Self::directory(caller, Endpoint::DirectoryMirror, mirror).await?;
             if one_key(&other, now)? != key {
@@ -89,7 +84,20 @@ impl Issuer {
             }
         }
         let address = self.issue_address(&directory).map_err(|e| e.at(Endpoint::Directory))?;
-        let requests = (0..count).map(|_| self.issue(caller, &key, &address));
+        Ok(Offer { key, address })
+    }
+
+    /// Fetches a number of tokens, all at the same time.
+    ///
+    /// # Errors
+    /// If none could be fetched. Otherwise those that could are returned.
+    pub(crate) async fn fetch(
+        &self,
+        caller: &HttpCaller,
+        offer: &Offer,
+        count: usize,
+    ) -> Result<Vec<Token>, Error> {
+        let requests = (0..count).map(|_| self.issue(caller, &offer.key, &offer.address));
         let (mut tokens, mut failure) = (Vec::new(), None);
         for outcome in join_all(requests).await {
             match outcome {
@@ -100,7 +108,7 @@ impl Issuer {
         caller.counters.fetched_tokens(tokens.len());
         match failure {
             Some(error) if tokens.is_empty() => Err(error),
-            _ => Ok(Fetched { tokens, key: seen }),
+            _ => Ok(tokens),
         }
     }
 
@@ -174,7 +182,7 @@ fn one_key(directory: &IssuerDirectory, now: Timestamp) -> Result<PublicKey, Err
 ///
 /// # Errors
 /// [`Error::IssuerKeyChanged`] if that changed a short time ago.
-fn accept_key(
+pub(super) fn accept_key(
     key: &PublicKey,
     seen: Option<SeenIssuerKey>,
     now: Timestamp,

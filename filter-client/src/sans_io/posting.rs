@@ -1,6 +1,7 @@
 //! Requests to the service: each carries a token of its own.
 
 use super::Inner;
+use super::issuance::accept_key;
 use super::wallet::EmptyWallet;
 use crate::endpoint::ServiceEndpoint;
 use crate::error::Error;
@@ -19,16 +20,20 @@ impl Inner {
         if count == 0 {
             return Ok(());
         }
-        let seen = {
+        self.lock().has_fetched = true;
+        let offer = issuer.offer(&self.caller, self.now()).await?;
+        // Noted before the issuer learns that this user has this key: it could otherwise show another one
+        // whenever a request for tokens fails or the process ends.
+        let is_new = {
             let mut state = self.lock();
-            state.has_fetched = true;
-            state.issuer_key
+            let seen = accept_key(offer.key(), state.issuer_key, self.now())?;
+            state.issuer_key.replace(seen) != Some(seen)
         };
-        let fetched = issuer.fetch(&self.caller, count, seen, self.now()).await?;
-        let mut state = self.lock();
-        state.issuer_key = Some(fetched.key);
-        state.wallet.add(fetched.tokens, self.now());
-        drop(state);
+        if is_new {
+            self.note_change();
+        }
+        let tokens = issuer.fetch(&self.caller, &offer, count).await?;
+        self.lock().wallet.add(tokens, self.now());
         self.note_change();
         Ok(())
     }
@@ -106,12 +111,14 @@ impl Inner {
             };
             if let (false, Some(token)) = (failure.may_have_arrived, token) {
                 self.lock().wallet.give_back(token);
+                self.note_change();
             }
             let is_unauthorized = failure.status == Some(StatusCode::UNAUTHORIZED);
             if is_unauthorized && self.issuer.is_some() {
                 // The tokens at hand are of a retired key, or were spent by another run. A service that says
                 // so at will must not make the client fetch tokens at a time of its choice.
                 self.lock().wallet.clear();
+                self.note_change();
                 if !were_tokens_replaced && self.may_fetch_at_once() {
                     were_tokens_replaced = true;
                     continue;

@@ -8,5 +8,6 @@ mod http_transport;
 mod recorded;
 #[cfg(feature = "signatures")]
 mod signatures;
+mod stored;
 mod support;
 mod tokens;

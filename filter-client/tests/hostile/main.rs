@@ -9,6 +9,7 @@ mod issuer;
 mod oracle;
 mod service;
 mod sharding;
+mod stopped;
 #[path = "../client/support.rs"]
 #[expect(dead_code, reason = "the other tests need more of it")]
 mod support;

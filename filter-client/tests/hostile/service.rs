@@ -14,7 +14,8 @@ use std::time::Duration;
 /// Time from a request to its response.
 const DELAY: Duration = Duration::from_millis(40);
 
-static ISSUER_KEY: LazyLock<IssuerKey> = LazyLock::new(|| IssuerKey::generate().unwrap());
+pub(crate) static ISSUER_KEY: LazyLock<IssuerKey> =
+    LazyLock::new(|| IssuerKey::generate().unwrap());
 
 /// A response: a status and a body.
 pub(crate) type Answer = (u16, Vec<u8>);
@@ -128,6 +129,7 @@ impl<'s> World<'s> {
                 self.client.handle_response(request.id, Ok(response), self.now);
                 None
             }
+            Some(Output::Store) => None,
             Some(Output::Cancel(_)) => {
                 self.transcript.0.push(format!("{:?} cancel", self.now.elapsed));
                 None
@@ -187,7 +189,7 @@ impl<'s> World<'s> {
 }
 
 /// An issuer that gives tokens to everyone.
-fn issue(path: &str, body: &[u8]) -> Answer {
+pub(crate) fn issue(path: &str, body: &[u8]) -> Answer {
     match path {
         "/issue" => {
             let request = TokenRequest::from_bytes(body).unwrap();

@@ -14,7 +14,7 @@ use pir_api::{Message, api};
 use std::cell::Cell;
 
 /// The recorded configuration with another number of shards, and another id.
-fn config(shards: u32) -> Vec<u8> {
+pub(crate) fn config(shards: u32) -> Vec<u8> {
     let case = case();
     let mut response = api::ConfigResponse::decode(&case.config_with_key()[..]).unwrap();
     let config = response.configs.get_mut(&case.use_case()).unwrap();

@@ -67,7 +67,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, alias = "patience")]
     node_timeout: u64,
     /// Sign with the key in this file, which `urlfilter signing-key` wrote. Nodes that have the public key in their
-    /// configuration follow nothing else
+    /// configuration follow nothing else. Without it, the variable URLFILTER_SIGNING_KEY may hold the content of such a
+    /// file
     #[arg(long, value_name = "FILE")]
     sign: Option<PathBuf>,
     /// Go on from what is published now, whoever signed it: for the first signed release, and for another key
@@ -113,7 +114,7 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
         (Some(data), Some(filter)) => Some(gather(data, filter)?),
         _ => None,
     };
-    let key = arguments.sign.as_deref().map(signing_key::read).transpose()?;
+    let key = signing_key::chosen(arguments.sign.as_deref())?;
     let nodes = match &arguments.nodes {
         Some(name) => Nodes::resolve(name, &arguments.usecase).await?,
         None => Nodes::new(&arguments.node, &arguments.usecase)?,

@@ -16,7 +16,10 @@ use filter_client::{
 use filter_core::sub_url::SubUrlRule;
 use release_signature::{PublicKey, TrustedKeys};
 use serde::Serialize;
+use state::StateFile;
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Largest number of sub-URLs that are looked up for one URL without a prefilter.
@@ -71,7 +74,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, value_name = "WHAT", default_value = "open")]
     on_failure: FailureMode,
     /// File for the client's keys and tokens. It is created with access for its owner only, and refused if other
-    /// users can read it. Without this option, each run uploads a new evaluation key
+    /// users can read it or another process uses it. It is written before each request, so that a run that is killed
+    /// repeats nothing. Without this option, each run uploads a new evaluation key
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// Number of shards to accept although it is no power of two
@@ -115,7 +119,8 @@ impl From<FailureMode> for OnFailure {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     let asked = with_standard_input(&arguments.urls)?;
-    let builder = builder(arguments)?;
+    let state = arguments.state.as_deref().map(StateFile::lock).transpose()?.map(Arc::new);
+    let builder = builder(arguments, state.as_ref())?;
     let (exit, client) = if arguments.keywords {
         let client = blocking::Client::new(builder)?;
         (keywords(arguments, &client, &asked)?, client.inner().clone())
@@ -125,8 +130,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         let client = blocking::Client::new(builder)?;
         (unfiltered(arguments, &client, &asked)?, client.inner().clone())
     };
-    if let Some(path) = &arguments.state {
-        state::write(path, &client.state())?;
+    if let Some(file) = &state {
+        file.write(&client.state())?;
     }
     if arguments.verbose {
         let costs = client.costs();
@@ -140,7 +145,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn builder(arguments: &Arguments) -> anyhow::Result<ClientBuilder> {
+fn builder(arguments: &Arguments, file: Option<&Arc<StateFile>>) -> anyhow::Result<ClientBuilder> {
     for address in [Some(&arguments.server), arguments.issuer.as_ref(), arguments.filter.as_ref()] {
         address.map_or(Ok(()), |address| check_address(address))?;
     }
@@ -160,10 +165,14 @@ fn builder(arguments: &Arguments) -> anyhow::Result<ClientBuilder> {
     if let Some(token) = arguments.token.read()? {
         builder = builder.user_token(token.as_str());
     }
-    if let Some(path) = &arguments.state
-        && let Some(state) = state::read(path)?
-    {
-        builder = builder.state(state);
+    if let Some(file) = file {
+        let state = file.read()?.unwrap_or_default();
+        // Whether it can be written shows before anything is asked.
+        file.write(&state)?;
+        let file = Arc::clone(file);
+        builder = builder.state(state).store_state(move |state| {
+            file.write(state).map_err(|error| io::Error::other(format!("{error:#}")))
+        });
     }
     Ok(builder)
 }

@@ -1,11 +1,13 @@
 //! `urlfilter signing-key`: a key pair for signing what is published.
 
 use crate::output::{Exit, Results, note};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use durable_file::{Access, FileSet};
 use release_signature::SecretKey;
+use std::env::VarError;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Make a key pair for `urlfilter publish --sign`
 ///
@@ -52,10 +54,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// The variable that holds a secret key where secrets come in variables.
+const VARIABLE: &str = "URLFILTER_SIGNING_KEY";
+
+/// The secret key in a file or, if none is named, in the variable; `None` if there is neither.
+pub(super) fn chosen(file: Option<&Path>) -> anyhow::Result<Option<SecretKey>> {
+    if let Some(path) = file {
+        return read(path).map(Some);
+    }
+    match std::env::var(VARIABLE).map(Zeroizing::new) {
+        Ok(text) => {
+            let key = SecretKey::parse(&text);
+            key.with_context(|| format!("{VARIABLE}: cannot sign with it")).map(Some)
+        }
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => bail!("{VARIABLE}: expected text in UTF-8"),
+    }
+}
+
 /// Reads the secret key in a file that only its owner may have access to.
-pub(super) fn read(path: &Path) -> anyhow::Result<SecretKey> {
-    use anyhow::Context;
-    let text = zeroize::Zeroizing::new(durable_file::read_private(path, super::MAX_TEXT)?);
+fn read(path: &Path) -> anyhow::Result<SecretKey> {
+    let text = Zeroizing::new(durable_file::read_private(path, super::MAX_TEXT)?);
     std::str::from_utf8(&text)
         .map_err(anyhow::Error::from)
         .and_then(|text| Ok(SecretKey::parse(text)?))

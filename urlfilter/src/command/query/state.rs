@@ -1,29 +1,70 @@
 //! The file that keeps a client's keys and tokens between runs.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use durable_file::Access;
 use filter_client::ClientState;
-use std::path::Path;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Longest state that is read, in bytes.
 const MAX_STATE: u64 = 16 << 20;
 
-/// Reads a state; `None` if there is no such file. A file that others can read is refused: its secrets may be known
-/// to them.
-pub(super) fn read(path: &Path) -> anyhow::Result<Option<ClientState>> {
-    let bytes = match durable_file::read_private(path, MAX_STATE) {
-        Ok(bytes) => Zeroizing::new(bytes),
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(error) => return Err(error).context("--state"),
-    };
-    let state = ClientState::from_bytes(&bytes);
-    Ok(Some(state.with_context(|| format!("--state {}", path.display()))?))
+/// A state file that no other process uses: two runs with one state would spend the same tokens.
+pub(super) struct StateFile {
+    path: PathBuf,
+    /// Locked until the process ends. The state itself is replaced with each write, and a lock is not.
+    _lock: File,
 }
 
-/// Writes a state for its owner alone.
-pub(super) fn write(path: &Path, state: &ClientState) -> anyhow::Result<()> {
-    durable_file::write(path, Access::Owner, &state.to_bytes()).context("--state")
+impl StateFile {
+    /// Locks a state file. The state is in `path`, the lock is on a file beside it.
+    pub(super) fn lock(path: &Path) -> anyhow::Result<Self> {
+        let mut name = OsString::from(path);
+        name.push(".lock");
+        let lock_path = PathBuf::from(name);
+        let lock = open_lock(&lock_path);
+        let lock = lock.with_context(|| format!("--state: cannot open {}", lock_path.display()))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => bail!(
+                "--state {}: another process uses it; two at once would spend the same tokens. Wait, or \
+                 give each a file of its own",
+                path.display()
+            ),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("--state: cannot lock {}", lock_path.display()))
+            }
+        }
+    }
+
+    /// The state; `None` if there is no such file. A file that others can read is refused: its secrets may be
+    /// known to them.
+    pub(super) fn read(&self) -> anyhow::Result<Option<ClientState>> {
+        let bytes = match durable_file::read_private(&self.path, MAX_STATE) {
+            Ok(bytes) => Zeroizing::new(bytes),
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error).context("--state"),
+        };
+        let state = ClientState::from_bytes(&bytes);
+        Ok(Some(state.with_context(|| format!("--state {}", self.path.display()))?))
+    }
+
+    /// Replaces the state, for its owner alone. It survives a crash when this returns.
+    pub(super) fn write(&self, state: &ClientState) -> anyhow::Result<()> {
+        durable_file::write(&self.path, Access::Owner, &state.to_bytes()).context("--state")
+    }
+}
+
+/// Opens the file that is locked, without following a link.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 #[cfg(test)]
@@ -34,11 +75,11 @@ mod tests {
     #[test]
     fn a_state_is_read_as_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("client.state");
-        assert!(read(&path).unwrap().is_none());
+        let file = StateFile::lock(&folder.path().join("client.state")).unwrap();
+        assert!(file.read().unwrap().is_none());
         let state = ClientState::new();
-        write(&path, &state).unwrap();
-        let found = read(&path).unwrap().unwrap();
+        file.write(&state).unwrap();
+        let found = file.read().unwrap().unwrap();
         assert_eq!(found.user_identifier(), state.user_identifier());
     }
 
@@ -46,11 +87,23 @@ mod tests {
     fn a_state_has_at_most_the_limit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("client.state");
+        let file = StateFile::lock(&path).unwrap();
         for length in [MAX_STATE - 1, MAX_STATE, MAX_STATE + 1] {
             durable_file::write(&path, Access::Owner, &vec![b' '; length as usize]).unwrap();
-            let error = format!("{:#}", read(&path).err().unwrap());
+            let error = format!("{:#}", file.read().err().unwrap());
             assert_eq!(error.contains("is longer than"), length > MAX_STATE, "{error}");
         }
+    }
+
+    #[test]
+    fn a_state_is_used_by_one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("client.state");
+        let file = StateFile::lock(&path).unwrap();
+        let error = format!("{:#}", StateFile::lock(&path).err().unwrap());
+        assert!(error.contains("another process uses it"), "{error}");
+        drop(file);
+        drop(StateFile::lock(&path).unwrap());
     }
 
     #[cfg(unix)]
@@ -68,7 +121,7 @@ mod tests {
             let (path, old) = (folder.path().join("state"), folder.path().join("state.new"));
             fs::write(&old, "not ours").unwrap();
             fs::set_permissions(&old, PermissionsExt::from_mode(0o666)).unwrap();
-            write(&path, &ClientState::new()).unwrap();
+            StateFile::lock(&path).unwrap().write(&ClientState::new()).unwrap();
             assert_eq!(mode(&path), 0o600);
             assert_eq!(fs::read(&old).unwrap(), b"not ours");
         }
@@ -80,7 +133,7 @@ mod tests {
             for link in [path.clone(), folder.path().join("state.new")] {
                 fs::write(&elsewhere, "kept").unwrap();
                 symlink(&elsewhere, &link).unwrap();
-                write(&path, &ClientState::new()).unwrap();
+                StateFile::lock(&path).unwrap().write(&ClientState::new()).unwrap();
                 assert!(fs::symlink_metadata(&path).unwrap().is_file());
                 assert_eq!(mode(&path), 0o600);
                 assert_eq!(fs::read(&elsewhere).unwrap(), b"kept");
@@ -91,9 +144,10 @@ mod tests {
         fn a_state_that_others_can_read_is_refused() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("state");
-            write(&path, &ClientState::new()).unwrap();
+            let file = StateFile::lock(&path).unwrap();
+            file.write(&ClientState::new()).unwrap();
             fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
-            let error = format!("{:#}", read(&path).err().unwrap());
+            let error = format!("{:#}", file.read().err().unwrap());
             assert!(error.contains("chmod 600"), "{error}");
         }
     }
