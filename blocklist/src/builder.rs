@@ -31,8 +31,8 @@ pub use measure::FalsePositiveRate;
 pub use options::{DEFAULT_SEED, DEFAULT_TOLERANCE, Options};
 pub use origins::{KeyOrigin, KeyOrigins, OriginsError};
 pub use report::{
-    EntryCounts, Example, LineRange, Occurrences, Report, ReportedOptions, Revoked, Source,
-    SourceEntries, StillCovered,
+    EntryCounts, Example, LineRange, Occurrences, Report, ReportedOptions, Revoked,
+    RevokedException, Source, SourceEntries, StillCovered,
 };
 pub use uses::Origin;
 
@@ -42,7 +42,7 @@ use crate::key::{
 };
 use crate::list::{self, Action, Entry, Event, Format, ListError, ReadOptions, RuleOptions, Scope};
 use durable_file::{Access, FileError, FileSet};
-use exceptions::Exceptions;
+use exceptions::{Exceptions, Speaker};
 use filter_core::Prefilter;
 use filter_core::bloom::{BloomError, BloomFilter};
 use filter_core::file::Description;
@@ -99,7 +99,7 @@ pub enum BuildError {
     },
     /// There are far fewer keys than before, as [`Guards::max_shrink`] has it.
     #[error(
-        "the build has {keys} keys, and the one before had {before}; more is lost than allowed, so raise the limit or leave it out if that is meant"
+        "the build has {keys} keys, and the one before had {before}, so that more is lost than allowed"
     )]
     #[non_exhaustive]
     Shrunk {
@@ -199,7 +199,7 @@ impl Builder {
         input: impl Read,
         options: &ReadOptions,
     ) -> Result<Self, BuildError> {
-        self.add(name, input, options, false)
+        self.add(name, input, options, Speaker::BlockList)
     }
 
     /// Adds a list of what must not be blocked: its entries take back those of all other lists, wherever the list
@@ -213,7 +213,7 @@ impl Builder {
         input: impl Read,
         options: &ReadOptions,
     ) -> Result<Self, BuildError> {
-        self.add(name, input, options, true)
+        self.add(name, input, options, Speaker::AllowList)
     }
 
     /// Adds a list. Entries of an allow list take others back, whether they ask to block or to allow.
@@ -222,7 +222,7 @@ impl Builder {
         name: &str,
         input: impl Read,
         options: &ReadOptions,
-        is_allow_list: bool,
+        speaker: Speaker,
     ) -> Result<Self, BuildError> {
         if self.report.sources.len() >= Origin::MAX_SOURCES {
             return Err(BuildError::TooManySources);
@@ -230,13 +230,18 @@ impl Builder {
         let refused_before = self.report.refused_counts();
         let source = self.report.start_source(name);
         let summary = list::read(input, options, |event| match event {
-            Event::Entry { line, entry } if !is_allow_list => self.add_entry(source, line, entry),
+            Event::Entry { line, entry } if speaker == Speaker::BlockList => {
+                self.add_entry(source, line, entry, speaker);
+            }
             Event::Entry { line, entry } => match entry.action {
                 Action::Block | Action::Allow => {
                     let options = RuleOptions::IMPORTANT;
-                    self.add_entry(source, line, Entry { action: Action::Allow, options, ..entry });
+                    let entry = Entry { action: Action::Allow, options, ..entry };
+                    self.add_entry(source, line, entry, speaker);
                 }
-                Action::Retract => self.report.refuse(source, line, Refusal::Exception, entry.text),
+                Action::Retract | Action::RetractException => {
+                    self.report.refuse(source, line, Refusal::Exception, entry.text);
+                }
             },
             Event::Refused { line, refusal, text } => {
                 self.report.refuse(source, line, refusal, text);
@@ -244,9 +249,17 @@ impl Builder {
         })
         .map_err(|source| BuildError::List { name: name.to_owned(), source })?;
         self.report.end_source(source, &summary);
-        match self.options.guards.problem(&self.report.sources[source]) {
+        let problem = match self.options.guards.problem(&self.report.sources[source]) {
+            Some(SourceProblem::Empty { .. }) if let Some(rows) = summary.left_out => {
+                Some(SourceProblem::LeftOut(rows))
+            }
+            problem => problem,
+        };
+        match problem {
             None => Ok(self),
-            Some(SourceProblem::Empty { refused: 0, .. }) if is_allow_list => Ok(self),
+            Some(SourceProblem::Empty { refused: 0, .. }) if speaker == Speaker::AllowList => {
+                Ok(self)
+            }
             Some(problem) => {
                 let main = self.report.refused_counts().into_iter().map(|(refusal, count)| {
                     let before = refused_before.get(&refusal).map_or(0, |&before| before);
@@ -258,7 +271,7 @@ impl Builder {
         }
     }
 
-    fn add_entry(&mut self, source: usize, line: u64, entry: Entry<'_>) {
+    fn add_entry(&mut self, source: usize, line: u64, entry: Entry<'_>, speaker: Speaker) {
         let origin = Origin::new(source, line);
         // The onboarding entry is the one entry that becomes a key as it stands.
         if self.options.onboarding_entry
@@ -279,7 +292,9 @@ impl Builder {
                     self.keys.add(texts.map(str::as_bytes), origin, entry.options);
                     self.report.take(source, line, entry, &key.text, remarks);
                 } else {
-                    texts.for_each(|text| self.exceptions.add(text.as_bytes(), &entry, origin));
+                    for text in texts {
+                        self.exceptions.add(text.as_bytes(), &entry, origin, speaker);
+                    }
                     self.report.except(source);
                 }
             }
@@ -305,6 +320,7 @@ impl Builder {
                 remarks.add(remark);
             }
             plausible::coverage(entry.scope, text, &mut remarks);
+            plausible::hosts_below(entry.scope, text, self.rules.systems(), &mut remarks);
         }
         Ok((key, remarks))
     }
@@ -379,6 +395,7 @@ impl Builder {
         if self.exceptions.is_empty() {
             return;
         }
+        self.exceptions.settle(&mut self.report);
         let keep = self.onboarding_key();
         let revoked = self.exceptions.revoked(&self.keys, keep, &mut self.report);
         self.keys.remove(|number| revoked[number]);

@@ -21,11 +21,14 @@
 //! ```
 
 pub(crate) mod adblock;
+mod bind;
 mod bounded;
+mod braces;
 mod container;
 mod csv;
 mod defang;
 mod detect;
+mod dnscrypt;
 mod dnsmasq;
 mod entry;
 mod error;
@@ -34,6 +37,7 @@ mod hosts;
 mod json;
 mod lines;
 mod options;
+mod pdnsd;
 mod rows;
 mod rpz;
 mod sinks;
@@ -53,7 +57,7 @@ pub use entry::{Action, Entry, RuleOptions, Scope};
 pub use error::ListError;
 pub use format::{Column, Format, NoColumn, UnknownFormat};
 pub use options::ReadOptions;
-pub use rows::{InvalidRowFilter, RowFilter};
+pub use rows::{InvalidRowFilter, RowFilter, RowsLeftOut};
 
 use crate::key::Refusal;
 use lines::{Line, Lines};
@@ -65,6 +69,9 @@ pub const MAX_LINE: usize = 65_536;
 
 /// Bytes at the beginning from which the format is detected.
 const SAMPLE: usize = 65_536;
+
+/// What may stand at the beginning of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What a reader found on a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +138,8 @@ pub struct Summary {
     pub certainty: Certainty,
     /// Its lines by what they hold.
     pub lines: LineCounts,
+    /// The filter of rows that left out all of them, if one did.
+    pub left_out: Option<RowsLeftOut>,
 }
 
 /// What one line holds.
@@ -189,7 +198,6 @@ fn read_text(
     options: &ReadOptions,
     visit: &mut dyn FnMut(Event<'_>),
 ) -> Result<Summary, ListError> {
-    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let (mut start, mut input) = match text::utf16(&start) {
         Some(order) => boxed(peek(text::Utf16::new(input, order))?),
         None => (start, input),
@@ -224,20 +232,30 @@ fn read_text(
         return Err(ListError::NoRows { format, filter: filter.clone() });
     }
     let input = BufReader::with_capacity(1 << 17, input);
+    let mut left_out = None;
+    let mut of_rows = |(lines, rows): (LineCounts, Option<RowsLeftOut>)| {
+        left_out = rows;
+        lines
+    };
     let lines = match &format {
         Format::Urls => each_line(input, &mut urls::Urls::new(options), visit)?,
         Format::Hosts => each_line(input, &mut hosts::Hosts::new(options), visit)?,
         Format::Adblock => each_line(input, &mut adblock::Adblock::new(options), visit)?,
         Format::Dnsmasq => each_line(input, &mut dnsmasq::Dnsmasq::new(options), visit)?,
         Format::Unbound => each_line(input, &mut unbound::Unbound::new(options), visit)?,
+        Format::Bind => each_line(input, &mut bind::Bind::new(options), visit)?,
+        Format::Pdnsd => each_line(input, &mut pdnsd::Pdnsd::new(options), visit)?,
+        Format::Dnscrypt => each_line(input, &mut dnscrypt::Dnscrypt, visit)?,
         Format::Tpl => each_line(input, &mut tpl::Tpl, visit)?,
         Format::Rpz => each_line(input, &mut rpz::Rpz::new(options), visit)?,
-        Format::Csv { column } => csv::read(input, column, None, options, visit)?,
-        Format::Tsv { column } => csv::read(input, column, Some(b'\t'), options, visit)?,
-        Format::Json { field } => json::read(input, &start, field.as_deref(), options, visit)?,
+        Format::Csv { column } => of_rows(csv::read(input, column, None, options, visit)?),
+        Format::Tsv { column } => of_rows(csv::read(input, column, Some(b'\t'), options, visit)?),
+        Format::Json { field } => {
+            of_rows(json::read(input, &start, field.as_deref(), options, visit)?)
+        }
         Format::Txtpb => txtpb::read(input, visit)?,
     };
-    Ok(Summary { format, certainty, lines })
+    Ok(Summary { format, certainty, lines, left_out })
 }
 
 fn boxed<'i>((start, input): (Vec<u8>, impl Read + 'i)) -> (Vec<u8>, Box<dyn Read + 'i>) {
@@ -262,14 +280,14 @@ fn each_line(
             }
             Line::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 Ok(line) => format.line(line, &mut emit),
-                // Comments in another encoding are no entries.
-                Err(_) => match format.line(&String::from_utf8_lossy(bytes), &mut |_| {}) {
-                    LineKind::Comment => LineKind::Comment,
-                    _ => {
-                        emit(Err((Refusal::NotUtf8, "")));
-                        LineKind::Entry
-                    }
-                },
+                // Comments in another encoding are no entries, and take nothing from those before them.
+                Err(_) => format.line(&String::from_utf8_lossy(bytes), &mut |outcome| {
+                    let (Ok(Entry { text, .. }) | Err((_, text))) = outcome;
+                    emit(match text.contains(char::REPLACEMENT_CHARACTER) {
+                        true => Err((Refusal::NotUtf8, "")),
+                        false => outcome,
+                    });
+                }),
             },
         };
         counts.add(kind);

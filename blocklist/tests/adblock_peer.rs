@@ -61,7 +61,7 @@ fn rules(text: &str) -> Vec<Rule> {
     let mut rules = Vec::new();
     list::read(text.as_bytes(), &Format::Adblock.into(), |event| {
         if let Event::Entry { line, entry } = event
-            && entry.action != Action::Retract
+            && !matches!(entry.action, Action::Retract | Action::RetractException)
         {
             rules.extend(rule(lines[line as usize - 1].trim(), &entry));
         }

@@ -79,13 +79,13 @@ fn lines_may_end_in_carriage_returns() {
 
 #[test]
 fn zones_are_relative_to_their_names() {
-    let zone = "@ SOA localhost. root.localhost. 1 2 3 4 5\nbad.example.rpz.feed.example. CNAME .\nlocal.example CNAME .\n";
+    let zone = "@ SOA localhost. root.localhost. 1 2 3 4 5\nbad.example.rpz.feed.example. CNAME .\nlocal.example CNAME .\nother.example CNAME .\n";
     let built = build(zone).unwrap();
-    assert_eq!(keys(&built), ["local.example"]);
+    assert_eq!(keys(&built), ["local.example", "other.example"]);
     assert_eq!(refused(&built), ["zone-unknown"]);
     let read = ReadOptions::default().with_origin(Some("rpz.feed.example".to_owned()));
     let built = build_with(zone, &read, Options::default()).unwrap();
-    assert_eq!(keys(&built), ["bad.example", "local.example"]);
+    assert_eq!(keys(&built), ["bad.example", "local.example", "other.example"]);
 
     let built = build(
         "$ORIGIN RPZ.Feed.example.\n@ SOA a. b. 1 1 1 1 1\nbad.example.rpz.feed.example. CNAME .\n",
@@ -133,6 +133,58 @@ fn badfilter_takes_back_the_rule_of_the_same_text_alone() {
 }
 
 #[test]
+fn exceptions_can_be_revoked_themselves() {
+    let list = "||a.example^\n@@||a.example^\n@@||a.example^$badfilter\n||b.example^\n@@||b.example^$important\n\
+                @@||b.example^$badfilter\n@@||c.example^$badfilter\n||c.example^\n||d.example/x\n@@||d.example/x\n\
+                @@||D.example/x$badfilter\n";
+    let built = build(list).unwrap();
+    assert_eq!(keys(&built), ["a.example", "c.example"]);
+    let report = serde_json::to_value(&built.report).unwrap();
+    assert_eq!(
+        report["revokedExceptions"],
+        serde_json::json!([
+            {"source": "list", "line": 3, "entry": "a.example", "exceptionSource": "list", "exceptionLine": 2}
+        ])
+    );
+    assert_eq!((built.report.entries.exceptions, built.report.revoked_keys()), (7, 2));
+    // The line may stand in another list, before the exception.
+    let read = ReadOptions::from(Format::Adblock);
+    let lists = ["@@||a.example^$badfilter\n", "@@||a.example^\n||a.example^\n"];
+    let mut builder = Builder::new(Options::default());
+    for list in lists {
+        builder = builder.add_source("list", list.as_bytes(), &read).unwrap();
+    }
+    assert_eq!(keys(&builder.clone().finish().unwrap()), ["a.example"]);
+    // What the user allows, no list revokes.
+    let lists = "@@||a.example^$important,badfilter\n||a.example^\n||b.example^\n";
+    let builder = builder.add_source("other", lists.as_bytes(), &read).unwrap();
+    let builder = builder.add_allow_list("ours", &b"a.example\n"[..], &ReadOptions::default());
+    assert_eq!(keys(&builder.unwrap().finish().unwrap()), ["b.example"]);
+}
+
+#[test]
+fn exceptions_of_resolvers_leave_names_below_alone() {
+    for list in [
+        "address=/a.example/#\naddress=/x.b.example/#\naddress=/c.example/#\naddress=/b.example/#\n\
+         server=/b.example/#\nserver=/ok.c.example/#\n",
+        "local-zone: a.example always_nxdomain\nlocal-zone: x.b.example static\nlocal-zone: c.example deny\n\
+         local-zone: b.example refuse\nlocal-zone: b.example transparent\nlocal-zone: ok.c.example typetransparent\n",
+    ] {
+        let built = build(list).unwrap();
+        assert_eq!(keys(&built), ["a.example", "x.b.example", "c.example"], "{list}");
+        let covered = &built.report.still_covered;
+        assert_eq!((covered.len(), covered[0].entry.as_str()), (1, "ok.c.example"));
+        assert_eq!(covered[0].key, "c.example");
+    }
+    // What a name is answered with prevails over its zone.
+    let built = build(
+        "local-zone: a.example transparent\nlocal-data: \"a.example A 0.0.0.0\"\nlocal-zone: b.example static\n\
+         local-data: \"b.example A 192.0.2.1\"\n",
+    );
+    assert_eq!(keys(&built.unwrap()), ["a.example"]);
+}
+
+#[test]
 fn numbers_and_addresses_of_mail_are_no_hosts() {
     let table = "rank,domain\n1,a.example\n2,b.example\n";
     let read: ReadOptions = "csv=rank".parse::<Format>().unwrap().into();
@@ -169,8 +221,17 @@ fn short_addresses_are_sinks_and_no_names() {
 fn what_only_looks_like_a_url_is_refused() {
     let off = || Options::default().with_guards(Guards::off());
     let read = ReadOptions::default();
-    let built = build("||192.0.2.0/24^\n||198.51.100.7^\n").unwrap();
-    assert_eq!((keys(&built), refused(&built)), (vec!["198.51.100.7"], vec!["address-range"]));
+    let built = build("||192.0.2.0/24^\n||198.51.100.7^\n||a.example^\n").unwrap();
+    assert_eq!(
+        (keys(&built), refused(&built)),
+        (vec!["198.51.100.7", "a.example"], vec!["address-range"])
+    );
+    let built =
+        build("0.0.0.0 keep1.example\n0.0.0.0keep2.example\n0.0.0.0 keep3.example\n").unwrap();
+    assert_eq!(
+        (keys(&built), refused(&built)),
+        (vec!["keep1.example", "keep3.example"], vec!["glued-sink"])
+    );
     let list =
         "||p.example/x$csp=script-src a, b\n||q.example/x$removeparam=/[A-Z]$/\n||r.example^\n";
     let built = build(list).unwrap();

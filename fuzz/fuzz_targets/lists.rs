@@ -5,9 +5,9 @@ use blocklist::list::{self, Format, ReadOptions, RowFilter};
 use libfuzzer_sys::fuzz_target;
 
 /// New formats stand at the end, so that seeds keep their meaning.
-const FORMATS: [&str; 13] = [
+const FORMATS: [&str; 15] = [
     "urls", "hosts", "adblock", "dnsmasq", "rpz", "csv=url", "txtpb", "unbound", "tpl", "csv=2",
-    "tsv=1", "json=url", "json",
+    "tsv=1", "json=url", "json", "bind", "pdnsd",
 ];
 
 /// The most bytes that are made of an input.

@@ -513,14 +513,16 @@ fn limits_end_the_build_unless_the_list_is_accepted() {
     let unknown = run(&["build", &good, "--accept", "nowhere", "--out", &out]);
     assert!(code(&unknown) == 2 && stderr(&unknown).contains("nowhere"));
     assert_eq!(code(&run(&["build", &good, "--min-keys", "11", "--out", &out])), 2);
-    assert_eq!(
-        code(&run(&["build", &good, "--min-keys", "10", "--max-shrink", "0.2", "--out", &out])),
-        0
-    );
+    let limits = ["build", &good, "--min-keys", "10", "--max-shrink", "0.2", "--out", &out];
+    assert_eq!(code(&run(&limits)), 0);
     folder.file("good", "host1.example\nhost2.example\n");
     let output = run(&["build", &good, "--max-shrink", "0.2", "--out", &out]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("2 entries have a key, and there were 10 before"));
+    let accept = ["build", &good, "--max-shrink", "0.2", "--accept", &good, "--out", &out];
+    let output = run(&accept);
+    assert!(code(&output) == 2 && stderr(&output).contains(&format!("--accept {out} builds")));
+    assert_eq!(code(&run(&[&accept[..], &["--accept", &out]].concat())), 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Entries that take other entries back: exceptions of lists, allow lists, `$badfilter`.
 
 use super::key_set::KeySet;
-use super::report::{MAX_EXAMPLE_TEXT, Report, StillCovered};
+use super::report::{MAX_EXAMPLE_TEXT, Report, RevokedException, StillCovered};
 use super::uses::Origin;
 use crate::key::names::split_host;
 use crate::key::parents::{Reach, any_cover};
@@ -11,28 +11,68 @@ use std::collections::BTreeMap;
 /// What a build must not block.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exceptions {
-    by_key: BTreeMap<Vec<u8>, Exception>,
+    by_key: BTreeMap<Vec<u8>, OfKey>,
     /// Whether an exception takes back more than one key.
     any_wide: bool,
 }
 
+/// Who says what must not be blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaker {
+    /// A list that blocks.
+    BlockList,
+    /// A list of what must not be blocked, which no other list revokes.
+    AllowList,
+}
+
 /// What the lists say of one key, beside blocking it.
+#[derive(Clone, Debug, Default)]
+struct OfKey {
+    exceptions: Vec<Exception>,
+    retractions: Vec<Retraction>,
+}
+
+/// An entry that must not be blocked.
 #[derive(Clone, Debug)]
 struct Exception {
     origin: Origin,
     text: String,
-    /// Whether it is an exception, and not `$badfilter` alone.
-    allows: bool,
+    speaker: Speaker,
+    options: RuleOptions,
+    scope: Scope,
     /// Option sets of the entries that are taken back, one bit each.
     allowed: u64,
+}
+
+/// `$badfilter`.
+#[derive(Clone, Debug)]
+struct Retraction {
+    origin: Origin,
+    text: String,
+    options: RuleOptions,
+    /// Whether an exception is revoked, and not a rule that blocks.
+    of_exception: bool,
+}
+
+impl Exception {
+    fn is_www(&self) -> bool {
+        self.options.contains(RuleOptions::WWW)
+    }
+
     /// Whether the key itself is meant, and not only what lies below it.
-    includes_key: bool,
+    fn includes_key(&self) -> bool {
+        self.scope != Scope::Subdomains
+    }
+
     /// Whether the pages below are meant, too.
-    pages_below: bool,
+    fn includes_pages_below(&self) -> bool {
+        !matches!(self.scope, Scope::Subdomains | Scope::Page)
+    }
+
     /// Whether the keys of hosts below are meant, too.
-    subdomains: bool,
-    /// Option sets of rules that `$badfilter` takes back, one bit each.
-    retracted: u64,
+    fn includes_subdomains(&self) -> bool {
+        matches!(self.scope, Scope::Site | Scope::Subdomains) && !self.is_www()
+    }
 }
 
 /// The option sets for which `holds`, one bit each.
@@ -48,53 +88,78 @@ impl Exceptions {
     }
 
     /// Adds an entry that takes keys back. `key` is its own key.
-    pub(super) fn add(&mut self, key: &[u8], entry: &Entry<'_>, origin: Origin) {
-        let exception = self.by_key.entry(key.to_vec()).or_insert_with(|| Exception {
-            origin,
-            text: entry.text.chars().take(MAX_EXAMPLE_TEXT).collect(),
-            allows: false,
-            allowed: 0,
-            includes_key: false,
-            pages_below: false,
-            subdomains: false,
-            retracted: 0,
-        });
-        let options = entry.options;
-        if entry.action == Action::Retract {
+    pub(super) fn add(&mut self, key: &[u8], entry: &Entry<'_>, origin: Origin, speaker: Speaker) {
+        let Entry { options, scope, .. } = *entry;
+        let text = entry.text.chars().take(MAX_EXAMPLE_TEXT).collect();
+        let of_exception = entry.action == Action::RetractException;
+        if of_exception || entry.action == Action::Retract {
             // Which options were dropped is not known, so that no rule can be told to be the same.
             if !options.contains(RuleOptions::DROPPED) {
-                exception.retracted |= 1 << options.number();
+                let retraction = Retraction { origin, text, options, of_exception };
+                self.by_key.entry(key.to_vec()).or_default().retractions.push(retraction);
             }
             return;
         }
         let is_important = options.contains(RuleOptions::IMPORTANT);
         let is_www = options.contains(RuleOptions::WWW);
-        exception.allows = true;
-        exception.allowed |= sets(|blocked| {
+        let allowed = sets(|blocked| {
             (is_important || !blocked.contains(RuleOptions::IMPORTANT))
                 && (!is_www || blocked.contains(RuleOptions::WWW))
         });
-        exception.includes_key |= entry.scope != Scope::Subdomains;
-        exception.pages_below |= !matches!(entry.scope, Scope::Subdomains | Scope::Page);
-        let names_hosts_below = matches!(entry.scope, Scope::Site | Scope::Subdomains);
-        exception.subdomains |= names_hosts_below && !is_www;
-        self.any_wide |= exception.pages_below || exception.subdomains;
+        let exception = Exception { origin, text, speaker, options, scope, allowed };
+        self.any_wide |= exception.includes_pages_below() || exception.includes_subdomains();
+        let of_key = self.by_key.entry(key.to_vec()).or_default();
+        let is_known = of_key.exceptions.iter().any(|known| {
+            (known.speaker, known.options, known.scope) == (speaker, options, scope)
+                && known.text == exception.text
+        });
+        if !is_known {
+            of_key.exceptions.push(exception);
+        }
+    }
+
+    /// Leaves out the exceptions that are revoked themselves.
+    pub(super) fn settle(&mut self, report: &mut Report) {
+        for of_key in self.by_key.values_mut() {
+            for retraction in of_key.retractions.iter().filter(|of| of.of_exception) {
+                of_key.exceptions.retain(|exception| {
+                    let is_same = exception.speaker == Speaker::BlockList
+                        && exception.options == retraction.options
+                        && exception.text == retraction.text;
+                    if is_same {
+                        report.revoked_exceptions.push(RevokedException {
+                            origin: retraction.origin,
+                            entry: retraction.text.clone(),
+                            exception: exception.origin,
+                        });
+                    }
+                    !is_same
+                });
+            }
+        }
+        report
+            .revoked_exceptions
+            .sort_unstable_by_key(|revoked| (revoked.origin, revoked.exception));
+        report.revoked_exceptions.dedup();
     }
 
     /// The option sets that are left of those of a key.
     fn left(&self, key: &str, sets: u64, report: &mut Report) -> u64 {
         let mut left = sets;
-        let mut take = |exception: &Exception, taken: u64, left: &mut u64| {
+        let mut take = |origin: Origin, text: &str, taken: u64, left: &mut u64| {
             let before = *left;
             *left &= !taken;
             if *left == 0 && before != 0 {
-                report.count_revoked(exception.origin, &exception.text, key);
+                report.count_revoked(origin, text, key);
             }
         };
-        if let Some(exception) = self.by_key.get(key.as_bytes()) {
-            take(exception, exception.retracted, &mut left);
-            if exception.includes_key {
-                take(exception, exception.allowed, &mut left);
+        if let Some(of_key) = self.by_key.get(key.as_bytes()) {
+            for retraction in of_key.retractions.iter().filter(|of| !of.of_exception) {
+                let taken = 1 << retraction.options.number();
+                take(retraction.origin, &retraction.text, taken, &mut left);
+            }
+            for exception in of_key.exceptions.iter().filter(|exception| exception.includes_key()) {
+                take(exception.origin, &exception.text, exception.allowed, &mut left);
             }
         }
         if left != 0 && self.any_wide {
@@ -102,10 +167,18 @@ impl Exceptions {
             let reach = Reach { parents: true, parents_with_paths: true, ports: true };
             any_cover(key, reach, |cover| {
                 let is_same_host = split_host(cover).0 == host;
-                if let Some(exception) = self.by_key.get(cover.as_bytes())
-                    && if is_same_host { exception.pages_below } else { exception.subdomains }
-                {
-                    take(exception, exception.allowed, &mut left);
+                let exceptions = self
+                    .by_key
+                    .get(cover.as_bytes())
+                    .map_or(&[][..], |of_key| of_key.exceptions.as_slice());
+                for exception in exceptions {
+                    let is_meant = match is_same_host {
+                        true => exception.includes_pages_below(),
+                        false => exception.includes_subdomains(),
+                    };
+                    if is_meant {
+                        take(exception.origin, &exception.text, exception.allowed, &mut left);
+                    }
                 }
                 left == 0
             });
@@ -132,7 +205,9 @@ impl Exceptions {
     pub(super) fn report_still_covered(&self, keys: &KeySet, report: &mut Report) {
         // On some system at least: a parent with a path counts.
         let reach = Reach { parents: true, parents_with_paths: true, ports: true };
-        for (key, exception) in self.by_key.iter().filter(|(_, exception)| exception.allows) {
+        for (key, of_key) in &self.by_key {
+            // Of several that mean the same, the first speaks for all.
+            let Some(exception) = of_key.exceptions.first() else { continue };
             let Ok(text) = std::str::from_utf8(key) else { continue };
             let mut cover = None;
             let mut look = |text: &str| {

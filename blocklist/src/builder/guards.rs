@@ -1,6 +1,7 @@
 //! What must hold of lists and of the whole build, so that a broken source is noticed.
 
 use super::report::{Report, Source};
+use crate::list::RowsLeftOut;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,8 +13,9 @@ pub const DEFAULT_MAX_REFUSED: f64 = 0.5;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Guards {
-    /// The largest share of the entries of a list that may be refused for reasons that a good list does not have
-    /// ([`Refusal::is_understood`](crate::key::Refusal::is_understood)), from 0 to 1. Default: 0.5.
+    /// The share of the entries of a list from which on it is not taken, if they are refused for reasons that a good list
+    /// does not have ([`Refusal::is_understood`](crate::key::Refusal::is_understood)), from 0 (one entry is enough) to 1.
+    /// Default: 0.5.
     pub max_refused: f64,
     /// The fewest keys of the whole build. Default: 1.
     pub min_keys: u64,
@@ -21,6 +23,8 @@ pub struct Guards {
     pub max_shrink: Option<MaxShrink>,
     /// The names of lists that may be empty, refused or shrunk.
     pub accepted: BTreeSet<String>,
+    /// Whether the build as a whole may have any number of keys less than before. Default: no.
+    pub accepts_shrink: bool,
 }
 
 /// A limit for what is lost from one build to the next.
@@ -41,7 +45,7 @@ impl MaxShrink {
     }
 
     fn is_exceeded(&self, before: u64, now: u64) -> bool {
-        (now as f64) < before as f64 * (1.0 - self.share)
+        before.saturating_sub(now) as f64 / before.max(1) as f64 > self.share
     }
 }
 
@@ -52,6 +56,7 @@ impl Default for Guards {
             min_keys: 1,
             max_shrink: None,
             accepted: BTreeSet::new(),
+            accepts_shrink: false,
         }
     }
 }
@@ -103,7 +108,7 @@ impl PreviousBuild {
 }
 
 /// Why a list is not taken.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum SourceProblem {
     /// It has no entry that becomes a key or takes one back.
@@ -114,7 +119,10 @@ pub enum SourceProblem {
         /// Its entries, all refused.
         refused: u64,
     },
-    /// Most of its entries are refused for reasons that a good list does not have.
+    /// The filters of rows leave out all of its rows.
+    #[non_exhaustive]
+    LeftOut(RowsLeftOut),
+    /// Too many of its entries are refused for reasons that a good list does not have.
     #[non_exhaustive]
     Refused {
         /// Entries that are refused so.
@@ -142,6 +150,7 @@ impl fmt::Display for SourceProblem {
                     "none of its entries can become a key (lines: {lines}, refused: {refused})"
                 )
             }
+            Self::LeftOut(rows) => rows.fmt(f),
             Self::Refused { refused, good } => {
                 let all = refused + good;
                 write!(
@@ -191,6 +200,13 @@ impl Guards {
         self
     }
 
+    /// The same limits, of which the one for what the whole build loses does not hold.
+    #[must_use]
+    pub fn with_accepted_shrink(mut self) -> Self {
+        self.accepts_shrink = true;
+        self
+    }
+
     /// What is wrong with a list that was read to its end.
     pub(super) fn problem(&self, source: &Source) -> Option<SourceProblem> {
         if self.accepted.contains(&source.name) || self.max_refused.is_infinite() {
@@ -199,7 +215,7 @@ impl Guards {
         let entries = &source.entries;
         let good = entries.taken + entries.exceptions + entries.refused_understood;
         let refused = entries.refused_unknown;
-        if refused as f64 > self.max_refused * (good + refused) as f64 {
+        if refused > 0 && refused as f64 / (good + refused) as f64 >= self.max_refused {
             return Some(SourceProblem::Refused { refused, good });
         }
         if entries.taken + entries.exceptions == 0 {
@@ -215,7 +231,7 @@ impl Guards {
 
     /// The number of keys before, if there are too few now.
     pub(super) fn shrunk(&self, report: &Report) -> Option<u64> {
-        let max_shrink = self.max_shrink.as_ref()?;
+        let max_shrink = self.max_shrink.as_ref().filter(|_| !self.accepts_shrink)?;
         let before = max_shrink.before.keys;
         max_shrink.is_exceeded(before, report.keys).then_some(before)
     }

@@ -1,10 +1,10 @@
 //! What the text of an entry can mean, and what its key blocks beyond that.
 
 use crate::key::names::{is_ipv4, split_host};
-use crate::key::{EntryKind, Refusal, Remark, Remarks};
+use crate::key::{EntryKind, Refusal, Remark, Remarks, Systems};
 use crate::list::Scope;
 use crate::list::adblock::{COSMETIC, options};
-use filter_core::sub_url::SubUrlRule;
+use filter_core::sub_url::{SubUrlRule, System};
 use std::net::IpAddr;
 
 /// Refuses a text that no list means as an entry, although a URL parser takes or repairs it.
@@ -29,6 +29,9 @@ pub(super) fn check_text(entry: &str, kind: EntryKind) -> Result<(), Refusal> {
     if !is_ascii && entry.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(white_space_or_control(entry));
     }
+    if has_glued_sink(entry) {
+        return Err(Refusal::GluedSink);
+    }
     // An address begins with a digit, or has a colon.
     let may_be_range =
         may_be_range && (entry.starts_with(|c: char| c.is_ascii_digit()) || entry.contains(':'));
@@ -52,6 +55,16 @@ fn white_space_or_control(entry: &str) -> Refusal {
         true => Refusal::ControlCharacter,
         false => Refusal::WhiteSpace,
     }
+}
+
+/// `0.0.0.0a.example`, `127.0.0.1a.example`. Names do have labels such as `1a`, but not behind an address of the machine.
+fn has_glued_sink(entry: &str) -> bool {
+    const SINKS: [&str; 2] = ["0.0.0.0", "127.0.0.1"];
+    entry.starts_with(['0', '1'])
+        && SINKS.iter().any(|sink| {
+            let rest = entry.strip_prefix(sink).unwrap_or_default();
+            rest.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '*'))
+        })
 }
 
 /// `192.0.2.0/24`, `2001:db8::/32`, `192.0.2.1-192.0.2.9`.
@@ -101,6 +114,21 @@ pub(super) fn coverage(scope: Scope, key: &str, remarks: &mut Remarks) {
     }
 }
 
+/// Says of an entry that names the hosts below another on which systems its key does not cover them. The readers of formats
+/// have said it of every rule with a path.
+pub(super) fn hosts_below(scope: Scope, key: &str, systems: Systems, remarks: &mut Remarks) {
+    let (host, rest) = split_host(key);
+    let is_name = !(host.starts_with('[') || is_ipv4(host));
+    let is_exact = remarks.contains(Remark::NotOn26) || remarks.contains(Remark::ExactOn26);
+    if !is_name || rest.is_empty() || is_exact || !systems.contains(System::V26) {
+        remarks.remove(Remark::HostOnlyOn26);
+    }
+    let names_hosts_below = matches!(scope, Scope::Site | Scope::Subdomains);
+    if is_name && names_hosts_below && systems.contains(System::V27Unconfigured) {
+        remarks.add(Remark::HostOnlyUnconfigured);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +143,9 @@ mod tests {
             ("https://a.example/a b", Refusal::WhiteSpace),
             ("a.example\u{a0}b", Refusal::WhiteSpace),
             ("a\u{2028}.example", Refusal::WhiteSpace),
+            ("0.0.0.0keep.example", Refusal::GluedSink),
+            ("127.0.0.1keep.example/x", Refusal::GluedSink),
+            ("0.0.0.0*.keep.example", Refusal::GluedSink),
             ("192.0.2.0/24", Refusal::AddressRange),
             ("2001:db8::/32", Refusal::AddressRange),
             ("[2001:db8::]/32", Refusal::AddressRange),
@@ -137,6 +168,10 @@ mod tests {
             "a-1.example",
             "bücher.example/ü",
             "192.0.2.1/",
+            "127.0.0.1.a.example",
+            "0.0.0.0-a.example",
+            "1.2.3.4a.example",
+            "10.0.0.0a.example",
         ] {
             assert_eq!(check_text(entry, EntryKind::Url), Ok(()), "{entry:?}");
         }

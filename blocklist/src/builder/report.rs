@@ -2,7 +2,7 @@
 
 mod revoked;
 
-pub use revoked::{Revoked, StillCovered};
+pub use revoked::{Revoked, RevokedException, StillCovered};
 
 use super::Options;
 use super::uses::Origin;
@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 
 /// The number of examples that are kept for a reason.
 const MAX_EXAMPLES: usize = 5;
+
+/// The number of protected hosts that are named.
+const MAX_PROTECTED: usize = 1_000;
 
 /// The longest text of an example, in characters.
 pub(super) const MAX_EXAMPLE_TEXT: usize = 200;
@@ -43,6 +46,8 @@ pub struct Report {
     pub refused: BTreeMap<Refusal, Occurrences>,
     /// Exceptions that took keys back, by their lines.
     pub revoked: BTreeMap<Origin, Revoked>,
+    /// Exceptions that another line revokes, so that they take nothing back.
+    pub revoked_exceptions: Vec<RevokedException>,
     /// Exceptions that have no full effect, because another key covers what they name.
     pub still_covered: Vec<StillCovered>,
     /// The number of keys that were left out because another key covers them.
@@ -69,6 +74,14 @@ pub struct ReportedOptions {
     pub onboarding_entry: bool,
     /// [`Options::is_compressed`].
     pub compress: bool,
+    /// The suffixes that [`Options::names`] allow; `*` stands for all.
+    pub allowed_suffixes: Vec<String>,
+    /// The number of hosts that [`Options::names`] protect beside those of the default.
+    pub protected_count: usize,
+    /// The first 1,000 of them in byte order.
+    pub protected: Vec<String>,
+    /// The hosts that [`Options::names`] do not protect any more.
+    pub unprotected: Vec<String>,
 }
 
 /// One list.
@@ -186,6 +199,15 @@ impl Report {
                 systems: options.key_rules().systems(),
                 onboarding_entry: options.onboarding_entry,
                 compress: options.is_compressed,
+                allowed_suffixes: options.names.allowed_suffixes().map(str::to_owned).collect(),
+                protected_count: options.names.protected().count(),
+                protected: options
+                    .names
+                    .protected()
+                    .take(MAX_PROTECTED)
+                    .map(str::to_owned)
+                    .collect(),
+                unprotected: options.names.unprotected().map(str::to_owned).collect(),
             },
             sources: Vec::new(),
             lines: LineCounts::default(),
@@ -194,6 +216,7 @@ impl Report {
             remarks: BTreeMap::new(),
             refused: BTreeMap::new(),
             revoked: BTreeMap::new(),
+            revoked_exceptions: Vec::new(),
             still_covered: Vec::new(),
             compressed: 0,
         }
@@ -315,7 +338,7 @@ fn example(source: &str, line: u64, entry: &str, key: Option<&str>) -> Example {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_struct("Report", 13)?;
+        let mut all = serializer.serialize_struct("Report", 14)?;
         all.serialize_field("toolVersion", env!("CARGO_PKG_VERSION"))?;
         all.serialize_field("options", &self.options)?;
         all.serialize_field("sources", &self.sources)?;
@@ -335,6 +358,7 @@ impl Serialize for Report {
             self.refused.iter().map(|(r, seen)| self.reason(r.name(), r.explanation(), seen));
         all.serialize_field("refused", &refused.collect::<Vec<_>>())?;
         all.serialize_field("revoked", &self.revoked_rows())?;
+        all.serialize_field("revokedExceptions", &self.revoked_exception_rows())?;
         all.serialize_field("stillCovered", &self.still_covered_rows())?;
         all.serialize_field("compressed", &self.compressed)?;
         all.end()

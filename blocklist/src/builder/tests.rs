@@ -1,4 +1,5 @@
 use super::*;
+use crate::key::NameRules;
 use filter_core::sub_url::{Profile, SubUrlRule};
 
 fn built(list: &str, options: Options) -> Result<Built, BuildError> {
@@ -204,8 +205,11 @@ fn a_list_that_is_mostly_refused_or_empty_ends_the_build() {
     };
     for (list, is_bad) in [
         ("a.example\nb\nc\n", true),
-        ("a.example\nb.example\nc\nd\n", false),
-        ("a.example\nc\n", false),
+        // One below half, half, and one above.
+        ("a.example\nb.example\nc.example\nd\ne\n", false),
+        ("a.example\nb.example\nc\nd\n", true),
+        ("a.example\nb.example\nc\nd\ne\n", true),
+        ("a.example\nc\n", true),
         ("", true),
         ("# x\n", true),
     ] {
@@ -217,6 +221,16 @@ fn a_list_that_is_mostly_refused_or_empty_ends_the_build() {
         );
         assert!(ask(list, Guards::default().with_accepted("list1")).is_ok());
         assert!(ask(list, Guards::off()).is_ok());
+    }
+    for (share, is_bad) in [(0.0, true), (0.24, true), (0.25, true), (0.26, false), (1.0, false)] {
+        let guards = Guards::default().with_max_refused(share);
+        assert_eq!(
+            ask("a.example\nb.example\nc.example\nd\n", guards.clone()).is_err(),
+            is_bad,
+            "{share}"
+        );
+        let good = ask("a.example\nb.example\n", guards.with_max_refused(share));
+        assert!(good.is_ok(), "{share}");
     }
     let error = ask("a.example\nb\nc\n", Guards::default()).unwrap_err().to_string();
     assert!(
@@ -245,8 +259,105 @@ fn too_few_keys_and_lists_that_shrink_end_the_build() {
         let outcome = of(&[(&list(keys), Format::Urls)], options);
         assert_eq!(outcome.is_ok(), is_enough, "{keys}");
         assert!(matches!(outcome, Ok(_) | Err(BuildError::Shrunk { .. })));
+        let guards = Guards::default().with_max_shrink(shrink(0.3)).with_accepted_shrink();
+        assert!(of(&[(&list(keys), Format::Urls)], with(guards)).is_ok(), "{keys}");
     }
     assert!(PreviousBuild::from_report(b"{}").is_err());
+}
+
+#[test]
+fn it_is_said_which_filter_leaves_out_all_rows() {
+    let csv = "url,status,kind\na.example,offline,x\nb.example,,x\nc.example,offline,y\n";
+    let json = r#"[{"url":"a.example","status":"offline","kind":"x"},{"url":"b.example","kind":"x"},{"url":"c.example","status":["offline"],"kind":"y"}]"#;
+    let ask = |list: &str, format: &str, filters: &[&str], guards: Guards, is_allow_list: bool| {
+        let filters = filters.iter().map(|filter| filter.parse().unwrap()).collect();
+        let read = ReadOptions::from(format.parse::<Format>().unwrap()).with_rows(filters);
+        let builder = Builder::new(Options::default().with_guards(guards));
+        let builder = builder.add_list("good", &b"good.example\n"[..], None)?;
+        match is_allow_list {
+            true => builder.add_allow_list("feed", list.as_bytes(), &read),
+            false => builder.add_source("feed", list.as_bytes(), &read),
+        }
+    };
+    for (list, format) in [(csv, "csv=url"), (json, "json=url")] {
+        for (filters, expected) in [
+            (
+                &["status=online"][..],
+                "no row meets `status=online`; the values of status are \"offline\", \"\"",
+            ),
+            (&["kind!=z", "status=online"], "the values of status are \"offline\", \"\""),
+            (
+                &["kind=y", "status=x"],
+                "no row meets `status=x`; the values of status are \"offline\"",
+            ),
+            (
+                &["kind=z", "status=offline"],
+                "no row meets `kind=z`; the values of kind are \"x\", \"y\"",
+            ),
+        ] {
+            for is_allow_list in [false, true] {
+                let outcome = ask(list, format, filters, Guards::default(), is_allow_list);
+                let error = outcome.unwrap_err().to_string();
+                assert!(error.contains("feed") && error.contains(expected), "{format} {error}");
+                let accepted = Guards::default().with_accepted("feed");
+                assert!(ask(list, format, filters, accepted, is_allow_list).is_ok());
+            }
+        }
+        assert!(ask(list, format, &["kind=y"], Guards::default(), false).is_ok());
+    }
+    for count in [4, 5, 6] {
+        let rows: String = (0..count).map(|row| format!("a.example,{row}\n")).collect();
+        let list = format!("url,n\n{rows}");
+        let error =
+            ask(&list, "csv=url", &["n=x"], Guards::default(), false).unwrap_err().to_string();
+        assert_eq!(error.contains("and others"), count > 5, "{error}");
+        assert_eq!(error.contains("\"4\""), count > 4, "{error}");
+    }
+    let long = format!("url,n\na.example,{}\n", "v".repeat(100));
+    let error = ask(&long, "csv=url", &["n=x"], Guards::default(), false).unwrap_err().to_string();
+    assert!(error.ends_with(&format!("{:?}", "v".repeat(40))), "{error}");
+}
+
+#[test]
+fn the_report_has_the_names_that_options_allow_and_protect() {
+    let names = NameRules::default()
+        .with_allowed_suffix("lan")
+        .with_allowed_suffix("*")
+        .with_protected("www.bank.example")
+        .with_protected("b.example")
+        .without_protected("Apple.com")
+        .without_protected("b.example");
+    let built = built("a.example\n", Options::default().with_names(names)).unwrap();
+    let report = serde_json::to_value(&built.report).unwrap();
+    let options = &report["options"];
+    assert_eq!(options["allowedSuffixes"], serde_json::json!(["*", "lan"]));
+    assert_eq!(options["protected"], serde_json::json!(["bank.example"]));
+    assert_eq!(options["protectedCount"], 1);
+    assert_eq!(options["unprotected"], serde_json::json!(["apple.com", "b.example"]));
+    for count in [999, 1_000, 1_001] {
+        let names = (0..count).fold(NameRules::default(), |names, host| {
+            names.with_protected(&format!("h{host}.example"))
+        });
+        let report = Builder::new(Options::default().with_names(names));
+        let options = &report.report().options;
+        assert_eq!((options.protected_count, options.protected.len()), (count, count.min(1_000)));
+    }
+}
+
+#[test]
+fn a_rule_with_a_path_names_hosts_below_that_26_does_not_ask_for() {
+    use crate::key::Remark;
+    let list = "||a.example/x^\n||a.example/y|\n||a.example^\n||b.example/\n|https://a.example/z\n\
+                ||a.example:8080/x\n||192.0.2.1/x^\n||*.c.example/x\n";
+    for (systems, on_26, unconfigured) in
+        [("26,27", 3, 0), ("27", 0, 0), ("26", 3, 0), ("26,27,27-unconfigured", 3, 5)]
+    {
+        let options = Options::default().with_systems(systems.parse().unwrap());
+        let built = of(&[(list, Format::Adblock)], options).unwrap();
+        let count = |remark| built.report.remarks.get(&remark).map_or(0, |seen| seen.count());
+        assert_eq!(count(Remark::HostOnlyOn26), on_26, "{systems}");
+        assert_eq!(count(Remark::HostOnlyUnconfigured), unconfigured, "{systems}");
+    }
 }
 
 #[test]

@@ -52,6 +52,10 @@ pub struct NameRules {
     any_suffix: bool,
     /// Protected hosts and their parents of two labels or more.
     protected: BTreeSet<Cow<'static, str>>,
+    /// The hosts of [`with_protected`](Self::with_protected).
+    added: BTreeSet<String>,
+    /// The hosts of [`without_protected`](Self::without_protected).
+    removed: BTreeSet<String>,
 }
 
 impl Default for NameRules {
@@ -60,7 +64,13 @@ impl Default for NameRules {
         for host in PROTECTED {
             protected.extend(parents(host).map(Cow::Borrowed));
         }
-        Self { allowed_suffixes: BTreeSet::new(), any_suffix: false, protected }
+        Self {
+            allowed_suffixes: BTreeSet::new(),
+            any_suffix: false,
+            protected,
+            added: BTreeSet::new(),
+            removed: BTreeSet::new(),
+        }
     }
 }
 
@@ -84,6 +94,8 @@ impl NameRules {
         let host = host.trim_matches('.').to_ascii_lowercase();
         let host = host.strip_prefix("www.").unwrap_or(&host);
         self.protected.extend(parents(host).map(|parent| Cow::Owned(parent.to_owned())));
+        self.removed.remove(host);
+        self.added.insert(host.to_owned());
         self
     }
 
@@ -92,7 +104,25 @@ impl NameRules {
     pub fn without_protected(mut self, host: &str) -> Self {
         let host = host.trim_matches('.').to_ascii_lowercase();
         self.protected.remove(host.as_str());
+        self.added.remove(&host);
+        self.removed.insert(host);
         self
+    }
+
+    /// The suffixes of [`with_allowed_suffix`](Self::with_allowed_suffix); `*` if every suffix is allowed.
+    pub fn allowed_suffixes(&self) -> impl Iterator<Item = &str> {
+        let any = self.any_suffix.then_some("*");
+        any.into_iter().chain(self.allowed_suffixes.iter().map(String::as_str))
+    }
+
+    /// The hosts that are protected beside those of the default.
+    pub fn protected(&self) -> impl Iterator<Item = &str> {
+        self.added.iter().map(String::as_str)
+    }
+
+    /// The hosts that are not protected, or not any more.
+    pub fn unprotected(&self) -> impl Iterator<Item = &str> {
+        self.removed.iter().map(String::as_str)
     }
 
     /// Checks a key that has no scheme. A key that only an option allows gets a remark.

@@ -58,6 +58,8 @@ reasons! {
         PublicSuffix = "public-suffix", "the key would block every site under this registry suffix";
         /// The host is an address that lists use as the target of blocked names.
         SinkAddress = "sink-address", "the address stands for the machine itself or for no machine";
+        /// The address of a sink and the name behind it are one word.
+        GluedSink = "glued-sink", "the address of a sink and a name are one word, so that white space is missing between them";
         /// The entry is a range of addresses.
         AddressRange = "address-range", "the data set knows no ranges of addresses";
         /// The key would block a name that must stay reachable.
@@ -66,8 +68,8 @@ reasons! {
         ZoneUnknown = "zone-unknown", "the owner is absolute and the file does not name its zone; give the name with --origin, or --origin . if owners are whole names";
         /// The owner of a record lies outside of the zone.
         OutsideZone = "outside-zone", "servers ignore records outside of the zone; --origin names another zone";
-        /// A parenthesis before this line is not closed.
-        OpenParenthesis = "open-parenthesis", "a parenthesis before this line is not closed, so that the line belongs to another record";
+        /// A parenthesis or brace before this line is not closed.
+        OpenParenthesis = "open-parenthesis", "a parenthesis or brace before this line is not closed, so that the line belongs to another record";
     }
 }
 

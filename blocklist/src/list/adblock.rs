@@ -115,7 +115,11 @@ fn exception<'l>(pattern: &'l str, options: Option<&str>) -> Option<Entry<'l>> {
     entry.options = options.set;
     let is_widened = entry.remarks.contains(Remark::CoversWholeHost)
         || entry.remarks.contains(Remark::CoversPaths);
-    (!options.is_bad_filter && !is_widened).then(|| entry.with_action(Action::Allow))
+    let action = match options.is_bad_filter {
+        true => Action::RetractException,
+        false => Action::Allow,
+    };
+    (!is_widened).then(|| entry.with_action(action))
 }
 
 /// The rule without the comment behind it. No rule has white space before its options.
@@ -188,6 +192,10 @@ fn network_rule(pattern: &str) -> Result<Entry<'_>, Refusal> {
         Anchor::Start if is_page => Scope::Page,
         Anchor::Start => Scope::Host,
     });
+    // Of hosts below, 26 asks for no path. The builder drops the remark where it does not hold.
+    if anchor == Anchor::Label && path.len() > 1 {
+        entry.remarks.add(Remark::HostOnlyOn26);
+    }
     // The question mark, and what stands behind the slash of the root, are parts of the rule that no key has.
     let is_root = matches!(path, "/" | "/?");
     if path.ends_with('?') || (path == "/" && without_caret.is_some()) {
@@ -228,15 +236,15 @@ mod tests {
         for (rule, event) in [
             ("||example.com^", "1 example.com"),
             ("||example.com", "1 example.com"),
-            ("||example.com/path", "1 example.com/path path-prefix"),
-            ("||example.com/path^", "1 example.com/path"),
-            ("||example.com/path/", "1 example.com/path/"),
+            ("||example.com/path", "1 example.com/path path-prefix host-only-on-26"),
+            ("||example.com/path^", "1 example.com/path host-only-on-26"),
+            ("||example.com/path/", "1 example.com/path/ host-only-on-26"),
             ("https://example.com/path", "1 https://example.com/path path-prefix"),
-            ("||example.com/?", "1 example.com/? covers-whole-host"),
-            ("||example.com/a?", "1 example.com/a? covers-paths"),
+            ("||example.com/?", "1 example.com/? covers-whole-host host-only-on-26"),
+            ("||example.com/a?", "1 example.com/a? covers-paths host-only-on-26"),
             ("||example.com/^", "1 example.com/ covers-whole-host"),
             ("@@||example.com/a?", "1 -exception"),
-            ("||example.com/path*", "1 example.com/path path-prefix"),
+            ("||example.com/path*", "1 example.com/path path-prefix host-only-on-26"),
             ("||example.com/*", "1 example.com/"),
             ("||example.com^*", "1 example.com"),
             ("||example.com^$all", "1 example.com option-dropped"),
@@ -245,10 +253,10 @@ mod tests {
             ("||example.com^$third-party", "1 -rule-option"),
             ("||example.com/a?b=$c", "1 -rule-option"),
             ("||example.com/a?b=$C", "1 -rule-option"),
-            ("||example.com/$a/b", "1 example.com/$a/b path-prefix"),
+            ("||example.com/$a/b", "1 example.com/$a/b path-prefix host-only-on-26"),
             (
                 "||example.com/a?u=http://b.example",
-                "1 example.com/a?u=http://b.example path-prefix",
+                "1 example.com/a?u=http://b.example path-prefix host-only-on-26",
             ),
             ("|https://example.com/a|", "1 https://example.com/a"),
             ("|https://[2001:db8::1]", "1 https://[2001:db8::1]"),
@@ -343,10 +351,10 @@ mod tests {
             ("||a.example^", "1 block site a.example"),
             ("||a.example^|", "1 block site a.example"),
             ("||a.example|", "1 block site a.example"),
-            ("||a.example/x|", "1 block page a.example/x"),
-            ("||a.example/x^", "1 block site a.example/x"),
+            ("||a.example/x|", "1 block page a.example/x host-only-on-26"),
+            ("||a.example/x^", "1 block site a.example/x host-only-on-26"),
             ("||*.a.example^", "1 block subdomains *.a.example"),
-            ("||*.a.example/x^", "1 block subdomains *.a.example/x"),
+            ("||*.a.example/x^", "1 block subdomains *.a.example/x host-only-on-26"),
             ("*.a.example", "1 block subdomains *.a.example"),
             ("a.example", "1 block site a.example"),
             ("|http://a.example/", "1 block host http://a.example/"),
@@ -365,7 +373,7 @@ mod tests {
     fn exceptions_allow_if_all_of_their_options_are_understood() {
         for (rule, expected) in [
             ("@@||a.example^", "1 allow site a.example"),
-            ("@@||a.example/x", "1 allow site a.example/x path-prefix"),
+            ("@@||a.example/x", "1 allow site a.example/x path-prefix host-only-on-26"),
             ("@@||a.example^$document", "1 allow site a.example +document"),
             ("@@||a.example^$important", "1 allow site a.example +important"),
             ("@@||*.a.example^", "1 allow subdomains *.a.example"),
@@ -373,7 +381,8 @@ mod tests {
             ("@@a.example ! why", "1 allow site a.example"),
             ("@@||a.example^$script", "1 -exception"),
             ("@@||a.example^$domain=b.example", "1 -exception"),
-            ("@@||a.example^$badfilter", "1 -exception"),
+            ("@@||a.example^$badfilter", "1 retractexception site a.example"),
+            ("@@||a.example^$script,badfilter", "1 -exception"),
             ("@@||a.example^$csp=a ## b", "1 -exception"),
             ("@@/ads/*", "1 -exception"),
             ("@@||a*.example^", "1 -exception"),
@@ -395,7 +404,7 @@ mod tests {
                 "1 retract site a.example option-dropped +important",
             ),
             ("||a.example^$script,badfilter", "1 -rule-option"),
-            ("||a.example/x$badfilter", "1 retract site a.example/x path-prefix"),
+            ("||a.example/x$badfilter", "1 retract site a.example/x path-prefix host-only-on-26"),
         ] {
             assert_eq!(details(rule, &Format::Adblock.into()), [expected], "{rule}");
         }

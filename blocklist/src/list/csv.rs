@@ -1,6 +1,6 @@
 //! Rows of fields: comma-separated values and the like.
 
-use super::rows::{missing, visit_value};
+use super::rows::{RowChoice, RowsLeftOut, missing, visit_value};
 use super::table::{Table, Unspaced, beginning};
 use super::tally::{LineTally, Metered};
 use super::{Column, Event, LineCounts, ListError, MAX_LINE, ReadOptions};
@@ -19,7 +19,7 @@ pub(super) fn read(
     separator: Option<u8>,
     options: &ReadOptions,
     visit: &mut dyn FnMut(Event<'_>),
-) -> Result<LineCounts, ListError> {
+) -> Result<(LineCounts, Option<RowsLeftOut>), ListError> {
     let start = beginning(&mut input)?;
     let table = Table::of(&start, column, separator, &options.rows)?;
     let lines = Rc::new(LineTally::default());
@@ -38,6 +38,7 @@ pub(super) fn read(
     let mut record = ByteRecord::new();
     let mut header_comes = table.header_row;
     let mut counts = LineCounts::default();
+    let mut choice = RowChoice::new(options);
     loop {
         lines.begin_record(MAX_RECORD);
         let line = reader.position().line();
@@ -62,12 +63,7 @@ pub(super) fn read(
             visit(Event::Refused { line, refusal: Refusal::FieldCount, text: "" });
             continue;
         }
-        let meant = options
-            .rows
-            .iter()
-            .zip(&table.filters)
-            .all(|(filter, &index)| filter.holds(record.get(index)));
-        if !meant {
+        if !choice.takes(|filter| record.get(table.filters[filter])) {
             counts.filtered += 1;
             continue;
         }
@@ -83,7 +79,8 @@ pub(super) fn read(
     counts.comment = lines.comments().min(total.saturating_sub(counts.total()));
     counts.blank = lines.blank().min(total.saturating_sub(counts.total()));
     counts.structure += total.saturating_sub(counts.total());
-    Ok(counts)
+    let left_out = choice.left_out(&counts);
+    Ok((counts, left_out))
 }
 
 fn broken(error: ::csv::Error, line: u64) -> ListError {
@@ -215,6 +212,19 @@ mod tests {
         // A value that is called like the column is no header.
         let text = "# \"seen\", \"url\", \"kind\"\n\"x\", \"http://a.example/1\", \"url\"\n";
         assert_eq!(rows(text, "csv=url", &[]), ["2 http://a.example/1"]);
+    }
+
+    #[test]
+    fn a_column_that_is_there_twice_needs_its_number() {
+        let text = "id,url,URL\n1,a.example,b.example\n";
+        let message = mistake(text, "csv=url", &[]);
+        assert!(
+            message.contains("`url` is there more than once (columns: id, url, URL)"),
+            "{message}"
+        );
+        assert_eq!(rows(text, "csv=3", &[]), ["2 b.example"]);
+        let message = mistake("url,n,n\na.example,1,2\n", "csv=url", &["n=1"]);
+        assert!(message.contains("`n` is there more than once"), "{message}");
     }
 
     #[test]

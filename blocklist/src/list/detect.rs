@@ -63,6 +63,8 @@ enum Evidence {
     Hosts,
     Dnsmasq,
     Unbound,
+    /// An exact name, as dnscrypt-proxy writes it.
+    Dnscrypt,
     /// A resource record.
     Rpz,
     /// A host or a URL with nothing around it, which several formats may have.
@@ -80,10 +82,13 @@ struct Tally {
     dnsmasq: usize,
     unbound: usize,
     rpz: usize,
+    dnscrypt: usize,
     plain: usize,
     unknown: usize,
     /// The plain ones with a path and no scheme.
     paths: usize,
+    /// The plain ones that are names alone.
+    names: usize,
 }
 
 impl Tally {
@@ -93,12 +98,14 @@ impl Tally {
             let evidence = evidence(line);
             let has_path = line.contains('/') && split_special_scheme(line).is_none();
             tally.paths += usize::from(evidence == Evidence::Plain && has_path);
+            tally.names += usize::from(evidence == Evidence::Plain && !line.contains(['/', ':']));
             *match evidence {
                 Evidence::Adblock => &mut tally.adblock,
                 Evidence::Hosts => &mut tally.hosts,
                 Evidence::Dnsmasq => &mut tally.dnsmasq,
                 Evidence::Unbound => &mut tally.unbound,
                 Evidence::Rpz => &mut tally.rpz,
+                Evidence::Dnscrypt => &mut tally.dnscrypt,
                 Evidence::Plain => &mut tally.plain,
                 Evidence::Unknown => &mut tally.unknown,
                 Evidence::Comment => continue,
@@ -113,6 +120,7 @@ impl Tally {
             + self.dnsmasq
             + self.unbound
             + self.rpz
+            + self.dnscrypt
             + self.plain
             + self.unknown
     }
@@ -133,7 +141,8 @@ pub(super) fn format(start: &[u8]) -> Result<(Format, Certainty), ListError> {
         return Err(ListError::CsvColumnNeeded { columns });
     }
     let tally = Tally::of(&lines);
-    let Tally { adblock, hosts, dnsmasq, unbound, rpz, plain, unknown, paths } = tally;
+    let Tally { adblock, hosts, dnsmasq, unbound, rpz, dnscrypt, plain, unknown, paths, names } =
+        tally;
     let total = tally.total();
     if total == 0 {
         return Ok((Format::Urls, Certainty::Lines(0)));
@@ -145,11 +154,12 @@ pub(super) fn format(start: &[u8]) -> Result<(Format, Certainty), ListError> {
         (Format::Dnsmasq, dnsmasq, dnsmasq),
         (Format::Unbound, unbound, unbound),
         (Format::Rpz, rpz, rpz),
+        (Format::Dnscrypt, dnscrypt, dnscrypt + names),
         (Format::Urls, plain, plain),
     ];
     let share = |fitting: usize| (fitting * 100 / total) as u8;
     // Generic rules look like nothing else, so that few marks decide as long as nothing speaks for another format.
-    let others = dnsmasq + unbound + rpz;
+    let others = dnsmasq + unbound + rpz + dnscrypt;
     // A host with a path is a pattern there, which no key expresses, so that it speaks against Adblock syntax.
     let few_are_enough = adblock * 50 >= plain + hosts && adblock * 50 >= unknown;
     if adblock > paths && others == 0 && few_are_enough {
@@ -200,6 +210,9 @@ fn header(lines: &[&str]) -> Option<Format> {
     if lines.iter().find(|line| !line.starts_with('#')).is_some_and(|line| is_txtpb(line)) {
         return Some(Format::Txtpb);
     }
+    if let Some(format) = statement(lines) {
+        return Some(format);
+    }
     const METADATA: [&str; 7] =
         ["title:", "expires:", "homepage:", "last modified:", "licence:", "license:", "checksum:"];
     let is_metadata = |line: &&str| {
@@ -221,6 +234,20 @@ fn header(lines: &[&str]) -> Option<Format> {
             || (!line.contains(['#', '/']) && words.nth(1).is_some() && has_word(line, "SOA"))
     };
     lines.iter().filter(|line| !line.starts_with([';', '#'])).any(is_zone).then_some(Format::Rpz)
+}
+
+/// The format of configuration in braces, by its first statement.
+fn statement(lines: &[&str]) -> Option<Format> {
+    let is_comment =
+        |line: &&&str| ["#", "//", "/*", "*"].iter().any(|mark| line.starts_with(mark));
+    let first = lines.iter().find(|line| !is_comment(line))?;
+    let (keyword, rest) = first.split_at(first.find([' ', '\t', '{'])?);
+    let rest = rest.trim_start();
+    match keyword.to_ascii_lowercase().as_str() {
+        "zone" if rest.starts_with('"') => Some(Format::Bind),
+        "neg" | "rr" if rest.starts_with('{') => Some(Format::Pdnsd),
+        _ => None,
+    }
 }
 
 fn has_word(line: &str, word: &str) -> bool {
@@ -248,6 +275,9 @@ fn evidence(line: &str) -> Evidence {
     }
     if is_record(line) {
         return Evidence::Rpz;
+    }
+    if second.is_none() && first.strip_prefix('=').is_some_and(is_host_first) {
+        return Evidence::Dnscrypt;
     }
     if second.is_none() && is_plain(first) { Evidence::Plain } else { Evidence::Unknown }
 }
@@ -415,6 +445,12 @@ mod tests {
             ("address=/a.example/\nserver=/b.example/\n", Format::Dnsmasq),
             ("local-zone: \"a.example\" always_nxdomain\n", Format::Unbound),
             ("server:\n  local-data: \"a.example A 0.0.0.0\"\n", Format::Unbound),
+            ("// x\nzone \"a.example\" { type master; file \"null.zone\"; };\n", Format::Bind),
+            ("zone \"a.example\" IN\n{\n\ttype master;\n};\n", Format::Bind),
+            ("# x\nneg { name=a.example; types=domain; }\n", Format::Pdnsd),
+            ("rr{ name=a.example; a=0.0.0.0; }\n", Format::Pdnsd),
+            ("zone.example\nneg.example\n", Format::Urls),
+            ("a.example\n=b.example\nc.example\n", Format::Dnscrypt),
             ("$TTL 60\n@ SOA a. b. 1 1 1 1 1\na.example CNAME .\n", Format::Rpz),
             ("@ SOA localhost. root.localhost. 1 2 3 4 5\nbad.example.rpz. CNAME .\n", Format::Rpz),
             ("a.example CNAME .\n*.a.example 60 IN CNAME .\n", Format::Rpz),

@@ -1,7 +1,8 @@
-//! dnsmasq configuration: lines that give a domain no address, or an address that leads nowhere.
+//! dnsmasq configuration: lines that give a domain no address, or an address that leads nowhere, and lines that have a
+//! domain looked up as usual.
 
 use super::sinks::Sinks;
-use super::{Emit, Entry, LineFormat, LineKind, ReadOptions, Scope};
+use super::{Action, Emit, Entry, LineFormat, LineKind, ReadOptions, Scope};
 use crate::key::{EntryKind, Refusal};
 
 pub(super) struct Dnsmasq {
@@ -13,14 +14,17 @@ impl Dnsmasq {
         Self { sinks: Sinks::new(&options.sinks) }
     }
 
-    /// Whether queries for the domains of an option get no answer of use.
-    fn blocks(&self, option: &str, target: &str) -> bool {
+    /// What an option says of its domains; nothing if it sends them or their queries somewhere.
+    fn action(&self, option: &str, target: &str) -> Option<Action> {
         match (option, target) {
-            (_, "") | ("address", "#") => true,
-            ("address", addresses) => {
-                addresses.split(',').all(|address| self.sinks.has_address(address.trim()))
-            }
-            _ => false,
+            (_, "") | ("address", "#") => Some(Action::Block),
+            ("address", addresses) => addresses
+                .split(',')
+                .all(|address| self.sinks.has_address(address.trim()))
+                .then_some(Action::Block),
+            // The usual servers, in spite of lines for the domains above.
+            (_, "#") => Some(Action::Allow),
+            _ => None,
         }
     }
 }
@@ -35,12 +39,19 @@ impl LineFormat for Dnsmasq {
             emit(Err((Refusal::Directive, content)));
             return LineKind::Entry;
         };
-        let blocks = self.blocks(option, target);
+        let action = self.action(option, target);
         for domain in domains.split('/') {
-            emit(match domain.strip_prefix('.').unwrap_or(domain) {
-                "" | "#" => Err((Refusal::Wildcard, content)),
-                _ if !blocks => Err((Refusal::NotABlock, domain)),
-                domain => Ok(Entry::new(domain, EntryKind::Host).with_scope(Scope::Site)),
+            let domain = domain.trim();
+            let domain = domain.strip_prefix('.').unwrap_or(domain);
+            let entry = |scope| Ok(Entry::new(domain, EntryKind::Host).with_scope(scope));
+            emit(match (domain, action) {
+                ("" | "#", Some(Action::Block)) => Err((Refusal::Wildcard, content)),
+                ("" | "#", _) | (_, None) => Err((Refusal::NotABlock, content)),
+                (_, Some(Action::Block)) => entry(Scope::Site),
+                // Lines for the domains below prevail, so that they stay blocked where they are.
+                (_, Some(action)) => {
+                    entry(Scope::Host).map(|entry: Entry<'_>| entry.with_action(action))
+                }
             });
         }
         LineKind::Entry
@@ -101,7 +112,7 @@ mod tests {
 
     #[test]
     fn options_that_do_not_block_are_refused() {
-        let text = "server=/a.example/#\naddress=/b.example/0.0.0.0,192.0.2.1\nipset=/c.example/set\n\
+        let text = "server=/a.example/192.0.2.1#53\naddress=/b.example/0.0.0.0,192.0.2.1\nipset=/c.example/set\n\
                     nftset=/d.example/4#inet#t#s\nserver=192.0.2.1\naddress=/e.example\nlocal=/f.example/192.0.2.1\n";
         assert_eq!(
             events(text, Format::Dnsmasq),
@@ -113,6 +124,30 @@ mod tests {
                 "5 -directive",
                 "6 -directive",
                 "7 -not-a-block",
+            ]
+        );
+    }
+
+    #[test]
+    fn domains_of_the_usual_servers_are_exceptions() {
+        let text = "server=/a.example/b.example/#\nlocal=/.c.example/# # why\n--server=/d.example/ #\n\
+                    server=/#/#\nserver=//192.0.2.1\nserver=/e.example/192.0.2.1\nserver=/f.example/127.0.0.1#53\n\
+                    address=/g.example/#\nlocal=/h.example/\naddress=/i.example/j.example/\n";
+        assert_eq!(
+            details(text, &Format::Dnsmasq.into()),
+            [
+                "1 allow host a.example",
+                "1 allow host b.example",
+                "2 allow host c.example",
+                "3 block site d.example",
+                "4 -not-a-block",
+                "5 -not-a-block",
+                "6 -not-a-block",
+                "7 -not-a-block",
+                "8 block site g.example",
+                "9 block site h.example",
+                "10 block site i.example",
+                "10 block site j.example",
             ]
         );
     }

@@ -56,6 +56,8 @@ pub enum Action {
     Allow,
     /// Ignore the rule of the same text and options, which another list may have: `$badfilter`.
     Retract,
+    /// Ignore the exception of the same text and options, which another list may have: `@@…$badfilter`.
+    RetractException,
 }
 
 /// Which requests an entry names, by the meaning of its format. A key may cover more.

@@ -116,7 +116,7 @@ pub enum ListError {
     },
     /// The list looks like none of the formats, or like several.
     #[error(
-        "the format is not clear: {seen}; name it with --format (urls, hosts, adblock, dnsmasq, unbound, rpz, csv=COLUMN, json=FIELD or txtpb)"
+        "the format is not clear: {seen}; name it with --format (urls, hosts, adblock, dnsmasq, unbound, bind, pdnsd, dnscrypt, rpz, csv=COLUMN, json=FIELD or txtpb)"
     )]
     #[non_exhaustive]
     Ambiguous {
@@ -133,6 +133,17 @@ pub enum ListError {
         /// The column that was asked for.
         column: String,
         /// The columns of the header, or the fields of the first row, separated by commas; empty if the list is.
+        columns: String,
+    },
+    /// The header has the named column more than once.
+    #[error(
+        "the column `{column}` is there more than once (columns: {columns}); give its number, such as csv=2"
+    )]
+    #[non_exhaustive]
+    CsvColumnTwice {
+        /// The column that was asked for.
+        column: String,
+        /// The columns of the header, separated by commas.
         columns: String,
     },
     /// Rows are filtered by a field that no row of a JSON feed has.

@@ -18,6 +18,12 @@ pub enum Format {
     Dnsmasq,
     /// `unbound`: unbound configuration (`local-zone: "host" always_nxdomain`, `local-data: "host A 0.0.0.0"`).
     Unbound,
+    /// `bind`: BIND configuration (`zone "host" { type master; file "null.zone"; };`).
+    Bind,
+    /// `pdnsd`: pdnsd configuration (`neg { name=host; types=domain; }`).
+    Pdnsd,
+    /// `dnscrypt`: a list of names for dnscrypt-proxy (`host`, `=host`).
+    Dnscrypt,
     /// `tpl`: a tracking protection list of Internet Explorer (`-d host`). Its rules are for third-party requests.
     Tpl,
     /// `rpz`: a response policy zone (draft-vixie-dnsop-dns-rpz), in zone-file syntax.
@@ -85,12 +91,15 @@ impl FromStr for Column {
 }
 
 /// The names of formats without a column.
-const NAMES: [(&str, Format); 9] = [
+const NAMES: [(&str, Format); 12] = [
     ("urls", Format::Urls),
     ("hosts", Format::Hosts),
     ("adblock", Format::Adblock),
     ("dnsmasq", Format::Dnsmasq),
     ("unbound", Format::Unbound),
+    ("bind", Format::Bind),
+    ("pdnsd", Format::Pdnsd),
+    ("dnscrypt", Format::Dnscrypt),
     ("tpl", Format::Tpl),
     ("rpz", Format::Rpz),
     ("json", Format::Json { field: None }),
@@ -118,7 +127,7 @@ impl fmt::Display for Format {
 /// A format name that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no list format is called `{name}`; there are urls, hosts, adblock, dnsmasq, unbound, tpl, rpz, csv=COLUMN, tsv=COLUMN, json=FIELD, json and txtpb; a column is a name, or a number from 1"
+    "no list format is called `{name}`; there are urls, hosts, adblock, dnsmasq, unbound, bind, pdnsd, dnscrypt, tpl, rpz, csv=COLUMN, tsv=COLUMN, json=FIELD, json and txtpb; a column is a name, or a number from 1"
 )]
 #[non_exhaustive]
 pub struct UnknownFormat {

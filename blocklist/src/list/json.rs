@@ -5,7 +5,7 @@ mod skip;
 #[cfg(test)]
 mod tests;
 
-use super::rows::{missing, visit_value};
+use super::rows::{RowChoice, RowsLeftOut, missing, visit_value};
 use super::tally::{LineTally, Metered};
 use super::{Event, LineCounts, ListError, MAX_LINE, ReadOptions};
 use row::{Chosen, Row};
@@ -54,7 +54,7 @@ pub(super) fn read(
     field: Option<&str>,
     options: &ReadOptions,
     visit: &mut dyn FnMut(Event<'_>),
-) -> Result<LineCounts, ListError> {
+) -> Result<(LineCounts, Option<RowsLeftOut>), ListError> {
     let lines = Rc::new(LineTally::with_visible());
     // The number of the line says nothing then.
     let one_line = memchr::memchr(b'\n', start.trim_ascii_end()).is_none();
@@ -94,6 +94,7 @@ struct Walk<'w> {
     field: Option<&'w str>,
     options: &'w ReadOptions,
     filters: Vec<Filter>,
+    choice: RowChoice<'w>,
     visit: &'w mut dyn FnMut(Event<'_>),
     lines: Rc<LineTally>,
     counts: LineCounts,
@@ -139,6 +140,7 @@ impl<'w> Walk<'w> {
             field,
             options,
             filters: options.rows.iter().map(filter).collect(),
+            choice: RowChoice::new(options),
             visit,
             lines,
             counts: LineCounts::default(),
@@ -228,7 +230,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    fn finish(mut self) -> Result<LineCounts, ListError> {
+    fn finish(mut self) -> Result<(LineCounts, Option<RowsLeftOut>), ListError> {
         let fields = self.names.join(", ");
         match self.field {
             Some(field) if self.row_depth.is_none() && self.has_content => {
@@ -248,7 +250,8 @@ impl<'w> Walk<'w> {
         counts.filtered = counts.filtered.min(total - counts.entry);
         counts.blank = self.lines.blank().min(total - counts.total());
         counts.structure = total - counts.total();
-        Ok(self.counts)
+        let left_out = self.choice.left_out(&self.counts);
+        Ok((self.counts, left_out))
     }
 }
 

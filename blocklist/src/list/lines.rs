@@ -1,6 +1,6 @@
 //! Lines of bounded length.
 
-use super::MAX_LINE;
+use super::{BYTE_ORDER_MARK, MAX_LINE};
 use std::io::{self, BufRead};
 
 /// One line, without its end.
@@ -68,6 +68,8 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
+/// A line without the byte-order mark that it has if files were put together, and without the rest of its end.
 fn bytes(line: &[u8]) -> Line<'_> {
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     Line::Bytes(line.strip_suffix(b"\r").unwrap_or(line))
 }

@@ -1,7 +1,7 @@
 //! Choosing rows by another column.
 
 use super::defang::refang;
-use super::{Column, Entry, Event, MAX_LINE, ReadOptions};
+use super::{Column, Entry, Event, LineCounts, MAX_LINE, ReadOptions};
 use crate::key::{EntryKind, Refusal};
 use std::borrow::Cow;
 use std::fmt;
@@ -63,6 +63,108 @@ impl FromStr for RowFilter {
         };
         let column = column.parse().map_err(|_| invalid())?;
         Ok(Self { column, value: value.trim().to_owned(), equal })
+    }
+}
+
+/// The most values that are kept of a column.
+const MAX_VALUES: usize = 5;
+
+/// The most characters that are kept of a value.
+const MAX_VALUE_TEXT: usize = 40;
+
+/// The filters of a list, and what the rows had that did not meet them.
+pub(super) struct RowChoice<'o> {
+    filters: &'o [RowFilter],
+    seen: Vec<Seen>,
+}
+
+/// What the rows that met the filters before had in the column of a filter.
+#[derive(Clone, Default)]
+struct Seen {
+    /// Whether one of them met the filter. Nothing is kept from then on.
+    is_met: bool,
+    values: Vec<String>,
+    has_more: bool,
+}
+
+impl Seen {
+    fn note(&mut self, value: &[u8]) {
+        let text = String::from_utf8_lossy(value.trim_ascii());
+        let text: String = text.chars().take(MAX_VALUE_TEXT).collect();
+        if self.values.contains(&text) {
+            return;
+        }
+        if self.values.len() < MAX_VALUES {
+            self.values.push(text);
+        } else {
+            self.has_more = true;
+        }
+    }
+}
+
+impl<'o> RowChoice<'o> {
+    pub(super) fn new(options: &'o ReadOptions) -> Self {
+        let filters = &options.rows;
+        Self { filters, seen: vec![Seen::default(); filters.len()] }
+    }
+
+    /// Whether a row is meant. `values` gives those of the column of a filter, by the filter's number.
+    pub(super) fn takes<'v, V>(&mut self, values: impl Fn(usize) -> V) -> bool
+    where
+        V: IntoIterator<Item = &'v [u8]>,
+    {
+        for (number, (filter, seen)) in self.filters.iter().zip(&mut self.seen).enumerate() {
+            if filter.holds(values(number)) {
+                seen.is_met = true;
+                continue;
+            }
+            if !seen.is_met && !seen.has_more {
+                let mut values = values(number).into_iter().peekable();
+                if values.peek().is_none() {
+                    seen.note(b"");
+                }
+                values.for_each(|value| seen.note(value));
+            }
+            return false;
+        }
+        true
+    }
+
+    /// Why no row was meant, if there were rows.
+    pub(super) fn left_out(self, counts: &LineCounts) -> Option<RowsLeftOut> {
+        if counts.entry > 0 || counts.filtered == 0 {
+            return None;
+        }
+        let mut all = self.filters.iter().zip(self.seen);
+        let (filter, seen) = all.find(|(_, seen)| !seen.is_met)?;
+        let Seen { values, has_more, .. } = seen;
+        Some(RowsLeftOut { filter: filter.clone(), values, has_more })
+    }
+}
+
+/// A filter that no row of a list met, of those that met the filters before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RowsLeftOut {
+    /// The filter.
+    pub filter: RowFilter,
+    /// The first values that its column had: five at most, of which the first 40 characters.
+    pub values: Vec<String>,
+    /// Whether the column had more values.
+    pub has_more: bool,
+}
+
+impl fmt::Display for RowsLeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { filter, values, has_more } = self;
+        let values: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
+        write!(
+            f,
+            "no row meets `{filter}`; the values of {} are {}",
+            filter.column,
+            values.join(", ")
+        )?;
+        f.write_str(if *has_more { " and others" } else { "" })
     }
 }
 

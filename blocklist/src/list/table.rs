@@ -232,6 +232,15 @@ impl Sample {
                 });
             }
         };
+        let is_name_of = |wanted: &Column, field: &String| matches!(wanted, Column::Name(name) if name.eq_ignore_ascii_case(field));
+        let is_twice =
+            |wanted: &&Column| header.iter().filter(|field| is_name_of(wanted, field)).count() > 1;
+        if let Some(column) = wanted().find(is_twice) {
+            return Err(ListError::CsvColumnTwice {
+                column: column.to_string(),
+                columns: header.join(", "),
+            });
+        }
         let index = |column: &Column| {
             index_of(&header, column).expect("the header was chosen because it has all columns")
         };

@@ -55,6 +55,28 @@ fn a_line_that_is_too_long_or_not_utf8_is_an_event() {
 }
 
 #[test]
+fn comments_in_another_encoding_take_nothing_from_entries() {
+    let text = b"0.0.0.0 a.example # caf\xe9\n# caf\xe9\n0.0.0.0 b\xe9.example c.example\n";
+    let (events, summary) = collect(text, Some(&Format::Hosts));
+    assert_eq!(events, ["1 a.example", "3 -not-utf8", "3 c.example"]);
+    assert_eq!((summary.lines.comment, summary.lines.entry), (1, 2));
+    let text = b"||a.example^ ! caf\xe9\n||b.example^$domain=caf\xe9.example\n||c.example/\xe9^\n||d.example^$\xe9\n";
+    let (events, _) = collect(text, Some(&Format::Adblock));
+    assert_eq!(events, ["1 a.example", "2 -not-utf8", "3 -not-utf8", "4 -not-utf8"]);
+}
+
+#[test]
+fn files_that_were_put_together_have_marks_inside() {
+    let text = "\u{feff}0.0.0.0 a.example\n\u{feff}0.0.0.0 b.example\n\u{feff}# x\nc.example\n";
+    let (events, summary) = collect(text.as_bytes(), None);
+    assert_eq!(events, ["1 a.example", "2 b.example", "4 c.example"]);
+    assert_eq!(summary.format, Format::Hosts);
+    let text = "||a.example^\n\u{feff}[Adblock Plus 2.0]\n\u{feff}||b.example^\n";
+    let (events, _) = collect(text.as_bytes(), Some(&Format::Adblock));
+    assert_eq!(events, ["1 a.example", "3 b.example"]);
+}
+
+#[test]
 fn binary_input_is_refused() {
     for input in [
         &b"\x7fELF\x02\x01\x01\0\0\0"[..],

@@ -1,18 +1,28 @@
-//! unbound configuration: local zones that are refused, and local data that lead nowhere.
+//! unbound configuration: local zones that are refused or looked up as usual, and local data that lead nowhere.
 
 use super::sinks::Sinks;
-use super::{Emit, Entry, LineFormat, LineKind, ReadOptions, Scope};
+use super::{Action, Emit, Entry, LineFormat, LineKind, ReadOptions, RuleOptions, Scope};
 use crate::key::{EntryKind, Refusal};
 
 pub(super) struct Unbound {
     sinks: Sinks,
     /// The zone of the last line, if it answers with its local data, which the next line has.
     redirected: Option<String>,
+    /// The zone of the last line that has one, if local data for its own name prevail, and whether names without local
+    /// data are looked up as usual.
+    with_data: Option<(String, bool)>,
+    /// The name of the last local data that lead nowhere.
+    last_sink: String,
 }
 
 impl Unbound {
     pub(super) fn new(options: &ReadOptions) -> Self {
-        Self { sinks: Sinks::new(&options.sinks), redirected: None }
+        Self {
+            sinks: Sinks::new(&options.sinks),
+            redirected: None,
+            with_data: None,
+            last_sink: String::new(),
+        }
     }
 }
 
@@ -28,6 +38,13 @@ const BLOCKS: [&str; 9] = [
     "refuse",
     "static",
 ];
+
+/// Types among these that answer with the local data of a name first.
+const BLOCKS_WITHOUT_DATA: [&str; 4] = ["deny", "inform_deny", "refuse", "static"];
+
+/// Types that have names looked up as usual, in spite of zones above. All but the first answer with local data of the name
+/// first.
+const EXCEPTIONS: [&str; 4] = ["always_transparent", "inform", "transparent", "typetransparent"];
 
 /// Types that answer with the local data of the zone, for every name in it.
 const REDIRECTS: [&str; 2] = ["inform_redirect", "redirect"];
@@ -60,7 +77,18 @@ impl LineFormat for Unbound {
                     self.redirected = Some(zone.to_owned());
                     return LineKind::Structure;
                 }
-                emit(if is_one_of(kind, &BLOCKS) { block(zone) } else { not_a_block(zone) });
+                let has_data =
+                    is_one_of(kind, &BLOCKS_WITHOUT_DATA) || is_one_of(kind, &EXCEPTIONS[1..]);
+                let is_exception = is_one_of(kind, &EXCEPTIONS);
+                self.with_data = has_data.then(|| (zone.to_owned(), is_exception));
+                // The data before prevail.
+                let has_sink = has_data && self.last_sink.eq_ignore_ascii_case(zone);
+                emit(match is_exception {
+                    true if has_sink => not_a_block(zone),
+                    true => exception(zone),
+                    false if is_one_of(kind, &BLOCKS) => block(zone),
+                    false => not_a_block(zone),
+                });
             }
             _ if value.is_empty() && content.ends_with(':') => return LineKind::Structure,
             _ => emit(Err((Refusal::Directive, content))),
@@ -86,21 +114,45 @@ impl Unbound {
         });
         let (kind, data) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let is_zone = self.redirected.as_ref().is_some_and(|zone| zone.eq_ignore_ascii_case(name));
-        if is_zone {
-            self.redirected = None;
-        } else {
+        if !is_zone {
             self.end(emit);
         }
+        // Data of other types do not change what a zone without addresses answers.
         if !is_one_of(kind, &["A", "AAAA"]) {
             return emit(Err((Refusal::Directive, record)));
         }
+        if is_zone {
+            self.redirected = None;
+        }
+        let zone_is_exception = self
+            .with_data
+            .as_ref()
+            .filter(|(zone, _)| zone.eq_ignore_ascii_case(name))
+            .map(|(_, is_exception)| *is_exception);
         let scope = if is_zone { Scope::Site } else { Scope::Host };
-        emit(if self.sinks.has_address(data) {
-            Ok(Entry::new(name, EntryKind::Host).with_scope(scope))
-        } else {
-            not_a_block(name)
+        let is_sink = self.sinks.has_address(data);
+        if is_sink {
+            self.last_sink.clear();
+            self.last_sink.push_str(name);
+        }
+        emit(match (is_sink, zone_is_exception) {
+            // The data prevail over their zone, which was an exception for the same name.
+            (true, Some(true)) => Ok(Entry {
+                options: RuleOptions::IMPORTANT,
+                ..Entry::new(name, EntryKind::Host).with_scope(scope)
+            }),
+            (true, _) => Ok(Entry::new(name, EntryKind::Host).with_scope(scope)),
+            // The data prevail over their zone, which was blocked.
+            (false, Some(false)) => exception(name),
+            (false, _) => not_a_block(name),
         });
     }
+}
+
+/// Zones below have rules of their own, so that they stay blocked where they are.
+fn exception(zone: &str) -> super::Outcome<'_> {
+    let entry = Entry::new(zone, EntryKind::Host);
+    Ok(entry.with_scope(Scope::Host).with_action(Action::Allow))
 }
 
 fn block(zone: &str) -> super::Outcome<'_> {
@@ -162,7 +214,7 @@ mod tests {
                     local-zone: c.example refuse\nlocal-zone: 'd.example' static\nlocal-zone: \"e.example\" \"deny\"\n\
                     server: local-zone: \"f.example\" always_refuse\nlocal-zone:\"g.example\" inform_deny\n# x\n\n\
                     local-zone: \"h.example\" transparent\nlocal-zone: \"i.example\" inform\nlocal-zone: \"j.example\"\n\
-                    do-ip6: no\nforward-zone:\n  name: \"k.example\"\ninclude: x.conf\n";
+                    local-zone: l.example block_a\ndo-ip6: no\nforward-zone:\n  name: \"k.example\"\ninclude: x.conf\n";
         assert_eq!(
             details(text, &Format::Unbound.into()),
             [
@@ -173,12 +225,13 @@ mod tests {
                 "6 block site e.example",
                 "7 block site f.example",
                 "8 block site g.example",
-                "11 -not-a-block",
-                "12 -not-a-block",
+                "11 allow host h.example",
+                "12 allow host i.example",
                 "13 -directive",
-                "14 -directive",
-                "16 -directive",
+                "14 -not-a-block",
+                "15 -directive",
                 "17 -directive",
+                "18 -directive",
             ]
         );
     }
@@ -201,6 +254,54 @@ mod tests {
         );
         let options = ReadOptions::from(Format::Unbound).with_sinks(vec!["192.0.2.1".to_owned()]);
         assert_eq!(details(text, &options)[2], "5 block site b.example");
+    }
+
+    #[test]
+    fn transparent_zones_are_exceptions() {
+        let text = "local-zone: \"a.example\" always_transparent\nlocal-zone: b.example. typetransparent\n\
+                    local-zone: 'c.example' \"TRANSPARENT\"\nserver: local-zone: d.example inform # x\n\
+                    local-zone: e.example nodefault\n";
+        assert_eq!(
+            details(text, &Format::Unbound.into()),
+            [
+                "1 allow host a.example",
+                "2 allow host b.example",
+                "3 allow host c.example",
+                "4 allow host d.example",
+                "5 -not-a-block",
+            ]
+        );
+    }
+
+    #[test]
+    fn data_of_a_name_prevail_over_its_zone() {
+        let text = "local-zone: a.example transparent\nlocal-data: \"a.example A 0.0.0.0\"\n\
+                    local-zone: b.example always_transparent\nlocal-data: \"b.example A 0.0.0.0\"\n\
+                    local-zone: c.example static\nlocal-data: \"c.example TXT x\"\nlocal-data: \"c.example. A 192.0.2.1\"\n\
+                    local-zone: d.example always_nxdomain\nlocal-data: \"d.example A 192.0.2.1\"\n\
+                    local-zone: e.example redirect\nlocal-data: \"e.example TXT x\"\n\
+                    local-data: \"f.example A 0.0.0.0\"\nlocal-zone: f.example transparent\n\
+                    local-data: \"g.example A 0.0.0.0\"\nlocal-zone: g.example always_transparent\n";
+        assert_eq!(
+            details(text, &Format::Unbound.into()),
+            [
+                "1 allow host a.example",
+                "2 block host a.example +important",
+                "3 allow host b.example",
+                "4 block host b.example",
+                "5 block site c.example",
+                "6 -directive",
+                "7 allow host c.example",
+                "8 block site d.example",
+                "9 -not-a-block",
+                "11 -directive",
+                "12 block site e.example",
+                "12 block host f.example",
+                "13 -not-a-block",
+                "14 block host g.example",
+                "15 allow host g.example",
+            ]
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::rule::RuleOptions;
 use crate::output::{BYTES, Exit, bar_style, note};
 use anyhow::{Context, anyhow, bail};
 use blocklist::builder::{
-    Builder, DEFAULT_MAX_REFUSED, DEFAULT_SEED, Guards, MaxShrink, Options, PreviousBuild,
-    REPORT_FILE,
+    BuildError, Builder, DEFAULT_MAX_REFUSED, DEFAULT_SEED, Guards, MaxShrink, Options,
+    PreviousBuild, REPORT_FILE,
 };
 use blocklist::key::{NameRules, Refusal, Remark, Systems};
 use blocklist::list::{Format, ReadOptions, RowFilter};
@@ -118,7 +118,7 @@ pub(crate) struct Arguments {
         help_heading = "Limits"
     )]
     tolerate: Vec<String>,
-    /// Fail if more than this share of the entries of a list makes no sense, from 0 to 1
+    /// Fail if this share of the entries of a list, or more, makes no sense, from 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_MAX_REFUSED, value_parser = parse_share, help_heading = "Limits")]
     max_refused: f64,
     /// Fail if there are fewer keys
@@ -127,8 +127,8 @@ pub(crate) struct Arguments {
     /// Fail if a list, or the whole build, has lost more than this share since the last build in DIR, from 0 to 1
     #[arg(long, value_name = "SHARE", value_parser = parse_share, help_heading = "Limits")]
     max_shrink: Option<f64>,
-    /// List for which no limit holds, as it stands on the command line; can be repeated
-    #[arg(long, value_name = "FILE", help_heading = "Limits")]
+    /// List for which no limit holds, as it stands on the command line, or DIR, whose build may shrink; can be repeated
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Limits")]
     accept: Vec<String>,
     /// Print the summary as JSON
     #[arg(long)]
@@ -197,7 +197,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
     let spinner = ProgressBar::new_spinner().with_message("filling and writing the filter");
     spinner.enable_steady_tick(std::time::Duration::from_millis(100));
-    let built = builder.finish()?;
+    let built = builder.finish().map_err(|error| match error {
+        BuildError::Shrunk { .. } => {
+            anyhow!("{error}; --accept {} builds all the same", arguments.out.display())
+        }
+        error => error.into(),
+    })?;
     built.write(&arguments.out)?;
     spinner.finish_and_clear();
     summary::print(&built, &arguments.out, arguments.json, start.elapsed().as_secs_f64())
@@ -223,9 +228,16 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         Guards::default().with_max_refused(arguments.max_refused).with_min_keys(arguments.min_keys);
     let lists: Vec<String> = arguments.inputs.0.iter().map(Input::name).collect();
     for accepted in &arguments.accept {
+        if Path::new(accepted) == arguments.out {
+            guards = guards.with_accepted_shrink();
+            continue;
+        }
         let accepted = if accepted == "-" { STANDARD_INPUT } else { accepted };
         if !lists.iter().any(|list| list == accepted) {
-            bail!("--accept {accepted}: no list of the command line is called so");
+            bail!(
+                "--accept {accepted}: no list of the command line is called so, and --out is {}",
+                arguments.out.display()
+            );
         }
         guards = guards.with_accepted(accepted);
     }
@@ -302,7 +314,7 @@ fn add(builder: Builder, list: &Input, arguments: &Arguments) -> anyhow::Result<
     };
     bar.finish_and_clear();
     outcome.map_err(|error| match error {
-        blocklist::BuildError::Source { .. } => {
+        BuildError::Source { .. } => {
             anyhow!("{error}; --accept {} builds with it all the same", path.display())
         }
         error => error.into(),

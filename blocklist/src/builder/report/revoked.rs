@@ -19,6 +19,18 @@ pub struct Revoked {
     pub keys: Vec<String>,
 }
 
+/// A line that revokes an exception, which takes nothing back then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RevokedException {
+    /// The line that revokes it.
+    pub origin: Origin,
+    /// The first 200 characters of what both name.
+    pub entry: String,
+    /// The exception's line.
+    pub exception: Origin,
+}
+
 /// An exception of which a key covers what it names, so that its requests are blocked all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,6 +53,16 @@ pub(super) struct RevokedRow<'r> {
     entry: &'r str,
     count: u64,
     keys: &'r [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RevokedExceptionRow<'r> {
+    source: &'r str,
+    line: u64,
+    entry: &'r str,
+    exception_source: &'r str,
+    exception_line: u64,
 }
 
 #[derive(Serialize)]
@@ -84,6 +106,19 @@ impl Report {
                 entry: &revoked.entry,
                 count: revoked.count,
                 keys: &revoked.keys,
+            })
+            .collect()
+    }
+
+    pub(super) fn revoked_exception_rows(&self) -> Vec<RevokedExceptionRow<'_>> {
+        self.revoked_exceptions
+            .iter()
+            .map(|revoked| RevokedExceptionRow {
+                source: self.source_name(revoked.origin),
+                line: revoked.origin.line(),
+                entry: &revoked.entry,
+                exception_source: self.source_name(revoked.exception),
+                exception_line: revoked.exception.line(),
             })
             .collect()
     }

@@ -94,12 +94,10 @@ impl<'r, 'w> Row<'r, 'w> {
             }
             return Ok(());
         }
-        let mut meant = true;
         for (number, values) in compared.iter().enumerate() {
             walk.filters[number].found |= !values.is_empty();
-            meant &= walk.options.rows[number].holds(values.iter().map(String::as_bytes));
         }
-        if !meant {
+        if !walk.choice.takes(|filter| compared[filter].iter().map(String::as_bytes)) {
             walk.count(Counted::Filtered);
         } else if found == 0 {
             walk.miss(if walk.records.is_some() { walk.place() } else { started });

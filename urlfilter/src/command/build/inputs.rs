@@ -92,8 +92,8 @@ impl clap::Args for Inputs {
                     )
                     .long_help(
                         "Format of the files that follow, up to the next --format; a single one holds for all files, \
-                         wherever it stands. One of auto, urls, hosts, adblock, dnsmasq, unbound, rpz, tpl, csv=COLUMN, \
-                         tsv=COLUMN, json=FIELD, json and txtpb; auto, the default, detects it",
+                         wherever it stands. One of auto, urls, hosts, adblock, dnsmasq, unbound, bind, pdnsd, \
+                         dnscrypt, rpz, tpl, csv=COLUMN, tsv=COLUMN, json=FIELD, json and txtpb; auto, the default, detects it",
                     ),
             )
     }

@@ -21,6 +21,7 @@ struct Summary<'a> {
     refused: u64,
     exceptions: u64,
     revoked: u64,
+    revoked_exceptions: usize,
     still_covered: usize,
     compressed: u64,
     changed: u64,
@@ -73,6 +74,7 @@ pub(super) fn print(built: &Built, out: &Path, json: bool, seconds: f64) -> anyh
         refused: report.entries.refused,
         exceptions: report.entries.exceptions,
         revoked: report.revoked_keys(),
+        revoked_exceptions: report.revoked_exceptions.len(),
         still_covered: report.still_covered.len(),
         compressed: report.compressed,
         changed: of(Effect::Changed),
@@ -158,6 +160,10 @@ fn describe_exceptions(report: &Report) {
     let revoked = report.revoked_keys();
     if revoked > 0 {
         note(format_args!("  revoked {revoked:>8}  keys, by {} exceptions", report.revoked.len()));
+    }
+    if !report.revoked_exceptions.is_empty() {
+        let count = report.revoked_exceptions.len();
+        note(format_args!("  revoked {count:>8}  exceptions, by lines that take them back"));
     }
     for covered in report.still_covered.iter().take(MAX_PRINTED) {
         note(format_args!(

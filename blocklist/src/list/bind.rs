@@ -1,0 +1,164 @@
+//! BIND configuration: zones whose records are in a file that all blocked names share.
+
+use super::braces::{Braces, Statements, clauses};
+use super::sinks::Sinks;
+use super::{Emit, Entry, LineFormat, LineKind, Outcome, ReadOptions, Scope};
+use crate::key::{EntryKind, Refusal};
+
+pub(super) struct Bind {
+    braces: Braces,
+    zones: Zones,
+}
+
+struct Zones {
+    sinks: Sinks,
+}
+
+impl Bind {
+    pub(super) fn new(options: &ReadOptions) -> Self {
+        let zones = Zones { sinks: Sinks::new(&options.sinks) };
+        Self { braces: Braces::default(), zones }
+    }
+}
+
+impl LineFormat for Bind {
+    fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
+        self.braces.line(line, &self.zones, emit)
+    }
+
+    fn end(&mut self, emit: &mut Emit<'_>) {
+        self.braces.end(emit);
+    }
+}
+
+/// Parts of the names of files that hold no records of the zone itself.
+const SHARED: [&str; 7] = ["blackhole", "block", "dummy", "empty", "null", "nxdomain", "sink"];
+
+impl Statements for Zones {
+    const KEYWORDS: &'static [&'static str] = &["zone"];
+    const CONTAINERS: &'static [&'static str] = &["view"];
+
+    fn statement<'w>(&self, words: &[&'w str]) -> Outcome<'w> {
+        let text = words.get(1).or(words.first()).copied().unwrap_or_default();
+        let [keyword, name, rest @ ..] = words else { return Err((Refusal::Directive, text)) };
+        let class = rest.first().filter(|word| **word != "{");
+        if !keyword.eq_ignore_ascii_case("zone")
+            || class.is_some_and(|class| !class.eq_ignore_ascii_case("IN"))
+        {
+            return Err((Refusal::Directive, text));
+        }
+        let (mut kind, mut file) = ("", "");
+        for clause in clauses(words) {
+            match clause[..] {
+                [name, value] if name.eq_ignore_ascii_case("type") => kind = value,
+                [name, value] if name.eq_ignore_ascii_case("file") => file = value,
+                _ => {}
+            }
+        }
+        let name = name.strip_suffix('.').unwrap_or(name);
+        if is_local(name) {
+            return Err((Refusal::LocalName, name));
+        }
+        let has_records =
+            ["master", "primary"].iter().any(|known| known.eq_ignore_ascii_case(kind));
+        if !has_records || !self.is_shared(file, name) {
+            return Err((Refusal::NotABlock, name));
+        }
+        Ok(Entry::new(name, EntryKind::Host).with_scope(Scope::Site))
+    }
+}
+
+impl Zones {
+    /// Whether a file has the records of blocked zones: it is a sink, or it is called so and not after the zone.
+    fn is_shared(&self, path: &str, zone: &str) -> bool {
+        let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
+        if self.sinks.has_name(file) || self.sinks.has_name(path) {
+            return true;
+        }
+        let file = file.to_ascii_lowercase();
+        !file.contains(&zone.to_ascii_lowercase()) && SHARED.iter().any(|part| file.contains(part))
+    }
+}
+
+/// Zones that every server has for itself.
+fn is_local(zone: &str) -> bool {
+    let zone = zone.to_ascii_lowercase();
+    zone == "localhost" || zone.ends_with(".in-addr.arpa") || zone.ends_with(".ip6.arpa")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::details;
+    use super::super::{Format, ReadOptions};
+
+    #[test]
+    fn zones_with_a_shared_file_are_entries() {
+        let text = "// list\nzone \"a.example\" { type master; notify no; file \"null.zone.file\"; };\n\
+                    zone \"b.example.\" IN {type primary;file \"/etc/bind/blockeddomains.db\";};\n\n\
+                    /* more\n zone \"x.example\" { type master; file \"null\"; };\n*/ zone c.example {\n\ttype master;\n\
+                    \tallow-query { any; };\n\tfile \"db.empty\"; # why\n};\nview \"v\" {\n match-clients { any; };\n\
+                    zone \"d.example\" { type MASTER; file \"C:\\\\dns\\\\Sinkhole.db\"; }; };\n";
+        assert_eq!(
+            details(text, &Format::Bind.into()),
+            [
+                "2 block site a.example",
+                "3 block site b.example",
+                "11 block site c.example",
+                "13 -directive",
+                "14 block site d.example",
+            ]
+        );
+    }
+
+    #[test]
+    fn zones_that_lead_somewhere_are_refused() {
+        let text = "options { directory \"/x\"; };\nzone \"a.example\" { type master; file \"a.example.zone\"; };\n\
+                    zone \"null.example\" { type master; file \"db.null.example\"; };\n\
+                    zone \"b.example\" { type slave; masters { 192.0.2.1; }; file \"null\"; };\n\
+                    zone \"c.example\" { type forward; forwarders { 192.0.2.1; }; };\n\
+                    zone \"10.in-addr.arpa\" { type master; file \"db.empty\"; };\n\
+                    zone \"d.example\" CH { type master; file \"null\"; };\nzone \"e.example\" { file \"null\"; };\n\
+                    include \"x.conf\";\n";
+        assert_eq!(
+            details(text, &Format::Bind.into()),
+            [
+                "1 -directive",
+                "2 -not-a-block",
+                "3 -not-a-block",
+                "4 -not-a-block",
+                "5 -not-a-block",
+                "6 -local-name",
+                "7 -directive",
+                "8 -not-a-block",
+                "9 -directive",
+            ]
+        );
+        let options = ReadOptions::from(Format::Bind).with_sinks(vec!["a.example.zone".to_owned()]);
+        assert_eq!(details(text, &options)[1], "2 block site a.example");
+    }
+
+    #[test]
+    fn a_missing_brace_costs_one_zone() {
+        let text = "zone \"a.example\" { type master; file \"null\";\n\
+                    zone \"b.example\" { type master; file \"null\"; };\nzone \"c.example\" { type master;\n";
+        assert_eq!(
+            details(text, &Format::Bind.into()),
+            ["2 -open-parenthesis", "2 block site b.example", "3 -open-parenthesis"]
+        );
+        let text = "options { response-policy { zone \"rpz\"; };\nzone \"a.example\" IN { type master; file \"null\"; };\n";
+        assert_eq!(
+            details(text, &Format::Bind.into()),
+            ["2 -open-parenthesis", "2 block site a.example"]
+        );
+        let text = "options { response-policy { zone \"rpz\"; }; };\n";
+        assert_eq!(details(text, &Format::Bind.into()), ["1 -directive"]);
+        let long = format!(
+            "options {{ {} }};\nzone \"a.example\" {{ type master; file \"null\"; }};\n",
+            "x; ".repeat(9_999)
+        );
+        assert_eq!(
+            details(&long, &Format::Bind.into()),
+            ["1 -directive", "2 block site a.example"]
+        );
+    }
+}
