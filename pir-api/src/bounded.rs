@@ -14,6 +14,8 @@
 //! # Ok::<(), BoundedError>(())
 //! ```
 
+use crate::schema::{self, Fields, Kind, MESSAGES};
+use crate::wire::{MAX_DEPTH, Malformed, Reader};
 use prost::{Message, Name};
 use std::marker::PhantomData;
 
@@ -29,71 +31,9 @@ pub enum BoundedError {
     TooMany(usize),
 }
 
-/// Deepest nesting of messages that is decoded; the schema's own is 8.
-const MAX_DEPTH: usize = 16;
-
-/// What a field has on the wire.
-#[derive(Clone, Copy)]
-enum FieldKind {
-    /// A message, by its number in [`SCHEMA`].
-    Message(usize),
-    /// Bytes or text.
-    Opaque,
-    /// A number, or a packed list of numbers.
-    Scalar,
-}
-
-type Fields = &'static [(u32, FieldKind)];
-
-/// The fields of all messages, by their full names in ascending order. Generated from the `.proto` files.
-static SCHEMA: &[(&str, Fields)] = include!("generated/schema.rs");
-
-fn fields_of(name: &str) -> Option<Fields> {
-    let index = SCHEMA.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
-    Some(SCHEMA[index].1)
-}
-
-struct Reader<'b>(&'b [u8]);
-
-impl<'b> Reader<'b> {
-    fn varint(&mut self) -> Result<u64, BoundedError> {
-        let mut value = 0u64;
-        for shift in (0..70).step_by(7) {
-            let (&byte, rest) = self.0.split_first().ok_or(BoundedError::Malformed)?;
-            self.0 = rest;
-            // The tenth byte has room for one bit.
-            if shift == 63 && byte > 1 {
-                return Err(BoundedError::Malformed);
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(BoundedError::Malformed)
-    }
-
-    fn take(&mut self, length: u64) -> Result<&'b [u8], BoundedError> {
-        let length = usize::try_from(length).map_err(|_| BoundedError::Malformed)?;
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(BoundedError::Malformed)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    /// Passes over a field, and returns its tag; `None` at the end, or if the rest is malformed.
-    fn skip_field(&mut self) -> Option<u64> {
-        let tag = self.varint().ok()?;
-        match tag & 7 {
-            0 => drop(self.varint().ok()?),
-            1 => drop(self.take(8).ok()?),
-            5 => drop(self.take(4).ok()?),
-            2 => {
-                let length = self.varint().ok()?;
-                self.take(length).ok()?;
-            }
-            _ => return None,
-        }
-        Some(tag)
+impl From<Malformed> for BoundedError {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
     }
 }
 
@@ -128,17 +68,18 @@ fn count(
             2 => {
                 let length = reader.varint()?;
                 let content = reader.take(length)?;
-                let kind = fields.iter().find(|(number, _)| *number == tag >> 3);
-                match kind.map(|(_, kind)| *kind) {
-                    Some(FieldKind::Message(_)) if depth >= MAX_DEPTH => {
+                match schema::field(fields, tag >> 3).map(|field| field.kind) {
+                    Some(Kind::Message(_)) if depth >= MAX_DEPTH => {
                         return Err(BoundedError::Malformed);
                     }
-                    Some(FieldKind::Message(inner)) => {
-                        count(content, SCHEMA[inner].1, budget, depth + 1)?;
+                    Some(Kind::Message(inner)) => {
+                        count(content, MESSAGES[inner].1, budget, depth + 1)?;
                     }
-                    Some(FieldKind::Opaque) | None => {}
+                    Some(Kind::Bytes | Kind::Text) | None => {}
                     // A packed list has at most one element for each byte.
-                    Some(FieldKind::Scalar) => budget.spend(content.len())?,
+                    Some(Kind::Bool | Kind::Enumeration(_) | Kind::Uint32 | Kind::Uint64) => {
+                        budget.spend(content.len())?;
+                    }
                 }
             }
             // The schema has no groups.
@@ -176,7 +117,7 @@ impl<'b, M: Message + Name + Default> Counted<'b, M> {
     /// [`BoundedError::TooMany`] if there are more than `max`; [`BoundedError::Malformed`] if the bytes are not such a
     /// message.
     pub fn new(bytes: &'b [u8], max: usize) -> Result<Self, BoundedError> {
-        let fields = fields_of(&M::full_name()).ok_or(BoundedError::Malformed)?;
+        let fields = schema::fields_of(&M::full_name()).ok_or(BoundedError::Malformed)?;
         count(bytes, fields, &mut Budget { left: max, max }, 0)?;
         Ok(Self { bytes, message: PhantomData })
     }
@@ -292,8 +233,13 @@ mod tests {
 
     #[test]
     fn nesting_is_bounded() {
-        static OUTER: Fields = &[(1, FieldKind::Message(0))];
-        let counted = |depth| count(b"\x0a\x00", OUTER, &mut Budget { left: 9, max: 9 }, depth);
+        let index = MESSAGES.iter().position(|(_, fields)| {
+            fields
+                .first()
+                .is_some_and(|field| field.number == 1 && matches!(field.kind, Kind::Message(_)))
+        });
+        let outer = MESSAGES[index.unwrap()].1;
+        let counted = |depth| count(b"\x0a\x00", outer, &mut Budget { left: 9, max: 9 }, depth);
         assert_eq!(counted(MAX_DEPTH - 1), Ok(()));
         assert_eq!(counted(MAX_DEPTH), Err(BoundedError::Malformed));
         assert_eq!(counted(MAX_DEPTH + 1), Err(BoundedError::Malformed));
@@ -305,33 +251,6 @@ mod tests {
         let bytes = report.encode_to_vec();
         for max in [2, 3, 4] {
             assert_eq!(decode::<report::UrlFilterReport>(&bytes, max).is_ok(), max >= 3, "{max}");
-        }
-    }
-
-    /// The generated schema says the same as the descriptors.
-    #[cfg(feature = "text")]
-    #[test]
-    fn the_schema_is_that_of_the_descriptors() {
-        use prost_reflect::Kind;
-        let pool = crate::text::descriptors();
-        assert_eq!(pool.all_messages().count(), SCHEMA.len());
-        for message in pool.all_messages() {
-            let fields = fields_of(message.full_name()).unwrap();
-            assert_eq!(message.fields().count(), fields.len(), "{}", message.full_name());
-            for field in message.fields() {
-                let kind = fields.iter().find(|(number, _)| *number == field.number()).unwrap().1;
-                match (field.kind(), kind) {
-                    (Kind::Message(inner), FieldKind::Message(index)) => {
-                        assert_eq!(inner.full_name(), SCHEMA[index].0);
-                    }
-                    (Kind::Bytes | Kind::String, FieldKind::Opaque) => {}
-                    (Kind::Message(_) | Kind::Bytes | Kind::String, _) => {
-                        panic!("{}", field.full_name())
-                    }
-                    (_, FieldKind::Scalar) => {}
-                    _ => panic!("{}", field.full_name()),
-                }
-            }
         }
     }
 }

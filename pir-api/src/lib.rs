@@ -30,10 +30,6 @@
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//!
-//! # Features
-//! `text`: the protobuf text format. Off by default, because devices and services do not need it to talk to
-//! each other.
 #![forbid(unsafe_code)]
 #![warn(
     clippy::exhaustive_enums,
@@ -45,8 +41,9 @@
 
 pub mod bounded;
 pub mod convert;
-#[cfg(feature = "text")]
+mod schema;
 pub mod text;
+mod wire;
 
 /// Generated from the `.proto` files; the modules are those of the packages.
 #[allow(

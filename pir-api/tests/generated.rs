@@ -5,10 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use prost::Message;
 use prost_build::Module;
-use prost_types::field_descriptor_proto::Type;
-use prost_types::{DescriptorProto, FileDescriptorSet};
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorSet};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -24,10 +23,8 @@ fn generate() -> BTreeMap<String, Vec<u8>> {
     let files = files.into_iter().chain(["url_filter_report.proto".to_owned()]);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     let descriptors = protox::compile(files, [folder]).unwrap();
-    let mut generated = BTreeMap::from([
-        ("descriptors.bin".to_owned(), descriptors.encode_to_vec()),
-        ("schema.rs".to_owned(), schema(&descriptors).into_bytes()),
-    ]);
+    let mut generated =
+        BTreeMap::from([("schema.rs".to_owned(), schema(&descriptors).into_bytes())]);
     let files = descriptors.file.into_iter();
     let modules = files.map(|file| (Module::from_protobuf_package_name(file.package()), file));
     // Sorted maps, so that equal messages are equal bytes.
@@ -60,33 +57,78 @@ fn collect<'d>(
     }
 }
 
-/// The fields of all messages as a Rust array, sorted by the names of the messages: what decoding needs to
-/// count elements.
+/// Enumerations by their full names, with those inside of messages.
+fn collect_enumerations<'d>(
+    scope: &str,
+    enumerations: &'d [EnumDescriptorProto],
+    messages: &'d [DescriptorProto],
+    all: &mut Vec<(String, &'d EnumDescriptorProto)>,
+) {
+    all.extend(enumerations.iter().map(|found| (format!("{scope}.{}", found.name()), found)));
+    for message in messages {
+        let name = format!("{scope}.{}", message.name());
+        collect_enumerations(&name, &message.enum_type, &message.nested_type, all);
+    }
+}
+
+/// The fields of all messages as a Rust array, sorted by the names of the messages, and the values of all enumerations:
+/// what counting elements and the text form need.
 fn schema(descriptors: &FileDescriptorSet) -> String {
-    let mut all = Vec::new();
+    let (mut all, mut enumerations) = (Vec::new(), Vec::new());
     for file in &descriptors.file {
         collect(file.package(), &file.message_type, &mut all);
+        collect_enumerations(
+            file.package(),
+            &file.enum_type,
+            &file.message_type,
+            &mut enumerations,
+        );
     }
     all.sort_by(|a, b| a.0.cmp(&b.0));
-    let index = |name: &str| {
-        let name = name.strip_prefix('.').unwrap_or(name);
-        all.binary_search_by(|(known, _)| known.as_str().cmp(name)).unwrap()
-    };
-    let mut out = String::from("&[\n");
+    enumerations.sort_by(|a, b| a.0.cmp(&b.0));
+    let short = |name: &str| name.trim_start_matches('.').to_owned();
+    let index = |name: &str| all.binary_search_by(|(known, _)| known.cmp(&short(name))).unwrap();
+    let enumeration =
+        |name: &str| enumerations.binary_search_by(|(known, _)| known.cmp(&short(name))).unwrap();
+    let mut out = String::from("pub(crate) static MESSAGES: &[(&str, Fields)] = &[\n");
     for (name, message) in &all {
         writeln!(out, "    ({name:?}, &[").unwrap();
-        for field in &message.field {
+        let mut fields: Vec<_> = message.field.iter().collect();
+        fields.sort_by_key(|field| field.number());
+        for field in fields {
             let kind = match field.r#type() {
                 Type::Message => format!("Message({})", index(field.type_name())),
-                Type::Bytes | Type::String => "Opaque".to_owned(),
-                Type::Group => panic!("{name}: groups are not supported"),
-                _ => "Scalar".to_owned(),
+                Type::Enum => format!("Enumeration({})", enumeration(field.type_name())),
+                Type::Bytes => "Bytes".to_owned(),
+                Type::String => "Text".to_owned(),
+                Type::Bool => "Bool".to_owned(),
+                Type::Uint32 => "Uint32".to_owned(),
+                Type::Uint64 => "Uint64".to_owned(),
+                other => panic!("{name}: {other:?} is not supported"),
             };
-            writeln!(out, "        ({}, FieldKind::{kind}),", field.number()).unwrap();
+            // `optional` is a group of one in descriptors.
+            let one_of = field.oneof_index.filter(|_| !field.proto3_optional());
+            writeln!(
+                out,
+                "        Field {{ number: {}, name: {:?}, kind: Kind::{kind}, repeated: {}, one_of: {one_of:?} }},",
+                field.number(),
+                field.name(),
+                field.label() == Label::Repeated,
+            )
+            .unwrap();
         }
-        writeln!(out, "    ]),").unwrap();
+        out.push_str("    ]),\n");
     }
-    out.push(']');
+    out.push_str("];\n\npub(crate) static ENUMERATIONS: &[&[(i32, &str)]] = &[\n");
+    for (name, enumeration) in &enumerations {
+        let values: Vec<String> = enumeration
+            .value
+            .iter()
+            .map(|value| format!("({}, {:?})", value.number(), value.name()))
+            .collect();
+        writeln!(out, "    // {name}\n    &[{}],", values.join(", ")).unwrap();
+    }
+    out.push_str("];\n");
     out
 }
 
