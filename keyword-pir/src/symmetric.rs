@@ -48,14 +48,13 @@ pub enum SymmetricError {
     Randomness,
 }
 
-impl From<voprf_ng::Error> for SymmetricError {
-    fn from(error: voprf_ng::Error) -> Self {
-        match error {
-            voprf_ng::Error::Input => Self::Keyword,
-            voprf_ng::Error::ProofVerification => Self::Proof,
-            voprf_ng::Error::Rng => Self::Randomness,
-            _ => Self::Element,
-        }
+/// A function, so that the type of the other crate is in no public signature.
+fn refused(error: voprf_ng::Error) -> SymmetricError {
+    match error {
+        voprf_ng::Error::Input => SymmetricError::Keyword,
+        voprf_ng::Error::ProofVerification => SymmetricError::Proof,
+        voprf_ng::Error::Rng => SymmetricError::Randomness,
+        _ => SymmetricError::Element,
     }
 }
 
@@ -103,7 +102,7 @@ impl DatabaseKey {
     /// # Errors
     /// [`SymmetricError::Randomness`] if the operating system's random source fails.
     pub fn generate() -> Result<Self, SymmetricError> {
-        Ok(Self(VoprfServer::new(&mut SysRng)?))
+        Ok(Self(VoprfServer::new(&mut SysRng).map_err(refused)?))
     }
 
     /// Reads the hexadecimal form of a key file.
@@ -138,7 +137,7 @@ impl DatabaseKey {
     /// # Errors
     /// [`SymmetricError::Keyword`] for a keyword of more than 65,535 bytes.
     pub fn evaluate(&self, keyword: &[u8]) -> Result<RowSecret, SymmetricError> {
-        Ok(RowSecret(Zeroizing::new(self.0.evaluate(keyword)?.to_vec())))
+        Ok(RowSecret(Zeroizing::new(self.0.evaluate(keyword).map_err(refused)?.to_vec())))
     }
 
     /// Evaluates a client's blinded keyword: the element, [`ELEMENT`] bytes, and the proof, [`PROOF`]
@@ -151,8 +150,8 @@ impl DatabaseKey {
         if element.len() != ELEMENT {
             return Err(SymmetricError::Element);
         }
-        let element = BlindedElement::<NistP384>::deserialize(element)?;
-        let result = self.0.blind_evaluate(&mut SysRng, &element)?;
+        let element = BlindedElement::<NistP384>::deserialize(element).map_err(refused)?;
+        let result = self.0.blind_evaluate(&mut SysRng, &element).map_err(refused)?;
         Ok((result.message.serialize().to_vec(), result.proof.serialize().to_vec()))
     }
 }
@@ -171,7 +170,7 @@ impl BlindedKeyword {
     /// [`SymmetricError::Keyword`] for a keyword of more than 65,535 bytes,
     /// [`SymmetricError::Randomness`] if the operating system's random source fails.
     pub fn new(keyword: &[u8]) -> Result<Self, SymmetricError> {
-        let result = VoprfClient::<NistP384>::blind(keyword, &mut SysRng)?;
+        let result = VoprfClient::<NistP384>::blind(keyword, &mut SysRng).map_err(refused)?;
         Ok(Self {
             state: result.state,
             keyword: Zeroizing::new(keyword.to_vec()),
@@ -200,10 +199,11 @@ impl BlindedKeyword {
         if evaluated.len() != ELEMENT || proof.len() != PROOF || public_key.len() != ELEMENT {
             return Err(SymmetricError::Element);
         }
-        let evaluated = EvaluationElement::<NistP384>::deserialize(evaluated)?;
-        let proof = Proof::<NistP384>::deserialize(proof)?;
-        let public_key = NistP384::deserialize_elem(public_key)?;
-        let output = self.state.finalize(&self.keyword, &evaluated, &proof, public_key)?;
+        let evaluated = EvaluationElement::<NistP384>::deserialize(evaluated).map_err(refused)?;
+        let proof = Proof::<NistP384>::deserialize(proof).map_err(refused)?;
+        let public_key = NistP384::deserialize_elem(public_key).map_err(refused)?;
+        let output =
+            self.state.finalize(&self.keyword, &evaluated, &proof, public_key).map_err(refused)?;
         Ok(RowSecret(Zeroizing::new(output.to_vec())))
     }
 }
