@@ -289,6 +289,11 @@ impl Builder {
                 let others = key.others.iter().map(String::as_str);
                 let texts = [&*key.text].into_iter().chain(others);
                 if entry.action == Action::Block {
+                    if entry.is_rule {
+                        for text in texts.clone() {
+                            self.exceptions.note_rule(text.as_bytes(), &entry);
+                        }
+                    }
                     self.keys.add(texts.map(str::as_bytes), origin, entry.options);
                     self.report.take(source, line, entry, &key.text, remarks);
                 } else {

@@ -6,12 +6,17 @@ use super::uses::Origin;
 use crate::key::names::split_host;
 use crate::key::parents::{Reach, any_cover};
 use crate::list::{Action, Entry, RuleOptions, Scope};
-use std::collections::BTreeMap;
+use hashbrown::DefaultHashBuilder;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 
 /// What a build must not block.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exceptions {
     by_key: BTreeMap<Vec<u8>, OfKey>,
+    /// Rules that are not written as their keys: a hash of key and options, and one of the text.
+    rewritten: Vec<(u64, u32)>,
+    hasher: DefaultHashBuilder,
     /// Whether an exception takes back more than one key.
     any_wide: bool,
 }
@@ -118,8 +123,48 @@ impl Exceptions {
         }
     }
 
-    /// Leaves out the exceptions that are revoked themselves.
+    /// Takes note of how a rule is written that blocks, of which the options alone do not tell. `key` is one of its keys.
+    pub(super) fn note_rule(&mut self, key: &[u8], entry: &Entry<'_>) {
+        if entry.options.contains(RuleOptions::REWRITTEN) {
+            let text = self.hasher.hash_one(entry.text) as u32;
+            self.rewritten.push((self.hasher.hash_one((key, entry.options)), text));
+        }
+    }
+
+    /// Leaves out the `$badfilter` of which no rule has the text, where several texts have one key.
+    fn retract_by_text(&mut self) {
+        let is_meant = |retraction: &Retraction| {
+            !retraction.of_exception && retraction.options.contains(RuleOptions::REWRITTEN)
+        };
+        // Whether a rule is there, and each has the same text.
+        let mut same: HashMap<u64, Option<bool>> = HashMap::new();
+        let mut texts: HashMap<u64, u32> = HashMap::new();
+        for (key, of_key) in &self.by_key {
+            for retraction in of_key.retractions.iter().filter(|retraction| is_meant(retraction)) {
+                let place = self.hasher.hash_one((key.as_slice(), retraction.options));
+                texts.insert(place, self.hasher.hash_one(&retraction.text) as u32);
+                same.insert(place, None);
+            }
+        }
+        if same.is_empty() {
+            return;
+        }
+        for (place, text) in &self.rewritten {
+            if let Some(all_same) = same.get_mut(place) {
+                *all_same = Some(all_same.unwrap_or(true) && texts.get(place) == Some(text));
+            }
+        }
+        for (key, of_key) in &mut self.by_key {
+            of_key.retractions.retain(|retraction| {
+                let place = self.hasher.hash_one((key.as_slice(), retraction.options));
+                !is_meant(retraction) || same.get(&place) == Some(&Some(true))
+            });
+        }
+    }
+
+    /// Leaves out the exceptions that are revoked themselves, and the rules that revoke none.
     pub(super) fn settle(&mut self, report: &mut Report) {
+        self.retract_by_text();
         for of_key in self.by_key.values_mut() {
             for retraction in of_key.retractions.iter().filter(|of| of.of_exception) {
                 of_key.exceptions.retain(|exception| {

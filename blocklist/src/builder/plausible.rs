@@ -29,6 +29,9 @@ pub(super) fn check_text(entry: &str, kind: EntryKind) -> Result<(), Refusal> {
     if !is_ascii && entry.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(white_space_or_control(entry));
     }
+    if !is_ascii && has_invisible(entry) {
+        return Err(Refusal::ControlCharacter);
+    }
     if has_glued_sink(entry) {
         return Err(Refusal::GluedSink);
     }
@@ -55,6 +58,16 @@ fn white_space_or_control(entry: &str) -> Refusal {
         true => Refusal::ControlCharacter,
         false => Refusal::WhiteSpace,
     }
+}
+
+/// Whether the host has a character that is not seen, and that URL parsers leave out (UTS 46, mapped to nothing).
+fn has_invisible(entry: &str) -> bool {
+    let host = entry.split_once("://").map_or(entry, |(_, rest)| rest);
+    let host = &host[..host.find(['/', '?', '#']).unwrap_or(host.len())];
+    host.contains(|c| {
+        matches!(c, '\u{ad}' | '\u{34f}' | '\u{180b}'..='\u{180f}' | '\u{200b}'
+            | '\u{2060}'..='\u{2064}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+    })
 }
 
 /// `0.0.0.0a.example`, `127.0.0.1a.example`. Names do have labels such as `1a`, but not behind an address of the machine.
@@ -143,6 +156,8 @@ mod tests {
             ("https://a.example/a b", Refusal::WhiteSpace),
             ("a.example\u{a0}b", Refusal::WhiteSpace),
             ("a\u{2028}.example", Refusal::WhiteSpace),
+            ("a\u{200b}.example", Refusal::ControlCharacter),
+            ("https://a\u{ad}b.example/x", Refusal::ControlCharacter),
             ("0.0.0.0keep.example", Refusal::GluedSink),
             ("127.0.0.1keep.example/x", Refusal::GluedSink),
             ("0.0.0.0*.keep.example", Refusal::GluedSink),
@@ -168,6 +183,8 @@ mod tests {
             "a-1.example",
             "bücher.example/ü",
             "192.0.2.1/",
+            "https://a.example/\u{200b}",
+            "\u{646}\u{627}\u{645}\u{647}\u{200c}\u{627}\u{6cc}.example",
             "127.0.0.1.a.example",
             "0.0.0.0-a.example",
             "1.2.3.4a.example",

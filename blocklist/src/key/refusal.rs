@@ -89,6 +89,7 @@ impl Refusal {
                 | Self::Pattern
                 | Self::Directive
                 | Self::NotABlock
+                | Self::AddressRange
                 | Self::PublicSuffix
                 | Self::Protected
         )

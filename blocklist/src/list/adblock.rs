@@ -104,6 +104,7 @@ impl Adblock {
         let mut entry = network_rule(pattern)?;
         entry.remarks.extend(options.remarks);
         entry.options = options.set;
+        entry.is_rule = true;
         Ok(if options.is_bad_filter { entry.with_action(Action::Retract) } else { entry })
     }
 }

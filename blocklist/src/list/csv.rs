@@ -20,7 +20,8 @@ pub(super) fn read(
     options: &ReadOptions,
     visit: &mut dyn FnMut(Event<'_>),
 ) -> Result<(LineCounts, Option<RowsLeftOut>), ListError> {
-    let start = beginning(&mut input)?;
+    let mut start = beginning(&mut input)?;
+    let separator = separator.or(named_separator(&mut start));
     let table = Table::of(&start, column, separator, &options.rows)?;
     let lines = Rc::new(LineTally::default());
     let source = Metered { input: start.chain(input), lines: Rc::clone(&lines) };
@@ -81,6 +82,20 @@ pub(super) fn read(
     counts.structure += total.saturating_sub(counts.total());
     let left_out = choice.left_out(&counts);
     Ok((counts, left_out))
+}
+
+/// The separator that spreadsheets name in a line before the table, `sep=;`. The line becomes a comment.
+fn named_separator(start: &mut [u8]) -> Option<u8> {
+    let end = memchr::memchr(b'\n', start)?;
+    let line = start[..end].strip_suffix(b"\r").unwrap_or(&start[..end]);
+    let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    let (name, separator) = line.split_at_checked(4)?;
+    let [separator @ (b',' | b';' | b'\t' | b'|')] = *separator else { return None };
+    if !name.eq_ignore_ascii_case(b"sep=") {
+        return None;
+    }
+    start[0] = b'#';
+    Some(separator)
 }
 
 fn broken(error: ::csv::Error, line: u64) -> ListError {
@@ -264,6 +279,15 @@ mod tests {
         assert_eq!(rows(text, "csv=domainaddress", &[]), ["2 bad.example", "3 -missing-column"]);
         // Tabs are asked for, and the list has none.
         assert!(mistake("id,url\n1,a.example\n", "tsv=url", &[]).contains("among: id,url;"));
+    }
+
+    #[test]
+    fn spreadsheets_name_their_separator() {
+        for start in ["sep=;\r\n", "\"SEP=;\"\n"] {
+            let text = format!("{start}url;note\na.example/x,y;1\n");
+            assert_eq!(rows(&text, "csv=url", &[]), ["3 a.example/x,y"], "{start}");
+        }
+        assert_eq!(rows("sep=\t\nurl\tn\na.example\t1\n", "csv=1", &[]), ["3 a.example"]);
     }
 
     #[test]

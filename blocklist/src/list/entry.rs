@@ -19,6 +19,8 @@ pub struct Entry<'l> {
     pub scope: Scope,
     /// The options of an Adblock rule.
     pub options: RuleOptions,
+    /// Whether it is a rule of Adblock syntax, which `$badfilter` can take back.
+    pub(crate) is_rule: bool,
 }
 
 impl<'l> Entry<'l> {
@@ -31,6 +33,7 @@ impl<'l> Entry<'l> {
             action: Action::Block,
             scope: Scope::of(text),
             options: RuleOptions::NONE,
+            is_rule: false,
         }
     }
 
