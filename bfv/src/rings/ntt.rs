@@ -151,6 +151,18 @@ mod tests {
         }
     }
 
+    /// Small enough for Miri (`.ci/steps/miri`).
+    #[test]
+    fn backends_agree_on_small_rings() {
+        #[cfg(all(miri, target_feature = "avx2"))]
+        assert!(Backend::avx2().is_some());
+        for degree in [8_usize, 32] {
+            let prime = |bits| prime::primes_above(bits, 2 * degree as u64, 1)[0];
+            same_on_every_backend::<u32>(degree, prime(20), 1);
+            same_on_every_backend::<u64>(degree, prime(30), 1);
+        }
+    }
+
     /// Every back end gives the bits of the portable one, in both directions, for lazy inputs too.
     fn same_on_every_backend<W: Word>(degree: usize, modulus: u64, seed: u64) {
         let portable = NttTable::<W>::new(degree, modulus, Backend::portable()).unwrap();

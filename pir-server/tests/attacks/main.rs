@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "the counts are the result")]
 #![allow(dead_code, reason = "helpers are shared with the tests of the service")]
 
+mod claims;
 mod files;
 #[cfg(feature = "gateway")]
 mod floods;
