@@ -38,13 +38,19 @@
 //! | ask for a token | [`TokenChallenge`], [`PendingToken`], [`TokenRequest`] |
 //! | show and verify a token | [`Token`], [`PublicKey::verify`] |
 //!
-//! The crate has no features. Private keys, tokens and blinding factors are wiped when they are dropped
+//! # Features
+//!
+//! - `aws-lc`: the private operation and the verification are those of AWS-LC, a library in C and
+//!   assembly, several times faster. It needs a C compiler. Without it, and for whatever AWS-LC
+//!   refuses, the `rsa` crate computes; both give the same bytes.
+//!
+//! Private keys, tokens and blinding factors are wiped when they are dropped
 //! and cannot be printed. Two programs in `examples/` run without a network: `issue` and `redeem`.
 //!
 //! [RFC 9474]: https://www.rfc-editor.org/rfc/rfc9474
 //! [RFC 9577]: https://www.rfc-editor.org/rfc/rfc9577
 //! [RFC 9578]: https://www.rfc-editor.org/rfc/rfc9578
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "aws-lc"), forbid(unsafe_code))]
 #![warn(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,
@@ -53,6 +59,8 @@
     clippy::must_use_candidate
 )]
 
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
 mod blind_rsa;
 mod challenge;
 mod client;

@@ -9,6 +9,7 @@ use rsa::pss::{Signature, VerifyingKey};
 use rsa::signature::Verifier;
 use rsa::traits::PublicKeyParts;
 use sha2::{Digest, Sha256, Sha384};
+use std::fmt;
 use subtle::ConstantTimeEq;
 
 /// id-RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes, as DER (RFC 4055).
@@ -26,11 +27,20 @@ const ALGORITHM: [u8; 63] = [
 
 /// The public key of an issuer: verifies tokens, and blinds requests. Two keys are equal if their published
 /// forms are.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PublicKey {
     key: VerifyingKey<Sha384>,
     spki: Vec<u8>,
     id: [u8; 32],
+    /// The same key for AWS-LC, unless AWS-LC refuses it. Clones share it.
+    #[cfg(feature = "aws-lc")]
+    fast: Option<std::sync::Arc<crate::aws_lc::Key>>,
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PublicKey").field(&self.to_base64()).finish()
+    }
 }
 
 impl PartialEq for PublicKey {
@@ -66,7 +76,15 @@ impl PublicKey {
         let spki = long_element(0x30, &[&ALGORITHM, &bits]);
         let id = Sha256::digest(&spki).into();
         let key = VerifyingKey::new_with_salt_len(key, SALT);
-        Ok(Self { key, spki, id })
+        #[cfg(feature = "aws-lc")]
+        let fast = crate::aws_lc::Key::public(inner.as_bytes()).map(std::sync::Arc::new);
+        Ok(Self {
+            key,
+            spki,
+            id,
+            #[cfg(feature = "aws-lc")]
+            fast,
+        })
     }
 
     /// Reads a `SubjectPublicKeyInfo` in DER. Only the form that RFC 9578, section 8.2.1, publishes is
@@ -135,7 +153,57 @@ impl PublicKey {
     }
 
     pub(crate) fn verify_signature(&self, message: &[u8], signature: &[u8]) -> Result<(), Error> {
+        #[cfg(feature = "aws-lc")]
+        if let Some(key) = &self.fast {
+            let digest = Sha384::digest(message).into();
+            return if key.verifies(&digest, signature) { Ok(()) } else { Err(Error::Signature) };
+        }
+        self.verify_portably(message, signature)
+    }
+
+    /// The verification by the `rsa` crate.
+    fn verify_portably(&self, message: &[u8], signature: &[u8]) -> Result<(), Error> {
         let signature = Signature::try_from(signature).map_err(|_| Error::Signature)?;
         self.key.verify(message, &signature).map_err(|_| Error::Signature)
+    }
+}
+
+#[cfg(feature = "aws-lc")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{IssuerKey, PendingToken, TokenChallenge};
+
+    #[test]
+    fn both_verifications_agree() {
+        let issuer = IssuerKey::generate().unwrap();
+        let challenge = TokenChallenge::for_issuer("issuer.example").unwrap();
+        let pending = PendingToken::new(&challenge, issuer.public()).unwrap();
+        let response = issuer.issue(&pending.request()).unwrap();
+        let token = pending.finalize(&response).unwrap();
+        let key = issuer.public();
+        assert!(key.fast.is_some());
+        let (message, valid) = (token.signed_part(), token.authenticator().to_vec());
+        let mut cases = vec![
+            (message.to_vec(), valid.clone()),
+            (message[1..].to_vec(), valid.clone()),
+            (message.to_vec(), valid[1..].to_vec()),
+            (message.to_vec(), [&valid[..], &[0]].concat()),
+            (message.to_vec(), Vec::new()),
+            (message.to_vec(), vec![0; MODULUS_BYTES]),
+            (message.to_vec(), vec![0xff; MODULUS_BYTES]),
+        ];
+        for at in [0, 1, 100, 255] {
+            let mut wrong = valid.clone();
+            wrong[at] ^= 1;
+            cases.push((message.to_vec(), wrong));
+        }
+        for (index, (message, signature)) in cases.iter().enumerate() {
+            let answer = key.verify_signature(message, signature);
+            assert_eq!(answer, key.verify_portably(message, signature), "case {index}");
+            assert_eq!(answer.is_ok(), index == 0, "case {index}");
+        }
+        let other = IssuerKey::generate().unwrap();
+        assert!(other.public().verify_signature(&message, &valid).is_err());
     }
 }
