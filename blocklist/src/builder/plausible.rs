@@ -7,6 +7,32 @@ use crate::list::adblock::{COSMETIC, options};
 use filter_core::sub_url::{SubUrlRule, System};
 use std::net::IpAddr;
 
+/// White space and control characters.
+const CONTROL: u8 = 1;
+const NUMBER_SIGN: u8 = 2;
+const DOLLAR: u8 = 4;
+/// What stands inside of a range of addresses.
+const RANGE: u8 = 8;
+const NOT_ASCII: u8 = 16;
+
+/// The mark of each byte. A table has no branches, which would be mispredicted for many entries.
+const MARKS: [u8; 256] = {
+    let mut marks = [0; 256];
+    let mut byte = 0;
+    while byte < marks.len() {
+        marks[byte] = match byte as u8 {
+            0..=b' ' | 0x7f => CONTROL,
+            b'#' => NUMBER_SIGN,
+            b'$' => DOLLAR,
+            b'/' | b'-' => RANGE,
+            0x80.. => NOT_ASCII,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    marks
+};
+
 /// Refuses a text that no list means as an entry, although a URL parser takes or repairs it.
 ///
 /// # Errors
@@ -14,18 +40,13 @@ use std::net::IpAddr;
 /// [`Refusal::RuleOption`].
 pub(super) fn check_text(entry: &str, kind: EntryKind) -> Result<(), Refusal> {
     // Each check looks for its own mark, and most entries have none. Searching all of them took longer than the rest.
-    let (mut has_number_sign, mut has_dollar, mut is_ascii) = (false, false, true);
-    let mut may_be_range = false;
-    for byte in entry.bytes() {
-        match byte {
-            0..=b' ' | 0x7f => return Err(white_space_or_control(entry)),
-            b'#' => has_number_sign = true,
-            b'$' => has_dollar = true,
-            b'/' | b'-' => may_be_range = true,
-            0x80.. => is_ascii = false,
-            _ => {}
-        }
+    let marks = entry.bytes().fold(0, |marks, byte| marks | MARKS[byte as usize]);
+    let has = |mark: u8| marks & mark != 0;
+    if has(CONTROL) {
+        return Err(white_space_or_control(entry));
     }
+    let (has_number_sign, has_dollar, is_ascii) = (has(NUMBER_SIGN), has(DOLLAR), !has(NOT_ASCII));
+    let may_be_range = has(RANGE);
     if !is_ascii && entry.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(white_space_or_control(entry));
     }
@@ -110,6 +131,9 @@ pub(super) fn without_scheme<'k>(key: &'k str, rule: &SubUrlRule) -> Option<&'k 
 
 /// Adds what a key blocks beyond the requests that its entry names.
 pub(super) fn coverage(scope: Scope, key: &str, remarks: &mut Remarks) {
+    if scope == Scope::Site {
+        return;
+    }
     let (host, rest) = split_host(key);
     let has_subdomains = !(host.starts_with('[') || is_ipv4(host));
     match scope {
@@ -130,6 +154,10 @@ pub(super) fn coverage(scope: Scope, key: &str, remarks: &mut Remarks) {
 /// Says of an entry that names the hosts below another on which systems its key does not cover them. The readers of formats
 /// have said it of every rule with a path.
 pub(super) fn hosts_below(scope: Scope, key: &str, systems: Systems, remarks: &mut Remarks) {
+    let is_unconfigured = systems.contains(System::V27Unconfigured);
+    if !remarks.contains(Remark::HostOnlyOn26) && !is_unconfigured {
+        return;
+    }
     let (host, rest) = split_host(key);
     let is_name = !(host.starts_with('[') || is_ipv4(host));
     let is_exact = remarks.contains(Remark::NotOn26) || remarks.contains(Remark::ExactOn26);
@@ -137,7 +165,7 @@ pub(super) fn hosts_below(scope: Scope, key: &str, systems: Systems, remarks: &m
         remarks.remove(Remark::HostOnlyOn26);
     }
     let names_hosts_below = matches!(scope, Scope::Site | Scope::Subdomains);
-    if is_name && names_hosts_below && systems.contains(System::V27Unconfigured) {
+    if is_name && names_hosts_below && is_unconfigured {
         remarks.add(Remark::HostOnlyUnconfigured);
     }
 }
