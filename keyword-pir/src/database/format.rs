@@ -293,3 +293,42 @@ fn read_header<'f>(
 fn tile_of(degree: usize) -> usize {
     degree.min(32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header that says nothing but how many Galois elements and bytes of a key follow.
+    fn header(elements: usize, key: usize) -> Vec<u8> {
+        let mut bytes = vec![0; 16 + 6 * 4 + 3 * 8 + 2 * 4];
+        for count in [elements, key] {
+            bytes.extend(u32::try_from(count).unwrap().to_le_bytes());
+        }
+        bytes.resize(bytes.len() + 4 * elements + key, 0);
+        bytes
+    }
+
+    #[test]
+    fn numbers_of_elements_and_lengths_of_keys_are_limited() {
+        let refusal = |elements, key| {
+            let bytes = header(elements, key);
+            match read_header(&mut Fields { rest: &bytes }, 32, 32) {
+                Err(DatabaseError::Header(what)) => Some(what),
+                // What else is wrong with it is noticed later.
+                _ => None,
+            }
+        };
+        for (elements, expected) in [
+            (MAX_ELEMENTS - 1, None),
+            (MAX_ELEMENTS, None),
+            (MAX_ELEMENTS + 1, Some("number of Galois elements")),
+        ] {
+            assert_eq!(refusal(elements, 0), expected, "{elements}");
+        }
+        for (key, expected) in
+            [(MAX_KEY - 1, None), (MAX_KEY, None), (MAX_KEY + 1, Some("public key"))]
+        {
+            assert_eq!(refusal(0, key), expected, "{key}");
+        }
+    }
+}

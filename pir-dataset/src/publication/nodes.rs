@@ -187,3 +187,42 @@ impl Nodes {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publication::ReplicaStatus;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A node that gives one answer, of a number of bytes.
+    async fn node(length: usize) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let status = UseCaseStatus::new("use".to_owned(), ReplicaStatus::default(), false);
+        let mut body = serde_json::to_vec(&[status]).unwrap();
+        body.resize(length, b' ');
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            // A client that reads no further closes the connection.
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.write_all(&body).await;
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn answers_of_nodes_are_read_up_to_their_limit() {
+        for length in [MAX_ANSWER - 1, MAX_ANSWER, MAX_ANSWER + 1] {
+            let address = node(length).await;
+            let nodes = Nodes::new(std::slice::from_ref(&address), "use").unwrap();
+            let status = nodes.status(&address).await;
+            assert_eq!(status.is_ok(), length <= MAX_ANSWER, "{length}: {:?}", status.err());
+        }
+    }
+}

@@ -394,3 +394,29 @@ impl Replica {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// The file is sparse and no JSON: it is read whole, or refused by its length.
+    #[tokio::test]
+    async fn the_record_of_what_is_served_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        std::fs::create_dir(&store).unwrap();
+        let store = ReleaseStore::open(store.to_str().unwrap(), &BTreeMap::new()).unwrap();
+        let replica = Replica::new(store, "use".to_owned(), folder.path().to_owned());
+        let file = std::fs::File::create(folder.path().join(ACTIVE)).unwrap();
+        for length in [MAX_ACTIVE - 1, MAX_ACTIVE, MAX_ACTIVE + 1] {
+            file.set_len(length).unwrap();
+            let error = replica.last_recorded().await.unwrap_err();
+            let is_too_long = matches!(
+                error,
+                ReleaseStoreError::File(durable_file::FileError::TooLong { max: MAX_ACTIVE, .. })
+            );
+            assert_eq!(is_too_long, length > MAX_ACTIVE, "{length}: {error}");
+        }
+    }
+}

@@ -68,3 +68,41 @@ impl SignedFiles {
         Ok(Self { files, _metadata: Some(copy) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use durable_file::FileError;
+
+    #[test]
+    fn metadata_are_signed_up_to_their_limit() {
+        let key = SecretKey::generate().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(METADATA_FILE);
+        let max = usize::try_from(MAX_METADATA).unwrap();
+        for length in [max - 1, max, max + 1] {
+            let mut text = b"{}".to_vec();
+            text.resize(length, b' ');
+            std::fs::write(&path, &text).unwrap();
+            let file = ReleasedFile {
+                name: format!("{FILTER}{METADATA_FILE}"),
+                bytes: text.len() as u64,
+                sha256: sha256(&text),
+            };
+            let gathered = Gathered {
+                files: vec![(file, path.clone())],
+                config_id: String::new(),
+                shard_count: 1,
+                rows: 1,
+            };
+            let outcome = SignedFiles::sign(&gathered, "use", &key);
+            match length > max {
+                true => assert!(matches!(
+                    outcome.err(),
+                    Some(ReleaseStoreError::File(FileError::TooLong { .. }))
+                )),
+                false => assert!(outcome.is_ok(), "{length}"),
+            }
+        }
+    }
+}

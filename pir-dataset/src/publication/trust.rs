@@ -115,3 +115,36 @@ pub(super) fn accept(
         }
     }
 }
+
+#[cfg(all(test, feature = "publisher"))]
+mod tests {
+    use super::*;
+    use crate::publication::ReleaseName;
+    use durable_file::FileError;
+
+    #[test]
+    fn the_record_of_the_newest_announcement_is_read_up_to_its_limit() {
+        let key = release_signature::SecretKey::generate().unwrap();
+        let keys = TrustedKeys::new(vec![key.public()]).unwrap();
+        let name = ReleaseName::new("new".to_owned(), "0".repeat(64)).unwrap();
+        let current = Current::new(name, None, None).sign("use", 7, false, &key);
+        let folder = tempfile::tempdir().unwrap();
+        accept(folder.path(), &current, "use", &keys, "current.json").unwrap();
+        let path = folder.path().join(ACCEPTED);
+        let text = fs::read(&path).unwrap();
+        let max = usize::try_from(MAX_ACCEPTED).unwrap();
+        for length in [max - 1, max, max + 1] {
+            let mut padded = text.clone();
+            padded.resize(length, b' ');
+            fs::write(&path, padded).unwrap();
+            let outcome = accept(folder.path(), &current, "use", &keys, "current.json");
+            match length > max {
+                true => assert!(matches!(
+                    outcome,
+                    Err(ReleaseStoreError::File(FileError::TooLong { .. }))
+                )),
+                false => assert!(outcome.is_ok(), "{length}: {outcome:?}"),
+            }
+        }
+    }
+}

@@ -60,3 +60,20 @@ pub(crate) async fn wait_for_keys<E: From<StoreError>>(
     }
     Err(StoreError::unavailable(NoKeys).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_of_another_node_are_waited_for_up_to_a_limit() {
+        for ready_at in [MAX_CHECKS - 1, MAX_CHECKS, MAX_CHECKS + 1] {
+            let mut checks = 0;
+            let outcome = wait_for_keys(async || {
+                checks += 1;
+                Ok::<_, StoreError>(checks == ready_at)
+            });
+            assert_eq!(outcome.await.is_ok(), ready_at <= MAX_CHECKS, "{ready_at}");
+        }
+    }
+}

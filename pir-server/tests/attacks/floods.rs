@@ -292,3 +292,27 @@ async fn one_peer_does_not_stop_others() {
 async fn many_connections_do_not_stop_others_without_addresses() {
     attack(json!({ "address": "none" })).await;
 }
+
+/// At one below the limit, at, and one above.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_at_once_on_a_connection_are_limited() {
+    const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
+    let target = Target::start(json!({})).await;
+    // Each waits for its body.
+    let block = [head("POST", GATEWAY), field("content-type", "message/ohttp-req")].concat();
+    for (count, refused) in [(127, 0), (128, 0), (129, 1)] {
+        let mut stream = connect(target.address).await.unwrap();
+        let ping = frame(PING, 0, 0, &[7; 8]);
+        let bytes = [opening(None), requests(count, 0, &block), ping].concat();
+        stream.write_all(&bytes).await.unwrap();
+        let mut found = 0;
+        loop {
+            match crate::frames::read(&mut stream).await.expect("the connection goes on") {
+                (PING, flags, ..) if flags & crate::frames::ACK != 0 => break,
+                (RST_STREAM, _, _, reason) => found += usize::from(reason == REFUSED_STREAM),
+                _ => {}
+            }
+        }
+        assert_eq!(found, refused, "{count}");
+    }
+}

@@ -68,19 +68,20 @@ async fn files_are_damaged_cut_and_missing() {
             None => fs::remove_file(path).unwrap(),
         }
         let outcome = running.service.reload().await;
-        if outcome.is_ok() {
-            taken += 1;
-        } else {
-            refused += 1;
+        // A manifest may be missing, or say the same in other words: then the data set is the same. What it
+        // names by its digest may not change.
+        let is_manifest = path.extension().is_some_and(|extension| extension == "json");
+        assert!(outcome.is_err() || is_manifest, "{}: {bad:?}", path.display());
+        match outcome {
+            Ok(_) => taken += 1,
+            Err(_) => refused += 1,
         }
-        // Either the earlier data set is served, or the change had no effect, as on a missing manifest.
         answers_are_right(&asking).await.unwrap();
         fs::write(&new_path, &good).unwrap();
         fs::rename(&new_path, path).unwrap();
         running.service.reload().await.unwrap();
         answers_are_right(&asking).await.unwrap();
     }
-    assert!(refused > taken, "{refused} {taken}");
     println!(
         "files: {rounds} damaged, {refused} refused, {taken} without effect; every answer right"
     );

@@ -28,3 +28,18 @@ fn addresses_that_name_no_store() {
         assert!(matches!(error, ReleaseStoreError::CloudNotSupported { .. }), "{error:?}");
     }
 }
+
+/// The file is sparse and no JSON: it is read whole, or refused by its length.
+#[tokio::test]
+async fn texts_are_read_up_to_their_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = ReleaseStore::open(folder.path().to_str().unwrap(), &BTreeMap::new()).unwrap();
+    let file = std::fs::File::create(folder.path().join("current.json")).unwrap();
+    for length in [MAX_TEXT - 1, MAX_TEXT, MAX_TEXT + 1] {
+        file.set_len(length as u64).unwrap();
+        let error = store.current(None).await.unwrap_err();
+        let is_too_long =
+            matches!(error, ReleaseStoreError::Damaged { damage: Damage::TooLong, .. });
+        assert_eq!(is_too_long, length > MAX_TEXT, "{length}: {error}");
+    }
+}
