@@ -7,8 +7,8 @@ use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 use unix_clock::Timestamp;
 
-/// Requests after which an input is given up: retries are bounded, so it is never reached.
-const MAX_REQUESTS: usize = 100;
+/// Outputs and points in time after which an input is given up: retries are bounded, so it is never reached.
+const MAX_STEPS: usize = 300;
 
 fuzz_target!(|data: &[u8]| {
     let Some((&kind, mut rest)) = data.split_first() else { return };
@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     let mut client = builder.build(now).unwrap();
     let lookup = client.start_lookup(vec![b"a.example".to_vec()], now);
     // Each response is a byte for its status, three for the length of its body, and the body.
-    for _ in 0..MAX_REQUESTS {
+    for _ in 0..MAX_STEPS {
         match client.next_output() {
             Some(Output::Send(request)) => {
                 let response = match rest.split_first_chunk::<4>() {
