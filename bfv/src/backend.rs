@@ -4,7 +4,7 @@
 //! Element-wise work is written once, as safe loops in `kernels`; each loop is compiled for every
 //! back end and the compiler vectorises it. The number-theoretic transform, and the sums of products
 //! of 32-bit residues, are written with explicit vectors in `lanes`, over the register types of
-//! `avx2` and `avx512`; `portable` and `kernels` have their safe twins. All back ends give the same
+//! `avx2`, `avx512` and `neon`; `portable` and `kernels` have their safe twins. All back ends give the same
 //! bits.
 //!
 //! `unsafe` occurs below this module only, and once in `arithmetic::buffer`: calling a function that
@@ -15,8 +15,10 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(crate) mod kernels;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod lanes;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub(crate) mod portable;
 
 use crate::arithmetic::modulus::Modulus;
@@ -24,7 +26,7 @@ use crate::arithmetic::ntt_table::NttTable;
 use crate::arithmetic::word::MachineWord;
 use crate::cpu::{Backend, Level};
 use kernels::Correction;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use lanes::automorphism;
 
 /// What differs between the two words: how many residues a vector of each back end holds, and the
@@ -121,6 +123,8 @@ impl Kernels for u32 {
             Level::Avx2(_) => 8,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(_) => 16,
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(_) => 4,
         }
     }
 
@@ -131,6 +135,8 @@ impl Kernels for u32 {
             Level::Avx2(cpu) => avx2::forward(cpu, table, from, row),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(cpu) => avx512::forward_u32(cpu, table, from, row),
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(cpu) => neon::forward(cpu, table, from, row),
         }
     }
 
@@ -141,6 +147,8 @@ impl Kernels for u32 {
             Level::Avx2(cpu) => avx2::inverse(cpu, table, from, row),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(cpu) => avx512::inverse_u32(cpu, table, from, row),
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(cpu) => neon::inverse(cpu, table, from, row),
         }
     }
 
@@ -154,6 +162,10 @@ impl Kernels for u32 {
             Level::Avx512(cpu) if from.len().is_multiple_of(16) => {
                 avx512::permute_u32(cpu, out, from, index);
             }
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(cpu) if from.len().is_multiple_of(4) => {
+                neon::permute(cpu, out, from, index);
+            }
             _ => kernels::permute(backend, out, from, index),
         }
     }
@@ -166,12 +178,16 @@ impl Kernels for u32 {
         element: u32,
         m: Modulus<u32>,
     ) {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if let Some(rows) = automorphism::rows(element, from.len(), Self::lanes(backend)) {
             match backend.level() {
                 Level::Portable => {}
+                #[cfg(target_arch = "x86_64")]
                 Level::Avx2(cpu) => return avx2::permute_signed(cpu, out, from, rows, m),
+                #[cfg(target_arch = "x86_64")]
                 Level::Avx512(cpu) => return avx512::permute_signed(cpu, out, from, rows, m),
+                #[cfg(target_arch = "aarch64")]
+                Level::Neon(cpu) => return neon::permute_signed(cpu, out, from, rows, m),
             }
         }
         let _ = element;
@@ -192,6 +208,8 @@ impl Kernels for u32 {
             Level::Avx2(cpu) => avx2::matrix_tile(cpu, out, items, matrix, columns, m),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(cpu) => avx512::matrix_tile(cpu, out, items, matrix, columns, m),
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(cpu) => neon::matrix_tile(cpu, out, items, matrix, columns, m),
         }
     }
 
@@ -209,6 +227,8 @@ impl Kernels for u32 {
             Level::Avx2(cpu) => avx2::switch_row(cpu, out, digits, key, count, m),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(cpu) => avx512::switch_row(cpu, out, digits, key, count, m),
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(cpu) => neon::switch_row(cpu, out, digits, key, count, m),
         }
     }
 
@@ -228,6 +248,10 @@ impl Kernels for u32 {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(cpu) if out.len().is_multiple_of(16) => {
                 avx512::convert_row(cpu, out, ys, constants, correction, m);
+            }
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(cpu) if out.len().is_multiple_of(4) => {
+                neon::convert_row(cpu, out, ys, constants, correction, m);
             }
             _ => kernels::convert_row(backend, out, ys, constants, correction, m),
         }
@@ -249,6 +273,10 @@ impl Kernels for u32 {
             Level::Avx512(cpu) if out[0].len().is_multiple_of(16) => {
                 avx512::product_row(cpu, out, a, b, m);
             }
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(cpu) if out[0].len().is_multiple_of(4) => {
+                neon::product_row(cpu, out, a, b, m);
+            }
             _ => kernels::product_row(backend, out, a, b, m),
         }
     }
@@ -259,8 +287,8 @@ impl Kernels for u64 {
         match backend.level() {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(_) => 8,
-            // AVX2 has no 64-bit product; the scalar unit is faster than one put together from
-            // smaller ones.
+            // AVX2 and NEON have no 64-bit product; the scalar unit is faster than one put together
+            // from smaller ones.
             _ => 1,
         }
     }

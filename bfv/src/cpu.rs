@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The environment variable that forces a back end by its [name](Backend::name): `portable`, `avx2`
-/// or `avx512`. Unset or empty, the fastest back end of the machine is used.
+/// The environment variable that forces a back end by its [name](Backend::name): `portable`, `avx2`,
+/// `avx512` or `neon`. Unset or empty, the fastest back end of the machine is used.
 pub const BACKEND_VARIABLE: &str = "BFV_BACKEND";
 
 /// Proof that the CPU has AVX2 and BMI2: no value exists before the CPU was asked.
@@ -20,6 +20,11 @@ pub(crate) struct Avx2(());
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Avx512(());
 
+/// Proof that the CPU has NEON: no value exists before the CPU was asked.
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Neon(());
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     Portable,
@@ -27,6 +32,8 @@ pub(crate) enum Level {
     Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
 }
 
 /// A set of CPU instructions that this machine has. A value exists only after the CPU was asked.
@@ -87,10 +94,21 @@ impl Backend {
         None
     }
 
+    /// 128-bit vectors of 64-bit ARM, if this CPU has them (NEON; little-endian only).
+    #[must_use]
+    pub fn neon() -> Option<Self> {
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            return Some(Self(Level::Neon(Neon(()))));
+        }
+        None
+    }
+
     /// Every back end of this machine, slowest first, whatever [`BACKEND_VARIABLE`] says.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        [Some(Self::portable()), Self::avx2(), Self::avx512()].into_iter().flatten().collect()
+        let all = [Some(Self::portable()), Self::neon(), Self::avx2(), Self::avx512()];
+        all.into_iter().flatten().collect()
     }
 
     /// The back end of that name; `None` if the name is unknown or this CPU lacks the instructions.
@@ -133,7 +151,7 @@ impl Backend {
         DETECTED.get_or_init(fastest).clone()
     }
 
-    /// `portable`, `avx2` or `avx512`.
+    /// `portable`, `avx2`, `avx512` or `neon`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
@@ -142,6 +160,8 @@ impl Backend {
             Level::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(_) => "neon",
         }
     }
 
@@ -160,7 +180,7 @@ impl fmt::Debug for Backend {
 /// compiled with the features; the function around it is safe to call from anywhere.
 ///
 /// Users must give the features that the proof stands for.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! with_cpu_features {
     (
         $proof:ty, $features:literal;
@@ -180,7 +200,7 @@ macro_rules! with_cpu_features {
         )*
     };
 }
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) use with_cpu_features;
 
 #[cfg(test)]
@@ -207,7 +227,8 @@ mod tests {
 
     #[test]
     fn a_back_end_that_the_machine_lacks_is_refused() {
-        for (name, backend) in [("avx2", Backend::avx2()), ("avx512", Backend::avx512())] {
+        let all = [Backend::avx2(), Backend::avx512(), Backend::neon()];
+        for (name, backend) in ["avx2", "avx512", "neon"].into_iter().zip(all) {
             let permitted = Backend::permitted_by(Some(OsStr::new(name)));
             assert_eq!(permitted.ok(), backend.map(|backend| vec![backend]));
         }

@@ -53,7 +53,7 @@
 //! - `os-random` (default): `OsRandom`, seeds from the operating system.
 //! - `wasm-js`: `OsRandom` in browsers and Node.js, for `wasm32-unknown-unknown`.
 //!
-//! The crate compiles for every target with `std`; vectors are written for x86-64.
+//! The crate compiles for every target with `std`; vectors are written for x86-64 and 64-bit ARM.
 
 #![warn(
     clippy::exhaustive_enums,

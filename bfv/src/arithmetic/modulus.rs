@@ -238,7 +238,7 @@ impl<W: MachineWord> Modulus<W> {
     }
 
     /// p^-1 mod R and R mod p, for Montgomery reductions with vectors.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub(crate) fn reduction_constants(&self) -> (W, W) {
         (self.inverse, self.r)
     }

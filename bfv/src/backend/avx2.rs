@@ -59,7 +59,8 @@ impl Lanes<u32> for U32x8 {
     }
     #[inline(always)]
     fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
-        let high = Self::high_halves(self.mul_even(quotient), self.odd().mul_even(quotient.odd()));
+        let high =
+            Self::high_halves(self.mul_first(quotient), self.second().mul_first(quotient.second()));
         let product = avx2!(_mm256_mullo_epi32(self.0, value.0));
         Self(avx2!(_mm256_sub_epi32(product, _mm256_mullo_epi32(high.0, p.0))))
     }
@@ -103,15 +104,15 @@ impl NarrowLanes for U32x8 {
         Self(avx2!(_mm256_setzero_si256()))
     }
     #[inline(always)]
-    fn odd(self) -> Self {
+    fn wide_high(self) -> Self {
         Self(avx2!(_mm256_srli_epi64::<32>(self.0)))
     }
     #[inline(always)]
-    fn low_halves(self) -> Self {
+    fn wide_low(self) -> Self {
         Self(avx2!(_mm256_blend_epi32::<0b1010_1010>(self.0, _mm256_setzero_si256())))
     }
     #[inline(always)]
-    fn mul_even(self, other: Self) -> Self {
+    fn mul_first(self, other: Self) -> Self {
         Self(avx2!(_mm256_mul_epu32(self.0, other.0)))
     }
     #[inline(always)]
@@ -119,8 +120,8 @@ impl NarrowLanes for U32x8 {
         Self(avx2!(_mm256_add_epi64(self.0, other.0)))
     }
     #[inline(always)]
-    fn high_halves(even: Self, odd: Self) -> Self {
-        Self(avx2!(_mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even.0), odd.0)))
+    fn high_halves(first: Self, second: Self) -> Self {
+        Self(avx2!(_mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(first.0), second.0)))
     }
     #[inline(always)]
     fn unless_below(self, value: Self, threshold: Self) -> Self {

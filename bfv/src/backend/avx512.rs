@@ -60,7 +60,8 @@ impl Lanes<u32> for U32x16 {
     #[inline(always)]
     fn mul_lazy(self, value: Self, quotient: Self, p: Self) -> Self {
         // High halves of 32 × 32 products: even lanes, then odd ones brought to even places.
-        let high = Self::high_halves(self.mul_even(quotient), self.odd().mul_even(quotient.odd()));
+        let high =
+            Self::high_halves(self.mul_first(quotient), self.second().mul_first(quotient.second()));
         let product = avx512!(_mm512_mullo_epi32(self.0, value.0));
         Self(avx512!(_mm512_sub_epi32(product, _mm512_mullo_epi32(high.0, p.0))))
     }
@@ -112,15 +113,15 @@ impl NarrowLanes for U32x16 {
         Self(avx512!(_mm512_setzero_si512()))
     }
     #[inline(always)]
-    fn odd(self) -> Self {
+    fn wide_high(self) -> Self {
         Self(avx512!(_mm512_srli_epi64::<32>(self.0)))
     }
     #[inline(always)]
-    fn low_halves(self) -> Self {
+    fn wide_low(self) -> Self {
         Self(avx512!(_mm512_maskz_mov_epi32(0x5555, self.0)))
     }
     #[inline(always)]
-    fn mul_even(self, other: Self) -> Self {
+    fn mul_first(self, other: Self) -> Self {
         Self(avx512!(_mm512_mul_epu32(self.0, other.0)))
     }
     #[inline(always)]
@@ -128,8 +129,8 @@ impl NarrowLanes for U32x16 {
         Self(avx512!(_mm512_add_epi64(self.0, other.0)))
     }
     #[inline(always)]
-    fn high_halves(even: Self, odd: Self) -> Self {
-        Self(avx512!(_mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd.0, 0x5555, even.0)))
+    fn high_halves(first: Self, second: Self) -> Self {
+        Self(avx512!(_mm512_mask_shuffle_epi32::<0b11_11_01_01>(second.0, 0x5555, first.0)))
     }
     #[inline(always)]
     fn unless_below(self, value: Self, threshold: Self) -> Self {

@@ -60,6 +60,9 @@ macro_rules! kernels {
                     // sets of AVX-512.
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx512(_) => unsafe { avx512($($arg),*) },
+                    // Every build for this processor may use its vectors.
+                    #[cfg(target_arch = "aarch64")]
+                    Level::Neon(_) => portable($($arg),*),
                 }
             }
         )*

@@ -2,6 +2,8 @@
 //! products of 32-bit residues), `automorphism` (of 32-bit coefficients) and `transform` (the
 //! number-theoretic transform).
 //!
+//! `model` has vectors of any number of lanes for tests.
+//!
 //! A vector can be made only with a proof that the CPU has the instructions, so that everything that
 //! a vector does without touching memory is safe.
 #![allow(unsafe_code, reason = "loads and stores of vectors")]
@@ -79,23 +81,47 @@ pub(crate) trait Lanes<W: MachineWord>: Copy {
     fn transpose(rows: &mut [Self]);
 }
 
-/// 32-bit residues, whose products are sums of 64 bits: those of even lanes apart from those of odd
-/// ones.
+/// 32-bit residues, whose products have 64 bits: a vector of products has half as many lanes. The lanes
+/// of a vector are halved as the instructions have it: the *first* ones are the even lanes or the lower
+/// half, the *second* ones are the others. A *wide* vector has 64-bit lanes.
+///
+/// What is given is right for even and odd lanes, where a 64-bit lane lies over its pair.
 pub(crate) trait NarrowLanes: Lanes<u32> {
     /// Asks for the cache line at an address, which need not be valid.
     fn prefetch(cpu: Self::Cpu, from: *const u32);
     /// Zeros.
     fn zero(cpu: Self::Cpu) -> Self;
-    /// Odd lanes in the place of even ones, zero-extended to 64 bits.
-    fn odd(self) -> Self;
-    /// The low halves of 64-bit lanes, zero-extended.
-    fn low_halves(self) -> Self;
-    /// Products of even lanes, 64 bits each.
-    fn mul_even(self, other: Self) -> Self;
-    /// Sums of 64-bit lanes, modulo 2^64.
+    /// The second lanes in the place of the first ones.
+    #[inline(always)]
+    fn second(self) -> Self {
+        self.wide_high()
+    }
+    /// Products of first lanes, wide.
+    fn mul_first(self, other: Self) -> Self;
+    /// First lanes, wide.
+    #[inline(always)]
+    fn widen_first(self) -> Self {
+        self.wide_low()
+    }
+    /// Second lanes, wide.
+    #[inline(always)]
+    fn widen_second(self) -> Self {
+        self.wide_high()
+    }
+    /// The low halves of wide lanes, zero-extended.
+    fn wide_low(self) -> Self;
+    /// The high halves of wide lanes, zero-extended.
+    fn wide_high(self) -> Self;
+    /// The low halves of wide lanes times a constant of all lanes, wide.
+    #[inline(always)]
+    fn mul_wide(self, constant: Self) -> Self {
+        self.mul_first(constant)
+    }
+    /// Sums of wide lanes, modulo 2^64.
     fn add_wide(self, other: Self) -> Self;
-    /// The high halves of 64-bit lanes: those of `even` in even places, those of `odd` in odd ones.
-    fn high_halves(even: Self, odd: Self) -> Self;
+    /// The high halves of wide lanes: those of `first` in first places, those of `second` in second
+    /// ones.
+    fn high_halves(first: Self, second: Self) -> Self;
     /// Lanes of `self` where `value` is at least `threshold`, else 0.
     fn unless_below(self, value: Self, threshold: Self) -> Self;
     /// Bits of `a` where `mask` has ones, bits of `b` where it has zeros. The lanes of a mask are all

@@ -3,11 +3,16 @@
 
 use super::{Lanes, NarrowLanes};
 
-/// L residues of 32 bits, 2 ≤ L ≤ 16.
+/// L residues of 32 bits, 2 ≤ L ≤ 16. Products are those of halves, or of even and odd lanes.
 #[derive(Clone, Copy)]
-pub(crate) struct Model<const L: usize>([u32; L]);
+pub(crate) struct Model<const L: usize, const HALVES: bool>([u32; L]);
 
-impl<const L: usize> Model<L> {
+impl<const L: usize, const HALVES: bool> Model<L, HALVES> {
+    /// The lane of product i.
+    fn first(self, i: usize) -> u32 {
+        self.0[if HALVES { i } else { 2 * i }]
+    }
+
     fn each(f: impl Fn(usize) -> u32) -> Self {
         Self(std::array::from_fn(f))
     }
@@ -21,7 +26,7 @@ impl<const L: usize> Model<L> {
     }
 }
 
-impl<const L: usize> Lanes<u32> for Model<L> {
+impl<const L: usize, const HALVES: bool> Lanes<u32> for Model<L, HALVES> {
     type Cpu = ();
 
     const COUNT: usize = L;
@@ -69,25 +74,43 @@ impl<const L: usize> Lanes<u32> for Model<L> {
     }
 }
 
-impl<const L: usize> NarrowLanes for Model<L> {
+impl<const L: usize, const HALVES: bool> NarrowLanes for Model<L, HALVES> {
     fn prefetch((): (), _: *const u32) {}
     fn zero((): ()) -> Self {
         Self([0; L])
     }
-    fn odd(self) -> Self {
-        Self::each_wide(|pair| self.wide(pair) >> 32)
+    fn second(self) -> Self {
+        Self::each(|i| self.0[(i + if HALVES { L / 2 } else { 1 }) % L])
     }
-    fn low_halves(self) -> Self {
-        Self::each_wide(|pair| self.wide(pair) & 0xffff_ffff)
+    fn mul_first(self, other: Self) -> Self {
+        Self::each_wide(|i| u64::from(self.first(i)) * u64::from(other.first(i)))
     }
-    fn mul_even(self, other: Self) -> Self {
-        Self::each_wide(|pair| u64::from(self.0[2 * pair]) * u64::from(other.0[2 * pair]))
+    fn widen_first(self) -> Self {
+        Self::each_wide(|i| u64::from(self.first(i)))
+    }
+    fn widen_second(self) -> Self {
+        Self::each_wide(|i| u64::from(self.second().first(i)))
+    }
+    fn wide_low(self) -> Self {
+        Self::each_wide(|i| self.wide(i) & 0xffff_ffff)
+    }
+    fn wide_high(self) -> Self {
+        Self::each_wide(|i| self.wide(i) >> 32)
+    }
+    fn mul_wide(self, constant: Self) -> Self {
+        Self::each_wide(|i| (self.wide(i) & 0xffff_ffff) * u64::from(constant.0[0]))
     }
     fn add_wide(self, other: Self) -> Self {
-        Self::each_wide(|pair| self.wide(pair).wrapping_add(other.wide(pair)))
+        Self::each_wide(|i| self.wide(i).wrapping_add(other.wide(i)))
     }
-    fn high_halves(even: Self, odd: Self) -> Self {
-        Self::each(|i| if i % 2 == 0 { even.0[i + 1] } else { odd.0[i] })
+    fn high_halves(first: Self, second: Self) -> Self {
+        let mut out = [0; L];
+        for i in 0..L / 2 {
+            let places = if HALVES { [i, L / 2 + i] } else { [2 * i, 2 * i + 1] };
+            out[places[0]] = (first.wide(i) >> 32) as u32;
+            out[places[1]] = (second.wide(i) >> 32) as u32;
+        }
+        Self(out)
     }
     fn unless_below(self, value: Self, threshold: Self) -> Self {
         Self::each(|i| if value.0[i] >= threshold.0[i] { self.0[i] } else { 0 })
@@ -97,6 +120,7 @@ impl<const L: usize> NarrowLanes for Model<L> {
     }
 }
 
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::arithmetic::modulus::Modulus;
@@ -129,10 +153,10 @@ mod tests {
             let mut expected = start.clone();
             portable.forward(&mut expected);
             let mut row = vec![0; degree];
-            transform::forward::<u32, Model<L>, L>((), &table, Some(&start), &mut row);
+            transform::forward::<u32, Model<L, false>, L>((), &table, Some(&start), &mut row);
             assert!(row == expected, "forward {L} {degree}");
             let mut back = vec![0; degree];
-            transform::inverse::<u32, Model<L>, L>((), &table, Some(&row), &mut back);
+            transform::inverse::<u32, Model<L, false>, L>((), &table, Some(&row), &mut back);
             portable.inverse(&mut expected);
             assert!(back == expected, "inverse {L} {degree}");
         }
@@ -149,7 +173,7 @@ mod tests {
             let (mut expected, mut found) = (vec![1; degree], vec![2; degree]);
             let index = element.coefficient_table(degree);
             kernels::permute_signed(Backend::portable(), &mut expected, &from, &index, m);
-            automorphism::permute_rows::<Model<L>>((), &mut found, &from, rows, m);
+            automorphism::permute_rows::<Model<L, false>>((), &mut found, &from, rows, m);
             assert!(found == expected, "{L} {power}");
             shifted += 1;
         }
@@ -157,7 +181,7 @@ mod tests {
         assert_eq!(shifted, 6);
     }
 
-    fn sums<const L: usize>() {
+    fn sums<const L: usize, const HALVES: bool>() {
         let portable = Backend::portable();
         for prime in PRIMES {
             let m = Modulus::<u32>::new(prime).unwrap();
@@ -165,7 +189,7 @@ mod tests {
             let (items, words) = (numbers(80 * TILE, prime, 1), numbers(42 * TILE, prime, 2));
             let (mut expected, mut found) = (vec![1; 6 * TILE], vec![2; 6 * TILE]);
             kernels::matrix_tile(portable, &mut expected, &items, &words, &columns, m);
-            narrow::matrix_tile::<Model<L>>((), &mut found, &items, &words, &columns, m);
+            narrow::matrix_tile::<Model<L, HALVES>>((), &mut found, &items, &words, &columns, m);
             assert_eq!(found, expected);
 
             let rows: Vec<Vec<u32>> = (0..12).map(|i| numbers(2 * TILE, prime, 3 + i)).collect();
@@ -176,7 +200,7 @@ mod tests {
             let [a, b] = &mut expected;
             kernels::switch_row(portable, [a, b], &rows[..2], &key, 3, m);
             let [a, b] = &mut found;
-            narrow::switch_row::<Model<L>>((), [a, b], &rows[..2], &key, 3, m);
+            narrow::switch_row::<Model<L, HALVES>>((), [a, b], &rows[..2], &key, 3, m);
             assert_eq!(found, expected);
 
             let correction = Correction {
@@ -189,7 +213,7 @@ mod tests {
             let (mut expected, mut found) = (vec![1; 2 * TILE], vec![2; 2 * TILE]);
             let ys = &rows[..3];
             kernels::convert_row(portable, &mut expected, ys, &constants, &correction, m);
-            narrow::convert_row::<Model<L>>((), &mut found, ys, &constants, &correction, m);
+            narrow::convert_row::<Model<L, HALVES>>((), &mut found, ys, &constants, &correction, m);
             assert_eq!(found, expected);
 
             let pairs: Vec<[&[u32]; 2]> = rows.chunks_exact(2).map(|c| [c[0], c[1]]).collect();
@@ -198,7 +222,7 @@ mod tests {
             let [a, b, c] = &mut expected;
             kernels::product_row(portable, [a, b, c], &pairs[..3], &pairs[3..], m);
             let [a, b, c] = &mut found;
-            narrow::product_row::<Model<L>>((), [a, b, c], &pairs[..3], &pairs[3..], m);
+            narrow::product_row::<Model<L, HALVES>>((), [a, b, c], &pairs[..3], &pairs[3..], m);
             assert_eq!(found, expected);
         }
     }
@@ -212,8 +236,8 @@ mod tests {
         automorphisms::<4>();
         automorphisms::<8>();
         automorphisms::<16>();
-        sums::<4>();
-        sums::<8>();
-        sums::<16>();
+        sums::<4, true>();
+        sums::<8, false>();
+        sums::<16, false>();
     }
 }

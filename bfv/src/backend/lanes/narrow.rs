@@ -1,7 +1,7 @@
 //! Sums of products of 32-bit residues with vectors: what dominates the work of a server.
 //!
-//! A sum holds 64 bits a lane pair: products of the even lanes in one vector, those of the odd lanes
-//! in another. Bounds: a product of residues below p and below 2^b takes less than p·2^b; after
+//! A sum has 64 bits: products of the first lanes (even, or the lower half) in one vector, those of
+//! the second ones in another. Bounds: a product of residues below p and below 2^b takes less than p·2^b; after
 //! [`Modulus::lazy_products`] of them a sum is folded to below p·2^32, so that 64 bits never
 //! overflow. Where all products together stay below p·2^32 ([`Modulus::reduces_at_once`]), nothing
 //! is folded.
@@ -11,11 +11,11 @@ use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::word::MachineWord;
 use crate::backend::kernels::{Correction, TILE};
 
-/// Sums of products of the even lanes and of the odd ones.
+/// Sums of products of the first lanes and of the second ones, wide.
 #[derive(Clone, Copy)]
 struct Sums<V> {
-    even: V,
-    odd: V,
+    first: V,
+    second: V,
 }
 
 /// A modulus p and its constants, in all lanes.
@@ -45,21 +45,21 @@ impl<V: NarrowLanes> Reduction<V> {
     /// As [`Modulus::fold`], of one half of the lanes: from any 64 bits to below p·2^32.
     #[inline(always)]
     fn fold(&self, x: V) -> V {
-        x.odd().mul_even(self.r).add_wide(x.low_halves())
+        x.wide_high().mul_wide(self.r).add_wide(x.wide_low())
     }
 
     /// As [`Modulus::montgomery_reduce_if`]: below p.
     #[inline(always)]
     fn reduce(&self, sums: Sums<V>) -> V {
-        let Sums { mut even, mut odd } = sums;
+        let Sums { mut first, mut second } = sums;
         if !self.at_once {
-            (even, odd) = (self.fold(even), self.fold(odd));
+            (first, second) = (self.fold(first), self.fold(second));
         }
-        // Only the low half of the first product counts, and the second reads only that.
-        let t_even = even.mul_even(self.inverse).mul_even(self.p);
-        let t_odd = odd.mul_even(self.inverse).mul_even(self.p);
+        // Only the low half of the first product counts, and the second product reads only that.
+        let t_first = first.mul_wide(self.inverse).mul_wide(self.p);
+        let t_second = second.mul_wide(self.inverse).mul_wide(self.p);
         // Both halves are below p, so the difference needs p added at most once.
-        let difference = V::high_halves(even, odd).sub(V::high_halves(t_even, t_odd));
+        let difference = V::high_halves(first, second).sub(V::high_halves(t_first, t_second));
         difference.min(difference.add(self.p))
     }
 }
@@ -67,29 +67,29 @@ impl<V: NarrowLanes> Reduction<V> {
 impl<V: NarrowLanes> Sums<V> {
     #[inline(always)]
     fn zero(cpu: V::Cpu) -> Self {
-        Self { even: V::zero(cpu), odd: V::zero(cpu) }
+        Self { first: V::zero(cpu), second: V::zero(cpu) }
     }
 
-    /// Adds x·y. Each factor is a vector and its odd lanes, see [`both`], since the odd lanes of one
-    /// factor serve several products.
+    /// Adds x·y. Each factor is a vector and its second lanes, see [`both`], since the second lanes of
+    /// one factor serve several products.
     #[inline(always)]
     fn add_product(&mut self, x: (V, V), y: (V, V)) {
-        self.even = self.even.add_wide(x.0.mul_even(y.0));
-        self.odd = self.odd.add_wide(x.1.mul_even(y.1));
+        self.first = self.first.add_wide(x.0.mul_first(y.0));
+        self.second = self.second.add_wide(x.1.mul_first(y.1));
     }
 
     #[inline(always)]
     fn fold(&mut self, reduction: &Reduction<V>) {
-        self.even = reduction.fold(self.even);
-        self.odd = reduction.fold(self.odd);
+        self.first = reduction.fold(self.first);
+        self.second = reduction.fold(self.second);
     }
 }
 
-/// The vector at the start of a slice, and its odd lanes.
+/// The vector at the start of a slice, and its second lanes.
 #[inline(always)]
 fn both<V: NarrowLanes>(cpu: V::Cpu, from: &[u32]) -> (V, V) {
     let x: V = load(cpu, from);
-    (x, x.odd())
+    (x, x.second())
 }
 
 /// Tiles of the matrix that are prefetched ahead: it comes from memory, once.
@@ -212,8 +212,8 @@ pub(crate) fn convert_row<V: NarrowLanes>(
         let e = both::<V>(cpu, extra);
         sums.add_product(e, (constant, constant));
         let over = over.unless_below(e.0, threshold);
-        sums.even = sums.even.add_wide(over.low_halves());
-        sums.odd = sums.odd.add_wide(over.odd());
+        sums.first = sums.first.add_wide(over.widen_first());
+        sums.second = sums.second.add_wide(over.widen_second());
         store(reduction.reduce(sums), out);
     }
 }
