@@ -26,6 +26,24 @@ pub enum Phase {
 pub enum Notice {
     /// The input has no rows: every lookup will find nothing.
     NoRows,
+    /// A node does not answer as it should. It is asked again.
+    #[non_exhaustive]
+    NodeUnusable {
+        /// The admin address of the node.
+        address: String,
+        /// Why, with all causes.
+        reason: String,
+        /// How long it will be asked at most.
+        left: Duration,
+    },
+    /// A node answers, and has not got as far as it should. It is asked again.
+    #[non_exhaustive]
+    NodeBehind {
+        /// The admin address of the node.
+        address: String,
+        /// How long it will be asked at most.
+        left: Duration,
+    },
     /// The operation sleeps until a release is activated.
     WaitingForActivation(Duration),
     /// The operation sleeps until no device is served the previous data set.

@@ -30,6 +30,7 @@ pub use reports::ReportSettings;
 pub use store::{RedisSettings, StoreSettings};
 pub use tls::TlsSettings;
 pub use use_case::{ShardFiles, UseCase, UseCaseSource};
+pub(crate) use use_case::ShardCount;
 pub use users::{UserGroup, UserTokenSettings};
 
 #[cfg(feature = "gateway")]

@@ -1,13 +1,13 @@
 //! One version of a data set: its files are open, checked against each other, and ready for queries.
 
 use crate::causes::WithCauses;
-use crate::configuration::{ShardFiles, UseCase};
+use crate::configuration::{ShardCount, ShardFiles, UseCase};
 use crate::database_key::{self, DatabaseKey};
 use crate::platform::Platform;
 use durable_file::{FileError, Operation};
 use keyword_pir::database::{Database, Residence};
 use keyword_pir::{DatabaseError, DatabaseKind, Scheme, Server, ShardParameters, ShardingFunction};
-use pir_api::convert::{self, ConvertError};
+use pir_api::convert::{self, ConvertError, MAX_SHARDS};
 use pir_api::{api, he};
 use pir_dataset::files::{DataSetFiles, ParametersError, read_parameters};
 use pir_dataset::manifest::{Manifest, ManifestError};
@@ -108,6 +108,24 @@ pub enum Mismatch {
     /// The number of shards is 0.
     #[error("at least one shard is expected")]
     NoShards,
+    /// The manifest has more shards than a data set can have.
+    #[error("more than {MAX_SHARDS} shards")]
+    TooManyShards,
+    /// There is no manifest, and the configuration does not say how many shards there are.
+    #[error(
+        "there is no manifest beside the shards, so shardCount must say how many there are; if `urlfilter process` wrote \
+         them, fileStem is wrong"
+    )]
+    UnknownShardCount,
+    /// There are files of more shards than the configuration names.
+    #[error(
+        "the file of a further shard, and the configuration says that there are {shards} shards; serve all of them, or \
+         remove the file"
+    )]
+    FurtherShard {
+        /// The number of shards in the configuration.
+        shards: u32,
+    },
     /// The data set is symmetric, and the configuration names no key.
     #[error(
         "processed for the symmetric variant, and the configuration has no symmetricPirArguments"
@@ -209,6 +227,32 @@ fn read_manifest(files: &DataSetFiles) -> Result<Option<Manifest>, ManifestError
     }
 }
 
+/// How many shards are served. A manifest knows it, and its digests say whether all files are there. Without one, the
+/// files must be as many as the configuration says: clients would find nothing in those that are left out.
+fn shard_count(
+    files: &DataSetFiles,
+    count: ShardCount,
+    manifest: Option<&Manifest>,
+) -> Result<u32, DataSetError> {
+    match (count, manifest) {
+        (ShardCount::Release(shards), _) => Ok(shards),
+        (ShardCount::Manifest(_), Some(manifest)) if manifest.shard_count > MAX_SHARDS => {
+            Err(mismatch(&files.manifest(), Mismatch::TooManyShards))
+        }
+        (ShardCount::Manifest(_), Some(manifest)) => Ok(manifest.shard_count),
+        (ShardCount::Manifest(None), None) => {
+            Err(mismatch(files.stem(), Mismatch::UnknownShardCount))
+        }
+        (ShardCount::Manifest(Some(shards)), None) => {
+            let further = files.database(shards);
+            match further.exists() {
+                true => Err(mismatch(&further, Mismatch::FurtherShard { shards })),
+                false => Ok(shards),
+            }
+        }
+    }
+}
+
 impl DataSet {
     /// Opens the files of a use case and checks all of them: every byte of native databases by its
     /// digest, every shard against the others, and all against the manifest if there is one. Databases of up to
@@ -221,8 +265,10 @@ impl DataSet {
         files: &ShardFiles,
         max_memory: u64,
     ) -> Result<Self, DataSetError> {
-        let shard_count = files.shards;
+        let count = files.count;
         let files = DataSetFiles::new(&files.stem);
+        let manifest = read_manifest(&files)?;
+        let shard_count = shard_count(&files, count, manifest.as_ref())?;
         let numbers = 0..shard_count;
         let parameters: Vec<ShardParameters> = numbers
             .clone()
@@ -250,7 +296,7 @@ impl DataSet {
         let unusable_scheme =
             |source| DataSetError::Scheme { use_case: use_case.name.clone(), source };
         let scheme = Scheme::new(first.encryption().clone()).map_err(unusable_scheme)?;
-        if let Some(manifest) = read_manifest(&files)? {
+        if let Some(manifest) = &manifest {
             manifest.check_files(&files, shard_count)?;
         }
         // A file that cannot be looked at cannot be read either, and the error of that names it.

@@ -88,6 +88,8 @@ pub(crate) enum Readiness {
     Stopping,
     /// A published release should be served and is not.
     Late,
+    /// Nothing was published yet of a use case.
+    NothingPublished,
     /// The store has no memory for nonces.
     StoreFull,
 }
@@ -108,6 +110,10 @@ impl fmt::Display for Readiness {
             }
             Self::Stopping => f.write_str("not ready: the service stops"),
             Self::Late => f.write_str("not ready: a published release is not served yet"),
+            Self::NothingPublished => f.write_str(
+                "not ready: nothing was published yet for a use case; the first release is served as soon as it is \
+                 (urlfilter publish)",
+            ),
             Self::StoreFull => f.write_str("not ready: the store is full; no token can be spent"),
         }
     }
@@ -189,6 +195,11 @@ impl Service {
         })
     }
 
+    /// Whether a use case is configured and nothing was published of it yet.
+    pub(crate) fn waits_for(&self, use_case: &str) -> bool {
+        self.subscriptions.waits_for(use_case)
+    }
+
     /// The tier of a user token; `None` if it is not valid.
     pub(crate) async fn user_tier(&self, token: &str) -> Result<Option<Tier>, HookError> {
         self.user_tokens.tier(&self.live().users, token).await
@@ -218,7 +229,7 @@ impl Service {
     }
 
     /// Whether load balancers should send requests here: not after [`Service::retire`], not while this node
-    /// is late with a published release, and not while the store has no memory for nonces.
+    /// is late with a published release or waits for the first one, and not while the store has no memory for nonces.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.readiness().is_ready()
@@ -228,6 +239,9 @@ impl Service {
     pub(crate) fn readiness(&self) -> Readiness {
         if !self.ready.load(Ordering::Relaxed) {
             return Readiness::Stopping;
+        }
+        if self.subscriptions.is_waiting() {
+            return Readiness::NothingPublished;
         }
         if !self.subscriptions.is_in_step(self.now()) {
             return Readiness::Late;

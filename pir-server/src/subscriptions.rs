@@ -2,7 +2,7 @@
 //! served from their activation time on.
 
 use crate::causes::WithCauses;
-use crate::configuration::{Configuration, ShardFiles, UseCase, UseCaseSource};
+use crate::configuration::{Configuration, ShardCount, ShardFiles, UseCase, UseCaseSource};
 use crate::data_set::DataSet;
 use arc_swap::ArcSwap;
 use pir_dataset::publication::{
@@ -52,12 +52,6 @@ pub enum SubscriptionError {
         /// Why.
         source: Box<ReleaseStoreError>,
     },
-    /// Nothing was published at the address.
-    #[error("{address}: nothing was published there yet (`urlfilter publish`)")]
-    NothingPublished {
-        /// The address.
-        address: String,
-    },
     /// The configuration no longer has the use case.
     #[error("use case {use_case}: the configuration no longer has it")]
     Removed {
@@ -106,7 +100,8 @@ struct Snapshot {
 }
 
 fn release_files(replica: &Replica, release: &Release) -> ShardFiles {
-    ShardFiles { stem: replica.files(release).stem().to_owned(), shards: release.shard_count }
+    let count = ShardCount::Release(release.shard_count);
+    ShardFiles { stem: replica.files(release).stem().to_owned(), count }
 }
 
 impl Snapshot {
@@ -133,10 +128,10 @@ pub(crate) struct Subscriptions {
 
 impl Subscriptions {
     /// Fetches the effective release of each use case. If a publication cannot be reached, the release that
-    /// was served last is served again.
+    /// was served last is served again. A use case of which nothing was published yet is waited for.
     ///
     /// # Errors
-    /// [`SubscriptionError`], if a use case has neither.
+    /// [`SubscriptionError`], if a publication cannot be reached and no release is here.
     pub(crate) async fn open(
         configuration: &Configuration,
         now: Timestamp,
@@ -155,15 +150,17 @@ impl Subscriptions {
                 Err(error) => Err(error),
             };
             let release = match fetched {
-                Ok(Some(release)) => release,
-                Ok(None) => {
-                    return Err(SubscriptionError::NothingPublished {
-                        address: address.to_owned(),
-                    });
-                }
-                Err(error) => last_active(&replica, &use_case.name, error).await?,
+                Ok(release) => release,
+                Err(error) => Some(last_active(&replica, &use_case.name, error).await?),
             };
-            replica.record_active(release).await.map_err(&failed)?;
+            match release {
+                Some(release) => replica.record_active(release).await.map_err(&failed)?,
+                None => tracing::warn!(
+                    use_case = use_case.name,
+                    address,
+                    "nothing was published there yet (`urlfilter publish`); waiting for it"
+                ),
+            }
             subscriptions.push(Subscription {
                 use_case: use_case.name.clone(),
                 snapshot: ArcSwap::from_pointee(Snapshot::of(&replica)),
@@ -180,7 +177,7 @@ impl Subscriptions {
     /// Reads the publications of a configuration, and fetches nothing. Returns a sentence for each.
     ///
     /// # Errors
-    /// [`SubscriptionError`], if a publication cannot be read or has no release.
+    /// [`SubscriptionError`], if a publication cannot be read.
     pub(crate) async fn check(
         configuration: &Configuration,
     ) -> Result<Vec<String>, SubscriptionError> {
@@ -191,9 +188,13 @@ impl Subscriptions {
             let store = ReleaseStore::open(address, &configuration.publications.options)
                 .map_err(&failed)?;
             let current = store.current(None).await.map_err(&failed)?;
-            let (current, _) = current.ok_or_else(|| SubscriptionError::NothingPublished {
-                address: address.to_owned(),
-            })?;
+            let Some((current, _)) = current else {
+                found.push(format!(
+                    "use case {}: nothing was published at {address} yet (`urlfilter publish`)",
+                    use_case.name
+                ));
+                continue;
+            };
             if let Some(keys) = &configuration.publications.keys {
                 current.verify(&use_case.name, keys).map_err(|source| {
                     failed(ReleaseStoreError::Trust { name: address.to_owned(), source })
@@ -234,6 +235,20 @@ impl Subscriptions {
             UseCaseStatus::new(subscription.use_case.clone(), snapshot.status.clone(), late)
         };
         self.subscriptions.iter().map(status).collect()
+    }
+
+    /// Whether a use case has no release to serve: nothing was published yet when this node last looked.
+    #[must_use]
+    pub(crate) fn is_waiting(&self) -> bool {
+        let mut all = self.subscriptions.iter();
+        all.any(|subscription| subscription.snapshot.load().served.is_none())
+    }
+
+    /// Whether a use case is one of those that [wait](Self::is_waiting).
+    #[must_use]
+    pub(crate) fn waits_for(&self, use_case: &str) -> bool {
+        let mut all = self.subscriptions.iter();
+        all.any(|known| known.use_case == use_case && known.snapshot.load().served.is_none())
     }
 
     /// Whether this node serves the release that it should. A node that is late for longer than

@@ -149,6 +149,14 @@ impl Progress for Bars {
             Notice::NoRows => {
                 note(format_args!("the input has no rows: every lookup will find nothing"));
             }
+            Notice::NodeUnusable { address, reason, left, .. } => note(format_args!(
+                "node {address} cannot be reached or used: {reason}; trying for {} s more (--node-timeout)",
+                left.as_secs()
+            )),
+            Notice::NodeBehind { address, left, .. } => note(format_args!(
+                "node {address} has not got the release yet; waiting for {} s more (--node-timeout)",
+                left.as_secs()
+            )),
             Notice::WaitingForActivation(left) => {
                 note(format_args!("waiting {} s until the release is served", left.as_secs()));
             }

@@ -2,12 +2,14 @@
 
 use super::replica::UseCaseStatus;
 use crate::Cause;
-use crate::progress::{Phase, Progress, Running};
+use crate::progress::{Notice, Phase, Progress, Running};
 use http_body_util::{BodyExt, Limited};
 use std::time::{Duration, Instant};
 
 /// Time between two questions to a node.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Time between two notices about the same node.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(30);
 /// Time for one question.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer of a node, in bytes.
@@ -96,6 +98,12 @@ impl Goal {
     }
 }
 
+/// An error and its causes on one line.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 impl Nodes {
     /// Nodes by their admin addresses, such as `http://10.0.0.1:9090`. Without any, a publisher waits for
     /// times instead of nodes.
@@ -168,6 +176,7 @@ impl Nodes {
         let phase = Running::begin(progress, phase, self.addresses.len() as u64);
         let end = Instant::now() + timeout;
         for address in &self.addresses {
+            let mut told: Option<(Instant, Option<String>)> = None;
             loop {
                 let status = self.status(address).await;
                 if status.as_ref().is_ok_and(|status| goal.is_reached(status, release)) {
@@ -179,6 +188,25 @@ impl Nodes {
                         Ok(_) => NodesError::Timeout { address, goal, timeout },
                         Err(source) => NodesError::Unusable { address, timeout, source },
                     });
+                }
+                // The first failure, another one, and from time to time that it is still so.
+                let reason = status.err().map(|error| with_causes(&*error));
+                let is_due = |(at, known): &(Instant, Option<String>)| {
+                    at.elapsed() >= NOTICE_INTERVAL || (reason.is_some() && *known != reason)
+                };
+                if told.as_ref().is_none_or(is_due) {
+                    let (address, left) = (address.clone(), end.duration_since(Instant::now()));
+                    match reason.clone() {
+                        Some(reason) => {
+                            progress.notice(Notice::NodeUnusable { address, reason, left });
+                        }
+                        // Fetching takes its time.
+                        None if told.is_some() => {
+                            progress.notice(Notice::NodeBehind { address, left });
+                        }
+                        None => {}
+                    }
+                    told = Some((Instant::now(), reason));
                 }
                 tokio::time::sleep(PAUSE).await;
             }

@@ -56,7 +56,7 @@ fn the_file_of_the_example_is_accepted() {
     let read = Configuration::parse(EXAMPLE.as_bytes()).unwrap();
     assert_eq!(read.users.len(), 2);
     let use_case = &read.use_cases[0];
-    let files = ShardFiles { stem: "url".into(), shards: 1 };
+    let files = ShardFiles { stem: "url".into(), count: ShardCount::Manifest(Some(1)) };
     assert_eq!(*use_case.source(), UseCaseSource::Files(files));
     assert_eq!((use_case.version_count, use_case.superseded_for), (2, Duration::from_secs(600)));
     assert_eq!(read.listen, default_listen());

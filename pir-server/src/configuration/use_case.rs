@@ -11,14 +11,24 @@ const SYMMETRIC_CONFIGURATION: &str = "OPRF_P384_AES_GCM_192_NONCE_96_TAG_128";
 /// Longest name of a use case, in bytes.
 const MAX_NAME: usize = 255;
 
-/// Files of one version of a data set: `<stem>-<shard>.bin` and `<stem>-<shard>.params.txtpb` for shards
-/// 0 to `shards` - 1, and possibly `<stem>-manifest.json`.
+/// Files of one version of a data set: `<stem>-<shard>.bin` and `<stem>-<shard>.params.txtpb` for each shard, and
+/// possibly `<stem>-manifest.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardFiles {
     /// What all paths begin with.
     pub(crate) stem: PathBuf,
-    /// Number of shards, at least 1.
-    pub(crate) shards: u32,
+    /// How many shards there are.
+    pub(crate) count: ShardCount,
+}
+
+/// How many shards a data set has, from 1 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShardCount {
+    /// As many as its manifest has; without one, as the configuration says. A data set may have grown since the
+    /// configuration was written.
+    Manifest(Option<u32>),
+    /// As many as its release says, and its manifest must say the same.
+    Release(u32),
 }
 
 /// Where the data set of a use case comes from.
@@ -48,8 +58,9 @@ pub struct UseCase {
 }
 
 impl UseCase {
-    /// A use case whose data set is in files: `<stem>-<shard>.bin` and `<stem>-<shard>.params.txtpb` for
-    /// shards 0 to `shards` - 1. Two versions are served, a superseded one for ten minutes.
+    /// A use case whose data set is in files: `<stem>-<shard>.bin` and `<stem>-<shard>.params.txtpb` for each shard.
+    /// Two versions are served, a superseded one for ten minutes. `shards` counts only for a data set without a manifest,
+    /// which must have exactly so many; it may be `None` for others.
     ///
     /// `name` is `<bundle id>.url.filtering` for a URL filter.
     ///
@@ -59,17 +70,18 @@ impl UseCase {
     pub fn from_files(
         name: impl Into<String>,
         stem: impl Into<PathBuf>,
-        shards: u32,
+        shards: impl Into<Option<u32>>,
     ) -> Result<Self, ConfigurationError> {
+        let shards = shards.into();
         let (name, stem) = (check_name(name.into())?, stem.into());
         if stem.as_os_str().is_empty() {
             return Err(ConfigurationError::value("fileStem", "it is missing"));
         }
-        if !(1..=MAX_SHARDS).contains(&shards) {
+        if shards.is_some_and(|shards| !(1..=MAX_SHARDS).contains(&shards)) {
             let reason = format!("a number from 1 to {MAX_SHARDS} is expected");
             return Err(ConfigurationError::value("shardCount", reason));
         }
-        Ok(Self::new(name, UseCaseSource::Files(ShardFiles { stem, shards })))
+        Ok(Self::new(name, UseCaseSource::Files(ShardFiles { stem, count: ShardCount::Manifest(shards) })))
     }
 
     /// A use case whose releases are published at an address: `s3://bucket/path`, `gs://…`, `az://…`
@@ -191,7 +203,7 @@ pub(super) struct RawUseCase {
     #[serde(default)]
     file_stem: String,
     #[serde(default)]
-    shard_count: u32,
+    shard_count: Option<u32>,
     #[serde(default)]
     published: Option<String>,
     #[serde(default = "default_versions")]
@@ -206,7 +218,7 @@ impl TryFrom<RawUseCase> for UseCase {
     type Error = ConfigurationError;
 
     fn try_from(raw: RawUseCase) -> Result<Self, ConfigurationError> {
-        let has_files = !raw.file_stem.is_empty() || raw.shard_count > 0;
+        let has_files = !raw.file_stem.is_empty() || raw.shard_count.is_some();
         let use_case = match raw.published {
             Some(_) if has_files => {
                 let reason = "an address is expected in place of fileStem and shardCount, not both";

@@ -37,7 +37,7 @@ pub(super) async fn config(
     let work = async {
         let request = counted.decode().map_err(invalid)?;
         let live = service.live();
-        let wanted = wanted(&live.catalog, &request)?;
+        let wanted = wanted(&service, &live.catalog, &request)?;
         answer(&service, Some(user), platform, wanted).await
     };
     let response = admission.spend(&service, work).await?;
@@ -49,6 +49,7 @@ pub(super) async fn config(
 /// The use cases that a request names, each with the id at the same place of the request; all use cases if it
 /// names none.
 fn wanted<'r>(
+    service: &Service,
     catalog: &'r Catalog,
     request: &'r api::ConfigRequest,
 ) -> Result<Vec<Wanted<'r>>, Refusal> {
@@ -62,7 +63,10 @@ fn wanted<'r>(
     }
     let ids = ids.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
     let find = |(name, id): (&'r String, &'r [u8])| {
-        let data = catalog.newest(name).ok_or(Refusal::NoUseCase)?;
+        let data = catalog.newest(name).ok_or_else(|| match service.waits_for(name) {
+            true => Refusal::NotPublished,
+            false => Refusal::NoUseCase,
+        })?;
         Ok((name.as_str(), Arc::clone(data), id))
     };
     names.iter().zip(ids).map(find).collect()

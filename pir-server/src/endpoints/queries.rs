@@ -179,10 +179,7 @@ impl Finder<'_> {
                     return Err(Refusal::NotImplemented(text));
                 }
                 let version = live.catalog.version(&name, &query.configuration_hash);
-                let data = Arc::clone(version.map_err(|missing| match missing {
-                    Missing::UseCase => Refusal::QueryUseCase,
-                    Missing::Version => Refusal::Gone(name.clone()),
-                })?);
+                let data = Arc::clone(version.map_err(|missing| self.refusal(missing, &name))?);
                 let key = match query.evaluation_key.take() {
                     Some(key) => KeyOf::Inline(self.inline(&data, key)),
                     None => KeyOf::Ready(self.stored(&data, &query).await?),
@@ -194,15 +191,20 @@ impl Finder<'_> {
                     true => live.catalog.newest(&name).ok_or(Missing::UseCase),
                     false => live.catalog.version(&name, &request.config_id),
                 };
-                let data = Arc::clone(data.map_err(|missing| match missing {
-                    Missing::UseCase => Refusal::QueryUseCase,
-                    Missing::Version => Refusal::Gone(name.clone()),
-                })?);
+                let data = Arc::clone(data.map_err(|missing| self.refusal(missing, &name))?);
                 Question::Oprf { data, element: request.query_element }
             }
             None => return Err(Refusal::Invalid("Unknown request type".to_owned())),
         };
         Ok((name, question))
+    }
+
+    fn refusal(&self, missing: Missing, use_case: &str) -> Refusal {
+        match missing {
+            Missing::UseCase if self.service.waits_for(use_case) => Refusal::NotPublished,
+            Missing::UseCase => Refusal::QueryUseCase,
+            Missing::Version => Refusal::Gone(use_case.to_owned()),
+        }
     }
 
     /// The key in a query; the queries of one request mostly have the same one.

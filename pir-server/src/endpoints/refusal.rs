@@ -60,6 +60,9 @@ pub(crate) enum Refusal {
     /// A query names a use case that does not exist.
     #[error("unknown use case")]
     QueryUseCase,
+    /// Nothing was published yet of the use case.
+    #[error("nothing was published yet, try again")]
+    NotPublished,
     /// A query was made for a version of this use case that is no longer served.
     #[error("the configuration is not available any more; fetch it again")]
     Gone(String),
@@ -146,6 +149,7 @@ impl Refusal {
             Self::Body(BodyError::NoRoom)
             | Self::UserTokenHook(_)
             | Self::Busy
+            | Self::NotPublished
             | Self::Store(_)
             | Self::Late
             | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,

@@ -2,7 +2,7 @@
 
 use super::error::{ServiceError, io_error};
 use crate::catalog::{Catalog, ServedUseCase};
-use crate::configuration::{Configuration, UseCase, read_users};
+use crate::configuration::{Configuration, ShardCount, UseCase, UseCaseSource, read_users};
 use crate::file_mark::FileMark;
 use crate::reports::ReportLog;
 use crate::subscriptions::Subscriptions;
@@ -91,6 +91,18 @@ impl Live {
     pub(super) fn loaded(&self) -> Loaded {
         let use_cases = self.catalog.served();
         let odd = use_cases.iter().filter(|use_case| !use_case.shards.is_power_of_two());
+        let other = self.use_cases.iter().filter_map(|use_case| {
+            let UseCaseSource::Files(files) = use_case.source() else { return None };
+            let ShardCount::Manifest(Some(configured)) = files.count else { return None };
+            let served = self.catalog.newest(use_case.name())?.shard_count();
+            (served != configured as usize).then(|| {
+                format!(
+                    "use case {}: shardCount is {configured}, and the manifest has {served} shards, which are served; \
+                     leave shardCount out, so that the manifest decides",
+                    use_case.name()
+                )
+            })
+        });
         let warnings = odd.map(|ServedUseCase { name, shards, .. }| {
             format!(
                 "use case {name}: {shards} shards; devices from iOS and macOS 27.3 on accept powers of \
@@ -98,7 +110,7 @@ impl Live {
             )
         });
         Loaded {
-            warnings: warnings.collect(),
+            warnings: warnings.chain(other).collect(),
             user_tokens: self.users.len(),
             after_restart: Vec::new(),
             use_cases,

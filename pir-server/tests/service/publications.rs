@@ -1,6 +1,7 @@
 //! Releases in an object store, and nodes that follow them.
 
 use crate::support::{Case, NOW, Running, Settings, UseCaseText, at};
+use pir_api::{Message, api};
 use pir_dataset::publication::{Current, Release, ReleaseStore, ReleasedFile, UseCaseStatus};
 use pir_server::service::SubscriptionError;
 use pir_server::{Configuration, Service, ServiceError};
@@ -361,21 +362,43 @@ async fn nothing_published_is_said() {
     let path = folder.path().join("service-config.json");
     fs::write(&path, settings.text(folder.path())).unwrap();
     let configuration = Configuration::read(&path).unwrap();
-    let opened = Service::open(&configuration, Arc::new(SystemClock)).await;
-    assert!(matches!(
-        opened.err(),
-        Some(ServiceError::Subscription(SubscriptionError::NothingPublished { .. }))
-    ));
-    let checked = Service::check(&configuration).await;
-    assert!(matches!(
-        checked.err(),
-        Some(ServiceError::Subscription(SubscriptionError::NothingPublished { .. }))
-    ));
+    let checked = Service::check(&configuration).await.unwrap();
+    assert!(checked.releases[0].contains("nothing was published at"), "{:?}", checked.releases);
     shelf.put(FIRST, "1").await;
     shelf.set("1", Some(NOW), None).await;
     let checked = Service::check(&configuration).await.unwrap();
     assert_eq!(checked.releases.len(), 1);
     assert!(!folder.path().join("releases").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_waits_for_the_first_release() {
+    let shelf = Shelf::new();
+    let node = node(shelf.folder.path().to_str().unwrap(), &clock()).await;
+    for _ in 0..2 {
+        let ready = node.http.get(format!("{}/readyz", node.url)).send().await.unwrap();
+        assert_eq!(ready.status(), 503);
+        let text = ready.text().await.unwrap();
+        assert!(text.starts_with("not ready: nothing was published yet"), "{text}");
+        // Requests for the use case are told to come again, those for others are not.
+        for (name, status) in [(use_case(), 503), ("other".to_owned(), 404)] {
+            let request = api::ConfigRequest { usecases: vec![name], ..Default::default() };
+            let response = node.post("/config", &request.encode_to_vec()).await;
+            assert_eq!(response.status(), status);
+        }
+        let queries = Case::new(FIRST).first("/queries").request;
+        assert_eq!(node.post("/queries", &queries).await.status(), 503);
+        node.service.poll_publications().await.unwrap();
+        // A reload of the configuration has nothing else to serve either.
+        node.service.reload().await.unwrap();
+    }
+    shelf.put(FIRST, "1").await;
+    shelf.set("1", Some(NOW), None).await;
+    node.service.poll_publications().await.unwrap();
+    assert!(node.is_ready().await);
+    assert!(node.answers(FIRST).await);
+    node.service.reload().await.unwrap();
+    assert!(node.answers(FIRST).await);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::process::{Process, run};
 use crate::support::{Case, Running, Settings, message};
 use filter_client::{ClientOptions, PirClient};
 use pir_api::{Message, api};
+use pir_server::{Configuration, Service};
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -59,6 +60,78 @@ async fn the_last_versions_are_served() {
     running.write_configuration(&settings);
     running.service.reload().await.unwrap();
     assert_eq!(running.post("/queries", &queries).await.status(), 400);
+}
+
+fn write_manifest(stem: &str, shards: u32) {
+    let manifest = serde_json::json!({ "version": 1, "shardCount": shards, "shards": [] });
+    fs::write(format!("{stem}-manifest.json"), manifest.to_string()).unwrap();
+}
+
+/// A data set grew, and the configuration has not changed: with another number of shards, and without any.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_manifest_says_how_many_shards_there_are() {
+    let (small, large) =
+        (Case::new("synthetic_small_logt5"), Case::new("synthetic_shards3_logt4"));
+    for configured in [serde_json::json!(1), serde_json::Value::Null] {
+        let folder = tempfile::tempdir().unwrap();
+        let text = small.install(folder.path(), "data");
+        write_manifest(&text.stem, text.shards);
+        let mut use_case = serde_json::json!({ "name": text.name, "fileStem": text.stem });
+        if !configured.is_null() {
+            use_case["shardCount"] = configured.clone();
+        }
+        let stem = text.stem.clone();
+        let settings = Settings::new(vec![text]).with("usecases", serde_json::json!([use_case]));
+        let running = Running::start(folder, settings).await;
+        assert_eq!(running.service.loaded().use_cases[0].shards, 1);
+        assert!(running.service.loaded().warnings.is_empty());
+
+        write_manifest(&stem, large.install(running.folder.path(), "data").shards);
+        let loaded = running.service.reload().await.unwrap();
+        assert_eq!(loaded.use_cases[0].shards, 3);
+        let (folder, settings) = running.stop().await;
+        let running = Running::start(folder, settings).await;
+        let loaded = running.service.loaded();
+        assert_eq!(loaded.use_cases[0].shards, 3);
+        let is_told = loaded.warnings.iter().any(|text| text.contains("shardCount is 1, and the"));
+        assert_eq!(is_told, !configured.is_null(), "{:?}", loaded.warnings);
+    }
+}
+
+/// Files that were made elsewhere have no manifest, so the configuration must know all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_number_of_shards_without_a_manifest_is_refused_by_name() {
+    let case = Case::new("synthetic_shards3_logt4");
+    for (shards, expected) in [
+        (serde_json::json!(2), Some("data-2.bin: the file of a further shard")),
+        (serde_json::json!(3), None),
+        (serde_json::json!(4), Some("data-3.params.txtpb")),
+        (serde_json::Value::Null, Some("data: there is no manifest beside the shards")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let text = case.install(folder.path(), "data");
+        let mut use_case = serde_json::json!({ "name": text.name, "fileStem": text.stem });
+        if !shards.is_null() {
+            use_case["shardCount"] = shards.clone();
+        }
+        let settings = Settings::new(vec![text]).with("usecases", serde_json::json!([use_case]));
+        let text = settings.text(folder.path());
+        let configuration = Configuration::parse(text.as_bytes()).unwrap();
+        let checked = Service::check(&configuration).await;
+        match (checked, expected) {
+            (Ok(_), None) => {}
+            (Err(error), Some(expected)) => {
+                let mut text = error.to_string();
+                let mut cause = std::error::Error::source(&error);
+                while let Some(found) = cause {
+                    text.push_str(&format!(": {found}"));
+                    cause = found.source();
+                }
+                assert!(text.contains(expected), "{shards}: {text}");
+            }
+            (checked, _) => panic!("{shards}: {:?}", checked.map(|checked| checked.loaded).err()),
+        }
+    }
 }
 
 /// Superseded versions are served for `supersededMinutes`.
