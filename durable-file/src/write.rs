@@ -60,6 +60,16 @@ impl PendingFile {
         synchronise_folder(folder_of(&destination))
     }
 
+    /// As [`commit`](Self::commit), at another place of the same file system: for a file whose name is known only when
+    /// its content is.
+    ///
+    /// # Errors
+    /// [`FileError::Io`]; the destination is as it was.
+    pub fn commit_as(mut self, destination: &Path) -> Result<(), FileError> {
+        self.destination = destination.to_owned();
+        self.commit()
+    }
+
     fn synchronise(self) -> Result<Self, FileError> {
         let error = FileError::io(Operation::Write, &self.destination);
         self.file.as_file().sync_all().map_err(error)?;
@@ -202,6 +212,15 @@ mod tests {
         assert_eq!(fs::read(file.path()).unwrap(), b"1");
         drop(file);
         assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_file_can_get_its_name_when_its_content_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = PendingFile::create(&folder.path().join("a"), Access::Everyone).unwrap();
+        file.file_mut().write_all(b"1").unwrap();
+        file.commit_as(&folder.path().join("b")).unwrap();
+        assert_eq!(names(folder.path()), ["b"]);
     }
 
     #[cfg(unix)]

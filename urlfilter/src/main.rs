@@ -27,6 +27,7 @@ Examples:
   urlfilter process process.json
   urlfilter publish --to s3://lists/urls --usecase com.example.app.url.filtering \\
       --data dist/urls --filter dist
+  urlfilter update lists.toml
   urlfilter doctor --server https://pir.example.com --token-file token --bundle-id com.example.app
   urlfilter query --server https://pir.example --usecase com.example.app.url.filtering \\
       --token-file token --filter dist https://www.example.com/login
@@ -34,7 +35,8 @@ Examples:
 Exit codes:
   0  done
   1  done, and the answer needs attention: some URLs may match (check), are blocked (why) or denied (query),
-     keys are missing (diagnose), the deployment is not ready (doctor), or vectors differ
+     keys are missing (diagnose), the deployment is not ready (doctor), old copies of lists are used (update), or
+     vectors differ
   2  failure"
 )]
 struct Arguments {
@@ -53,6 +55,7 @@ enum Command {
     Diagnose(command::diagnose::Arguments),
     Process(command::process::Arguments),
     Publish(command::publish::Arguments),
+    Update(command::update::Arguments),
     SigningKey(command::signing_key::Arguments),
     Query(command::query::Arguments),
     Demo(command::demo::Arguments),
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Diagnose(arguments) => command::diagnose::run(&arguments),
         Command::Process(arguments) => command::process::run(&arguments),
         Command::Publish(arguments) => command::publish::run(&arguments),
+        Command::Update(arguments) => command::update::run(&arguments),
         Command::SigningKey(arguments) => command::signing_key::run(&arguments),
         Command::Query(arguments) => command::query::run(&arguments),
         Command::Demo(arguments) => command::demo::run(&arguments),

@@ -1,0 +1,203 @@
+//! Lists to keys, with the limits of each list.
+
+use crate::configuration::{BuildSettings, Configuration, List};
+use crate::copies::file_error;
+use crate::error::{SourceProblem, UpdateError};
+use crate::folders::Folders;
+use crate::state::SourceCopy;
+use blocklist::BuildError;
+use blocklist::builder::{Builder, Built, Guards, Options, PreviousBuild, REPORT_FILE};
+use blocklist::key::NameRules;
+use blocklist::list::ReadOptions;
+use durable_file::Operation;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fs::File;
+
+/// Largest `report.json` that is read, in bytes.
+const MAX_REPORT: u64 = 1 << 30;
+/// How many times as long a list may be after decompression as its limit is.
+const MAX_RATIO: u64 = 32;
+
+/// A list with the copy that it is read from.
+#[derive(Clone)]
+pub(crate) struct Input<'c> {
+    pub(crate) list: &'c List,
+    pub(crate) copy: SourceCopy,
+}
+
+/// Why lists did not become a prefilter.
+pub(crate) enum BuildFailure {
+    /// One of them, by its place, is not used.
+    Source(usize, SourceProblem),
+    Other(UpdateError),
+}
+
+impl<E: Into<UpdateError>> From<E> for BuildFailure {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// Builds with the copies as they are.
+pub(crate) fn build(
+    settings: &BuildSettings,
+    inputs: &[Input<'_>],
+    folders: &Folders,
+    previous: Option<&PreviousBuild>,
+    accepted: &BTreeSet<String>,
+) -> Result<Built, BuildFailure> {
+    let mut builder = Builder::new(options(settings, accepted));
+    for (index, input) in inputs.iter().enumerate() {
+        builder = add(builder, input, folders).map_err(|failure| match failure {
+            AddFailure::Problem(problem) => BuildFailure::Source(index, problem),
+            AddFailure::Other(error) => BuildFailure::Other(error),
+        })?;
+        if !accepted.contains(&input.list.name)
+            && let Some(problem) = problem(input.list, &builder, previous)
+        {
+            return Err(BuildFailure::Source(index, problem));
+        }
+    }
+    let built = builder.finish()?;
+    if let Some(before) = previous.map(|previous| previous.keys)
+        && is_shrunk(before, built.report.keys, settings.max_shrink)
+    {
+        let now = built.report.keys;
+        return Err(BuildFailure::Other(UpdateError::Shrunk { now, before }));
+    }
+    Ok(built)
+}
+
+enum AddFailure {
+    Problem(SourceProblem),
+    Other(UpdateError),
+}
+
+fn add(builder: Builder, input: &Input<'_>, folders: &Folders) -> Result<Builder, AddFailure> {
+    let list = input.list;
+    if !input.copy.is_intact(folders) {
+        return Err(AddFailure::Problem(SourceProblem::Damaged));
+    }
+    let path = input.copy.path(folders);
+    let file = File::open(&path)
+        .map_err(|error| AddFailure::Other(file_error(Operation::Read, &path)(error).into()))?;
+    let defaults = ReadOptions::default();
+    let max_unpacked = defaults.max_unpacked.min(list.max_bytes.saturating_mul(MAX_RATIO));
+    let options = defaults
+        .with_format(list.format.clone())
+        .with_rows(list.rows.clone())
+        .with_member(list.member.clone())
+        .with_origin(list.origin.clone())
+        .with_sinks(list.sinks.clone())
+        .with_defanged(list.is_defanged)
+        .with_widened_rules(list.is_widening_rules)
+        .with_max_unpacked(max_unpacked);
+    let added = match list.is_allow_list {
+        false => builder.add_source(&list.name, file, &options),
+        true => builder.add_allow_list(&list.name, file, &options),
+    };
+    added.map_err(|error| match error {
+        BuildError::List { .. } | BuildError::Source { .. } => {
+            AddFailure::Problem(SourceProblem::Unusable(Box::new(error)))
+        }
+        error => AddFailure::Other(error.into()),
+    })
+}
+
+fn is_shrunk(before: u64, now: u64, max_shrink: f64) -> bool {
+    (now as f64) < before as f64 * (1.0 - max_shrink)
+}
+
+/// What is wrong with the list that was added last.
+fn problem(
+    list: &List,
+    builder: &Builder,
+    previous: Option<&PreviousBuild>,
+) -> Option<SourceProblem> {
+    let found = builder.report().sources.last()?.entries.taken;
+    if found < list.min_keys {
+        return Some(SourceProblem::TooFewKeys { found, min: list.min_keys });
+    }
+    let before = *previous?.taken.get(&list.name)?;
+    is_shrunk(before, found, list.max_shrink)
+        .then_some(SourceProblem::Shrunk { now: found, before })
+}
+
+fn options(settings: &BuildSettings, accepted: &BTreeSet<String>) -> Options {
+    let mut names = NameRules::default();
+    for suffix in &settings.allowed_suffixes {
+        names = names.with_allowed_suffix(suffix);
+    }
+    for host in &settings.protected {
+        names = names.with_protected(host);
+    }
+    for host in &settings.unprotected {
+        names = names.without_protected(host);
+    }
+    let mut guards =
+        Guards::default().with_max_refused(settings.max_refused).with_min_keys(settings.min_keys);
+    for name in accepted {
+        guards = guards.with_accepted(name);
+    }
+    Options::default()
+        .with_tolerance(settings.tolerance)
+        .with_compression(settings.is_compressed)
+        .with_onboarding_entry(settings.onboarding_entry)
+        .with_systems(settings.systems)
+        .with_names(names)
+        .with_guards(guards)
+}
+
+/// The numbers of the build before.
+pub(crate) fn previous(folders: &Folders) -> Result<Option<PreviousBuild>, UpdateError> {
+    let path = folders.build().join(REPORT_FILE);
+    let json = match durable_file::read(&path, MAX_REPORT) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        json => json?,
+    };
+    let previous = PreviousBuild::from_report(&json);
+    Ok(Some(previous.map_err(|source| UpdateError::Report { path, source })?))
+}
+
+/// SHA-256 of everything that decides what the result is: the settings, the lists, and this version.
+pub(crate) fn inputs_digest(configuration: &Configuration, inputs: &[Input<'_>]) -> String {
+    let mut digest = Sha256::new();
+    let mut part = |text: String| {
+        digest.update((text.len() as u64).to_le_bytes());
+        digest.update(text);
+    };
+    part(env!("CARGO_PKG_VERSION").to_owned());
+    let BuildSettings {
+        tolerance,
+        is_compressed,
+        onboarding_entry,
+        systems,
+        allowed_suffixes,
+        protected,
+        unprotected,
+        max_refused: _,
+        max_shrink: _,
+        min_keys: _,
+    } = &configuration.build;
+    part(format!(
+        "{tolerance} {is_compressed} {onboarding_entry} {systems} {allowed_suffixes:?} {protected:?} {unprotected:?}"
+    ));
+    part(format!("{:?}", configuration.process));
+    for Input { list, copy } in inputs {
+        let format = list.format.as_ref().map(ToString::to_string);
+        let rows: Vec<String> = list.rows.iter().map(ToString::to_string).collect();
+        part(format!(
+            "{:?} {} {format:?} {rows:?} {:?} {:?} {:?} {} {} {}",
+            list.name,
+            list.is_allow_list,
+            list.member,
+            list.origin,
+            list.sinks,
+            list.is_defanged,
+            list.is_widening_rules,
+            copy.sha256,
+        ));
+    }
+    hex::encode(digest.finalize())
+}

@@ -1,0 +1,422 @@
+//! `lists.toml`: which lists, how they are built, and what is done with the result.
+//!
+//! Unknown keys are refused, because a misspelt limit must not be ignored in silence. `docs/lists.md` of the
+//! repository describes every key, and `docs/lists.schema.json` is the JSON schema.
+
+mod error;
+mod raw;
+
+pub use error::ConfigurationError;
+
+use crate::folders::Folders;
+use blocklist::key::Systems;
+use blocklist::list::{Format, RowFilter};
+use raw::{RawConfiguration, RawList};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Largest configuration, in bytes.
+pub const MAX_CONFIGURATION: u64 = 1 << 20;
+/// The default of [`BuildSettings::tolerance`].
+pub const DEFAULT_TOLERANCE: f64 = 0.0001;
+/// The default of [`List::max_shrink`].
+pub const DEFAULT_MAX_SHRINK: f64 = 0.5;
+/// The default of [`List::max_bytes`]: 256 MiB.
+pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
+/// The default of [`List::timeout`].
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
+/// The default of [`ProcessSettings::rows_per_shard`].
+pub const DEFAULT_ROWS_PER_SHARD: u64 = 50_000;
+/// Longest name of a source, in bytes.
+const MAX_NAME: usize = 100;
+/// Most sources and allow lists together.
+const MAX_LISTS: usize = 1000;
+
+/// Where a list comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Location {
+    /// A file of this machine.
+    Path(PathBuf),
+    /// An address that begins with `http://` or `https://`.
+    Url(String),
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Url(url) => f.write_str(url),
+        }
+    }
+}
+
+/// A list: where it is, how it is read, and what must hold of it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct List {
+    /// Its name in reports.
+    pub name: String,
+    /// Where it is.
+    pub location: Location,
+    /// Whether it says what must not be blocked.
+    pub is_allow_list: bool,
+    /// Its format; detected if it is `None`.
+    pub format: Option<Format>,
+    /// The rows of a table that are read.
+    pub rows: Vec<RowFilter>,
+    /// The file in an archive that is the list.
+    pub member: Option<String>,
+    /// The name of a response policy zone that does not say it itself.
+    pub origin: Option<String>,
+    /// Names and addresses to which the list sends what it blocks.
+    pub sinks: Vec<String>,
+    /// Whether entries may be written so that they are no links.
+    pub is_defanged: bool,
+    /// Whether Adblock rules for some requests become keys, which block every request.
+    pub is_widening_rules: bool,
+    /// The fewest entries with a key. Default: 1; 0 for allow lists.
+    pub min_keys: u64,
+    /// The largest share of its entries with a key that it may lose from one update to the next, from 0 to 1.
+    /// Default: [`DEFAULT_MAX_SHRINK`].
+    pub max_shrink: f64,
+    /// The most bytes that are read or fetched. Default: [`DEFAULT_MAX_BYTES`].
+    pub max_bytes: u64,
+    /// How long fetching it may take. Default: [`DEFAULT_TIMEOUT`].
+    pub timeout: Duration,
+}
+
+/// How keys and prefilter are made.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct BuildSettings {
+    /// The false-positive tolerance. Default: [`DEFAULT_TOLERANCE`].
+    pub tolerance: f64,
+    /// Whether keys are left out that others cover. Default: no.
+    pub is_compressed: bool,
+    /// Whether the entry of Apple's onboarding is added. Default: no.
+    pub onboarding_entry: bool,
+    /// The systems that the keys must serve.
+    pub systems: Systems,
+    /// The fewest keys of the whole build. Default: 1.
+    pub min_keys: u64,
+    /// The largest share of its keys that the whole build may lose. Default: 1, no limit.
+    pub max_shrink: f64,
+    /// The largest share of the entries of a list that may make no sense. Default: 0.5.
+    pub max_refused: f64,
+    /// Suffixes that may be blocked with all that is below.
+    pub allowed_suffixes: Vec<String>,
+    /// Hosts that no key may block.
+    pub protected: Vec<String>,
+    /// Hosts that may be blocked although they are protected.
+    pub unprotected: Vec<String>,
+}
+
+/// How rows become shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessSettings {
+    /// The name of a predefined set of encryption parameters.
+    pub rlwe_parameters: String,
+    /// Rows of a shard. Default: [`DEFAULT_ROWS_PER_SHARD`].
+    pub rows_per_shard: u64,
+    /// Test queries for each shard. Default: 1.
+    pub trials_per_shard: u32,
+}
+
+/// What is done with a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// The files stay where they are.
+    None,
+    /// A running service is told to reload.
+    Reload {
+        /// The admin address of the service.
+        address: String,
+    },
+    /// The result is published as a release.
+    Publish {
+        /// The address of the publication.
+        address: String,
+        /// Admin addresses of nodes that are waited for.
+        nodes: Vec<String>,
+        /// The file of the key that signs.
+        key: Option<PathBuf>,
+        /// Seconds until nodes switch; `None` for the default.
+        lead: Option<Duration>,
+        /// How long nodes serve the previous data set.
+        superseded: Duration,
+        /// How long nodes are waited for.
+        node_timeout: Duration,
+        /// How many releases are kept; 0 keeps all.
+        keep: usize,
+    },
+}
+
+/// A list configuration that can be used.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Configuration {
+    /// Where everything is kept.
+    pub folders: Folders,
+    /// How keys and prefilter are made.
+    pub build: BuildSettings,
+    /// How rows become shards.
+    pub process: ProcessSettings,
+    /// The lists in their order, allow lists behind all others.
+    pub lists: Vec<List>,
+    /// The use case that the result is for, if there is one.
+    pub use_case: Option<String>,
+    /// What is done with a result.
+    pub delivery: Delivery,
+    /// How often a service updates by itself.
+    pub interval: Duration,
+}
+
+impl Configuration {
+    /// Reads a file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`], which names the file and the key.
+    pub fn read(path: &Path) -> Result<Self, ConfigurationError> {
+        let content = durable_file::read(path, MAX_CONFIGURATION)?;
+        let text = String::from_utf8(content).map_err(|_| ConfigurationError::NotUtf8)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, folder).map_err(|error| error.in_file(path))
+    }
+
+    /// Reads a text whose paths are relative to `folder`.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`], which names the key.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigurationError> {
+        let raw = raw::parse(text)?;
+        Self::check(raw, folder)
+    }
+
+    fn check(raw: RawConfiguration, folder: &Path) -> Result<Self, ConfigurationError> {
+        if raw.out.as_os_str().is_empty() {
+            return Err(ConfigurationError::value("out", "a folder is expected"));
+        }
+        if raw.source.is_empty() {
+            let reason = "at least one [[source]] is expected";
+            return Err(ConfigurationError::value("source", reason));
+        }
+        if raw.source.len() + raw.allow.len() > MAX_LISTS {
+            let reason = format!("at most {MAX_LISTS} lists are possible");
+            return Err(ConfigurationError::value("source", reason));
+        }
+        let mut lists = Vec::with_capacity(raw.source.len() + raw.allow.len());
+        let mut names = BTreeSet::new();
+        for (part, all, is_allow_list) in
+            [("source", raw.source, false), ("allow", raw.allow, true)]
+        {
+            for (index, list) in all.into_iter().enumerate() {
+                let list = check_list(list, is_allow_list, folder)
+                    .map_err(|error| error.within(&format!("{part}[{index}]")))?;
+                if !names.insert(list.name.clone()) {
+                    let reason = format!("another list is called `{}` already", list.name);
+                    return Err(ConfigurationError::value(format!("{part}[{index}].name"), reason));
+                }
+                lists.push(list);
+            }
+        }
+        let build = check_build(raw.build).map_err(|error| error.within("build"))?;
+        let process = check_process(raw.process).map_err(|error| error.within("process"))?;
+        let service = raw.service.unwrap_or_default();
+        let interval = Duration::from_secs(60 * service.every_minutes.unwrap_or(60));
+        if interval.is_zero() {
+            let reason = "at least 1 is expected";
+            return Err(ConfigurationError::value("service.every_minutes", reason));
+        }
+        let use_case = service.use_case.clone();
+        let delivery = check_delivery(service, folder).map_err(|error| error.within("service"))?;
+        let folders = Folders::new(folder.join(raw.out));
+        Ok(Self { folders, build, process, lists, use_case, delivery, interval })
+    }
+
+    /// The list of a name.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Option<&List> {
+        self.lists.iter().find(|list| list.name == name)
+    }
+}
+
+fn share(key: &str, share: Option<f64>, default: f64) -> Result<f64, ConfigurationError> {
+    let share = share.unwrap_or(default);
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(share),
+        false => Err(ConfigurationError::value(key, "a number from 0 to 1 is expected")),
+    }
+}
+
+fn check_list(
+    raw: RawList,
+    is_allow_list: bool,
+    folder: &Path,
+) -> Result<List, ConfigurationError> {
+    let location = match (raw.path, raw.url) {
+        (Some(path), None) => Location::Path(folder.join(path)),
+        (None, Some(url)) => {
+            let has = |scheme: &str| {
+                url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            };
+            if has("https://") && !cfg!(feature = "tls") {
+                return Err(ConfigurationError::feature("url", "tls"));
+            }
+            if !has("https://") && !has("http://") {
+                let reason = "an address that begins with https:// or http:// is expected";
+                return Err(ConfigurationError::value("url", reason));
+            }
+            if !cfg!(feature = "http") {
+                return Err(ConfigurationError::feature("url", "http"));
+            }
+            Location::Url(url)
+        }
+        _ => return Err(ConfigurationError::value("path", "either path or url is expected")),
+    };
+    let name = match (raw.name, &location) {
+        (Some(name), _) => name,
+        (None, Location::Path(path)) if is_allow_list => {
+            path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        }
+        (None, _) => return Err(ConfigurationError::value("name", "it is missing")),
+    };
+    if !(1..=MAX_NAME).contains(&name.len()) || name.contains(char::is_control) {
+        let reason = format!("1 to {MAX_NAME} bytes without control characters are expected");
+        return Err(ConfigurationError::value("name", reason));
+    }
+    let format =
+        match raw.format.as_deref() {
+            None | Some("auto") => None,
+            Some(name) => Some(name.parse::<Format>().map_err(|error| {
+                ConfigurationError::value("format", format!("{error}, or auto"))
+            })?),
+        };
+    let mut rows = Vec::new();
+    for (index, text) in raw.rows.into_iter().flat_map(raw::OneOrMore::into_vec).enumerate() {
+        rows.push(text.parse::<RowFilter>().map_err(|error| {
+            ConfigurationError::value(format!("where[{index}]"), error.to_string())
+        })?);
+    }
+    let has_rows =
+        matches!(format, Some(Format::Csv { .. } | Format::Tsv { .. } | Format::Json { .. }));
+    if !rows.is_empty() && !has_rows {
+        let reason = "rows are chosen of a table: format = \"csv=COLUMN\", \"tsv=COLUMN\" or \
+                      \"json=FIELD\" is expected beside it";
+        return Err(ConfigurationError::value("where", reason));
+    }
+    let max_bytes = raw.max_bytes.unwrap_or(DEFAULT_MAX_BYTES);
+    if max_bytes == 0 {
+        return Err(ConfigurationError::value("max_bytes", "at least 1 is expected"));
+    }
+    let timeout = raw.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
+    if timeout.is_zero() {
+        return Err(ConfigurationError::value("timeout_seconds", "at least 1 is expected"));
+    }
+    Ok(List {
+        name,
+        location,
+        is_allow_list,
+        format,
+        rows,
+        member: raw.member,
+        origin: raw.origin,
+        sinks: raw.sinks,
+        is_defanged: raw.defanged,
+        is_widening_rules: raw.widen_rules,
+        min_keys: raw.min_keys.unwrap_or(u64::from(!is_allow_list)),
+        max_shrink: share("max_shrink", raw.max_shrink, DEFAULT_MAX_SHRINK)?,
+        max_bytes,
+        timeout,
+    })
+}
+
+fn check_build(raw: raw::RawBuild) -> Result<BuildSettings, ConfigurationError> {
+    let tolerance = raw.fpr.unwrap_or(DEFAULT_TOLERANCE);
+    if !(tolerance > 0.0 && tolerance < 1.0) {
+        return Err(ConfigurationError::value("fpr", "a number above 0 and below 1 is expected"));
+    }
+    let systems = match raw.systems {
+        None => Systems::default(),
+        Some(names) => names
+            .join(",")
+            .parse::<Systems>()
+            .map_err(|error| ConfigurationError::value("systems", error.to_string()))?,
+    };
+    Ok(BuildSettings {
+        tolerance,
+        is_compressed: raw.compress,
+        onboarding_entry: raw.onboarding_entry,
+        systems,
+        min_keys: raw.min_keys.unwrap_or(1),
+        max_shrink: share("max_shrink", raw.max_shrink, 1.0)?,
+        max_refused: share(
+            "max_refused",
+            raw.max_refused,
+            blocklist::builder::DEFAULT_MAX_REFUSED,
+        )?,
+        allowed_suffixes: raw.allow_suffixes,
+        protected: raw.protect,
+        unprotected: raw.unprotect,
+    })
+}
+
+fn check_process(raw: raw::RawProcess) -> Result<ProcessSettings, ConfigurationError> {
+    let rows_per_shard = raw.rows_per_shard.unwrap_or(DEFAULT_ROWS_PER_SHARD);
+    if rows_per_shard == 0 {
+        return Err(ConfigurationError::value("rows_per_shard", "at least 1 is expected"));
+    }
+    Ok(ProcessSettings {
+        rlwe_parameters: raw
+            .rlwe_parameters
+            .unwrap_or_else(|| "n_4096_logq_27_28_28_logt_5".to_owned()),
+        rows_per_shard,
+        trials_per_shard: raw.trials_per_shard.unwrap_or(1),
+    })
+}
+
+fn check_delivery(raw: raw::RawService, folder: &Path) -> Result<Delivery, ConfigurationError> {
+    let seconds = |seconds: u64| Duration::from_secs(seconds);
+    match (raw.publish, raw.reload) {
+        (Some(_), Some(_)) => {
+            Err(ConfigurationError::value("reload", "either publish or reload is expected"))
+        }
+        (None, Some(address)) => match cfg!(feature = "http") {
+            true => Ok(Delivery::Reload { address: address.trim_end_matches('/').to_owned() }),
+            false => Err(ConfigurationError::feature("reload", "http")),
+        },
+        (Some(address), None) => {
+            if raw.use_case.is_none() {
+                let reason = "it is missing; a publication is of one use case";
+                return Err(ConfigurationError::value("use_case", reason));
+            }
+            if !cfg!(feature = "publish") {
+                return Err(ConfigurationError::feature("publish", "publish"));
+            }
+            let is_local = !address.contains("://");
+            if !is_local && !address.starts_with("file://") && !cfg!(feature = "cloud") {
+                return Err(ConfigurationError::feature("publish", "cloud"));
+            }
+            let address = match is_local {
+                true => folder.join(address).display().to_string(),
+                false => address,
+            };
+            Ok(Delivery::Publish {
+                address,
+                nodes: raw.nodes,
+                key: raw.sign.map(|path| folder.join(path)),
+                lead: raw.lead_seconds.map(seconds),
+                superseded: seconds(60 * raw.superseded_minutes.unwrap_or(10)),
+                node_timeout: seconds(raw.node_timeout_seconds.unwrap_or(600)),
+                keep: raw.keep.unwrap_or(5),
+            })
+        }
+        (None, None) => Ok(Delivery::None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

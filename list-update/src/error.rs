@@ -1,0 +1,201 @@
+//! Why a source is not used, and why an update fails.
+
+use blocklist::BuildError;
+use blocklist::builder::NotAReport;
+use durable_file::FileError;
+use pir_dataset::Cause;
+use pir_dataset::configuration::ConfigurationError as ProcessConfigurationError;
+use pir_dataset::manifest::ManifestError;
+use pir_dataset::processing::ProcessError;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// A source cannot be read or fetched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(FileError),
+    /// The source is larger than its configuration allows.
+    #[error("it has more than {max} bytes; raise max_bytes if that is meant")]
+    TooLong {
+        /// The limit.
+        max: u64,
+    },
+    /// The text is not an address.
+    #[error("its url is not an address with a host")]
+    Address,
+    /// The host has an address that is not of the open internet.
+    #[error(
+        "{host} has the address {address}, which is not of the open internet (--allow-private)"
+    )]
+    Private {
+        /// The host.
+        host: String,
+        /// The address.
+        address: IpAddr,
+    },
+    /// It redirects to where no list is fetched from.
+    #[error("it redirects to {to}: {reason}")]
+    Redirect {
+        /// Scheme and host of the address.
+        to: String,
+        /// Why it is not followed.
+        reason: &'static str,
+    },
+    /// The answer is no list.
+    #[error("the answer has the status {status}")]
+    Status {
+        /// The status of the answer.
+        status: u16,
+    },
+    /// The time is over.
+    #[error("it was not there whole after {seconds} s; raise timeout_seconds if it is slow")]
+    Timeout {
+        /// The limit.
+        seconds: u64,
+    },
+    /// The connection failed, or ended before its end.
+    #[error("it cannot be fetched")]
+    Http {
+        /// Why.
+        source: Cause,
+    },
+    /// What was fetched cannot be stored. This is no failure of the source.
+    #[error(transparent)]
+    Store(FileError),
+}
+
+/// Why what a source gives is not used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceProblem {
+    /// It cannot be read or fetched.
+    #[error(transparent)]
+    Away(#[from] FetchError),
+    /// It is no list, is damaged, or most of it makes no sense.
+    #[error(transparent)]
+    Unusable(Box<BuildError>),
+    /// It has fewer entries with a key than its configuration asks for.
+    #[error("{found} of its entries have a key, and min_keys asks for {min}")]
+    TooFewKeys {
+        /// Entries with a key.
+        found: u64,
+        /// The fewest that are taken.
+        min: u64,
+    },
+    /// It has far fewer entries with a key than before.
+    #[error(
+        "{now} of its entries have a key, and there were {before} before; more is lost than max_shrink allows \
+         (--accept NAME takes it once)"
+    )]
+    Shrunk {
+        /// Entries with a key now.
+        now: u64,
+        /// Entries with a key before.
+        before: u64,
+    },
+    /// The copy on this machine is not what was stored.
+    #[error("its copy is damaged")]
+    Damaged,
+}
+
+/// A problem and its causes on one line.
+#[must_use]
+pub fn describe(problem: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(problem.source(), |&cause| cause.source());
+    causes.fold(problem.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Sources that cannot be used and have no good copy, with their problems.
+fn names(sources: &[(String, SourceProblem)]) -> String {
+    let each = sources.iter().map(|(name, problem)| format!("{name}: {}", describe(problem)));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+/// An update that did not come to its end. What is served is as it was, unless the error is about telling a service.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// Another update works in the same folder.
+    #[error("{}: another update is running there", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of the folder cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The record of the run before cannot be used.
+    #[error("{}: not the record of an update; delete its folder to start anew", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Cause,
+    },
+    /// The report of the build before cannot be used.
+    #[error("{}: delete its folder to start anew", path.display())]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: NotAReport,
+    },
+    /// The HTTP client cannot be set up.
+    #[error("cannot set up an HTTP client")]
+    Client {
+        /// Why.
+        source: Cause,
+    },
+    /// Sources cannot be used, and there is no good copy of them.
+    #[error("nothing was done; no copy is there of {}", names(sources))]
+    Sources {
+        /// Their names and problems.
+        sources: Vec<(String, SourceProblem)>,
+    },
+    /// The name that was given to be accepted is that of no list.
+    #[error("--accept {name}: no list of the configuration is called so")]
+    UnknownName {
+        /// The name.
+        name: String,
+    },
+    /// The lists make no prefilter.
+    #[error("nothing was done; the lists make no prefilter")]
+    Build(#[from] BuildError),
+    /// The whole build has far fewer keys than the one before.
+    #[error(
+        "nothing was done; the build has {now} keys, and the one before had {before}; more is lost than \
+         build.max_shrink allows"
+    )]
+    Shrunk {
+        /// Keys now.
+        now: u64,
+        /// Keys before.
+        before: u64,
+    },
+    /// The settings of `[process]` cannot be used.
+    #[error("[process]")]
+    ProcessSettings(#[from] ProcessConfigurationError),
+    /// A path is not text in UTF-8.
+    #[error("{}: a path in UTF-8 is expected", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The rows cannot be processed.
+    #[error("the data set cannot be processed")]
+    Process(#[from] ProcessError),
+    /// The data set cannot be read again.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The result cannot be published, or the service cannot be told. The next update tries again.
+    #[error("the result is there and is not delivered to {to}; the next update tries again")]
+    Deliver {
+        /// Where to.
+        to: String,
+        /// Why.
+        source: Cause,
+    },
+}

@@ -1,0 +1,110 @@
+//! What the last run has finished: one file, which is replaced whole after each step.
+
+use crate::error::UpdateError;
+use crate::folders::Folders;
+use durable_file::Access;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use unix_clock::Timestamp;
+
+/// The version of the format.
+const VERSION: u32 = 1;
+/// Largest record that is read, in bytes.
+const MAX_STATE: u64 = 16 << 20;
+
+/// A copy of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SourceCopy {
+    /// Where it is from, as the configuration says.
+    pub(crate) location: String,
+    /// SHA-256 of its content, hexadecimal: the name of its file.
+    pub(crate) sha256: String,
+    /// Its length.
+    pub(crate) bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) etag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) last_modified: Option<String>,
+    /// When it was fetched, or found to be current after it had expired.
+    pub(crate) fetched_at: Timestamp,
+    /// How long the list asks not to be fetched again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) expires_seconds: Option<u64>,
+}
+
+/// A finished build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BuiltState {
+    /// SHA-256 of the settings and of all lists, hexadecimal.
+    pub(crate) inputs: String,
+    /// The tag of the prefilter.
+    pub(crate) tag: String,
+    pub(crate) keys: u64,
+    pub(crate) built_at: Timestamp,
+}
+
+/// A result that was delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeliveredState {
+    pub(crate) inputs: String,
+    pub(crate) to: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) release: Option<String>,
+    pub(crate) delivered_at: Timestamp,
+}
+
+/// The record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct State {
+    version: u32,
+    /// The copies that the build was made of, by the names of their lists.
+    pub(crate) sources: BTreeMap<String, SourceCopy>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) built: Option<BuiltState>,
+    /// The inputs of the build whose rows the data set has.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) processed: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) delivered: Option<DeliveredState>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            sources: BTreeMap::new(),
+            built: None,
+            processed: None,
+            delivered: None,
+        }
+    }
+}
+
+impl State {
+    /// Reads the record; an empty one if there is none.
+    pub(crate) fn read(folders: &Folders) -> Result<Self, UpdateError> {
+        let path = folders.state();
+        let content = match durable_file::read(&path, MAX_STATE) {
+            Err(error) if error.is_not_found() => return Ok(Self::default()),
+            content => content?,
+        };
+        let unusable =
+            |source: pir_dataset::Cause| UpdateError::State { path: path.clone(), source };
+        let state: Self =
+            serde_json::from_slice(&content).map_err(|error| unusable(error.into()))?;
+        match state.version {
+            VERSION => Ok(state),
+            other => Err(unusable(format!("version {other} of the format is not known").into())),
+        }
+    }
+
+    pub(crate) fn write(&self, folders: &Folders) -> Result<(), UpdateError> {
+        let mut json = serde_json::to_vec_pretty(self).expect("a record is JSON");
+        json.push(b'\n');
+        Ok(durable_file::write(&folders.state(), Access::Everyone, &json)?)
+    }
+}

@@ -1,0 +1,137 @@
+//! Sources that are away, broken or hostile.
+
+use super::{Answer, Place, states};
+use list_update::{SourceState, UpdateError};
+use std::fs;
+
+fn good() -> Answer {
+    Answer::list("one.example\ntwo.example\nthree.example\nfour.example\n")
+}
+
+#[test]
+fn a_source_that_is_away_or_broken_keeps_its_last_good_copy() {
+    let page = "<!DOCTYPE html><html><body>Service Unavailable</body></html>";
+    for (answer, problem) in [
+        (Answer::Status(500), "the answer has the status 500"),
+        (Answer::Status(404), "the answer has the status 404"),
+        (Answer::Status(206), "the answer has the status 206"),
+        (Answer::Truncated("one.example\n".to_owned()), "it cannot be fetched"),
+        (Answer::Endless, "it has more than 5000 bytes"),
+        (Answer::list("x".repeat(5001)), "it has more than 5000 bytes"),
+        (Answer::Stalled, "it was not there whole after 1 s"),
+        (Answer::Redirect("ftp://elsewhere.example/".to_owned()), "scheme"),
+        (Answer::Redirect("/a".to_owned()), "more than 5 redirects"),
+        (Answer::list(page), "web page"),
+        (Answer::list(""), "it has no entry"),
+        (Answer::list("!!!\n???\n***\n"), "a: "),
+        (Answer::list("\0\u{1}\u{2}\0\0\0"), "a: "),
+        (Answer::list("one.example\n"), "1 of its entries have a key, and there were 4 before"),
+    ] {
+        let place = Place::new(&[("a", "max_bytes = 5000\ntimeout_seconds = 1"), ("b", "")]);
+        place.server.set("/a", good());
+        place.server.set("/b", Answer::list("b.example\n"));
+        place.update().unwrap();
+
+        place.server.set("/a", answer.clone());
+        let updated = place.update().unwrap();
+        let old: Vec<_> = updated.old_sources().collect();
+        assert_eq!(old.len(), 1, "{problem}");
+        let found = old[0].problem.clone().unwrap();
+        assert!(found.contains(problem), "{problem}: {found}");
+        assert!(updated.is_unchanged(), "{problem}");
+
+        // The others go on.
+        place.server.set("/b", Answer::list("b.example\nc.example\n"));
+        let updated = place.update().unwrap();
+        assert_eq!(states(&updated), [SourceState::Old, SourceState::Changed], "{problem}");
+        assert_eq!(place.rows().len(), 6, "{problem}");
+
+        // Without a copy nothing is done, and nothing is left.
+        fs::remove_dir_all(place.path("state")).unwrap();
+        if problem.contains("there were 4 before") {
+            continue;
+        }
+        let error = place.update().unwrap_err();
+        assert!(matches!(error, UpdateError::Sources { .. }), "{error}");
+        assert!(error.to_string().contains("no copy is there of a: "), "{error}");
+        assert!(!place.path("state/build").exists());
+        assert!(!place.path("state/state.json").exists());
+    }
+}
+
+#[test]
+fn a_list_that_shrank_is_taken_when_it_is_accepted() {
+    let place = Place::new(&[("a", "max_shrink = 0.5")]);
+    place.server.set("/a", good());
+    place.update().unwrap();
+    // Two of four are half.
+    place.server.set("/a", Answer::list("one.example\ntwo.example\n"));
+    assert_eq!(states(&place.update().unwrap()), [SourceState::Changed]);
+    place.server.set("/a", good());
+    place.update().unwrap();
+
+    place.server.set("/a", Answer::list("one.example\n"));
+    assert_eq!(states(&place.update().unwrap()), [SourceState::Old]);
+    assert_eq!(place.rows().len(), 4);
+    let updated = place.update_with(|update| update.accept("a")).unwrap();
+    assert_eq!(states(&updated), [SourceState::Changed]);
+    assert_eq!(place.rows().len(), 1);
+    // It is the good copy from now on.
+    assert_eq!(states(&place.update().unwrap()), [SourceState::Unchanged]);
+    let error = place.update_with(|update| update.accept("b")).unwrap_err().to_string();
+    assert_eq!(error, "--accept b: no list of the configuration is called so");
+}
+
+#[test]
+fn the_fewest_keys_of_a_list_are_counted() {
+    for (min, is_taken) in [(3, true), (4, true), (5, false)] {
+        let place = Place::new(&[("a", &format!("min_keys = {min}"))]);
+        place.server.set("/a", good());
+        assert_eq!(place.update().is_ok(), is_taken, "{min}");
+    }
+}
+
+#[test]
+fn a_whole_build_that_shrank_does_nothing() {
+    let mut place = Place::new(&[("a", "max_shrink = 1.0")]);
+    place.text.push_str("[build]\nmax_shrink = 0.5\n");
+    place.server.set("/a", good());
+    let before = place.update().unwrap();
+    place.server.set("/a", Answer::list("one.example\n"));
+    let error = place.update().unwrap_err();
+    assert!(matches!(error, UpdateError::Shrunk { now: 1, before: 4 }), "{error}");
+    place.server.set("/a", good());
+    assert_eq!(place.update().unwrap().tag, before.tag);
+}
+
+#[test]
+fn a_copy_that_was_damaged_is_not_built_from() {
+    let place = Place::new(&[("a", ""), ("b", "")]);
+    place.server.set("/a", good());
+    place.server.set("/b", Answer::list("b.example\n"));
+    place.update().unwrap();
+    for entry in fs::read_dir(place.path("state/sources")).unwrap() {
+        let path = entry.unwrap().path();
+        let content = fs::read_to_string(&path).unwrap();
+        fs::write(&path, content.replace("one", "two")).unwrap();
+    }
+    place.server.set("/a", Answer::Status(500));
+    place.server.set("/b", Answer::list("c.example\n"));
+    let error = place.update().unwrap_err().to_string();
+    assert!(error.contains("a: its copy is damaged"), "{error}");
+}
+
+#[test]
+fn loopback_is_refused_without_leave() {
+    let place = Place::new(&[("a", "")]);
+    place.server.set("/a", good());
+    let error = place.update_with(|update| update.allow_private(false)).unwrap_err().to_string();
+    assert!(error.contains("127.0.0.1, which is not of the open internet"), "{error}");
+    assert!(place.server.requests().is_empty());
+
+    let mut place = place;
+    place.text = place.text.replace("127.0.0.1", "localhost");
+    let error = place.update_with(|update| update.allow_private(false)).unwrap_err().to_string();
+    assert!(error.contains("localhost has the address "), "{error}");
+    assert!(place.server.requests().is_empty());
+}

@@ -1,0 +1,141 @@
+//! `urlfilter update`: lists by path or URL to what is served, as far as they have changed.
+
+use crate::output::{Bars, Exit, Results, note};
+use list_update::{Configuration, SourceState, Stage, Update, Updated};
+use std::num::NonZero;
+use std::path::PathBuf;
+
+/// Fetch lists that have changed, build, process, and publish them or tell a running service
+///
+/// The configuration names the lists by path or URL; docs/lists.md describes it. What is broken, away or suddenly short
+/// does not get in: the last good copy of such a list stays in use. A run that was interrupted is continued by the next
+/// one.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  urlfilter update lists.toml
+  urlfilter update lists.toml --json >> updates.json      (from a timer)
+  urlfilter update lists.toml --accept phishing           (after a list shrank, and that is meant)
+
+A small configuration:
+  out = \"state\"
+  [[source]]
+  name = \"phishing\"
+  url = \"https://lists.example/phishing.txt\"
+  [service]
+  use_case = \"com.example.app.url.filtering\"
+  reload = \"http://127.0.0.1:9090\"
+
+Exit codes:
+  0  up to date; also if there was nothing to do
+  1  up to date but for lists whose old copies are used
+  2  failure; nothing was done, or the result is there and could not be delivered")]
+pub(crate) struct Arguments {
+    /// List configuration, in TOML
+    #[arg(value_name = "LISTS.toml")]
+    configuration: PathBuf,
+    /// Fetch lists from private and loopback addresses, too
+    #[arg(long)]
+    allow_private: bool,
+    /// Fetch all lists whole, even if they have not changed or not expired
+    #[arg(long)]
+    refresh: bool,
+    /// List that is taken whatever it has, this time; can be repeated
+    #[arg(long, value_name = "NAME")]
+    accept: Vec<String>,
+    /// Number of threads for processing; one for each core by default
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let configuration = Configuration::read(&arguments.configuration)?;
+    let bars = Bars::default();
+    let told = |stage| {
+        if let Some(text) = stage_text(stage) {
+            note(format_args!("{text}"));
+        }
+    };
+    let mut update = Update::new(&configuration)
+        .allow_private(arguments.allow_private)
+        .refresh(arguments.refresh)
+        .progress(&bars)
+        .on_stage(&told);
+    for name in &arguments.accept {
+        update = update.accept(name);
+    }
+    if let Some(jobs) = arguments.jobs {
+        update = update.jobs(jobs);
+    }
+    let updated = update.run()?;
+    if arguments.json {
+        let mut results = Results::new();
+        results.json(&updated)?;
+        results.finish()?;
+    }
+    describe(&updated, arguments.json);
+    Ok(if updated.old_sources().next().is_some() { Exit::Attention } else { Exit::Success })
+}
+
+fn stage_text(stage: Stage) -> Option<&'static str> {
+    match stage {
+        Stage::Building => Some("building"),
+        Stage::Processing => Some("processing"),
+        Stage::Delivering => Some("delivering"),
+        _ => None,
+    }
+}
+
+/// What a person must know; with JSON on standard output only what is wrong.
+fn describe(updated: &Updated, only_problems: bool) {
+    for source in &updated.sources {
+        if let Some(problem) = &source.problem {
+            note(format_args!(
+                "{}: an old copy is used ({} entries): {problem}",
+                source.name, source.entries
+            ));
+        }
+    }
+    if only_problems {
+        return;
+    }
+    if updated.is_unchanged() {
+        note(format_args!("nothing to do: {} keys", updated.keys));
+        return;
+    }
+    let moved = |keys_in: Option<u64>, keys_out: Option<u64>| match (keys_in, keys_out) {
+        (Some(keys_in), Some(keys_out)) => format!(" (+{keys_in} -{keys_out})"),
+        _ => String::new(),
+    };
+    for source in updated.sources.iter().filter(|source| source.state != SourceState::Old) {
+        let state = match source.state {
+            SourceState::Changed => "changed",
+            SourceState::NotDue => "not due yet",
+            _ => "unchanged",
+        };
+        note(format_args!(
+            "{}: {state}, {} entries{}",
+            source.name,
+            source.entries,
+            moved(source.keys_in, source.keys_out)
+        ));
+    }
+    note(format_args!(
+        "{} keys{}, {} rows in {} shards, tag {}, in {:.2} s",
+        updated.keys,
+        moved(updated.keys_in, updated.keys_out),
+        updated.rows,
+        updated.shard_count,
+        updated.tag,
+        updated.seconds
+    ));
+    if let Some(delivered) = &updated.delivered {
+        match &delivered.release {
+            Some(release) => note(format_args!("published at {}: {release}", delivered.to)),
+            None => note(format_args!("{}: serves it", delivered.to)),
+        }
+    }
+}
