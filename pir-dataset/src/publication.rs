@@ -35,7 +35,7 @@ mod trust;
 
 pub use current::{Announcement, Current};
 #[cfg(feature = "publisher")]
-pub use gather::{GatherError, Gathered, gather};
+pub use gather::{GatherError, Gathered, check_prefilter, gather};
 #[cfg(feature = "publisher")]
 pub use nodes::{Goal, Nodes, NodesError};
 #[cfg(feature = "publisher")]

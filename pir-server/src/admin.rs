@@ -1,15 +1,16 @@
-//! The endpoints for operators: health, metrics, releases and reloads. They must not be reachable from the open
+//! The endpoints for operators: a page, status, health, metrics, releases and reloads. They must not be reachable from the open
 //! network.
 
 use crate::causes::WithCauses;
 use crate::endpoints::health;
 use crate::service::{Loaded, Service, ServiceError};
+use crate::status::{self, Status};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use std::sync::Arc;
 
 async fn metrics(State(service): State<Arc<Service>>) -> Response {
@@ -45,6 +46,19 @@ async fn reload(State(service): State<Arc<Service>>) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }
 
+/// What is served and whether it is well.
+async fn status(State(service): State<Arc<Service>>) -> Response {
+    axum::Json(Status::of(&service)).into_response()
+}
+
+/// The same for people.
+async fn page(State(service): State<Arc<Service>>) -> Response {
+    let policy =
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, policy)];
+    (headers, status::page(&Status::of(&service))).into_response()
+}
+
 /// How far this node is with the published releases.
 async fn releases(State(service): State<Arc<Service>>) -> Response {
     axum::Json(service.release_statuses()).into_response()
@@ -75,10 +89,12 @@ pub async fn reload_and_log(service: &Arc<Service>) -> Result<Loaded, ServiceErr
     }
 }
 
-/// The router of the admin address: `GET /metrics` (OpenMetrics), `GET /releases` (JSON), `POST /reload`,
+/// The router of the admin address: a page at `/`, `GET /status` (JSON), `GET /metrics` (OpenMetrics), `GET /releases` (JSON), `POST /reload`,
 /// `GET /healthz` and `GET /readyz`.
 pub fn router(service: &Arc<Service>) -> Router {
     Router::new()
+        .route("/", get(page))
+        .route("/status", get(status))
         .route("/metrics", get(metrics))
         .route("/releases", get(releases))
         .route("/reload", post(reload))

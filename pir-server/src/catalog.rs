@@ -1,5 +1,6 @@
 //! The served data sets: for each use case the newest version, and superseded ones that clients still use.
 
+use crate::causes::WithCauses;
 use crate::configuration::{ShardFiles, UseCase};
 use crate::data_set::{DataSet, DataSetError};
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ struct Versions {
 }
 
 /// A use case that is served, as operators see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServedUseCase {
     /// Its name in the configuration.
@@ -41,6 +42,12 @@ pub struct ServedUseCase {
     pub versions: usize,
     /// Number of shards of the newest version.
     pub shards: usize,
+    /// Rows of the newest version; `None` if no manifest says so.
+    pub rows: Option<u64>,
+    /// When the files of the newest version were written on this machine.
+    pub written_at: Option<Timestamp>,
+    /// The configuration id of the newest version, hexadecimal.
+    pub config_id: String,
 }
 
 /// All use cases with their versions.
@@ -63,8 +70,20 @@ impl Catalog {
     ) -> Result<Self, DataSetError> {
         let mut catalog = Self::default();
         for (use_case, files) in use_cases.iter().filter(|(use_case, _)| use_case.is_served()) {
-            let newest = Arc::new(DataSet::open(use_case, files, max_memory)?);
-            if let Some(versions) = earlier.use_cases.get(&use_case.name) {
+            let known = earlier.use_cases.get(&use_case.name);
+            let newest = match DataSet::open(use_case, files, max_memory) {
+                Ok(newest) => Arc::new(newest),
+                // The service makes them itself, and a run that was killed is continued.
+                Err(error) if use_case.awaits_files && known.is_none() => {
+                    tracing::warn!(
+                        use_case = use_case.name, error = %WithCauses(&error),
+                        "there is no data set yet that can be served; waiting for the update of the lists"
+                    );
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(versions) = known {
                 catalog.use_cases.insert(use_case.name.clone(), versions.clone());
             }
             catalog.put(use_case, newest, now);
@@ -113,8 +132,16 @@ impl Catalog {
             name: name.clone(),
             versions: versions.superseded.len() + 1,
             shards: versions.newest.shard_count(),
+            rows: versions.newest.rows(),
+            written_at: versions.newest.written_at(),
+            config_id: hex::encode(versions.newest.config_id()),
         });
         served.collect()
+    }
+
+    /// Whether a superseded version of a use case is served.
+    pub(crate) fn has_superseded(&self, name: &str) -> bool {
+        self.use_cases.get(name).is_some_and(|versions| !versions.superseded.is_empty())
     }
 
     /// The newest version of a use case.

@@ -11,6 +11,7 @@ mod gateway;
 mod issuer;
 mod json;
 mod limits;
+mod lists;
 mod peers;
 mod publications;
 mod reports;
@@ -24,13 +25,14 @@ pub use error::{ConfigurationError, Feature};
 pub use gateway::GatewaySettings;
 pub use issuer::IssuerSettings;
 pub use limits::{IssuanceLimit, Limits};
+pub use lists::ListSettings;
 pub use peers::PeerSettings;
 pub use publications::PublicationSettings;
 pub use reports::ReportSettings;
 pub use store::{RedisSettings, StoreSettings};
 pub use tls::TlsSettings;
-pub use use_case::{ShardFiles, UseCase, UseCaseSource};
 pub(crate) use use_case::ShardCount;
+pub use use_case::{ShardFiles, UseCase, UseCaseSource};
 pub use users::{UserGroup, UserTokenSettings};
 
 #[cfg(feature = "gateway")]
@@ -97,6 +99,8 @@ pub struct Configuration {
     pub peers: PeerSettings,
     /// Settings of the Oblivious HTTP gateway; `None` if the service is not one.
     pub gateway: Option<GatewaySettings>,
+    /// Lists that the service keeps up to date by itself; `None` for none. [`with_lists`](Self::with_lists) sets it.
+    pub lists: Option<ListSettings>,
     /// How published releases are fetched.
     pub publications: PublicationSettings,
     /// Where state is kept.
@@ -132,6 +136,8 @@ struct RawConfiguration {
     peers: RawPeers,
     #[serde(default)]
     gateway: Option<RawGateway>,
+    #[serde(default)]
+    lists: Option<ListSettings>,
     #[serde(default)]
     publications: RawPublications,
     #[serde(default)]
@@ -218,6 +224,7 @@ impl TryFrom<RawConfiguration> for Configuration {
             tls: raw.tls,
             peers: part("peers", raw.peers)?,
             gateway: raw.gateway.map(|gateway| part("gateway", gateway)).transpose()?,
+            lists: raw.lists,
             publications: part("publications", raw.publications)?,
             store: part("store", raw.store)?,
             limits: part("limits", raw.limits)?,
@@ -243,6 +250,7 @@ impl Configuration {
             tls: None,
             peers: PeerSettings::default(),
             gateway: None,
+            lists: None,
             publications: PublicationSettings::default(),
             store: StoreSettings::default(),
             limits: Limits::default(),
@@ -251,6 +259,26 @@ impl Configuration {
             user_tokens: UserTokenSettings::default(),
             reports: ReportSettings::default(),
         }
+    }
+
+    /// Serves lists, and keeps them up to date. Their use case is that of the list configuration. Without `lists`, those that
+    /// the configuration names are meant, if there are any.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Value`] if the list configuration cannot be used or another use case has its name, and
+    /// [`ConfigurationError::Feature`] without the feature `lists`.
+    pub fn with_lists(mut self, lists: Option<ListSettings>) -> Result<Self, ConfigurationError> {
+        self.lists = lists.or(self.lists);
+        if let Some(lists) = &self.lists {
+            let use_case = lists.use_case()?;
+            if self.use_cases.iter().any(|other| other.name() == use_case.name()) {
+                let reason =
+                    format!("a use case of usecases has the name {} already", use_case.name());
+                return Err(ConfigurationError::value("lists", reason));
+            }
+            self.use_cases.push(use_case);
+        }
+        Ok(self)
     }
 
     /// Reads a file of at most 64 MiB.

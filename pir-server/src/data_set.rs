@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use unix_clock::Timestamp;
 
 /// A data set cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +158,10 @@ pub(crate) struct DataSet {
     keys_message: he::EvaluationKeyConfig,
     keys_hash: [u8; 32],
     database_key: Option<DatabaseKey>,
+    /// Rows of the manifest.
+    rows: Option<u64>,
+    /// When the manifest was written, or the first database without one.
+    written_at: Option<Timestamp>,
 }
 
 /// A shard, ready for queries.
@@ -225,6 +230,12 @@ fn read_manifest(files: &DataSetFiles) -> Result<Option<Manifest>, ManifestError
         Err(error) if error.is_not_found() => Ok(None),
         manifest => Ok(Some(manifest?)),
     }
+}
+
+/// When the file that is written last was written.
+fn written_at(files: &DataSetFiles, has_manifest: bool) -> Option<Timestamp> {
+    let path = if has_manifest { files.manifest() } else { files.database(0) };
+    Some(std::fs::metadata(path).ok()?.modified().ok()?.into())
 }
 
 /// How many shards are served. A manifest knows it, and its digests say whether all files are there. Without one, the
@@ -331,6 +342,8 @@ impl DataSet {
             keys,
             keys_message,
             database_key,
+            rows: manifest.as_ref().map(|manifest| manifest.rows).filter(|&rows| rows > 0),
+            written_at: written_at(&files, manifest.is_some()),
         })
     }
 
@@ -347,6 +360,16 @@ impl DataSet {
     /// Number of shards.
     pub(crate) fn shard_count(&self) -> usize {
         self.shards.len()
+    }
+
+    /// Rows of all shards; `None` if no manifest says so.
+    pub(crate) fn rows(&self) -> Option<u64> {
+        self.rows
+    }
+
+    /// When its files were written on this machine.
+    pub(crate) fn written_at(&self) -> Option<Timestamp> {
+        self.written_at
     }
 
     /// The configuration id, by which clients name this version.

@@ -7,6 +7,7 @@
 mod admission;
 mod body;
 mod config;
+mod filter;
 mod gateway;
 mod issuance;
 mod key;
@@ -95,6 +96,7 @@ fn endpoint(request: &Request) -> Endpoint {
         "/key" => Endpoint::Key,
         "/queries" => Endpoint::Queries,
         "/report" => Endpoint::Report,
+        filter::PATH => Endpoint::Filter,
         gateway::PATH => Endpoint::Gateway,
         _ => Endpoint::Other,
     }
@@ -163,5 +165,9 @@ pub fn router(service: &Arc<Service>) -> Router {
     // Requests through the gateway reach the endpoints of devices, and nothing else.
     let gateway = gateway::router(service, devices.clone())
         .layer(middleware::from_fn_with_state(Arc::clone(service), watch));
-    devices.merge(gateway).merge(health(service))
+    let prefilters = Router::new()
+        .route(filter::PATH, get(filter::filter))
+        .layer(middleware::from_fn_with_state(Arc::clone(service), watch))
+        .with_state(Arc::clone(service));
+    devices.merge(prefilters).merge(gateway).merge(health(service))
 }

@@ -37,7 +37,7 @@
 //! | [`configuration`] | [`Configuration`]: `service-config.json`, checked while it is read |
 //! | [`service`] | [`Service`]: opening, reloading, maintenance; what is loaded; errors |
 //! | [`endpoints`] | the router for devices: tokens, configurations, keys, queries, reports |
-//! | [`admin`] | the router for operators: metrics, releases, reloads, health |
+//! | [`admin`] | the router for operators: a page, status, metrics, releases, reloads, health |
 //! | [`store`] | [`Store`](store::Store): state that outlives a restart, and its engines |
 //! | [`gateway`] | requests in Binary HTTP, as the Oblivious HTTP gateway reads them (feature `gateway`) |
 //!
@@ -46,6 +46,7 @@
 //! | --- | --- |
 //! | `cloud` | published data sets from S3, Google Cloud Storage and Azure, in addition to folders |
 //! | `gateway` | the Oblivious HTTP gateway |
+//! | `lists` | lists that the service keeps up to date by itself |
 //! | `redis` | `RedisStore`: state in Redis or Valkey, shared by several nodes; brings `tls` |
 //! | `symmetric` | data sets of which clients learn no other value than those that they look up |
 //! | `tls` | HTTPS of the service, and `https://` addresses in the configuration |
@@ -71,13 +72,17 @@ pub mod gateway;
 mod host;
 mod issuer;
 mod key_cache;
+#[cfg(feature = "lists")]
+mod lists;
 mod metrics;
 mod minimum_rate;
 mod peer;
 mod peer_budget;
 mod platform;
+mod prefilter;
 mod reports;
 pub mod service;
+mod status;
 pub mod store;
 mod subscriptions;
 mod tier;

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
-use pir_server::configuration::ConfigurationError;
+use pir_server::configuration::{ConfigurationError, ListSettings};
 use pir_server::service::Checked;
 use pir_server::store::{EmbeddedStore, StateFile};
 use pir_server::{Configuration, Listener, Service, admin, endpoints};
@@ -48,6 +48,12 @@ struct Arguments {
     /// for health checks of containers
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     probe: Option<String>,
+    /// List configuration: fetch, build, process and serve these lists, again and again (feature `lists`)
+    #[arg(long, value_name = "LISTS.toml")]
+    lists: Option<PathBuf>,
+    /// Fetch lists from private and loopback addresses, too
+    #[arg(long, requires = "lists")]
+    allow_private: bool,
     /// Address for devices, instead of those of the configuration; port 0 takes a free port
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<SocketAddr>,
@@ -124,10 +130,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(url) = &arguments.probe {
         return runtime.block_on(probe(url));
     }
+    let (file, allow_private) = (arguments.lists.clone(), arguments.allow_private);
+    let lists = file.map(|file| ListSettings::new(file).with_private_addresses(allow_private));
     let (path, listen, admin) =
         (arguments.config.clone().unwrap_or_default(), arguments.listen.clone(), arguments.admin);
     let read = move || -> Result<Configuration, ConfigurationError> {
-        let mut configuration = Configuration::read(&path)?;
+        let mut configuration = Configuration::read(&path)?.with_lists(lists.clone())?;
         if !listen.is_empty() {
             configuration.listen = listen.clone();
         }

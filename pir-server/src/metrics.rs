@@ -2,6 +2,7 @@
 //!
 //! `labels` has what metrics are broken down by, `register` their names and descriptions.
 
+mod ages;
 mod labels;
 mod register;
 
@@ -10,12 +11,14 @@ pub(crate) use labels::{Closing, Endpoint, Outcome, TokenRefusal};
 use crate::catalog::ServedUseCase;
 use crate::gateway::GatewayRefusal;
 use crate::tier::Tier;
+use ages::Ages;
+pub(crate) use ages::{ListLevel, resident_bytes};
 use keyword_pir::StageTimes;
 use labels::{
     ClosingLabel, EndpointLabel, GatewayLabel, OutcomeLabel, RefusalLabel, RequestLabels, Stage,
     StageLabels, TierLabel, UseCaseLabel, UseCaseOutcomeLabels,
 };
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
@@ -58,6 +61,7 @@ pub(crate) struct Metrics {
     release_late: Family<UseCaseLabel, Gauge>,
     reloads: Family<OutcomeLabel, Counter>,
     last_reload: Gauge,
+    ages: Ages,
     cached_keys: Gauge,
     cached_key_bytes: Gauge,
     key_cache_hits: Counter,
@@ -74,7 +78,7 @@ pub(crate) struct Metrics {
 }
 
 /// Values that are read when the metrics are requested.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Levels {
     /// Number of tasks that wait or run.
     pub(crate) queue: usize,
@@ -84,6 +88,12 @@ pub(crate) struct Levels {
     pub(crate) cached_key_bytes: u64,
     /// Number and size of what the store holds.
     pub(crate) store: crate::store::StoreStatistics,
+    /// When the certificate ends.
+    pub(crate) certificate_end: Option<Timestamp>,
+    /// The lists that the service keeps up to date.
+    pub(crate) lists: Vec<ListLevel>,
+    /// When the last update of lists ended that did not fail.
+    pub(crate) lists_updated: Option<Timestamp>,
 }
 
 impl Default for Metrics {
@@ -109,6 +119,7 @@ impl Default for Metrics {
             release_late: Family::default(),
             reloads: Family::default(),
             last_reload: Gauge::default(),
+            ages: Ages::default(),
             cached_keys: Gauge::default(),
             cached_key_bytes: Gauge::default(),
             key_cache_hits: Counter::default(),
@@ -230,6 +241,7 @@ impl Metrics {
         self.versions(served);
         self.reloads.get_or_create(&OutcomeLabel { outcome: Outcome::Success }).inc();
         self.last_reload.set(i64::try_from(now.unix_seconds()).unwrap_or(i64::MAX));
+        self.ages.reloaded(now);
     }
 
     /// What is served has changed.
@@ -241,6 +253,7 @@ impl Metrics {
             self.versions.get_or_create(&label).set(use_case.versions as i64);
             self.shards.get_or_create(&label).set(use_case.shards as i64);
         }
+        self.ages.served(served);
     }
 
     /// A publication was polled.
@@ -268,9 +281,12 @@ impl Metrics {
         self.stored_nonces.set(signed(levels.store.nonces));
         self.store_used_bytes.set(signed(levels.store.used_bytes));
         self.store_capacity_bytes.set(signed(levels.store.capacity_bytes));
+        self.ages.now(levels);
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, self.ages.process());
+        let _ = encode_eof(&mut text);
         text
     }
 }

@@ -11,6 +11,9 @@ pub use crate::blocking::TaskFailed;
 pub use crate::catalog::ServedUseCase;
 pub use crate::data_set::{DataSetError, Difference, Mismatch};
 pub use crate::issuer::IssuerError;
+#[cfg(feature = "lists")]
+pub use crate::lists::{ListsError, ListsStatus};
+pub use crate::prefilter::PrefilterError;
 pub use crate::subscriptions::SubscriptionError;
 pub use crate::tls::{ServerTls, TlsError};
 pub use error::ServiceError;
@@ -22,7 +25,9 @@ use crate::configuration::{Configuration, ConfigurationError, Limits};
 use crate::gateway::Gateway;
 use crate::issuer::Issuer;
 use crate::key_cache::KeyCache;
-use crate::metrics::{Levels, Metrics};
+#[cfg(feature = "lists")]
+use crate::lists::Lists;
+use crate::metrics::{Levels, ListLevel, Metrics};
 use crate::peer_budget::PeerBudget;
 use crate::store::Store;
 use crate::subscriptions::Subscriptions;
@@ -56,6 +61,8 @@ pub struct Service {
     settings: Settings,
     live: ArcSwap<Live>,
     subscriptions: Subscriptions,
+    #[cfg(feature = "lists")]
+    lists: Option<Lists>,
     /// One reload at a time.
     reloading: Mutex<()>,
     store: Arc<dyn Store>,
@@ -90,6 +97,8 @@ pub(crate) enum Readiness {
     Late,
     /// Nothing was published yet of a use case.
     NothingPublished,
+    /// The lists are fetched and processed for the first time.
+    FirstUpdate,
     /// The store has no memory for nonces.
     StoreFull,
 }
@@ -114,9 +123,31 @@ impl fmt::Display for Readiness {
                 "not ready: nothing was published yet for a use case; the first release is served as soon as it is \
                  (urlfilter publish)",
             ),
+            Self::FirstUpdate => f.write_str(
+                "not ready: the lists are fetched and processed for the first time; the log says what they lack",
+            ),
             Self::StoreFull => f.write_str("not ready: the store is full; no token can be spent"),
         }
     }
+}
+
+/// From how many days before its end on a certificate is warned of.
+const CERTIFICATE_WARNING_DAYS: u64 = 21;
+
+/// A sentence about a certificate that has ended or ends soon.
+pub(crate) fn certificate_warning(end: Option<Timestamp>, now: Timestamp) -> Option<String> {
+    let end = end?;
+    let days = |span: std::time::Duration| span.as_secs() / 86_400;
+    let replace = "replace its files; the service reads them again by itself";
+    if end <= now {
+        let days = days(now.since(end));
+        return Some(format!(
+            "tls: the certificate has expired, {days} days ago, and no client accepts it; {replace}"
+        ));
+    }
+    let left = days(end.since(now));
+    (left < CERTIFICATE_WARNING_DAYS)
+        .then(|| format!("tls: the certificate expires in {left} days; {replace}"))
 }
 
 /// Threads that compute: as configured, or one for each core.
@@ -177,7 +208,42 @@ impl Service {
     /// What is served at present.
     #[must_use]
     pub fn loaded(&self) -> Loaded {
-        self.live().loaded()
+        let mut loaded = self.live().loaded();
+        loaded.warnings.extend(certificate_warning(self.certificate_end(), self.now()));
+        loaded
+    }
+
+    /// When the certificate ends; `None` without one.
+    pub(crate) fn certificate_end(&self) -> Option<Timestamp> {
+        self.certificates.as_ref()?.end()
+    }
+
+    #[cfg(feature = "lists")]
+    fn list_levels(&self) -> Vec<ListLevel> {
+        self.lists_status().and_then(|status| status.updated).map_or_else(Vec::new, |updated| {
+            let level = |source: &list_update::SourceReport| ListLevel {
+                name: source.name.clone(),
+                fetched_at: source.fetched_at,
+                entries: source.entries,
+                is_old: source.state == list_update::SourceState::Old,
+            };
+            updated.sources.iter().map(level).collect()
+        })
+    }
+
+    #[cfg(not(feature = "lists"))]
+    fn list_levels(&self) -> Vec<ListLevel> {
+        Vec::new()
+    }
+
+    #[cfg(feature = "lists")]
+    fn lists_updated(&self) -> Option<Timestamp> {
+        self.lists_status()?.last_success
+    }
+
+    #[cfg(not(feature = "lists"))]
+    fn lists_updated(&self) -> Option<Timestamp> {
+        None
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -192,12 +258,27 @@ impl Service {
             cached_keys: self.keys.len(),
             cached_key_bytes: self.keys.bytes(),
             store: self.store.statistics(),
+            certificate_end: self.certificate_end(),
+            lists: self.list_levels(),
+            lists_updated: self.lists_updated(),
         })
     }
 
     /// Whether a use case is configured and nothing was published of it yet.
     pub(crate) fn waits_for(&self, use_case: &str) -> bool {
-        self.subscriptions.waits_for(use_case)
+        self.subscriptions.waits_for(use_case) || self.live().awaits_files(use_case)
+    }
+
+    /// The lists that this service keeps up to date.
+    #[cfg(feature = "lists")]
+    pub(crate) fn lists(&self) -> Option<&Lists> {
+        self.lists.as_ref()
+    }
+
+    /// Whether a data set of lists is not served yet.
+    #[cfg(feature = "lists")]
+    pub(crate) fn awaits_lists(&self) -> bool {
+        self.live().awaits_any_files()
     }
 
     /// The tier of a user token; `None` if it is not valid.
@@ -240,6 +321,9 @@ impl Service {
         if !self.ready.load(Ordering::Relaxed) {
             return Readiness::Stopping;
         }
+        if self.live().awaits_any_files() {
+            return Readiness::FirstUpdate;
+        }
         if self.subscriptions.is_waiting() {
             return Readiness::NothingPublished;
         }
@@ -256,5 +340,29 @@ impl Service {
     /// Reports the service as not ready from now on. Requests are still answered.
     pub fn retire(&self) {
         self.ready.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_certificate_is_warned_of_three_weeks_before_its_end() {
+        let now = Timestamp::from_unix_seconds(1_795_000_000);
+        let day = Duration::from_secs(86_400);
+        let warning = |end| certificate_warning(Some(end), now);
+        assert_eq!(certificate_warning(None, now), None);
+        assert_eq!(warning(now + 22 * day), None);
+        assert_eq!(warning(now + 21 * day), None);
+        let text = warning(now + 21 * day - Duration::from_secs(1)).unwrap();
+        assert!(text.contains("expires in 20 days"), "{text}");
+        let text = warning(now + Duration::from_secs(1)).unwrap();
+        assert!(text.contains("expires in 0 days"), "{text}");
+        for (end, days) in [(now, 0), (now - 2 * day, 2)] {
+            let text = warning(end).unwrap();
+            assert!(text.contains(&format!("has expired, {days} days ago")), "{text}");
+        }
     }
 }

@@ -4,6 +4,8 @@
 mod absent;
 #[cfg(feature = "tls")]
 mod certificates;
+#[cfg(feature = "tls")]
+mod expiry;
 
 #[cfg(not(feature = "tls"))]
 pub(crate) use absent::{Acceptor, Certificates};

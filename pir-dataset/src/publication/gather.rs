@@ -167,6 +167,30 @@ fn prefilter_keywords(folder: &Path) -> Result<String, GatherError> {
     Ok(hex::encode(keywords_digest(hashes)))
 }
 
+/// Checks that a data set and the prefilter in a folder are of one build: the prefilter has its own rows, and they are
+/// those of the data set. `path` is that of the manifest, for errors.
+///
+/// # Errors
+/// [`GatherError`], if a file cannot be read or they are not of one build.
+pub fn check_prefilter(
+    path: &Path,
+    manifest: &Manifest,
+    prefilter: &Path,
+) -> Result<(), GatherError> {
+    if !prefilter.is_dir() {
+        return Err(GatherError::NoPrefilter { path: prefilter.to_owned() });
+    }
+    let keywords = prefilter_keywords(prefilter)?;
+    match &manifest.keywords_sha256 {
+        None => Err(GatherError::NoKeywords { path: path.to_owned() }),
+        Some(of_data) if *of_data != keywords => Err(GatherError::OtherKeywords {
+            manifest: path.to_owned(),
+            prefilter: prefilter.to_owned(),
+        }),
+        Some(_) => Ok(()),
+    }
+}
+
 /// Gathers the files of a data set, whose names begin with `stem`, and of the prefilter in a folder. Reads
 /// and verifies all of them.
 ///
@@ -180,18 +204,7 @@ pub fn gather(stem: &Path, prefilter: &Path) -> Result<Gathered, GatherError> {
         Err(error) if error.is_not_found() => return Err(GatherError::NoManifest { path }),
         manifest => manifest?,
     };
-    if !prefilter.is_dir() {
-        return Err(GatherError::NoPrefilter { path: prefilter.to_owned() });
-    }
-    let keywords = prefilter_keywords(prefilter)?;
-    match &manifest.keywords_sha256 {
-        None => return Err(GatherError::NoKeywords { path }),
-        Some(of_data) if *of_data != keywords => {
-            let prefilter = prefilter.to_owned();
-            return Err(GatherError::OtherKeywords { manifest: path, prefilter });
-        }
-        Some(_) => {}
-    }
+    check_prefilter(&path, &manifest, prefilter)?;
     let shards: Vec<[(ReleasedFile, PathBuf); 2]> = manifest
         .shards
         .par_iter()

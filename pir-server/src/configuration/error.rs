@@ -16,6 +16,8 @@ pub enum Feature {
     Tls,
     /// The Oblivious HTTP gateway.
     Gateway,
+    /// Lists that the service keeps up to date by itself.
+    Lists,
     /// Data sets of which clients learn no other value than those that they look up.
     Symmetric,
 }
@@ -29,6 +31,7 @@ impl Feature {
             Self::Cloud => "cloud",
             Self::Tls => "tls",
             Self::Gateway => "gateway",
+            Self::Lists => "lists",
             Self::Symmetric => "symmetric",
         }
     }
@@ -41,6 +44,7 @@ impl Feature {
             Self::Cloud => cfg!(feature = "cloud"),
             Self::Tls => cfg!(feature = "tls"),
             Self::Gateway => cfg!(feature = "gateway"),
+            Self::Lists => cfg!(feature = "lists"),
             Self::Symmetric => cfg!(feature = "symmetric"),
         }
     }

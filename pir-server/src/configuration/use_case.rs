@@ -55,6 +55,10 @@ pub struct UseCase {
     pub(crate) superseded_for: Duration,
     /// File with the key of a symmetric data set, hexadecimal.
     pub(crate) database_key: Option<PathBuf>,
+    /// Folder of the prefilter that is given out, as `urlfilter build` wrote it.
+    pub(crate) prefilter: Option<PathBuf>,
+    /// Whether its files may come into being, and be completed, while the service runs.
+    pub(crate) awaits_files: bool,
 }
 
 impl UseCase {
@@ -81,7 +85,10 @@ impl UseCase {
             let reason = format!("a number from 1 to {MAX_SHARDS} is expected");
             return Err(ConfigurationError::value("shardCount", reason));
         }
-        Ok(Self::new(name, UseCaseSource::Files(ShardFiles { stem, count: ShardCount::Manifest(shards) })))
+        Ok(Self::new(
+            name,
+            UseCaseSource::Files(ShardFiles { stem, count: ShardCount::Manifest(shards) }),
+        ))
     }
 
     /// A use case whose releases are published at an address: `s3://bucket/path`, `gs://…`, `az://…`
@@ -114,7 +121,15 @@ impl UseCase {
 
     fn new(name: String, source: UseCaseSource) -> Self {
         let superseded_for = Duration::from_secs(60 * u64::from(DEFAULT_SUPERSEDED_MINUTES));
-        Self { name, source, version_count: DEFAULT_VERSIONS, superseded_for, database_key: None }
+        Self {
+            name,
+            source,
+            version_count: DEFAULT_VERSIONS,
+            superseded_for,
+            database_key: None,
+            prefilter: None,
+            awaits_files: false,
+        }
     }
 
     /// Sets the number of versions that are served at the same time; 0 removes the use case.
@@ -136,6 +151,20 @@ impl UseCase {
     #[must_use]
     pub fn with_database_key(mut self, path: impl Into<PathBuf>) -> Self {
         self.database_key = Some(path.into());
+        self
+    }
+
+    /// Gives out the prefilter in a folder that `urlfilter build` wrote. It must be of the same build as the data set.
+    #[must_use]
+    pub fn with_prefilter(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.prefilter = Some(folder.into());
+        self
+    }
+
+    /// Files that this service makes itself.
+    #[cfg(feature = "lists")]
+    pub(super) fn awaiting_files(mut self) -> Self {
+        self.awaits_files = true;
         self
     }
 
@@ -205,6 +234,8 @@ pub(super) struct RawUseCase {
     #[serde(default)]
     shard_count: Option<u32>,
     #[serde(default)]
+    filter: Option<PathBuf>,
+    #[serde(default)]
     published: Option<String>,
     #[serde(default = "default_versions")]
     version_count: usize,
@@ -230,6 +261,11 @@ impl TryFrom<RawUseCase> for UseCase {
         let mut use_case = use_case
             .with_version_count(raw.version_count)
             .with_superseded_for(Duration::from_secs(60 * u64::from(raw.superseded_minutes)));
+        if raw.filter.is_some() && use_case.published().is_some() {
+            let reason = "a folder is for use cases with fileStem; a publication has the prefilter itself, in filter/";
+            return Err(ConfigurationError::value("filter", reason));
+        }
+        use_case.prefilter = raw.filter;
         if let Some(symmetric) = raw.symmetric_pir_arguments {
             ConfigurationError::unless_built("symmetricPirArguments", Feature::Symmetric)?;
             if symmetric.config_type.is_some_and(|kind| kind != SYMMETRIC_CONFIGURATION) {

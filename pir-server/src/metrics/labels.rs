@@ -46,6 +46,8 @@ label_values! {
         Queries = "queries",
         /// Reports.
         Report = "report",
+        /// Prefilters.
+        Filter = "filter",
         /// The gateway. A request inside of an encapsulated one is also counted for its own endpoint.
         Gateway = "gateway",
         /// Anything else.
@@ -157,6 +159,16 @@ pub(super) struct StageLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct UseCaseLabel {
     pub(super) usecase: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ListLabel {
+    pub(super) list: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct BuildLabel {
+    pub(super) version: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

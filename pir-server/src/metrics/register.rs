@@ -7,6 +7,7 @@ impl Metrics {
     /// Adds every metric to the registry. Operators' dashboards and alerts depend on the names.
     pub(super) fn register(&mut self) {
         let registry = &mut self.registry;
+        self.ages.register(registry);
         registry.register("requests", "Requests by endpoint and status", self.requests.clone());
         registry.register_with_unit(
             "request",
@@ -71,7 +72,7 @@ impl Metrics {
         registry.register("reloads", "Attempts to load data sets", self.reloads.clone());
         registry.register_with_unit(
             "last_reload",
-            "When data sets were loaded, since 1970",
+            "Replaced by pir_last_reload_timestamp_seconds",
             Unit::Seconds,
             self.last_reload.clone(),
         );

@@ -31,9 +31,17 @@ fn all_metrics() -> String {
     metrics.connection_ended(Closing::Idle);
     metrics.polled("use case", Outcome::Success, false);
     metrics.load_failed();
-    let served = ServedUseCase { name: "use case".to_owned(), versions: 1, shards: 1 };
+    let served = ServedUseCase {
+        name: "use case".to_owned(),
+        versions: 1,
+        shards: 1,
+        rows: Some(1),
+        written_at: Some(Timestamp::MIN),
+        config_id: String::new(),
+    };
     metrics.loaded(&[served], Timestamp::MIN);
-    metrics.text(&Levels::default())
+    let lists = vec![ListLevel { name: "list".to_owned(), ..ListLevel::default() }];
+    metrics.text(&Levels { lists, ..Levels::default() })
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::configuration::ConfigurationError;
 use crate::data_set::DataSetError;
 use crate::gateway::GatewayError;
 use crate::issuer::IssuerError;
+use crate::prefilter::PrefilterError;
 use crate::store::StoreError;
 use crate::subscriptions::SubscriptionError;
 use crate::tls::TlsError;
@@ -20,6 +21,14 @@ pub enum ServiceError {
     /// A data set cannot be served.
     #[error("a data set cannot be served")]
     DataSet(#[from] DataSetError),
+    /// The prefilter of a use case cannot be given out.
+    #[error("use case {use_case}: its prefilter cannot be given out")]
+    Prefilter {
+        /// Name of the use case.
+        use_case: String,
+        /// Why.
+        source: PrefilterError,
+    },
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),

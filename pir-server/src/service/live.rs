@@ -4,9 +4,11 @@ use super::error::{ServiceError, io_error};
 use crate::catalog::{Catalog, ServedUseCase};
 use crate::configuration::{Configuration, ShardCount, UseCase, UseCaseSource, read_users};
 use crate::file_mark::FileMark;
+use crate::prefilter::{Prefilters, ServedPrefilter};
 use crate::reports::ReportLog;
 use crate::subscriptions::Subscriptions;
 use crate::user_tokens::{UserTable, UserTokens};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use unix_clock::Timestamp;
@@ -15,6 +17,8 @@ use unix_clock::Timestamp;
 #[derive(Clone)]
 pub(crate) struct Live {
     pub(crate) catalog: Catalog,
+    /// Prefilters by use case.
+    prefilters: BTreeMap<String, Prefilters>,
     /// Use cases as the configuration lists them.
     pub(super) use_cases: Vec<UseCase>,
     /// Tokens of the configuration and of its token file.
@@ -59,6 +63,7 @@ impl Live {
         let configured_users = UserTable::new(user_tokens.hasher(), &configuration.users);
         let issuer_request_uri = configuration.issuer_request_uri.clone();
         let mut live = Self {
+            prefilters: open_prefilters(configuration, earlier)?,
             catalog,
             use_cases: configuration.use_cases.clone(),
             users: configured_users.clone(),
@@ -71,6 +76,27 @@ impl Live {
             live.read_users_file(path, user_tokens)?;
         }
         Ok(live)
+    }
+
+    /// Whether a use case waits for files that this service makes.
+    pub(crate) fn awaits_files(&self, use_case: &str) -> bool {
+        let mut all = self.use_cases.iter();
+        all.any(|known| {
+            known.awaits_files
+                && known.name() == use_case
+                && self.catalog.newest(use_case).is_none()
+        })
+    }
+
+    /// Whether any use case waits for files that this service makes.
+    pub(crate) fn awaits_any_files(&self) -> bool {
+        self.use_cases.iter().any(|use_case| self.awaits_files(use_case.name()))
+    }
+
+    /// The prefilter of a use case, if it is one that is given out.
+    pub(crate) fn prefilter(&self, use_case: &str) -> Option<&Arc<ServedPrefilter>> {
+        let prefilters = self.prefilters.get(use_case)?;
+        Some(prefilters.given_out(self.catalog.has_superseded(use_case)))
     }
 
     /// Replaces the tokens of the token file by its present content.
@@ -116,6 +142,29 @@ impl Live {
             use_cases,
         }
     }
+}
+
+fn open_prefilters(
+    configuration: &Configuration,
+    earlier: Option<&Live>,
+) -> Result<BTreeMap<String, Prefilters>, ServiceError> {
+    let mut all = BTreeMap::new();
+    for use_case in configuration.use_cases.iter().filter(|use_case| use_case.is_served()) {
+        let UseCaseSource::Files(files) = use_case.source() else { continue };
+        let Some(folder) = &use_case.prefilter else { continue };
+        let name = use_case.name();
+        let before = earlier.and_then(|live| live.prefilter(name)).cloned();
+        let newest = match ServedPrefilter::open(folder, &files.stem) {
+            Ok(newest) => newest,
+            // Made by this service together with the data set, which is not there yet either, or not complete.
+            Err(_) if use_case.awaits_files && before.is_none() => continue,
+            Err(source) => {
+                return Err(ServiceError::Prefilter { use_case: name.to_owned(), source });
+            }
+        };
+        all.insert(name.to_owned(), Prefilters::new(newest, before));
+    }
+    Ok(all)
 }
 
 fn open_reports(

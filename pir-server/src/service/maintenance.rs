@@ -69,7 +69,11 @@ impl Service {
             }
         };
         let subscriptions = self.subscriptions.run(&*self);
-        futures_util::future::join3(rotation, files, subscriptions).await;
+        let lists = async {
+            #[cfg(feature = "lists")]
+            self.update_lists_always().await;
+        };
+        futures_util::future::join4(rotation, files, subscriptions, lists).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::error::{ServiceError, io_error};
 use super::live::{Live, Loaded};
 use super::settings::Settings;
-use super::{Service, worker_count};
+use super::{Service, certificate_warning, worker_count};
 use crate::blocking::blocking;
 use crate::body_budget::BodyBudget;
 use crate::configuration::Configuration;
@@ -100,6 +100,8 @@ impl Service {
             settings: Settings::of(configuration),
             live: ArcSwap::from_pointee(live),
             subscriptions,
+            #[cfg(feature = "lists")]
+            lists: configuration.lists.clone().map(crate::lists::Lists::new),
             reloading: Mutex::default(),
             keys: KeyCache::new(limits.key_cache_bytes),
             bodies: BodyBudget::new(limits.bodies_in_flight_bytes),
@@ -126,12 +128,15 @@ impl Service {
         let releases = Subscriptions::check(configuration).await?;
         let user_tokens =
             UserTokens::new(&configuration.user_tokens).map_err(io_error("prepare userTokens"))?;
-        configuration.tls.as_ref().map(Certificates::open).transpose()?;
+        let certificates = configuration.tls.as_ref().map(Certificates::open).transpose()?;
+        let end = certificates.and_then(|certificates| certificates.end());
         let quiet = Configuration { report_directory: None, ..configuration.clone() };
         let nothing = Subscriptions::default();
         let load = move || -> Result<Loaded, ServiceError> {
             Ok(Live::load(&quiet, &nothing, &user_tokens, None, Timestamp::MIN)?.loaded())
         };
-        Ok(Checked { loaded: blocking(load).await?, releases })
+        let mut loaded = blocking(load).await?;
+        loaded.warnings.extend(certificate_warning(end, std::time::SystemTime::now().into()));
+        Ok(Checked { loaded, releases })
     }
 }

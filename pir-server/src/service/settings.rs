@@ -1,8 +1,8 @@
 //! Settings that a reload cannot change.
 
 use crate::configuration::{
-    Configuration, GatewaySettings, IssuerSettings, Limits, PeerSettings, PublicationSettings,
-    StoreSettings, UserTokenSettings,
+    Configuration, GatewaySettings, IssuerSettings, Limits, ListSettings, PeerSettings,
+    PublicationSettings, StoreSettings, UserTokenSettings,
 };
 use std::net::SocketAddr;
 
@@ -19,6 +19,7 @@ pub(super) struct Settings {
     user_tokens: UserTokenSettings,
     gateway: Option<GatewaySettings>,
     publications: PublicationSettings,
+    lists: Option<ListSettings>,
     /// Name and address of each subscribed use case.
     published: Vec<(String, String)>,
 }
@@ -37,6 +38,7 @@ impl Settings {
             user_tokens: configuration.user_tokens.clone(),
             gateway: configuration.gateway.clone(),
             publications: configuration.publications.clone(),
+            lists: configuration.lists.clone(),
             published: configuration
                 .use_cases
                 .iter()
@@ -61,6 +63,7 @@ impl Settings {
             ("userTokens", self.user_tokens == other.user_tokens),
             ("gateway", self.gateway == other.gateway),
             ("publications", self.publications == other.publications),
+            ("lists", self.lists == other.lists),
             ("usecases.published", self.published == other.published),
         ];
         pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()

@@ -1,6 +1,6 @@
 //! TLS by rustls: the certificate is read at the start, and again when its files change.
 
-use super::{ServerTls, TlsError};
+use super::{ServerTls, TlsError, expiry};
 use crate::configuration::TlsSettings;
 use crate::file_mark::FileMark;
 use arc_swap::ArcSwap;
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use unix_clock::Timestamp;
 
 /// Accepts connections with a configuration of rustls.
 #[derive(Clone)]
@@ -117,6 +118,12 @@ impl Certificates {
             source.settings.clone()
         };
         self.reload(&settings).map(|()| true)
+    }
+
+    /// When the first certificate of the chain ends; `None` if none of them says so in a form that is known.
+    pub(crate) fn end(&self) -> Option<Timestamp> {
+        let current = self.current.load();
+        current.cert.iter().filter_map(|certificate| expiry::not_after(certificate)).min()
     }
 
     /// How connections are accepted: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.

@@ -19,6 +19,8 @@ mod gateway_origins;
 #[cfg(feature = "tls")]
 mod idle;
 mod limits;
+#[cfg(feature = "lists")]
+mod lists;
 mod malformed;
 mod newer_systems;
 #[cfg(feature = "redis")]

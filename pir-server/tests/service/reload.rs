@@ -70,8 +70,7 @@ fn write_manifest(stem: &str, shards: u32) {
 /// A data set grew, and the configuration has not changed: with another number of shards, and without any.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_manifest_says_how_many_shards_there_are() {
-    let (small, large) =
-        (Case::new("synthetic_small_logt5"), Case::new("synthetic_shards3_logt4"));
+    let (small, large) = (Case::new("synthetic_small_logt5"), Case::new("synthetic_shards3_logt4"));
     for configured in [serde_json::json!(1), serde_json::Value::Null] {
         let folder = tempfile::tempdir().unwrap();
         let text = small.install(folder.path(), "data");

@@ -64,6 +64,11 @@ impl Case {
                 fs::write(folder.join(format!("{stem}-{shard}.{to}")), content).unwrap();
             }
         }
+        // What a larger data set left, whose shards would not belong to this one.
+        let mut further = shards;
+        while fs::remove_file(folder.join(format!("{stem}-{further}.bin"))).is_ok() {
+            further += 1;
+        }
         UseCaseText {
             name: self.use_case(),
             stem: folder.join(stem).to_str().unwrap().to_owned(),

@@ -1,0 +1,98 @@
+//! What a service serves and whether it is well, for people: `GET /status` as JSON, and the page at `/`.
+
+mod page;
+
+pub(crate) use page::page;
+
+use crate::metrics::resident_bytes;
+#[cfg(feature = "lists")]
+use crate::service::ListsStatus;
+use crate::service::Service;
+use pir_dataset::publication::UseCaseStatus;
+use serde::Serialize;
+use std::sync::Arc;
+use unix_clock::Timestamp;
+
+/// The answer to `GET /status`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    version: &'static str,
+    now: Timestamp,
+    ready: bool,
+    /// The sentence of `/readyz`.
+    readiness: String,
+    warnings: Vec<String>,
+    use_cases: Vec<UseCaseReport>,
+    #[cfg(feature = "lists")]
+    lists: Option<ListsStatus>,
+    releases: Vec<UseCaseStatus>,
+    certificate_ends_at: Option<Timestamp>,
+    queue_depth: usize,
+    threads: usize,
+    memory_bytes: Option<u64>,
+    store: StoreReport,
+    user_tokens: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UseCaseReport {
+    name: String,
+    shards: usize,
+    versions: usize,
+    rows: Option<u64>,
+    written_at: Option<Timestamp>,
+    config_id: String,
+    /// The tag of the prefilter that is given out.
+    prefilter_tag: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StoreReport {
+    evaluation_keys: u64,
+    evaluation_key_bytes: u64,
+    nonces: u64,
+    used_bytes: u64,
+    capacity_bytes: u64,
+}
+
+impl Status {
+    pub(crate) fn of(service: &Arc<Service>) -> Self {
+        let (loaded, readiness, live) = (service.loaded(), service.readiness(), service.live());
+        let use_cases = loaded.use_cases.into_iter().map(|served| UseCaseReport {
+            prefilter_tag: live.prefilter(&served.name).map(|filter| filter.tag().to_owned()),
+            name: served.name,
+            shards: served.shards,
+            versions: served.versions,
+            rows: served.rows,
+            written_at: served.written_at,
+            config_id: served.config_id,
+        });
+        let store = service.store().statistics();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            now: service.now(),
+            ready: readiness.is_ready(),
+            readiness: readiness.to_string(),
+            warnings: loaded.warnings,
+            use_cases: use_cases.collect(),
+            #[cfg(feature = "lists")]
+            lists: service.lists_status(),
+            releases: service.release_statuses(),
+            certificate_ends_at: service.certificate_end(),
+            queue_depth: service.pool().depth(),
+            threads: service.pool().threads(),
+            memory_bytes: resident_bytes(),
+            store: StoreReport {
+                evaluation_keys: store.evaluation_keys,
+                evaluation_key_bytes: store.evaluation_key_bytes,
+                nonces: store.nonces,
+                used_bytes: store.used_bytes,
+                capacity_bytes: store.capacity_bytes,
+            },
+            user_tokens: loaded.user_tokens,
+        }
+    }
+}

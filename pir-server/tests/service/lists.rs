@@ -1,0 +1,245 @@
+//! Lists that the service keeps up to date by itself.
+
+use filter_client::{ClientOptions, EmptyWallet, PirClient};
+use list_update::SourceState;
+use pir_server::configuration::ListSettings;
+use pir_server::service::ListsError;
+use pir_server::{Configuration, Listener, Service, admin, endpoints};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tempfile::TempDir;
+use unix_clock::SystemClock;
+
+const USE_CASE: &str = "com.example.app.url.filtering";
+
+fn configuration(folder: &Path) -> Configuration {
+    let text = json!({
+        "users": [{ "tier": "tier1", "tokens": ["AAAA"] }],
+        "usecases": [],
+        "store": { "directory": folder.join("service") },
+        "workers": 2,
+    });
+    let lists = ListSettings::new(folder.join("lists.toml"));
+    let configuration = Configuration::parse(text.to_string().as_bytes()).unwrap();
+    configuration.with_lists(Some(lists)).unwrap()
+}
+
+/// A folder with a list.
+fn folder(list: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "out = \"state\"\n[[source]]\nname = \"a\"\npath = \"list.txt\"\n[service]\nuse_case = \"{USE_CASE}\"\n"
+    );
+    fs::write(folder.path().join("lists.toml"), text).unwrap();
+    fs::write(folder.path().join("list.txt"), list).unwrap();
+    folder
+}
+
+struct Running {
+    service: Arc<Service>,
+    url: String,
+    admin: String,
+}
+
+impl Running {
+    async fn start(folder: &TempDir) -> Self {
+        let path = folder.path().to_owned();
+        let opened = Service::open(&configuration(&path), Arc::new(SystemClock)).await.unwrap();
+        let source = Arc::new(move || Ok(configuration(&path)));
+        let service = Arc::new(opened.with_source(source));
+        let any = ["127.0.0.1:0".parse().unwrap()];
+        let mut urls = Vec::new();
+        for router in [endpoints::router(&service), admin::router(&service)] {
+            let listener = Listener::bind(&any, router).await.unwrap();
+            urls.push(format!("http://{}", listener.addresses().unwrap()[0]));
+            let serving = Arc::clone(&service);
+            tokio::spawn(async move { listener.serve(&serving, std::future::pending()).await });
+        }
+        let [url, admin] = urls.try_into().unwrap();
+        Self { service, url, admin }
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        get(&self.url, path).await
+    }
+
+    /// The page, the status and the metrics.
+    async fn seen(&self) -> (String, serde_json::Value, String) {
+        let (page, status) = (get(&self.admin, "/").await, get(&self.admin, "/status").await);
+        let metrics = get(&self.admin, "/metrics").await;
+        assert_eq!((page.0, status.0, metrics.0), (200, 200, 200));
+        (page.1, serde_json::from_str(&status.1).unwrap(), metrics.1)
+    }
+
+    fn client(&self) -> PirClient {
+        let mut options = ClientOptions::default();
+        options.wallet.when_empty = EmptyWallet::Fetch;
+        let builder = PirClient::builder(&self.url, USE_CASE).user_token("AAAA");
+        builder.options(options).build().unwrap()
+    }
+
+    async fn has(&self, keyword: &str) -> bool {
+        self.client().lookup(&[keyword.as_bytes()]).await.unwrap()[0].is_some()
+    }
+}
+
+async fn get(address: &str, path: &str) -> (u16, String) {
+    let response = reqwest::get(format!("{address}{path}")).await.unwrap();
+    let status = response.status().as_u16();
+    (status, String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_status_and_metrics_say_how_the_lists_are() {
+    let folder = folder("bad.example\nworse.example\n");
+    let running = Running::start(&folder).await;
+    let (page, status, _) = running.seen().await;
+    assert!(page.contains("Nothing is served yet."), "{page}");
+    assert_eq!((&status["ready"], &status["useCases"]), (&json!(false), &json!([])));
+
+    running.service.update_lists().await.unwrap();
+    let (page, status, metrics) = running.seen().await;
+    assert_eq!(status["ready"], json!(true));
+    assert_eq!(status["useCases"][0]["rows"], json!(2));
+    assert_eq!(status["lists"]["updated"]["sources"][0]["entries"], json!(2));
+    assert!(status["useCases"][0]["prefilterTag"].is_string());
+    assert!(page.contains(USE_CASE) && page.contains("the first build; 2 keys"), "{page}");
+    for line in [
+        "pir_rows{usecase=\"com.example.app.url.filtering\"} 2\n",
+        "pir_list_entries{list=\"a\"} 2\n",
+        "pir_list_old{list=\"a\"} 0\n",
+        "pir_certificate_expiry_timestamp_seconds 0\n",
+        "pir_build_info{version=",
+        "process_resident_memory_bytes ",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    assert!(metrics.ends_with("# EOF\n"));
+
+    // A list that is broken is seen in all of them, and what it holds is no part of the page.
+    fs::write(folder.path().join("list.txt"), "<script>alert(1)</script>\n").unwrap();
+    running.service.update_lists().await.unwrap();
+    let (page, status, metrics) = running.seen().await;
+    assert_eq!(status["lists"]["updated"]["sources"][0]["state"], json!("old"));
+    assert!(metrics.contains("pir_list_old{list=\"a\"} 1\n"), "{metrics}");
+    assert!(page.contains("old copy: ") && !page.contains("<script>"), "{page}");
+
+    fs::write(folder.path().join("lists.toml"), "out = 1").unwrap();
+    running.service.update_lists().await.unwrap_err();
+    let (page, status, _) = running.seen().await;
+    assert!(page.contains("The last update failed: "), "{page}");
+    assert!(status["lists"]["error"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_served_and_kept_up_to_date() {
+    let folder = folder("bad.example\nworse.example\n");
+    let running = Running::start(&folder).await;
+    let (status, text) = running.get("/readyz").await;
+    assert_eq!(status, 503);
+    assert!(text.starts_with("not ready: the lists are fetched and processed"), "{text}");
+    assert_eq!(running.get(&format!("/filter/{USE_CASE}")).await.0, 503);
+
+    let updated = running.service.update_lists().await.unwrap();
+    assert_eq!(updated.keys, 2);
+    assert_eq!(running.get("/readyz").await.0, 200);
+    assert_eq!(running.get(&format!("/filter/{USE_CASE}")).await.0, 200);
+    assert!(running.has("bad.example").await);
+    assert!(!running.has("new.example").await);
+
+    // Queries go on while the lists are updated.
+    let stop = Arc::new(AtomicBool::new(false));
+    let (client, stopped) = (running.client(), Arc::clone(&stop));
+    let queries = tokio::spawn(async move {
+        let mut count = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            assert!(client.lookup(&[b"bad.example"]).await.unwrap()[0].is_some());
+            count += 1;
+        }
+        count
+    });
+    fs::write(folder.path().join("list.txt"), "bad.example\nworse.example\nnew.example\n").unwrap();
+    running.service.update_lists().await.unwrap();
+    assert!(running.has("new.example").await);
+    stop.store(true, Ordering::Relaxed);
+    assert!(queries.await.unwrap() > 0);
+
+    // A list that is broken keeps what it was, and the status says so.
+    fs::write(folder.path().join("list.txt"), "").unwrap();
+    let updated = running.service.update_lists().await.unwrap();
+    assert_eq!(updated.sources[0].state, SourceState::Old);
+    let status = running.service.lists_status().unwrap();
+    assert!(status.error.is_none());
+    assert_eq!(status.updated.unwrap().old_sources().count(), 1);
+    assert_eq!(status.last_change.unwrap().keys, 3);
+    assert!(running.has("new.example").await);
+
+    // A configuration that is broken, too.
+    fs::write(folder.path().join("lists.toml"), "out = 1").unwrap();
+    let error = running.service.update_lists().await.unwrap_err();
+    assert!(matches!(error, ListsError::Configuration(_)), "{error}");
+    assert!(running.service.lists_status().unwrap().error.unwrap().contains("out: "));
+    assert!(running.has("new.example").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_serves_at_once_and_repairs_what_was_killed() {
+    let folder = folder("bad.example\n");
+    let running = Running::start(&folder).await;
+    running.service.update_lists().await.unwrap();
+    drop(running);
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["lists.toml", "list.txt"] {
+        fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let status = std::process::Command::new("cp")
+        .args(["-r".as_ref(), folder.path().join("state").as_os_str(), copy.path().as_os_str()])
+        .status();
+    assert!(status.unwrap().success());
+    let again = Running::start(&copy).await;
+    assert_eq!(again.get("/readyz").await.0, 200);
+    assert!(again.has("bad.example").await);
+    assert!(again.service.update_lists().await.unwrap().is_unchanged());
+    drop(again);
+
+    // As after a kill between the renames of a data set: a shard of another run, and no record of this one.
+    let record = copy.path().join("state/state.json");
+    let mut state: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    state.as_object_mut().unwrap().remove("processed");
+    fs::write(&record, state.to_string()).unwrap();
+    fs::remove_dir_all(copy.path().join("service")).unwrap();
+    fs::write(copy.path().join("state/data/urls-0.bin"), "another").unwrap();
+    let killed = Running::start(&copy).await;
+    assert_eq!(killed.get("/readyz").await.0, 503);
+    killed.service.update_lists().await.unwrap();
+    assert_eq!(killed.get("/readyz").await.0, 200);
+    assert!(killed.has("bad.example").await);
+}
+
+#[test]
+fn a_list_configuration_that_cannot_be_served_is_refused() {
+    let folder = folder("bad.example\n");
+    let text = json!({ "users": [], "usecases": [{ "name": USE_CASE, "fileStem": "x", "shardCount": 1 }] });
+    let configuration = Configuration::parse(text.to_string().as_bytes()).unwrap();
+    let lists = || Some(ListSettings::new(folder.path().join("lists.toml")));
+    let error = configuration.clone().with_lists(lists()).err().unwrap().to_string();
+    assert!(error.contains("a use case of usecases has the name"), "{error}");
+    let path = folder.path().join("lists.toml");
+    let whole = fs::read_to_string(&path).unwrap();
+    for (from, to, expected) in [
+        ("use_case", "#", "service.use_case is missing"),
+        ("out", "uot", "uot: there is no such key"),
+        (
+            "[service]\n",
+            "[service]\nreload = \"http://x\"\n",
+            "service.reload is for other services",
+        ),
+    ] {
+        fs::write(&path, whole.replacen(from, to, 1)).unwrap();
+        let error = configuration.clone().with_lists(lists()).err().unwrap().to_string();
+        assert!(error.starts_with("lists: ") && error.contains(expected), "{error}");
+    }
+}
