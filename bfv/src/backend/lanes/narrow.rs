@@ -6,6 +6,11 @@
 //! overflow. Where all products together stay below p·2^32 ([`Modulus::reduces_at_once`]), nothing
 //! is folded.
 
+#![allow(
+    unsafe_code,
+    reason = "loads from rows and tiles, whose lengths are checked before the loops"
+)]
+
 use super::{NarrowLanes, load, store};
 use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::word::MachineWord;
@@ -80,15 +85,72 @@ impl<V: NarrowLanes> Sums<V> {
 
     #[inline(always)]
     fn fold(&mut self, reduction: &Reduction<V>) {
-        self.first = reduction.fold(self.first);
-        self.second = reduction.fold(self.second);
+        *self = self.folded(reduction);
     }
+
+    #[inline(always)]
+    fn folded(self, reduction: &Reduction<V>) -> Self {
+        Self { first: reduction.fold(self.first), second: reduction.fold(self.second) }
+    }
+}
+
+/// Sums of the products of two vectors with both polynomials of something. They are passed by value:
+/// a loop whose sums have addresses would store them each time.
+type FourSums<V> = [Sums<V>; 4];
+
+/// Adds the products of the two vectors at `at` of `x` with those of both tiles of `pair`.
+///
+/// # Safety
+/// `x` has `at` + 2·`COUNT` words or more, and `start` + 2·`COUNT` is at most TILE.
+#[inline(always)]
+unsafe fn add_pairs<V: NarrowLanes>(
+    cpu: V::Cpu,
+    [mut a0, mut a1, mut b0, mut b1]: FourSums<V>,
+    (x, at): (&[u32], usize),
+    pair: &[u32; 2 * TILE],
+    start: usize,
+) -> FourSums<V> {
+    // SAFETY: the caller knows that `x` reaches so far; the places in `pair` are below its two tiles.
+    unsafe {
+        let v = both_at::<V>(cpu, x, at);
+        a0.add_product(v, both_at(cpu, pair, start));
+        a1.add_product(v, both_at(cpu, pair, TILE + start));
+        let v = both_at::<V>(cpu, x, at + V::COUNT);
+        b0.add_product(v, both_at(cpu, pair, start + V::COUNT));
+        b1.add_product(v, both_at(cpu, pair, TILE + start + V::COUNT));
+    }
+    [a0, a1, b0, b1]
+}
+
+/// Reduces four sums and stores them.
+#[inline(always)]
+fn store_pairs<V: NarrowLanes>(
+    reduction: &Reduction<V>,
+    [a0, a1, b0, b1]: FourSums<V>,
+    [o0, o1]: [&mut [u32]; 2],
+) {
+    store(reduction.reduce(a0), o0);
+    store(reduction.reduce(a1), o1);
+    store(reduction.reduce(b0), &mut o0[V::COUNT..]);
+    store(reduction.reduce(b1), &mut o1[V::COUNT..]);
 }
 
 /// The vector at the start of a slice, and its second lanes.
 #[inline(always)]
 fn both<V: NarrowLanes>(cpu: V::Cpu, from: &[u32]) -> (V, V) {
     let x: V = load(cpu, from);
+    (x, x.second())
+}
+
+/// The vector at a place of a slice whose length was checked, and its second lanes.
+///
+/// # Safety
+/// The slice has `at` + `COUNT` words or more.
+#[inline(always)]
+unsafe fn both_at<V: NarrowLanes>(cpu: V::Cpu, from: &[u32], at: usize) -> (V, V) {
+    debug_assert!(at + V::COUNT <= from.len());
+    // SAFETY: the caller knows that the slice reaches so far.
+    let x = unsafe { V::load(cpu, from.as_ptr().add(at)) };
     (x, x.second())
 }
 
@@ -105,43 +167,42 @@ pub(crate) fn matrix_tile<V: NarrowLanes>(
     columns: &[Vec<u32>],
     m: Modulus<u32>,
 ) {
+    const { assert!(TILE.is_multiple_of(2 * V::COUNT)) };
     let limit = m.lazy_products(m.bits());
-    let mut words = matrix;
-    for (column, out) in columns.iter().zip(out.chunks_exact_mut(2 * TILE)) {
-        let (column_words, rest) = words.split_at(column.len() * TILE);
+    let items = items.as_chunks::<{ 2 * TILE }>().0;
+    let mut words = matrix.as_chunks::<TILE>().0;
+    for (column, out) in columns.iter().zip(out.as_chunks_mut::<{ 2 * TILE }>().0) {
+        let (column_words, rest) = words.split_at(column.len());
         words = rest;
-        let (out0, out1) = out.split_at_mut(TILE);
         let reduction = Reduction::<V>::new(cpu, m, m.reduces_at_once(column.len(), m.to_u64()));
         // Two vectors at a time: with both polynomials that is eight sums, which any register file
         // holds.
         for start in (0..TILE).step_by(2 * V::COUNT) {
-            let mut sums = [[Sums::<V>::zero(cpu); 2]; 2];
-            let mut left = limit;
-            for (&row, plaintext) in column.iter().zip(column_words.chunks_exact(TILE)) {
-                V::prefetch(cpu, plaintext.as_ptr().wrapping_add(AHEAD * TILE + start));
-                let item = &items[row as usize * 2 * TILE..][..2 * TILE];
-                for (part, sums) in sums.iter_mut().enumerate() {
-                    let at = start + part * V::COUNT;
-                    let x = both::<V>(cpu, &plaintext[at..]);
-                    sums[0].add_product(x, both(cpu, &item[at..]));
-                    sums[1].add_product(x, both(cpu, &item[TILE + at..]));
+            let mut sums = [Sums::<V>::zero(cpu); 4];
+            let (mut rows, mut words) = (&column[..], column_words);
+            while !rows.is_empty() {
+                let count = limit.min(rows.len());
+                for (&row, plaintext) in rows[..count].iter().zip(&words[..count]) {
+                    V::prefetch(cpu, plaintext.as_ptr().wrapping_add(AHEAD * TILE + start));
+                    let item = &items[row as usize];
+                    // SAFETY: start is a multiple of two vectors below TILE, which is one.
+                    sums = unsafe { add_pairs(cpu, sums, (plaintext, start), item, start) };
                 }
-                left -= 1;
-                if left == 0 {
-                    sums.iter_mut().flatten().for_each(|sum| sum.fold(&reduction));
-                    left = limit;
+                (rows, words) = (&rows[count..], &words[count..]);
+                if !rows.is_empty() {
+                    sums = sums.map(|sum| sum.folded(&reduction));
                 }
             }
-            for (part, sums) in sums.iter().enumerate() {
-                let at = start + part * V::COUNT;
-                store(reduction.reduce(sums[0]), &mut out0[at..]);
-                store(reduction.reduce(sums[1]), &mut out1[at..]);
-            }
+            let (o0, o1) = out.split_at_mut(TILE);
+            store_pairs(&reduction, sums, [&mut o0[start..], &mut o1[start..]]);
         }
     }
 }
 
 /// `kernels::switch_row` with vectors.
+///
+/// # Panics
+/// If a digit is shorter than the rows.
 #[inline(always)]
 pub(crate) fn switch_row<V: NarrowLanes>(
     cpu: V::Cpu,
@@ -151,32 +212,41 @@ pub(crate) fn switch_row<V: NarrowLanes>(
     count: usize,
     m: Modulus<u32>,
 ) {
+    const { assert!(TILE.is_multiple_of(2 * V::COUNT)) };
     let [out0, out1] = out;
+    assert!(digits.iter().all(|digit| digit.len() >= out0.len()));
     // Digits come from a transform modulo p, so they are below p and 2^MODULUS_BITS.
     let limit = m.lazy_products(u32::MODULUS_BITS);
-    let tiles = out0.chunks_exact_mut(TILE).zip(out1.chunks_exact_mut(TILE));
     let reduction = Reduction::<V>::new(cpu, m, m.reduces_at_once(digits.len(), m.to_u64()));
-    for (tile, ((o0, o1), keys)) in tiles.zip(key.chunks_exact(2 * TILE * count)).enumerate() {
-        for start in (0..TILE).step_by(V::COUNT) {
-            let mut sums = [Sums::<V>::zero(cpu); 2];
-            let mut left = limit;
-            for (digit, key) in digits.iter().zip(keys.chunks_exact(2 * TILE)) {
-                let x = both::<V>(cpu, &digit[tile * TILE + start..]);
-                sums[0].add_product(x, both(cpu, &key[start..]));
-                sums[1].add_product(x, both(cpu, &key[TILE + start..]));
-                left -= 1;
-                if left == 0 {
-                    sums.iter_mut().for_each(|sum| sum.fold(&reduction));
-                    left = limit;
+    let tiles = out0.as_chunks_mut::<TILE>().0.iter_mut().zip(out1.as_chunks_mut::<TILE>().0);
+    let keys = key.as_chunks::<{ 2 * TILE }>().0.chunks_exact(count);
+    for (tile, ((o0, o1), keys)) in tiles.zip(keys).enumerate() {
+        // Two vectors at a time, as in the matrix.
+        for start in (0..TILE).step_by(2 * V::COUNT) {
+            let mut sums = [Sums::<V>::zero(cpu); 4];
+            let (mut digits, mut keys) = (digits, keys);
+            while !digits.is_empty() && !keys.is_empty() {
+                let count = limit.min(digits.len()).min(keys.len());
+                for (digit, key) in digits[..count].iter().zip(&keys[..count]) {
+                    // SAFETY: start is a multiple of two vectors below TILE, which is one; the digit
+                    // has all tiles of the rows.
+                    sums =
+                        unsafe { add_pairs(cpu, sums, (digit, tile * TILE + start), key, start) };
+                }
+                (digits, keys) = (&digits[count..], &keys[count..]);
+                if !digits.is_empty() {
+                    sums = sums.map(|sum| sum.folded(&reduction));
                 }
             }
-            store(reduction.reduce(sums[0]), &mut o0[start..]);
-            store(reduction.reduce(sums[1]), &mut o1[start..]);
+            store_pairs(&reduction, sums, [&mut o0[start..], &mut o1[start..]]);
         }
     }
 }
 
 /// `kernels::convert_row` with vectors, for rows of whole vectors.
+///
+/// # Panics
+/// If a row is shorter than that of the results.
 #[inline(always)]
 pub(crate) fn convert_row<V: NarrowLanes>(
     cpu: V::Cpu,
@@ -186,6 +256,7 @@ pub(crate) fn convert_row<V: NarrowLanes>(
     correction: &Correction<'_, u32>,
     m: Modulus<u32>,
 ) {
+    assert!(ys.iter().all(|y| y.len() >= out.len()) && correction.extra.len() >= out.len());
     // One product less, and two more to reduce at once, for the correction that is added at the end.
     let limit = m.lazy_products(u32::MODULUS_BITS) - 1;
     let at_once = m.reduces_at_once(ys.len() + 2, 1 << u32::MODULUS_BITS);
@@ -193,23 +264,25 @@ pub(crate) fn convert_row<V: NarrowLanes>(
     let constant = V::splat(cpu, correction.constant);
     let threshold = V::splat(cpu, correction.threshold);
     let over = V::splat(cpu, correction.over);
-    let vectors = out.chunks_exact_mut(V::COUNT).zip(correction.extra.chunks_exact(V::COUNT));
-    for (vector, (out, extra)) in vectors.enumerate() {
+    for (vector, out) in out.chunks_exact_mut(V::COUNT).enumerate() {
+        let at = vector * V::COUNT;
         let mut sums = Sums::<V>::zero(cpu);
         let mut left = limit;
         for (y, &c) in ys.iter().zip(constants) {
             let c = V::splat(cpu, c);
-            sums.add_product(both(cpu, &y[vector * V::COUNT..]), (c, c));
+            // SAFETY: `at` + COUNT is at most the length of `out`, and each row is as long.
+            sums.add_product(unsafe { both_at(cpu, y, at) }, (c, c));
             left -= 1;
             if left == 0 {
-                sums.fold(&reduction);
+                sums = sums.folded(&reduction);
                 left = limit;
             }
         }
         if !at_once {
-            sums.fold(&reduction);
+            sums = sums.folded(&reduction);
         }
-        let e = both::<V>(cpu, extra);
+        // SAFETY: as above.
+        let e = unsafe { both_at::<V>(cpu, correction.extra, at) };
         sums.add_product(e, (constant, constant));
         let over = over.unless_below(e.0, threshold);
         sums.first = sums.first.add_wide(over.widen_first());
