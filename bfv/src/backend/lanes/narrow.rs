@@ -11,7 +11,7 @@
     reason = "loads from rows and tiles, whose lengths are checked before the loops"
 )]
 
-use super::{NarrowLanes, load, store};
+use super::{NarrowLanes, store};
 use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::word::MachineWord;
 use crate::backend::kernels::{Correction, TILE};
@@ -75,17 +75,12 @@ impl<V: NarrowLanes> Sums<V> {
         Self { first: V::zero(cpu), second: V::zero(cpu) }
     }
 
-    /// Adds x·y. Each factor is a vector and its second lanes, see [`both`], since the second lanes of
+    /// Adds x·y. Each factor is a vector and its second lanes, see [`both_at`], since the second lanes of
     /// one factor serve several products.
     #[inline(always)]
     fn add_product(&mut self, x: (V, V), y: (V, V)) {
         self.first = self.first.add_wide(x.0.mul_first(y.0));
         self.second = self.second.add_wide(x.1.mul_first(y.1));
-    }
-
-    #[inline(always)]
-    fn fold(&mut self, reduction: &Reduction<V>) {
-        *self = self.folded(reduction);
     }
 
     #[inline(always)]
@@ -133,13 +128,6 @@ fn store_pairs<V: NarrowLanes>(
     store(reduction.reduce(a1), o1);
     store(reduction.reduce(b0), &mut o0[V::COUNT..]);
     store(reduction.reduce(b1), &mut o1[V::COUNT..]);
-}
-
-/// The vector at the start of a slice, and its second lanes.
-#[inline(always)]
-fn both<V: NarrowLanes>(cpu: V::Cpu, from: &[u32]) -> (V, V) {
-    let x: V = load(cpu, from);
-    (x, x.second())
 }
 
 /// The vector at a place of a slice whose length was checked, and its second lanes.
@@ -292,6 +280,9 @@ pub(crate) fn convert_row<V: NarrowLanes>(
 }
 
 /// `kernels::product_row` with vectors, for rows of whole vectors.
+///
+/// # Panics
+/// If a row is shorter than those of the results, or the results are not whole vectors.
 #[inline(always)]
 pub(crate) fn product_row<V: NarrowLanes>(
     cpu: V::Cpu,
@@ -304,24 +295,34 @@ pub(crate) fn product_row<V: NarrowLanes>(
     let limit = (m.lazy_products(m.bits()) / 2).max(1);
     let [out0, out1, out2] = out;
     let reduction = Reduction::<V>::new(cpu, m, m.reduces_at_once(2 * a.len(), m.to_u64()));
+    let rows = a.iter().chain(b).flatten();
+    assert!(rows.into_iter().all(|row| row.len() >= out0.len()));
+    assert!(out0.len().is_multiple_of(V::COUNT));
     for at in (0..out0.len()).step_by(V::COUNT) {
-        let mut sums = [Sums::<V>::zero(cpu); 3];
+        let [mut sum0, mut sum1, mut sum2] = [Sums::<V>::zero(cpu); 3];
         let mut left = limit;
         for ([a0, a1], [b0, b1]) in a.iter().zip(b) {
-            let (a0, a1) = (both::<V>(cpu, &a0[at..]), both::<V>(cpu, &a1[at..]));
-            let (b0, b1) = (both::<V>(cpu, &b0[at..]), both::<V>(cpu, &b1[at..]));
-            sums[0].add_product(a0, b0);
-            sums[1].add_product(a0, b1);
-            sums[1].add_product(a1, b0);
-            sums[2].add_product(a1, b1);
+            // SAFETY: `at` + COUNT is at most the length of `out0`, and each row is as long.
+            let (a0, a1, b0, b1) = unsafe {
+                (
+                    both_at::<V>(cpu, a0, at),
+                    both_at(cpu, a1, at),
+                    both_at(cpu, b0, at),
+                    both_at(cpu, b1, at),
+                )
+            };
+            sum0.add_product(a0, b0);
+            sum1.add_product(a0, b1);
+            sum1.add_product(a1, b0);
+            sum2.add_product(a1, b1);
             left -= 1;
             if left == 0 {
-                sums.iter_mut().for_each(|sum| sum.fold(&reduction));
+                [sum0, sum1, sum2] = [sum0, sum1, sum2].map(|sum| sum.folded(&reduction));
                 left = limit;
             }
         }
-        store(reduction.reduce(sums[0]), &mut out0[at..]);
-        store(reduction.reduce(sums[1]), &mut out1[at..]);
-        store(reduction.reduce(sums[2]), &mut out2[at..]);
+        store(reduction.reduce(sum0), &mut out0[at..]);
+        store(reduction.reduce(sum1), &mut out1[at..]);
+        store(reduction.reduce(sum2), &mut out2[at..]);
     }
 }
