@@ -10,6 +10,8 @@ use blocklist::builder::{Builder, Built, Guards, Options, PreviousBuild, REPORT_
 use blocklist::key::NameRules;
 use blocklist::list::ReadOptions;
 use durable_file::Operation;
+use filter_core::Prefilter;
+use filter_core::bloom::BloomFilter;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -66,7 +68,39 @@ pub(crate) fn build(
         let now = built.report.keys;
         return Err(BuildFailure::Other(UpdateError::Shrunk { now, before }));
     }
+    watch(built, settings)
+}
+
+/// Adds the keys that are watched to the prefilter, and to nothing else.
+fn watch(mut built: Built, settings: &BuildSettings) -> Result<Built, BuildFailure> {
+    if settings.watched.is_empty() {
+        return Ok(built);
+    }
+    let keys: Vec<&[u8]> = built.keys.iter().collect();
+    built.prefilter = prefilter(&built, settings, &keys)?;
     Ok(built)
+}
+
+/// A prefilter of some keys of a build, and of those that are watched.
+pub(crate) fn prefilter(
+    built: &Built,
+    settings: &BuildSettings,
+    keys: &[&[u8]],
+) -> Result<Prefilter<Vec<u8>>, BuildError> {
+    let mut watched: BTreeSet<&[u8]> = settings.watched.iter().map(String::as_bytes).collect();
+    for key in keys {
+        watched.remove(key);
+    }
+    let mut description = built.prefilter.description().clone();
+    let count = (keys.len() + watched.len()) as u64;
+    let seed = built.prefilter.filter().parameters().murmur_seed();
+    let sizing = description.sizing.unwrap_or_default();
+    let parameters = sizing.parameters(count, settings.tolerance, seed)?;
+    let mut filter = BloomFilter::empty(parameters);
+    filter.insert_all(keys.iter().copied().chain(watched));
+    description.item_count = Some(count);
+    Ok(Prefilter::new(filter, description)
+        .expect("the tolerance was checked when the filter was sized"))
 }
 
 enum AddFailure {
@@ -176,19 +210,20 @@ pub(crate) fn inputs_digest(configuration: &Configuration, inputs: &[Input<'_>])
         allowed_suffixes,
         protected,
         unprotected,
+        watched,
         max_refused: _,
         max_shrink: _,
         min_keys: _,
     } = &configuration.build;
     part(format!(
-        "{tolerance} {is_compressed} {onboarding_entry} {systems} {allowed_suffixes:?} {protected:?} {unprotected:?}"
+        "{tolerance} {is_compressed} {onboarding_entry} {systems} {allowed_suffixes:?} {protected:?} {unprotected:?} {watched:?}"
     ));
     part(format!("{:?}", configuration.process));
     for Input { list, copy } in inputs {
         let format = list.format.as_ref().map(ToString::to_string);
         let rows: Vec<String> = list.rows.iter().map(ToString::to_string).collect();
         part(format!(
-            "{:?} {} {format:?} {rows:?} {:?} {:?} {:?} {} {} {}",
+            "{:?} {} {format:?} {rows:?} {:?} {:?} {:?} {} {} {} {:?}",
             list.name,
             list.is_allow_list,
             list.member,
@@ -197,6 +232,7 @@ pub(crate) fn inputs_digest(configuration: &Configuration, inputs: &[Input<'_>])
             list.is_defanged,
             list.is_widening_rules,
             copy.sha256,
+            list.levels,
         ));
     }
     hex::encode(digest.finalize())

@@ -9,7 +9,7 @@ mod raw;
 pub use error::ConfigurationError;
 
 use crate::folders::Folders;
-use blocklist::key::Systems;
+use blocklist::key::{EntryKind, KeyRules, NameRules, Refusal, Systems, canonicalise};
 use blocklist::list::{Format, RowFilter};
 use raw::{RawConfiguration, RawList};
 use std::collections::BTreeSet;
@@ -81,6 +81,8 @@ pub struct List {
     /// The largest share of its entries with a key that it may lose from one update to the next, from 0 to 1.
     /// Default: [`DEFAULT_MAX_SHRINK`].
     pub max_shrink: f64,
+    /// The levels whose prefilters have its keys; empty for all levels.
+    pub levels: Vec<String>,
     /// The most bytes that are read or fetched. Default: [`DEFAULT_MAX_BYTES`].
     pub max_bytes: u64,
     /// How long fetching it may take. Default: [`DEFAULT_TIMEOUT`].
@@ -111,6 +113,9 @@ pub struct BuildSettings {
     pub protected: Vec<String>,
     /// Hosts that may be blocked although they are protected.
     pub unprotected: Vec<String>,
+    /// Keys of hosts that are in the prefilter and have no row: devices ask about them, so that a row that is added later
+    /// blocks before they fetch another prefilter.
+    pub watched: Vec<String>,
 }
 
 /// How rows become shards.
@@ -234,7 +239,15 @@ impl Configuration {
         let use_case = service.use_case.clone();
         let delivery = check_delivery(service, folder).map_err(|error| error.within("service"))?;
         let folders = Folders::new(folder.join(raw.out));
-        Ok(Self { folders, build, process, lists, use_case, delivery, interval })
+        let configuration = Self { folders, build, process, lists, use_case, delivery, interval };
+        check_with_levels(&configuration.levels(), &configuration.build, &configuration.delivery)?;
+        Ok(configuration)
+    }
+
+    /// The names of all levels.
+    #[must_use]
+    pub fn levels(&self) -> BTreeSet<String> {
+        self.lists.iter().flat_map(|list| &list.levels).cloned().collect()
     }
 
     /// The list of a name.
@@ -329,6 +342,7 @@ fn check_list(
         is_widening_rules: raw.widen_rules,
         min_keys: raw.min_keys.unwrap_or(u64::from(!is_allow_list)),
         max_shrink: share("max_shrink", raw.max_shrink, DEFAULT_MAX_SHRINK)?,
+        levels: check_levels(raw.levels, is_allow_list)?,
         max_bytes,
         timeout,
     })
@@ -346,7 +360,9 @@ fn check_build(raw: raw::RawBuild) -> Result<BuildSettings, ConfigurationError> 
             .parse::<Systems>()
             .map_err(|error| ConfigurationError::value("systems", error.to_string()))?,
     };
+    let watched = watched_keys(&raw.watch, systems)?;
     Ok(BuildSettings {
+        watched,
         tolerance,
         is_compressed: raw.compress,
         onboarding_entry: raw.onboarding_entry,
@@ -362,6 +378,80 @@ fn check_build(raw: raw::RawBuild) -> Result<BuildSettings, ConfigurationError> 
         protected: raw.protect,
         unprotected: raw.unprotect,
     })
+}
+
+/// The largest tolerance of builds with levels. Of a million loads some twenty are of listed URLs, and each of them hits the
+/// prefilter of a level that does not list it with this probability: together they stay below one.
+const MAX_LEVEL_TOLERANCE: f64 = 0.01;
+/// Most levels.
+const MAX_LEVELS: usize = 64;
+/// Longest name of a level, in bytes.
+const MAX_LEVEL_NAME: usize = 40;
+
+fn check_levels(
+    levels: Vec<String>,
+    is_allow_list: bool,
+) -> Result<Vec<String>, ConfigurationError> {
+    if is_allow_list && !levels.is_empty() {
+        let reason = "an allow list holds for all levels";
+        return Err(ConfigurationError::value("levels", reason));
+    }
+    for (index, level) in levels.iter().enumerate() {
+        let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if !(1..=MAX_LEVEL_NAME).contains(&level.len()) || !level.bytes().all(is_part) {
+            let reason = format!("1 to {MAX_LEVEL_NAME} of a-z, 0-9 and - are expected");
+            return Err(ConfigurationError::value(format!("levels[{index}]"), reason));
+        }
+    }
+    Ok(levels)
+}
+
+/// What does not go with levels.
+fn check_with_levels(
+    levels: &BTreeSet<String>,
+    build: &BuildSettings,
+    delivery: &Delivery,
+) -> Result<(), ConfigurationError> {
+    let refuse = |key: &str, reason: &str| Err(ConfigurationError::value(key, reason));
+    if levels.is_empty() {
+        return Ok(());
+    }
+    if levels.len() > MAX_LEVELS {
+        return refuse("source", "at most 64 levels are possible");
+    }
+    if build.is_compressed {
+        let reason = "not with levels: a key that another list covers would be missing under a level without that list";
+        return refuse("build.compress", reason);
+    }
+    if build.tolerance > MAX_LEVEL_TOLERANCE {
+        let reason = "at most 0.01 with levels, so that what a level does not list is blocked under it in less than one of a \
+                      million loads";
+        return refuse("build.fpr", reason);
+    }
+    if matches!(delivery, Delivery::Publish { .. }) {
+        return refuse(
+            "service.publish",
+            "releases have no levels yet; use reload, or pir-server --lists",
+        );
+    }
+    Ok(())
+}
+
+/// The keys of hosts that are watched.
+fn watched_keys(hosts: &[String], systems: Systems) -> Result<Vec<String>, ConfigurationError> {
+    let (rules, names) = (KeyRules::from(systems), NameRules::default());
+    let mut keys = Vec::with_capacity(hosts.len());
+    for (index, host) in hosts.iter().enumerate() {
+        let refused = |refusal: Refusal| {
+            let reason = format!("`{host}` cannot be watched: {}", refusal.explanation());
+            ConfigurationError::value(format!("watch[{index}]"), reason)
+        };
+        let key = canonicalise(host, EntryKind::Host, &rules).map_err(refused)?;
+        names.check(&key.text).map_err(refused)?;
+        keys.push(key.text.into_owned());
+        keys.extend(key.others);
+    }
+    Ok(keys)
 }
 
 fn check_process(raw: raw::RawProcess) -> Result<ProcessSettings, ConfigurationError> {

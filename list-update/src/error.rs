@@ -175,6 +175,12 @@ pub enum UpdateError {
         /// Keys before.
         before: u64,
     },
+    /// A level has no key.
+    #[error("nothing was done; no list of the level {level} gives a key")]
+    EmptyLevel {
+        /// Its name.
+        level: String,
+    },
     /// The settings of `[process]` cannot be used.
     #[error("[process]")]
     ProcessSettings(#[from] ProcessConfigurationError),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// <out>/lock               held while an update runs
 /// <out>/sources/<SHA-256>  the last good copy of each list
 /// <out>/build/…            the prefilter, its rows and the report, as `urlfilter build` writes them
+/// <out>/levels/<level>/…   the prefilter of a level
 /// <out>/data/urls-…        the data set, as `urlfilter process` writes it
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,12 @@ impl Folders {
     #[must_use]
     pub fn stem(&self) -> PathBuf {
         self.data().join("urls")
+    }
+
+    /// The prefilters of levels, a folder for each.
+    #[must_use]
+    pub fn levels(&self) -> PathBuf {
+        self.out.join("levels")
     }
 
     pub(crate) fn data(&self) -> PathBuf {

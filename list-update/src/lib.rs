@@ -17,6 +17,7 @@
 //! | `copies` | sources as they were last good, by content |
 //! | `fetch`, `address` | HTTP, and which addresses it may reach |
 //! | `build` | lists to keys, with the limits of each source |
+//! | `levels` | prefilters of some of the lists |
 //! | `changes` | keys that came and went, by source |
 //! | `deliver` | publications, and services that are told |
 //! | `state` | what the run before has finished |
@@ -41,6 +42,7 @@ mod expiry;
 #[cfg(feature = "http")]
 mod fetch;
 mod folders;
+mod levels;
 mod outcome;
 mod state;
 mod update;
@@ -48,7 +50,8 @@ mod update;
 pub use configuration::{Configuration, ConfigurationError};
 pub use error::{FetchError, SourceProblem, UpdateError, describe};
 pub use folders::Folders;
-pub use outcome::{Delivered, SourceReport, SourceState, Updated};
+pub use levels::LEVEL_FILE;
+pub use outcome::{Delivered, LevelReport, SourceReport, SourceState, Updated};
 pub use update::{Stage, Update};
 
 /// The example of the README is a test of this crate.

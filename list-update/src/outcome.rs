@@ -44,6 +44,19 @@ pub struct SourceReport {
     pub keys_out: Option<u64>,
 }
 
+/// A level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct LevelReport {
+    /// Its name.
+    pub name: String,
+    /// Its keys.
+    pub keys: u64,
+    /// The tag of its prefilter.
+    pub tag: String,
+}
+
 /// Where a result was delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,6 +83,9 @@ pub struct Updated {
     pub delivered: Option<Delivered>,
     /// The sources in their order.
     pub sources: Vec<SourceReport>,
+    /// The levels that were made in this run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<LevelReport>,
     /// Distinct keys, all of them in the prefilter.
     pub keys: u64,
     /// Keys that the build before had not; `None` if nothing was built, or there was none before.

@@ -8,7 +8,8 @@ use crate::deliver;
 use crate::error::{FetchError, SourceProblem, UpdateError, describe};
 #[cfg(feature = "http")]
 use crate::fetch::{Fetched, Fetcher, Reach};
-use crate::outcome::{Delivered, SourceReport, SourceState, Updated};
+use crate::levels;
+use crate::outcome::{Delivered, LevelReport, SourceReport, SourceState, Updated};
 use crate::state::{BuiltState, DeliveredState, SourceCopy, State};
 use durable_file::Operation;
 use pir_dataset::Manifest;
@@ -149,7 +150,7 @@ impl<'u> Update<'u> {
 
         (self.on_stage)(Stage::Fetching);
         let mut obtained = self.obtain_all(&state)?;
-        let (is_built, changes) = self.build(&mut state, &mut obtained)?;
+        let (is_built, changes, levels) = self.build(&mut state, &mut obtained)?;
         self.confirm(&mut state, &obtained)?;
         let built = state.built.clone().expect("a build was there or was made");
         let is_processed = self.process(&mut state, &built)?;
@@ -164,6 +165,7 @@ impl<'u> Update<'u> {
             processed: is_processed,
             delivered,
             sources: sources.collect(),
+            levels,
             keys: built.keys,
             keys_in: changes.as_ref().map(|changes| changes.keys_in),
             keys_out: changes.as_ref().map(|changes| changes.keys_out),
@@ -290,7 +292,7 @@ impl<'u> Update<'u> {
         &self,
         state: &mut State,
         obtained: &mut [Obtained<'u>],
-    ) -> Result<(bool, Option<Changes>), UpdateError> {
+    ) -> Result<(bool, Option<Changes>, Vec<LevelReport>), UpdateError> {
         let configuration = self.configuration;
         let folders = &configuration.folders;
         let previous = build::previous(folders)?;
@@ -301,7 +303,7 @@ impl<'u> Update<'u> {
             let is_there = previous.is_some()
                 && state.built.as_ref().is_some_and(|built| built.inputs == digest);
             if is_there {
-                return Ok((false, None));
+                return Ok((false, None, Vec::new()));
             }
             if !is_told {
                 (self.on_stage)(Stage::Building);
@@ -333,6 +335,7 @@ impl<'u> Update<'u> {
         let before = before.and_then(|before| Before::read(folders, &before.tag));
         built.write(&folders.build())?;
         let changes = before.map(|before| before.compare(&built, folders));
+        let levels = levels::write(configuration, &built)?;
         let copies = obtained
             .iter()
             .map(|source| (source.input.list.name.clone(), source.input.copy.clone()));
@@ -344,7 +347,7 @@ impl<'u> Update<'u> {
             built_at: self.clock.now(),
         });
         state.write(folders)?;
-        Ok((true, changes))
+        Ok((true, changes, levels))
     }
 
     /// Remembers that copies which had expired are current, so that their sources are left alone for as long again.

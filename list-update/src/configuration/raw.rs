@@ -32,6 +32,7 @@ pub(super) struct RawBuild {
     pub(super) allow_suffixes: Vec<String>,
     pub(super) protect: Vec<String>,
     pub(super) unprotect: Vec<String>,
+    pub(super) watch: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -75,6 +76,7 @@ pub(super) struct RawList {
     pub(super) widen_rules: bool,
     pub(super) min_keys: Option<u64>,
     pub(super) max_shrink: Option<f64>,
+    pub(super) levels: Vec<String>,
     pub(super) max_bytes: Option<u64>,
     pub(super) timeout_seconds: Option<u64>,
 }

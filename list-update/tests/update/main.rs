@@ -155,6 +155,81 @@ fn a_build_setting_that_changes_builds_again() {
 }
 
 #[test]
+fn watched_hosts_are_in_the_prefilter_until_a_list_has_them() {
+    let mut place = Place::new(&[("a", "")]);
+    place.text.push_str("[build]\nwatch = [\"www.Soon.example\", \"bad.example\"]\n");
+    place.server.set("/a", Answer::list("bad.example\n"));
+    let first = place.update().unwrap();
+    assert_eq!((first.keys, first.rows), (1, 1));
+    let prefilter = || {
+        let path = place.path("state/build/bloom_filter.plist");
+        filter_core::Prefilter::open(path).unwrap()
+    };
+    for (key, is_in) in [("soon.example", true), ("bad.example", true), ("good.example", false)] {
+        assert_eq!(prefilter().filter().contains(key.as_bytes()), is_in, "{key}");
+    }
+    // The row comes, and devices need no other prefilter for it.
+    place.server.set("/a", Answer::list("bad.example\nsoon.example\n"));
+    let second = place.update().unwrap();
+    assert_eq!((second.rows, second.tag), (2, first.tag));
+
+    let text = place.text.replace("bad.example", "com");
+    let error = Configuration::parse(&text, Path::new("")).unwrap_err().to_string();
+    assert!(error.starts_with("build.watch[1]: `com` cannot be watched: "), "{error}");
+}
+
+#[test]
+fn levels_have_the_keys_of_their_lists_over_one_data_set() {
+    let mut place = Place::new(&[
+        ("family", "levels = [\"family\"]"),
+        ("both", "levels = [\"family\", \"essential\"]"),
+        ("all", ""),
+    ]);
+    place.text.push_str(
+        "[[allow]]\npath = \"allow.txt\"\n[build]\nfpr = 1e-6\nonboarding_entry = true\n",
+    );
+    fs::write(place.path("allow.txt"), "good.example\n").unwrap();
+    place.server.set("/family", Answer::list("games.example\ngood.example\nshared.example\n"));
+    place.server.set("/both", Answer::list("phish.example\n"));
+    place.server.set("/all", Answer::list("bad.example\nshared.example\n"));
+    let updated = place.update().unwrap();
+    let levels: Vec<_> =
+        updated.levels.iter().map(|level| (level.name.as_str(), level.keys)).collect();
+    assert_eq!(levels, [("essential", 4), ("family", 5)]);
+    assert_eq!(updated.rows, 5);
+    let open = |folder: &str| filter_core::Prefilter::open(place.path(folder)).unwrap();
+    let (family, essential, all) =
+        (open("state/levels/family"), open("state/levels/essential"), open("state/build"));
+    for (key, expected) in [
+        ("games.example", [true, false, true]),
+        ("phish.example", [true, true, true]),
+        ("bad.example", [true, true, true]),
+        ("shared.example", [true, true, true]),
+        ("good.example", [false, false, false]),
+        ("www.apple.com/url-filter-test", [true, true, true]),
+    ] {
+        let found =
+            [&family, &essential, &all].map(|filter| filter.filter().contains(key.as_bytes()));
+        assert_eq!(found, expected, "{key}");
+    }
+    // A level that is no more goes.
+    place.text = place.text.replace("\"family\", \"essential\"", "\"family\"");
+    place.update().unwrap();
+    assert!(!place.path("state/levels/essential").exists());
+    assert!(place.path("state/levels/family").exists());
+
+    for (from, to, expected) in [
+        ("fpr = 1e-6", "compress = true", "build.compress: not with levels"),
+        ("fpr = 1e-6", "fpr = 0.02", "build.fpr: at most 0.01"),
+        ("\"family\"]", "\"../x\"]", "source[0].levels[0]: "),
+    ] {
+        let text = place.text.replacen(from, to, 1);
+        let error = Configuration::parse(&text, Path::new("")).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
 fn the_folder_may_be_deleted() {
     let place = Place::new(&[("a", "")]);
     place.server.set("/a", Answer::list("bad.example\n"));

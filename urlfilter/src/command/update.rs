@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         results.json(&updated)?;
         results.finish()?;
     }
-    describe(&updated, arguments.json);
+    describe(&updated, configuration.build.tolerance, arguments.json);
     Ok(if updated.old_sources().next().is_some() { Exit::Attention } else { Exit::Success })
 }
 
@@ -90,7 +90,7 @@ fn stage_text(stage: Stage) -> Option<&'static str> {
 }
 
 /// What a person must know; with JSON on standard output only what is wrong.
-fn describe(updated: &Updated, only_problems: bool) {
+fn describe(updated: &Updated, tolerance: f64, only_problems: bool) {
     for source in &updated.sources {
         if let Some(problem) = &source.problem {
             note(format_args!(
@@ -132,6 +132,14 @@ fn describe(updated: &Updated, only_problems: bool) {
         updated.tag,
         updated.seconds
     ));
+    for level in &updated.levels {
+        note(format_args!("level {}: {} keys, tag {}", level.name, level.keys, level.tag));
+    }
+    if !updated.levels.is_empty() {
+        note(format_args!(
+            "a URL that only other levels list is blocked under a level with the probability {tolerance}, by chance"
+        ));
+    }
     if let Some(delivered) = &updated.delivered {
         match &delivered.release {
             Some(release) => note(format_args!("published at {}: {release}", delivered.to)),
