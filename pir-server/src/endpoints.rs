@@ -96,7 +96,7 @@ fn endpoint(request: &Request) -> Endpoint {
         "/key" => Endpoint::Key,
         "/queries" => Endpoint::Queries,
         "/report" => Endpoint::Report,
-        filter::PATH => Endpoint::Filter,
+        filter::PATH | filter::LEVEL_PATH => Endpoint::Filter,
         gateway::PATH => Endpoint::Gateway,
         _ => Endpoint::Other,
     }
@@ -167,6 +167,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(service), watch));
     let prefilters = Router::new()
         .route(filter::PATH, get(filter::filter))
+        .route(filter::LEVEL_PATH, get(filter::level))
         .layer(middleware::from_fn_with_state(Arc::clone(service), watch))
         .with_state(Arc::clone(service));
     devices.merge(prefilters).merge(gateway).merge(health(service))

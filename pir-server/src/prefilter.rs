@@ -1,17 +1,25 @@
 //! Prefilters that the service gives out: those of the data sets that it serves.
 
+use crate::blocking::TaskFailed;
 use bytes::Bytes;
-use durable_file::FileError;
+use durable_file::{FileError, Operation};
 use filter_core::Prefilter;
 use filter_core::file::ContentError;
 use pir_dataset::files::DataSetFiles;
 use pir_dataset::manifest::{Manifest, ManifestError};
 use pir_dataset::publication::{GatherError, check_prefilter};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The prefilter as a property list, as `urlfilter build` names it.
 const PLIST_FILE: &str = "bloom_filter.plist";
+/// The same in a publication.
+pub(crate) const PUBLISHED_PLIST: &str = "filter/bloom_filter.plist";
+/// What says which build a level is of, as an update of lists names it.
+const LEVEL_FILE: &str = "level.json";
+/// Longest file of that name, in bytes.
+const MAX_LEVEL_FILE: u64 = 1 << 16;
 /// Longest prefilter that is given out, in bytes: as long as clients take.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -33,6 +41,15 @@ pub enum PrefilterError {
     /// The data set has no manifest that can be used, so that nobody knows whether they belong together.
     #[error("the prefilter needs the manifest of its data set")]
     Manifest(#[from] ManifestError),
+    /// The prefilter of a level is not of the build that is served.
+    #[error("{}: not a level of the prefilter that is given out; update the lists again", path.display())]
+    OtherLevel {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// Reading the file did not finish.
+    #[error(transparent)]
+    Task(#[from] TaskFailed),
     /// Prefilter and data set are not of one build.
     #[error("the prefilter does not belong to the data set")]
     OtherBuild(#[from] GatherError),
@@ -50,11 +67,48 @@ impl ServedPrefilter {
     pub(crate) fn open(folder: &Path, stem: &Path) -> Result<Self, PrefilterError> {
         let path = DataSetFiles::new(stem).manifest();
         check_prefilter(&path, &Manifest::read(&path)?, folder)?;
-        let path = folder.join(PLIST_FILE);
-        let plist = durable_file::read(&path, MAX_BYTES)?;
+        Self::read(&folder.join(PLIST_FILE))
+    }
+
+    /// Reads the prefilters of all levels in a folder, by their names. They must be of the build whose prefilter has the tag
+    /// `of`, which has a row for each of their keys.
+    pub(crate) fn open_levels(
+        folder: &Path,
+        of: &str,
+    ) -> Result<Vec<(String, Self)>, PrefilterError> {
+        #[derive(serde::Deserialize)]
+        struct Level {
+            of: String,
+        }
+        let failed =
+            |source| FileError::Io { operation: Operation::Read, path: folder.to_owned(), source };
+        let entries = match std::fs::read_dir(folder) {
+            // There are no levels.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut levels = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            let text = durable_file::read(&path.join(LEVEL_FILE), MAX_LEVEL_FILE)?;
+            let level: Option<Level> = serde_json::from_slice(&text).ok();
+            if level.is_none_or(|level| level.of != of) {
+                return Err(PrefilterError::OtherLevel { path });
+            }
+            levels.push((name.to_owned(), Self::read(&path.join(PLIST_FILE))?));
+        }
+        Ok(levels)
+    }
+
+    /// Reads a property list.
+    pub(crate) fn read(path: &Path) -> Result<Self, PrefilterError> {
+        let plist = durable_file::read(path, MAX_BYTES)?;
         let tag = match Prefilter::from_plist(&plist) {
             Ok(prefilter) => prefilter.tag(),
-            Err(source) => return Err(PrefilterError::Content { path, source }),
+            Err(source) => {
+                return Err(PrefilterError::Content { path: path.to_owned(), source });
+            }
         };
         Ok(Self { tag, plist: plist.into() })
     }
@@ -84,6 +138,11 @@ impl Prefilters {
     pub(crate) fn new(newest: ServedPrefilter, before: Option<Arc<ServedPrefilter>>) -> Self {
         let before = before.filter(|before| before.tag != newest.tag);
         Self { newest: Arc::new(newest), before }
+    }
+
+    /// That of a publication, whose publisher decides when it is given out.
+    pub(crate) fn published(prefilter: ServedPrefilter) -> Self {
+        Self { newest: Arc::new(prefilter), before: None }
     }
 
     /// The one that is given out. While a superseded version is served, some clients query it, and it does not have what

@@ -1,9 +1,11 @@
 //! Use cases whose data sets come from publications: releases are fetched and verified ahead of time, and
 //! served from their activation time on.
 
+use crate::blocking::blocking;
 use crate::causes::WithCauses;
 use crate::configuration::{Configuration, ShardCount, ShardFiles, UseCase, UseCaseSource};
 use crate::data_set::DataSet;
+use crate::prefilter::{PUBLISHED_PLIST, ServedPrefilter};
 use arc_swap::ArcSwap;
 use pir_dataset::publication::{
     Release, ReleaseStore, ReleaseStoreError, Replica, ReplicaStatus, UseCaseStatus,
@@ -36,6 +38,13 @@ pub(crate) trait Serve: Sync {
     /// Serves a data set from now on. Reloads must be locked.
     fn put_version(&self, use_case: &str, data: Arc<DataSet>);
 
+    /// Gives out the prefilter of a use case from now on.
+    fn put_prefilter(
+        &self,
+        use_case: &str,
+        prefilter: ServedPrefilter,
+    ) -> impl Future<Output = ()> + Send;
+
     /// A publication was polled.
     fn polled(&self, use_case: &str, succeeded: bool, late: bool);
 }
@@ -51,6 +60,14 @@ pub enum SubscriptionError {
         use_case: String,
         /// Why.
         source: Box<ReleaseStoreError>,
+    },
+    /// The prefilter of a release cannot be given out.
+    #[error("use case {use_case}: the prefilter of its release cannot be given out")]
+    Prefilter {
+        /// Name of the use case.
+        use_case: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The configuration no longer has the use case.
     #[error("use case {use_case}: the configuration no longer has it")]
@@ -84,6 +101,8 @@ struct SubscriptionState {
     replica: Replica,
     /// The data set of the release that is ready.
     opened: Option<OpenedRelease>,
+    /// The release whose prefilter is given out here, or has none that can be.
+    filter_of: Option<String>,
 }
 
 enum OpenedRelease {
@@ -164,7 +183,7 @@ impl Subscriptions {
             subscriptions.push(Subscription {
                 use_case: use_case.name.clone(),
                 snapshot: ArcSwap::from_pointee(Snapshot::of(&replica)),
-                state: Mutex::new(SubscriptionState { replica, opened: None }),
+                state: Mutex::new(SubscriptionState { replica, opened: None, filter_of: None }),
             });
         }
         Ok(Self {
@@ -352,7 +371,35 @@ impl Subscription {
             self.activate(service, &mut state).await?;
         }
         polled?;
-        prepared
+        prepared?;
+        self.fetch_prefilter(service, &mut state).await
+    }
+
+    /// Gives out the prefilter of the release that is served, as soon as its publisher does.
+    async fn fetch_prefilter(
+        &self,
+        service: &impl Serve,
+        state: &mut SubscriptionState,
+    ) -> Result<(), SubscriptionError> {
+        let Some(id) = state.replica.active().map(|release| release.id.clone()) else {
+            return Ok(());
+        };
+        if state.filter_of.as_ref() == Some(&id) {
+            return Ok(());
+        }
+        let fetched = state.replica.fetch_filter(PUBLISHED_PLIST).await;
+        let Some(path) = fetched.map_err(store_error(&self.use_case))? else { return Ok(()) };
+        // Reading it again would give the same result.
+        state.filter_of = Some(id);
+        let failed = |source: Box<dyn Error + Send + Sync>| SubscriptionError::Prefilter {
+            use_case: self.use_case.clone(),
+            source,
+        };
+        let read = blocking(move || ServedPrefilter::read(&path));
+        let prefilter = read.await.map_err(|error| failed(Box::new(error)))?;
+        tracing::info!(use_case = self.use_case, tag = prefilter.tag(), "prefilter given out");
+        service.put_prefilter(&self.use_case, prefilter).await;
+        Ok(())
     }
 
     /// Fetches the release that was published last, and opens its data set.

@@ -154,6 +154,47 @@ impl Node {
     }
 }
 
+impl Node {
+    /// The prefilter that the node gives out, as soon as it is another one than before.
+    fn next_prefilter(&self, before: &[u8]) -> Vec<u8> {
+        self.runtime.block_on(async {
+            let any = ["127.0.0.1:0".parse().unwrap()];
+            let devices = Listener::bind(&any, endpoints::router(&self.service)).await.unwrap();
+            let url = format!("http://{}/filter/{USE_CASE}", devices.addresses().unwrap()[0]);
+            let serving = Arc::clone(&self.service);
+            let task =
+                tokio::spawn(async move { devices.serve(&serving, std::future::pending()).await });
+            loop {
+                // The node looks each second.
+                self.service.poll_publications().await.unwrap();
+                let response = reqwest::get(&url).await.unwrap();
+                let status = response.status().as_u16();
+                let content = response.bytes().await.unwrap().to_vec();
+                if status == 200 && content != before {
+                    task.abort();
+                    return content;
+                }
+            }
+        })
+    }
+}
+
+#[test]
+fn nodes_give_out_the_prefilter_that_the_publisher_gives_out() {
+    let vendor = Vendor::new();
+    vendor.build("old.example\n", 1);
+    succeeds(&vendor.publish_data(&[]));
+    let node = Node::start(&vendor);
+    let given_out = || fs::read(vendor.path().join("published/filter/bloom_filter.plist")).unwrap();
+    let first = node.next_prefilter(b"");
+    assert_eq!(first, given_out());
+    vendor.build("old.example\nnew.example\n", 1);
+    let address = node.admin.clone();
+    let nodes = ["--node", &address, "--lead", "0", "--superseded-minutes", "0"];
+    succeeds(&vendor.publish_data(&nodes));
+    assert_eq!(node.next_prefilter(&first), given_out());
+}
+
 #[test]
 fn the_prefilter_follows_when_all_nodes_have_switched() {
     let vendor = Vendor::new();

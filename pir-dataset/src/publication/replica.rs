@@ -318,6 +318,29 @@ impl Replica {
         blocking(&path, write).await
     }
 
+    /// Fetches a file of the prefilter of the active release by its name, such as `filter/bloom_filter.plist`, if the publisher
+    /// has given that prefilter out. The next [`clean`](Self::clean) removes it.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if the store fails, or the file is not what the release says.
+    pub async fn fetch_filter(&self, name: &str) -> Result<Option<PathBuf>, ReleaseStoreError> {
+        let Some(release) = &self.active else { return Ok(None) };
+        let Some(file) = release.filter_files().find(|file| file.name == name).cloned() else {
+            return Ok(None);
+        };
+        if !self.store.has_filter(release).await? {
+            return Ok(None);
+        }
+        let path = self.folder.join("objects").join(&file.sha256);
+        let known = path.clone();
+        let expected = file.clone();
+        let is_here = blocking(&path, move || Ok(is_whole(&known, &expected))).await?;
+        if !is_here {
+            self.store.fetch_object(&file, &path).await?;
+        }
+        Ok(Some(path))
+    }
+
     async fn fetch(&self, name: &ReleaseName) -> Result<Release, ReleaseStoreError> {
         let release = self.store.release(name).await?;
         let damaged = |damage| ReleaseStoreError::Damaged {

@@ -54,7 +54,8 @@ impl ListSettings {
             )
         })?;
         let use_case = UseCase::from_files(name, lists.folders.stem(), None::<u32>)?;
-        Ok(use_case.with_prefilter(lists.folders.build()).awaiting_files())
+        let use_case = use_case.with_prefilter(lists.folders.build());
+        Ok(use_case.with_levels(lists.folders.levels()).awaiting_files())
     }
 
     #[cfg(not(feature = "lists"))]

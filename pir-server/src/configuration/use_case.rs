@@ -57,6 +57,8 @@ pub struct UseCase {
     pub(crate) database_key: Option<PathBuf>,
     /// Folder of the prefilter that is given out, as `urlfilter build` wrote it.
     pub(crate) prefilter: Option<PathBuf>,
+    /// Folder with a folder for the prefilter of each level, as an update of lists wrote them.
+    pub(crate) levels: Option<PathBuf>,
     /// Whether its files may come into being, and be completed, while the service runs.
     pub(crate) awaits_files: bool,
 }
@@ -128,6 +130,7 @@ impl UseCase {
             superseded_for,
             database_key: None,
             prefilter: None,
+            levels: None,
             awaits_files: false,
         }
     }
@@ -158,6 +161,14 @@ impl UseCase {
     #[must_use]
     pub fn with_prefilter(mut self, folder: impl Into<PathBuf>) -> Self {
         self.prefilter = Some(folder.into());
+        self
+    }
+
+    /// Gives out the prefilters of levels, in a folder that an update of lists wrote. They must be of the same build as the
+    /// [prefilter](Self::with_prefilter).
+    #[must_use]
+    pub fn with_levels(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.levels = Some(folder.into());
         self
     }
 
@@ -236,6 +247,8 @@ pub(super) struct RawUseCase {
     #[serde(default)]
     filter: Option<PathBuf>,
     #[serde(default)]
+    filter_levels: Option<PathBuf>,
+    #[serde(default)]
     published: Option<String>,
     #[serde(default = "default_versions")]
     version_count: usize,
@@ -265,7 +278,12 @@ impl TryFrom<RawUseCase> for UseCase {
             let reason = "a folder is for use cases with fileStem; a publication has the prefilter itself, in filter/";
             return Err(ConfigurationError::value("filter", reason));
         }
+        if raw.filter_levels.is_some() && raw.filter.is_none() {
+            let reason = "it needs filter, the prefilter of the build that the levels are of";
+            return Err(ConfigurationError::value("filterLevels", reason));
+        }
         use_case.prefilter = raw.filter;
+        use_case.levels = raw.filter_levels;
         if let Some(symmetric) = raw.symmetric_pir_arguments {
             ConfigurationError::unless_built("symmetricPirArguments", Feature::Symmetric)?;
             if symmetric.config_type.is_some_and(|kind| kind != SYMMETRIC_CONFIGURATION) {

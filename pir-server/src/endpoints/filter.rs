@@ -1,5 +1,5 @@
-//! `/filter/<use case>`: the prefilter, for apps that fetch it from the service. It needs no token, and is the same for
-//! everyone.
+//! `/filter/<use case>` and `/filter/<use case>/<level>`: prefilters, for apps that fetch them from the service. They need no
+//! token, and are the same for everyone.
 
 use super::{Refusal, Reply};
 use crate::service::Service;
@@ -9,8 +9,9 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use std::sync::Arc;
 
-/// The path, as the router has it.
+/// The paths, as the router has them.
 pub(super) const PATH: &str = "/filter/{use_case}";
+pub(super) const LEVEL_PATH: &str = "/filter/{use_case}/{level}";
 /// How long caches may keep a prefilter before they ask again.
 const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=60");
 const PLIST: HeaderValue = HeaderValue::from_static("application/x-plist");
@@ -29,14 +30,31 @@ pub(super) async fn filter(
     Path(use_case): Path<String>,
     headers: HeaderMap,
 ) -> Result<Reply, Refusal> {
+    answer(&service, &use_case, "", &headers)
+}
+
+pub(super) async fn level(
+    State(service): State<Arc<Service>>,
+    Path((use_case, level)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Reply, Refusal> {
+    answer(&service, &use_case, &level, &headers)
+}
+
+fn answer(
+    service: &Service,
+    use_case: &str,
+    level: &str,
+    headers: &HeaderMap,
+) -> Result<Reply, Refusal> {
     let live = service.live();
     let prefilter =
-        live.prefilter(&use_case).ok_or_else(|| match service.waits_for(&use_case) {
+        live.prefilter(use_case, level).ok_or_else(|| match service.waits_for(use_case) {
             true => Refusal::NotPublished,
             false => Refusal::NotFound,
         })?;
     let tag = format!("\"{}\"", prefilter.tag());
-    let mut response = match has_tag(&headers, &tag) {
+    let mut response = match has_tag(headers, &tag) {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => {
             let mut response = prefilter.plist().clone().into_response();

@@ -17,8 +17,8 @@ use unix_clock::Timestamp;
 #[derive(Clone)]
 pub(crate) struct Live {
     pub(crate) catalog: Catalog,
-    /// Prefilters by use case.
-    prefilters: BTreeMap<String, Prefilters>,
+    /// Prefilters by use case and level; the level of the whole data set is empty.
+    pub(super) prefilters: BTreeMap<(String, String), Prefilters>,
     /// Use cases as the configuration lists them.
     pub(super) use_cases: Vec<UseCase>,
     /// Tokens of the configuration and of its token file.
@@ -93,10 +93,16 @@ impl Live {
         self.use_cases.iter().any(|use_case| self.awaits_files(use_case.name()))
     }
 
-    /// The prefilter of a use case, if it is one that is given out.
-    pub(crate) fn prefilter(&self, use_case: &str) -> Option<&Arc<ServedPrefilter>> {
-        let prefilters = self.prefilters.get(use_case)?;
+    /// The prefilter of a use case and a level, if it is one that is given out. The level of the whole data set is empty.
+    pub(crate) fn prefilter(&self, use_case: &str, level: &str) -> Option<&Arc<ServedPrefilter>> {
+        let prefilters = self.prefilters.get(&(use_case.to_owned(), level.to_owned()))?;
         Some(prefilters.given_out(self.catalog.has_superseded(use_case)))
+    }
+
+    /// The levels of a use case.
+    pub(crate) fn levels<'l>(&'l self, use_case: &'l str) -> impl Iterator<Item = &'l str> {
+        let all = self.prefilters.keys().filter(move |(name, _)| name == use_case);
+        all.map(|(_, level)| level.as_str()).filter(|level| !level.is_empty())
     }
 
     /// Replaces the tokens of the token file by its present content.
@@ -147,22 +153,35 @@ impl Live {
 fn open_prefilters(
     configuration: &Configuration,
     earlier: Option<&Live>,
-) -> Result<BTreeMap<String, Prefilters>, ServiceError> {
+) -> Result<BTreeMap<(String, String), Prefilters>, ServiceError> {
     let mut all = BTreeMap::new();
     for use_case in configuration.use_cases.iter().filter(|use_case| use_case.is_served()) {
-        let UseCaseSource::Files(files) = use_case.source() else { continue };
-        let Some(folder) = &use_case.prefilter else { continue };
         let name = use_case.name();
-        let before = earlier.and_then(|live| live.prefilter(name)).cloned();
+        let UseCaseSource::Files(files) = use_case.source() else {
+            // Fetched again when another one is given out.
+            let key = (name.to_owned(), String::new());
+            let known = earlier.and_then(|live| live.prefilters.get(&key)).cloned();
+            all.extend(known.map(|known| (key, known)));
+            continue;
+        };
+        let Some(folder) = &use_case.prefilter else { continue };
+        let before = |level: &str| earlier.and_then(|live| live.prefilter(name, level)).cloned();
+        let failed = |source| ServiceError::Prefilter { use_case: name.to_owned(), source };
         let newest = match ServedPrefilter::open(folder, &files.stem) {
             Ok(newest) => newest,
             // Made by this service together with the data set, which is not there yet either, or not complete.
-            Err(_) if use_case.awaits_files && before.is_none() => continue,
-            Err(source) => {
-                return Err(ServiceError::Prefilter { use_case: name.to_owned(), source });
-            }
+            Err(_) if use_case.awaits_files && before("").is_none() => continue,
+            Err(source) => return Err(failed(source)),
         };
-        all.insert(name.to_owned(), Prefilters::new(newest, before));
+        if let Some(folder) = &use_case.levels {
+            let levels = ServedPrefilter::open_levels(folder, newest.tag()).map_err(failed)?;
+            for (level, prefilter) in levels {
+                let prefilters = Prefilters::new(prefilter, before(&level));
+                all.insert((name.to_owned(), level), prefilters);
+            }
+        }
+        let prefilters = Prefilters::new(newest, before(""));
+        all.insert((name.to_owned(), String::new()), prefilters);
     }
     Ok(all)
 }

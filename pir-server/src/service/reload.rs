@@ -9,6 +9,7 @@ use crate::configuration::{ShardFiles, UseCase};
 use crate::data_set::DataSet;
 use crate::file_mark::FileMark;
 use crate::metrics::Outcome;
+use crate::prefilter::{Prefilters, ServedPrefilter};
 use crate::subscriptions::{Serve, SubscriptionError};
 use std::io;
 use std::sync::Arc;
@@ -140,6 +141,14 @@ impl Serve for Service {
             self.metrics.loaded(&live.loaded().use_cases, self.now());
             self.live.store(Arc::new(live));
         }
+    }
+
+    async fn put_prefilter(&self, use_case: &str, prefilter: ServedPrefilter) {
+        let _one = self.reloading.lock().await;
+        let mut live = Live::clone(&self.live.load());
+        let key = (use_case.to_owned(), String::new());
+        live.prefilters.insert(key, Prefilters::published(prefilter));
+        self.live.store(Arc::new(live));
     }
 
     fn polled(&self, use_case: &str, succeeded: bool, late: bool) {

@@ -144,6 +144,10 @@ fn use_cases(out: &mut String, status: &Status) {
                 use_case.shards.to_string(),
                 use_case.versions.to_string(),
                 ago(status.now, use_case.written_at),
+                match use_case.levels.is_empty() {
+                    true => "none".to_owned(),
+                    false => use_case.levels.join(", "),
+                },
                 use_case.prefilter_tag.as_ref().map_or_else(
                     || "not given out here".to_owned(),
                     |tag| tag.chars().take(12).collect(),
@@ -154,7 +158,8 @@ fn use_cases(out: &mut String, status: &Status) {
     match rows.is_empty() {
         true => out.push_str("<h2>Served</h2>\n<p class=\"bad\">Nothing is served yet.</p>\n"),
         false => {
-            let names = ["use case", "rows", "shards", "versions", "data set", "prefilter"];
+            let names =
+                ["use case", "rows", "shards", "versions", "data set", "levels", "prefilter"];
             table(out, "Served", &names, &rows);
         }
     }

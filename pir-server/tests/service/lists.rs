@@ -219,6 +219,31 @@ async fn a_restart_serves_at_once_and_repairs_what_was_killed() {
     assert!(killed.has("bad.example").await);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn levels_are_given_out_by_their_names() {
+    let folder = folder("bad.example\nworse.example\n");
+    let path = folder.path().join("lists.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let level = "levels = [\"family\"]\n[[source]]\nname = \"b\"\npath = \"b.txt\"\nlevels = [\"essential\"]\n[service]";
+    fs::write(&path, text.replace("[service]", level)).unwrap();
+    fs::write(folder.path().join("b.txt"), "phish.example\n").unwrap();
+    let running = Running::start(&folder).await;
+    running.service.update_lists().await.unwrap();
+    let tag = async |level: &str| {
+        let response =
+            reqwest::get(format!("{}/filter/{USE_CASE}{level}", running.url)).await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned()))
+    };
+    let (all, family, essential) = (tag("").await, tag("/family").await, tag("/essential").await);
+    assert_eq!([all.0, family.0, essential.0], [200; 3]);
+    assert!(all.1 != family.1 && family.1 != essential.1 && all.1 != essential.1);
+    assert_eq!(tag("/other").await.0, 404);
+    let (page, status, _) = running.seen().await;
+    assert_eq!(status["useCases"][0]["levels"], json!(["essential", "family"]));
+    assert!(page.contains("essential, family"), "{page}");
+}
+
 #[test]
 fn a_list_configuration_that_cannot_be_served_is_refused() {
     let folder = folder("bad.example\n");
