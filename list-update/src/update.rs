@@ -66,6 +66,7 @@ struct Obtained<'c> {
 /// An answer of a source.
 enum Got {
     Copy(SourceCopy),
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only servers say so"))]
     Current,
     NotDue,
 }
