@@ -1,8 +1,11 @@
 //! Whether addresses have the form that App Store apps need.
 
 use crate::{Check, Deployment, Findings};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 use url::{Host, Url};
+use zeroize::Zeroizing;
 
 /// Why a service or an issuer cannot have an address in an App Store app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +63,33 @@ fn check_origin(text: &str) -> Result<(), Fault> {
     }
 }
 
+/// Whether requests can be sent to an address. If not, [`check`] has a finding about it.
+pub(crate) fn can_be_asked(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+/// Devices of 26 decode the token as base64, and use nothing if it is not.
+fn check_user_token(deployment: &Deployment, findings: &mut Findings) {
+    match STANDARD.decode(deployment.user_token.as_str()).map(Zeroizing::new) {
+        Ok(_) => findings.good(Check::UserTokenForm, "the user token is standard base64"),
+        Err(_) => findings.bad(
+            Check::UserTokenForm,
+            "the user token is not standard base64, with padding",
+            "devices of 26 decode it as base64, and send an empty token if that fails: a JSON web token and base64url \
+             text (with `.`, `-` or `_`) never work there",
+            "set the base64 form of the token as pirAuthenticationToken in the app, and give the service the same text \
+             (`users` of the configuration, the token file, or what the hook compares)",
+        ),
+    }
+}
+
 pub(crate) fn check(deployment: &Deployment, findings: &mut Findings) {
     check_origins(deployment, findings);
+    check_user_token(deployment, findings);
     let Some(gateway) = &deployment.gateway else { return };
     let is_https = Url::parse(gateway).is_ok_and(|url| url.scheme() == "https");
     match is_https || deployment.is_development {
+        _ if !can_be_asked(gateway) => without_scheme(Check::GatewayUrl, gateway, findings),
         true => findings.good(Check::GatewayUrl, gateway.clone()),
         false => findings.bad(
             Check::GatewayUrl,
@@ -75,6 +100,15 @@ pub(crate) fn check(deployment: &Deployment, findings: &mut Findings) {
     }
 }
 
+fn without_scheme(check: Check, address: &str, findings: &mut Findings) {
+    findings.bad(
+        check,
+        format!("{address}: it does not begin with http:// or https://, and a host"),
+        "nothing can be requested at such an address",
+        "write the whole address, such as https://pir.example.com; with --development, http:// and a port are allowed",
+    );
+}
+
 fn check_origins(deployment: &Deployment, findings: &mut Findings) {
     let mut addresses = vec![(Check::ServerUrl, "PIRServerURL", &deployment.server)];
     if deployment.issuer != deployment.server {
@@ -83,6 +117,7 @@ fn check_origins(deployment: &Deployment, findings: &mut Findings) {
     for (check, key, address) in addresses {
         match check_origin(address) {
             Ok(()) => findings.good(check, format!("{address} is an origin")),
+            Err(_) if !can_be_asked(address) => without_scheme(check, address, findings),
             Err(_) if deployment.is_development => {
                 findings.good(check, format!("{address}, for development only"));
             }

@@ -13,12 +13,20 @@ pub enum Check {
     IssuerUrl,
     /// The gateway's address begins with `https://`.
     GatewayUrl,
+    /// Devices before iOS and macOS 27 can decode the user token.
+    UserTokenForm,
     /// The service can be reached, over TLS and HTTP/2.
     ServerConnection,
     /// The issuer can be reached, over TLS and HTTP/2.
     IssuerConnection,
     /// The gateway can be reached, over TLS and HTTP/2.
     GatewayConnection,
+    /// The service's certificate is valid for weeks.
+    ServerCertificate,
+    /// The issuer's certificate is valid for weeks.
+    IssuerCertificate,
+    /// The gateway's certificate is valid for weeks.
+    GatewayCertificate,
     /// The service's clock agrees with this machine's.
     ServerClock,
     /// The issuer's clock agrees with this machine's.
@@ -67,9 +75,13 @@ impl Check {
             Self::ServerUrl => "serverUrl",
             Self::IssuerUrl => "issuerUrl",
             Self::GatewayUrl => "gatewayUrl",
+            Self::UserTokenForm => "userTokenForm",
             Self::ServerConnection => "serverConnection",
             Self::IssuerConnection => "issuerConnection",
             Self::GatewayConnection => "gatewayConnection",
+            Self::ServerCertificate => "serverCertificate",
+            Self::IssuerCertificate => "issuerCertificate",
+            Self::GatewayCertificate => "gatewayCertificate",
             Self::ServerClock => "serverClock",
             Self::IssuerClock => "issuerClock",
             Self::GatewayClock => "gatewayClock",

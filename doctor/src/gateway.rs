@@ -2,7 +2,7 @@
 
 use crate::deployment::host_of;
 use crate::error::chain;
-use crate::network::Network;
+use crate::network::{DIRECTORY_PATH, Network};
 use crate::{Check, Deployment, Findings, service};
 use blocklist::key::ONBOARDING_ENTRY;
 use bytes::Bytes;
@@ -30,6 +30,7 @@ pub(crate) async fn check(
     deployment: &Deployment,
     gateway: &str,
     network: &Arc<Network>,
+    has_tokens: bool,
     findings: &mut Findings,
 ) {
     let resource = resource(gateway);
@@ -50,7 +51,7 @@ pub(crate) async fn check(
         }
     };
     let host = host_of(&deployment.server);
-    if !forwards(&resource, &host, &*transport, findings).await {
+    if !forwards(&resource, &host, &*transport, findings).await || !has_tokens {
         return;
     }
     // Devices ask for https addresses, wherever the gateway finds the service.
@@ -84,7 +85,7 @@ async fn forwards(
     transport: &dyn Transport,
     findings: &mut Findings,
 ) -> bool {
-    let directory = format!("https://{host}/.well-known/private-token-issuer-directory");
+    let directory = format!("https://{host}{DIRECTORY_PATH}");
     let response = match directory.parse::<Uri>() {
         Ok(uri) => {
             let mut request = Request::new(Bytes::new());

@@ -11,16 +11,22 @@ const MAX_INFO_PLIST: u64 = 4 << 20;
 
 pub(crate) fn check(deployment: &Deployment, path: &Path, findings: &mut Findings) {
     match compare(deployment, path) {
-        Ok(()) => findings.good(Check::InfoPlist, format!("{} has both addresses", path.display())),
+        Ok(()) => {
+            findings.good(Check::InfoPlist, format!("{} has the app's addresses", path.display()));
+        }
         Err(seen) => findings.bad(
             Check::InfoPlist,
             format!("{}: {seen}", path.display()),
-            "from iOS and macOS 27.3 on, the app's Info.plist (not the extension's) must have the addresses that the \
-             app configures; otherwise devices refuse the configuration",
+            "from iOS and macOS 27.3 on, devices refuse a configuration whose addresses are not those of the \
+             Info.plist. Apple's documentation names the app's file in one place and the extension's in another",
             format!(
-                "add to the app's Info.plist: NSPIRConfiguration = {{ PIRServerURL = {:?}; \
-                 PrivacyPassIssuerURL = {:?}; }}",
-                deployment.server, deployment.issuer
+                "add to the Info.plist of the app and of the extension: NSPIRConfiguration = {{ PIRServerURL = {:?};{} \
+                 }}",
+                deployment.server,
+                match deployment.issuer == deployment.server {
+                    true => String::new(),
+                    false => format!(" PrivacyPassIssuerURL = {:?};", deployment.issuer),
+                }
             ),
         ),
     }
@@ -39,6 +45,8 @@ fn compare(deployment: &Deployment, path: &Path) -> Result<(), String> {
         match configuration.get(key).and_then(Value::as_string) {
             Some(value) if value == expected => {}
             Some(value) => return Err(format!("{key} is {value:?}, expected {expected:?}")),
+            // Without the issuer's address, devices use the service's.
+            None if key == "PrivacyPassIssuerURL" && *expected == deployment.server => {}
             None => return Err(format!("NSPIRConfiguration has no {key}")),
         }
     }

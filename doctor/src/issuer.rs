@@ -2,7 +2,7 @@
 
 use crate::deployment::host_of;
 use crate::error::chain;
-use crate::network::Network;
+use crate::network::{DIRECTORY_PATH, Network};
 use crate::{Check, Deployment, Findings};
 use http::StatusCode;
 use privacy_pass::{IssuerDirectory, PendingToken, PublicKey, TokenChallenge};
@@ -16,38 +16,73 @@ struct Issuer<'d> {
     base: &'d str,
 }
 
-pub(crate) async fn check(deployment: &Deployment, network: &Network, findings: &mut Findings) {
+/// Returns whether a device gets tokens.
+pub(crate) async fn check(
+    deployment: &Deployment,
+    network: &Network,
+    findings: &mut Findings,
+) -> bool {
     let base = deployment.issuer.trim_end_matches('/');
     let issuer = Issuer { deployment, network, base };
-    let Some(directory) = issuer.directory(findings).await else { return };
-    let Some(key) = issuer.tier_key(findings).await else { return };
+    let Some(directory) = issuer.directory(findings).await else { return false };
+    let Some(key) = issuer.tier_key(findings).await else { return false };
     compare_with_directory(&key, &directory, findings);
     let address = issuer.issue_address(&directory);
     match issuer.issue(&address, &key).await {
         Ok(()) => findings.good(Check::Issuance, "a token was issued, and its signature is valid"),
-        Err(reason) => findings.bad(
-            Check::Issuance,
-            format!("{address}: {reason}"),
-            "without tokens there are no lookups: devices log `failed to fetch token`",
-            "look at the issuer's log and pir_tokens_refused_total; behind a load balancer, make sure that POST \
-             /issue and the directory's issuer-request-uri reach the same issuer",
-        ),
+        Err(reason) => {
+            let seen = format!("{address}: {reason}");
+            match is_elsewhere(&address, &deployment.issuer) {
+                true => findings.bad(
+                    Check::Issuance,
+                    seen,
+                    "the directory sends devices to another server for tokens (issuer-request-uri), which issues none: \
+                     the address may be that of an earlier deployment",
+                    "set issuerRequestUri in the service's configuration to the address of this issuer, or to /issue",
+                ),
+                false => findings.bad(
+                    Check::Issuance,
+                    seen,
+                    "without tokens there are no lookups: devices log `failed to fetch token`",
+                    "look at the issuer's log and pir_tokens_refused_total; behind a load balancer, make sure that POST \
+                     /issue and the directory's issuer-request-uri reach the same issuer",
+                ),
+            }
+            return false;
+        }
     }
     let first = first_valid_key(&directory);
     if let Some(first) = first.filter(|first| *first != key) {
-        match issuer.issue(&address, &first).await {
-            Ok(()) => findings.good(
-                Check::FirstKeyIssuance,
-                "the first key of the directory serves this user, too",
-            ),
-            Err(reason) => findings.warning(
-                Check::FirstKeyIssuance,
-                format!("the first key of the directory: {reason}"),
-                "devices from iOS and macOS 27.3 on request tokens for the first valid key, whatever the user's \
-                 tier, and this issuer refuses",
-                "with pir-server, set issuer.strictTiers to false; otherwise issue from the first key for all users",
-            ),
-        }
+        return match issuer.issue(&address, &first).await {
+            Ok(()) => {
+                findings.good(
+                    Check::FirstKeyIssuance,
+                    "the first key of the directory serves this user, too",
+                );
+                true
+            }
+            Err(reason) => {
+                findings.warning(
+                    Check::FirstKeyIssuance,
+                    format!("the first key of the directory: {reason}"),
+                    "devices from iOS and macOS 27.3 on request tokens for the first valid key, whatever the user's \
+                     tier, and this issuer refuses",
+                    "with pir-server, set issuer.strictTiers to false; otherwise issue from the first key for all \
+                     users",
+                );
+                false
+            }
+        };
+    }
+    true
+}
+
+/// Whether an address is not one of the issuer's own server.
+fn is_elsewhere(address: &str, issuer: &str) -> bool {
+    let origin = |text: &str| Url::parse(text).map(|url| url.origin());
+    match (origin(address), origin(issuer)) {
+        (Ok(address), Ok(issuer)) => address != issuer,
+        _ => false,
     }
 }
 
@@ -85,7 +120,7 @@ fn first_valid_key(directory: &IssuerDirectory) -> Option<PublicKey> {
 
 impl Issuer<'_> {
     async fn directory(&self, findings: &mut Findings) -> Option<IssuerDirectory> {
-        let url = format!("{}/.well-known/private-token-issuer-directory", self.base);
+        let url = format!("{}{DIRECTORY_PATH}", self.base);
         match self.fetch_directory(&url).await {
             Ok(directory) => {
                 let count = directory.token_keys.len();

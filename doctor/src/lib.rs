@@ -36,13 +36,14 @@
 //! # Modules
 //!
 //! One file for each server or document that is examined: `address`, `issuer`, `service` (with `same_build` for the
-//! prefilter), `gateway`, `dns`, `info_plist`. `network` is how they are reached, `check` and `finding` what is
+//! prefilter), `gateway`, `dns`, `info_plist`. `network` is how they are reached, with `certificate`; `check` and `finding` what is
 //! reported.
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 mod address;
+mod certificate;
 mod check;
 mod deployment;
 #[cfg(feature = "dns")]
@@ -76,22 +77,25 @@ pub async fn examine(deployment: &Deployment) -> Result<Findings, ExamineError> 
     let network = Arc::new(Network::new(deployment)?);
     let mut findings = Findings::default();
     address::check(deployment, &mut findings);
-    let server = network.reach(&deployment.server, Role::Server, &mut findings).await;
-    let issuer = if deployment.issuer == deployment.server {
-        server
-    } else {
-        network.reach(&deployment.issuer, Role::Issuer, &mut findings).await
+    let server = address::can_be_asked(&deployment.server)
+        && network.reach(&deployment.server, Role::Server, &mut findings).await;
+    let issuer = match deployment.issuer == deployment.server {
+        true => server,
+        false => {
+            address::can_be_asked(&deployment.issuer)
+                && network.reach(&deployment.issuer, Role::Issuer, &mut findings).await
+        }
     };
-    if issuer {
-        issuer::check(deployment, &network, &mut findings).await;
-    }
-    if server {
+    // Without a token nothing can be asked: what follows from that is no finding of its own.
+    let has_tokens = issuer && issuer::check(deployment, &network, &mut findings).await;
+    if server && has_tokens {
         service::check(deployment, &network, &mut findings).await?;
     }
     if let Some(gateway) = &deployment.gateway
+        && address::can_be_asked(gateway)
         && network.reach(gateway, Role::Gateway, &mut findings).await
     {
-        gateway::check(deployment, gateway, &network, &mut findings).await;
+        gateway::check(deployment, gateway, &network, has_tokens, &mut findings).await;
     }
     #[cfg(feature = "dns")]
     if let Some(resolver) = deployment.resolver {

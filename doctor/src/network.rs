@@ -1,19 +1,24 @@
 //! How servers are reached: within a time limit, with bodies of bounded size, and with a log of what was sent.
 
+use crate::certificate::{self, Refusal};
 use crate::error::{ExamineError, chain};
 use crate::{Check, Deployment, Findings};
 use bytes::Bytes;
 use filter_client::{Exchange, Transport, TransportError};
-use http::{Request, Response, Version, header};
+use http::{Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use reqwest::tls::TlsInfo;
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+use url::Url;
 
 /// Largest difference of clocks that is accepted: beyond it, tokens and keys look too young or too old.
 const MAX_SKEW: Duration = Duration::from_secs(60);
 /// Longest body that is read outside of lookups, in bytes: a configuration of many use cases fits.
 pub(crate) const MAX_BODY: usize = 16 << 20;
+/// Where an issuer has its directory (RFC 9578, section 4).
+pub(crate) const DIRECTORY_PATH: &str = "/.well-known/private-token-issuer-directory";
 /// Longest file with an additional authority, in bytes.
 const MAX_AUTHORITY: u64 = 1 << 20;
 
@@ -31,6 +36,14 @@ impl Role {
             Self::Server => Check::ServerConnection,
             Self::Issuer => Check::IssuerConnection,
             Self::Gateway => Check::GatewayConnection,
+        }
+    }
+
+    pub(crate) fn certificate(self) -> Check {
+        match self {
+            Self::Server => Check::ServerCertificate,
+            Self::Issuer => Check::IssuerCertificate,
+            Self::Gateway => Check::GatewayCertificate,
         }
     }
 
@@ -77,6 +90,7 @@ impl Network {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
+            .tls_info(true)
             .user_agent(concat!("url-filter-doctor/", env!("CARGO_PKG_VERSION")))
             .timeout(deployment.timeout);
         if let Some(path) = &deployment.authority {
@@ -140,6 +154,12 @@ impl Network {
             }
         };
         let check = role.connection();
+        if role != Role::Gateway
+            && let Some(place) = self.other_place(address).await
+        {
+            findings.bad(check, place.seen, place.cause, place.fix);
+            return false;
+        }
         if !address.starts_with("https://") {
             findings.good(check, format!("{address} answers, without TLS"));
         } else if response.version() == Version::HTTP_2 {
@@ -164,11 +184,59 @@ impl Network {
                 ),
             }
         }
+        let certificate = response.extensions().get::<TlsInfo>();
+        if let Some(certificate) = certificate.and_then(TlsInfo::peer_certificate) {
+            certificate::check_validity(certificate, SystemTime::now(), address, role, findings);
+        }
         let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
         if let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
             compare_clocks(date, SystemTime::now(), address, role, findings);
         }
         true
+    }
+}
+
+/// What answers at an address, if it is not what the address is for.
+struct OtherPlace {
+    seen: String,
+    cause: &'static str,
+    fix: String,
+}
+
+impl Network {
+    /// Whether an address has nothing that devices ask for, and another one of the same server is meant.
+    async fn other_place(&self, address: &str) -> Option<OtherPlace> {
+        let base = address.trim_end_matches('/');
+        if self.answers_devices(base).await {
+            return None;
+        }
+        let origin = Url::parse(address).ok()?.origin().ascii_serialization();
+        if origin != base && self.answers_devices(&origin).await {
+            return Some(OtherPlace {
+                seen: format!("{address}: status 404 for what devices ask; {origin} answers"),
+                cause: "the address has a path, and the service answers at the root of its host",
+                fix: format!("use {origin} as the address, in the app and here"),
+            });
+        }
+        let metrics = self.get(&format!("{origin}/metrics")).await.ok()?;
+        let is_admin = metrics.status().is_success()
+            && metrics.body().windows(4).any(|window| window == b"pir_");
+        is_admin.then(|| OtherPlace {
+            seen: format!("{address}: status 404 for what devices ask, and metrics at /metrics"),
+            cause: "this is the admin address of the service",
+            fix: "use the address that the service listens on (`--listen`, `listen`), not that of `--admin`".to_owned(),
+        })
+    }
+
+    /// Whether anything but 404 answers a path that devices ask for.
+    async fn answers_devices(&self, base: &str) -> bool {
+        for path in [DIRECTORY_PATH, "/config"] {
+            match self.get(&format!("{base}{path}")).await {
+                Ok(response) if response.status() == StatusCode::NOT_FOUND => {}
+                _ => return true,
+            }
+        }
+        false
     }
 }
 
@@ -230,40 +298,50 @@ fn root_cause(error: &dyn Error) -> String {
     cause.to_string()
 }
 
-/// Whether TLS refused the server's certificate. The libraries below tell it by their text only.
-fn is_about_certificates(error: &reqwest::Error) -> bool {
-    let text = chain(error);
-    text.contains("certificate") || text.contains("UnknownIssuer")
+/// Whether the address of a host was looked up in vain. The libraries below tell it by their text only.
+fn is_about_names(error: &reqwest::Error) -> bool {
+    chain(error).contains("dns error")
+}
+
+/// Why a server does not answer, and what to do about it.
+fn refusal(error: &reqwest::Error, address: &str) -> Refusal {
+    if error.is_timeout() {
+        return Refusal {
+            cause: "the server did not answer in time",
+            fix: "check that the service runs (`pir-server` prints `listening`), that the firewall lets requests through, \
+                  and that the load balancer has a node that is ready (/readyz)",
+        };
+    }
+    if let Some(refusal) = certificate::tls_error(error).and_then(certificate::refusal) {
+        return refusal;
+    }
+    if is_about_names(error) {
+        return Refusal {
+            cause: "the host's name has no address",
+            fix: "check the name, and its A and AAAA records in the DNS",
+        };
+    }
+    if error.is_connect() {
+        return Refusal {
+            cause: "nothing listens at this port of the host, or a firewall refuses the connection",
+            fix: "check the port that the service listens on (443 for https), and that it runs",
+        };
+    }
+    Refusal {
+        cause: "something listens there, and does not speak HTTP as it is asked",
+        fix: match address.starts_with("https://") {
+            true => "check what listens at this port",
+            false => {
+                "if the port has TLS, write https:// in the address; otherwise check what listens at this port"
+            }
+        },
+    }
 }
 
 fn unreachable(error: &reqwest::Error, address: &str, role: Role, findings: &mut Findings) {
-    let check = role.connection();
     let seen = format!("{address}: {}", root_cause(error));
-    if error.is_timeout() {
-        findings.bad(
-            check,
-            seen,
-            "the server did not answer in time",
-            "check that the service runs (`pir-server` prints `listening`), that the firewall lets requests through, \
-             and that the load balancer has a node that is ready (/readyz)",
-        );
-    } else if is_about_certificates(error) {
-        findings.bad(
-            check,
-            seen,
-            "the certificate is for another host, has expired, lacks an intermediate certificate, or comes from an \
-             authority that devices do not know",
-            "get a certificate of a public authority for this host and configure the whole chain; \
-             --authority FILE accepts another authority here, as devices with a profile would",
-        );
-    } else {
-        findings.bad(
-            check,
-            seen,
-            "the host's name has no address, or nothing listens there",
-            "check the DNS entry of the host, the port that the service listens on (443), and that it runs",
-        );
-    }
+    let Refusal { cause, fix } = refusal(error, address);
+    findings.bad(role.connection(), seen, cause, fix);
 }
 
 fn compare_clocks(

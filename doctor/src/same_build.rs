@@ -5,6 +5,7 @@ use crate::{Check, Deployment, Findings};
 use blocklist::builder::DATA_SET_FILE;
 use filter_client::PirClient;
 use keyword_database::Reader;
+use keyword_pir::{KeywordHash, ShardingFunction};
 use pir_api::api;
 use pir_dataset::publication::gather;
 use std::error::Error;
@@ -13,6 +14,10 @@ use std::path::Path;
 
 /// Keys of the prefilter that the service is asked for.
 const SAMPLES: usize = 16;
+/// With fewer keys than this, the number of shards of the data set is not guessed.
+const MIN_SAMPLES: usize = 12;
+/// Largest number of shards that is guessed.
+const MAX_GUESSED_SHARDS: u32 = 64;
 const FIX: &str = "publish both of one build with `urlfilter publish`, the prefilter last";
 
 /// Visits the keywords of a build with their numbers. Returns how many there are.
@@ -65,9 +70,21 @@ pub(crate) async fn check(
             return Ok(());
         }
     };
-    let (asked, missing) = (keys.len(), values.iter().filter(|value| value.is_none()).count());
-    match missing {
-        0 => findings.good(
+    let found: Vec<bool> = values.iter().map(Option::is_some).collect();
+    let (asked, missing) = (keys.len(), found.iter().filter(|found| !**found).count());
+    let served =
+        configs.and_then(|all| all.configs.get(&deployment.use_case())).and_then(shard_count);
+    let made = served.and_then(|served| made_with(&keywords, &found, served));
+    match (missing, served, made) {
+        (_, Some(served), Some(made)) => findings.bad(
+            Check::SameBuild,
+            format!("{missing} of {asked} keys of the prefilter are not at the service, those that a data set of {made} \
+                     shards has elsewhere than one of {served}"),
+            "the data set was made with another number of shards than the service's configuration names: devices ask \
+             the wrong shard",
+            format!("set shardCount to {made} in the service's configuration and list the files of all shards; reload"),
+        ),
+        (0, ..) => findings.good(
             Check::SameBuild,
             format!("{asked} keys of the prefilter are found at the service"),
         ),
@@ -80,6 +97,38 @@ pub(crate) async fn check(
         ),
     }
     Ok(())
+}
+
+/// The number of shards that a configuration tells devices.
+pub(crate) fn shard_count(config: &api::Config) -> Option<usize> {
+    use api::pir::pir_shard_configs::ShardConfigs::RepeatedShardConfig;
+    let Some(api::config::Config::PirConfig(config)) = &config.config else { return None };
+    let alike = config.pir_shard_configs.as_ref().and_then(|shards| shards.shard_configs.as_ref());
+    Some(match alike {
+        Some(RepeatedShardConfig(fixed)) => fixed.shard_count as usize,
+        None => config.shard_configs.len(),
+    })
+}
+
+/// The number of shards with which the data set was made, if just the keys that lie in the same shard with that number
+/// and with `served` were found.
+fn made_with(keywords: &[&[u8]], found: &[bool], served: usize) -> Option<usize> {
+    let served = u32::try_from(served).ok()?;
+    let shard =
+        |keyword: &[u8], count| ShardingFunction::Sha256.shard(KeywordHash::of(keyword), count);
+    let fits = |made: u32| {
+        keywords
+            .iter()
+            .zip(found)
+            .all(|(keyword, found)| (shard(keyword, made) == shard(keyword, served)) == *found)
+    };
+    // Few keys fit some number by chance.
+    let is_enough = keywords.len() >= MIN_SAMPLES && found.contains(&false);
+    let mut made = (1..=MAX_GUESSED_SHARDS).filter(|made| *made != served && fits(*made));
+    match (is_enough, made.next(), made.next()) {
+        (true, Some(made), None) => usize::try_from(made).ok(),
+        _ => None,
+    }
 }
 
 /// Compares the data set on this machine with its prefilter and with what is served. The error is what was seen,

@@ -458,6 +458,61 @@ fn failures_name_the_row_and_the_remedy() {
 }
 
 #[test]
+fn files_of_another_tool_are_not_replaced() {
+    for name in ["urls-1.bin", "urls-2.params.txtpb", "keys.txtpb"] {
+        let folder = folder_with(json!({}), rows(0..100));
+        let path = folder.path().join(name);
+        fs::write(&path, "of another tool").unwrap();
+        let output = process(folder.path(), &[]);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        for part in [name, "another tool", "--force"] {
+            assert!(stderr(&output).contains(part), "{}", stderr(&output));
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"of another tool");
+        succeeds(&process(folder.path(), &["--force"]));
+        assert_ne!(fs::read(&path).unwrap(), b"of another tool");
+        // Now they are files of this program.
+        succeeds(&process(folder.path(), &["--fresh"]));
+    }
+    // A shard that the data set grows by.
+    let folder = folder_with(json!({"sharding": {"shardCount": 1}}), rows(0..100));
+    succeeds(&process(folder.path(), &[]));
+    fs::write(folder.path().join("urls-1.bin"), "of another tool").unwrap();
+    let text = configuration(json!({"sharding": {"shardCount": 2}})).to_string();
+    fs::write(folder.path().join("process.json"), text).unwrap();
+    let output = process(folder.path(), &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("urls-1.bin"), "{}", stderr(&output));
+}
+
+/// Apple's service multiplies ciphertexts where this project's leaves a second dimension of 1 out.
+#[test]
+fn what_apples_service_cannot_answer_is_not_made_for_it() {
+    for set in ["n_4096_logq_27_28_28_logt_13", "n_8192_logq_3x55_logt_42"] {
+        let one = json!({"rlweParameters": set, "sharding": {"shardCount": 1}});
+        let folder = folder_with(one, rows(0..20));
+        succeeds(&process(folder.path(), &[]));
+        let output = process(folder.path(), &["--database-format", "apple", "--fresh"]);
+        assert_eq!(output.status.code(), Some(2), "{set}: {}", stderr(&output));
+        assert!(stderr(&output).contains("noise budget"), "{set}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_noise_budget_that_must_be_left_can_be_chosen() {
+    let folder = folder_with(json!({"sharding": {"shardCount": 1}}), rows(0..20));
+    let output = process(folder.path(), &["--min-noise-budget", "30"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("below 30"), "{}", stderr(&output));
+    succeeds(&process(folder.path(), &["--min-noise-budget", "0.5"]));
+    for refused in ["0.4", "30.1", "NaN", "x"] {
+        let output = process(folder.path(), &["--min-noise-budget", refused]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("from 0.5 to 30"), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn shards_that_no_longer_exist_are_removed() {
     let folder = folder_with(json!({"sharding": {"shardCount": 5}}), rows(0..100));
     succeeds(&process(folder.path(), &[]));

@@ -32,6 +32,7 @@ fn a_deployment_in_order_is_ready() {
         checks,
         [
             "serverUrl",
+            "userTokenForm",
             "gatewayUrl",
             "serverConnection",
             "serverClock",
@@ -74,10 +75,13 @@ fn connections_that_devices_cannot_make() {
         format!("http://{}", socket.local_addr().unwrap())
     };
     // A certificate of an unknown authority.
-    let deployed = Deployed::new(Plan { tls: Some(Tls { http2: true }), ..Plan::default() });
+    let deployed = Deployed::new(Plan { tls: Some(Tls::default()), ..Plan::default() });
     let report = deployed.examine(Deployment::new(closed, BUNDLE, TOKEN).development(true));
     report.is_only("serverConnection", Severity::Bad, "refused");
-    deployed.examined().is_only("serverConnection", Severity::Bad, "certificate");
+    report.has_cause("nothing listens at this port");
+    let report = deployed.examined();
+    report.is_only("serverConnection", Severity::Bad, "certificate");
+    report.has_cause("an authority that devices do not know");
     let authority = deployed.path("authority.pem");
     let report = deployed.examine(deployed.deployment().authority(&authority));
     assert!(report.findings.is_ready(), "{:#?}", report.findings);
@@ -85,15 +89,86 @@ fn connections_that_devices_cannot_make() {
     // A certificate of another host.
     let other = deployed.url.replace("localhost", "127.0.0.1");
     let deployment = Deployment::new(other, BUNDLE, TOKEN).development(true).authority(authority);
-    deployed.examine(deployment).is_only("serverConnection", Severity::Bad, "certificate");
+    let report = deployed.examine(deployment);
+    report.is_only("serverConnection", Severity::Bad, "certificate");
+    report.has_cause("the certificate is for another host");
+    // TLS and none, each where the other is.
+    let plain = Deployed::new(Plan::default());
+    let address = plain.url.replace("http://", "https://");
+    let report = plain.examine(Deployment::new(address, BUNDLE, TOKEN).development(true));
+    report.is_only("serverConnection", Severity::Bad, "");
+    report.has_cause("does not speak TLS");
+    let address = deployed.url.replace("https://", "http://");
+    let report = deployed.examine(Deployment::new(address, BUNDLE, TOKEN).development(true));
+    report.is_only("serverConnection", Severity::Bad, "");
+    report.has_cause("does not speak HTTP as it is asked");
+    let report = plain
+        .examine(Deployment::new("http://no-such-host.invalid", BUNDLE, TOKEN).development(true));
+    report.is_only("serverConnection", Severity::Bad, "");
+    report.has_cause("the host's name has no address");
 
-    let old = Deployed::new(Plan { tls: Some(Tls { http2: false }), ..Plan::default() });
+    let tls = Tls { http2: false, ..Tls::default() };
+    let old = Deployed::new(Plan { tls: Some(tls), ..Plan::default() });
     let deployment = || old.deployment().authority(old.path("authority.pem"));
     let report = old.examine(deployment());
     report.is_only("serverConnection", Severity::Warning, "HTTP/1.1 only");
     // Apple's relay does not accept such a gateway.
     let report = old.examine(deployment().gateway(&old.url));
     report.says("gatewayConnection", Severity::Bad, "HTTP/1.1 only");
+}
+
+#[test]
+fn certificates_that_ended_or_end_soon() {
+    let examined = |days| {
+        let tls = Tls { days, ..Tls::default() };
+        let deployed = Deployed::new(Plan { tls: Some(tls), ..Plan::default() });
+        deployed.examine(deployed.deployment().authority(deployed.path("authority.pem")))
+    };
+    examined(15).says("serverCertificate", Severity::Good, "14 days left");
+    let report = examined(13);
+    report.is_only("serverCertificate", Severity::Warning, "12 days left");
+    report.has_cause("ends soon");
+    let report = examined(-1);
+    report.is_only("serverConnection", Severity::Bad, "expired");
+    report.has_cause("the certificate has expired");
+}
+
+#[test]
+fn addresses_of_something_else() {
+    let deployed = Deployed::new(Plan::default());
+    let examined =
+        |address: &str| deployed.examine(Deployment::new(address, BUNDLE, TOKEN).development(true));
+    let without_scheme = deployed.url.trim_start_matches("http://").to_owned();
+    for address in [without_scheme.as_str(), "localhost", "", "ftp://a.example"] {
+        let report = examined(address);
+        report.is_only("serverUrl", Severity::Bad, "does not begin with http:// or https://");
+    }
+    let report = examined(&format!("{}/lookup", deployed.url));
+    report.is_only("serverConnection", Severity::Bad, &format!("{} answers", deployed.url));
+    report.has_cause("the address has a path");
+    // The same in front of the admin address.
+    let admin = deployed.runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = pir_server::admin::router(&deployed.service);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    });
+    let report = examined(&admin);
+    report.is_only("serverConnection", Severity::Bad, "metrics at /metrics");
+    report.has_cause("the admin address");
+}
+
+#[test]
+fn user_tokens_that_devices_of_26_cannot_decode() {
+    for token in ["eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", "ab-_", "AAA", "AAAAA==="] {
+        let more = json!({ "users": [{ "tier": "tier1", "tokens": [token] }] });
+        let deployed = Deployed::new(Plan { more, ..Plan::default() });
+        let report = deployed.examine(with_token(&deployed, token));
+        report.is_only("userTokenForm", Severity::Bad, "not standard base64");
+        let printed = format!("{:?}", report.findings);
+        assert!(!printed.contains(token), "{printed}");
+    }
 }
 
 #[test]
@@ -162,9 +237,17 @@ fn issuers_that_do_not_issue() {
     deployed.examined().says("issuance", Severity::Bad, "status 502");
 
     let deployed = Deployed::new(Plan::default());
-    let report = deployed.examine(with_token(&deployed, "unknown"));
-    report.says("userToken", Severity::Bad, "status 401");
-    report.says("config", Severity::Bad, "does not accept the user token");
+    deployed.examine(with_token(&deployed, "CCCC")).is_only(
+        "userToken",
+        Severity::Bad,
+        "status 401",
+    );
+    // The address of an earlier deployment.
+    let more = json!({ "issuerRequestUri": "http://127.0.0.1:1/issue" });
+    let stale = Deployed::new(Plan { more, ..Plan::default() });
+    let report = stale.examined();
+    report.is_only("issuance", Severity::Bad, "http://127.0.0.1:1/issue");
+    report.has_cause("issuer-request-uri");
     // Other keys than those of the directory.
     let other = Deployed::new(Plan::default());
     let foreign = other.runtime.block_on(async {
@@ -185,8 +268,7 @@ fn issuers_that_do_not_issue() {
     let more = json!({ "issuer": { "strictTiers": true } });
     let deployed = Deployed::new(Plan { more, ..Plan::default() });
     let report = deployed.examine(with_token(&deployed, "BBBB"));
-    report.says("firstKeyIssuance", Severity::Warning, "status 422");
-    report.says("config", Severity::Bad, "status 422");
+    report.is_only("firstKeyIssuance", Severity::Warning, "status 422");
 }
 
 #[test]
@@ -231,7 +313,8 @@ fn data_sets_that_devices_do_not_take() {
     let deployed = Deployed::new(Plan { shards: 3, ..Plan::default() });
     deployed.examined().is_only("shardCount", Severity::Warning, "shards: 3");
     let deployed = Deployed::new(Plan { onboarding: false, ..Plan::default() });
-    deployed.examined().is_only("onboardingEntry", Severity::Bad, "is not found");
+    // An app from Xcode needs no entry for Apple.
+    deployed.examined().is_only("onboardingEntry", Severity::Warning, "is not found");
     let other = |rows: String| {
         let entry = "www.apple.com/url-filter-test\" value: \"";
         assert!(rows.contains(entry), "{rows}");
@@ -250,6 +333,16 @@ fn data_sets_that_devices_do_not_take() {
     };
     let deployed = Deployed::new(Plan { rows: everything, ..Plan::default() });
     deployed.examined().is_only("absentKey", Severity::Bad, "on no list is found");
+    // Three shards, of which the configuration names two.
+    let plan = Plan { recorded: Some("synthetic_shards3_logt4"), ..Plan::default() };
+    let deployed = Deployed::new(plan);
+    let report = deployed.examine(deployed.deployment().filter(deployed.path("dist")));
+    report.says(
+        "sameBuild",
+        Severity::Bad,
+        "that a data set of 3 shards has elsewhere than one of 2",
+    );
+    report.has_cause("another number of shards");
     // A newer list, which the service does not have yet.
     let deployed = Deployed::new(Plan::default());
     let newer = deployed.path("newer");
@@ -397,13 +490,22 @@ fn apps_that_say_something_else() {
         format!("<key>NSPIRConfiguration</key><dict>{server}{issuer}</dict>")
     };
     let url = deployed.url.clone();
-    examined(&with(&url, &url)).says("infoPlist", Severity::Good, "has both addresses");
+    examined(&with(&url, &url)).says("infoPlist", Severity::Good, "has the app's addresses");
+    // The issuer is the service unless the file says otherwise.
+    examined(&with(&url, "")).says("infoPlist", Severity::Good, "has the app's addresses");
     let bad =
         |content: &str, seen: &str| examined(content).is_only("infoPlist", Severity::Bad, seen);
     bad("", "no dictionary NSPIRConfiguration");
     bad("<key>NSPIRConfiguration</key><string>x</string>", "no dictionary NSPIRConfiguration");
     bad(&with("https://old.example.com", &url), "PIRServerURL is \"https://old.example.com\"");
-    bad(&with(&url, ""), "has no PrivacyPassIssuerURL");
+    bad(&with("", &url), "has no PIRServerURL");
+    let issuer = deployed.url.replace("127.0.0.1", "localhost");
+    examined(&with(&url, ""));
+    deployed.examine(deployed.deployment().issuer(issuer).info_plist(&path)).is_only(
+        "infoPlist",
+        Severity::Bad,
+        "has no PrivacyPassIssuerURL",
+    );
     fs::write(&path, "nonsense").unwrap();
     deployed.examine(deployed.deployment().info_plist(&path)).says(
         "infoPlist",

@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) list: &'static str,
     pub(crate) onboarding: bool,
     pub(crate) shards: u32,
+    /// A data set of Apple's tool instead of the list, of which so many shards are served.
+    pub(crate) recorded: Option<&'static str>,
     /// More keys of the service's configuration.
     pub(crate) more: Value,
     /// Changes the rows that are processed.
@@ -40,6 +42,7 @@ impl Default for Plan {
             rows: |rows| rows,
             onboarding: true,
             shards: 2,
+            recorded: None,
             more: json!({}),
             proxy: |router| router,
             tls: None,
@@ -50,6 +53,27 @@ impl Default for Plan {
 /// A certificate, and the versions of HTTP that are offered with it.
 pub(crate) struct Tls {
     pub(crate) http2: bool,
+    /// From now on; a negative number of days is the past.
+    pub(crate) days: i64,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { http2: true, days: 365 }
+    }
+}
+
+/// A certificate of localhost that began a year before now and ends that many days after.
+fn certificate(days: i64) -> rcgen::CertifiedKey<rcgen::KeyPair> {
+    let day = Duration::from_secs(24 * 3600);
+    let now = rcgen::date_time_ymd(1970, 1, 1) + std::time::UNIX_EPOCH.elapsed().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    parameters.not_before = now - day * 365;
+    let distance = day * u32::try_from(days.unsigned_abs()).unwrap();
+    parameters.not_after = if days < 0 { now - distance } else { now + distance };
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let cert = parameters.self_signed(&signing_key).unwrap();
+    rcgen::CertifiedKey { cert, signing_key }
 }
 
 pub(crate) struct Deployed {
@@ -78,15 +102,33 @@ pub(crate) fn process(folder: &Path, shards: u32) {
     Run::new(&configuration).finish().unwrap();
 }
 
+/// Copies a data set of Apple's tool, with its first shards.
+fn copy_recorded(case: &str, out: &Path, shards: u32) {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let from = repository.join("testvectors/interop/pir").join(case);
+    fs::create_dir(out).unwrap();
+    let copy = |name: String, to: String| fs::copy(from.join(name), out.join(to)).unwrap();
+    copy("input.txtpb".to_owned(), "input.txtpb".to_owned());
+    for shard in 0..shards {
+        copy(format!("db-{shard}.bin"), format!("urls-{shard}.bin"));
+        copy(format!("params-{shard}.txtpb"), format!("urls-{shard}.params.txtpb"));
+    }
+}
+
 impl Deployed {
     pub(crate) fn new(plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dist = folder.path().join("dist");
-        build(plan.list, &dist, plan.onboarding);
-        let input = dist.join("input.txtpb");
-        let rows = fs::read_to_string(&input).unwrap();
-        fs::write(&input, (plan.rows)(rows)).unwrap();
-        process(&dist, plan.shards);
+        match plan.recorded {
+            Some(case) => copy_recorded(case, &dist, plan.shards),
+            None => {
+                build(plan.list, &dist, plan.onboarding);
+                let input = dist.join("input.txtpb");
+                let rows = fs::read_to_string(&input).unwrap();
+                fs::write(&input, (plan.rows)(rows)).unwrap();
+                process(&dist, plan.shards);
+            }
+        }
         let mut text = json!({
             "users": [
                 { "tier": "tier1", "tokens": [TOKEN] },
@@ -105,7 +147,7 @@ impl Deployed {
         }
         let configuration = Configuration::parse(text.to_string().as_bytes()).unwrap();
         let runtime = Runtime::new().unwrap();
-        let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let certified = certificate(plan.tls.as_ref().map_or(365, |tls| tls.days));
         fs::write(folder.path().join("authority.pem"), certified.cert.pem()).unwrap();
         let tls = plan.tls.map(|tls| {
             let key =
@@ -180,6 +222,13 @@ impl Report {
         assert_eq!(others, [(check, severity)], "{:#?}", self.findings);
         self.says(check, severity, seen);
         assert_eq!(self.findings.is_ready(), severity != Severity::Bad);
+    }
+
+    /// Something that is not good has this cause.
+    #[track_caller]
+    pub(crate) fn has_cause(&self, cause: &str) {
+        let mut causes = self.findings.iter().filter_map(|finding| finding.advice.as_ref());
+        assert!(causes.any(|advice| advice.cause.contains(cause)), "{:#?}", self.findings);
     }
 
     #[track_caller]

@@ -14,6 +14,8 @@ pub(super) struct Context<'r> {
     /// The configured plan, with the public key of a symmetric database.
     pub(super) plan: &'r Plan,
     pub(super) format: DatabaseFormat,
+    /// Bits of noise budget that a test query must leave.
+    pub(super) min_noise_budget: f64,
     pub(super) rows: &'r RowStore,
     pub(super) scheme: &'r Scheme,
     /// Of all rows, in bytes.

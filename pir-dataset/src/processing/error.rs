@@ -85,6 +85,19 @@ pub enum ProcessError {
         /// Number of shards.
         shard_count: u32,
     },
+    /// A file is in the way that no run of this program has made.
+    #[error(
+        "{}: the file exists, and {} has no record of it: another tool may have made it, and a service may read it. \
+         Choose other output names, or replace it with --force",
+        path.display(),
+        manifest.display()
+    )]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+        /// Where the manifest of the data set would be.
+        manifest: PathBuf,
+    },
     /// Shards were selected that do not exist.
     #[error(transparent)]
     Selection(#[from] SelectionError),

@@ -8,7 +8,7 @@ use super::outcome::{Layouts, Outcome, PartSummary, ShardSummary, Summary};
 use super::reuse::ReusedLayout;
 use super::rows::{RowStore, ShardRows, TooManyRows};
 use super::shard::{self, Finished};
-use super::trial::KeyRing;
+use super::trial::{KeyRing, MIN_NOISE_BUDGET};
 use super::unfinished::{create_folder_of, io_error, is_regular, remove, unfinished};
 use crate::configuration::{Configuration, DatabaseType, SymmetricPir};
 use crate::files::{self, is_text};
@@ -85,6 +85,8 @@ pub struct Run<'r> {
     jobs: Option<NonZero<usize>>,
     selection: Option<ShardSelection>,
     fresh: bool,
+    replace_foreign: bool,
+    min_noise_budget: f64,
     progress: &'r dyn Progress,
 }
 
@@ -97,6 +99,8 @@ impl<'r> Run<'r> {
             jobs: None,
             selection: None,
             fresh: false,
+            replace_foreign: false,
+            min_noise_budget: MIN_NOISE_BUDGET,
             progress: &Silent,
         }
     }
@@ -123,6 +127,20 @@ impl<'r> Run<'r> {
     /// equal bytes, whatever was there before.
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
+        self
+    }
+
+    /// Whether files are replaced that no run of this program has made. Default: no, so that the files of another tool are
+    /// there for the way back.
+    pub fn replace_foreign(mut self, replace_foreign: bool) -> Self {
+        self.replace_foreign = replace_foreign;
+        self
+    }
+
+    /// Noise budget, in bits, that each test query must leave. Default: 2, with which no lookup fails. With 1 bit about
+    /// one lookup of 60,000 fails (section 10 of `docs/pir.md`).
+    pub fn min_noise_budget(mut self, bits: f64) -> Self {
+        self.min_noise_budget = bits;
         self
     }
 
@@ -195,6 +213,7 @@ impl<'r> Run<'r> {
             configuration,
             plan: &plan,
             format: self.format,
+            min_noise_budget: self.min_noise_budget,
             longest_value: rows.longest_value(),
             rows: &rows,
             scheme: &scheme,
@@ -207,6 +226,9 @@ impl<'r> Run<'r> {
             existing: existing.as_ref(),
             progress: self.progress,
         };
+        if !self.replace_foreign {
+            maker.refuse_foreign(configuration, shard_count)?;
+        }
         let mut made = maker.make_shards(&context, &divided, selected.as_ref());
         if let Err(error) = &made
             && let Some(full) = error.layout_full()
@@ -383,6 +405,30 @@ struct Maker<'r> {
 }
 
 impl Maker<'_> {
+    /// Refuses to replace a file that neither the manifest nor a journal has: another tool made it.
+    fn refuse_foreign(
+        &self,
+        configuration: &Configuration,
+        shard_count: u32,
+    ) -> Result<(), ProcessError> {
+        let existing = self.existing.iter().flat_map(|existing| &existing.shards);
+        let journaled = self.journals.records();
+        let own: BTreeSet<u32> = existing.chain(&journaled).map(|record| record.shard).collect();
+        let keys = configuration.output_evaluation_key_config.clone().filter(|_| own.is_empty());
+        let shards = (0..shard_count).filter(|shard| !own.contains(shard)).flat_map(|shard| {
+            [
+                configuration.output_database.of_shard(shard),
+                configuration.output_parameters.of_shard(shard),
+            ]
+        });
+        match keys.into_iter().chain(shards).find(|path| path.symlink_metadata().is_ok()) {
+            Some(path) => {
+                Err(ProcessError::ForeignFile { path, manifest: self.manifest_path.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Makes the selected shards, as far as no earlier run has made them.
     fn make_shards(
         &self,

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 /// Bits of noise budget that a reply must have left, so that lookups do not fail by chance: see
 /// section 10 of `docs/pir.md`.
-const MIN_BUDGET: f64 = 2.0;
+pub(super) const MIN_NOISE_BUDGET: f64 = 2.0;
 
 /// What the test queries of a shard cost.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -101,12 +101,14 @@ pub(super) enum Question<'q> {
     Entry { index: u64, value: &'q [u8] },
 }
 
-/// Asks questions and compares the answers.
+/// Asks questions as the service that serves the files computes answers, and compares them.
 pub(super) fn run(
     ring: &KeyRing,
     scheme: &Scheme,
     server: &Server,
     questions: &[Question<'_>],
+    execution: Execution<'_>,
+    min_noise_budget: f64,
 ) -> Result<Costs, TrialError> {
     let keys = ring.keys(scheme, server)?;
     let client = Client::new(scheme.clone(), server.parameters().clone())?;
@@ -129,15 +131,14 @@ pub(super) fn run(
         let parsed = server.read_query(&query)?;
         costs.query_bytes = pir::EncryptedIndices::from(query).encoded_len();
         let start = Instant::now();
-        let (reply, times) = server.answer(&parsed, &keys.prepared, Execution::default())?;
+        let (reply, times) = server.answer(&parsed, &keys.prepared, execution)?;
         costs.runtime_milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
         costs.stage_milliseconds.add(times, questions.len());
         costs.response_ciphertexts = reply.iter().map(Vec::len).sum();
-        let execution = Execution::new().keep_low_bits();
-        let (full, _) = server.answer(&parsed, &keys.prepared, execution)?;
+        let (full, _) = server.answer(&parsed, &keys.prepared, execution.keep_low_bits())?;
         let budget = client.noise_budget(&full, &keys.secret)?;
-        if budget < MIN_BUDGET {
-            return Err(TrialError::NoiseBudget { budget, min: MIN_BUDGET });
+        if budget < min_noise_budget {
+            return Err(TrialError::NoiseBudget { budget, min: min_noise_budget });
         }
         costs.noise_budget = costs.noise_budget.min(budget);
         let (found, value) = match question {

@@ -59,6 +59,12 @@ pub(crate) struct Arguments {
     /// Ignore the layout of the existing data set
     #[arg(long, alias = "anew")]
     fresh: bool,
+    /// Replace files that another tool has made
+    #[arg(long)]
+    force: bool,
+    /// Noise budget that each test query must leave, in bits; with 1, about one lookup of 60,000 fails
+    #[arg(long, value_name = "BITS", default_value_t = 2.0, value_parser = noise_budget)]
+    min_noise_budget: f64,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -72,6 +78,11 @@ enum DatabaseFormat {
     Native,
     /// For Apple's service
     Apple,
+}
+
+fn noise_budget(text: &str) -> Result<f64, String> {
+    let bits = text.parse().ok().filter(|bits| (0.5..=30.0).contains(bits));
+    bits.ok_or_else(|| "expected a number from 0.5 to 30".to_owned())
 }
 
 fn jobs(text: &str) -> Result<NonZero<usize>, String> {
@@ -107,7 +118,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         DatabaseFormat::Apple => processing::DatabaseFormat::Apple,
     };
     let bars = Bars::default();
-    let mut run = Run::new(&configuration).format(format).fresh(arguments.fresh).progress(&bars);
+    let mut run = Run::new(&configuration)
+        .format(format)
+        .fresh(arguments.fresh)
+        .replace_foreign(arguments.force)
+        .min_noise_budget(arguments.min_noise_budget)
+        .progress(&bars);
     if let Some(jobs) = arguments.jobs {
         run = run.jobs(jobs);
     }

@@ -1,0 +1,158 @@
+//! The certificate of a server: how long it is valid, and why TLS refused it.
+
+use crate::Findings;
+use crate::network::Role;
+use rustls::CertificateError;
+use std::error::Error;
+use std::io;
+use std::time::{Duration, SystemTime};
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Whoever renews certificates by hand needs that long. Certificates of a few days are renewed by programs, in the last
+/// quarter of their time at the latest.
+const MIN_LEFT: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// What is wrong between two ends of a connection, and what to do about it.
+pub(crate) struct Refusal {
+    pub(crate) cause: &'static str,
+    pub(crate) fix: &'static str,
+}
+
+/// The error of TLS in a chain of errors, if there is one.
+pub(crate) fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // An I/O error has what it wraps as no cause of its own.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(found) = inner.and_then(|inner| tls_error(inner)) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Why TLS refused the connection. `None` if the error says nothing more than that it did.
+pub(crate) fn refusal(error: &rustls::Error) -> Option<Refusal> {
+    use CertificateError as Reason;
+    let (cause, fix) = match error {
+        rustls::Error::InvalidCertificate(Reason::Expired | Reason::ExpiredContext { .. }) => (
+            "the certificate has expired",
+            "renew the certificate, reload the service or the load balancer that has it, and let the renewal run by \
+             itself",
+        ),
+        rustls::Error::InvalidCertificate(
+            Reason::NotValidYet | Reason::NotValidYetContext { .. },
+        ) => (
+            "the certificate is not valid yet, or the clock of this machine is behind",
+            "check the clock of this machine; use the earlier certificate until the new one begins",
+        ),
+        rustls::Error::InvalidCertificate(
+            Reason::NotValidForName | Reason::NotValidForNameContext { .. },
+        ) => (
+            "the certificate is for another host",
+            "get a certificate with this host's name, or use the name that the certificate has",
+        ),
+        rustls::Error::InvalidCertificate(Reason::UnknownIssuer) => (
+            "the certificate comes from an authority that devices do not know, or its intermediate certificate is not \
+             sent",
+            "use a certificate of a public authority and configure the whole chain (fullchain.pem, not cert.pem); \
+             --authority FILE accepts another authority here, as devices with a profile would",
+        ),
+        rustls::Error::InvalidCertificate(Reason::Revoked) => {
+            ("the certificate was revoked", "get a new certificate with a new key")
+        }
+        rustls::Error::InvalidCertificate(_) => (
+            "the certificate cannot be used for this host",
+            "get a certificate of a public authority for this host and configure the whole chain",
+        ),
+        rustls::Error::InvalidMessage(_) => (
+            "what answers there does not speak TLS",
+            "use the port of the service that has TLS; pir-server has it where `tls` is configured, a load balancer \
+             may have it on another port",
+        ),
+        rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_) => (
+            "the server and this program have no version or cipher of TLS in common, or it has no certificate for this \
+             host's name",
+            "offer TLS 1.3 or 1.2; behind a load balancer, check that this host's name has a certificate there",
+        ),
+        _ => return None,
+    };
+    Some(Refusal { cause, fix })
+}
+
+/// Tells how long a certificate, in DER form, is still valid. A certificate that cannot be read gives no finding: the
+/// connection stands.
+pub(crate) fn check_validity(
+    certificate: &[u8],
+    now: SystemTime,
+    address: &str,
+    role: Role,
+    findings: &mut Findings,
+) {
+    let Ok(certificate) = Certificate::from_der(certificate) else { return };
+    let validity = certificate.tbs_certificate().validity();
+    let (begin, end) = (validity.not_before.to_system_time(), validity.not_after.to_system_time());
+    let left = end.duration_since(now).unwrap_or_default();
+    let lifetime = end.duration_since(begin).unwrap_or_default();
+    let days = left.as_secs() / DAY.as_secs();
+    let seen = format!("{address}: valid until {}, {days} days left", httpdate::fmt_http_date(end));
+    match left < MIN_LEFT.min(lifetime / 4) {
+        false => findings.good(role.certificate(), seen),
+        true => findings.warning(
+            role.certificate(),
+            seen,
+            "the certificate ends soon and was not renewed; with an expired one, no device reaches the server",
+            "renew it, reload the service or the load balancer that has it, and let the renewal run by itself",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Severity;
+
+    /// A certificate that began so long ago and ends after `lifetime`.
+    fn certificate(lifetime: Duration) -> (Vec<u8>, SystemTime) {
+        let begin = rcgen::date_time_ymd(2026, 1, 1);
+        let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        parameters.not_before = begin;
+        parameters.not_after = begin + lifetime;
+        let key = rcgen::KeyPair::generate().unwrap();
+        let der = parameters.self_signed(&key).unwrap().der().to_vec();
+        (der, SystemTime::from(begin) + lifetime)
+    }
+
+    #[test]
+    fn certificates_that_end_soon_are_told() {
+        let second = Duration::from_secs(1);
+        for (lifetime, limit) in [(90 * DAY, MIN_LEFT), (6 * DAY, 6 * DAY / 4)] {
+            let (der, end) = certificate(lifetime);
+            for (left, severity) in [
+                (limit + second, Severity::Good),
+                (limit, Severity::Good),
+                (limit - second, Severity::Warning),
+                (Duration::ZERO, Severity::Warning),
+            ] {
+                let mut findings = Findings::default();
+                check_validity(&der, end - left, "https://a.example", Role::Server, &mut findings);
+                assert_eq!(findings.count(severity), 1, "{left:?}: {findings:?}");
+            }
+        }
+        let mut findings = Findings::default();
+        check_validity(
+            b"nonsense",
+            SystemTime::now(),
+            "https://a.example",
+            Role::Server,
+            &mut findings,
+        );
+        assert!(findings.is_empty());
+    }
+}
