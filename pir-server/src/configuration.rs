@@ -120,7 +120,8 @@ pub struct Configuration {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawConfiguration {
-    users: Vec<UserGroup>,
+    #[serde(default)]
+    users: Option<Vec<UserGroup>>,
     usecases: Vec<RawUseCase>,
     #[serde(default)]
     issuer_request_uri: Option<String>,
@@ -205,7 +206,15 @@ impl TryFrom<RawConfiguration> for Configuration {
     type Error = ConfigurationError;
 
     fn try_from(raw: RawConfiguration) -> Result<Self, ConfigurationError> {
-        for (index, group) in raw.users.iter().enumerate() {
+        let users = match raw.users {
+            Some(users) => users,
+            None if raw.user_tokens.is_source() => Vec::new(),
+            None => {
+                let reason = "it is missing; user tokens are listed here, or known from userTokens";
+                return Err(ConfigurationError::value("users", reason));
+            }
+        };
+        for (index, group) in users.iter().enumerate() {
             group.check().map_err(|error| error.within(format!("users[{index}]")))?;
         }
         if raw.tls.is_some() {
@@ -215,7 +224,7 @@ impl TryFrom<RawConfiguration> for Configuration {
             return Err(ConfigurationError::value("workers", "must not be 0"));
         }
         Ok(Self {
-            users: raw.users,
+            users,
             use_cases: use_cases(raw.usecases)?,
             issuer_request_uri: raw.issuer_request_uri,
             report_directory: raw.report_directory,

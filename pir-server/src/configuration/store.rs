@@ -122,7 +122,8 @@ impl Default for RawStore {
         Self {
             directory: PathBuf::from("pir-server-state"),
             evaluation_key_bytes: 20 << 30,
-            evaluation_key_days: 90,
+            // Devices renew their keys within a week.
+            evaluation_key_days: 8,
             redis: None,
         }
     }

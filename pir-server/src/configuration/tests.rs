@@ -129,6 +129,8 @@ fn keys_that_are_unknown_missing_or_repeated_are_named() {
     let missing = fail(", \"name\": \"com.example.app.url.filtering\"", "");
     assert!(missing.starts_with("usecases[0].name: it is missing"), "{missing}");
     let missing = error("{}");
+    assert!(missing.starts_with("usecases: it is missing"), "{missing}");
+    let missing = error(r#"{"usecases": []}"#);
     assert!(missing.starts_with("users: it is missing"), "{missing}");
     let twice = error(&with("reportDirectory", "null"));
     assert!(twice.starts_with("reportDirectory: it is there twice"), "{twice}");
@@ -386,4 +388,18 @@ fn redis_has_three_topologies() {
     );
     let sentinel = RedisTopology::Sentinel { urls, primary: "m".to_owned(), replicas: 0 };
     assert!(topology(&format!(r#"{one}, "sentinelMaster": "m""#)) == sentinel);
+}
+
+#[test]
+fn tiers_may_be_left_out_and_users_beside_another_source() {
+    let parse = |text: &str| Configuration::parse(text.as_bytes());
+    let read = parse(r#"{"users": [{"tokens": ["AAAA"]}], "usecases": []}"#).unwrap();
+    assert_eq!(read.users[0].tier, Tier::Tier1);
+    for source in
+        [r#""file": "users.json""#, r#""command": ["who"]"#, r#""url": "http://127.0.0.1:1""#]
+    {
+        let text = format!(r#"{{"usecases": [], "userTokens": {{{source}}}}}"#);
+        assert!(parse(&text).unwrap().users.is_empty(), "{source}");
+    }
+    assert!(parse(r#"{"usecases": [], "userTokens": {"cacheSeconds": 1}}"#).is_err());
 }

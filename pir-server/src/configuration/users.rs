@@ -15,8 +15,14 @@ pub(crate) const MAX_TOKEN: usize = 4096;
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UserGroup {
+    // Devices of 27.3 and later know no tiers, and configurations for them name none.
+    #[serde(default = "first_tier")]
     pub(crate) tier: Tier,
     pub(crate) tokens: Vec<Zeroizing<String>>,
+}
+
+fn first_tier() -> Tier {
+    Tier::Tier1
 }
 
 impl UserGroup {
@@ -39,7 +45,7 @@ impl UserGroup {
     }
 }
 
-/// Reads user groups from a file of their own, `[{"tier": "tier1", "tokens": ["…"]}]`.
+/// Reads user groups from a file of their own, `[{"tier": "tier1", "tokens": ["…"]}]`; `tier` may be left out.
 pub(crate) fn read_users(path: &Path) -> Result<Vec<UserGroup>, ConfigurationError> {
     let text = Zeroizing::new(durable_file::read(path, MAX_FILE)?);
     json::parse(&text).map_err(|error| error.in_file(path))
@@ -82,6 +88,13 @@ pub(super) struct RawUserTokens {
 impl Default for RawUserTokens {
     fn default() -> Self {
         Self { file: None, command: None, url: None, cache_seconds: 300, timeout_seconds: 5 }
+    }
+}
+
+impl RawUserTokens {
+    /// Whether user tokens are known from here.
+    pub(super) fn is_source(&self) -> bool {
+        self.file.is_some() || self.command.is_some() || self.url.is_some()
     }
 }
 
