@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod hash;
 pub(crate) mod inspect;
 pub(crate) mod process;
+pub(crate) mod profile;
 pub(crate) mod publish;
 pub(crate) mod query;
 mod rule;
