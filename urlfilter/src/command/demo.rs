@@ -1,21 +1,27 @@
 //! `urlfilter demo`: all steps of a lookup on one machine.
 
+mod page;
+mod recorder;
+
 use super::verdict;
 use crate::output::{Exit, Results, note};
 use anyhow::{Context, ensure};
 use blocklist::{Builder, Built, Options};
 use filter_client::{
-    ClientOptions, Decision, FilterOptions, OnFailure, PirClient, PrefilterSource, UrlFilter,
-    Verdict,
+    ClientOptions, Decision, FilterOptions, HttpTransport, OnFailure, PirClient, PrefilterSource,
+    UrlFilter, Verdict,
 };
+use page::Demo;
 use pir_dataset::configuration::Configuration as ProcessConfiguration;
 use pir_dataset::processing::{Outcome, Run};
 use pir_server::configuration::{StoreSettings, Tier, UseCase, UserGroup};
 use pir_server::{Configuration, Listener, Service, endpoints};
+use recorder::Recorder;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use unix_clock::SystemClock;
 
 const USE_CASE: &str = "com.example.demo.url.filtering";
@@ -27,20 +33,26 @@ const ADDED_ROWS: usize = 50_000;
 const LISTED_URLS: usize = 3;
 /// Largest number of URLs that are tried to find one that hits the prefilter by chance.
 const MAX_TRIED: usize = 100_000;
+/// Limit for one exchange with the service.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Show all steps on this machine: build, process, serve, fetch tokens, look URLs up privately
 ///
 /// Takes block lists as `build` does; without one, a sample list with 50,000 more rows. Everything happens in a
 /// temporary folder and on a free port of the loopback interface, and is removed at the end.
+///
+/// With --page, the same in a browser: type a URL, and see its sub-URLs, which of them hit the prefilter, what the service
+/// saw and what it could not see.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   urlfilter demo
   urlfilter demo hosts.txt --url https://www.example.com/login
   urlfilter demo --json
+  urlfilter demo --page
 
 Exit codes:
-  0  every lookup had the verdict that follows from the list
+  0  every lookup had the verdict that follows from the list; with --page, ended by Ctrl-C
   2  failure, or a verdict is unknown")]
 pub(crate) struct Arguments {
     /// Block lists
@@ -52,6 +64,12 @@ pub(crate) struct Arguments {
     /// Print one JSON object for each URL
     #[arg(long)]
     json: bool,
+    /// Serve a page on a free port of the loopback interface, or on ADDRESS, until Ctrl-C
+    #[arg(
+        long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:0",
+        conflicts_with_all = ["url", "json"]
+    )]
+    page: Option<SocketAddr>,
 }
 
 /// Reports how long each step took.
@@ -89,7 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             listener.serve(&service, async { drop(stopped.await) }).await;
         })
     };
-    let exit = runtime.block_on(look_up(arguments, folder.path(), &built, &address, &mut steps));
+    let exit = runtime.block_on(look_up(arguments, folder.path(), built, &address, &mut steps));
     drop(stop);
     runtime.block_on(server).context("the service failed")?;
     drop((service, runtime));
@@ -170,7 +188,7 @@ fn hit_count(built: &Built, url: &str) -> Option<usize> {
 async fn look_up(
     arguments: &Arguments,
     folder: &Path,
-    built: &Built,
+    built: Built,
     address: &str,
     steps: &mut StepTimer,
 ) -> anyhow::Result<Exit> {
@@ -179,8 +197,10 @@ async fn look_up(
     client_options.wallet.refill_below = 0;
     client_options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     client_options.wallet.spare = 9;
+    let recorder = Arc::new(Recorder::new(HttpTransport::new(TIMEOUT)?));
     let client = PirClient::builder(address, USE_CASE)
         .user_token(USER_TOKEN)
+        .transport(recorder.clone())
         .options(client_options)
         .build()?;
     client.prepare().await?;
@@ -194,9 +214,13 @@ async fn look_up(
     let mut options = FilterOptions::default();
     options.on_failure = OnFailure::Closed;
     let filter = UrlFilter::new(PrefilterSource::File(folder.into()), client, options).await?;
+    let urls = urls_to_check(arguments, &built);
+    if let Some(page) = arguments.page {
+        return serve_page(page, filter, built, recorder, urls).await;
+    }
     let mut results = Results::new();
     let mut exit = Exit::Success;
-    for (url, expected) in urls_to_check(arguments, built) {
+    for (url, expected) in urls {
         let (begun, before) = (Instant::now(), filter.client().costs());
         let decision = filter.check(&url).await;
         let costs = filter.client().costs().since(&before);
@@ -221,6 +245,40 @@ async fn look_up(
     results.finish()?;
     steps.done(format_args!("looked up; the temporary folder is removed"));
     Ok(exit)
+}
+
+/// Serves the page until Ctrl-C.
+async fn serve_page(
+    address: SocketAddr,
+    filter: UrlFilter,
+    built: Built,
+    recorder: Arc<Recorder>,
+    urls: Vec<(String, Option<bool>)>,
+) -> anyhow::Result<Exit> {
+    let what = |(url, denied): (String, Option<bool>)| {
+        let hits = hit_count(&built, &url).unwrap_or(0);
+        let what = match (denied, hits) {
+            (Some(true), _) => "is on the list",
+            (_, 0) => "does not hit the prefilter",
+            _ => "hits the prefilter by chance",
+        };
+        (url, what)
+    };
+    let examples = urls.into_iter().map(what).collect();
+    let turn = tokio::sync::Mutex::new(());
+    let demo = Demo { filter, prefilter: built.prefilter, recorder, examples, turn };
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{address}: cannot listen there"))?;
+    let mut results = Results::new();
+    results.line(format_args!("page http://{}/", listener.local_addr()?))?;
+    results.finish()?;
+    note(format_args!("open it in a browser; Ctrl-C ends the demo"));
+    axum::serve(listener, page::router(Arc::new(demo)))
+        .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
+        .await
+        .context("the page cannot be served")?;
+    Ok(Exit::Success)
 }
 
 fn is_as_expected(decision: &Decision, denied: bool) -> bool {
