@@ -1,7 +1,7 @@
 //! The certificate of a server: how long it is valid, and why TLS refused it.
 
 use crate::Findings;
-use crate::network::Role;
+use crate::role::Role;
 use rustls::CertificateError;
 use std::error::Error;
 use std::io;

@@ -54,6 +54,7 @@ mod gateway;
 mod info_plist;
 mod issuer;
 mod network;
+mod role;
 mod same_build;
 mod service;
 
@@ -62,7 +63,8 @@ pub use deployment::Deployment;
 pub use error::ExamineError;
 pub use finding::{Advice, Finding, Findings, Severity};
 
-use network::{Network, Role};
+use network::Network;
+use role::Role;
 use std::sync::Arc;
 
 /// Makes all checks that can be made. Servers that cannot be reached are not examined further.

@@ -2,7 +2,8 @@
 
 use crate::certificate::{self, Refusal};
 use crate::error::{ExamineError, chain};
-use crate::{Check, Deployment, Findings};
+use crate::role::Role;
+use crate::{Deployment, Findings};
 use bytes::Bytes;
 use filter_client::{Exchange, Transport, TransportError};
 use http::{Request, Response, StatusCode, Version, header};
@@ -21,40 +22,6 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
 pub(crate) const DIRECTORY_PATH: &str = "/.well-known/private-token-issuer-directory";
 /// Longest file with an additional authority, in bytes.
 const MAX_AUTHORITY: u64 = 1 << 20;
-
-/// The three servers of a deployment; they may be one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Server,
-    Issuer,
-    Gateway,
-}
-
-impl Role {
-    fn connection(self) -> Check {
-        match self {
-            Self::Server => Check::ServerConnection,
-            Self::Issuer => Check::IssuerConnection,
-            Self::Gateway => Check::GatewayConnection,
-        }
-    }
-
-    pub(crate) fn certificate(self) -> Check {
-        match self {
-            Self::Server => Check::ServerCertificate,
-            Self::Issuer => Check::IssuerCertificate,
-            Self::Gateway => Check::GatewayCertificate,
-        }
-    }
-
-    fn clock(self) -> Check {
-        match self {
-            Self::Server => Check::ServerClock,
-            Self::Issuer => Check::IssuerClock,
-            Self::Gateway => Check::GatewayClock,
-        }
-    }
-}
 
 /// Sizes and time of one exchange of the client.
 #[derive(Clone, Debug)]

@@ -24,6 +24,7 @@ mod lookup;
 mod parsing_configuration;
 pub mod parts;
 mod pattern;
+mod respelled;
 mod rule;
 mod serialised;
 mod sub_urls;

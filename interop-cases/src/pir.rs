@@ -2,6 +2,7 @@
 //! requests and responses.
 
 use crate::messages::{self, Bytes, Requests, Responses, Upload};
+pub use crate::parameter_file::{Shard, Sharding};
 use crate::{
     Ciphertext, EncryptionParameters, EvaluationKey, parameter_file, read, repository,
     shared_folder, sorted,
@@ -9,41 +10,6 @@ use crate::{
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// How keywords are spread over shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharding {
-    /// By the hash alone.
-    Sha256,
-    /// By the hash modulo another number first.
-    DoubleMod {
-        /// The other number.
-        other_shard_count: u32,
-    },
-}
-
-/// The parameters of a shard, from its parameter file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shard {
-    /// The parameter set.
-    pub encryption: EncryptionParameters,
-    /// Buckets of a table.
-    pub entries: u64,
-    /// Bytes of a bucket.
-    pub entry_size: u64,
-    /// Length of each dimension.
-    pub dimensions: Vec<u64>,
-    /// Lookups of one query.
-    pub batch_size: u64,
-    /// Hash functions, and so tables.
-    pub hash_functions: u64,
-    /// How keywords are spread over shards.
-    pub sharding: Sharding,
-    /// Galois elements of the wanted evaluation key, ascending.
-    pub galois_elements: Vec<u32>,
-    /// Whether a relinearization key is wanted.
-    pub has_relinearization_key: bool,
-}
 
 /// A row of the keyword database.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,11 +29,13 @@ mod context;
 mod database_key;
 mod error;
 mod fingerprint;
+mod format;
 mod journal;
 mod outcome;
 mod reuse;
 mod rows;
 mod run;
+mod selection;
 mod shard;
 mod trial;
 mod unfinished;
@@ -41,6 +43,8 @@ mod unfinished;
 pub use error::{
     LayoutFull, LayoutFullReason, ProcessError, RowConflict, SelectionError, ShardError, TrialError,
 };
+pub use format::DatabaseFormat;
 pub use outcome::{Layouts, Outcome, PartSummary, ShardSummary, Summary, TableFacts};
-pub use run::{DatabaseFormat, Run, ShardSelection};
+pub use run::Run;
+pub use selection::ShardSelection;
 pub use trial::{Costs, Stages};

@@ -32,6 +32,7 @@ mod replica;
 mod signed_filter;
 mod store;
 mod trust;
+mod trust_error;
 
 pub use current::{Announcement, Current};
 #[cfg(feature = "publisher")]
@@ -43,4 +44,4 @@ pub use publisher::{Announced, PublishError, Published, Publisher, Schedule};
 pub use release::{FILTER, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile, STEM};
 pub use replica::{Replica, ReplicaStatus, UseCaseStatus};
 pub use store::{Damage, ReleaseStore, ReleaseStoreError, Revision};
-pub use trust::TrustError;
+pub use trust_error::TrustError;

@@ -1,8 +1,8 @@
 //! `rule.parse(url)`: a URL as a device sees it, together with the rule that it was parsed for.
 
 use super::parts::{is_hostless, split_scheme, split_special_scheme, trim};
+use super::respelled::Respelled;
 use super::rule::SubUrlRule;
-use super::system_products::Respelled;
 use super::url_parts::{HostKind, MAX_URL_LENGTH, UrlError, UrlParts};
 use super::{serialised, url_parts::Case};
 
@@ -98,11 +98,11 @@ fn parse(url: &str, case: Case) -> Result<UrlParts, UrlError> {
 
 impl<'r> DeviceUrl<'r> {
     fn new(rule: &'r SubUrlRule, parts: UrlParts) -> Self {
-        let mut url = Self { rule, parts, respelled: Respelled::default() };
-        if let SubUrlRule::System(system) = rule {
-            url.respelled = Respelled::of(&url, *system);
-        }
-        url
+        let respelled = match rule {
+            SubUrlRule::System(system) => Respelled::of(&parts, *system),
+            _ => Respelled::default(),
+        };
+        Self { rule, parts, respelled }
     }
 
     /// The parts that the rule of a system spells in another way.
@@ -110,9 +110,9 @@ impl<'r> DeviceUrl<'r> {
         &self.respelled
     }
 
-    /// User name and password with their `@`.
-    pub(super) fn user_info(&self) -> &str {
-        &self.parts.user_info
+    /// All that follows `://`, with user name and password.
+    pub(super) fn verbatim(&self) -> String {
+        self.parts.verbatim()
     }
 
     /// Slashes behind [`path`](Self::path), the one of the root counted.
@@ -140,7 +140,7 @@ impl<'r> DeviceUrl<'r> {
     /// The host in punycode, lower case, without a trailing dot; IPv6 in brackets. Never empty.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.parts.text[self.parts.host_start..self.parts.host_end]
+        self.parts.host()
     }
 
     /// Whether the host is a name or an address.
@@ -170,7 +170,7 @@ impl<'r> DeviceUrl<'r> {
     /// The path without trailing slashes: empty for the root, else starting with `/`.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.parts.text[self.parts.host_end..self.parts.path_end]
+        self.parts.path()
     }
 
     /// The path as its sub-URLs have it: [`path`](Self::path), but under the rule of a [`System`](super::System) without
@@ -183,13 +183,13 @@ impl<'r> DeviceUrl<'r> {
     /// `?` and the query, or nothing. An empty query counts as absent.
     #[must_use]
     pub fn query(&self) -> &str {
-        &self.parts.text[self.parts.path_end..self.parts.query_end]
+        self.parts.query()
     }
 
     /// `#` and the fragment, or nothing. An empty fragment counts as absent.
     #[must_use]
     pub fn fragment(&self) -> &str {
-        &self.parts.text[self.parts.query_end..]
+        self.parts.fragment()
     }
 
     /// Whether the URL had slashes behind [`path`](Self::path), the one of the root not counted.
@@ -202,20 +202,8 @@ impl<'r> DeviceUrl<'r> {
     #[must_use]
     pub fn serialised(&self) -> String {
         let mut url = self.scheme_prefix().to_owned();
-        self.write_behind_scheme(&mut url);
+        self.parts.write_behind_scheme(&mut url);
         url
-    }
-
-    /// Appends what follows `://` in [`serialised`](Self::serialised).
-    pub(super) fn write_behind_scheme(&self, url: &mut String) {
-        url.push_str(self.host());
-        if let Some(port) = self.parts.port {
-            url.push_str(&format!(":{port}"));
-        }
-        url.push_str(self.path());
-        url.extend(std::iter::repeat_n('/', self.parts.slashes));
-        url.push_str(self.query());
-        url.push_str(self.fragment());
     }
 }
 

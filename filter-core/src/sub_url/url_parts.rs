@@ -67,3 +67,43 @@ pub(super) struct UrlParts {
     /// User name and password with their `@`, as serialised; usually empty.
     pub(super) user_info: String,
 }
+
+impl UrlParts {
+    pub(super) fn host(&self) -> &str {
+        &self.text[self.host_start..self.host_end]
+    }
+
+    /// The path without trailing slashes: empty for the root, else starting with `/`.
+    pub(super) fn path(&self) -> &str {
+        &self.text[self.host_end..self.path_end]
+    }
+
+    /// `?` and the query, or nothing.
+    pub(super) fn query(&self) -> &str {
+        &self.text[self.path_end..self.query_end]
+    }
+
+    /// `#` and the fragment, or nothing.
+    pub(super) fn fragment(&self) -> &str {
+        &self.text[self.query_end..]
+    }
+
+    /// Appends what follows `://` in the serialised URL, without user name and password.
+    pub(super) fn write_behind_scheme(&self, url: &mut String) {
+        url.push_str(self.host());
+        if let Some(port) = self.port {
+            url.push_str(&format!(":{port}"));
+        }
+        url.push_str(self.path());
+        url.extend(std::iter::repeat_n('/', self.slashes));
+        url.push_str(self.query());
+        url.push_str(self.fragment());
+    }
+
+    /// All that follows `://`.
+    pub(super) fn verbatim(&self) -> String {
+        let mut text = self.user_info.clone();
+        self.write_behind_scheme(&mut text);
+        text
+    }
+}

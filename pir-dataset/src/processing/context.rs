@@ -1,9 +1,9 @@
 //! What the shards of one run have in common.
 
 use super::fingerprint;
+use super::format::DatabaseFormat;
 use super::reuse::{self, ReusedLayout};
 use super::rows::RowStore;
-use super::run::DatabaseFormat;
 use crate::configuration::Configuration;
 use keyword_pir::plan::Plan;
 use keyword_pir::{Scheme, ShardParameters};

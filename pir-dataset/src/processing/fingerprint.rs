@@ -3,7 +3,7 @@
 //! The digests are kept in manifests (`inputSha256`, `layoutSha256`). A text that changes makes every shard
 //! anew, so they are written out here, and the tests compare them with known answers.
 
-use super::run::DatabaseFormat;
+use super::format::DatabaseFormat;
 use crate::configuration::DatabaseType;
 use keyword_pir::ShardingFunction;
 use keyword_pir::cuckoo::BucketCount;

@@ -1,12 +1,14 @@
 //! A run: the order of its steps.
 
 use super::context::Context;
-use super::error::{ProcessError, SelectionError, ShardError};
+use super::error::{ProcessError, ShardError};
 use super::fingerprint;
+use super::format::DatabaseFormat;
 use super::journal::Journals;
 use super::outcome::{Layouts, Outcome, PartSummary, ShardSummary, Summary};
 use super::reuse::ReusedLayout;
 use super::rows::{RowStore, ShardRows, TooManyRows};
+use super::selection::ShardSelection;
 use super::shard::{self, Finished};
 use super::trial::{KeyRing, MIN_NOISE_BUDGET};
 use super::unfinished::{create_folder_of, io_error, is_regular, remove, unfinished};
@@ -27,55 +29,6 @@ use std::num::NonZero;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// Some of the shards.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ShardSelection {
-    /// Shards by their numbers, counted from 0; the end is excluded.
-    Range(Range<u32>),
-    /// One of several parts of nearly equal size.
-    Part {
-        /// Number of the part, counted from 0.
-        index: u32,
-        /// Number of parts, at least 1.
-        of: u32,
-    },
-}
-
-impl ShardSelection {
-    fn range(&self, shard_count: u32) -> Result<Range<u32>, SelectionError> {
-        let (range, parts) = match self {
-            Self::Range(range) => (range.clone(), 1),
-            Self::Part { index, of } => {
-                let of = (*of).max(1);
-                let start = |index: u32| {
-                    let start = u64::from(shard_count) * u64::from(index) / u64::from(of);
-                    u32::try_from(start).unwrap_or(u32::MAX)
-                };
-                (start(*index)..start(index.saturating_add(1)), of)
-            }
-        };
-        if range.end > shard_count {
-            return Err(SelectionError::OutOfRange { end: range.end, shard_count });
-        }
-        if range.is_empty() {
-            return Err(SelectionError::Empty { parts, shard_count });
-        }
-        Ok(range)
-    }
-}
-
-/// How the processed databases are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DatabaseFormat {
-    /// The format that `pir-server` maps as it is.
-    #[default]
-    Native,
-    /// The format that Apple's service reads.
-    Apple,
-}
 
 /// Processes a configuration: rows to the files of a data set.
 #[must_use = "nothing happens before `finish`"]

@@ -2,9 +2,9 @@
 
 use super::context::Context;
 use super::error::{LayoutFull, LayoutFullReason, ShardError};
+use super::format::DatabaseFormat;
 use super::outcome::TableFacts;
 use super::rows::RowStore;
-use super::run::DatabaseFormat;
 use super::trial::{self, Costs, KeyRing, Question};
 use super::unfinished::{self, io_error, unfinished};
 use crate::configuration::DatabaseType;

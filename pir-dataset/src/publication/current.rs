@@ -1,7 +1,7 @@
 //! `current.json`: which release is effective, and from when on. It is signed or not.
 
 use super::release::{FormatError, ReleaseName, parse, version_of};
-use super::trust::TrustError;
+use super::trust_error::TrustError;
 use release_signature::{SignedText, TrustedKeys};
 use serde::{Deserialize, Serialize, Serializer};
 use unix_clock::Timestamp;

@@ -6,7 +6,7 @@ use super::nodes::{Goal, Nodes, NodesError};
 use super::release::{FormatError, Release, ReleaseName};
 use super::signed_filter::SignedFiles;
 use super::store::{CURRENT, ReleaseStore, ReleaseStoreError, Revision};
-use super::trust::TrustError;
+use super::trust_error::TrustError;
 use crate::progress::{Notice, Phase, Progress, Running, Silent};
 use release_signature::{SecretKey, TrustedKeys};
 use sha2::{Digest, Sha256};

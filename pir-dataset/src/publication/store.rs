@@ -7,7 +7,7 @@ mod signing;
 
 use super::current::Current;
 use super::release::{FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile};
-use super::trust::TrustError;
+use super::trust_error::TrustError;
 use crate::Cause;
 use crate::digest::sha256;
 use bytes::Bytes;

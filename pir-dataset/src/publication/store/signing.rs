@@ -1,7 +1,7 @@
 //! Releases with their signatures: `release.json.minisig` beside `release.json`.
 
 use super::super::release::{Release, ReleaseName};
-use super::super::trust::TrustError;
+use super::super::trust_error::TrustError;
 use super::{ReadError, ReleaseStore, ReleaseStoreError, signature_key};
 use crate::digest::sha256;
 use bytes::Bytes;
