@@ -5,7 +5,8 @@ use super::release::{Release, ReleaseName, ReleasedFile, STEM};
 use super::store::{
     CURRENT, Damage, ReleaseStore, ReleaseStoreError, Revision, blocking, file_error,
 };
-use super::trust::{self, TrustError};
+use super::trust;
+use super::trust_error::TrustError;
 use crate::file_sha256;
 use crate::files::DataSetFiles;
 use durable_file::{Access, Operation, PendingFile};
