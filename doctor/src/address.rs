@@ -57,7 +57,7 @@ fn check_origins(deployment: &Deployment, findings: &mut Findings) {
     }
     for (check, key, address) in addresses {
         match Origin::parse(address) {
-            Ok(()) => findings.good(check, format!("{address} is an origin")),
+            Ok(_) => findings.good(check, format!("{address} is an origin")),
             Err(_) if !can_be_asked(address) => without_scheme(check, address, findings),
             Err(_) if deployment.is_development => {
                 findings.good(check, format!("{address}, for development only"));
