@@ -3,10 +3,7 @@
 
 use crate::messages::{self, Bytes, Requests, Responses, Upload};
 pub use crate::parameter_file::{Shard, Sharding};
-use crate::{
-    Ciphertext, EncryptionParameters, EvaluationKey, parameter_file, read, repository,
-    shared_folder, sorted,
-};
+use crate::{Ciphertext, EvaluationKey, parameter_file, read, repository, shared_folder, sorted};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

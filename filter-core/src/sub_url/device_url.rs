@@ -115,11 +115,6 @@ impl<'r> DeviceUrl<'r> {
         self.parts.verbatim()
     }
 
-    /// Slashes behind [`path`](Self::path), the one of the root counted.
-    pub(super) fn slashes(&self) -> usize {
-        self.parts.slashes
-    }
-
     /// The rule that the URL was parsed for.
     #[must_use]
     pub fn rule(&self) -> &'r SubUrlRule {

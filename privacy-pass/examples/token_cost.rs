@@ -1,6 +1,6 @@
 //! What issuing and verifying a token cost: the numbers of `docs/speed.md`.
 //!
-//! `cargo run --release --package privacy-pass --features aws-lc --example cost`
+//! `cargo run --release --package privacy-pass --features aws-lc --example token_cost`
 //!
 //! Without the feature, the numbers are those of the portable code.
 

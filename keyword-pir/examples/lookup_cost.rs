@@ -1,6 +1,6 @@
 //! What a lookup, or the preparation of an evaluation key, costs a server: the numbers of `docs/speed.md`.
 //!
-//! `cargo run --release --package keyword-pir --example cost -- lookup 50000 200`
+//! `cargo run --release --package keyword-pir --example lookup_cost -- lookup 50000 200`
 //!
 //! The first argument is `lookup`, `prepare` (an evaluation key) or `cold` (both); then the number of
 //! rows and the number of runs; without arguments, three lookups in 1,000 rows. All random numbers are fixed, so that each run does the same work
