@@ -3,8 +3,9 @@
 //! `cargo run --release --package keyword-pir --example lookup_cost -- lookup 50000 200`
 //!
 //! The first argument is `lookup`, `prepare` (an evaluation key) or `cold` (both); then the number of
-//! rows and the number of runs; without arguments, three lookups in 1,000 rows. All random numbers are fixed, so that each run does the same work
-//! and a count of instructions can be compared. `BFV_BACKEND` forces a back end.
+//! rows and the number of runs; without arguments, three lookups in 1,000 rows. All random numbers are
+//! fixed, so that each run does the same work and a count of instructions can be compared. `BFV_BACKEND`
+//! forces a back end.
 
 #![allow(clippy::print_stdout, reason = "the numbers are what this is for")]
 
@@ -33,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (what, rows, runs) = match &arguments[..] {
         [] => ("lookup", "1000", "3"),
         [what, rows, runs] => (&what[..], &rows[..], &runs[..]),
-        _ => return Err("usage: cost [lookup|prepare|cold ROWS RUNS]".into()),
+        _ => return Err("usage: lookup_cost [lookup|prepare|cold ROWS RUNS]".into()),
     };
     let (prepares, looks_up) = match what {
         "lookup" => (false, true),

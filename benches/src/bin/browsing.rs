@@ -20,7 +20,7 @@ use std::path::PathBuf;
 #[derive(Parser)]
 #[command(after_help = "\
 Example:
-  cargo run --profile dist -p benches --bin browsing -- --devices 500 --keys 1000000")]
+  cargo run --release -p benches --bin browsing -- --devices 500 --keys 1000000")]
 struct Arguments {
     /// A list to build the prefilters from; without one, synthetic keys
     #[arg(long, value_name = "FILE")]

@@ -25,7 +25,7 @@ const TICKS: f64 = 100.0;
 #[derive(Parser)]
 #[command(after_help = "\
 Example:
-  cargo build --profile dist --workspace && cargo run --profile dist -p benches --bin load -- --rows 100000 --shards 2")]
+  cargo build --release --workspace && cargo run --release -p benches --bin load -- --rows 100000 --shards 2")]
 struct Arguments {
     /// Rows of the data set
     #[arg(long, default_value_t = 100_000)]
@@ -63,7 +63,7 @@ impl Drop for Server {
 fn program(name: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     if !path.exists() {
-        bail!("{} is missing: run `cargo build --profile dist --workspace` first", path.display());
+        bail!("{} is missing: run `cargo build --release --workspace` first", path.display());
     }
     Ok(path)
 }
