@@ -1,12 +1,33 @@
 //! The endpoints of a service and of an issuer, and their addresses.
 
-use crate::error::Party;
 use http::Uri;
 use std::fmt;
 use url::Url;
 
 /// Where an issuer has its directory (RFC 9578, section 4).
 pub(crate) const DIRECTORY_PATH: &str = "/.well-known/private-token-issuer-directory";
+
+/// The party that an address belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Party {
+    /// The service that answers queries.
+    Service,
+    /// The issuer of tokens.
+    Issuer,
+    /// Someone else's copy of the issuer's directory.
+    Mirror,
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Service => "service",
+            Self::Issuer => "issuer",
+            Self::Mirror => "mirror of the issuer's directory",
+        })
+    }
+}
 
 /// An endpoint of a service or an issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,36 +3,13 @@
 //! The text of an error never repeats its cause: print the chain of
 //! [`source`](std::error::Error::source), too.
 
-use crate::endpoint::{AddressError, Endpoint};
-use crate::sans_io::ShardingError;
+use crate::endpoint::{AddressError, Endpoint, Party};
+use crate::sans_io::sharding::ShardingError;
 use crate::state::StateError;
 use crate::transport::TransportError;
 use pir_api::bounded::BoundedError;
 use pir_api::convert::ConvertError;
-use std::fmt;
 use std::time::Duration;
-
-/// The party that an address belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Party {
-    /// The service that answers queries.
-    Service,
-    /// The issuer of tokens.
-    Issuer,
-    /// Someone else's copy of the issuer's directory.
-    Mirror,
-}
-
-impl fmt::Display for Party {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Service => "service",
-            Self::Issuer => "issuer",
-            Self::Mirror => "mirror of the issuer's directory",
-        })
-    }
-}
 
 /// A lookup, or a step that it needs, failed. The text contains no keyword and nothing secret.
 #[derive(Debug, thiserror::Error)]

@@ -99,8 +99,8 @@ pub use check::{Basis, Check, Decision, Failure, FilterOptions, OnFailure, Verdi
 #[cfg(feature = "tokio")]
 pub use client::{ClientBuilder, PirClient};
 pub use costs::Costs;
-pub use endpoint::{AddressError, Endpoint};
-pub use error::{Error, Party, ResponseError};
+pub use endpoint::{AddressError, Endpoint, Party};
+pub use error::{Error, ResponseError};
 #[cfg(feature = "tokio")]
 pub use filter::{MIN_REFRESH_INTERVAL, UrlFilter};
 #[cfg(feature = "http")]

@@ -1,6 +1,9 @@
 //! How a client behaves.
 
-use crate::sans_io::{AnswerPolicy, RetryPolicy, ShardingPolicy, WalletPolicy};
+use crate::sans_io::answers::AnswerPolicy;
+use crate::sans_io::retry::RetryPolicy;
+use crate::sans_io::sharding::ShardingPolicy;
+use crate::sans_io::wallet::WalletPolicy;
 use std::time::Duration;
 
 /// How a client behaves. Make one from [`ClientOptions::default`] and change its fields:

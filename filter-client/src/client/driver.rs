@@ -1,6 +1,7 @@
 //! Carries the requests of a client over its transports, and tells it the time, on Tokio.
 
-use crate::error::{Error, Party};
+use crate::endpoint::Party;
+use crate::error::Error;
 use crate::sans_io::{
     Answers, Client, ClientBuilder, Lookup, Now, OperationId, Outcome, Output, Request, RequestId,
 };

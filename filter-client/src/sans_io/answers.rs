@@ -3,8 +3,9 @@
 //! It identifies keywords by digests with a random key of this process, so that the memory does not
 //! contain visited URLs in plain text.
 
-use super::session::{PreparedKeyword, Session};
-use super::{Answer, Source, age_at};
+use super::age::age_at;
+use super::answer::{Answer, Source};
+use super::session::{Decoded, PreparedKeyword, Session};
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -38,15 +39,6 @@ impl AnswerPolicy {
     pub fn disabled() -> Self {
         Self { capacity: 0, fresh_for: Duration::ZERO, stale_for: Duration::ZERO }
     }
-}
-
-/// What a reply decrypts to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Decoded {
-    Present(Vec<u8>),
-    Absent,
-    /// Nonsense.
-    Unreadable,
 }
 
 /// A reply, which is decrypted when its answer is read for the first time: by whoever reads it, while nobody

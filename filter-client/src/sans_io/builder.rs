@@ -1,15 +1,19 @@
 //! Puts a client together.
 
+use super::age::age_at;
 use super::answers::Answers;
 use super::caller::HttpCaller;
+use super::client::Client;
+use super::exchange::Now;
+use super::inner::{Inner, State};
 use super::io::Io;
 use super::issuance::Issuer;
 use super::outage::Outage;
 use super::session::{ServiceConfig, Session};
 use super::wallet::Wallet;
-use super::{Client, Inner, Now, State, age_at};
+use crate::endpoint::Party;
 use crate::endpoint::{AddressError, ServiceUrls, parse_address};
-use crate::error::{Error, Party};
+use crate::error::Error;
 use crate::options::ClientOptions;
 use crate::state::{ClientState, StateError, StoredSecret};
 use http::HeaderValue;
@@ -27,6 +31,14 @@ pub struct ClientBuilder {
     use_case: String,
     options: ClientOptions,
     state: ClientState,
+}
+
+impl Client {
+    /// Starts to build a client for a use case: `<app bundle id>.url.filtering` for a URL filter. The
+    /// address of the service is an origin, or a path below which its endpoints are.
+    pub fn builder(service: impl Into<String>, use_case: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(service.into(), use_case.into())
+    }
 }
 
 impl ClientBuilder {

@@ -1,7 +1,7 @@
 //! What the tasks of a client wait for: responses and points in time.
 
-use super::{Now, OperationId, Outcome, Output, Request, RequestId};
-use crate::error::Party;
+use super::exchange::{Now, OperationId, Outcome, Output, Request, RequestId};
+use crate::endpoint::Party;
 use crate::transport::TransportError;
 use bytes::Bytes;
 use futures_util::future::{Either, select};

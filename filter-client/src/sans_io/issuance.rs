@@ -1,9 +1,10 @@
 //! Fetching tokens from an issuer.
 
-use super::age_at;
+use super::age::age_at;
 use super::caller::HttpCaller;
+use crate::endpoint::Party;
 use crate::endpoint::{AddressError, DIRECTORY_PATH, Endpoint, endpoint_url};
-use crate::error::{Error, Party, ResponseError};
+use crate::error::{Error, ResponseError};
 use crate::state::SeenIssuerKey;
 use bytes::Bytes;
 use futures_util::future::join_all;

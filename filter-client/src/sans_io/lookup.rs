@@ -1,8 +1,10 @@
 //! Lookups: queries for keywords, in batches.
 
+use super::answer::Source;
 use super::answers::Reply;
+use super::exchange::Lookup;
+use super::inner::Inner;
 use super::session::{PreparedKeyword, Session};
-use super::{Inner, Lookup, Source};
 use crate::endpoint::ServiceEndpoint;
 use crate::error::Error;
 use bytes::Bytes;
@@ -115,7 +117,7 @@ impl Inner {
         keywords: &[&[u8]],
     ) -> Result<Vec<Reply>, Error> {
         let prepared = self.prepare_keywords(&session, keywords).await?;
-        self.pin_sharding(&session)?;
+        self.pin_sharding(session.sharding())?;
         let body = session.requests(&self.use_case, &prepared)?;
         self.caller.counters.asked_keywords(prepared.len());
         let max_body = session.max_response_bytes(prepared.len());

@@ -10,7 +10,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Outage {
     failures: u32,
-    /// A time of [`Now::elapsed`](super::Now::elapsed).
+    /// A time of [`Now::elapsed`](super::exchange::Now::elapsed).
     until: Option<Duration>,
 }
 

@@ -1,6 +1,6 @@
 //! Requests to the service: each carries a token of its own.
 
-use super::Inner;
+use super::inner::Inner;
 use super::issuance::accept_key;
 use super::wallet::EmptyWallet;
 use crate::endpoint::ServiceEndpoint;

@@ -1,6 +1,5 @@
 //! A configuration of the service with the client's keys for it: makes queries and reads replies.
 
-use super::answers::Decoded;
 use super::sharding::{Sharding, ShardingError};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ResponseError};
@@ -14,6 +13,15 @@ use keyword_pir::{
 use pir_api::{Message, api, bounded, convert, he};
 use unix_clock::Timestamp;
 use zeroize::Zeroizing;
+
+/// What a reply decrypts to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    Present(Vec<u8>),
+    Absent,
+    /// Nonsense.
+    Unreadable,
+}
 
 /// Largest number of fields in a configuration: a few for each of 65,536 shards.
 pub(crate) const MAX_CONFIG_FIELDS: usize = 1 << 20;

@@ -1,7 +1,8 @@
 //! Session set-up: configuration and keys.
 
+use super::age::age_at;
+use super::inner::Inner;
 use super::session::{MAX_CONFIG_FIELDS, ServiceConfig, Session};
-use super::{Inner, age_at};
 use crate::endpoint::{Endpoint, ServiceEndpoint};
 use crate::error::{Error, ResponseError};
 use crate::state::{StoredConfig, StoredSecret};

@@ -4,9 +4,6 @@
 //! that are powers of two it is the last bits of the hash: asking under a second such count tells nothing
 //! that the larger of the two does not tell. Two counts without a common divisor tell their product.
 
-use super::Inner;
-use super::session::Session;
-use crate::error::Error;
 use crate::state::PinnedSharding;
 use keyword_pir::ShardingFunction;
 use sha2::{Digest, Sha256};
@@ -148,7 +145,7 @@ impl Sharding {
     }
 
     /// What to pin when a keyword is asked for; `None` if nothing needs to be pinned.
-    fn check(
+    pub(super) fn check(
         self,
         policy: &ShardingPolicy,
         pinned: Option<PinnedSharding>,
@@ -177,32 +174,6 @@ impl Sharding {
             }
             _ => Ok(Some(wanted)),
         }
-    }
-}
-
-impl Inner {
-    /// # Errors
-    /// [`Error::Sharding`] if nothing may be asked under this sharding.
-    pub(super) fn check_sharding(&self, sharding: Sharding) -> Result<(), Error> {
-        let state = self.lock();
-        sharding.check(&self.options.sharding, state.sharding, state.rows)?;
-        Ok(())
-    }
-
-    /// Notes the sharding of a session as the one that this pseudonym asks under.
-    ///
-    /// # Errors
-    /// As [`Inner::check_sharding`].
-    pub(super) fn pin_sharding(&self, session: &Session) -> Result<(), Error> {
-        let mut state = self.lock();
-        let checked =
-            session.sharding().check(&self.options.sharding, state.sharding, state.rows)?;
-        if checked.is_some() && checked != state.sharding {
-            state.sharding = checked;
-            drop(state);
-            self.note_change();
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tokens at hand.
 
-use super::age_at;
+use super::age::age_at;
 use super::retry::random_share;
 use crate::state::HeldToken;
 use privacy_pass::Token;

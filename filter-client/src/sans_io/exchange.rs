@@ -1,0 +1,115 @@
+//! What a client and its caller hand to each other.
+
+use super::answer::{Answer, Source};
+#[cfg(feature = "tokio")]
+use super::answers::Answers;
+use super::answers::Reply;
+use crate::endpoint::Party;
+use crate::error::Error;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use unix_clock::Timestamp;
+
+/// The present time, as the caller's clocks tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Now {
+    /// The time of day. It may jump in both directions.
+    pub unix: Timestamp,
+    /// The time since a fixed moment, such as the start of the process. It never goes back.
+    pub elapsed: Duration,
+}
+
+impl Now {
+    /// A time.
+    #[must_use]
+    pub const fn new(unix: Timestamp, elapsed: Duration) -> Self {
+        Self { unix, elapsed }
+    }
+}
+
+/// Identifies a request of one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(pub(super) u64);
+
+/// Identifies a lookup, or another operation, of one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OperationId(pub(super) u64);
+
+/// A request that the caller sends. It cannot be printed: its headers hold secrets.
+#[non_exhaustive]
+pub struct Request {
+    /// Names the request when its response is handed over.
+    pub id: RequestId,
+    /// Who receives it. Requests to the issuer carry the user token, requests to the service a pseudonym:
+    /// they must share no connection and no TLS session.
+    pub party: Party,
+    /// The request, with an absolute address. It is sent once: the token in it is good once.
+    pub request: http::Request<Bytes>,
+    /// Largest length of the response's body, in bytes. A longer one is [`TransportError::TooLong`](crate::TransportError::TooLong).
+    pub max_body: usize,
+}
+
+/// What a client has for its caller.
+#[non_exhaustive]
+pub enum Output {
+    /// [`Client::state`](super::Client::state) has changed. Whoever keeps it between runs stores it durably before taking the
+    /// next output: what follows depends on it, see the [module](super). If it cannot be stored, nothing
+    /// may be sent: hand [`TransportError::NotStored`](crate::TransportError::NotStored) over as the response to each request that
+    /// follows, until it could be stored. The first output of a client is this one.
+    Store,
+    /// A request to send.
+    Send(Box<Request>),
+    /// The response to a request is not waited for any more: its connection may be given up.
+    Cancel(RequestId),
+    /// An operation has ended.
+    Done(OperationId, Outcome),
+}
+
+/// How an operation ended.
+#[non_exhaustive]
+pub enum Outcome {
+    /// A lookup.
+    Lookup(Lookup),
+    /// Another operation.
+    Other(Result<(), Box<Error>>),
+}
+
+/// The reply to a keyword and where it came from, or why there is none.
+pub(super) type FoundReply = Result<(Arc<Reply>, Source), Arc<Error>>;
+
+/// The outcome of a lookup. It cannot be printed: it holds keywords and keys.
+#[must_use]
+pub struct Lookup {
+    pub(super) replies: Vec<FoundReply>,
+    pub(super) failure: Option<Arc<Error>>,
+}
+
+impl Lookup {
+    /// The answer to each keyword, in the order in which they were given. Decrypts the replies, which takes
+    /// about a millisecond each: do it where nothing waits that sends or receives, so that the time shows
+    /// nowhere.
+    #[must_use]
+    pub fn answers(&self) -> Vec<Result<Answer, Arc<Error>>> {
+        let answer = |found: &FoundReply| match found {
+            Ok((reply, source)) => Ok(reply.answer(*source)),
+            Err(error) => Err(Arc::clone(error)),
+        };
+        self.replies.iter().map(answer).collect()
+    }
+
+    /// Why the service could not be asked for all keywords; some answers may be cached nevertheless.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Arc<Error>> {
+        self.failure.as_ref()
+    }
+
+    /// The answers to keywords that are all cached and fresh.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn of_cached(keywords: &[&[u8]], answers: &Answers, now: Timestamp) -> Option<Self> {
+        let reply = |keyword: &&[u8]| Some(Ok((answers.fresh(keyword, now)?, Source::Cache)));
+        let replies = keywords.iter().map(reply).collect::<Option<_>>()?;
+        Some(Self { replies, failure: None })
+    }
+}
