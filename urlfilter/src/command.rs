@@ -36,3 +36,17 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
         .map_err(|error| error.utf8_error())
         .with_context(|| format!("{}: expected text in UTF-8", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_text_files_are_read_up_to_their_limit() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for length in [MAX_TEXT - 1, MAX_TEXT, MAX_TEXT + 1] {
+            std::fs::write(file.path(), vec![b'a'; usize::try_from(length).unwrap()]).unwrap();
+            assert_eq!(read_text(file.path()).is_ok(), length <= MAX_TEXT, "{length}");
+        }
+    }
+}

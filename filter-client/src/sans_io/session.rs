@@ -323,3 +323,32 @@ impl Session {
         blinded.iter().zip(responses).map(unblind).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pir_api::bounded::BoundedError;
+
+    #[test]
+    fn the_number_of_fields_of_a_configuration_is_limited() {
+        let refusal = |count: usize| {
+            // Galois elements, each as a field of its own: two bytes that take four.
+            let tag = he::EvaluationKeyConfig { galois_elements: vec![1], ..Default::default() };
+            let number = tag.encode_to_vec()[0] & !7;
+            let stored =
+                StoredConfig { id: vec![1], config: Vec::new(), keys: [number, 1].repeat(count) };
+            match ServiceConfig::read(stored).err() {
+                Some(Error::Response { source: ResponseError::Message(error), .. }) => Some(error),
+                // It is no configuration, which is noticed later.
+                _ => None,
+            }
+        };
+        for (count, expected) in [
+            (MAX_CONFIG_FIELDS - 1, None),
+            (MAX_CONFIG_FIELDS, None),
+            (MAX_CONFIG_FIELDS + 1, Some(BoundedError::TooMany(MAX_CONFIG_FIELDS))),
+        ] {
+            assert_eq!(refusal(count), expected, "{count}");
+        }
+    }
+}
