@@ -285,7 +285,7 @@ fn refusal(error: &reqwest::Error, address: &str) -> Refusal {
     if is_about_names(error) {
         return Refusal {
             cause: "the host's name has no address",
-            fix: "check the name, and its A and AAAA records in the DNS",
+            fix: "check the name, and its address records in the DNS",
         };
     }
     if error.is_connect() {

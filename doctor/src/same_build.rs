@@ -18,6 +18,8 @@ const SAMPLES: usize = 16;
 const MIN_SAMPLES: usize = 12;
 /// Largest number of shards that is guessed.
 const MAX_GUESSED_SHARDS: u32 = 64;
+/// Numbers that are named at most.
+const MAX_GUESSES: usize = 4;
 const FIX: &str = "publish both of one build with `urlfilter publish`, the prefilter last";
 
 /// Visits the keywords of a build with their numbers. Returns how many there are.
@@ -74,15 +76,22 @@ pub(crate) async fn check(
     let (asked, missing) = (keys.len(), found.iter().filter(|found| !**found).count());
     let served =
         configs.and_then(|all| all.configs.get(&deployment.use_case())).and_then(shard_count);
-    let made = served.and_then(|served| made_with(&keywords, &found, served));
-    match (missing, served, made) {
-        (_, Some(served), Some(made)) => findings.bad(
+    let made = served.map(|served| made_with(&keywords, &found, served)).unwrap_or_default();
+    let numbers: Vec<String> = made.iter().map(u32::to_string).collect();
+    let numbers = numbers.join(" or ");
+    match (missing, served) {
+        (_, Some(served)) if !made.is_empty() => findings.bad(
             Check::SameBuild,
-            format!("{missing} of {asked} keys of the prefilter are not at the service, those that a data set of {made} \
-                     shards has elsewhere than one of {served}"),
+            format!(
+                "{missing} of {asked} keys of the prefilter are not at the service: just those that a data set of \
+                 {numbers} shards has in other shards than one of {served}"
+            ),
             "the data set was made with another number of shards than the service's configuration names: devices ask \
              the wrong shard",
-            format!("set shardCount to {made} in the service's configuration and list the files of all shards; reload"),
+            format!(
+                "set shardCount in the service's configuration to the number of shards that were processed ({numbers}), \
+                 with all their files beside each other; reload"
+            ),
         ),
         (0, ..) => findings.good(
             Check::SameBuild,
@@ -110,25 +119,25 @@ pub(crate) fn shard_count(config: &api::Config) -> Option<usize> {
     })
 }
 
-/// The number of shards with which the data set was made, if just the keys that lie in the same shard with that number
-/// and with `served` were found.
-fn made_with(keywords: &[&[u8]], found: &[bool], served: usize) -> Option<usize> {
-    let served = u32::try_from(served).ok()?;
-    let shard =
-        |keyword: &[u8], count| ShardingFunction::Sha256.shard(KeywordHash::of(keyword), count);
-    let fits = |made: u32| {
-        keywords
-            .iter()
-            .zip(found)
-            .all(|(keyword, found)| (shard(keyword, made) == shard(keyword, served)) == *found)
-    };
+/// The numbers of shards with which the data set may have been made: those with which just the keys that were found lie in
+/// the same shard as with `served`. Some cannot be told apart, such as 3 and 6 from 2. Empty if nothing speaks for another
+/// number.
+fn made_with(keywords: &[&[u8]], found: &[bool], served: usize) -> Vec<u32> {
     // Few keys fit some number by chance.
     let is_enough = keywords.len() >= MIN_SAMPLES && found.contains(&false);
-    let mut made = (1..=MAX_GUESSED_SHARDS).filter(|made| *made != served && fits(*made));
-    match (is_enough, made.next(), made.next()) {
-        (true, Some(made), None) => usize::try_from(made).ok(),
-        _ => None,
-    }
+    let Some(served) = u32::try_from(served).ok().filter(|served| is_enough && *served > 0) else {
+        return Vec::new();
+    };
+    let shard =
+        |keyword: &[u8], count| ShardingFunction::Sha256.shard(KeywordHash::of(keyword), count);
+    let fits = |made: &u32| {
+        let mut asked = keywords.iter().zip(found);
+        asked.all(|(keyword, found)| (shard(keyword, *made) == shard(keyword, served)) == *found)
+    };
+    let others = (1..=MAX_GUESSED_SHARDS).filter(|made| *made != served);
+    let made: Vec<u32> = others.filter(fits).collect();
+    // Whatever fits that many fits anything.
+    if made.len() <= MAX_GUESSES { made } else { Vec::new() }
 }
 
 /// Compares the data set on this machine with its prefilter and with what is served. The error is what was seen,

@@ -19,6 +19,8 @@ const MAX_NAMED_USE_CASES: usize = 10;
 const MAX_SHARDS: usize = 1 << 16;
 /// What the sizes declared in Apple's form should have more than the largest ones seen: headers count as well.
 const FORM_MARGIN: f64 = 1.1;
+/// Keywords of one URL for which the declared sizes have room.
+const FORM_KEYWORDS: u64 = 4;
 
 /// A client that reports the first failure instead of trying again. It asks for keywords that are no
 /// secret, so that requests to the issuer and to the service travel over the same, logged, transport.
@@ -259,10 +261,10 @@ fn costs(deployment: &Deployment, log: &[LoggedExchange], findings: &mut Finding
     let query = queries.iter().map(|exchange| exchange.sent).min().expect("there is a lookup");
     let key = to("/key").iter().map(|exchange| exchange.sent).max().unwrap_or(0);
     let kilobytes = |bytes: u64| bytes as f64 / 1e3;
-    // The sizes that the form asks for bound every request; the relay answers longer ones with 413.
-    let (largest_request, largest_reply) = log.iter().fold((0, 0), |(sent, received), exchange| {
-        (exchange.sent.max(sent), exchange.received.max(received))
-    });
+    // The sizes that the form asks for bound every request; the relay answers longer ones with 413. A device asks for a few
+    // keywords of one URL at once.
+    let largest_request = key.max(query * FORM_KEYWORDS);
+    let largest_reply = reply * FORM_KEYWORDS;
     let seen = format!(
         "a lookup takes {:.0} ms; evaluation key {:.0} kB, query for one keyword {:.0} kB, its reply {:.0} kB; declare \
          requests of at least {:.0} kB and replies of at least {:.0} kB in Apple's form",

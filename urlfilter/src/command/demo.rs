@@ -201,6 +201,7 @@ async fn look_up(
     let client = PirClient::builder(address, USE_CASE)
         .user_token(USER_TOKEN)
         .transport(recorder.clone())
+        .issuer_transport(Arc::new(HttpTransport::new(TIMEOUT)?))
         .options(client_options)
         .build()?;
     client.prepare().await?;
