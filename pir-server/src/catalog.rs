@@ -2,7 +2,8 @@
 
 use crate::causes::WithCauses;
 use crate::configuration::{ShardFiles, UseCase};
-use crate::data_set::{DataSet, DataSetError};
+use crate::data_set::DataSet;
+use crate::data_set_error::DataSetError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use unix_clock::Timestamp;

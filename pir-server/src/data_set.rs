@@ -2,6 +2,7 @@
 
 use crate::causes::WithCauses;
 use crate::configuration::{ShardCount, ShardFiles, UseCase};
+use crate::data_set_error::{DataSetError, Difference, Mismatch, mismatch};
 use crate::database_key::{self, DatabaseKey};
 use crate::platform::Platform;
 use durable_file::{FileError, Operation};
@@ -17,136 +18,6 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use unix_clock::Timestamp;
-
-/// A data set cannot be served.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DataSetError {
-    /// A file cannot be read, or is too long.
-    #[error(transparent)]
-    Read(#[from] FileError),
-    /// The data set and the configuration of its use case do not match.
-    #[error("{}: {mismatch}", path.display())]
-    Mismatch {
-        /// The key file, or the stem of the data set's files.
-        path: PathBuf,
-        /// What does not match.
-        mismatch: Mismatch,
-    },
-    /// The file with the key of a symmetric data set has no such key.
-    #[cfg(feature = "symmetric")]
-    #[error("{}: the key cannot be used", path.display())]
-    DatabaseKey {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: keyword_pir::symmetric::SymmetricError,
-    },
-    /// A parameter file cannot be used.
-    #[error(transparent)]
-    ParameterFile(#[from] ParametersError),
-    /// The manifest cannot be used, or describes other files.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// The parameters of the shards cannot be expressed as one configuration for clients.
-    #[error("{}: the parameters make no configuration for clients", path.display())]
-    Parameters {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: ConvertError,
-    },
-    /// A database cannot be read, is damaged, or belongs to other parameters.
-    #[error("{}: the database is damaged, or belongs to other parameters", path.display())]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: DatabaseError,
-    },
-    /// The files come from different processing runs.
-    #[error("{path}: not of the same run as {other}: {difference}; copy all files of one run")]
-    Mixed {
-        /// The file.
-        path: PathBuf,
-        /// The file that it does not match.
-        other: PathBuf,
-        /// What differs.
-        difference: Difference,
-    },
-    /// The encryption parameters, or a database with them, cannot be used.
-    #[error("use case {use_case}: its encryption parameters cannot be used")]
-    Scheme {
-        /// Name of the use case.
-        use_case: String,
-        /// Why.
-        source: keyword_pir::Error,
-    },
-}
-
-/// What shards of one data set do not have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Difference {
-    /// A database was processed with other parameters than its parameter file has.
-    #[error("the parameters")]
-    Parameters,
-    /// The encryption parameters.
-    #[error("the encryption parameters")]
-    Encryption,
-    /// The kind of the database, with how keywords become buckets and shards.
-    #[error("the keyword parameters")]
-    Kind,
-    /// The number of lookups in one query.
-    #[error("the batch size")]
-    BatchSize,
-}
-
-/// In what a data set and the configuration of its use case do not match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Mismatch {
-    /// The number of shards is 0.
-    #[error("at least one shard is expected")]
-    NoShards,
-    /// The manifest has more shards than a data set can have.
-    #[error("more than {MAX_SHARDS} shards")]
-    TooManyShards,
-    /// There is no manifest, and the configuration does not say how many shards there are.
-    #[error(
-        "there is no manifest beside the shards, so shardCount must say how many there are; if `urlfilter process` wrote \
-         them, fileStem is wrong"
-    )]
-    UnknownShardCount,
-    /// There are files of more shards than the configuration names.
-    #[error(
-        "the file of a further shard, and the configuration says that there are {shards} shards; serve all of them, or \
-         remove the file"
-    )]
-    FurtherShard {
-        /// The number of shards in the configuration.
-        shards: u32,
-    },
-    /// The data set is symmetric, and the configuration names no key.
-    #[error(
-        "processed for the symmetric variant, and the configuration has no symmetricPirArguments"
-    )]
-    NoKey,
-    /// The configuration names a key, and the data set is not symmetric.
-    #[error(
-        "not processed for the symmetric variant, and the configuration has symmetricPirArguments"
-    )]
-    NotSymmetric,
-    /// The data set is symmetric, and the program was built without that variant.
-    #[error(
-        "processed for the symmetric variant, which needs the feature `symmetric`; this program was built \
-         without it"
-    )]
-    Feature,
-    /// The configuration names another key than the data set was processed with.
-    #[error("not the key with which the database was processed")]
-    OtherKey,
-}
 
 /// One version of a data set, ready for queries.
 pub(crate) struct DataSet {
@@ -189,10 +60,6 @@ impl Shard {
             );
         }
     }
-}
-
-pub(crate) fn mismatch(path: &Path, mismatch: Mismatch) -> DataSetError {
-    DataSetError::Mismatch { path: path.to_owned(), mismatch }
 }
 
 fn read_database(

@@ -1,7 +1,7 @@
 //! The key of a symmetric data set, which needs the feature `symmetric`.
 
 use crate::configuration::UseCase;
-use crate::data_set::{DataSetError, Mismatch, mismatch};
+use crate::data_set_error::{DataSetError, Mismatch, mismatch};
 use keyword_pir::{DatabaseKind, ShardParameters};
 use std::path::Path;
 

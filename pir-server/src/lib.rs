@@ -64,6 +64,7 @@ mod causes;
 pub mod configuration;
 mod connections;
 mod data_set;
+mod data_set_error;
 mod database_key;
 pub mod endpoints;
 mod fields;

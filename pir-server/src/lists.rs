@@ -1,20 +1,16 @@
 //! Lists that the service keeps up to date by itself: fetched, built and processed in the background, while the data set of
 //! before is served.
 
-use crate::causes::WithCauses;
 use crate::configuration::ListSettings;
-use crate::service::{Service, ServiceError};
+use crate::service::error::ServiceError;
 use list_update::{Configuration, Update, UpdateError, Updated};
 use serde::Serialize;
 use std::num::NonZero;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use unix_clock::Timestamp;
-
-/// How long it takes until an update that failed is tried again, at most.
-const RETRY: Duration = Duration::from_secs(300);
 
 /// An update of lists did not come to its end, or its result cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +52,7 @@ pub struct ListsStatus {
 
 /// The lists of a service.
 pub(crate) struct Lists {
-    settings: ListSettings,
+    pub(crate) settings: ListSettings,
     status: Mutex<ListsStatus>,
 }
 
@@ -69,7 +65,7 @@ impl Lists {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn record(&self, now: Timestamp, outcome: Result<&Updated, String>) {
+    pub(crate) fn record(&self, now: Timestamp, outcome: Result<&Updated, String>) {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.last_update = Some(now);
         match outcome {
@@ -87,7 +83,7 @@ impl Lists {
 }
 
 /// Runs an update on a thread of its own. It reads the configuration anew, so that changes of it count at the next update.
-async fn run(settings: &ListSettings) -> Result<(Updated, Duration), ListsError> {
+pub(crate) async fn run(settings: &ListSettings) -> Result<(Updated, Duration), ListsError> {
     let (settings, (done, outcome)) = (settings.clone(), oneshot::channel());
     let work = move || -> Result<(Updated, Duration), ListsError> {
         let configuration = Configuration::read(&settings.file)?;
@@ -103,82 +99,4 @@ async fn run(settings: &ListSettings) -> Result<(Updated, Duration), ListsError>
     });
     spawned.map_err(|_| ListsError::Thread)?;
     outcome.await.map_err(|_| ListsError::Thread)?
-}
-
-impl Service {
-    /// Updates the lists once, and serves the result if it has changed. What is served stays until the new data set is
-    /// verified.
-    ///
-    /// # Errors
-    /// [`ListsError`]; what is served has not changed then.
-    pub async fn update_lists(self: &Arc<Self>) -> Result<Updated, ListsError> {
-        self.update_lists_timed().await.map(|(updated, _)| updated)
-    }
-
-    async fn update_lists_timed(self: &Arc<Self>) -> Result<(Updated, Duration), ListsError> {
-        let lists = self.lists().ok_or(ListsError::None)?;
-        let outcome = async {
-            let (updated, interval) = run(&lists.settings).await?;
-            if !updated.is_unchanged() || self.awaits_lists() {
-                self.reload().await.map_err(Box::new)?;
-            }
-            Ok((updated, interval))
-        };
-        let outcome: Result<_, ListsError> = outcome.await;
-        let recorded = match &outcome {
-            Ok((updated, _)) => Ok(updated),
-            Err(error) => Err(WithCauses(error).to_string()),
-        };
-        lists.record(self.now(), recorded);
-        outcome
-    }
-
-    /// How the lists are; `None` without lists.
-    #[must_use]
-    pub fn lists_status(&self) -> Option<ListsStatus> {
-        self.lists().map(|lists| lists.status())
-    }
-
-    /// Updates the lists for as long as the future is awaited.
-    pub(crate) async fn update_lists_always(self: &Arc<Self>) {
-        if self.lists().is_none() {
-            return;
-        }
-        let mut pause = RETRY;
-        loop {
-            match self.update_lists_timed().await {
-                Ok((updated, interval)) => {
-                    pause = interval;
-                    log(&updated);
-                    tokio::time::sleep(pause).await;
-                }
-                Err(error) => {
-                    let error = WithCauses(&error).to_string();
-                    tracing::error!(error, "the lists cannot be updated; what is served stays");
-                    tokio::time::sleep(pause.min(RETRY)).await;
-                }
-            }
-        }
-    }
-}
-
-fn log(updated: &Updated) {
-    for source in updated.old_sources() {
-        let problem = source.problem.as_deref().unwrap_or_default();
-        tracing::warn!(list = source.name, problem, "an old copy of a list is used");
-    }
-    let (keys, seconds) = (updated.keys, updated.seconds);
-    if updated.is_unchanged() {
-        tracing::info!(keys, seconds, "the lists have not changed");
-    } else {
-        let (keys_in, keys_out) = (updated.keys_in, updated.keys_out);
-        tracing::info!(
-            keys,
-            keys_in,
-            keys_out,
-            tag = updated.tag,
-            seconds,
-            "the lists are updated"
-        );
-    }
 }

@@ -1,6 +1,8 @@
 //! The service behind its endpoints: what they share, how it is opened, reloaded and maintained.
 
-mod error;
+pub(crate) mod error;
+#[cfg(feature = "lists")]
+mod lists;
 mod live;
 mod maintenance;
 mod open;
@@ -9,7 +11,7 @@ mod settings;
 
 pub use crate::blocking::TaskFailed;
 pub use crate::catalog::ServedUseCase;
-pub use crate::data_set::{DataSetError, Difference, Mismatch};
+pub use crate::data_set_error::{DataSetError, Difference, Mismatch};
 pub use crate::issuer::IssuerError;
 #[cfg(feature = "lists")]
 pub use crate::lists::{ListsError, ListsStatus};

@@ -2,7 +2,7 @@
 
 use crate::blocking::TaskFailed;
 use crate::configuration::ConfigurationError;
-use crate::data_set::DataSetError;
+use crate::data_set_error::DataSetError;
 use crate::gateway::GatewayError;
 use crate::issuer::IssuerError;
 use crate::prefilter::PrefilterError;
