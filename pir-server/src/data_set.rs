@@ -8,14 +8,14 @@ use crate::platform::Platform;
 use durable_file::{FileError, Operation};
 use keyword_pir::database::{Database, Residence};
 use keyword_pir::{DatabaseError, DatabaseKind, Scheme, Server, ShardParameters, ShardingFunction};
-use pir_api::convert::{self, ConvertError, MAX_SHARDS};
+use pir_api::convert::{self, MAX_SHARDS};
 use pir_api::{api, he};
-use pir_dataset::files::{DataSetFiles, ParametersError, read_parameters};
+use pir_dataset::files::{DataSetFiles, read_parameters};
 use pir_dataset::manifest::{Manifest, ManifestError};
 use rayon::prelude::*;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use unix_clock::Timestamp;
 
