@@ -183,11 +183,11 @@ fn service(out: &mut String, seen: &[Seen], decision: &Decision) {
         );
     }
     out.push_str(
-        "</table></div><p>It saw <b>that</b> something was asked, when, and how many keywords. It could not see the \
-         URL, the sub-URLs, which of its rows was asked for, or whether the answer was yes: question and answer are \
-         encrypted under a key that never leaves the device. <code>authorization</code> holds a token that was signed \
-         blind: it says that some user may ask, not which. <code>user-identifier</code> is a random pseudonym, under \
-         which the evaluation key is stored.</p></section>",
+        "</table></div><p>It saw <b>that</b> something was asked, when, how many keywords, and of which shard if there \
+         are several. It could not see the URL, the sub-URLs, which row of the shard was asked for, or whether the \
+         answer was yes: question and answer are encrypted under a key that never leaves the device. \
+         <code>authorization</code> holds a token that was signed blind: it says that some user may ask, not which. \
+         <code>user-identifier</code> is a random pseudonym, under which the evaluation key is stored.</p></section>",
     );
 }
 
