@@ -90,8 +90,8 @@ impl<'r> Run<'r> {
         self
     }
 
-    /// Noise budget, in bits, that each test query must leave. Default: 2, with which no lookup fails. With 1 bit about
-    /// one lookup of 60,000 fails (section 10 of `docs/pir.md`).
+    /// Noise budget, in bits, that each test query must leave. Default: 2, with which no lookup fails. With less,
+    /// some may (section 10 of `docs/pir.md`).
     pub fn min_noise_budget(mut self, bits: f64) -> Self {
         self.min_noise_budget = bits;
         self

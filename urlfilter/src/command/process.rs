@@ -62,7 +62,7 @@ pub(crate) struct Arguments {
     /// Replace files that another tool has made
     #[arg(long)]
     force: bool,
-    /// Noise budget that each test query must leave, in bits; with 1, about one lookup of 60,000 fails
+    /// Noise budget that each test query must leave, in bits; with less than 2, some lookups may fail
     #[arg(long, value_name = "BITS", default_value_t = 2.0, value_parser = noise_budget)]
     min_noise_budget: f64,
     /// Print the report as JSON

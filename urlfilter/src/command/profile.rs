@@ -17,10 +17,11 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  urlfilter profile --server https://pir.example.com --token-file token --bundle-id com.example.app \\
-      --provider-id com.example.app.control-provider --out filter.mobileconfig
-  urlfilter profile --server https://pir.example.com --token-file token --bundle-id com.example.app \\
-      --provider-id com.example.app.control-provider --declaration
+  urlfilter profile --server https://pir.example.com --token-file token \\
+      --bundle-id com.example.app --provider-id com.example.app.control-provider \\
+      --out filter.mobileconfig
+  urlfilter profile --server https://pir.example.com --token-file token \\
+      --bundle-id com.example.app --provider-id com.example.app.control-provider --declaration
 
 Exit codes:
   0  written
