@@ -8,10 +8,12 @@ there one after the other. Comments right before a block, which readers do not s
     <!-- before: COMMAND -->            runs COMMAND first, for example to make the reader's own files
     <!-- exits with: 1 -->              the last command of the block has this exit code
     <!-- not run (REASON): PREFIX -->   commands that begin with PREFIX are not run here; `*` is all of the block
+    <!-- services: end -->              what serves ends first, as the text says
 
 A command that serves stays in the background until the document ends; the next one runs when it listens.
 """
 
+import os
 import re
 import select
 import shutil
@@ -21,8 +23,8 @@ import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"((?:^ *<!-- (?:before|exits with|not run).*?-->\n)*)^( *)```sh\n(.*?)^\2```$", re.M | re.S)
-MARK = re.compile(r"<!-- (before|exits with|not run \((.*?)\)): (.*?) -->", re.S)
+BLOCK = re.compile(r"((?:^ *<!-- (?:before|exits with|not run|services).*?-->\n)*)^( *)```sh\n(.*?)^\2```$", re.M | re.S)
+MARK = re.compile(r"<!-- (before|exits with|services|not run \((.*?)\)): (.*?) -->", re.S)
 COMMAND_SECONDS = 300
 
 
@@ -38,6 +40,7 @@ def serves(command):
 class Document:
     def __init__(self, path, folder):
         self.path, self.folder, self.servers = path, folder, []
+        self.environment = dict(os.environ)
         for name in ("samples", "testvectors", "deploy"):
             shutil.copytree(REPOSITORY / name, folder / name, symlinks=True)
 
@@ -45,10 +48,15 @@ class Document:
         sys.exit(f"{self.path}:{line}: {command}\n{why}\n{log}")
 
     def run(self, line, command, expected):
+        # What a command sets, later ones have.
+        variable = re.match(r"(\w+)=", command)
+        shown = command + (f'; printf %s "${variable[1]}"' if variable else "")
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command], cwd=self.folder, capture_output=True, text=True,
-            timeout=COMMAND_SECONDS, stdin=subprocess.DEVNULL,
+            ["bash", "-euo", "pipefail", "-c", shown], cwd=self.folder, capture_output=True, text=True,
+            timeout=COMMAND_SECONDS, stdin=subprocess.DEVNULL, env=self.environment,
         )
+        if variable:
+            self.environment[variable[1]] = done.stdout
         if done.returncode != expected:
             self.fail(line, command, f"exit code {done.returncode}, expected {expected}", done.stdout + done.stderr)
 
@@ -69,6 +77,8 @@ class Document:
         for kind, reason, value in MARK.findall(marks):
             if kind == "before":
                 before.append(value)
+            elif kind == "services":
+                self.end()
             elif kind == "exits with":
                 expected = int(value)
             else:
@@ -91,6 +101,7 @@ class Document:
         for server in self.servers:
             server.terminate()
             server.wait()
+        self.servers.clear()
 
 
 def main(paths):
