@@ -364,6 +364,10 @@ impl Maker<'_> {
         configuration: &Configuration,
         shard_count: u32,
     ) -> Result<(), ProcessError> {
+        // A manifest that is damaged or incomplete says who made the files, too.
+        if self.existing.is_none() && self.manifest_path.symlink_metadata().is_ok() {
+            return Ok(());
+        }
         let existing = self.existing.iter().flat_map(|existing| &existing.shards);
         let journaled = self.journals.records();
         let own: BTreeSet<u32> = existing.chain(&journaled).map(|record| record.shard).collect();
