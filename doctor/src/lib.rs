@@ -11,7 +11,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), doctor::ExamineError> {
 //! // Nothing listens on the discard port of this machine.
-//! let deployment = Deployment::new("http://127.0.0.1:9", "com.example.app", "user token")
+//! let deployment = Deployment::new("http://127.0.0.1:9", "com.example.app", "AAAA")
 //!     .development(true)
 //!     .timeout(Duration::from_secs(5));
 //! let findings = doctor::examine(&deployment).await?;
