@@ -366,8 +366,8 @@ mod tests {
         let client = blocking::Client::new(builder).unwrap();
         for count in [MAX_SUB_URLS - 2, MAX_SUB_URLS, MAX_SUB_URLS + 2] {
             let url = url(count);
-            let sub_urls = rule.parse_lenient(&url).unwrap().sub_urls();
-            assert_eq!(sub_urls.sorted(2 * MAX_SUB_URLS).unwrap().len(), count);
+            let parsed = rule.parse_lenient(&url).unwrap();
+            assert_eq!(parsed.sub_urls().sorted(2 * MAX_SUB_URLS).unwrap().len(), count);
             let error = match_sub_urls(&client, &rule, &url).err().unwrap().to_string();
             assert_eq!(
                 error.contains("give a prefilter"),
