@@ -9,6 +9,7 @@ there one after the other. Comments right before a block, which readers do not s
     <!-- exits with: 1 -->              the last command of the block has this exit code
     <!-- not run (REASON): PREFIX -->   commands that begin with PREFIX are not run here; `*` is all of the block
     <!-- services: end -->              what serves ends first, as the text says
+    <!-- prints: PATTERN -->            the last command prints a line that begins with the pattern
 
 A command that serves stays in the background until the document ends; the next one runs when it listens.
 """
@@ -23,8 +24,8 @@ import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"((?:^ *<!-- (?:before|exits with|not run|services).*?-->\n)*)^( *)```sh\n(.*?)^\2```$", re.M | re.S)
-MARK = re.compile(r"<!-- (before|exits with|services|not run \((.*?)\)): (.*?) -->", re.S)
+BLOCK = re.compile(r"((?:^ *<!-- (?:before|exits with|not run|prints|services).*?-->\n)*)^( *)```sh\n(.*?)^\2```$", re.M | re.S)
+MARK = re.compile(r"<!-- (before|exits with|prints|services|not run \((.*?)\)): (.*?) -->", re.S)
 COMMAND_SECONDS = 300
 
 
@@ -47,7 +48,7 @@ class Document:
     def fail(self, line, command, why, log):
         sys.exit(f"{self.path}:{line}: {command}\n{why}\n{log}")
 
-    def run(self, line, command, expected):
+    def run(self, line, command, expected, printed=()):
         # What a command sets, later ones have.
         variable = re.match(r"(\w+)=", command)
         shown = command + (f'; printf %s "${variable[1]}"' if variable else "")
@@ -59,6 +60,9 @@ class Document:
             self.environment[variable[1]] = done.stdout
         if done.returncode != expected:
             self.fail(line, command, f"exit code {done.returncode}, expected {expected}", done.stdout + done.stderr)
+        for pattern in printed:
+            if not re.search(f"^(?:{pattern})", done.stdout, re.M):
+                self.fail(line, command, f"no line begins with {pattern}", done.stdout + done.stderr)
 
     def serve(self, line, command):
         log = open(self.folder / f"server-{len(self.servers)}.log", "w+")
@@ -73,10 +77,12 @@ class Document:
             self.fail(line, command, "it does not listen", log.read())
 
     def block(self, line, marks, text):
-        before, expected, left_out = [], 0, []
+        before, expected, printed, left_out = [], 0, [], []
         for kind, reason, value in MARK.findall(marks):
             if kind == "before":
                 before.append(value)
+            elif kind == "prints":
+                printed.append(value)
             elif kind == "services":
                 self.end()
             elif kind == "exits with":
@@ -95,7 +101,8 @@ class Document:
                 self.serve(line, command)
             else:
                 print(f"  {command}")
-                self.run(line, command, expected if number == len(every) - 1 else 0)
+                is_last = number == len(every) - 1
+                self.run(line, command, expected if is_last else 0, printed if is_last else ())
 
     def end(self):
         for server in self.servers:

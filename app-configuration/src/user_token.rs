@@ -1,4 +1,4 @@
-//! User tokens.
+//! The form of user tokens that devices of all systems can send.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +33,7 @@ impl UserToken {
         }
     }
 
-    /// The token.
+    /// The token, as it follows `Bearer ` in the header.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

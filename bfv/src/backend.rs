@@ -56,10 +56,9 @@ pub trait Kernels: MachineWord {
         out: &mut [Self],
         from: &[Self],
         index: &[u32],
-        element: u32,
+        _element: u32,
         m: Modulus<Self>,
     ) {
-        let _ = element;
         kernels::permute_signed(backend, out, from, index, m);
     }
 
@@ -190,6 +189,7 @@ impl Kernels for u32 {
                 Level::Neon(cpu) => return neon::permute_signed(cpu, out, from, rows, m),
             }
         }
+        // Unused on processors without vectors.
         let _ = element;
         kernels::permute_signed(backend, out, from, index, m);
     }

@@ -98,8 +98,9 @@ pub(crate) fn check_validity(
     let Ok(certificate) = Certificate::from_der(certificate) else { return };
     let validity = certificate.tbs_certificate().validity();
     let (begin, end) = (validity.not_before.to_system_time(), validity.not_after.to_system_time());
-    let left = end.duration_since(now).unwrap_or_default();
-    let lifetime = end.duration_since(begin).unwrap_or_default();
+    // Nothing is left of one that has ended. One that ends before it begins has no lifetime, and TLS refuses it.
+    let left = end.duration_since(now).unwrap_or(Duration::ZERO);
+    let lifetime = end.duration_since(begin).unwrap_or(Duration::ZERO);
     let days = left.as_secs() / DAY.as_secs();
     let seen = format!("{address}: valid until {}, {days} days left", httpdate::fmt_http_date(end));
     match left < MIN_LEFT.min(lifetime / 4) {

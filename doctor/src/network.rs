@@ -5,7 +5,7 @@ use crate::error::{ExamineError, chain};
 use crate::role::Role;
 use crate::{Deployment, Findings};
 use bytes::Bytes;
-use filter_client::{Exchange, Transport, TransportError};
+use filter_client::{Endpoint, Exchange, Transport, TransportError};
 use http::{Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use reqwest::tls::TlsInfo;
@@ -19,7 +19,10 @@ const MAX_SKEW: Duration = Duration::from_secs(60);
 /// Longest body that is read outside of lookups, in bytes: a configuration of many use cases fits.
 pub(crate) const MAX_BODY: usize = 16 << 20;
 /// Where an issuer has its directory (RFC 9578, section 4).
-pub(crate) const DIRECTORY_PATH: &str = "/.well-known/private-token-issuer-directory";
+pub(crate) const DIRECTORY_PATH: &str =
+    Endpoint::Directory.path().expect("a directory has a fixed path");
+/// Where a service has its configurations.
+const CONFIG_PATH: &str = Endpoint::Config.path().expect("configurations have a fixed path");
 /// Longest file with an additional authority, in bytes.
 const MAX_AUTHORITY: u64 = 1 << 20;
 
@@ -197,7 +200,7 @@ impl Network {
 
     /// Whether anything but 404 answers a path that devices ask for.
     async fn answers_devices(&self, base: &str) -> bool {
-        for path in [DIRECTORY_PATH, "/config"] {
+        for path in [DIRECTORY_PATH, CONFIG_PATH] {
             match self.get(&format!("{base}{path}")).await {
                 Ok(response) if response.status() == StatusCode::NOT_FOUND => {}
                 _ => return true,

@@ -76,7 +76,8 @@ pub(crate) async fn check(
     let (asked, missing) = (keys.len(), found.iter().filter(|found| !**found).count());
     let served =
         configs.and_then(|all| all.configs.get(&deployment.use_case())).and_then(shard_count);
-    let made = served.map(|served| made_with(&keywords, &found, served)).unwrap_or_default();
+    // Without the configuration's number there is nothing to compare with.
+    let made = served.map_or_else(Vec::new, |served| made_with(&keywords, &found, served));
     let numbers: Vec<String> = made.iter().map(u32::to_string).collect();
     let numbers = numbers.join(" or ");
     match (missing, served) {

@@ -94,7 +94,7 @@ pub(crate) fn prefilter(
     let mut description = built.prefilter.description().clone();
     let count = (keys.len() + watched.len()) as u64;
     let seed = built.prefilter.filter().parameters().murmur_seed();
-    let sizing = description.sizing.unwrap_or_default();
+    let sizing = description.sizing.expect("a build says how its filter was sized");
     let parameters = sizing.parameters(count, settings.tolerance, seed)?;
     let mut filter = BloomFilter::empty(parameters);
     filter.insert_all(keys.iter().copied().chain(watched));

@@ -78,8 +78,8 @@ pub struct List {
     pub is_widening_rules: bool,
     /// The fewest entries with a key. Default: 1; 0 for allow lists.
     pub min_keys: u64,
-    /// The largest share of its entries with a key that it may lose from one update to the next, from 0 to 1.
-    /// Default: [`DEFAULT_MAX_SHRINK`].
+    /// The largest share of its entries with a key that it may lose from one update to the next, from 0 to 1;
+    /// [`DEFAULT_MAX_SHRINK`] unless the configuration says otherwise.
     pub max_shrink: f64,
     /// The levels whose prefilters have its keys; empty for all levels.
     pub levels: Vec<String>,
@@ -383,7 +383,7 @@ fn check_build(raw: raw::RawBuild) -> Result<BuildSettings, ConfigurationError> 
 /// The largest tolerance of builds with levels. Of a million loads some twenty are of listed URLs, and each of them hits the
 /// prefilter of a level that does not list it with this probability: together they stay below one.
 const MAX_LEVEL_TOLERANCE: f64 = 0.01;
-/// Most levels.
+/// Largest number of levels that all sources together may name.
 const MAX_LEVELS: usize = 64;
 /// Longest name of a level, in bytes.
 const MAX_LEVEL_NAME: usize = 40;
@@ -417,7 +417,7 @@ fn check_with_levels(
         return Ok(());
     }
     if levels.len() > MAX_LEVELS {
-        return refuse("source", "at most 64 levels are possible");
+        return refuse("source", &format!("at most {MAX_LEVELS} levels are possible"));
     }
     if build.is_compressed {
         let reason = "not with levels: a key that another list covers would be missing under a level without that list";

@@ -14,8 +14,8 @@ pub const DEFAULT_MAX_REFUSED: f64 = 0.5;
 #[non_exhaustive]
 pub struct Guards {
     /// The share of the entries of a list from which on it is not taken, if they are refused for reasons that a good list
-    /// does not have ([`Refusal::is_understood`](crate::key::Refusal::is_understood)), from 0 (one entry is enough) to 1.
-    /// Default: 0.5.
+    /// does not have ([`Refusal::is_understood`](crate::key::Refusal::is_understood)), from 0 (one entry is enough) to 1; 0.5
+    /// by default.
     pub max_refused: f64,
     /// The fewest keys of the whole build. Default: 1.
     pub min_keys: u64,

@@ -95,10 +95,10 @@ fn has_invisible(entry: &str) -> bool {
 fn has_glued_sink(entry: &str) -> bool {
     const SINKS: [&str; 2] = ["0.0.0.0", "127.0.0.1"];
     entry.starts_with(['0', '1'])
-        && SINKS.iter().any(|sink| {
-            let rest = entry.strip_prefix(sink).unwrap_or_default();
-            rest.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '*'))
-        })
+        && SINKS
+            .iter()
+            .filter_map(|sink| entry.strip_prefix(sink))
+            .any(|rest| rest.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '*')))
 }
 
 /// `192.0.2.0/24`, `2001:db8::/32`, `192.0.2.1-192.0.2.9`.

@@ -46,6 +46,7 @@ impl Statements for Sections {
         for clause in clauses(words) {
             let (key, values) = assignment(&clause);
             match key.to_ascii_lowercase().as_str() {
+                // An empty name is refused as an entry.
                 "name" => name = values.first().copied().unwrap_or_default(),
                 "types" => types.extend(values),
                 "a" | "aaaa" => addresses.extend(values),

@@ -146,7 +146,7 @@ impl<'o> RowChoice<'o> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RowsLeftOut {
-    /// The filter.
+    /// The filter that left out every row that reached it.
     pub filter: RowFilter,
     /// The first values that its column had: five at most, of which the first 40 characters.
     pub values: Vec<String>,

@@ -22,7 +22,7 @@ pub struct Now {
 }
 
 impl Now {
-    /// A time.
+    /// The present time by both clocks.
     #[must_use]
     pub const fn new(unix: Timestamp, elapsed: Duration) -> Self {
         Self { unix, elapsed }
@@ -70,9 +70,9 @@ pub enum Output {
 /// How an operation ended.
 #[non_exhaustive]
 pub enum Outcome {
-    /// A lookup.
+    /// Of [`Client::start_lookup`](super::Client::start_lookup).
     Lookup(Lookup),
-    /// Another operation.
+    /// Of an operation that only prepares, refreshes or fetches tokens; the error says what failed.
     Other(Result<(), Box<Error>>),
 }
 

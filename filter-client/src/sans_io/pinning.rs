@@ -16,7 +16,7 @@ impl Inner {
     /// Notes the sharding as the one that this pseudonym asks under.
     ///
     /// # Errors
-    /// As [`Inner::check_sharding`].
+    /// [`Error::Sharding`] if nothing may be asked under this sharding.
     pub(super) fn pin_sharding(&self, sharding: Sharding) -> Result<(), Error> {
         let mut state = self.lock();
         let checked = sharding.check(&self.options.sharding, state.sharding, state.rows)?;

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 pub(crate) enum Decoded {
     Present(Vec<u8>),
     Absent,
-    /// Nonsense.
+    /// The reply does not decrypt to entries of a table.
     Unreadable,
 }
 

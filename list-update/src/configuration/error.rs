@@ -45,7 +45,7 @@ pub enum ConfigurationError {
         file: Option<PathBuf>,
         /// The key with those above it.
         key: String,
-        /// The feature.
+        /// The feature of this crate that the key needs.
         feature: &'static str,
     },
 }

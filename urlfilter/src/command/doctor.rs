@@ -90,7 +90,6 @@ pub(crate) use examination::run;
 mod examination {
     use super::Arguments;
     use crate::output::{Exit, Results};
-    use anyhow::Context;
     use doctor::{Deployment, Findings, Severity, examine};
     use serde::Serialize;
     use std::time::Duration;
@@ -124,9 +123,7 @@ mod examination {
     }
 
     fn deployment(arguments: &Arguments) -> anyhow::Result<Deployment> {
-        let token = arguments.token.read()?.context(
-            "a user token is needed: give --token-file or --token, or set URLFILTER_TOKEN",
-        )?;
+        let token = arguments.token.read_required()?;
         let mut deployment =
             Deployment::new(&arguments.server, &arguments.bundle_id, token.as_str())
                 .development(arguments.development)

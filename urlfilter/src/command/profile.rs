@@ -65,10 +65,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let token = arguments
-        .token
-        .read()?
-        .context("a user token is needed: give --token-file or --token, or set URLFILTER_TOKEN")?;
+    let token = arguments.token.read_required()?;
     let mut configuration = FilterConfiguration::new(
         arguments.server.clone(),
         UserToken::parse(&token)?,

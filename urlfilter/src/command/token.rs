@@ -1,6 +1,7 @@
 //! The options that name a user token.
 
 use super::read_text;
+use anyhow::Context;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
@@ -16,6 +17,12 @@ pub(super) struct TokenOptions {
 }
 
 impl TokenOptions {
+    /// As [`read`](Self::read), for a command that can do nothing without a token.
+    pub(super) fn read_required(&self) -> anyhow::Result<Zeroizing<String>> {
+        self.read()?
+            .context("a user token is needed: give --token-file or --token, or set URLFILTER_TOKEN")
+    }
+
     /// The token without spaces around it; `None` if the options name none.
     pub(super) fn read(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
         let text = match (&self.token_file, &self.token) {
