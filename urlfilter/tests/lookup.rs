@@ -11,6 +11,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+#[cfg(feature = "tls")]
+#[path = "lookup/authority.rs"]
+mod authority;
 #[cfg(unix)]
 #[path = "lookup/killed.rs"]
 mod killed;
@@ -48,7 +51,11 @@ struct Served {
 }
 
 fn serve(lines: &str, more: Value, arguments: Value) -> Served {
-    let folder = tempfile::tempdir().unwrap();
+    serve_in(tempfile::tempdir().unwrap(), lines, more, arguments, json!({}))
+}
+
+/// As `serve`, in a folder with the files that `service` names: keys of the service's configuration.
+fn serve_in(folder: TempDir, lines: &str, more: Value, arguments: Value, service: Value) -> Served {
     let path = folder.path();
     fs::write(path.join("list.txt"), lines).unwrap();
     // With this tolerance no URL of the tests hits by chance.
@@ -71,18 +78,27 @@ fn serve(lines: &str, more: Value, arguments: Value) -> Served {
     for (key, value) in arguments.as_object().unwrap() {
         use_case[key] = value.clone();
     }
-    let configuration = json!({
+    let mut configuration = json!({
         "users": [{ "tier": "tier1", "tokens": ["AAAA"] }],
         "usecases": [use_case],
         "store": { "directory": path.join("state") },
     });
+    for (key, value) in service.as_object().unwrap() {
+        configuration[key] = value.clone();
+    }
     let configuration = Configuration::parse(configuration.to_string().as_bytes()).unwrap();
     let runtime = Runtime::new().unwrap();
     let opened = runtime.block_on(Service::open(&configuration, Arc::new(unix_clock::SystemClock)));
     let service = Arc::new(opened.unwrap());
     let any = ["127.0.0.1:0".parse().unwrap()];
     let listener = runtime.block_on(Listener::bind(&any, endpoints::router(&service))).unwrap();
-    let url = format!("http://{}", listener.addresses().unwrap()[0]);
+    let tls = service.tls().unwrap();
+    let address = listener.addresses().unwrap()[0];
+    let url = match tls {
+        Some(_) => format!("https://localhost:{}", address.port()),
+        None => format!("http://{address}"),
+    };
+    let listener = listener.with_tls(tls);
     runtime.spawn(async move { listener.serve(&service, std::future::pending()).await });
     Served { folder, url, _runtime: runtime }
 }

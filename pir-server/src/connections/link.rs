@@ -299,3 +299,58 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use tokio::time::advance;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    /// The bytes with which a connection of HTTP/2 begins.
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    async fn answered(bytes: &[u8]) -> Arc<Link> {
+        let limits = Limits::default();
+        let link = Arc::new(Link::new(Arc::new(Peer::new(None)), &limits, Instant::now()));
+        link.wire().received(bytes, false, Instant::now()).unwrap();
+        drop(link.begin());
+        link
+    }
+
+    fn is_overdue(link: &Link, reason: Due) -> bool {
+        link.overdue(reason).now_or_never().is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_lives_for_the_idle_time_after_an_answer() {
+        let limits = Limits::default();
+        assert!(limits.header_timeout < limits.idle_timeout);
+        for begin in [&b"GET / HTTP/1.1\r\n\r\n"[..], PREFACE] {
+            let link = answered(begin).await;
+            advance(limits.idle_timeout - SECOND).await;
+            assert!(!is_overdue(&link, Due::Idle));
+            assert!(!is_overdue(&link, Due::Slow));
+            // The next request begins the time again.
+            drop(link.begin());
+            advance(limits.idle_timeout - SECOND).await;
+            assert!(!is_overdue(&link, Due::Idle));
+            advance(SECOND).await;
+            assert!(is_overdue(&link, Due::Idle));
+            assert!(!is_overdue(&link, Due::Slow));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_has_begun_must_end_within_its_own_time() {
+        let limits = Limits::default();
+        let link = answered(b"GET / HTTP/1.1\r\n\r\n").await;
+        advance(limits.idle_timeout - 2 * SECOND).await;
+        link.wire().received(b"GET", false, Instant::now()).unwrap();
+        advance(limits.header_timeout - SECOND).await;
+        assert!(!is_overdue(&link, Due::Slow));
+        advance(SECOND).await;
+        assert!(is_overdue(&link, Due::Slow));
+        assert!(!is_overdue(&link, Due::Idle));
+    }
+}

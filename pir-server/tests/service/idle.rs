@@ -23,23 +23,56 @@ const BETWEEN: Duration = Duration::from_secs(2);
 /// More than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A certificate for `localhost`, and a client that trusts it.
+pub(crate) struct Certified {
+    pub(crate) chain: String,
+    pub(crate) key: String,
+    config: rustls::ClientConfig,
+}
+
+impl Certified {
+    pub(crate) fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let chain = made.cert.pem();
+        let mut roots = rustls::RootCertStore::empty();
+        let certificate = rustls::pki_types::CertificateDer::from_pem_slice(chain.as_bytes());
+        roots.add(certificate.unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self { chain, key: made.signing_key.serialize_pem(), config }
+    }
+
+    /// Does the handshake, with one version of HTTP to choose from.
+    pub(crate) async fn connect(&self, stream: TcpStream, http2: bool) -> Box<dyn Stream> {
+        let mut config = self.config.clone();
+        config.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let name = ServerName::try_from("localhost").unwrap();
+        Box::new(connector.connect(name, stream).await.unwrap())
+    }
+}
 
 /// A service, and a listener of it with TLS.
 struct Both {
     running: Running,
     tls_port: u16,
-    connector: tokio_rustls::TlsConnector,
+    certified: Certified,
 }
 
 impl Both {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let certified = Certified::new();
         let (chain, key) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
-        std::fs::write(&chain, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&chain, &certified.chain).unwrap();
+        std::fs::write(&key, &certified.key).unwrap();
         let limits = json!({
             "headerSeconds": HEADER.as_secs(), "idleSeconds": IDLE.as_secs(), "answerSeconds": 2,
         });
@@ -54,17 +87,7 @@ impl Both {
         let listener = listener.with_tls(service.tls().unwrap());
         let tls_port = listener.addresses().unwrap()[0].port();
         tokio::spawn(async move { listener.serve(&service, std::future::pending()).await });
-        let mut roots = rustls::RootCertStore::empty();
-        let certificate =
-            rustls::pki_types::CertificateDer::from_pem_slice(made.cert.pem().as_bytes());
-        roots.add(certificate.unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Self { running, tls_port, connector: Arc::new(config).into() }
+        Self { running, tls_port, certified }
     }
 
     async fn connect(&self, tls: bool, http2: bool) -> Box<dyn Stream> {
@@ -73,16 +96,12 @@ impl Both {
             return Box::new(TcpStream::connect(address).await.unwrap());
         }
         let stream = TcpStream::connect(("127.0.0.1", self.tls_port)).await.unwrap();
-        let mut config = (**self.connector.config()).clone();
-        config.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        let name = ServerName::try_from("localhost").unwrap();
-        Box::new(connector.connect(name, stream).await.unwrap())
+        self.certified.connect(stream, http2).await
     }
 }
 
 /// Sends a request and reads its answer; `id` is the number of the request on this connection.
-async fn ask(stream: &mut Box<dyn Stream>, http2: bool, id: u32) {
+pub(crate) async fn ask(stream: &mut Box<dyn Stream>, http2: bool, id: u32) {
     if http2 {
         let request =
             frame(HEADERS, END_HEADERS | END_STREAM, 2 * id + 1, &head("GET", "/healthz"));

@@ -32,11 +32,28 @@ impl Process {
         Self::of(Self::spawn(command, folder, settings, arguments))
     }
 
+    /// At the address of a process that has ended.
+    #[cfg(feature = "redis")]
+    pub(crate) fn start_again(folder: &Path, settings: &Settings, url: &str) -> Self {
+        let listen = url.strip_prefix("http://").unwrap();
+        Self::of(Self::spawn_at(Command::new(PROGRAM), folder, settings, listen, &[]))
+    }
+
     /// The process, which may not listen yet.
     pub(crate) fn spawn(
+        command: Command,
+        folder: &Path,
+        settings: &Settings,
+        arguments: &[&str],
+    ) -> Child {
+        Self::spawn_at(command, folder, settings, "127.0.0.1:0", arguments)
+    }
+
+    fn spawn_at(
         mut command: Command,
         folder: &Path,
         settings: &Settings,
+        listen: &str,
         arguments: &[&str],
     ) -> Child {
         let path = folder.join("service-config.json");
@@ -44,7 +61,7 @@ impl Process {
         command
             .arg("--config")
             .arg(&path)
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(["--listen", listen, "--admin", "127.0.0.1:0"])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,5 +1,6 @@
 //! `urlfilter query`: private lookups at a service.
 
+mod authority;
 mod state;
 
 use super::rule::RuleOptions;
@@ -8,6 +9,7 @@ use super::urls::with_standard_input;
 use super::verdict;
 use crate::output::{Exit, Results, chain, check_address, note};
 use anyhow::bail;
+use authority::Authority;
 use clap::ValueEnum;
 use filter_client::{
     ClientBuilder, ClientOptions, Costs, EmptyWallet, FilterOptions, OnFailure, PirClient,
@@ -24,6 +26,8 @@ use std::time::{Duration, Instant};
 
 /// Largest number of sub-URLs that are looked up for one URL without a prefilter.
 const MAX_SUB_URLS: usize = 256;
+/// Limit for fetching a prefilter: long enough for a large one.
+const FILTER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Look URLs or keywords up at a PIR service, privately
 ///
@@ -56,6 +60,9 @@ pub(crate) struct Arguments {
     /// Name of the use case: the app's bundle id followed by `.url.filtering`
     #[arg(long, value_name = "NAME")]
     usecase: String,
+    /// PEM file of an authority to trust in addition to the system's
+    #[arg(long, value_name = "FILE")]
+    authority: Option<PathBuf>,
     #[command(flatten)]
     token: TokenOptions,
     /// Prefilter, in any form that `inspect` reads, or its http or https address
@@ -120,12 +127,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     let asked = with_standard_input(&arguments.urls)?;
     let state = arguments.state.as_deref().map(StateFile::lock).transpose()?.map(Arc::new);
-    let builder = builder(arguments, state.as_ref())?;
+    let authority = Authority::read(arguments.authority.as_deref())?;
+    let builder = builder(arguments, &authority, state.as_ref())?;
     let (exit, client) = if arguments.keywords {
         let client = blocking::Client::new(builder)?;
         (keywords(arguments, &client, &asked)?, client.inner().clone())
     } else if let Some(filter) = &arguments.filter {
-        filtered(arguments, builder, filter, &asked)?
+        filtered(arguments, &authority, builder, filter, &asked)?
     } else {
         let client = blocking::Client::new(builder)?;
         (unfiltered(arguments, &client, &asked)?, client.inner().clone())
@@ -145,7 +153,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn builder(arguments: &Arguments, file: Option<&Arc<StateFile>>) -> anyhow::Result<ClientBuilder> {
+fn builder(
+    arguments: &Arguments,
+    authority: &Authority,
+    file: Option<&Arc<StateFile>>,
+) -> anyhow::Result<ClientBuilder> {
     for address in [Some(&arguments.server), arguments.issuer.as_ref(), arguments.filter.as_ref()] {
         address.map_or(Ok(()), |address| check_address(address))?;
     }
@@ -158,7 +170,11 @@ fn builder(arguments: &Arguments, file: Option<&Arc<StateFile>>) -> anyhow::Resu
     options.sharding.fixed_count = arguments.shard_count;
     options.sharding.min_rows_per_shard = arguments.min_rows_per_shard;
     options.sharding.max_count = arguments.max_shards;
-    let mut builder = PirClient::builder(&arguments.server, &arguments.usecase).options(options);
+    // The user token and queries share no connection, so each way has a transport of its own.
+    let mut builder = PirClient::builder(&arguments.server, &arguments.usecase)
+        .options(options)
+        .transport(authority.transport(timeout)?)
+        .issuer_transport(authority.transport(timeout)?);
     if let Some(issuer) = &arguments.issuer {
         builder = builder.issuer(issuer);
     }
@@ -188,6 +204,7 @@ fn trust(arguments: &Arguments) -> anyhow::Result<Option<PrefilterTrust>> {
 
 fn filtered(
     arguments: &Arguments,
+    authority: &Authority,
     builder: ClientBuilder,
     filter: &str,
     urls: &[String],
@@ -203,7 +220,8 @@ fn filtered(
     options.on_failure = arguments.on_failure.into();
     options.rule = arguments.rule.chosen()?;
     options.refresh_every = None;
-    let filter = blocking::UrlFilter::new(source, builder, options)?;
+    let transport = authority.transport(FILTER_TIMEOUT)?;
+    let filter = blocking::UrlFilter::with_transport(source, builder, options, transport)?;
     let texts: Vec<&str> = urls.iter().map(String::as_str).collect();
     let mut results = Results::new();
     let mut exit = Exit::Success;
