@@ -52,3 +52,24 @@ fn compare(deployment: &Deployment, path: &Path) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_info_plist_has_at_most_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Info.plist");
+        let deployment = Deployment::new("https://pir.example.com", "com.example.app", "AAAA");
+        for length in [MAX_INFO_PLIST - 1, MAX_INFO_PLIST, MAX_INFO_PLIST + 1] {
+            std::fs::File::create(&path).unwrap().set_len(length).unwrap();
+            let error = compare(&deployment, &path).unwrap_err();
+            assert_eq!(
+                error.contains("is longer than"),
+                length > MAX_INFO_PLIST,
+                "{length}: {error}"
+            );
+        }
+    }
+}

@@ -186,4 +186,34 @@ mod tests {
             assert!(samples.len() >= count.min(SAMPLES) / 2, "{count}: {}", samples.len());
         }
     }
+
+    /// Keys of which those are found that lie in the same shard of `made` shards as of `served`.
+    fn found(count: usize, made: u32, served: u32) -> (Vec<String>, Vec<bool>) {
+        let keys: Vec<String> = (0..count).map(|number| format!("host{number}.example")).collect();
+        let shard = |key: &str, count| {
+            ShardingFunction::Sha256.shard(KeywordHash::of(key.as_bytes()), count)
+        };
+        let found = keys.iter().map(|key| shard(key, made) == shard(key, served)).collect();
+        (keys, found)
+    }
+
+    #[test]
+    fn a_number_of_shards_is_guessed_from_enough_keys() {
+        for count in [MIN_SAMPLES - 1, MIN_SAMPLES, MIN_SAMPLES + 1] {
+            let (keys, found) = found(count, 3, 4);
+            assert!(found.contains(&true) && found.contains(&false));
+            let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+            assert_eq!(made_with(&keys, &found, 4).contains(&3), count >= MIN_SAMPLES, "{count}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_shards_are_guessed_up_to_a_limit() {
+        for made in [MAX_GUESSED_SHARDS - 1, MAX_GUESSED_SHARDS, MAX_GUESSED_SHARDS + 1] {
+            let (keys, found) = found(2_000, made, 5);
+            let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+            let guessed = made_with(&keys, &found, 5);
+            assert_eq!(guessed.contains(&made), made <= MAX_GUESSED_SHARDS, "{made}: {guessed:?}");
+        }
+    }
 }

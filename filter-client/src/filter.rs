@@ -110,7 +110,7 @@ impl UrlFilter {
         let Some(every) = inner.options.refresh_every else { return };
         let checked_at = Duration::from_millis(inner.checked_at.load(Ordering::Relaxed));
         let age = inner.start.elapsed().saturating_sub(checked_at);
-        if age < every.max(MIN_REFRESH_INTERVAL) {
+        if !is_due(age, every) {
             return;
         }
         let Some(running) = inner.refresh.try_start() else { return };
@@ -148,4 +148,26 @@ impl UrlFilter {
 pub(crate) fn default_transport() -> Result<Arc<dyn Transport>, PrefilterError> {
     let transport = crate::http_transport::HttpTransport::new(Duration::from_secs(60));
     Ok(Arc::new(transport.map_err(PrefilterError::Transport)?))
+}
+
+/// Whether it is time for a check, `age` after the last one.
+fn is_due(age: Duration, every: Duration) -> bool {
+    age >= every.max(MIN_REFRESH_INTERVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_for_a_newer_prefilter_are_no_more_frequent_than_those_of_devices() {
+        let second = Duration::from_secs(1);
+        for every in [Duration::ZERO, MIN_REFRESH_INTERVAL - second, MIN_REFRESH_INTERVAL] {
+            assert!(!is_due(MIN_REFRESH_INTERVAL - second, every), "{every:?}");
+            assert!(is_due(MIN_REFRESH_INTERVAL, every), "{every:?}");
+            assert!(is_due(MIN_REFRESH_INTERVAL + second, every), "{every:?}");
+        }
+        let every = MIN_REFRESH_INTERVAL + second;
+        assert!(!is_due(MIN_REFRESH_INTERVAL, every) && is_due(every, every));
+    }
 }

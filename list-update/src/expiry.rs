@@ -72,4 +72,18 @@ mod tests {
         let late = format!("{}! Expires: 2 days\n", "! x\n".repeat(SEARCHED / 4));
         assert_eq!(of(late.as_bytes()), None);
     }
+
+    #[test]
+    fn spans_are_kept_between_the_shortest_and_the_longest() {
+        for (text, expected) in [
+            ("59 minutes", MIN),
+            ("60 minutes", MIN),
+            ("61 minutes", MIN + Duration::from_secs(60)),
+            ("335 hours", MAX - Duration::from_secs(HOUR)),
+            ("336 hours", MAX),
+            ("337 hours", MAX),
+        ] {
+            assert_eq!(of(format!("! Expires: {text}").as_bytes()), Some(expected), "{text}");
+        }
+    }
 }

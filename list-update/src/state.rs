@@ -108,3 +108,24 @@ impl State {
         Ok(durable_file::write(&folders.state(), Access::Everyone, &json)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_record_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = Folders::new(folder.path().to_owned());
+        let path = folders.state();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        State::default().write(&folders).unwrap();
+        let record = std::fs::read(&path).unwrap();
+        for length in [MAX_STATE - 1, MAX_STATE, MAX_STATE + 1] {
+            let mut padded = record.clone();
+            padded.resize(usize::try_from(length).unwrap(), b'\n');
+            std::fs::write(&path, padded).unwrap();
+            assert_eq!(State::read(&folders).is_ok(), length <= MAX_STATE, "{length}");
+        }
+    }
+}

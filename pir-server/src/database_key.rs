@@ -45,16 +45,38 @@ pub(crate) fn read(
     }
 }
 
+/// Largest file with the key of a symmetric data set, in bytes.
+#[cfg(feature = "symmetric")]
+const MAX_DATABASE_KEY: u64 = 4096;
+
 #[cfg(feature = "symmetric")]
 fn read_file(path: &Path, public_key: &[u8]) -> Result<DatabaseKey, DataSetError> {
-    /// Largest file with the key of a symmetric data set, in bytes.
-    const MAX_DATABASE_KEY: u64 = 4096;
-
     let bytes = zeroize::Zeroizing::new(durable_file::read(path, MAX_DATABASE_KEY)?);
     let key = DatabaseKey::from_hex(&bytes)
         .map_err(|source| DataSetError::DatabaseKey { path: path.to_owned(), source })?;
     match key.public_key() == public_key {
         true => Ok(key),
         false => Err(mismatch(path, Mismatch::OtherKey)),
+    }
+}
+
+#[cfg(all(test, feature = "symmetric"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_file_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let key = DatabaseKey::generate().unwrap();
+        for length in [MAX_DATABASE_KEY - 1, MAX_DATABASE_KEY, MAX_DATABASE_KEY + 1] {
+            let mut text = key.to_hex().as_bytes().to_vec();
+            text.resize(usize::try_from(length).unwrap(), b'\n');
+            std::fs::write(&path, text).unwrap();
+            // The text is no key: it is too long for one.
+            let error = read_file(&path, &key.public_key()).err().unwrap();
+            let is_read = matches!(error, DataSetError::DatabaseKey { .. });
+            assert_eq!(is_read, length <= MAX_DATABASE_KEY, "{length}: {error}");
+        }
     }
 }

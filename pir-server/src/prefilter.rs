@@ -154,3 +154,23 @@ impl Prefilters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_the_build_of_a_level_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let level = folder.path().join("family");
+        std::fs::create_dir(&level).unwrap();
+        for length in [MAX_LEVEL_FILE - 1, MAX_LEVEL_FILE, MAX_LEVEL_FILE + 1] {
+            let mut text = br#"{"of": "another build"}"#.to_vec();
+            text.resize(usize::try_from(length).unwrap(), b' ');
+            std::fs::write(level.join(LEVEL_FILE), text).unwrap();
+            let error = ServedPrefilter::open_levels(folder.path(), "this build").unwrap_err();
+            let is_read = matches!(error, PrefilterError::OtherLevel { .. });
+            assert_eq!(is_read, length <= MAX_LEVEL_FILE, "{length}: {error}");
+        }
+    }
+}

@@ -68,7 +68,17 @@ async fn the_page_shows_what_was_asked_and_loads_nothing() {
     assert!(page.contains("No verdict") && !page.contains("<script"), "{page}");
     let page = ask(&demo.1, "").await;
     assert!(page.contains("<form") && !page.contains("No verdict"), "{page}");
-    // A form that is too long.
-    let request = reqwest::Client::new().post(&demo.1).body("x".repeat((32 << 10) + 1));
-    assert_eq!(request.send().await.unwrap().status(), 413);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_are_read_up_to_their_limit() {
+    const MAX: usize = 32 << 10;
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list.txt");
+    std::fs::write(&list, "phish.example/login\n").unwrap();
+    let demo = start(&list);
+    for (length, status) in [(MAX - 1, 200), (MAX, 200), (MAX + 1, 413)] {
+        let request = reqwest::Client::new().post(&demo.1).body("x".repeat(length));
+        assert_eq!(request.send().await.unwrap().status(), status, "{length}");
+    }
 }

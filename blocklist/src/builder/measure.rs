@@ -45,6 +45,7 @@ pub(super) fn false_positive_rate(filter: &BloomFilter<Vec<u8>>, keys: u64) -> F
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::builder::{Builder, Options};
 
     #[test]
@@ -65,6 +66,20 @@ mod tests {
                 .count();
             let seen = hits as f64 / f64::from(others);
             assert!((said.rate - seen).abs() < 0.25 * seen + 2e-4, "{keys}: {} {seen}", said.rate);
+        }
+    }
+
+    #[test]
+    fn the_rates_of_filters_below_the_limit_are_measured() {
+        let built = Builder::new(Options::default());
+        let built = built.add_list("a", &b"a.example\n"[..], None).unwrap().finish().unwrap();
+        for (keys, is_measured) in [
+            (MAX_MEASURED_KEYS - 1, true),
+            (MAX_MEASURED_KEYS, false),
+            (MAX_MEASURED_KEYS + 1, false),
+        ] {
+            let rate = false_positive_rate(built.prefilter.filter(), keys);
+            assert_eq!(rate.is_measured, is_measured, "{keys}");
         }
     }
 }

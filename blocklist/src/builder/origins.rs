@@ -241,4 +241,28 @@ mod tests {
             assert!(open(&bytes, &tag).is_err(), "{at}");
         }
     }
+
+    #[test]
+    fn names_of_lists_are_kept_and_read_up_to_their_limit() {
+        for length in [MAX_NAME - 1, MAX_NAME, MAX_NAME + 1] {
+            let built = Builder::new(Options::default());
+            let built = built.add_list(&"a".repeat(length), &b"x.example\n"[..], None).unwrap();
+            let built = built.finish().unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            built.write(folder.path()).unwrap();
+            let file = File::open(folder.path().join(ORIGINS_FILE)).unwrap();
+            let origins = KeyOrigins::open(file, &built.prefilter.tag()).unwrap().of(0).unwrap();
+            let name = origins[0].list.as_deref().unwrap_or_default();
+            assert_eq!(name.len(), length.min(MAX_NAME));
+
+            let mut file = MAGIC.to_vec();
+            file.extend([b'0'; 64]);
+            file.extend(1_u32.to_le_bytes());
+            file.extend([0; 16]);
+            file.extend((length as u32).to_le_bytes());
+            file.extend(vec![b'a'; length]);
+            let read = KeyOrigins::open(io::Cursor::new(file), &"0".repeat(64));
+            assert_eq!(read.is_ok(), length <= MAX_NAME, "{length}");
+        }
+    }
 }

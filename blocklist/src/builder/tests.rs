@@ -378,3 +378,16 @@ fn what_a_key_covers_is_remarked() {
     assert_eq!(count(Remark::CoversPaths), 1);
     assert_eq!(count(Remark::CoversAnotherHost), 0);
 }
+
+#[test]
+fn the_number_of_lists_is_limited() {
+    let mut builder = Builder::new(Options::default());
+    for _ in 0..Origin::MAX_SOURCES - 1 {
+        builder.report.start_source("a");
+    }
+    // The last one, and one more.
+    let builder = builder.add_list("b", &b"b.example\n"[..], None).unwrap();
+    assert_eq!(builder.report().sources.len(), Origin::MAX_SOURCES);
+    let refused = builder.add_list("c", &b"c.example\n"[..], None);
+    assert!(matches!(refused, Err(BuildError::TooManySources)), "{refused:?}");
+}

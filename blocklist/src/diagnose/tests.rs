@@ -129,3 +129,30 @@ fn rows_as_they_are_are_found_and_keys_that_build_refuses_are_told_apart() {
     assert_eq!((diagnosis.keys, diagnosis.refused), (5, 2));
     assert_eq!(diagnosis.refused_examples[0], ("com".to_owned(), Refusal::SingleLabel));
 }
+
+#[test]
+fn few_keys_are_named() {
+    let inserted = keys();
+    for count in [MAX_MISSING - 1, MAX_MISSING, MAX_MISSING + 1] {
+        let asked: Vec<String> = (0..count).map(|i| format!("absent{i}.example")).collect();
+        let found = diagnosed(&right(&inserted), &inserted, &asked, &[]);
+        assert_eq!(
+            (found.keys - found.present, found.missing.len()),
+            (count, count.min(MAX_MISSING))
+        );
+        let refused: Vec<String> = (0..count).map(|i| format!("label{i}")).collect();
+        let found = diagnosed(&right(&inserted), &inserted, &refused, &[]);
+        assert_eq!((found.refused, found.refused_examples.len()), (count, count.min(MAX_MISSING)));
+    }
+}
+
+#[test]
+fn what_is_likely_a_coincidence_is_not_conclusive() {
+    for (chance, is_conclusive) in
+        [(MAX_CHANCE.next_down(), true), (MAX_CHANCE, false), (MAX_CHANCE.next_up(), false)]
+    {
+        let explanation = Explanation { deviations: Vec::new(), reproduces: false, chance };
+        assert_eq!(explanation.is_conclusive(), is_conclusive, "{chance}");
+        assert!(Explanation { reproduces: true, ..explanation }.is_conclusive());
+    }
+}

@@ -161,4 +161,20 @@ mod tests {
             ["1 -directive", "2 block site a.example"]
         );
     }
+
+    #[test]
+    fn what_a_long_statement_says_behind_its_first_words_does_not_count() {
+        // zone NAME { type master ; file "null": the last word is the eighth behind the words between.
+        for (pairs, words, expected) in [
+            (26, 55, "1 block site a.example"),
+            (28, 56, "1 block site a.example"),
+            (27, 57, "1 -not-a-block"),
+        ] {
+            let odd = if words % 2 == 1 { "x y;" } else { "" };
+            assert_eq!(2 * pairs + 3 * usize::from(!odd.is_empty()), words);
+            let between = format!("{}{odd}", "x;".repeat(pairs));
+            let text = format!("zone \"a.example\" {{type master;{between}file \"null\";}};\n");
+            assert_eq!(details(&text, &Format::Bind.into()), [expected], "{words}");
+        }
+    }
 }

@@ -137,6 +137,7 @@ impl<R: Read> Read for LastLine<R> {
 #[cfg(test)]
 mod tests {
     use super::super::{Format, ListError, ReadOptions, read, tests::collect};
+    use super::MAX_RECORD;
     use crate::key::Refusal;
     use crate::list::Event;
     use proptest::prelude::*;
@@ -367,6 +368,20 @@ mod tests {
             let read = rows(&text, "csv=url", &[]);
             let expected = values.iter().enumerate().map(|(n, (_, url, _))| format!("{} {}", n + 2, url.trim()));
             prop_assert_eq!(read, expected.collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_record_is_limited_within_a_block() {
+        const BLOCK: usize = 1 << 16;
+        for (length, is_read) in
+            [(MAX_RECORD - 1, true), (MAX_RECORD, true), (MAX_RECORD + 2 * BLOCK, false)]
+        {
+            let note = "n".repeat(length - "a.example,\n".len());
+            let text = format!("url,note\na.example,{note}\n");
+            let outcome = read(text.as_bytes(), &url_column().into(), |_| {});
+            assert_eq!(outcome.is_ok(), is_read, "{length}");
+            assert!(is_read || matches!(outcome, Err(ListError::CsvRecordTooLong { line: 2, .. })));
         }
     }
 }

@@ -497,4 +497,14 @@ mod tests {
             assert!(error.to_string().contains("--format"), "{error}");
         }
     }
+
+    #[test]
+    fn the_first_lines_decide() {
+        for (hosts, percent) in [(MAX_LINES - 1, 99), (MAX_LINES, 100), (MAX_LINES + 1, 100)] {
+            let other = "address=/x.example/0.0.0.0\n";
+            let text = format!("{}{other}", "0.0.0.0 a.example\n".repeat(hosts));
+            let found = format(text.as_bytes()).unwrap();
+            assert_eq!(found, (Format::Hosts, Certainty::Lines(percent)), "{hosts}");
+        }
+    }
 }

@@ -216,4 +216,21 @@ mod tests {
             assert!(error.contains("COLUMN=VALUE"), "{text}: {error}");
         }
     }
+
+    #[test]
+    fn few_and_short_values_are_kept() {
+        for count in [MAX_VALUES - 1, MAX_VALUES, MAX_VALUES + 1] {
+            let mut seen = Seen::default();
+            (0..count).for_each(|number| seen.note(number.to_string().as_bytes()));
+            assert_eq!(
+                (seen.values.len(), seen.has_more),
+                (count.min(MAX_VALUES), count > MAX_VALUES)
+            );
+        }
+        for length in [MAX_VALUE_TEXT - 1, MAX_VALUE_TEXT, MAX_VALUE_TEXT + 1] {
+            let mut seen = Seen::default();
+            seen.note("é".repeat(length).as_bytes());
+            assert_eq!(seen.values[0].chars().count(), length.min(MAX_VALUE_TEXT));
+        }
+    }
 }

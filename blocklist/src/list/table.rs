@@ -312,3 +312,28 @@ impl<R: Read> Read for Unspaced<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beginnings_without_rows_are_read_up_to_their_limit() {
+        for length in [MAX_COMMENTS - 1, MAX_COMMENTS, MAX_COMMENTS + 1] {
+            let mut text = vec![b'#'; length];
+            text.extend(b"\nurl\n");
+            let found = beginning(&mut &text[..]).unwrap();
+            assert_eq!(found.len(), MAX_COMMENTS, "{length}");
+            let found = beginning(&mut &text[..length]).unwrap();
+            assert_eq!(found.len(), length.min(MAX_COMMENTS));
+        }
+    }
+
+    #[test]
+    fn the_first_rows_show_the_separator() {
+        for count in [MAX_ROWS - 1, MAX_ROWS, MAX_ROWS + 1] {
+            let found = records("a,b\n".repeat(count).as_bytes(), b',');
+            assert_eq!(found.len(), count.min(MAX_ROWS));
+        }
+    }
+}

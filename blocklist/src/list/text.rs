@@ -265,4 +265,14 @@ mod tests {
             prop_assert_eq!(String::from_utf8(out).ok(), String::from_utf16(&units).ok());
         }
     }
+
+    #[test]
+    fn a_text_without_a_mark_needs_some_pairs_to_be_utf16() {
+        for pairs in [MIN_PAIRS - 1, MIN_PAIRS, MIN_PAIRS + 1] {
+            for order in [ByteOrder::Little, ByteOrder::Big] {
+                let text = encode(&"a".repeat(pairs), order);
+                assert_eq!(utf16(&text), (pairs >= MIN_PAIRS).then_some(order), "{pairs}");
+            }
+        }
+    }
 }

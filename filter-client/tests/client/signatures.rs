@@ -127,3 +127,18 @@ async fn changed_metadata_is_refused_or_not_used() {
     let error = prefilter.load(PrefilterSource::Raw { metadata, bits }).await.unwrap_err();
     assert!(matches!(error, PrefilterError::Content(_)), "{error}");
 }
+
+#[tokio::test]
+async fn signed_metadata_is_read_up_to_its_limit() {
+    const MAX: usize = 1 << 20;
+    let prefilter = Prefilter::new();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bloom.bin"), &prefilter.bits).unwrap();
+    for length in [MAX - 1, MAX, MAX + 1] {
+        let mut metadata = prefilter.signed(USE_CASE).to_string().into_bytes();
+        metadata.resize(length, b' ');
+        std::fs::write(folder.path().join("bloom.json"), metadata).unwrap();
+        let outcome = prefilter.load(PrefilterSource::File(folder.path().into())).await;
+        assert_eq!(outcome.is_ok(), length <= MAX, "{length}: {outcome:?}");
+    }
+}

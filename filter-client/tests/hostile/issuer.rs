@@ -110,10 +110,19 @@ async fn an_issuer_may_change_its_key_once_a_day() {
             .unwrap()
     };
     let mut client = build(ClientState::new());
-    for (hours, key, is_accepted) in
-        [(0, 0, true), (1, 1, true), (1, 0, false), (1, 1, true), (18, 2, true), (19, 0, false)]
-    {
-        clock.advance(std::time::Duration::from_secs(hours * 3600));
+    const HOUR: u64 = 3600;
+    for (seconds, key, is_accepted) in [
+        (0, 0, true),
+        (HOUR, 1, true),
+        (HOUR, 0, false),
+        (HOUR, 1, true),
+        // A change is accepted 20 hours after the last one: at that time, one second before, and one after.
+        (18 * HOUR, 2, true),
+        (20 * HOUR - 1, 0, false),
+        (1, 0, true),
+        (20 * HOUR + 1, 1, true),
+    ] {
+        clock.advance(std::time::Duration::from_secs(seconds));
         current.store(key, std::sync::atomic::Ordering::Relaxed);
         let outcome = client.fetch_tokens(1).await;
         assert_eq!(outcome.is_ok(), is_accepted, "key {key}: {outcome:?}");

@@ -95,3 +95,49 @@ fn a_result_is_published_or_a_service_told() {
     let error = parse(&format!("{text}reload = \"r\"\n")).unwrap_err();
     assert!(error.starts_with("service.reload: either publish or reload"), "{error}");
 }
+
+#[test]
+fn limits_hold_at_their_edges() {
+    let named = |length: usize| SMALL.replace("\"a\"", &format!("\"{}\"", "n".repeat(length)));
+    for length in [MAX_NAME - 1, MAX_NAME, MAX_NAME + 1] {
+        assert_eq!(parse(&named(length)).is_ok(), length <= MAX_NAME, "{length}");
+    }
+    for count in [MAX_LISTS - 1, MAX_LISTS, MAX_LISTS + 1] {
+        let more: String = (1..count - 1)
+            .map(|number| format!("[[source]]\nname = \"{number}\"\npath = \"b\"\n"))
+            .collect();
+        let text = format!("{SMALL}{more}[[allow]]\npath = \"c\"\n");
+        let outcome = parse(&text);
+        assert_eq!(outcome.is_ok(), count <= MAX_LISTS, "{count}: {:?}", outcome.err());
+    }
+    let levels = |levels: &[String], fpr: f64| {
+        parse(&format!("{SMALL}levels = {levels:?}\n[build]\nfpr = {fpr}\n"))
+    };
+    for length in [MAX_LEVEL_NAME - 1, MAX_LEVEL_NAME, MAX_LEVEL_NAME + 1] {
+        let outcome = levels(&["l".repeat(length)], 0.001);
+        assert_eq!(outcome.is_ok(), length <= MAX_LEVEL_NAME, "{length}");
+    }
+    for count in [MAX_LEVELS - 1, MAX_LEVELS, MAX_LEVELS + 1] {
+        let names: Vec<String> = (0..count).map(|number| format!("l{number}")).collect();
+        assert_eq!(levels(&names, 0.001).is_ok(), count <= MAX_LEVELS, "{count}");
+    }
+    for (fpr, is_read) in [
+        (MAX_LEVEL_TOLERANCE.next_down(), true),
+        (MAX_LEVEL_TOLERANCE, true),
+        (MAX_LEVEL_TOLERANCE.next_up(), false),
+    ] {
+        assert_eq!(levels(&["l".to_owned()], fpr).is_ok(), is_read, "{fpr}");
+    }
+}
+
+#[test]
+fn a_configuration_is_read_up_to_its_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lists.toml");
+    for length in [MAX_CONFIGURATION - 1, MAX_CONFIGURATION, MAX_CONFIGURATION + 1] {
+        let mut text = SMALL.as_bytes().to_vec();
+        text.resize(usize::try_from(length).unwrap(), b'\n');
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(Configuration::read(&path).is_ok(), length <= MAX_CONFIGURATION, "{length}");
+    }
+}

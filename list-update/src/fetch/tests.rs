@@ -72,3 +72,13 @@ fn addresses_in_urls_are_checked_without_a_resolver() {
     assert!(check_host(&url("http://192.168.1.1/"), Reach::Public).is_err());
     assert!(check_host(&url("http://192.168.1.1/"), Reach::Any).is_ok());
 }
+
+#[test]
+fn validators_are_kept_up_to_their_limit() {
+    for length in [MAX_VALIDATOR - 1, MAX_VALIDATOR, MAX_VALIDATOR + 1] {
+        let mut headers = HeaderMap::new();
+        headers.insert(reqwest::header::ETAG, "e".repeat(length).parse().unwrap());
+        let kept = validator(&headers, &reqwest::header::ETAG);
+        assert_eq!(kept.is_some(), length <= MAX_VALIDATOR, "{length}");
+    }
+}

@@ -135,3 +135,15 @@ fn loopback_is_refused_without_leave() {
     assert!(error.contains("localhost has the address "), "{error}");
     assert!(place.server.requests().is_empty());
 }
+
+#[test]
+fn redirects_are_followed_up_to_their_limit() {
+    for count in [4, 5, 6] {
+        let place = Place::new(&[("0", "")]);
+        for step in 0..count {
+            place.server.set(&format!("/{step}"), Answer::Redirect(format!("/{}", step + 1)));
+        }
+        place.server.set(&format!("/{count}"), good());
+        assert_eq!(place.update().is_ok(), count <= 5, "{count}");
+    }
+}

@@ -284,3 +284,19 @@ fn a_service_is_told_and_its_answer_is_checked() {
     assert!(place.update().unwrap().is_unchanged());
     assert!(service.requests().is_empty());
 }
+
+#[test]
+fn answers_of_a_service_are_read_up_to_their_limit() {
+    const MAX: usize = 1 << 20;
+    let mut place = Place::new(&[("a", "")]);
+    let service = Server::start();
+    let address = service.url("");
+    place.text.push_str(&format!("[service]\nuse_case = \"u\"\nreload = \"{address}\"\n"));
+    for length in [MAX - 1, MAX, MAX + 1] {
+        place.server.set("/a", Answer::list(format!("host{length}.example\n")));
+        let answer = "{\"useCases\":[{\"name\":\"u\",\"shards\":1}]}";
+        let padding = " ".repeat(length - answer.len());
+        service.set("/reload", Answer::list(format!("{answer}{padding}")));
+        assert_eq!(place.update().is_ok(), length <= MAX, "{length}");
+    }
+}

@@ -37,3 +37,29 @@ pub(super) fn read_or_create(symmetric: &SymmetricPir) -> Result<DatabaseKey, Pr
     written.map_err(|source| ProcessError::NewDatabaseKey { path: path.to_owned(), source })?;
     Ok(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_file_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let symmetric = SymmetricPir {
+            database_encryption_key_file_path: Some(path.clone()),
+            output_database_encryption_key_file_path: None,
+            config_type: None,
+        };
+        let key = DatabaseKey::generate().unwrap();
+        for length in [MAX_KEY_FILE - 1, MAX_KEY_FILE, MAX_KEY_FILE + 1] {
+            let mut text = key.to_hex().as_bytes().to_vec();
+            text.resize(usize::try_from(length).unwrap(), b'\n');
+            std::fs::write(&path, text).unwrap();
+            // The text is no key: it is too long for one.
+            let error = read_or_create(&symmetric).err().unwrap();
+            let is_read = matches!(error, ProcessError::DatabaseKey { .. });
+            assert_eq!(is_read, length <= MAX_KEY_FILE, "{length}: {error}");
+        }
+    }
+}

@@ -288,3 +288,24 @@ impl Default for Limits {
         RawLimits::default().try_into().expect("the defaults are valid")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_has_a_quarter_of_the_connections_but_not_too_few() {
+        let least = MIN_DEFAULT_PER_PEER;
+        for (connections, expected) in [
+            (1, 1),
+            (least - 1, least - 1),
+            (least, least),
+            (least + 1, least),
+            (4 * least, least),
+            (4 * least + 3, least),
+            (4 * least + 4, least + 1),
+        ] {
+            assert_eq!(default_per_peer(connections), expected, "{connections}");
+        }
+    }
+}

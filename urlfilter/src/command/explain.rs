@@ -128,3 +128,24 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         Ok(Explanation { url: url.to_owned(), sub_urls })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_sub_urls_of_a_system_is_limited() {
+        let rule = filter_core::sub_url::SubUrlRule::from(System::V27);
+        let host = "a.".repeat(30);
+        let listed = |segments: usize| {
+            let url = format!("https://{host}example/{}", "a/".repeat(segments));
+            OnSystem::new(System::V27, &rule.parse_lenient(&url).unwrap())
+                .map(|on| on.sub_urls.len())
+        };
+        // Each segment has the same number.
+        let (first, each) = (listed(1).unwrap(), listed(2).unwrap() - listed(1).unwrap());
+        let segments = 1 + (MAX_SUB_URLS - first) / each;
+        assert_eq!(listed(segments).unwrap(), first + (segments - 1) * each);
+        assert!(listed(segments + 1).is_err());
+    }
+}

@@ -137,3 +137,21 @@ impl Report {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_that_are_named_for_an_exception_are_few() {
+        for count in [MAX_KEYS - 1, MAX_KEYS, MAX_KEYS + 1] {
+            let mut report = Report::new(&crate::builder::Options::default());
+            let origin = Origin::new(0, 1);
+            for number in 0..count {
+                report.count_revoked(origin, "x", &format!("h{number}.example"));
+            }
+            let revoked = &report.revoked[&origin];
+            assert_eq!((revoked.count, revoked.keys.len()), (count as u64, count.min(MAX_KEYS)));
+        }
+    }
+}

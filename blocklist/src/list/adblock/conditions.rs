@@ -80,12 +80,11 @@ fn all_of(rest: &mut &str, depth: u32) -> Option<bool> {
 }
 
 fn term(rest: &mut &str, depth: u32) -> Option<bool> {
-    let depth = depth.checked_sub(1)?;
     if skip(rest, "!") {
-        return Some(!term(rest, depth)?);
+        return Some(!term(rest, depth.checked_sub(1)?)?);
     }
     if skip(rest, "(") {
-        let value = any_of(rest, depth)?;
+        let value = any_of(rest, depth.checked_sub(1)?)?;
         return skip(rest, ")").then_some(value);
     }
     let text = rest.trim_start();
@@ -124,8 +123,17 @@ mod tests {
         ] {
             assert_eq!(evaluate(text), expected, "{text}");
         }
-        let nested = |depth| evaluate(&format!("{}true", "!".repeat(depth)));
-        assert_eq!((nested(14), nested(15), nested(16)), (Some(true), Some(false), None));
+    }
+
+    #[test]
+    fn conditions_nest_up_to_their_limit() {
+        let max = MAX_DEPTH as usize;
+        for (depth, is_read) in [(max - 1, true), (max, true), (max + 1, false)] {
+            let negated = evaluate(&format!("{}true", "!".repeat(depth)));
+            assert_eq!(negated, is_read.then_some(depth % 2 == 0), "{depth}");
+            let enclosed = evaluate(&format!("{}true{}", "(".repeat(depth), ")".repeat(depth)));
+            assert_eq!(enclosed, is_read.then_some(true), "{depth}");
+        }
         assert_eq!(evaluate(&"(".repeat(100_000)), None);
     }
 

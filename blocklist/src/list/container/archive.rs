@@ -9,10 +9,10 @@ use std::io::{self, Read, Seek};
 const IN_MEMORY: usize = 16 << 20;
 
 /// The longest name of a member in bytes.
-const MAX_NAME: u64 = 4_096;
+pub(super) const MAX_NAME: u64 = 4_096;
 
 /// Names that an error lists.
-const MAX_NAMES: usize = 10;
+pub(super) const MAX_NAMES: usize = 10;
 
 /// The names of the members that may be the list.
 struct Members<'o> {

@@ -243,4 +243,64 @@ mod others {
         let outcome = read_with(&data, &ReadOptions::default());
         assert!(matches!(outcome, Err(ListError::MemberUnreadable { .. })), "{outcome:?}");
     }
+
+    #[test]
+    fn names_of_members_are_read_up_to_their_limit() {
+        // The name in a header of its own, as GNU tar writes it, without the zero byte that other programs add.
+        let archive = |name: &str| {
+            let mut data = Vec::new();
+            for (kind, content) in
+                [(tar::EntryType::GNULongName, name.as_bytes()), (tar::EntryType::Regular, TEXT)]
+            {
+                let mut header = tar::Header::new_gnu();
+                header.set_entry_type(kind);
+                header.set_size(content.len() as u64);
+                header.set_cksum();
+                data.extend(header.as_bytes());
+                data.extend(content);
+                data.resize(data.len().next_multiple_of(512), 0);
+            }
+            data.extend([0; 1_024]);
+            data
+        };
+        let max = usize::try_from(super::super::archive::MAX_NAME).unwrap();
+        for length in [max - 1, max, max + 1] {
+            let name = "a".repeat(length);
+            let options = ReadOptions::default().with_member(Some(name.clone()));
+            let outcome = read_with(&archive(&name), &options);
+            assert_eq!(outcome.is_ok(), length <= max, "{length}");
+        }
+    }
+
+    #[test]
+    fn errors_list_the_first_members() {
+        use super::super::archive::MAX_NAMES;
+        for count in [MAX_NAMES - 1, MAX_NAMES, MAX_NAMES + 1] {
+            let names: Vec<String> = (0..count).map(|number| format!("m{number}.txt")).collect();
+            let members: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, TEXT)).collect();
+            let error = read_with(&zip(&members), &ReadOptions::default()).unwrap_err().to_string();
+            assert_eq!(error.matches(".txt").count(), count.min(MAX_NAMES), "{error}");
+            assert_eq!(error.contains("and 1 more"), count > MAX_NAMES, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_memory_for_xz_is_limited() {
+        // The format has dictionaries of 2^n and 3·2^n bytes alone: 64, 96 and 128 MiB. A decoder needs some KiB more.
+        let limit = u64::from(super::super::MAX_XZ_MEMORY) << 10;
+        for (size, dictionary, is_read) in
+            [(28, 64 << 20, true), (29, 96 << 20, true), (30, 128 << 20, false)]
+        {
+            assert_eq!(dictionary < limit, is_read);
+            let mut data = bytes(XZ);
+            // The header of the block: its length, flags, filter, length of its properties, dictionary, and the checksum.
+            assert_eq!(data[12..16], [2, 0, 0x21, 1]);
+            data[16] = size;
+            let mut checksum = flate2::Crc::new();
+            checksum.update(&data[12..20]);
+            data[20..24].copy_from_slice(&checksum.sum().to_le_bytes());
+            let outcome = read_with(&data, &ReadOptions::default());
+            assert_eq!(outcome.is_ok(), is_read, "{dictionary} {outcome:?}");
+        }
+    }
 }

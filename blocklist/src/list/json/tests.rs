@@ -1,3 +1,4 @@
+use super::{MAX_BEFORE, MAX_NAMES, MAX_VALUE};
 use crate::list::{Event, Format, ListError, ReadOptions, Summary, read};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -272,5 +273,36 @@ proptest! {
         // Strings of JSON hold no line feeds.
         let lines = text.bytes().filter(|&byte| byte == b'\n').count() as u64 + 1;
         prop_assert_eq!(summary.lines.total(), lines);
+    }
+}
+
+#[test]
+fn the_length_of_a_value_is_exact() {
+    // With the colon before it and its quotation marks.
+    for (length, is_read) in [(MAX_VALUE - 4, true), (MAX_VALUE - 3, true), (MAX_VALUE - 2, false)]
+    {
+        let text = format!("[{{\"x\":\"{}\",\"url\":\"a.example\"}}]", "a".repeat(length));
+        let outcome = read(text.as_bytes(), &options("json=url", &[]), |_| {});
+        assert_eq!(outcome.is_ok(), is_read, "{length}");
+        assert!(is_read || matches!(outcome, Err(ListError::JsonTooLong { max: MAX_VALUE, .. })));
+    }
+}
+
+#[test]
+fn the_number_of_objects_before_the_first_row_is_limited() {
+    for count in [MAX_BEFORE - 1, MAX_BEFORE, MAX_BEFORE + 1] {
+        let text = format!("[{}{{\"url\":\"a.example\"}}]", "{\"x\":1},".repeat(count));
+        let outcome = read(text.as_bytes(), &options("json=url", &[]), |_| {});
+        assert_eq!(outcome.is_ok(), count <= MAX_BEFORE, "{count}");
+    }
+}
+
+#[test]
+fn errors_list_the_first_fields() {
+    for count in [MAX_NAMES - 1, MAX_NAMES, MAX_NAMES + 1] {
+        let fields: Vec<String> = (0..count).map(|number| format!("\"f{number}\":1")).collect();
+        let error = mistake(&format!("[{{{}}}]", fields.join(",")), "json=url", &[]);
+        let ListError::JsonFieldMissing { fields, .. } = error else { panic!("{error:?}") };
+        assert_eq!(fields.split(", ").count(), count.min(MAX_NAMES), "{fields}");
     }
 }

@@ -142,4 +142,25 @@ mod tests {
             assert_eq!(range(text).map(Iterator::count), count, "{text}");
         }
     }
+
+    #[test]
+    fn generated_names_are_bounded() {
+        for length in [MAX_LENGTH - 1, MAX_LENGTH, MAX_LENGTH + 1] {
+            let expected = (length <= MAX_LENGTH).then_some(length);
+            for template in [
+                format!("${}", "a".repeat(length - 1)),
+                "a".repeat(length),
+                format!("${{0,{length}}}"),
+                format!("${{0,{length},n}}"),
+            ] {
+                // Nibbles fill up to an odd number of characters.
+                let found = expand(&template, 1).map(|text| text.len());
+                let is_nibbles = template.ends_with("n}");
+                assert_eq!(
+                    found,
+                    expected.map(|length| length - usize::from(is_nibbles && length % 2 == 0))
+                );
+            }
+        }
+    }
 }

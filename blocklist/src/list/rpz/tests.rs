@@ -113,6 +113,15 @@ fn generated_records_are_bounded_in_all() {
     let found = events(&text, Format::Rpz);
     assert_eq!(found.len(), 16 * 65_536 + 1);
     assert_eq!(found.last().map(String::as_str), Some("17 -directive"));
+    // One below, at, and one above.
+    let text = format!(
+        "{}$GENERATE 1-65535 h$.example CNAME .\n{}",
+        "$GENERATE 0-65535 h$.example CNAME .\n".repeat(15),
+        "$GENERATE 1-1 h$.example CNAME .\n".repeat(2)
+    );
+    let found = events(&text, Format::Rpz);
+    assert_eq!(found.len(), 16 * 65_536 + 1);
+    assert_eq!(found[16 * 65_536 - 2..], ["16 h65535.example", "17 h1.example", "18 -directive"]);
 }
 
 #[test]

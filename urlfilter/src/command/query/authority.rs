@@ -58,3 +58,18 @@ fn trusting(
 ) -> anyhow::Result<filter_client::HttpTransportBuilder> {
     Ok(builder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_has_at_most_the_limit() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for length in [MAX_BYTES - 1, MAX_BYTES, MAX_BYTES + 1] {
+            file.as_file().set_len(length).unwrap();
+            let is_read = Authority::read(Some(file.path())).is_ok();
+            assert_eq!(is_read, cfg!(feature = "tls") && length <= MAX_BYTES, "{length}");
+        }
+    }
+}
