@@ -151,8 +151,8 @@ pub enum Delivery {
         key: Option<PathBuf>,
         /// Seconds until nodes switch; `None` for the default.
         lead: Option<Duration>,
-        /// How long nodes serve the previous data set.
-        superseded: Duration,
+        /// Time until the prefilter is given out after a new configuration.
+        filter_delay: Duration,
         /// How long nodes are waited for.
         node_timeout: Duration,
         /// How many releases are kept; 0 keeps all.
@@ -499,7 +499,7 @@ fn check_delivery(raw: raw::RawService, folder: &Path) -> Result<Delivery, Confi
                 nodes: raw.nodes,
                 key: raw.sign.map(|path| folder.join(path)),
                 lead: raw.lead_seconds.map(seconds),
-                superseded: seconds(60 * raw.superseded_minutes.unwrap_or(10)),
+                filter_delay: seconds(raw.filter_delay_seconds.unwrap_or(120)),
                 node_timeout: seconds(raw.node_timeout_seconds.unwrap_or(600)),
                 keep: raw.keep.unwrap_or(5),
             })

@@ -135,7 +135,7 @@ async fn publish(
     /// Longest file of a key that is read, in bytes.
     const MAX_KEY: u64 = 1 << 16;
 
-    let Delivery::Publish { address, nodes, key, lead, superseded, node_timeout, keep } =
+    let Delivery::Publish { address, nodes, key, lead, filter_delay, node_timeout, keep } =
         publication
     else {
         return Err("it is no publication".into());
@@ -156,7 +156,7 @@ async fn publish(
     let nodes = Nodes::new(nodes, use_case)?;
     let mut schedule = Schedule::new(&nodes);
     schedule.lead = lead.unwrap_or(schedule.lead);
-    schedule.superseded = *superseded;
+    schedule.filter_delay = *filter_delay;
     schedule.node_timeout = *node_timeout;
     let store = ReleaseStore::open(address, &BTreeMap::new())?;
     let publisher = Publisher::open(store, use_case, nodes, schedule).await?;

@@ -46,7 +46,7 @@ pub enum Notice {
     },
     /// The operation sleeps until a release is activated.
     WaitingForActivation(Duration),
-    /// The operation sleeps until no device is served the previous data set.
+    /// The operation sleeps until devices that fetch their configuration from the nodes have the new one.
     WaitingForPrevious(Duration),
 }
 

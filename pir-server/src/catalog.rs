@@ -1,12 +1,23 @@
 //! The served data sets: for each use case the newest version, and superseded ones that clients still use.
+//!
+//! A superseded version lacks what was added to the list since. Clients that fetch their configuration from the service
+//! itself are soon told to do so; those whose configuration comes from caches are answered for as long as caches may give it
+//! out.
 
 use crate::causes::WithCauses;
-use crate::configuration::{ShardFiles, UseCase};
+use crate::configuration::{MemoryLimits, ShardFiles, UseCase};
 use crate::data_set::DataSet;
 use crate::data_set_error::DataSetError;
+use crate::platform::Platform;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use unix_clock::Timestamp;
+
+/// How long a superseded version is served to clients that fetch their configuration from the service itself: until all
+/// nodes have switched. The prefilter of the newest version is given out after it, so that these clients do not look up
+/// what the superseded version lacks.
+pub(crate) const SWITCH: Duration = Duration::from_secs(120);
 
 /// Why no data set is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +32,11 @@ pub(crate) enum Missing {
 #[derive(Clone)]
 struct Superseded {
     data: Arc<DataSet>,
-    /// When it stops being served. The time is limited because it has entries that were since removed from the list.
+    /// When it stops being served. The time is limited because it has entries that were since removed from the list, and
+    /// lacks those that were added.
     until: Timestamp,
+    /// When it stops being served to clients that fetch their configuration from the service itself.
+    until_direct: Timestamp,
 }
 
 /// The versions of one use case.
@@ -59,20 +73,20 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// Opens the data sets of these use cases. The versions of an earlier catalog become superseded; use cases
-    /// that are not named are no longer served. Data sets of up to `max_memory` bytes are kept in memory.
+    /// that are not named are no longer served.
     ///
     /// # Errors
     /// [`DataSetError`] for the first data set that cannot be served.
     pub(crate) fn open(
         use_cases: &[(UseCase, ShardFiles)],
         earlier: &Self,
-        max_memory: u64,
+        memory: MemoryLimits,
         now: Timestamp,
     ) -> Result<Self, DataSetError> {
         let mut catalog = Self::default();
         for (use_case, files) in use_cases.iter().filter(|(use_case, _)| use_case.is_served()) {
             let known = earlier.use_cases.get(&use_case.name);
-            let newest = match DataSet::open(use_case, files, max_memory) {
+            let newest = match DataSet::open(use_case, files, memory.data_set) {
                 Ok(newest) => Arc::new(newest),
                 // The service makes them itself, and a run that was killed is continued.
                 Err(error) if use_case.awaits_files && known.is_none() => {
@@ -87,25 +101,33 @@ impl Catalog {
             if let Some(versions) = known {
                 catalog.use_cases.insert(use_case.name.clone(), versions.clone());
             }
-            catalog.put(use_case, newest, now);
+            catalog.put(use_case, newest, memory, now);
         }
         Ok(catalog)
     }
 
     /// Makes a data set the newest version of its use case. The version before it stays for
     /// `superseded_for`, for clients that name it. A superseded version with the same configuration id is
-    /// dropped: clients cannot tell the two apart.
-    pub(crate) fn put(&mut self, use_case: &UseCase, newest: Arc<DataSet>, now: Timestamp) {
+    /// dropped: clients cannot tell the two apart. The oldest make room for others, the latest for none.
+    pub(crate) fn put(
+        &mut self,
+        use_case: &UseCase,
+        newest: Arc<DataSet>,
+        memory: MemoryLimits,
+        now: Timestamp,
+    ) {
         let id = *newest.config_id();
         let mut superseded = Vec::new();
         if let Some(versions) = self.use_cases.remove(&use_case.name) {
             superseded = versions.superseded;
             let until = now + use_case.superseded_for;
-            superseded.push(Superseded { data: versions.newest, until });
+            let until_direct = now + use_case.superseded_for.min(SWITCH);
+            superseded.push(Superseded { data: versions.newest, until, until_direct });
         }
         superseded.retain(|version| *version.data.config_id() != id);
         let surplus = (superseded.len() + 1).saturating_sub(use_case.version_count);
         superseded.drain(..surplus);
+        keep_within(&mut superseded, memory.superseded);
         self.use_cases.insert(use_case.name.clone(), Versions { newest, superseded });
     }
 
@@ -140,9 +162,12 @@ impl Catalog {
         served.collect()
     }
 
-    /// Whether a superseded version of a use case is served.
-    pub(crate) fn has_superseded(&self, name: &str) -> bool {
-        self.use_cases.get(name).is_some_and(|versions| !versions.superseded.is_empty())
+    /// Whether clients that fetch their configuration from the service itself may still query a superseded version.
+    pub(crate) fn is_switching(&self, name: &str, now: Timestamp) -> bool {
+        let versions = self.use_cases.get(name);
+        versions.is_some_and(|versions| {
+            versions.superseded.iter().any(|version| version.until_direct > now)
+        })
     }
 
     /// The newest version of a use case.
@@ -150,19 +175,45 @@ impl Catalog {
         Some(&self.use_cases.get(name)?.newest)
     }
 
-    /// The version of a use case with this configuration id.
+    /// The version of a use case with this configuration id, for a client on this platform.
     ///
     /// # Errors
     /// [`Missing`] says which of the two is not known.
-    pub(crate) fn version(&self, name: &str, id: &[u8]) -> Result<&Arc<DataSet>, Missing> {
+    pub(crate) fn version(
+        &self,
+        name: &str,
+        id: &[u8],
+        platform: Platform,
+        now: Timestamp,
+    ) -> Result<&Arc<DataSet>, Missing> {
         let versions = self.use_cases.get(name).ok_or(Missing::UseCase)?;
-        all(versions).find(|data| data.config_id() == id).ok_or(Missing::Version)
+        if versions.newest.config_id() == id {
+            return Ok(&versions.newest);
+        }
+        let mut superseded = versions.superseded.iter();
+        let found = superseded.find(|version| version.data.config_id() == id);
+        let is_served = |version: &&Superseded| {
+            platform.has_cached_configurations() || version.until_direct > now
+        };
+        found.filter(is_served).map(|version| &version.data).ok_or(Missing::Version)
     }
 
     /// A data set whose evaluation keys have the configuration with this hash.
     pub(crate) fn with_keys(&self, hash: &[u8]) -> Option<&Arc<DataSet>> {
         self.use_cases.values().flat_map(all).find(|data| data.key_config_hash() == hash)
     }
+}
+
+/// Drops the oldest versions until the others, apart from the latest, take at most `max` bytes of memory.
+fn keep_within(superseded: &mut Vec<Superseded>, max: u64) {
+    let Some(earlier) = superseded.len().checked_sub(1) else { return };
+    let mut total = 0_u64;
+    let kept = superseded[..earlier].iter().rev().take_while(|version| {
+        total = total.saturating_add(version.data.memory_bytes());
+        total <= max
+    });
+    let surplus = earlier - kept.count();
+    superseded.drain(..surplus);
 }
 
 fn all(versions: &Versions) -> impl Iterator<Item = &Arc<DataSet>> {

@@ -37,6 +37,7 @@ pub use users::{UserGroup, UserTokenSettings};
 
 #[cfg(feature = "gateway")]
 pub(crate) use gateway::{DeviceRequest, Origin};
+pub(crate) use limits::MemoryLimits;
 pub(crate) use peers::PeerSource;
 #[cfg(feature = "redis")]
 pub(crate) use store::RedisTopology;

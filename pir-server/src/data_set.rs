@@ -29,6 +29,8 @@ pub(crate) struct DataSet {
     keys_message: he::EvaluationKeyConfig,
     keys_hash: [u8; 32],
     database_key: Option<DatabaseKey>,
+    /// Bytes of files that are kept in memory.
+    memory_bytes: u64,
     /// Rows of the manifest.
     rows: Option<u64>,
     /// When the manifest was written, or the first database without one.
@@ -180,7 +182,8 @@ impl DataSet {
         // A file that cannot be looked at cannot be read either, and the error of that names it.
         let length =
             |shard| std::fs::metadata(files.database(shard)).map_or(0, |about| about.len());
-        let residence = match numbers.clone().map(length).sum::<u64>() <= max_memory {
+        let bytes = numbers.clone().map(length).sum::<u64>();
+        let residence = match bytes <= max_memory {
             true => Residence::Memory,
             false => Residence::File,
         };
@@ -209,6 +212,7 @@ impl DataSet {
             keys,
             keys_message,
             database_key,
+            memory_bytes: if residence == Residence::Memory { bytes } else { 0 },
             rows: manifest.as_ref().map(|manifest| manifest.rows).filter(|&rows| rows > 0),
             written_at: written_at(&files, manifest.is_some()),
         })
@@ -227,6 +231,11 @@ impl DataSet {
     /// Number of shards.
     pub(crate) fn shard_count(&self) -> usize {
         self.shards.len()
+    }
+
+    /// Bytes of its files that are kept in memory.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     /// Rows of all shards; `None` if no manifest says so.

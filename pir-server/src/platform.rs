@@ -7,6 +7,8 @@ pub(crate) enum Platform {
     Ios(u32, u32),
     /// macOS, with major and minor version.
     MacOs(u32, u32),
+    /// A client of this project's library, on any system. It is served in the newest form.
+    Client,
     /// Any other client. It is served in the newest form.
     Unknown,
 }
@@ -32,6 +34,8 @@ impl Platform {
             Self::Ios(major, minor)
         } else if let Some((major, minor)) = after("Macintosh; OS X ") {
             Self::MacOs(major, minor)
+        } else if text.starts_with("url-filter-client/") {
+            Self::Client
         } else {
             Self::Unknown
         }
@@ -44,6 +48,19 @@ impl Platform {
         match self {
             Self::Ios(major, minor) => (major, minor) >= (18, 2),
             Self::MacOs(major, minor) => (major, minor) >= (15, 2),
+            Self::Client | Self::Unknown => true,
+        }
+    }
+
+    /// Whether its configuration may come from a cache that is not asked to forget it: from iOS and macOS 27.3 on devices
+    /// fetch it with `GET /config` through Apple's caches. Earlier ones fetch it from the service itself, and have the
+    /// new one as soon as they are told that theirs is superseded. Of other clients it is not known, but of this
+    /// project's.
+    #[must_use]
+    pub(crate) fn has_cached_configurations(self) -> bool {
+        match self {
+            Self::Ios(major, minor) | Self::MacOs(major, minor) => (major, minor) >= (27, 3),
+            Self::Client => false,
             Self::Unknown => true,
         }
     }
@@ -54,7 +71,7 @@ impl Platform {
     pub(crate) fn reads_error_messages(self) -> bool {
         match self {
             Self::Ios(major, _) | Self::MacOs(major, _) => major >= 27,
-            Self::Unknown => false,
+            Self::Client | Self::Unknown => false,
         }
     }
 }
@@ -64,6 +81,7 @@ impl std::fmt::Display for Platform {
         match self {
             Self::Ios(major, minor) => write!(f, "iOS {major}.{minor}"),
             Self::MacOs(major, minor) => write!(f, "macOS {major}.{minor}"),
+            Self::Client => f.write_str("url-filter-client"),
             Self::Unknown => f.write_str("unknown"),
         }
     }
@@ -97,6 +115,21 @@ mod tests {
             ("curl/8.0", false),
         ] {
             assert_eq!(Platform::from_user_agent(text).reads_error_messages(), reads, "{text}");
+        }
+        for (text, is_cached) in [
+            ("com.apple.ciphermld/1.0 iOS/18.0", false),
+            ("com.apple.ciphermld/1.0 iOS/26.6", false),
+            ("com.apple.ciphermld/1.0 iOS/27.2", false),
+            ("com.apple.ciphermld/1.0 iOS/27.3", true),
+            ("com.apple.ciphermld/1.0 iOS/28.0", true),
+            ("c/1.2 (Macintosh; OS X 27.2; x)", false),
+            ("c/1.2 (Macintosh; OS X 27.3; x)", true),
+            ("url-filter-client/0.1.0", false),
+            ("curl/8.0", true),
+            ("", true),
+        ] {
+            let platform = Platform::from_user_agent(text);
+            assert_eq!(platform.has_cached_configurations(), is_cached, "{text}");
         }
     }
 }

@@ -145,11 +145,11 @@ impl Prefilters {
         Self { newest: Arc::new(prefilter), before: None }
     }
 
-    /// The one that is given out. While a superseded version is served, some clients query it, and it does not have what
-    /// was added since: they must not get the newest prefilter yet.
-    pub(crate) fn given_out(&self, is_superseded_served: bool) -> &Arc<ServedPrefilter> {
+    /// The one that is given out. While clients switch to the newest version, some query the one before, which does not
+    /// have what was added since: they must not get the newest prefilter yet.
+    pub(crate) fn given_out(&self, is_switching: bool) -> &Arc<ServedPrefilter> {
         match &self.before {
-            Some(before) if is_superseded_served => before,
+            Some(before) if is_switching => before,
             _ => &self.newest,
         }
     }

@@ -63,7 +63,9 @@ impl Status {
     pub(crate) fn of(service: &Arc<Service>) -> Self {
         let (loaded, readiness, live) = (service.loaded(), service.readiness(), service.live());
         let use_cases = loaded.use_cases.into_iter().map(|served| UseCaseReport {
-            prefilter_tag: live.prefilter(&served.name, "").map(|filter| filter.tag().to_owned()),
+            prefilter_tag: live
+                .prefilter(&served.name, "", service.now())
+                .map(|filter| filter.tag().to_owned()),
             levels: live.levels(&served.name).map(str::to_owned).collect(),
             name: served.name,
             shards: served.shards,

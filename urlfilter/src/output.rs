@@ -161,7 +161,7 @@ impl Progress for Bars {
                 note(format_args!("waiting {} s until the release is served", left.as_secs()));
             }
             Notice::WaitingForPrevious(left) => note(format_args!(
-                "waiting {} s until no device is served the previous data set",
+                "waiting {} s until devices that fetch their configuration from the nodes have the new one",
                 left.as_secs()
             )),
             _ => {}

@@ -190,7 +190,7 @@ fn nodes_give_out_the_prefilter_that_the_publisher_gives_out() {
     assert_eq!(first, given_out());
     vendor.build("old.example\nnew.example\n", 1);
     let address = node.admin.clone();
-    let nodes = ["--node", &address, "--lead", "0", "--superseded-minutes", "0"];
+    let nodes = ["--node", &address, "--lead", "0", "--filter-delay", "0"];
     succeeds(&vendor.publish_data(&nodes));
     assert_eq!(node.next_prefilter(&first), given_out());
 }
@@ -283,17 +283,11 @@ fn a_new_configuration_delays_the_prefilter() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    assert!(prints(&mut waiting, "until no device is served the previous data set"));
+    assert!(prints(&mut waiting, "until devices that fetch their configuration"));
     waiting.kill().unwrap();
     waiting.wait().unwrap();
     assert_eq!(vendor.served_prefilter(), before);
-    succeeds(&vendor.publish(&[
-        "--filter-only",
-        "--node",
-        &node.admin,
-        "--superseded-minutes",
-        "0",
-    ]));
+    succeeds(&vendor.publish(&["--filter-only", "--node", &node.admin, "--filter-delay", "0"]));
     assert_eq!(vendor.served_prefilter(), vendor.built());
 }
 

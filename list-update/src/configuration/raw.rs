@@ -90,7 +90,7 @@ pub(super) struct RawService {
     pub(super) nodes: Vec<String>,
     pub(super) sign: Option<PathBuf>,
     pub(super) lead_seconds: Option<u64>,
-    pub(super) superseded_minutes: Option<u64>,
+    pub(super) filter_delay_seconds: Option<u64>,
     pub(super) node_timeout_seconds: Option<u64>,
     pub(super) keep: Option<usize>,
     pub(super) every_minutes: Option<u64>,

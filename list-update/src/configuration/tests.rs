@@ -84,12 +84,12 @@ fn a_result_is_published_or_a_service_told() {
         parse(&format!("{SMALL}[service]\nreload = \"http://127.0.0.1:9090/\"\n")).unwrap();
     assert_eq!(reload.delivery, Delivery::Reload { address: "http://127.0.0.1:9090".to_owned() });
     let text = format!("{SMALL}[service]\nuse_case = \"u\"\npublish = \"p\"\nsign = \"k\"\n");
-    let Delivery::Publish { address, key, superseded, keep, .. } = parse(&text).unwrap().delivery
+    let Delivery::Publish { address, key, filter_delay, keep, .. } = parse(&text).unwrap().delivery
     else {
         panic!()
     };
     assert_eq!((address.as_str(), key), ("/lists/p", Some("/lists/k".into())));
-    assert_eq!((superseded, keep), (Duration::from_secs(600), 5));
+    assert_eq!((filter_delay, keep), (Duration::from_secs(120), 5));
     let error = parse(&text.replace("use_case = \"u\"\n", "")).unwrap_err();
     assert!(error.starts_with("service.use_case: it is missing"), "{error}");
     let error = parse(&format!("{text}reload = \"r\"\n")).unwrap_err();

@@ -246,7 +246,7 @@ fn a_result_is_published_and_only_when_it_is_new() {
     place
         .text
         .push_str("[service]\nuse_case = \"com.example.url.filtering\"\npublish = \"releases\"\n");
-    place.text.push_str("lead_seconds = 0\nsuperseded_minutes = 0\n");
+    place.text.push_str("lead_seconds = 0\nfilter_delay_seconds = 0\n");
     place.server.set("/a", Answer::list("bad.example\n"));
     let first = place.update().unwrap();
     let release = first.delivered.unwrap().release.unwrap();

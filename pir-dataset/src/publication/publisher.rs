@@ -17,6 +17,8 @@ use unix_clock::{Clock, SystemClock, Timestamp};
 const MARGIN: Duration = Duration::from_secs(30);
 /// Objects of unknown releases are removed when they are older: another publisher may be uploading.
 const MIN_AGE: Duration = Duration::from_secs(3600);
+/// How long nodes may take to say that they serve a release. Longer means that one was late.
+const PUNCTUAL: Duration = Duration::from_secs(5);
 /// How often the clock is looked at while waiting for a time.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -27,22 +29,22 @@ pub struct Schedule {
     /// Time until the activation: from when all nodes have the release, or from the announcement if there
     /// are no nodes to ask.
     pub lead: Duration,
-    /// How long nodes serve the previous data set to devices that have its configuration
-    /// (`supersededMinutes` of their configuration). The prefilter of a release with a new configuration is
-    /// given out that much later.
-    pub superseded: Duration,
+    /// How much later than nodes serve a release its prefilter is given out, if devices must fetch a new
+    /// configuration: for so long, nodes answer devices that fetch theirs from them from the previous data set. Devices
+    /// whose configuration comes from caches may query that one for longer, as long as nodes keep it.
+    pub filter_delay: Duration,
     /// How long nodes are waited for.
     pub node_timeout: Duration,
 }
 
 impl Schedule {
-    /// The defaults: 15 s after nodes are ready, or 120 s if there are none to ask; 10 minutes of superseded
-    /// data sets; 10 minutes for nodes.
+    /// The defaults: 15 s after nodes are ready, or 120 s if there are none to ask; two minutes until the prefilter
+    /// after a new configuration; 10 minutes for nodes.
     #[must_use]
     pub fn new(nodes: &Nodes) -> Self {
         Self {
             lead: Duration::from_secs(if nodes.is_empty() { 120 } else { 15 }),
-            superseded: Duration::from_secs(600),
+            filter_delay: Duration::from_secs(120),
             node_timeout: Duration::from_secs(600),
         }
     }
@@ -60,7 +62,7 @@ impl Schedule {
             at = at + MARGIN;
         }
         if new_configuration {
-            at = at + self.superseded;
+            at = at + self.filter_delay;
         }
         at
     }
@@ -513,10 +515,17 @@ impl<'p> Publisher<'p> {
     /// [`PublishError::NodesDoNotServe`], [`PublishError::Superseded`] or [`PublishError::Store`].
     pub async fn finish(&self, announced: &Announced) -> Result<(), PublishError> {
         self.sleep_until(announced.activate_at, Notice::WaitingForActivation).await;
+        let asked_at = self.clock.now();
         self.wait_for_nodes(Goal::Served, &announced.release)
             .await
             .map_err(|source| PublishError::NodesDoNotServe { source })?;
-        self.sleep_until(announced.filter_at, Notice::WaitingForPrevious).await;
+        let served_at = self.clock.now();
+        let mut filter_at = announced.filter_at;
+        if announced.new_configuration && served_at.since(asked_at) > PUNCTUAL {
+            // A node was late, and its devices have their time from then on.
+            filter_at = filter_at.max(served_at + self.schedule.filter_delay);
+        }
+        self.sleep_until(filter_at, Notice::WaitingForPrevious).await;
         self.give_filter_out(&announced.release).await
     }
 

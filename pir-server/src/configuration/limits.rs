@@ -105,6 +105,8 @@ pub struct Limits {
     pub(crate) key_cache_bytes: u64,
     /// Largest data set that is kept in memory; the words of a larger one are read from its files for each query.
     pub(crate) data_set_bytes: u64,
+    /// Most bytes of memory for superseded versions of a use case, apart from the latest.
+    pub(crate) superseded_bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +131,7 @@ pub(super) struct RawLimits {
     drain_seconds: u64,
     key_cache_bytes: u64,
     data_set_bytes: u64,
+    superseded_bytes: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -203,6 +206,7 @@ impl Default for RawLimits {
             drain_seconds: 30,
             key_cache_bytes: 1 << 30,
             data_set_bytes: 1 << 30,
+            superseded_bytes: 1 << 30,
         }
     }
 }
@@ -279,7 +283,24 @@ impl TryFrom<RawLimits> for Limits {
             drain_timeout: Duration::from_secs(raw.drain_seconds),
             key_cache_bytes: raw.key_cache_bytes,
             data_set_bytes: raw.data_set_bytes,
+            superseded_bytes: raw.superseded_bytes,
         })
+    }
+}
+
+/// How much memory data sets may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemoryLimits {
+    /// Most bytes of a data set that is kept in memory.
+    pub(crate) data_set: u64,
+    /// Most bytes of the superseded versions of a use case, apart from the latest.
+    pub(crate) superseded: u64,
+}
+
+impl Limits {
+    /// How much memory data sets may take.
+    pub(crate) fn memory(&self) -> MemoryLimits {
+        MemoryLimits { data_set: self.data_set_bytes, superseded: self.superseded_bytes }
     }
 }
 

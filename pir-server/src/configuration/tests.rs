@@ -58,7 +58,10 @@ fn the_file_of_the_example_is_accepted() {
     let use_case = &read.use_cases[0];
     let files = ShardFiles { stem: "url".into(), count: ShardCount::Manifest(Some(1)) };
     assert_eq!(*use_case.source(), UseCaseSource::Files(files));
-    assert_eq!((use_case.version_count, use_case.superseded_for), (2, Duration::from_secs(600)));
+    assert_eq!(
+        (use_case.version_count, use_case.superseded_for),
+        (usize::MAX, Duration::from_secs(12 * 3600))
+    );
     assert_eq!(read.listen, default_listen());
     let made = Configuration::new(read.users.clone(), read.use_cases.clone());
     assert_eq!((&made.limits, &made.store), (&read.limits, &read.store));

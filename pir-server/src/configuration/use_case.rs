@@ -49,7 +49,7 @@ pub enum UseCaseSource {
 pub struct UseCase {
     pub(crate) name: String,
     pub(crate) source: UseCaseSource,
-    /// Versions that are served at the same time; 0 removes the use case.
+    /// Most versions that are served at the same time; 0 removes the use case.
     pub(crate) version_count: usize,
     /// How long a version is served after a newer one has taken its place.
     pub(crate) superseded_for: Duration,
@@ -65,7 +65,7 @@ pub struct UseCase {
 
 impl UseCase {
     /// A use case whose data set is in files: `<stem>-<shard>.bin` and `<stem>-<shard>.params.txtpb` for each shard.
-    /// Two versions are served, a superseded one for ten minutes. `shards` counts only for a data set without a manifest,
+    /// A superseded version is served for twelve hours. `shards` counts only for a data set without a manifest,
     /// which must have exactly so many; it may be `None` for others.
     ///
     /// `name` is `<bundle id>.url.filtering` for a URL filter.
@@ -135,14 +135,16 @@ impl UseCase {
         }
     }
 
-    /// Sets the number of versions that are served at the same time; 0 removes the use case.
+    /// Sets the largest number of versions that are served at the same time; 0 removes the use case. Without it, as many as
+    /// their time and `limits.supersededBytes` allow.
     #[must_use]
     pub fn with_version_count(mut self, count: usize) -> Self {
         self.version_count = count;
         self
     }
 
-    /// Sets how long a version is served after a newer one has taken its place.
+    /// Sets how long a version is served after a newer one has taken its place, to devices whose configuration may come
+    /// from a cache. Others are told to fetch the new one after two minutes.
     #[must_use]
     pub fn with_superseded_for(mut self, span: Duration) -> Self {
         self.superseded_for = span;
@@ -215,10 +217,10 @@ fn check_name(name: String) -> Result<String, ConfigurationError> {
     }
 }
 
-const DEFAULT_VERSIONS: usize = 2;
-/// Devices fetch the new configuration as soon as they are told that theirs is superseded, and requests
-/// that have begun are answered.
-const DEFAULT_SUPERSEDED_MINUTES: u32 = 10;
+/// As many as are in their time.
+const DEFAULT_VERSIONS: usize = usize::MAX;
+/// Caches of Apple's may give the superseded configuration out for hours; for how many is not documented.
+const DEFAULT_SUPERSEDED_MINUTES: u32 = 720;
 
 fn default_versions() -> usize {
     DEFAULT_VERSIONS

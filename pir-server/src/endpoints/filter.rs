@@ -48,11 +48,12 @@ fn answer(
     headers: &HeaderMap,
 ) -> Result<Reply, Refusal> {
     let live = service.live();
-    let prefilter =
-        live.prefilter(use_case, level).ok_or_else(|| match service.waits_for(use_case) {
-            true => Refusal::NotPublished,
-            false => Refusal::NotFound,
-        })?;
+    let prefilter = live.prefilter(use_case, level, service.now()).ok_or_else(|| match service
+        .waits_for(use_case)
+    {
+        true => Refusal::NotPublished,
+        false => Refusal::NotFound,
+    })?;
     let tag = format!("\"{}\"", prefilter.tag());
     let mut response = match has_tag(headers, &tag) {
         true => StatusCode::NOT_MODIFIED.into_response(),

@@ -121,7 +121,7 @@ async fn answer_all(
     let admission = admission::private_token(service, headers)?;
     // `User-Identifier` is optional for queries with their evaluation key in them.
     let user = admission::user_identifier(headers);
-    admission::user_agent(headers)?;
+    let platform = Platform::from_user_agent(admission::user_agent(headers)?);
     let limits = service.limits();
     let held = body.read(limits.body_bytes).await?;
     let max_fields = limits.batch.saturating_mul(MAX_QUERY_FIELDS).saturating_add(MAX_KEY_FIELDS);
@@ -137,7 +137,8 @@ async fn answer_all(
     let reservation = pool.reserve(WorkKind::Queries, owner, count)?;
     let work = async {
         let request = counted.decode().map_err(invalid)?;
-        let mut finder = Finder { service, user, owner, found: HashMap::new(), inline: Vec::new() };
+        let (found, inline) = (HashMap::new(), Vec::new());
+        let mut finder = Finder { service, user, platform, owner, found, inline };
         let mut tasks = Vec::with_capacity(request.requests.len());
         for request in request.requests {
             let (use_case, question) = finder.find(request).await?;
@@ -161,6 +162,7 @@ async fn answer_all(
 struct Finder<'f> {
     service: &'f Arc<Service>,
     user: Option<&'f [u8]>,
+    platform: Platform,
     owner: Owner,
     /// Stored keys that were found, by id and timestamp.
     found: HashMap<(KeyId, u64), Arc<ReadyKey>>,
@@ -178,7 +180,12 @@ impl Finder<'_> {
                     let text = "shards are named by shard_index, not by shard_id";
                     return Err(Refusal::NotImplemented(text));
                 }
-                let version = live.catalog.version(&name, &query.configuration_hash);
+                let version = live.catalog.version(
+                    &name,
+                    &query.configuration_hash,
+                    self.platform,
+                    self.service.now(),
+                );
                 let data = Arc::clone(version.map_err(|missing| self.refusal(missing, &name))?);
                 let key = match query.evaluation_key.take() {
                     Some(key) => KeyOf::Inline(self.inline(&data, key)),
@@ -189,7 +196,10 @@ impl Finder<'_> {
             Some(Kind::OprfRequest(request)) => {
                 let data = match request.config_id.is_empty() {
                     true => live.catalog.newest(&name).ok_or(Missing::UseCase),
-                    false => live.catalog.version(&name, &request.config_id),
+                    false => {
+                        let now = self.service.now();
+                        live.catalog.version(&name, &request.config_id, self.platform, now)
+                    }
                 };
                 let data = Arc::clone(data.map_err(|missing| self.refusal(missing, &name))?);
                 Question::Oprf { data, element: request.query_element }

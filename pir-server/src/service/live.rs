@@ -59,11 +59,11 @@ impl Live {
         let earlier_catalog = earlier.map_or(&none, |live| &live.catalog);
         let use_cases = subscriptions.resolve(&configuration.use_cases);
         let catalog =
-            Catalog::open(&use_cases, earlier_catalog, configuration.limits.data_set_bytes, now)?;
+            Catalog::open(&use_cases, earlier_catalog, configuration.limits.memory(), now)?;
         let configured_users = UserTable::new(user_tokens.hasher(), &configuration.users);
         let issuer_request_uri = configuration.issuer_request_uri.clone();
         let mut live = Self {
-            prefilters: open_prefilters(configuration, earlier)?,
+            prefilters: open_prefilters(configuration, earlier, now)?,
             catalog,
             use_cases: configuration.use_cases.clone(),
             users: configured_users.clone(),
@@ -94,9 +94,14 @@ impl Live {
     }
 
     /// The prefilter of a use case and a level, if it is one that is given out. The level of the whole data set is empty.
-    pub(crate) fn prefilter(&self, use_case: &str, level: &str) -> Option<&Arc<ServedPrefilter>> {
+    pub(crate) fn prefilter(
+        &self,
+        use_case: &str,
+        level: &str,
+        now: Timestamp,
+    ) -> Option<&Arc<ServedPrefilter>> {
         let prefilters = self.prefilters.get(&(use_case.to_owned(), level.to_owned()))?;
-        Some(prefilters.given_out(self.catalog.has_superseded(use_case)))
+        Some(prefilters.given_out(self.catalog.is_switching(use_case, now)))
     }
 
     /// The levels of a use case.
@@ -153,6 +158,7 @@ impl Live {
 fn open_prefilters(
     configuration: &Configuration,
     earlier: Option<&Live>,
+    now: Timestamp,
 ) -> Result<BTreeMap<(String, String), Prefilters>, ServiceError> {
     let mut all = BTreeMap::new();
     for use_case in configuration.use_cases.iter().filter(|use_case| use_case.is_served()) {
@@ -165,7 +171,8 @@ fn open_prefilters(
             continue;
         };
         let Some(folder) = &use_case.prefilter else { continue };
-        let before = |level: &str| earlier.and_then(|live| live.prefilter(name, level)).cloned();
+        let before =
+            |level: &str| earlier.and_then(|live| live.prefilter(name, level, now)).cloned();
         let failed = |source| ServiceError::Prefilter { use_case: name.to_owned(), source };
         let newest = match ServedPrefilter::open(folder, &files.stem) {
             Ok(newest) => newest,

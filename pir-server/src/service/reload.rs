@@ -137,7 +137,7 @@ impl Serve for Service {
     fn put_version(&self, use_case: &str, data: Arc<DataSet>) {
         let mut live = Live::clone(&self.live.load());
         if let Some(use_case) = live.use_cases.iter().find(|known| known.name() == use_case) {
-            live.catalog.put(use_case, data, self.now());
+            live.catalog.put(use_case, data, self.settings.limits.memory(), self.now());
             self.metrics.loaded(&live.loaded().use_cases, self.now());
             self.live.store(Arc::new(live));
         }

@@ -1,10 +1,11 @@
 //! Reloads: new versions of data sets are served next to earlier ones.
 
 use crate::process::{Process, run};
-use crate::support::{Case, Running, Settings, message};
+use crate::support::{Case, Running, Settings, USER, message};
 use filter_client::{ClientOptions, PirClient};
 use pir_api::{Message, api};
 use pir_server::{Configuration, Service};
+use reqwest::Method;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -133,7 +134,20 @@ async fn a_wrong_number_of_shards_without_a_manifest_is_refused_by_name() {
     }
 }
 
-/// Superseded versions are served for `supersededMinutes`.
+/// The status of queries on a system.
+async fn queries_from(running: &Running, agent: &str, queries: &[u8]) -> u16 {
+    let token = running.token().await.to_authorization();
+    let headers =
+        [("authorization", token.as_str()), ("user-identifier", USER), ("user-agent", agent)];
+    running.send(Method::POST, "/queries", &headers, queries.to_vec()).await.status().as_u16()
+}
+
+/// A system whose configuration may come from a cache, and one that fetches it from the service.
+const CACHED: &str = "com.apple.ciphermld/1.0 iOS/27.3 ...";
+const DIRECT: &str = "com.apple.ciphermld/1.0 iOS/27.2 ...";
+
+/// Superseded versions are served for `supersededMinutes`, and for two minutes to clients that have the new
+/// configuration as soon as they fetch it.
 #[tokio::test(flavor = "multi_thread")]
 async fn superseded_versions_expire() {
     let cases = [Case::new("synthetic_small_logt5"), Case::new("synthetic_shards3_logt4")];
@@ -144,10 +158,15 @@ async fn superseded_versions_expire() {
     settings.use_cases[0].superseded = 3;
     running.write_configuration(&settings);
     running.service.reload().await.unwrap();
-    for (seconds, status) in [(0, 200), (179, 200), (1, 410)] {
+    for (seconds, cached, direct) in
+        [(0, 200, 200), (119, 200, 200), (1, 200, 410), (59, 200, 410), (1, 410, 410)]
+    {
         running.clock.advance(Duration::from_secs(seconds));
         running.service.maintain().await.unwrap();
-        assert_eq!(running.post("/queries", &queries).await.status(), status);
+        assert_eq!(queries_from(&running, CACHED, &queries).await, cached, "{seconds}");
+        assert_eq!(queries_from(&running, DIRECT, &queries).await, direct, "{seconds}");
+        assert_eq!(queries_from(&running, "url-filter-client/0.1.0", &queries).await, direct);
+        assert_eq!(queries_from(&running, "unknown", &queries).await, cached);
     }
     let name = &running.settings.use_cases[0].name;
     assert!(running.metrics().await.contains(&format!("pir_versions{{usecase=\"{name}\"}} 1\n")));
@@ -159,6 +178,65 @@ async fn superseded_versions_expire() {
     assert_eq!(running.post("/queries", &queries).await.status(), 200);
     running.service.maintain().await.unwrap();
     assert_eq!(running.service.loaded().use_cases[0].versions, 1);
+}
+
+/// Without `versionCount`, versions are served for their time, which is hours by default.
+#[tokio::test(flavor = "multi_thread")]
+async fn superseded_versions_are_served_for_hours() {
+    let cases = [
+        Case::new("synthetic_small_logt5"),
+        Case::new("synthetic_shards3_logt4"),
+        Case::new("synthetic_varied_logt6"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let text = cases[0].install(folder.path(), "data");
+    let (name, stem) = (text.name.clone(), text.stem.clone());
+    let use_case =
+        |shards: u32| serde_json::json!([{ "name": name, "fileStem": stem, "shardCount": shards }]);
+    let settings = Settings::new(vec![text]).with("usecases", use_case(1));
+    let running = Running::start(folder, settings).await;
+    running.post("/key", &cases[0].first("/key").request).await;
+    let queries = cases[0].first("/queries").request;
+    for case in &cases[1..] {
+        let shards = case.install(running.folder.path(), "data").shards;
+        running.write_configuration(&Settings::new(Vec::new()).with("usecases", use_case(shards)));
+        running.service.reload().await.unwrap();
+        running.clock.advance(Duration::from_secs(3600));
+    }
+    assert_eq!(running.service.loaded().use_cases[0].versions, 3);
+    for (seconds, versions, status) in
+        [(0, 3, 200), (10 * 3600 - 1, 3, 200), (1, 2, 410), (3599, 2, 410), (1, 1, 410)]
+    {
+        running.clock.advance(Duration::from_secs(seconds));
+        running.service.maintain().await.unwrap();
+        assert_eq!(running.service.loaded().use_cases[0].versions, versions, "{seconds}");
+        assert_eq!(queries_from(&running, CACHED, &queries).await, status, "{seconds}");
+    }
+}
+
+/// The oldest versions make room when there is not memory enough; the latest is served in any case.
+#[tokio::test(flavor = "multi_thread")]
+async fn superseded_versions_take_limited_memory() {
+    let cases = [
+        Case::new("synthetic_small_logt5"),
+        Case::new("synthetic_shards3_logt4"),
+        Case::new("synthetic_varied_logt6"),
+    ];
+    let bytes = cases[0].read("db-0.bin").len() as u64;
+    for (limit, versions) in [(0, 2), (bytes - 1, 2), (bytes, 3), (bytes + 1, 3)] {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = serde_json::json!({ "supersededBytes": limit });
+        let mut settings = Settings::new(vec![cases[0].install(folder.path(), "data")]);
+        settings.use_cases[0].versions = 9;
+        let running = Running::start(folder, settings.with("limits", limits)).await;
+        for case in &cases[1..] {
+            let mut settings = replace(&running, case);
+            settings.use_cases[0].versions = 9;
+            running.write_configuration(&settings);
+            running.service.reload().await.unwrap();
+        }
+        assert_eq!(running.service.loaded().use_cases[0].versions, versions, "{limit}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

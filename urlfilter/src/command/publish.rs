@@ -16,8 +16,8 @@ use std::time::Duration;
 ///
 /// First all files are uploaded, then the release is announced, and all nodes switch to it at the same time. Its
 /// prefilter is published last, when all nodes serve the data set, so that devices never look up keys that the service
-/// does not have yet. If devices must fetch a new configuration, the previous data set is served for some minutes
-/// more, and the prefilter waits for that, too.
+/// does not have yet. If devices must fetch a new configuration, the previous data set is served for two minutes
+/// more to those that fetch it from the nodes, and the prefilter waits for that, too.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -60,9 +60,10 @@ pub(crate) struct Arguments {
     /// have time to fetch it. Default: 15 with --node, 120 without
     #[arg(long, value_name = "SECONDS")]
     lead: Option<u64>,
-    /// Minutes for which nodes serve the previous data set (supersededMinutes in their configuration)
-    #[arg(long, value_name = "MINUTES", default_value_t = 10)]
-    superseded_minutes: u64,
+    /// Seconds until the prefilter is given out, after all nodes serve the release, if devices must fetch a new
+    /// configuration: for two minutes nodes answer devices that fetch it from them from the previous data set
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    filter_delay: u64,
     /// Limit for waiting for nodes, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600, alias = "patience")]
     node_timeout: u64,
@@ -124,7 +125,7 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
     if let Some(seconds) = arguments.lead {
         schedule.lead = Duration::from_secs(seconds);
     }
-    schedule.superseded = Duration::from_secs(arguments.superseded_minutes.saturating_mul(60));
+    schedule.filter_delay = Duration::from_secs(arguments.filter_delay);
     schedule.node_timeout = Duration::from_secs(arguments.node_timeout);
     let bars = Bars::default();
     let publisher = Publisher::open(store, &arguments.usecase, nodes, schedule).await?;
@@ -158,7 +159,10 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
         publisher.resume().await?
     };
     if announced.new_configuration {
-        note(format_args!("devices must fetch the configuration; they do so at their next lookup"));
+        note(format_args!(
+            "devices must fetch the configuration; those that get it from a cache may query the previous data set until \
+             then, which lacks what was added (supersededMinutes)"
+        ));
     }
     if !arguments.detach {
         publisher.finish(&announced).await?;
