@@ -1,16 +1,18 @@
 //! The endpoints for operators: a page, status, health, metrics, releases and reloads. They must not be reachable from the open
 //! network.
 
+use crate::blocking::blocking;
 use crate::causes::WithCauses;
 use crate::endpoints::health;
+use crate::reports::{self, CountOptions, Day};
 use crate::service::{Loaded, Service, ServiceError};
 use crate::status::{self, Status};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http::{StatusCode, Uri};
 use std::sync::Arc;
 
 async fn metrics(State(service): State<Arc<Service>>) -> Response {
@@ -64,6 +66,45 @@ async fn releases(State(service): State<Arc<Service>>) -> Response {
     axum::Json(service.release_statuses()).into_response()
 }
 
+/// How often keys were reported, by day: a table of comma-separated values. `from` and `to` choose days.
+async fn report_counts(State(service): State<Arc<Service>>, uri: Uri) -> Response {
+    let Some(log) = service.live().reports.clone() else {
+        return (StatusCode::NOT_FOUND, "there is no reportDirectory\n").into_response();
+    };
+    let mut options = CountOptions { min_count: log.settings().min_count, ..Default::default() };
+    for (name, value) in url::form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
+        let day = match (&*name, value.parse::<Day>()) {
+            ("from" | "to", Ok(day)) => Some(day),
+            ("from" | "to", Err(error)) => {
+                return (StatusCode::BAD_REQUEST, format!("{name}: {error}\n")).into_response();
+            }
+            _ => {
+                let text = "expected from and to, days such as 2026-11-25\n";
+                return (StatusCode::BAD_REQUEST, text).into_response();
+            }
+        };
+        match &*name {
+            "from" => options.from = day,
+            _ => options.to = day,
+        }
+    }
+    let counted = blocking(move || {
+        let counted = reports::count(log.directory(), &options);
+        counted.map_err(std::io::Error::other)
+    });
+    match counted.await {
+        Ok(days) => {
+            let media = [(CONTENT_TYPE, "text/csv; charset=utf-8")];
+            (media, reports::to_csv(&days)).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "reports cannot be counted");
+            (StatusCode::INTERNAL_SERVER_ERROR, "reports cannot be counted; see the log\n")
+                .into_response()
+        }
+    }
+}
+
 /// Calls [`Service::reload`] and logs the result. For a handler of SIGHUP.
 ///
 /// # Errors
@@ -89,7 +130,7 @@ pub async fn reload_and_log(service: &Arc<Service>) -> Result<Loaded, ServiceErr
     }
 }
 
-/// The router of the admin address: a page at `/`, `GET /status` (JSON), `GET /metrics` (OpenMetrics), `GET /releases` (JSON), `POST /reload`,
+/// The router of the admin address: a page at `/`, `GET /status` (JSON), `GET /metrics` (OpenMetrics), `GET /releases` (JSON), `GET /reports.csv`, `POST /reload`,
 /// `GET /healthz` and `GET /readyz`.
 pub fn router(service: &Arc<Service>) -> Router {
     Router::new()
@@ -97,6 +138,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/status", get(status))
         .route("/metrics", get(metrics))
         .route("/releases", get(releases))
+        .route("/reports.csv", get(report_counts))
         .route("/reload", post(reload))
         .with_state(Arc::clone(service))
         .merge(health(service))

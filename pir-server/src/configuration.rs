@@ -224,6 +224,9 @@ impl TryFrom<RawConfiguration> for Configuration {
         if raw.workers == Some(0) {
             return Err(ConfigurationError::value("workers", "must not be 0"));
         }
+        let reports: ReportSettings = part("reports", raw.reports)?;
+        let gateway = raw.gateway.map(|gateway| part("gateway", gateway)).transpose()?;
+        let gateway = gateway.map(|gateway: GatewaySettings| gateway.with_reports(&reports.path));
         Ok(Self {
             users,
             use_cases: use_cases(raw.usecases)?,
@@ -233,7 +236,7 @@ impl TryFrom<RawConfiguration> for Configuration {
             admin: raw.admin.map(|text| address("admin", &text)).transpose()?,
             tls: raw.tls,
             peers: part("peers", raw.peers)?,
-            gateway: raw.gateway.map(|gateway| part("gateway", gateway)).transpose()?,
+            gateway,
             lists: raw.lists,
             publications: part("publications", raw.publications)?,
             store: part("store", raw.store)?,
@@ -241,7 +244,7 @@ impl TryFrom<RawConfiguration> for Configuration {
             workers: raw.workers,
             issuer: part("issuer", raw.issuer)?,
             user_tokens: part("userTokens", raw.user_tokens)?,
-            reports: part("reports", raw.reports)?,
+            reports,
         })
     }
 }

@@ -86,7 +86,7 @@ fn has_media_type(headers: &HeaderMap, media: &str) -> bool {
     essence.trim().eq_ignore_ascii_case(media)
 }
 
-fn endpoint(request: &Request) -> Endpoint {
+fn endpoint(request: &Request, reports: &str) -> Endpoint {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     match path {
         DIRECTORY => Endpoint::Directory,
@@ -95,7 +95,7 @@ fn endpoint(request: &Request) -> Endpoint {
         "/config" => Endpoint::Config,
         "/key" => Endpoint::Key,
         "/queries" => Endpoint::Queries,
-        "/report" => Endpoint::Report,
+        path if path == reports => Endpoint::Report,
         filter::PATH | filter::LEVEL_PATH => Endpoint::Filter,
         gateway::PATH => Endpoint::Gateway,
         _ => Endpoint::Other,
@@ -105,7 +105,7 @@ fn endpoint(request: &Request) -> Endpoint {
 /// Limits the time of a request, measures it, and logs it.
 async fn watch(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let endpoint = endpoint(&request);
+    let endpoint = endpoint(&request, service.report_path());
     let answer = tokio::time::timeout(service.limits().request_timeout, next.run(request)).await;
     let mut response = answer.unwrap_or_else(|_| Refusal::Timeout.into_response());
     let (status, time) = (response.status().as_u16(), start.elapsed());
@@ -156,7 +156,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/config", post(config::config).get(config::public))
         .route("/key", post(key::key))
         .route("/queries", post(queries::queries))
-        .route("/report", post(report::report))
+        .route(service.report_path(), post(report::report))
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::Method)
         .layer(middleware::from_fn_with_state(Arc::clone(service), watch))

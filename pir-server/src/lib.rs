@@ -39,6 +39,7 @@
 //! | [`endpoints`] | the router for devices: tokens, configurations, keys, queries, reports |
 //! | [`admin`] | the router for operators: a page, status, metrics, releases, reloads, health |
 //! | [`store`] | [`Store`](store::Store): state that outlives a restart, and its engines |
+//! | [`reports`] | [`count`](reports::count): how often keys were reported, by day |
 //! | [`gateway`] | requests in Binary HTTP, as the Oblivious HTTP gateway reads them (feature `gateway`) |
 //!
 //! # Features
@@ -81,7 +82,7 @@ mod peer;
 mod peer_budget;
 mod platform;
 mod prefilter;
-mod reports;
+pub mod reports;
 pub mod service;
 mod status;
 pub mod store;

@@ -74,6 +74,7 @@ pub(crate) struct Metrics {
     connections: Gauge,
     connections_ended: Family<ClosingLabel, Counter>,
     reports: Family<OutcomeLabel, Counter>,
+    report_counts_sent: Family<OutcomeLabel, Counter>,
     store_failures: Counter,
 }
 
@@ -132,6 +133,7 @@ impl Default for Metrics {
             connections: Gauge::default(),
             connections_ended: Family::default(),
             reports: Family::default(),
+            report_counts_sent: Family::default(),
             store_failures: Counter::default(),
         };
         all.register();
@@ -214,6 +216,11 @@ impl Metrics {
     /// A report was stored, or could not be.
     pub(crate) fn report(&self, outcome: Outcome) {
         self.reports.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// Counts of reports were sent, or could not be.
+    pub(crate) fn report_counts_sent(&self, outcome: Outcome) {
+        self.report_counts_sent.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// The store failed.

@@ -178,6 +178,11 @@ impl Service {
         &self.settings.limits
     }
 
+    /// The path at which devices send reports.
+    pub(crate) fn report_path(&self) -> &str {
+        &self.settings.report_path
+    }
+
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.store
     }

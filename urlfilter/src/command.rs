@@ -13,6 +13,7 @@ pub(crate) mod process;
 pub(crate) mod profile;
 pub(crate) mod publish;
 pub(crate) mod query;
+pub(crate) mod reports;
 mod rule;
 pub(crate) mod signing_key;
 mod system;

@@ -48,6 +48,11 @@ impl DeviceRequest {
         self.method == *method && self.path == path_and_query
     }
 
+    /// A POST to this path. `None` unless the path is one that no server reads as another.
+    pub(super) fn post(path: &str) -> Option<Self> {
+        Self::parse(&format!("POST {path}"))
+    }
+
     /// Reads `POST /issue`. `None` unless the path is one that no server reads as another.
     fn parse(text: &str) -> Option<Self> {
         let (method, path) = text.split_once(' ')?;
@@ -132,6 +137,15 @@ fn base_address(text: &str) -> Option<Url> {
     let has_user = !url.username().is_empty() || url.password().is_some();
     let is_base = is_http && !has_user && url.query().is_none() && url.fragment().is_none();
     is_base.then_some(url)
+}
+
+impl GatewaySettings {
+    /// Passes reports at this path on as well.
+    pub(super) fn with_reports(mut self, path: &str) -> Self {
+        self.requests
+            .extend(DeviceRequest::post(path).filter(|post| !self.requests.contains(post)));
+        self
+    }
 }
 
 impl TryFrom<RawGateway> for GatewaySettings {

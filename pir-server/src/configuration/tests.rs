@@ -69,6 +69,23 @@ fn the_file_of_the_example_is_accepted() {
     assert_eq!((&made.reports, &made.publications), (&read.reports, &read.publications));
 }
 
+/// Other servers behind the gateway are asked what devices ask, at the path that the app has.
+#[cfg(feature = "gateway")]
+#[test]
+fn the_gateway_passes_reports_on_at_their_path() {
+    let text = serde_json::json!({
+        "users": [], "usecases": [],
+        "gateway": { "origins": { "pir.example.com": "http://127.0.0.1:1" } },
+        "reports": { "path": "reports" },
+    });
+    let read = Configuration::parse(text.to_string().as_bytes()).unwrap();
+    let requests = read.gateway.unwrap().requests;
+    for (path, is_passed_on) in [("/reports", true), ("/report", true), ("/report/x", false)] {
+        let is_found = requests.iter().any(|request| request.is(&http::Method::POST, path));
+        assert_eq!(is_found, is_passed_on, "{path}");
+    }
+}
+
 #[test]
 fn values_of_another_kind_are_named_by_key_and_kind() {
     let cases = [

@@ -1,4 +1,4 @@
-//! `POST /report`: reports of URLs that supervised devices blocked.
+//! `POST /report`, or another path of the configuration: reports of keys that supervised devices matched.
 
 use super::body::Incoming;
 use super::{Refusal, Reply, admission, has_media_type, invalid};

@@ -120,6 +120,11 @@ impl Metrics {
             self.connections_ended.clone(),
         );
         registry.register("reports", "Reports by outcome", self.reports.clone());
+        registry.register(
+            "report_counts_sent",
+            "Attempts to send counts of reports, by outcome",
+            self.report_counts_sent.clone(),
+        );
         registry.register("store_failures", "Failures of the store", self.store_failures.clone());
     }
 }

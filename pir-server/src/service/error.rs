@@ -52,6 +52,9 @@ pub enum ServiceError {
     /// A publication cannot be read, or has no release that can be served.
     #[error(transparent)]
     Subscription(#[from] SubscriptionError),
+    /// Counts of reports cannot be made or sent.
+    #[error("counts of reports")]
+    Reports(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// [`Service::reload`](super::Service::reload) was called without
     /// [`Service::with_source`](super::Service::with_source).
     #[error("the service was not started from a configuration file")]

@@ -2,9 +2,11 @@
 //! are read again.
 
 use super::Service;
-use super::error::ServiceError;
+use super::error::{ServiceError, io_error};
 use crate::blocking::blocking;
 use crate::causes::WithCauses;
+use crate::metrics::Outcome;
+use crate::reports;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,6 +16,10 @@ use unix_clock::Timestamp;
 const ROTATION_INTERVAL: Duration = Duration::from_secs(15);
 /// How often evaluation keys that have not been used for long are collected.
 const COLLECTION_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often it is looked whether the counts of a day can be sent.
+const WEBHOOK_INTERVAL: Duration = Duration::from_secs(60);
+/// Longest time between two attempts to send them.
+const MAX_WEBHOOK_INTERVAL: Duration = Duration::from_secs(3600);
 /// How often files of user tokens and certificates are compared with those in use.
 const FILE_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -38,6 +44,10 @@ impl Service {
         }
         if now.since(Timestamp::from_unix_seconds(last)) >= COLLECTION_INTERVAL {
             self.store.collect_garbage(now).await?;
+            if let Some(reports) = self.live().reports.clone() {
+                let maintained = blocking(move || reports.maintain(now)).await;
+                maintained.map_err(io_error("remove old reports"))?;
+            }
             self.last_collection.store(now.unix_seconds().max(1), Ordering::Relaxed);
         }
         Ok(())
@@ -73,7 +83,44 @@ impl Service {
             #[cfg(feature = "lists")]
             self.update_lists_always().await;
         };
-        futures_util::future::join4(rotation, files, subscriptions, lists).await;
+        let reports = self.send_reports_always();
+        futures_util::future::join5(rotation, files, subscriptions, lists, reports).await;
+    }
+
+    /// Sends the counts of reports of finished days to `reports.webhook`, if there is one and they were not sent. Returns
+    /// for how many days there were reports.
+    ///
+    /// # Errors
+    /// [`ServiceError::Reports`] if they cannot be counted or sent.
+    pub async fn send_reports(&self) -> Result<usize, ServiceError> {
+        let Some(log) = self.live().reports.clone() else { return Ok(0) };
+        let Some(url) = &log.settings().webhook else { return Ok(0) };
+        let (folder, min_count) = (log.directory().to_owned(), log.settings().min_count);
+        let sent = reports::deliver(folder, url, min_count, self.now()).await;
+        match &sent {
+            Ok(0) => {}
+            Ok(_) => self.metrics.report_counts_sent(Outcome::Success),
+            Err(_) => self.metrics.report_counts_sent(Outcome::Failure),
+        }
+        sent.map_err(|error| ServiceError::Reports(error.into()))
+    }
+
+    async fn send_reports_always(&self) {
+        let mut wait = WEBHOOK_INTERVAL;
+        loop {
+            match self.send_reports().await {
+                Ok(_) => wait = WEBHOOK_INTERVAL,
+                Err(error) => {
+                    let error = WithCauses(&error).to_string();
+                    tracing::error!(
+                        error,
+                        "counts of reports cannot be sent; they will be sent later"
+                    );
+                    wait = (wait * 2).min(MAX_WEBHOOK_INTERVAL);
+                }
+            }
+            tokio::time::sleep(wait).await;
+        }
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) struct Settings {
     gateway: Option<GatewaySettings>,
     publications: PublicationSettings,
     lists: Option<ListSettings>,
+    pub(super) report_path: String,
     /// Name and address of each subscribed use case.
     published: Vec<(String, String)>,
 }
@@ -39,6 +40,7 @@ impl Settings {
             gateway: configuration.gateway.clone(),
             publications: configuration.publications.clone(),
             lists: configuration.lists.clone(),
+            report_path: configuration.reports.path.clone(),
             published: configuration
                 .use_cases
                 .iter()
@@ -64,6 +66,7 @@ impl Settings {
             ("gateway", self.gateway == other.gateway),
             ("publications", self.publications == other.publications),
             ("lists", self.lists == other.lists),
+            ("reports.path", self.report_path == other.report_path),
             ("usecases.published", self.published == other.published),
         ];
         pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()

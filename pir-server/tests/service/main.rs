@@ -34,6 +34,7 @@ mod publications;
 mod redis_server;
 mod reload;
 mod replay;
+mod reports;
 mod secrecy;
 mod support;
 mod tokens;
