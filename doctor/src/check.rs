@@ -51,12 +51,16 @@ pub enum Check {
     KeyUpload,
     /// The entry that Apple's onboarding looks up is found.
     OnboardingEntry,
+    /// The number that Apple's onboarding looks up is found, with its name, and is not blocked.
+    OnboardingNumber,
     /// A key that is on no list is not found.
     AbsentKey,
     /// Prefilter and data set are of one build.
     SameBuild,
     /// Time and bytes of a lookup.
     Costs,
+    /// The service takes reports where the app sends them.
+    ReportEndpoint,
     /// The gateway publishes a key configuration (RFC 9458, section 3).
     GatewayKeys,
     /// A lookup through the gateway succeeds.
@@ -94,9 +98,11 @@ impl Check {
             Self::ShardCount => "shardCount",
             Self::KeyUpload => "keyUpload",
             Self::OnboardingEntry => "onboardingEntry",
+            Self::OnboardingNumber => "onboardingNumber",
             Self::AbsentKey => "absentKey",
             Self::SameBuild => "sameBuild",
             Self::Costs => "costs",
+            Self::ReportEndpoint => "reportEndpoint",
             Self::GatewayKeys => "gatewayKeys",
             Self::GatewayLookup => "gatewayLookup",
             Self::DnsRecord => "dnsRecord",

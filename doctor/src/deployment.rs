@@ -5,6 +5,14 @@ use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
 
+/// What devices use the service for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Feature {
+    UrlFilter,
+    /// Live Caller ID Lookup.
+    CallerId,
+}
+
 /// A deployment to examine: the addresses that an app has, and what the findings are compared with.
 ///
 /// The user token is wiped from memory when this is dropped; it appears in no finding and no error.
@@ -16,6 +24,8 @@ pub struct Deployment {
     pub(crate) gateway: Option<String>,
     pub(crate) user_token: Zeroizing<String>,
     pub(crate) bundle_id: String,
+    pub(crate) feature: Feature,
+    pub(crate) report_endpoint: Option<String>,
     pub(crate) filter: Option<PathBuf>,
     pub(crate) data: Option<PathBuf>,
     pub(crate) info_plist: Option<PathBuf>,
@@ -45,6 +55,8 @@ impl Deployment {
             gateway: None,
             user_token: Zeroizing::new(user_token.into()),
             bundle_id: bundle_id.into(),
+            feature: Feature::UrlFilter,
+            report_endpoint: None,
             filter: None,
             data: None,
             info_plist: None,
@@ -67,6 +79,19 @@ impl Deployment {
     /// Address of the Oblivious HTTP gateway, or of its resource; without it the gateway is not examined.
     pub fn gateway(mut self, url: impl Into<String>) -> Self {
         self.gateway = Some(url.into());
+        self
+    }
+
+    /// The service is for Live Caller ID Lookup: `bundle_id` is that of the extension, its two use cases are examined, and
+    /// the number that Apple looks up takes the place of the URL. There is no prefilter, and no property list is compared.
+    pub fn caller_id(mut self) -> Self {
+        self.feature = Feature::CallerId;
+        self
+    }
+
+    /// Path of the service that the app has as `reportEndpoint`, such as `reports`: an empty report is sent there.
+    pub fn report_endpoint(mut self, path: impl Into<String>) -> Self {
+        self.report_endpoint = Some(path.into());
         self
     }
 
@@ -127,9 +152,29 @@ impl Deployment {
         self
     }
 
-    /// Name of the use case.
-    pub(crate) fn use_case(&self) -> String {
-        format!("{}.url.filtering", self.bundle_id)
+    /// Names of the use cases, the one that devices wait for first.
+    pub(crate) fn use_cases(&self) -> Vec<String> {
+        let endings: &[&str] = match self.feature {
+            Feature::UrlFilter => &["url.filtering"],
+            Feature::CallerId => &["block", "identity"],
+        };
+        endings.iter().map(|ending| format!("{}.{ending}", self.bundle_id)).collect()
+    }
+
+    /// What the TXT record of the service's host begins with.
+    pub(crate) fn record_name(&self) -> &'static str {
+        match self.feature {
+            Feature::UrlFilter => "apple-url-filter=",
+            Feature::CallerId => "apple-live-caller-id-lookup=",
+        }
+    }
+
+    /// The keyword that Apple looks up.
+    pub(crate) fn onboarding_keyword(&self) -> &'static str {
+        match self.feature {
+            Feature::UrlFilter => blocklist::key::ONBOARDING_ENTRY,
+            Feature::CallerId => caller_id::ONBOARDING_NUMBER,
+        }
     }
 }
 

@@ -25,7 +25,8 @@ fn resolver(address: SocketAddr, deployment: &Deployment) -> Result<TokioResolve
 
 pub(crate) async fn check(deployment: &Deployment, address: SocketAddr, findings: &mut Findings) {
     let host = host_of(&deployment.server);
-    let wanted = format!("apple-url-filter={}", deployment.bundle_id);
+    let name = deployment.record_name();
+    let wanted = format!("{name}{}", deployment.bundle_id);
     let records = match resolver(address, deployment) {
         Ok(resolver) => records(&resolver, &host).await,
         Err(error) => Err(error),
@@ -36,7 +37,7 @@ pub(crate) async fn check(deployment: &Deployment, address: SocketAddr, findings
             return;
         }
         Ok(records) => {
-            let other = records.iter().find(|record| record.starts_with("apple-url-filter="));
+            let other = records.iter().find(|record| record.starts_with(name));
             match other {
                 Some(other) => format!("{host} has the TXT record {other}, expected {wanted}"),
                 None => format!("{host} has no TXT record {wanted}"),

@@ -14,6 +14,12 @@ pub enum ExamineError {
          without `.url.filtering`"
     )]
     BundleId(String),
+    /// The bundle id of the extension is that of a use case.
+    #[error(
+        "the bundle id {0} ends with `.block` or `.identity`, which only the use cases have; give the extension's bundle \
+         id without it"
+    )]
+    ExtensionId(String),
     /// The file with the additional authority cannot be read.
     #[error("cannot read the additional authority")]
     Authority(#[source] FileError),

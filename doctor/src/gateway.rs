@@ -4,7 +4,6 @@ use crate::deployment::host_of;
 use crate::error::chain;
 use crate::network::{DIRECTORY_PATH, Network};
 use crate::{Check, Deployment, Findings, service};
-use blocklist::key::ONBOARDING_ENTRY;
 use bytes::Bytes;
 use filter_client::{ObliviousTransport, Transport};
 use http::{Method, Request, StatusCode, Uri, header};
@@ -57,9 +56,10 @@ pub(crate) async fn check(
     // Devices ask for https addresses, wherever the gateway finds the service.
     let (server, issuer) =
         (format!("https://{host}"), format!("https://{}", host_of(&deployment.issuer)));
-    let outcome = match service::client(deployment, &server, &issuer, transport, None) {
+    let use_case = deployment.use_cases().swap_remove(0);
+    let outcome = match service::client(deployment, &use_case, &server, &issuer, transport, None) {
         Ok(client) => client
-            .lookup(&[ONBOARDING_ENTRY.as_bytes()])
+            .lookup(&[deployment.onboarding_keyword().as_bytes()])
             .await
             .map_err(|error| chain(error.as_ref())),
         Err(error) => Err(chain(&error)),

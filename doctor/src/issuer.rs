@@ -5,7 +5,7 @@ use crate::error::chain;
 use crate::network::{DIRECTORY_PATH, Network};
 use crate::{Check, Deployment, Findings};
 use http::StatusCode;
-use privacy_pass::{IssuerDirectory, PendingToken, PublicKey, TokenChallenge};
+use privacy_pass::{IssuerDirectory, PendingToken, PublicKey, Token, TokenChallenge};
 use unix_clock::{Clock, SystemClock};
 use url::Url;
 
@@ -16,20 +16,23 @@ struct Issuer<'d> {
     base: &'d str,
 }
 
-/// Returns whether a device gets tokens.
+/// Returns a token, if a device gets tokens.
 pub(crate) async fn check(
     deployment: &Deployment,
     network: &Network,
     findings: &mut Findings,
-) -> bool {
+) -> Option<Token> {
     let base = deployment.issuer.trim_end_matches('/');
     let issuer = Issuer { deployment, network, base };
-    let Some(directory) = issuer.directory(findings).await else { return false };
-    let Some(key) = issuer.tier_key(findings).await else { return false };
+    let directory = issuer.directory(findings).await?;
+    let key = issuer.tier_key(findings).await?;
     compare_with_directory(&key, &directory, findings);
     let address = issuer.issue_address(&directory);
-    match issuer.issue(&address, &key).await {
-        Ok(()) => findings.good(Check::Issuance, "a token was issued, and its signature is valid"),
+    let token = match issuer.issue(&address, &key).await {
+        Ok(token) => {
+            findings.good(Check::Issuance, "a token was issued, and its signature is valid");
+            token
+        }
         Err(reason) => {
             let seen = format!("{address}: {reason}");
             match is_elsewhere(&address, &deployment.issuer) {
@@ -48,18 +51,18 @@ pub(crate) async fn check(
                      /issue and the directory's issuer-request-uri reach the same issuer",
                 ),
             }
-            return false;
+            return None;
         }
-    }
+    };
     let first = first_valid_key(&directory);
     if let Some(first) = first.filter(|first| *first != key) {
         return match issuer.issue(&address, &first).await {
-            Ok(()) => {
+            Ok(_) => {
                 findings.good(
                     Check::FirstKeyIssuance,
                     "the first key of the directory serves this user, too",
                 );
-                true
+                Some(token)
             }
             Err(reason) => {
                 findings.warning(
@@ -70,11 +73,11 @@ pub(crate) async fn check(
                     "with pir-server, set issuer.strictTiers to false; otherwise issue from the first key for all \
                      users",
                 );
-                false
+                None
             }
         };
     }
-    true
+    Some(token)
 }
 
 /// Whether an address is not one of the issuer's own server.
@@ -206,7 +209,7 @@ impl Issuer<'_> {
         }
     }
 
-    async fn issue(&self, address: &str, key: &PublicKey) -> Result<(), String> {
+    async fn issue(&self, address: &str, key: &PublicKey) -> Result<Token, String> {
         let host = host_of(&self.deployment.issuer);
         let pending = TokenChallenge::for_issuer(&host)
             .and_then(|challenge| PendingToken::new(&challenge, key))
@@ -219,7 +222,6 @@ impl Issuer<'_> {
         if response.status() != StatusCode::OK {
             return Err(format!("status {}", response.status().as_u16()));
         }
-        pending.finalize(response.body()).map_err(|error| chain(&error))?;
-        Ok(())
+        pending.finalize(response.body()).map_err(|error| chain(&error))
     }
 }

@@ -36,13 +36,14 @@
 //! # Modules
 //!
 //! One file for each server or document that is examined: `address`, `issuer`, `service` (with `same_build` for the
-//! prefilter), `gateway`, `dns`, `info_plist`. `network` is how they are reached, with `certificate`; `check` and `finding` what is
+//! prefilter, and `caller` for phone numbers), `report_endpoint`, `gateway`, `dns`, `info_plist`. `network` is how they are reached, with `certificate`; `check` and `finding` what is
 //! reported.
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 mod address;
+mod caller;
 mod certificate;
 mod check;
 mod deployment;
@@ -54,6 +55,7 @@ mod gateway;
 mod info_plist;
 mod issuer;
 mod network;
+mod report_endpoint;
 mod role;
 mod same_build;
 mod service;
@@ -63,6 +65,7 @@ pub use deployment::Deployment;
 pub use error::ExamineError;
 pub use finding::{Advice, Finding, Findings, Severity};
 
+use deployment::Feature;
 use network::Network;
 use role::Role;
 use std::sync::Arc;
@@ -73,8 +76,15 @@ use std::sync::Arc;
 /// [`ExamineError`] if the examination cannot be made: the bundle id is not one, or a local file cannot be read.
 /// Whatever is wrong with the deployment is a finding.
 pub async fn examine(deployment: &Deployment) -> Result<Findings, ExamineError> {
-    if deployment.bundle_id.ends_with(".url.filtering") {
-        return Err(ExamineError::BundleId(deployment.bundle_id.clone()));
+    let bundle_id = &deployment.bundle_id;
+    match deployment.feature {
+        Feature::UrlFilter if bundle_id.ends_with(".url.filtering") => {
+            return Err(ExamineError::BundleId(bundle_id.clone()));
+        }
+        Feature::CallerId if [".block", ".identity"].iter().any(|end| bundle_id.ends_with(end)) => {
+            return Err(ExamineError::ExtensionId(bundle_id.clone()));
+        }
+        _ => {}
     }
     let network = Arc::new(Network::new(deployment)?);
     let mut findings = Findings::default();
@@ -89,9 +99,14 @@ pub async fn examine(deployment: &Deployment) -> Result<Findings, ExamineError> 
         }
     };
     // Without a token nothing can be asked: what follows from that is no finding of its own.
-    let has_tokens = issuer && issuer::check(deployment, &network, &mut findings).await;
-    if server && has_tokens {
+    let token = match issuer {
+        true => issuer::check(deployment, &network, &mut findings).await,
+        false => None,
+    };
+    let has_tokens = token.is_some();
+    if let Some(token) = token.filter(|_| server) {
         service::check(deployment, &network, &mut findings).await?;
+        report_endpoint::check(deployment, &network, &token, &mut findings).await;
     }
     if let Some(gateway) = &deployment.gateway
         && address::can_be_asked(gateway)
@@ -103,7 +118,9 @@ pub async fn examine(deployment: &Deployment) -> Result<Findings, ExamineError> 
     if let Some(resolver) = deployment.resolver {
         dns::check(deployment, resolver, &mut findings).await;
     }
-    if let Some(path) = &deployment.info_plist {
+    if let Some(path) = &deployment.info_plist
+        && deployment.feature == Feature::UrlFilter
+    {
         info_plist::check(deployment, path, &mut findings);
     }
     Ok(findings)

@@ -108,6 +108,18 @@ impl Network {
         self.fetch(request.header(header::CONTENT_TYPE, content_type).body(body)).await
     }
 
+    /// POST with this `Authorization`.
+    pub(crate) async fn post_with(
+        &self,
+        url: &str,
+        authorization: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<Response<Bytes>, FetchError> {
+        let request = self.http.post(url).header(header::AUTHORIZATION, authorization);
+        self.fetch(request.header(header::CONTENT_TYPE, content_type).body(body)).await
+    }
+
     async fn fetch(&self, request: reqwest::RequestBuilder) -> Result<Response<Bytes>, FetchError> {
         let response = request.send().await;
         let response = response.map_err(|error| FetchError::NoAnswer(error.without_url()))?;

@@ -75,7 +75,7 @@ pub(crate) async fn check(
     let found: Vec<bool> = values.iter().map(Option::is_some).collect();
     let (asked, missing) = (keys.len(), found.iter().filter(|found| !**found).count());
     let served =
-        configs.and_then(|all| all.configs.get(&deployment.use_case())).and_then(shard_count);
+        configs.and_then(|all| all.configs.get(&deployment.use_cases()[0])).and_then(shard_count);
     // Without the configuration's number there is nothing to compare with.
     let made = served.map_or_else(Vec::new, |served| made_with(&keywords, &found, served));
     let numbers: Vec<String> = made.iter().map(u32::to_string).collect();
@@ -152,7 +152,7 @@ fn compare_local(
     let gathered = gather(data, filter).map_err(|error| {
         (chain(&error), "prefilter and data set on this machine do not belong together")
     })?;
-    let served = configs.and_then(|all| all.configs.get(&deployment.use_case()));
+    let served = configs.and_then(|all| all.configs.get(&deployment.use_cases()[0]));
     match served.map(|config| hex::encode(&config.config_id)) {
         Some(served) if served != gathered.config_id => Err((
             format!(

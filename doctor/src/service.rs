@@ -1,8 +1,9 @@
 //! Whether the service answers what a device asks: configuration, evaluation key, lookups.
 
+use crate::deployment::Feature;
 use crate::error::{ExamineError, chain};
 use crate::network::{LoggedExchange, Network};
-use crate::{Check, Deployment, Findings, same_build};
+use crate::{Check, Deployment, Findings, caller, same_build};
 use blocklist::key::ONBOARDING_ENTRY;
 use filter_client::{
     Answer, AnswerPolicy, ClientOptions, EmptyWallet, Endpoint, Error, PirClient, RetryPolicy,
@@ -26,6 +27,7 @@ const FORM_KEYWORDS: u64 = 4;
 /// secret, so that requests to the issuer and to the service travel over the same, logged, transport.
 pub(crate) fn client(
     deployment: &Deployment,
+    use_case: &str,
     server: &str,
     issuer: &str,
     transport: Arc<dyn Transport>,
@@ -40,7 +42,7 @@ pub(crate) fn client(
     options.sharding.fixed_count = fixed_count;
     options.sharding.max_count = u32::MAX;
     options.wallet.when_empty = EmptyWallet::Fetch;
-    PirClient::builder(server, deployment.use_case())
+    PirClient::builder(server, use_case)
         .issuer(issuer)
         .user_token(deployment.user_token.as_str())
         .transport(transport.clone())
@@ -55,9 +57,32 @@ pub(crate) async fn check(
     findings: &mut Findings,
 ) -> Result<(), ExamineError> {
     let public = public_config(deployment, network).await;
-    let client_for = |fixed_count| {
-        client(deployment, &deployment.server, &deployment.issuer, network.clone(), fixed_count)
-    };
+    for use_case in deployment.use_cases() {
+        let prepared = prepare(deployment, network, &use_case, public.as_ref(), findings);
+        let Some(client) = prepared.await else { return Ok(()) };
+        match deployment.feature {
+            Feature::UrlFilter => {
+                lookups(deployment, &client, findings).await;
+                same_build::check(deployment, &client, public.as_ref(), findings).await?;
+            }
+            Feature::CallerId => caller::lookups(deployment, &use_case, &client, findings).await,
+        }
+    }
+    costs(deployment, &network.log(), findings);
+    Ok(())
+}
+
+/// A client of a use case that has its configuration and has uploaded its key.
+async fn prepare(
+    deployment: &Deployment,
+    network: &Arc<Network>,
+    use_case: &str,
+    public: Option<&api::ConfigResponse>,
+    findings: &mut Findings,
+) -> Option<PirClient> {
+    let (server, issuer) = (&deployment.server, &deployment.issuer);
+    let client_for =
+        |fixed_count| client(deployment, use_case, server, issuer, network.clone(), fixed_count);
     let mut client = match client_for(None) {
         Ok(client) => client,
         Err(error) => {
@@ -67,7 +92,7 @@ pub(crate) async fn check(
                 "nothing can be requested at such an address",
                 "see the findings about addresses",
             );
-            return Ok(());
+            return None;
         }
     };
     let mut prepared = client.prepare().await;
@@ -79,17 +104,13 @@ pub(crate) async fn check(
         prepared = client.prepare().await;
     }
     if let Err(error) = prepared {
-        not_prepared(deployment, &error, public.as_ref(), findings);
-        return Ok(());
+        not_prepared(deployment, use_case, &error, public, findings);
+        return None;
     }
-    findings.good(Check::Config, format!("the service has the use case {}", deployment.use_case()));
-    let configs = public.as_ref();
-    shards(configs.and_then(|all| all.configs.get(&deployment.use_case())), findings);
+    findings.good(Check::Config, format!("the service has the use case {use_case}"));
+    shards(public.and_then(|all| all.configs.get(use_case)), findings);
     findings.good(Check::KeyUpload, "the service accepted an evaluation key");
-    lookups(deployment, &client, findings).await;
-    same_build::check(deployment, &client, configs, findings).await?;
-    costs(deployment, &network.log(), findings);
-    Ok(())
+    Some(client)
 }
 
 /// The configurations that devices from 27.3 on fetch without a token; none if there is no such answer.
@@ -105,11 +126,11 @@ async fn public_config(deployment: &Deployment, network: &Network) -> Option<api
 /// Explains why the client could not get ready for lookups.
 fn not_prepared(
     deployment: &Deployment,
+    use_case: &str,
     error: &Error,
     public: Option<&api::ConfigResponse>,
     findings: &mut Findings,
 ) {
-    let use_case = deployment.use_case();
     match error {
         Error::UseCase => {
             let others = match public {
@@ -124,8 +145,16 @@ fn not_prepared(
             findings.bad(
                 Check::Config,
                 format!("no use case {use_case}; {others}"),
-                "a device requests the bundle id of the app (not of its extension) followed by `.url.filtering`; \
-                 it logs `missing configuration`",
+                match deployment.feature {
+                    Feature::UrlFilter => {
+                        "a device requests the bundle id of the app (not of its extension) followed by \
+                         `.url.filtering`; it logs `missing configuration`"
+                    }
+                    Feature::CallerId => {
+                        "a device requests the bundle id of the extension (not of the app) followed by `.block`, and by \
+                         `.identity`; it logs `missing configuration`"
+                    }
+                },
                 "check --bundle-id, or give the use case that name in the configuration (usecases.name) and reload",
             );
         }
@@ -186,7 +215,7 @@ fn shards(config: Option<&api::Config>, findings: &mut Findings) {
 }
 
 /// The value of a keyword, or what is seen instead of an answer.
-async fn look_up(client: &PirClient, keyword: &[u8]) -> Result<Option<Vec<u8>>, String> {
+pub(crate) async fn look_up(client: &PirClient, keyword: &[u8]) -> Result<Option<Vec<u8>>, String> {
     match client.answers(&[keyword]).await.pop().expect("one keyword has one answer") {
         Ok(Answer { is_readable: true, value, .. }) => Ok(value),
         Ok(_) => Err("the reply cannot be decrypted".to_owned()),
@@ -330,7 +359,8 @@ mod tests {
             let configs = (0..count).map(|i| (format!("use-case-{i}"), api::Config::default()));
             let public = api::ConfigResponse { configs: configs.collect(), ..Default::default() };
             let mut findings = Findings::default();
-            not_prepared(&deployment, &Error::UseCase, Some(&public), &mut findings);
+            let use_case = &deployment.use_cases()[0];
+            not_prepared(&deployment, use_case, &Error::UseCase, Some(&public), &mut findings);
             let seen = &findings.iter().next().unwrap().seen;
             assert_eq!(seen.matches("use-case-").count(), count.min(MAX_NAMED_USE_CASES), "{seen}");
         }

@@ -1,6 +1,7 @@
 //! One module for each command.
 
 pub(crate) mod build;
+pub(crate) mod caller_id;
 pub(crate) mod check;
 mod data_set;
 pub(crate) mod demo;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod caller;
+mod reports;
 mod support;
 
 use axum::Router;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Requests what a device requests: tokens, the configuration, an upload of an evaluation key, lookups of the
 /// onboarding entry and of a key that is on no list. With --gateway, the same through the gateway; with --filter,
 /// whether the prefilter belongs to the data set that is served; with --resolver and --info-plist, the domain's TXT
-/// record and the addresses in the app.
+/// record and the addresses in the app; with --report-endpoint, whether reports are taken where the app sends them.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,6 +20,8 @@ Examples:
       --gateway https://gateway.example.com --token-file token --bundle-id com.example.app \\
       --filter dist --resolver 9.9.9.9 --info-plist App/Info.plist --json
   urlfilter doctor --server http://127.0.0.1:8080 --token AAAA --bundle-id com.example.app --development
+  urlfilter doctor --server https://lookup.example.com --token-file token --caller-id \\
+      --bundle-id com.example.app.lookup --resolver 9.9.9.9
 
 Exit codes:
   0  ready; there may be warnings
@@ -37,9 +39,15 @@ pub(crate) struct Arguments {
     gateway: Option<String>,
     #[command(flatten)]
     token: TokenOptions,
-    /// Bundle id of the app, not of its extension
+    /// Bundle id of the app, not of its extension; with --caller-id, of the extension
     #[arg(long, value_name = "ID")]
     bundle_id: String,
+    /// The service is for Live Caller ID Lookup: examine the use cases for blocking and for identities
+    #[arg(long, conflicts_with_all = ["filter", "data", "info_plist", "report_endpoint"])]
+    caller_id: bool,
+    /// Path that the app has as reportEndpoint, such as reports: an empty report is sent there
+    #[arg(long, value_name = "PATH")]
+    report_endpoint: Option<String>,
     /// Folder that `build` wrote: checks that its prefilter belongs to the data set that is served
     #[arg(long, value_name = "DIR")]
     filter: Option<PathBuf>,
@@ -104,7 +112,7 @@ mod examination {
     struct Report<'r> {
         ready: bool,
         findings: &'r Findings,
-        not_visible: [&'static str; 1],
+        not_visible: Vec<&'static str>,
     }
 
     pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -114,9 +122,10 @@ mod examination {
         let ready = findings.is_ready();
         let mut results = Results::new();
         if arguments.json {
-            results.json(&Report { ready, findings: &findings, not_visible: [NOT_VISIBLE] })?;
+            let not_visible = not_visible(arguments);
+            results.json(&Report { ready, findings: &findings, not_visible })?;
         } else {
-            print(&findings, &mut results)?;
+            print(&findings, arguments, &mut results)?;
         }
         results.finish()?;
         Ok(if ready { Exit::Success } else { Exit::Attention })
@@ -135,6 +144,12 @@ mod examination {
         }
         if let Some(gateway) = &arguments.gateway {
             deployment = deployment.gateway(gateway);
+        }
+        if arguments.caller_id {
+            deployment = deployment.caller_id();
+        }
+        if let Some(path) = &arguments.report_endpoint {
+            deployment = deployment.report_endpoint(path);
         }
         if let Some(filter) = &arguments.filter {
             deployment = deployment.filter(filter);
@@ -159,7 +174,16 @@ mod examination {
         Ok(deployment)
     }
 
-    fn print(findings: &Findings, results: &mut Results) -> anyhow::Result<()> {
+    /// Calls are looked up without a parsing configuration.
+    fn not_visible(arguments: &Arguments) -> Vec<&'static str> {
+        if arguments.caller_id { Vec::new() } else { vec![NOT_VISIBLE] }
+    }
+
+    fn print(
+        findings: &Findings,
+        arguments: &Arguments,
+        results: &mut Results,
+    ) -> anyhow::Result<()> {
         for finding in findings {
             let severity = match finding.severity {
                 Severity::Good => "good",
@@ -172,7 +196,9 @@ mod examination {
                 results.line(format_args!("         fix:   {}", advice.fix))?;
             }
         }
-        results.line(format_args!("unseen   {:18} {NOT_VISIBLE}", "parsing"))?;
+        for text in not_visible(arguments) {
+            results.line(format_args!("unseen   {:18} {text}", "parsing"))?;
+        }
         match findings.count(Severity::Bad) {
             0 => results.line(format_args!("ready")),
             wrong => results.line(format_args!("not ready: {wrong} of {} checks", findings.len())),

@@ -318,15 +318,23 @@ fn print_unfiltered(
     Ok(exit)
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Why there is no answer although the service gave one.
 const UNREADABLE: &str = "the reply cannot be decrypted";
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct KeywordAnswer<'k> {
     keyword: &'k str,
     found: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
+    /// A value that is not text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_hex: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -345,9 +353,7 @@ fn keywords(
     for (keyword, answer) in asked.iter().zip(client.answers(&bytes)) {
         let (value, error) = match answer {
             Ok(answer) if !answer.is_readable => (None, Some(UNREADABLE.to_owned())),
-            Ok(answer) => {
-                (answer.value.map(|value| String::from_utf8_lossy(&value).into_owned()), None)
-            }
+            Ok(answer) => (answer.value, None),
             Err(error) => (None, Some(chain(error.as_ref()))),
         };
         exit = exit.max(match (&value, &error) {
@@ -355,12 +361,21 @@ fn keywords(
             (Some(_), None) => Exit::Attention,
             (None, None) => Exit::Success,
         });
+        let found = value.is_some();
+        let (value, value_hex) = match value.map(String::from_utf8) {
+            Some(Ok(text)) => (Some(text), None),
+            Some(Err(error)) => (None, Some(hex(error.as_bytes()))),
+            None => (None, None),
+        };
         if arguments.json {
-            results.json(&KeywordAnswer { keyword, found: value.is_some(), value, error })?;
+            results.json(&KeywordAnswer { keyword, found, value, value_hex, error })?;
         } else if let Some(error) = error {
             results.line(format_args!("unknown  {keyword}\n         {error}"))?;
         } else if let Some(value) = value {
             results.line(format_args!("present  {keyword}\n         value {value:?}"))?;
+        } else if let Some(value) = value_hex {
+            results
+                .line(format_args!("present  {keyword}\n         value in hexadecimal {value}"))?;
         } else {
             results.line(format_args!("absent   {keyword}"))?;
         }

@@ -1,0 +1,59 @@
+//! Whether the service takes reports at the path that the app has.
+
+use crate::error::chain;
+use crate::network::Network;
+use crate::{Check, Deployment, Findings};
+use privacy_pass::Token;
+
+/// Sends a report of nothing, as a device may.
+pub(crate) async fn check(
+    deployment: &Deployment,
+    network: &Network,
+    token: &Token,
+    findings: &mut Findings,
+) {
+    let Some(path) = &deployment.report_endpoint else { return };
+    let check = Check::ReportEndpoint;
+    let url =
+        format!("{}/{}", deployment.server.trim_end_matches('/'), path.trim_start_matches('/'));
+    let (authorization, media) = (token.to_authorization(), "application/json");
+    let response = match network.post_with(&url, &authorization, media, b"[]".to_vec()).await {
+        Ok(response) => response,
+        Err(error) => {
+            findings.bad(
+                check,
+                format!("{url}: {}", chain(&error)),
+                "the service answered other requests, but not this one",
+                "look at the service's log",
+            );
+            return;
+        }
+    };
+    let status = response.status().as_u16();
+    let seen = format!("{url}: status {status}");
+    match status {
+        200..=299 => findings.good(check, format!("{url} takes reports")),
+        404 | 405 => findings.bad(
+            check,
+            seen,
+            "the service takes reports at another path than the app has as reportEndpoint",
+            format!(
+                "set reports.path to \"/{}\" in the service's configuration and restart it, or give the app the service's \
+                 path; let the proxy in front pass it on",
+                path.trim_start_matches('/')
+            ),
+        ),
+        401 => findings.bad(
+            check,
+            seen,
+            "the service does not accept tokens of this issuer for reports",
+            "let service and issuer be one, or let their nodes share their state (store.redis)",
+        ),
+        _ => findings.bad(
+            check,
+            seen,
+            "the service cannot take the report: its folder may not be writable",
+            "look at the service's log and at reportDirectory",
+        ),
+    }
+}
