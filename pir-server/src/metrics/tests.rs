@@ -28,6 +28,7 @@ fn all_metrics() -> String {
     metrics.token_refused(TokenRefusal::Spent);
     metrics.gateway_refused(GatewayRefusal::Key);
     metrics.report(Outcome::Success);
+    metrics.report_counts_sent(Outcome::Success);
     metrics.connection_ended(Closing::Idle);
     metrics.polled("use case", Outcome::Success, false);
     metrics.load_failed();

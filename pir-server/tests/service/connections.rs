@@ -55,10 +55,9 @@ async fn slow_peers_are_disconnected() {
     assert!(text.starts_with("HTTP/1.1 408"), "{text}");
     // None of them counts towards the limit of three connections any more.
     for _ in 0..5 {
-        assert_eq!(
-            running.http.get(format!("{}/healthz", running.url)).send().await.unwrap().status(),
-            200
-        );
+        // On a connection of its own: one that was idle may be closed at this moment.
+        let response = reqwest::get(format!("{}/healthz", running.url)).await.unwrap();
+        assert_eq!(response.status(), 200);
     }
 }
 
