@@ -7,6 +7,7 @@ use filter_client::{
     UrlFilter, Verdict,
 };
 use filter_core::Prefilter;
+use filter_core::sub_url::SubUrlRule;
 use interop_cases::pir::{Case, Row};
 use pir_api::{Message, api};
 use pir_server::{Configuration, Listener, Service, endpoints};
@@ -163,6 +164,13 @@ fn recorded_config_id(case: &Case) -> Vec<u8> {
     all.configs[&case.use_case()].config_id.clone()
 }
 
+/// Whether a device asks for a key when it is given the URL that the key names.
+fn is_asked_for(keyword: &str) -> bool {
+    let rule = SubUrlRule::default();
+    let Ok(url) = rule.parse_lenient(&format!("https://{keyword}")) else { return false };
+    url.sub_urls().sorted(100_000).unwrap().iter().any(|sub_url| sub_url.as_str() == keyword)
+}
+
 /// The first day: files as they are, and a prefilter from the data set.
 async fn moves_over(deployment: &Deployment) {
     let served = deployment.serve("url").await;
@@ -172,9 +180,15 @@ async fn moves_over(deployment: &Deployment) {
         &["build", "input.txtpb", "--out", "dist", "--fpr", "1e-9"],
     ));
     let prefilter = Prefilter::open(deployment.path().join("dist")).unwrap();
-    for row in &deployment.rows {
-        assert!(prefilter.filter().contains(row.keyword.as_bytes()), "{}", row.keyword);
+    let is_missing = |row: &&Row| !prefilter.filter().contains(row.keyword.as_bytes());
+    let missing: Vec<&Row> = deployment.rows.iter().filter(is_missing).collect();
+    // Rows that no device asks for are left out, and nothing else is.
+    for row in &missing {
+        assert!(!is_asked_for(&row.keyword), "{}", row.keyword);
     }
+    let report = fs::read(deployment.path().join("dist/report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["entries"]["refused"], json!(missing.len()));
     deployment.has_every_key(&served).await;
 }
 
