@@ -138,12 +138,16 @@ impl CuckooConfig {
     }
 
     fn start(&self, rows: &[Row<'_>]) -> u64 {
+        let size = rows.iter().map(|row| (SLOT_OVERHEAD + row.value.len()) as u64).sum::<u64>();
+        self.start_for(size)
+    }
+
+    /// The buckets of the first attempt for rows that take so many bytes of buckets.
+    pub(crate) fn start_for(&self, size: u64) -> u64 {
         match self.buckets {
             BucketCount::Fixed(count) => self.round_up(count),
             BucketCount::Expandable { target_load_factor, .. } => {
-                let size = EMPTY_BUCKET as u64
-                    + rows.iter().map(|row| (SLOT_OVERHEAD + row.value.len()) as u64).sum::<u64>();
-                let full = size.div_ceil(self.max_bucket_size as u64);
+                let full = (EMPTY_BUCKET as u64 + size).div_ceil(self.max_bucket_size as u64);
                 self.round_up((full as f64 / target_load_factor).ceil() as u64)
             }
         }

@@ -45,6 +45,7 @@
 //! | [`KeywordHash`], [`ShardingFunction`] | from a keyword to its buckets and its shard |
 //! | [`bucket`], [`cuckoo`] | the bytes of a bucket, and the tables that rows are put into |
 //! | [`plan`], [`shape`] | settings of a shard's layout, with the defaults of Apple's tool, and what follows from them |
+//! | [`cost`] | what a lookup costs the server, by counting |
 //! | [`ShardDescription`], [`ShardParameters`] | a shard's parameters before and after they are checked |
 //! | [`payload`], [`database`] | from tables to plaintexts, and to files |
 //! | [`Scheme`] | a parameter set with its tables; keys |
@@ -71,6 +72,7 @@
 
 pub mod bucket;
 mod client;
+pub mod cost;
 pub mod cuckoo;
 pub mod database;
 mod error;

@@ -1,5 +1,8 @@
 //! From a number of plaintexts to the shape of a database.
 
+use crate::cost::{LookupCounts, Shape};
+use crate::parameters::MAX_EXPANDED;
+
 /// Largest number of dimensions of a database.
 pub const MAX_DIMENSIONS: usize = 2;
 
@@ -38,6 +41,56 @@ pub fn choose_dimensions(plaintexts: u64, dimensions: usize, calls: u64, uneven:
         }
     }
     shape.to_vec()
+}
+
+/// How the dimensions of a database follow from its plaintexts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "callers that store settings must name each variant")]
+pub enum DimensionRule {
+    /// As the reference's tool chooses them: [`choose_dimensions`].
+    #[default]
+    Reference,
+    /// Those with the least work for the server: [`cheapest_dimensions`].
+    Cheapest,
+    /// These numbers of rows and columns, whatever the plaintexts are.
+    Fixed([u64; 2]),
+}
+
+/// The two dimensions that hold `plaintexts` with the least work for the server, by
+/// [`LookupCounts::work`]. `calls` is the number of lookups that a query makes at once, `chunks` the
+/// number of plaintexts of an entry.
+///
+/// ```
+/// use keyword_pir::shape::{KeyCompression, cheapest_dimensions};
+/// let set = bfv::Parameters::predefined("n_4096_logq_27_28_28_logt_5").unwrap();
+/// assert_eq!(cheapest_dimensions(&set, 375, 1, 1, KeyCompression::None), [29, 13]);
+/// ```
+#[must_use]
+pub fn cheapest_dimensions(
+    encryption: &bfv::Parameters,
+    plaintexts: u64,
+    calls: u64,
+    chunks: u64,
+    compression: KeyCompression,
+) -> [u64; 2] {
+    let plaintexts = plaintexts.max(1);
+    // A column costs more than a row, so there are never more columns than rows.
+    let most = plaintexts.isqrt().clamp(1, MAX_EXPANDED);
+    let mut best = ([plaintexts, 1], f64::INFINITY);
+    for columns in 1..=most {
+        let shape = Shape::of_columns(plaintexts, columns, calls, chunks);
+        if shape.expanded > MAX_EXPANDED {
+            continue;
+        }
+        let Ok(counts) = LookupCounts::of_compression(encryption, &shape, compression) else {
+            continue;
+        };
+        let work = counts.work(encryption);
+        if work < best.1 {
+            best = ([shape.rows, columns], work);
+        }
+    }
+    best.0
 }
 
 /// Which Galois keys a client sends.
