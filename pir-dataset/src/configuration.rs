@@ -4,13 +4,17 @@
 //! silently change a data set. Commas before a closing bracket are allowed, because the reference's manual
 //! has them.
 
+mod sharding;
+
 use crate::Cause;
 use keyword_pir::cuckoo::BucketCount;
 use keyword_pir::plan::Plan;
-use keyword_pir::shape::KeyCompression;
+use keyword_pir::shape::{DimensionRule, KeyCompression};
 use keyword_pir::{MAX_HASH_FUNCTIONS, ShardingFunction};
 use serde::Deserialize;
 use std::path::PathBuf;
+
+pub use sharding::{Rounding, ShardCount, Sharding};
 
 /// Largest configuration that is read, in bytes.
 pub const MAX_CONFIGURATION: usize = 1 << 20;
@@ -108,88 +112,6 @@ enum Compression {
     Maximum,
 }
 
-/// How rows are divided among shards.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Sharding {
-    shard_count: Option<u32>,
-    entry_count_per_shard: Option<u64>,
-    max_shard_count: Option<u32>,
-    require_power_of_two_shard_count: Option<bool>,
-}
-
-impl Default for Sharding {
-    fn default() -> Self {
-        Self {
-            shard_count: Some(1),
-            entry_count_per_shard: None,
-            max_shard_count: None,
-            require_power_of_two_shard_count: None,
-        }
-    }
-}
-
-impl Sharding {
-    fn check(&self) -> Result<(), ConfigurationError> {
-        let key = "sharding";
-        let limit = |what: &str| format!("{what} from 1 to {MAX_SHARDS} is needed");
-        let refuse = |found: &dyn ToString, expected| {
-            Err(ConfigurationError::Value { key, found: found.to_string(), expected })
-        };
-        if self.max_shard_count == Some(0) {
-            return refuse(&0, limit("a maxShardCount"));
-        }
-        match (self.shard_count, self.entry_count_per_shard) {
-            (Some(count), None) => {
-                if !(1..=MAX_SHARDS).contains(&count) {
-                    return refuse(&count, limit("a shardCount"));
-                }
-                if let Some(max) = self.max_shard_count.filter(|&max| count > max) {
-                    return refuse(&count, format!("maxShardCount allows {max}"));
-                }
-                if self.require_power_of_two_shard_count == Some(true) && !count.is_power_of_two() {
-                    let expected = "requirePowerOfTwoShardCount wants a power of two".to_owned();
-                    return refuse(&count, expected);
-                }
-                Ok(())
-            }
-            (None, Some(0)) => {
-                refuse(&0, "an entryCountPerShard of at least 1 is needed".to_owned())
-            }
-            (None, Some(_)) => Ok(()),
-            _ => Err(ConfigurationError::Conflict {
-                key,
-                why: "exactly one of shardCount and entryCountPerShard is needed",
-            }),
-        }
-    }
-
-    /// The number of shards for a number of rows.
-    #[must_use]
-    pub fn count(&self, rows: u64) -> u32 {
-        let Some(per_shard) = self.entry_count_per_shard else {
-            return self.shard_count.unwrap_or(1);
-        };
-        let max = self.max_shard_count.unwrap_or(MAX_SHARDS).min(MAX_SHARDS);
-        let count = (rows / per_shard).clamp(1, u64::from(max)) as u32;
-        match self.require_power_of_two_shard_count {
-            Some(true) => 1 << count.ilog2(),
-            _ => count,
-        }
-    }
-
-    /// As [`count`](Self::count), but an earlier number of shards stays as long as it would be right for a
-    /// number of rows within a quarter of this one: every client must fetch a new configuration when the
-    /// number of shards changes.
-    #[must_use]
-    pub fn count_near(&self, rows: u64, earlier: u32) -> u32 {
-        let quarter = rows / 4;
-        let near = self.count(rows - quarter)..=self.count(rows.saturating_add(quarter));
-        let odd = self.require_power_of_two_shard_count == Some(true) && !earlier.is_power_of_two();
-        if near.contains(&earlier) && !odd { earlier } else { self.count(rows) }
-    }
-}
-
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum RawShardingFunction {
@@ -221,6 +143,42 @@ struct Expansion {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct FixedSize {
     bucket_count: u64,
+}
+
+/// The layout by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum RawLayout {
+    Reference,
+    Cheap,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum NamedDimensions {
+    Reference,
+    Cheapest,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged, expecting = "\"reference\", \"cheapest\" or two numbers are expected")]
+enum RawDimensions {
+    Named(NamedDimensions),
+    Fixed([u64; 2]),
+}
+
+/// Who chooses the layout of shards: hash functions, buckets and dimensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Layout {
+    /// No key names one. A data set keeps the layout that it has; a new one gets the cheap layout if it is for this
+    /// project's service.
+    Automatic,
+    /// `"layout": "cheap"`: [`Plan::cheap`] where values are short enough, otherwise the settings of
+    /// [`Configuration::plan`].
+    Cheap,
+    /// The settings of [`Configuration::plan`]: some of them are configured, or `"layout": "reference"`.
+    Configured,
 }
 
 fn default_expansion_factor() -> f64 {
@@ -267,29 +225,24 @@ struct RawConfiguration {
     #[serde(default)]
     sharding: Sharding,
     sharding_function: Option<RawShardingFunction>,
-    #[serde(default)]
-    cuckoo_table_arguments: CuckooArguments,
+    layout: Option<RawLayout>,
+    cuckoo_table_arguments: Option<CuckooArguments>,
     #[serde(default)]
     algorithm: Algorithm,
     #[serde(default)]
     key_compression: Compression,
-    #[serde(default)]
-    use_max_serialized_bucket_size: bool,
+    use_max_serialized_bucket_size: Option<bool>,
     symmetric_pir_arguments: Option<SymmetricPir>,
     #[serde(default = "default_trials_per_shard")]
     trials_per_shard: u32,
     #[serde(default)]
     encoding_entry_size: bool,
-    #[serde(default = "default_uneven_dimensions")]
-    uneven_dimensions: bool,
+    uneven_dimensions: Option<bool>,
+    dimensions: Option<RawDimensions>,
 }
 
 fn default_trials_per_shard() -> u32 {
     1
-}
-
-fn default_uneven_dimensions() -> bool {
-    true
 }
 
 /// A path with the number of a shard in it.
@@ -320,7 +273,10 @@ impl ShardPath {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Configuration {
-    /// The layout of shards.
+    /// Who chooses the layout of shards.
+    pub layout: Layout,
+    /// The parameter set, and the layout of shards as far as it is configured; what is not is as the reference's tool
+    /// has it.
     pub plan: Plan,
     /// What rows are looked up by.
     pub database_type: DatabaseType,
@@ -446,7 +402,26 @@ impl Configuration {
                 expected: format!("{SYMMETRIC_CONFIG_TYPE} is the only one"),
             });
         }
-        let cuckoo = raw.cuckoo_table_arguments;
+        let names_parts = raw.cuckoo_table_arguments.is_some()
+            || raw.use_max_serialized_bucket_size.is_some()
+            || raw.uneven_dimensions.is_some()
+            || raw.dimensions.is_some();
+        let layout = match raw.layout {
+            None if names_parts => Layout::Configured,
+            None => Layout::Automatic,
+            Some(RawLayout::Reference) => Layout::Configured,
+            Some(RawLayout::Cheap) if names_parts => {
+                let why = "the cheap layout has its own cuckooTableArguments, useMaxSerializedBucketSize, \
+                           unevenDimensions and dimensions; leave them out, or leave out layout";
+                return Err(ConfigurationError::Conflict { key: "layout", why });
+            }
+            Some(RawLayout::Cheap) if index => {
+                let why = "only keyword databases can have the cheap layout";
+                return Err(ConfigurationError::Conflict { key: "layout", why });
+            }
+            Some(RawLayout::Cheap) => Layout::Cheap,
+        };
+        let cuckoo = raw.cuckoo_table_arguments.unwrap_or_default();
         let mut plan = Plan::new(encryption);
         plan.sharding = match raw.sharding_function {
             None | Some(RawShardingFunction::Sha256(None | Some(Empty {}))) => {
@@ -480,8 +455,15 @@ impl Configuration {
             },
             Some(RawBucketCount::FixedSize(fixed)) => BucketCount::Fixed(fixed.bucket_count),
         };
-        plan.use_max_bucket_size = raw.use_max_serialized_bucket_size;
-        plan.uneven_dimensions = raw.uneven_dimensions;
+        plan.use_max_bucket_size = raw.use_max_serialized_bucket_size.unwrap_or(false);
+        plan.uneven_dimensions = raw.uneven_dimensions.unwrap_or(true);
+        plan.dimensions = match raw.dimensions {
+            None | Some(RawDimensions::Named(NamedDimensions::Reference)) => {
+                DimensionRule::Reference
+            }
+            Some(RawDimensions::Named(NamedDimensions::Cheapest)) => DimensionRule::Cheapest,
+            Some(RawDimensions::Fixed(dimensions)) => DimensionRule::Fixed(dimensions),
+        };
         plan.compression = match raw.key_compression {
             Compression::None => KeyCompression::None,
             Compression::Hybrid => KeyCompression::Hybrid,
@@ -493,6 +475,7 @@ impl Configuration {
             expected: error.to_string(),
         })?;
         Ok(Self {
+            layout,
             plan,
             database_type: raw.database_type,
             input_database: raw.input_database,

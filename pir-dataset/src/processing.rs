@@ -16,6 +16,7 @@
 //! | --- | --- |
 //! | `run` | the order of the steps |
 //! | `rows` | the rows in memory, divided among shards |
+//! | `layout` | which layout shards get, where the configuration leaves it open |
 //! | `reuse` | layouts of the previous data set |
 //! | `context` | what the shards of one run have in common |
 //! | `fingerprint` | the texts whose digests decide about reuse |
@@ -31,19 +32,21 @@ mod error;
 mod fingerprint;
 mod format;
 mod journal;
+mod layout;
 mod outcome;
 mod reuse;
-mod rows;
+pub(crate) mod rows;
 mod run;
 mod selection;
 mod shard;
-mod trial;
+pub(crate) mod trial;
 mod unfinished;
 
 pub use error::{
     LayoutFull, LayoutFullReason, ProcessError, RowConflict, SelectionError, ShardError, TrialError,
 };
 pub use format::DatabaseFormat;
+pub use layout::LayoutName;
 pub use outcome::{Layouts, Outcome, PartSummary, ShardSummary, Summary, TableFacts};
 pub use run::Run;
 pub use selection::ShardSelection;

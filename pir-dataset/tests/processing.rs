@@ -70,14 +70,14 @@ fn digests_of_manifests_are_those_of_earlier_versions() {
         "useMaxSerializedBucketSize": true, "unevenDimensions": false});
     for (changes, input, layout, shard_input, database) in [
         (
-            json!({}),
+            json!({"layout": "reference"}),
             &keywords,
             "65199b721dd5c04c82af7d6f713bf84ffd1c226a33d6e30fc45359a9adf9129f",
             "bc347d38a4fe0b90c9144db1bc5c28b60db9df70aaf644080a84dd52cb341349",
             "7df3e0fd059a9636",
         ),
         (
-            json!({"shardingFunction": {"doubleMod": 5}}),
+            json!({"layout": "reference", "shardingFunction": {"doubleMod": 5}}),
             &keywords,
             "876657e32122694629a82d8406839389f11007846afecb95a1e16d79a9dbe92a",
             "853fbad4ec2e44cc53614d561ecfcdb0286cd12a82502fac1771f245e9f3b4c3",

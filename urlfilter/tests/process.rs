@@ -102,7 +102,11 @@ fn parameters_agree_with_those_of_the_reference() {
     for case in recorded_cases() {
         let folder = tempfile::tempdir().unwrap();
         fs::copy(case.join("input.txtpb"), folder.path().join("input.txtpb")).unwrap();
-        fs::copy(case.join("process-config.json"), folder.path().join("process.json")).unwrap();
+        // A configuration that names no layout gets that of this project's service.
+        let recorded = fs::read(case.join("process-config.json")).unwrap();
+        let mut json: Value = serde_json::from_slice(&recorded).unwrap();
+        json["layout"] = json!("reference");
+        fs::write(folder.path().join("process.json"), json.to_string()).unwrap();
         succeeds(&process(folder.path(), &[]));
         let mut lengths = BTreeSet::new();
         let input = fs::File::open(case.join("input.txtpb")).unwrap();
@@ -199,7 +203,8 @@ fn report(folder: &Path, more: &[&str]) -> Value {
 /// Clients keep their configuration and keys as long as rows fit where they were.
 #[test]
 fn changed_rows_get_the_layout_that_they_had() {
-    let folder = folder_with(json!({"trialsPerShard": 3}), rows(0..3000));
+    let settings = json!({"layout": "reference", "trialsPerShard": 3});
+    let folder = folder_with(settings.clone(), rows(0..3000));
     let put = |text: String| fs::write(folder.path().join("in.txtpb"), text).unwrap();
     let first = report(folder.path(), &[]);
     assert_eq!((&first["layouts"], &first["rowsBefore"]), (&json!("new"), &Value::Null));
@@ -218,7 +223,7 @@ fn changed_rows_get_the_layout_that_they_had() {
     assert_eq!(report(folder.path(), &[])["configId"], first["configId"]);
     // What follows from the input alone.
     assert_eq!(report(folder.path(), &["--fresh"])["layouts"], "new");
-    let whole = folder_with(json!({"trialsPerShard": 3}), rows(0..3000));
+    let whole = folder_with(settings, rows(0..3000));
     report(whole.path(), &[]);
     assert!(files(folder.path()) == files(whole.path()));
 
@@ -242,7 +247,8 @@ fn changed_rows_get_the_layout_that_they_had() {
         assert_eq!((&next["layouts"], &next["sameConfiguration"]), (&json!("kept"), &json!(true)));
     }
     // Other settings.
-    let text = configuration(json!({"shardingFunction": {"doubleMod": 5}})).to_string();
+    let text = configuration(json!({"layout": "reference", "shardingFunction": {"doubleMod": 5}}));
+    let text = text.to_string();
     fs::write(folder.path().join("process.json"), text).unwrap();
     assert_eq!(report(folder.path(), &[])["renewedBecause"], "other settings");
 }
@@ -394,7 +400,7 @@ fn databases_by_number() {
 
 #[test]
 fn the_report_says_what_a_query_costs() {
-    let folder = folder_with(json!({"trialsPerShard": 2}), rows(0..300));
+    let folder = folder_with(json!({"layout": "reference", "trialsPerShard": 2}), rows(0..300));
     let output = process(folder.path(), &["--json"]);
     succeeds(&output);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -402,6 +408,8 @@ fn the_report_says_what_a_query_costs() {
     assert_eq!(report["shardCount"], 3);
     let costs = &report["shards"][1]["costs"];
     assert_eq!(costs["runtimeMilliseconds"].as_array().unwrap().len(), 2);
+    let of_a_core = costs["processorMilliseconds"].as_array().unwrap();
+    assert_eq!(of_a_core.len(), if cfg!(unix) { 2 } else { 0 });
     assert!(costs["noiseBudget"].as_f64().unwrap() > 10.0);
     assert_eq!(costs["entryCountPerResponse"][0], report["shards"][1]["rows"]);
     let output = process(folder.path(), &[]);

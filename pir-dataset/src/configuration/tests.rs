@@ -88,14 +88,84 @@ fn every_key() {
     for (rows, earlier, count) in
         [(8_500, 4, 4), (12_000, 4, 8), (3_300, 4, 4), (3_000, 4, 2), (7_900, 5, 4), (0, 1, 1)]
     {
-        assert_eq!(configuration.sharding.count_near(rows, earlier), count, "{rows}");
+        let chosen = configuration.sharding.choose(rows, Some(earlier), |_| 1.0);
+        assert_eq!(chosen.count, count, "{rows}");
     }
     let fixed = parse(r#", "sharding": {"shardCount": 3}"#).unwrap().sharding;
-    assert_eq!(fixed.count_near(1_000_000, 5), 3);
+    let chosen = fixed.choose(1_000_000, Some(5), |_| 1.0);
+    assert_eq!((chosen.count, chosen.rounding), (3, None));
     assert!(parse(r#", "shardingFunction": {"sha256": null}"#).is_ok());
     assert!(parse(r#", "shardingFunction": {"sha256": {}}"#).is_ok());
     let fixed = r#", "cuckooTableArguments": {"bucketCount": {"fixedSize": {"bucketCount": 8}}}"#;
     assert_eq!(parse(fixed).unwrap().plan.buckets, BucketCount::Fixed(8));
+}
+
+/// With a cost in proportion to the rows: below, at and above a tenth more than was planned.
+#[test]
+fn powers_of_two_are_rounded_up_where_rounding_down_costs_more_than_a_tenth() {
+    let more = r#", "sharding": {"entryCountPerShard": 1000, "requirePowerOfTwoShardCount": true}"#;
+    let sharding = parse(more).unwrap().sharding;
+    let cost = |rows: u64| rows as f64;
+    for (rows, count) in [
+        (999, 1),
+        (1000, 1),
+        (1099, 1),
+        (1100, 1),
+        (1101, 2),
+        (1999, 2),
+        (2200, 2),
+        (2201, 4),
+        (4400, 4),
+        (4404, 8),
+    ] {
+        assert_eq!(sharding.choose(rows, None, cost).count, count, "{rows}");
+    }
+    let rounding = sharding.choose(1500, None, cost).rounding.unwrap();
+    assert_eq!((rounding.rows_per_shard, rounding.other_count), (750, 1));
+    assert_eq!((rounding.cost, rounding.other_cost), (0.75, 1.5));
+    assert_eq!(sharding.choose(4000, None, cost).rounding, None);
+    // A number that rounding down gave stays, and what it costs is said.
+    let kept = sharding.choose(1500, Some(1), cost);
+    assert_eq!(kept.count, 1);
+    let rounding = kept.rounding.unwrap();
+    assert_eq!((rounding.cost, rounding.other_count, rounding.other_cost), (1.5, 2, 0.75));
+    // Not above the limit, and not without the power of two.
+    let more = more.replace("1000,", "1000, \"maxShardCount\": 1,");
+    assert_eq!(parse(&more).unwrap().sharding.choose(1900, None, cost).count, 1);
+    let sharding = parse(r#", "sharding": {"entryCountPerShard": 1000}"#).unwrap().sharding;
+    let chosen = sharding.choose(3900, None, cost);
+    assert_eq!((chosen.count, chosen.rounding), (3, None));
+}
+
+#[test]
+fn layouts_are_named_by_their_keys() {
+    assert_eq!(parse("").unwrap().layout, Layout::Automatic);
+    assert_eq!(parse(r#", "layout": "cheap""#).unwrap().layout, Layout::Cheap);
+    for named in [
+        r#", "layout": "reference""#,
+        r#", "dimensions": "reference""#,
+        r#", "unevenDimensions": true"#,
+        r#", "useMaxSerializedBucketSize": false"#,
+        r#", "cuckooTableArguments": {}"#,
+    ] {
+        let configuration = parse(named).unwrap();
+        assert_eq!(configuration.layout, Layout::Configured, "{named}");
+        assert_eq!(configuration.plan, parse("").unwrap().plan, "{named}");
+    }
+    let dimensions =
+        |value: &str| parse(&format!(r#", "dimensions": {value}"#)).unwrap().plan.dimensions;
+    assert_eq!(dimensions("[29, 13]"), DimensionRule::Fixed([29, 13]));
+    assert_eq!(dimensions(r#""cheapest""#), DimensionRule::Cheapest);
+    for (more, named) in [
+        (r#", "layout": "cheap", "dimensions": "cheapest""#, "cuckooTableArguments"),
+        (r#", "layout": "cheap", "databaseType": "index""#, "keyword databases"),
+        (r#", "layout": "dear""#, "dear"),
+        (r#", "dimensions": [29]"#, "cheapest"),
+        (r#", "dimensions": [1, 2, 3]"#, "cheapest"),
+    ] {
+        let error = told(parse(more).unwrap_err());
+        assert!(error.contains(named), "{more}: {error}");
+    }
 }
 
 #[test]

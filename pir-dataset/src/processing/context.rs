@@ -7,11 +7,10 @@ use super::rows::RowStore;
 use crate::configuration::Configuration;
 use keyword_pir::plan::Plan;
 use keyword_pir::{Scheme, ShardParameters};
-use sha2::{Digest, Sha256};
 
 pub(super) struct Context<'r> {
     pub(super) configuration: &'r Configuration,
-    /// The configured plan, with the public key of a symmetric database.
+    /// The plan of the run, with the public key of a symmetric database.
     pub(super) plan: &'r Plan,
     pub(super) format: DatabaseFormat,
     /// Bits of noise budget that a test query must leave.
@@ -32,8 +31,7 @@ impl Context<'_> {
     }
 
     pub(super) fn layout_sha256(&self, shard: u32) -> String {
-        let plan = self.plan_of(shard);
-        hex::encode(Sha256::digest(fingerprint::layout(&plan, self.longest_value)))
+        fingerprint::layout_digest(&self.plan_of(shard), self.longest_value)
     }
 
     /// The parameters that a shard is to keep.

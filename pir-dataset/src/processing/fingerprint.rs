@@ -8,7 +8,8 @@ use crate::configuration::DatabaseType;
 use keyword_pir::ShardingFunction;
 use keyword_pir::cuckoo::BucketCount;
 use keyword_pir::plan::Plan;
-use keyword_pir::shape::KeyCompression;
+use keyword_pir::shape::{DimensionRule, KeyCompression};
+use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
 /// All settings that the files of a shard depend on, besides its rows.
@@ -34,10 +35,15 @@ pub(super) fn settings(
 }
 
 /// The settings that the layout of a shard depends on. `longest_value` is in bytes.
-pub(super) fn layout(plan: &Plan, longest_value: usize) -> String {
+fn layout(plan: &Plan, longest_value: usize) -> String {
     // Only buckets whose size is not configured depend on it.
     let longest_value = plan.max_bucket_size.map_or(longest_value, |_| 0);
     format!("{} {longest_value}", plan_text(plan))
+}
+
+/// SHA-256 of [`layout`], hexadecimal.
+pub(super) fn layout_digest(plan: &Plan, longest_value: usize) -> String {
+    hex::encode(Sha256::digest(layout(plan, longest_value)))
 }
 
 fn plan_text(plan: &Plan) -> String {
@@ -65,6 +71,14 @@ fn plan_text(plan: &Plan) -> String {
         KeyCompression::Maximum => "Maximum",
         KeyCompression::Hybrid => "Hybrid",
     };
+    // Settings of earlier versions had no such rule.
+    let dimensions = match plan.dimensions {
+        DimensionRule::Reference => String::new(),
+        DimensionRule::Cheapest => "dimensions: Cheapest, ".to_owned(),
+        DimensionRule::Fixed(dimensions) => {
+            format!("dimensions: Fixed({}), ", list(dimensions.into_iter()))
+        }
+    };
     let symmetric = optional(plan.symmetric.as_ref().map(|symmetric| {
         format!(
             "SymmetricParameters {{ server_public_key: {} }}",
@@ -75,7 +89,7 @@ fn plan_text(plan: &Plan) -> String {
         "Plan {{ encryption: Parameters {{ degree: {}, plaintext_modulus: {}, coefficient_moduli: {}, \
          security: {security} }}, sharding: {sharding}, hash_functions: {}, max_evictions: {}, \
          max_slots: {}, buckets: {buckets}, max_bucket_size: {}, use_max_bucket_size: {}, \
-         compression: {compression}, uneven_dimensions: {}, symmetric: {symmetric} }}",
+         compression: {compression}, uneven_dimensions: {}, {dimensions}symmetric: {symmetric} }}",
         encryption.degree(),
         encryption.plaintext_modulus(),
         list(encryption.coefficient_moduli().iter().copied()),

@@ -1,6 +1,8 @@
 //! What a run returns. The fields are those of the JSON report.
 
+use super::layout::LayoutName;
 use super::trial::Costs;
+use crate::configuration::Rounding;
 use crate::manifest::ShardRecord;
 use serde::Serialize;
 
@@ -34,6 +36,13 @@ pub struct Summary {
     pub evaluation_key_config_sha256: String,
     /// Number of rows of the previous data set.
     pub rows_before: Option<u64>,
+    /// The layout of the shards.
+    pub layout: LayoutName,
+    /// What a lookup would cost with the cheap layout, as a share of what it costs; `None` unless the data set keeps a
+    /// dearer one because it had it before.
+    pub cheaper_layout: Option<f64>,
+    /// What rounding the number of shards to a power of two costs.
+    pub rounding: Option<Rounding>,
     /// What became of the previous layouts.
     pub layouts: Layouts,
     /// Why the previous layouts were not kept.

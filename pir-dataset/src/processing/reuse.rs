@@ -1,11 +1,12 @@
 //! Layouts of the previous data set, into which changed rows are put: as long as the rows of every shard
 //! fit, clients keep their configuration and their keys.
 
-use crate::configuration::{Configuration, DatabaseType};
+use crate::configuration::{Configuration, DatabaseType, Layout};
 use crate::files;
 use crate::manifest::Manifest;
 use keyword_pir::cuckoo::BucketCount;
 use keyword_pir::plan::Plan;
+use keyword_pir::shape::DimensionRule;
 use keyword_pir::{DatabaseKind, ShardParameters};
 use rayon::prelude::*;
 
@@ -18,6 +19,7 @@ pub(super) enum NotReusable {
     ShardCount,
     Unreadable,
     Settings,
+    LongValues,
 }
 
 /// As the report has it.
@@ -27,6 +29,7 @@ impl std::fmt::Display for NotReusable {
             Self::ShardCount => "another number of shards",
             Self::Unreadable => "the earlier parameters cannot be read",
             Self::Settings => "other settings",
+            Self::LongValues => "values that are too long for the cheap layout",
         })
     }
 }
@@ -41,7 +44,6 @@ impl ReusedLayout {
         shard_count: u32,
     ) -> Result<Option<Self>, NotReusable> {
         let depends_on_rows = configuration.database_type == DatabaseType::Keyword
-            && !plan.use_max_bucket_size
             && matches!(plan.buckets, BucketCount::Expandable { .. });
         if !depends_on_rows {
             return Ok(None);
@@ -54,6 +56,13 @@ impl ReusedLayout {
             let parameters = files::read_parameters(&path).map_err(|_| NotReusable::Unreadable)?;
             match is_possible(plan, &parameters) {
                 true => Ok(parameters),
+                false
+                    if is_cheap(&parameters)
+                        && plan.hash_functions > 1
+                        && configuration.layout != Layout::Configured =>
+                {
+                    Err(NotReusable::LongValues)
+                }
                 false => Err(NotReusable::Settings),
             }
         };
@@ -66,6 +75,11 @@ impl ReusedLayout {
     }
 }
 
+/// Whether these are parameters of the cheap layout: of one hash function.
+pub(super) fn is_cheap(parameters: &ShardParameters) -> bool {
+    matches!(parameters.description().kind, DatabaseKind::Keyword { hash_functions: 1, .. })
+}
+
 /// Whether a plan gives these parameters for some rows.
 fn is_possible(plan: &Plan, parameters: &ShardParameters) -> bool {
     let description = parameters.description();
@@ -74,8 +88,16 @@ fn is_possible(plan: &Plan, parameters: &ShardParameters) -> bool {
         sharding: plan.sharding,
         symmetric: plan.symmetric.clone(),
     };
-    let fits = plan.max_bucket_size.is_none_or(|size| description.entry_size <= size as u64);
-    description.encryption == plan.encryption && description.kind == kind && fits
+    let fits = plan.max_bucket_size.is_none_or(|size| match plan.use_max_bucket_size {
+        true => description.entry_size == size as u64,
+        false => description.entry_size <= size as u64,
+    });
+    // Other rules follow from the number of entries, or may choose otherwise in another version.
+    let has_dimensions = match plan.dimensions {
+        DimensionRule::Fixed(dimensions) => description.dimensions == dimensions,
+        DimensionRule::Reference | DimensionRule::Cheapest => true,
+    };
+    description.encryption == plan.encryption && description.kind == kind && fits && has_dimensions
 }
 
 /// A plan that gives tables of the shape of these parameters.
@@ -84,5 +106,10 @@ pub(super) fn plan_of(plan: &Plan, parameters: &ShardParameters) -> Plan {
     let mut reused = plan.clone();
     reused.buckets = BucketCount::Fixed(description.entries * plan.hash_functions as u64);
     reused.max_bucket_size = Some(description.entry_size as usize);
+    if let (DimensionRule::Cheapest, &[rows, columns]) =
+        (plan.dimensions, &description.dimensions[..])
+    {
+        reused.dimensions = DimensionRule::Fixed([rows, columns]);
+    }
     reused
 }

@@ -1,11 +1,20 @@
 //! All rows of a database in memory, without an allocation for each.
 
-use super::error::RowConflict;
+use super::error::{ProcessError, RowConflict};
+use super::unfinished::io_error;
+use crate::configuration::{Configuration, DatabaseType};
+use crate::files::is_text;
 use crate::manifest::keywords_digest;
+use crate::progress::{Phase, Progress, Running};
+use durable_file::Operation;
+use keyword_database::{Encoding, Reader, RowKind};
 use keyword_pir::cuckoo::Row;
 use keyword_pir::{KeywordHash, ShardingFunction};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 /// Smallest allocation, in bytes.
 const CHUNK: usize = 1 << 20;
@@ -21,7 +30,7 @@ struct Location {
 
 /// Rows in the order of the input, counted from 0.
 #[derive(Default)]
-pub(super) struct RowStore {
+pub(crate) struct RowStore {
     chunks: Vec<Vec<u8>>,
     locations: Vec<Location>,
     hashes: Vec<KeywordHash>,
@@ -31,11 +40,11 @@ pub(super) struct RowStore {
 }
 
 /// The rows of one shard, by number.
-pub(super) type ShardRows = Vec<u32>;
+pub(crate) type ShardRows = Vec<u32>;
 
 /// There are more rows than can be numbered.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TooManyRows;
+pub(crate) struct TooManyRows;
 
 /// Numbers of two rows that cannot both be stored.
 enum Pair {
@@ -44,7 +53,7 @@ enum Pair {
 }
 
 impl RowStore {
-    pub(super) fn push(&mut self, keyword: &[u8], value: &[u8]) -> Result<(), TooManyRows> {
+    pub(crate) fn push(&mut self, keyword: &[u8], value: &[u8]) -> Result<(), TooManyRows> {
         if self.locations.len() >= u32::MAX as usize {
             return Err(TooManyRows);
         }
@@ -66,7 +75,7 @@ impl RowStore {
         Ok(())
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.locations.len()
     }
 
@@ -77,21 +86,26 @@ impl RowStore {
         chunk[location.start as usize..][..size as usize].split_at(location.keyword as usize)
     }
 
-    pub(super) fn keyword(&self, row: u32) -> &[u8] {
+    pub(crate) fn keyword(&self, row: u32) -> &[u8] {
         self.bytes(row).0
     }
 
-    pub(super) fn value(&self, row: u32) -> &[u8] {
+    pub(crate) fn value(&self, row: u32) -> &[u8] {
         self.bytes(row).1
     }
 
-    pub(super) fn row(&self, row: u32) -> Row<'_> {
+    pub(crate) fn row(&self, row: u32) -> Row<'_> {
         Row { hash: self.hashes[row as usize], value: self.value(row) }
     }
 
     /// Length of the longest value, in bytes.
-    pub(super) fn longest_value(&self) -> usize {
+    pub(crate) fn longest_value(&self) -> usize {
         (0..self.len() as u32).map(|row| self.value(row).len()).max().unwrap_or(0)
+    }
+
+    /// Length of all values together, in bytes.
+    pub(crate) fn value_bytes(&self) -> u64 {
+        self.locations.iter().map(|location| u64::from(location.value)).sum()
     }
 
     /// A row as messages name it.
@@ -125,7 +139,7 @@ impl RowStore {
     }
 
     /// Divides keyword rows among shards by their hashes.
-    pub(super) fn by_keyword(
+    pub(crate) fn by_keyword(
         &mut self,
         function: ShardingFunction,
         shards: u32,
@@ -198,5 +212,59 @@ impl RowStore {
             }
         }
         digest.chain_update(&block).finalize().into()
+    }
+}
+
+/// Reads the rows of a configuration.
+pub(super) fn read(
+    configuration: &Configuration,
+    progress: &dyn Progress,
+) -> Result<RowStore, ProcessError> {
+    let kind = match configuration.database_type {
+        DatabaseType::Keyword => RowKind::Keyword,
+        DatabaseType::Index => RowKind::Index,
+    };
+    read_file(&configuration.input_database, kind, progress)
+}
+
+/// Reads the rows of a file: text if its name ends in `.txtpb`, otherwise serialized.
+pub(crate) fn read_file(
+    path: &Path,
+    kind: RowKind,
+    progress: &dyn Progress,
+) -> Result<RowStore, ProcessError> {
+    let failed = |error| ProcessError::from(io_error(Operation::Read, path)(error));
+    let file = File::open(path).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    if about.is_dir() {
+        return Err(ProcessError::InputIsFolder { path: path.to_owned() });
+    }
+    let encoding = if is_text(path) { Encoding::Text } else { Encoding::Binary };
+    let phase = Running::begin(progress, Phase::ReadingRows, about.len());
+    let input = Counted { input: file, phase: &phase };
+    let mut store = RowStore::default();
+    let mut reader = Reader::new(encoding, input).with_kind(kind);
+    loop {
+        let row = reader
+            .next_row()
+            .map_err(|error| ProcessError::Rows { path: path.to_owned(), source: error.into() })?;
+        let Some(row) = row else { return Ok(store) };
+        store
+            .push(row.keyword, row.value)
+            .map_err(|TooManyRows| ProcessError::TooManyRows { path: path.to_owned() })?;
+    }
+}
+
+/// Reports the bytes that are read.
+struct Counted<'p, R> {
+    input: R,
+    phase: &'p Running<'p>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.phase.advance(read as u64);
+        Ok(read)
     }
 }

@@ -5,26 +5,26 @@ use super::error::{ProcessError, ShardError};
 use super::fingerprint;
 use super::format::DatabaseFormat;
 use super::journal::Journals;
+use super::layout::{self, Circumstances};
 use super::outcome::{Layouts, Outcome, PartSummary, ShardSummary, Summary};
 use super::reuse::ReusedLayout;
-use super::rows::{RowStore, ShardRows, TooManyRows};
+use super::rows::{self, RowStore, ShardRows};
 use super::selection::ShardSelection;
 use super::shard::{self, Finished};
 use super::trial::{KeyRing, MIN_NOISE_BUDGET};
 use super::unfinished::{create_folder_of, io_error, is_regular, remove, unfinished};
-use crate::configuration::{Configuration, DatabaseType, SymmetricPir};
+use crate::configuration::{Configuration, DatabaseType, ShardCount, SymmetricPir};
 use crate::files::{self, is_text};
 use crate::manifest::{self, Manifest, ShardRecord};
 use crate::progress::{Notice, Phase, Progress, Running, Silent};
 use durable_file::{Access, FileError, Operation, PendingFile};
-use keyword_database::{Encoding, Reader, RowKind};
 use keyword_pir::plan::Plan;
 use keyword_pir::{Scheme, ShardParameters};
 use pir_api::{Message, convert, he, text};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::num::NonZero;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -115,7 +115,7 @@ impl<'r> Run<'r> {
         }
         let pool =
             builder.build().map_err(|error| ProcessError::Threads { source: error.into() })?;
-        let rows = self.read_rows()?;
+        let rows = rows::read(self.configuration, self.progress)?;
         pool.install(|| self.process(rows, start))
     }
 
@@ -133,11 +133,20 @@ impl<'r> Run<'r> {
         let manifest_path = configuration.manifest_path();
         let existing = existing_manifest(&manifest_path);
         let previous = existing.as_ref().filter(|_| !self.fresh);
-        let sharding = &configuration.sharding;
-        let shard_count = match previous {
-            Some(previous) => sharding.count_near(row_count, previous.shard_count),
-            None => sharding.count(row_count),
+        let journals = Journals::beside(&manifest_path);
+        let journaled = journals.records();
+        let circumstances = Circumstances {
+            format: self.format,
+            longest_value: rows.longest_value(),
+            previous,
+            journaled: &journaled,
         };
+        let chosen = layout::choose(configuration, plan, &circumstances);
+        let plan = chosen.plan;
+        let cost = layout::lookup_cost(configuration, &plan, &rows);
+        let earlier = previous.map(|previous| previous.shard_count);
+        let ShardCount { count: shard_count, rounding } =
+            configuration.sharding.choose(row_count, earlier, &cost);
         if shard_count > 1 && !configuration.output_database.has_shard_id() {
             return Err(ProcessError::ShardIdMissing { shard_count });
         }
@@ -167,18 +176,14 @@ impl<'r> Run<'r> {
             plan: &plan,
             format: self.format,
             min_noise_budget: self.min_noise_budget,
-            longest_value: rows.longest_value(),
+            longest_value: circumstances.longest_value,
             rows: &rows,
             scheme: &scheme,
             settings,
             reused: reused.as_ref(),
         };
-        let maker = Maker {
-            journals: Journals::beside(&manifest_path),
-            manifest_path,
-            existing: existing.as_ref(),
-            progress: self.progress,
-        };
+        let maker =
+            Maker { journals, manifest_path, existing: existing.as_ref(), progress: self.progress };
         if !self.replace_foreign {
             maker.refuse_foreign(configuration, shard_count)?;
         }
@@ -209,12 +214,19 @@ impl<'r> Run<'r> {
             (None, None) => Layouts::New,
         };
         let manifest = maker.finish(&context, &made)?;
+        let cheaper_layout = chosen.cheaper.map(|cheaper| {
+            let shard_rows = row_count.div_ceil(u64::from(shard_count));
+            layout::lookup_cost(configuration, &cheaper, &rows)(shard_rows) / cost(shard_rows)
+        });
         let existing = existing.as_ref();
         Ok(Outcome::Whole(Summary {
             rows: row_count,
             shard_count,
             reused_shards: reused_shards(&made),
             rows_before: existing.map(|existing| existing.rows),
+            layout: chosen.name,
+            cheaper_layout: cheaper_layout.filter(|ratio| *ratio < 1.0),
+            rounding,
             layouts,
             renewed_because,
             same_configuration: existing.map(|existing| existing.config_id == manifest.config_id),
@@ -227,34 +239,6 @@ impl<'r> Run<'r> {
             seconds: start.elapsed().as_secs_f64(),
             shards: made.into_iter().map(Made::summary).collect(),
         }))
-    }
-
-    fn read_rows(&self) -> Result<RowStore, ProcessError> {
-        let path = &self.configuration.input_database;
-        let failed = |error| ProcessError::from(io_error(Operation::Read, path)(error));
-        let file = File::open(path).map_err(failed)?;
-        let about = file.metadata().map_err(failed)?;
-        if about.is_dir() {
-            return Err(ProcessError::InputIsFolder { path: path.clone() });
-        }
-        let encoding = if is_text(path) { Encoding::Text } else { Encoding::Binary };
-        let kind = match self.configuration.database_type {
-            DatabaseType::Keyword => RowKind::Keyword,
-            DatabaseType::Index => RowKind::Index,
-        };
-        let phase = Running::begin(self.progress, Phase::ReadingRows, about.len());
-        let input = Counted { input: file, phase: &phase };
-        let mut store = RowStore::default();
-        let mut reader = Reader::new(encoding, input).with_kind(kind);
-        loop {
-            let row = reader
-                .next_row()
-                .map_err(|error| ProcessError::Rows { path: path.clone(), source: error.into() })?;
-            let Some(row) = row else { return Ok(store) };
-            store
-                .push(row.keyword, row.value)
-                .map_err(|TooManyRows| ProcessError::TooManyRows { path: path.clone() })?;
-        }
     }
 
     #[cfg(not(feature = "symmetric"))]
@@ -285,20 +269,6 @@ impl<'r> Run<'r> {
         plan.symmetric =
             Some(keyword_pir::SymmetricParameters { server_public_key: key.public_key() });
         Ok(rows)
-    }
-}
-
-/// Reports the bytes that are read.
-struct Counted<'p, R> {
-    input: R,
-    phase: &'p Running<'p>,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        self.phase.advance(read as u64);
-        Ok(read)
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 /// Bits of noise budget that a reply must have left, so that lookups do not fail by chance: see
 /// section 10 of `docs/pir.md`.
-pub(super) const MIN_NOISE_BUDGET: f64 = 2.0;
+pub(crate) const MIN_NOISE_BUDGET: f64 = 2.0;
 
 /// What the test queries of a shard cost.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -34,8 +34,10 @@ pub struct Costs {
     pub response_ciphertexts: usize,
     /// The smallest noise budget that a reply had left, in bits.
     pub noise_budget: f64,
-    /// Time of the server for each query.
+    /// Time of the server for each query, by the clock on the wall.
     pub runtime_milliseconds: Vec<f64>,
+    /// Time of a core for each query: what a busy machine does not change. Empty where the system does not tell it.
+    pub processor_milliseconds: Vec<f64>,
     /// Computing time by stage, mean of all queries.
     pub stage_milliseconds: Stages,
 }
@@ -75,7 +77,7 @@ pub(super) struct TestKeys {
 
 /// Test keys by the Galois elements that a shard asks for.
 #[derive(Default)]
-pub(super) struct KeyRing(Mutex<BTreeMap<Vec<u32>, Arc<TestKeys>>>);
+pub(crate) struct KeyRing(Mutex<BTreeMap<Vec<u32>, Arc<TestKeys>>>);
 
 impl KeyRing {
     fn keys(&self, scheme: &Scheme, server: &Server) -> Result<Arc<TestKeys>, TrialError> {
@@ -95,14 +97,26 @@ impl KeyRing {
     }
 }
 
+/// Time that this thread has had of a core, in milliseconds. A trial computes on its own thread.
+#[cfg(unix)]
+fn processor_milliseconds() -> Option<f64> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Some(time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6)
+}
+
+#[cfg(not(unix))]
+fn processor_milliseconds() -> Option<f64> {
+    None
+}
+
 /// What a trial asks for.
-pub(super) enum Question<'q> {
+pub(crate) enum Question<'q> {
     Keyword { keyword: &'q [u8], value: &'q [u8] },
     Entry { index: u64, value: &'q [u8] },
 }
 
 /// Asks questions as the service that serves the files computes answers, and compares them.
-pub(super) fn run(
+pub(crate) fn run(
     ring: &KeyRing,
     scheme: &Scheme,
     server: &Server,
@@ -130,9 +144,13 @@ pub(super) fn run(
         costs.query_ciphertexts = query.ciphertexts.len();
         let parsed = server.read_query(&query)?;
         costs.query_bytes = pir::EncryptedIndices::from(query).encoded_len();
-        let start = Instant::now();
+        let (start, processor_start) = (Instant::now(), processor_milliseconds());
         let (reply, times) = server.answer(&parsed, &keys.prepared, execution)?;
         costs.runtime_milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
+        let processor_end = processor_milliseconds();
+        costs
+            .processor_milliseconds
+            .extend(processor_end.zip(processor_start).map(|(end, start)| end - start));
         costs.stage_milliseconds.add(times, questions.len());
         costs.response_ciphertexts = reply.iter().map(Vec::len).sum();
         let (full, _) = server.answer(&parsed, &keys.prepared, execution.keep_low_bits())?;

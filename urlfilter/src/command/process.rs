@@ -2,7 +2,7 @@
 
 use crate::output::{Bars, Exit, Results, note};
 use anyhow::{Context, bail};
-use pir_dataset::configuration::{Configuration, MAX_CONFIGURATION};
+use pir_dataset::configuration::{Configuration, MAX_CONFIGURATION, Rounding};
 use pir_dataset::processing::{
     self, Layouts, Outcome, PartSummary, Run, ShardSelection, ShardSummary, Summary,
 };
@@ -18,7 +18,9 @@ use std::path::PathBuf;
 ///
 /// If a data set exists already, shards whose rows did not change are kept, and changed shards keep their layout as
 /// long as the rows fit, so that devices keep their configuration. With --fresh, the same input and configuration give
-/// the same bytes, whatever existed before.
+/// the same bytes, whatever existed before. A new data set gets the layout that costs a server least (one hash function,
+/// large buckets) unless the configuration names one ("layout": "reference" is that of Apple's tool); `urlfilter tune`
+/// compares layouts.
 ///
 /// A large data set can be divided between machines that share a folder: each makes some shards with --shards or
 /// --part, and a final run without these options completes the data set.
@@ -168,6 +170,15 @@ fn describe(summary: &Summary) {
         "{} rows in {} shards ({} unchanged) in {:.2} s; manifest: {}",
         summary.rows, summary.shard_count, summary.reused_shards, summary.seconds, summary.manifest
     ));
+    if let Some(rounding) = &summary.rounding {
+        describe_rounding(summary.shard_count, rounding);
+    }
+    if let Some(share) = summary.cheaper_layout {
+        note(format_args!(
+            "the data set keeps its layout, because devices know it; with \"layout\": \"cheap\" a lookup would cost {share:.2} \
+             times as much, and devices would fetch the configuration once"
+        ));
+    }
     if !summary.shard_count.is_power_of_two() {
         note(format_args!(
             "devices from iOS and macOS 27.3 on refuse a number of shards that is not a power of two: set \
@@ -204,8 +215,30 @@ fn describe(summary: &Summary) {
     }
 }
 
+fn describe_rounding(shard_count: u32, rounding: &Rounding) {
+    let tells = match rounding.other_count > shard_count {
+        true => "tell one bit more of a keyword's hash",
+        false => "tell one bit less of a keyword's hash",
+    };
+    note(format_args!(
+        "{shard_count} shards of {} rows, for {} that were asked for (entryCountPerShard): a lookup costs {:.2} times as much as \
+         planned; with {} shards it would cost {:.2} times as much, and {tells}",
+        rounding.rows_per_shard,
+        rounding.planned_rows,
+        rounding.cost,
+        rounding.other_count,
+        rounding.other_cost,
+    ));
+}
+
 fn kilobytes(bytes: usize) -> f64 {
     bytes as f64 / 1024.0
+}
+
+fn median(times: &[f64]) -> f64 {
+    let mut times = times.to_owned();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(0.0)
 }
 
 fn describe_shard(shard: &ShardSummary) {
@@ -231,8 +264,11 @@ fn describe_shard(shard: &ShardSummary) {
         ));
     }
     if let Some(costs) = &shard.costs {
-        let mut times = costs.runtime_milliseconds.clone();
-        times.sort_by(f64::total_cmp);
+        // Without the time of a core, that of the clock.
+        let (times, of) = match &costs.processor_milliseconds[..] {
+            [] => (&costs.runtime_milliseconds, "for a query"),
+            _ => (&costs.processor_milliseconds, "of a core for a query"),
+        };
         note(format_args!(
             "  evaluation key {:.1} KB ({} keys), query {:.1} KB ({} ciphertexts), \
              response {:.1} KB ({} ciphertexts, entries {:?})",
@@ -246,10 +282,11 @@ fn describe_shard(shard: &ShardSummary) {
         ));
         let stages = &costs.stage_milliseconds;
         note(format_args!(
-            "  noise budget {:.1} bits, {:.1} ms for a query (expansion {:.1}, first dimension {:.1}, \
+            "  noise budget {:.1} bits, {:.1} ms {of}, {:.1} ms by the clock (expansion {:.1}, first dimension {:.1}, \
              second {:.1}, reply {:.1})",
             costs.noise_budget,
-            times[times.len() / 2],
+            median(times),
+            median(&costs.runtime_milliseconds),
             stages.expansion,
             stages.first_dimension,
             stages.second_dimension,
