@@ -11,6 +11,7 @@
 //! | [`manifest`] | [`Manifest`]: what a finished data set consists of |
 //! | [`files`] | names of the files of a data set, and parameter files |
 //! | [`progress`] | how a long operation reports its progress |
+//! | [`tuning`] | which layout a data set should get |
 //! | `publication` | releases in a folder or an object store: format, store, publisher, replica |
 //!
 //! # Example
@@ -66,6 +67,7 @@ pub mod processing;
 pub mod progress;
 #[cfg(feature = "publication")]
 pub mod publication;
+pub mod tuning;
 
 pub use digest::file_sha256;
 pub use files::DataSetFiles;

@@ -12,6 +12,8 @@ pub enum Phase {
     EncryptingRows,
     /// Making shards; counted in shards.
     MakingShards,
+    /// Trying layouts; counted in layouts.
+    TryingLayouts,
     /// Uploading the files of a release; counted in bytes.
     Uploading,
     /// Waiting until nodes have a release ready; counted in nodes.

@@ -19,6 +19,7 @@ mod rule;
 pub(crate) mod signing_key;
 mod system;
 mod token;
+pub(crate) mod tune;
 pub(crate) mod update;
 mod urls;
 pub(crate) mod vectors;

@@ -24,6 +24,7 @@ Examples:
   urlfilter why dist https://www.example.com/login
   urlfilter explain 'https://www.example.com/a?b=c'
   urlfilter diagnose bloom_filter.plist --keys keys.txt
+  urlfilter tune dist/input.txtpb --max-ms 5 --out process.json
   urlfilter process process.json
   urlfilter publish --to s3://lists/urls --usecase com.example.app.url.filtering \\
       --data dist/urls --filter dist
@@ -35,8 +36,8 @@ Examples:
 Exit codes:
   0  done
   1  done, and the answer needs attention: some URLs may match (check), are blocked (why) or denied (query),
-     keys are missing (diagnose), the deployment is not ready (doctor), old copies of lists are used (update), or
-     vectors differ
+     keys are missing (diagnose), no layout keeps the limits (tune), the deployment is not ready (doctor), old copies of
+     lists are used (update), or vectors differ
   2  failure"
 )]
 struct Arguments {
@@ -53,6 +54,7 @@ enum Command {
     Explain(command::explain::Arguments),
     Hash(command::hash::Arguments),
     Diagnose(command::diagnose::Arguments),
+    Tune(command::tune::Arguments),
     Process(command::process::Arguments),
     Publish(command::publish::Arguments),
     Update(command::update::Arguments),
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => command::explain::run(&arguments),
         Command::Hash(arguments) => command::hash::run(&arguments),
         Command::Diagnose(arguments) => command::diagnose::run(&arguments),
+        Command::Tune(arguments) => command::tune::run(&arguments),
         Command::Process(arguments) => command::process::run(&arguments),
         Command::Publish(arguments) => command::publish::run(&arguments),
         Command::Update(arguments) => command::update::run(&arguments),

@@ -125,6 +125,7 @@ impl Progress for Bars {
             Phase::ReadingRows => ("reading", SHARE),
             Phase::EncryptingRows => ("encrypting", SHARE),
             Phase::MakingShards => ("shards", SHARE),
+            Phase::TryingLayouts => ("layouts", COUNT),
             Phase::Uploading => ("uploading", BYTES),
             Phase::WaitingUntilReady => ("nodes that have the release", COUNT),
             Phase::WaitingUntilServed => ("nodes that serve the release", COUNT),
