@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Largest configuration, in bytes.
 pub const MAX_CONFIGURATION: u64 = 1 << 20;
 /// The default of [`BuildSettings::tolerance`].
-pub const DEFAULT_TOLERANCE: f64 = 0.0001;
+pub const DEFAULT_TOLERANCE: f64 = blocklist::builder::DEFAULT_TOLERANCE;
 /// The default of [`List::max_shrink`].
 pub const DEFAULT_MAX_SHRINK: f64 = 0.5;
 /// The default of [`List::max_bytes`]: 256 MiB.
