@@ -67,6 +67,8 @@ impl Deployment {
     fn configure(&self, name: &str, stem: &str) {
         let mut process: Value =
             serde_json::from_slice(&self.case.read("process-config.json")).unwrap();
+        // As docs/migration.md says: devices keep the configuration only with the layout that they know.
+        process["layout"] = "reference".into();
         process["outputDatabase"] = format!("{stem}-SHARD_ID.bin").into();
         process["outputPirParameters"] = format!("{stem}-SHARD_ID.params.txtpb").into();
         process["outputEvaluationKeyConfig"] = format!("{stem}-evaluation-key-config.txtpb").into();
