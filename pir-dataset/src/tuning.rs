@@ -216,7 +216,7 @@ impl<'t> Tuning<'t> {
             let possible = search::possible(rows, shards.share(rows), shards.longest_value);
             compared += possible.len();
             let max = self.limits.max_reply_bytes;
-            chosen.extend(search::best(possible, count, TRIED, max));
+            chosen.extend(search::ranked(possible, count, max));
         }
         // The cheapest first, so that what would take too long is known to before it is tried.
         chosen.sort_by(|a, b| a.work.total_cmp(&b.work));
@@ -240,7 +240,15 @@ impl<'t> Tuning<'t> {
         let mut milliseconds_a_work = f64::INFINITY;
         let mut candidates = Vec::new();
         let phase = Running::begin(self.progress, Phase::TryingLayouts, chosen.len() as u64);
+        // Of each number of shards and kind, those that left enough noise budget: counts know nothing of noise.
+        let mut found: BTreeMap<(u32, Kind), usize> = BTreeMap::new();
         for possible in chosen {
+            let kind = Kind::of(&possible.settings);
+            let found = found.entry((possible.shard_count, kind)).or_default();
+            if *found >= kind.wanted() {
+                phase.advance(1);
+                continue;
+            }
             let expected = possible.work * milliseconds_a_work;
             let is_hopeless = self
                 .limits
@@ -254,7 +262,10 @@ impl<'t> Tuning<'t> {
                 let share = candidate.server_milliseconds / possible.work;
                 milliseconds_a_work = milliseconds_a_work.min(share);
                 candidate.keeps_limits = keeps(&candidate, &self.limits);
-                candidates.push(candidate);
+                if candidate.noise_budget >= self.limits.min_noise_budget {
+                    *found += 1;
+                    candidates.push(candidate);
+                }
             }
             phase.advance(1);
         }
@@ -263,6 +274,32 @@ impl<'t> Tuning<'t> {
             a.shard_count.cmp(&b.shard_count).then(time)
         });
         Ok(candidates)
+    }
+}
+
+/// What a layout is tried for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Reference,
+    WithRoom,
+    WithoutRoom,
+}
+
+impl Kind {
+    fn of(settings: &Settings) -> Self {
+        match (settings.is_reference(), settings.has_room_to_grow()) {
+            (true, _) => Self::Reference,
+            (false, true) => Self::WithRoom,
+            (false, false) => Self::WithoutRoom,
+        }
+    }
+
+    /// How many are listed.
+    fn wanted(self) -> usize {
+        match self {
+            Self::WithRoom => TRIED,
+            Self::Reference | Self::WithoutRoom => 1,
+        }
     }
 }
 

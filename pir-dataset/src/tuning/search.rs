@@ -91,25 +91,18 @@ fn reply_bytes(parameters: &ShardParameters) -> usize {
     ciphertext * parameters.calls() * parameters.chunks()
 }
 
-/// The layouts that are worth a trial: those with the least work, with and without room for more rows, and the
-/// cheapest of the reference's, to compare with.
-pub(super) fn best(
+/// The layouts whose replies are small enough, by their work.
+pub(super) fn ranked(
     mut possible: Vec<Possible>,
     shard_count: u32,
-    tried: usize,
     max_reply_bytes: Option<usize>,
 ) -> Vec<Possible> {
     possible.iter_mut().for_each(|layout| layout.shard_count = shard_count);
+    // The sizes are a little less than those of whole messages. The reference's are there to compare with.
+    possible.retain(|layout| {
+        layout.settings.is_reference()
+            || max_reply_bytes.is_none_or(|max| layout.reply_bytes <= max)
+    });
     possible.sort_by(|a, b| a.work.total_cmp(&b.work));
-    // The sizes are a little less than those of whole messages.
-    let fits = |layout: &&Possible| max_reply_bytes.is_none_or(|max| layout.reply_bytes <= max);
-    let with_room = possible.iter().filter(fits).filter(|p| p.settings.has_room_to_grow());
-    let mut chosen: Vec<Possible> = with_room.take(tried).cloned().collect();
-    let without = possible.iter().filter(fits).find(|p| !p.settings.has_room_to_grow());
-    chosen.extend(without.cloned());
-    let has_reference = chosen.iter().any(|p| p.settings.is_reference());
-    if !has_reference {
-        chosen.extend(possible.iter().find(|p| p.settings.is_reference()).cloned());
-    }
-    chosen
+    possible
 }
