@@ -12,11 +12,14 @@
 //! ```
 
 mod exceptions;
+mod fill;
 mod guards;
+mod intake;
 mod key_set;
 mod measure;
 mod options;
 mod origins;
+mod pipeline;
 mod plausible;
 mod report;
 #[cfg(test)]
@@ -37,16 +40,16 @@ pub use report::{
 pub use uses::Origin;
 
 use crate::key::parents::any_cover;
-use crate::key::{
-    CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remark, Remarks, canonicalise,
-};
-use crate::list::{self, Action, Entry, Event, Format, ListError, ReadOptions, RuleOptions, Scope};
+use crate::key::{KeyRules, ONBOARDING_ENTRY, Refusal};
+use crate::list::{self, Format, ListError, ReadOptions, RuleOptions};
 use durable_file::{Access, FileError, FileSet};
 use exceptions::{Exceptions, Speaker};
+use fill::fill;
 use filter_core::Prefilter;
 use filter_core::bloom::{BloomError, BloomFilter};
 use filter_core::file::Description;
 use filter_core::file::raw::{BITS_FILE, METADATA_FILE};
+use intake::{Intake, KeyMaker, spoken};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -229,23 +232,16 @@ impl Builder {
         }
         let refused_before = self.report.refused_counts();
         let source = self.report.start_source(name);
-        let summary = list::read(input, options, |event| match event {
-            Event::Entry { line, entry } if speaker == Speaker::BlockList => {
-                self.add_entry(source, line, entry, speaker);
-            }
-            Event::Entry { line, entry } => match entry.action {
-                Action::Block | Action::Allow => {
-                    let options = RuleOptions::IMPORTANT;
-                    let entry = Entry { action: Action::Allow, options, ..entry };
-                    self.add_entry(source, line, entry, speaker);
-                }
-                Action::Retract | Action::RetractException => {
-                    self.report.refuse(source, line, Refusal::Exception, entry.text);
-                }
-            },
-            Event::Refused { line, refusal, text } => {
-                self.report.refuse(source, line, refusal, text);
-            }
+        let maker = KeyMaker { options: &self.options, rules: &self.rules };
+        let intake = Intake {
+            keys: &mut self.keys,
+            exceptions: &mut self.exceptions,
+            report: &mut self.report,
+            source,
+            speaker,
+        };
+        let summary = pipeline::run(self.options.threads(), maker, intake, |visit| {
+            list::read(input, options, |event| visit(spoken(event, speaker)))
         })
         .map_err(|source| BuildError::List { name: name.to_owned(), source })?;
         self.report.end_source(source, &summary);
@@ -269,65 +265,6 @@ impl Builder {
                 Err(BuildError::Source { name: name.to_owned(), problem, main })
             }
         }
-    }
-
-    fn add_entry(&mut self, source: usize, line: u64, entry: Entry<'_>, speaker: Speaker) {
-        let origin = Origin::new(source, line);
-        // The onboarding entry is the one entry that becomes a key as it stands.
-        if self.options.onboarding_entry
-            && entry.text == ONBOARDING_ENTRY
-            && entry.kind == EntryKind::Url
-            && entry.action == Action::Block
-        {
-            self.report.take(source, line, entry, ONBOARDING_ENTRY, entry.remarks);
-            return;
-        }
-        match self.key_of(&entry) {
-            Ok((key, remarks)) => {
-                let entry =
-                    Entry { options: entry.options.with(spelling(&entry, remarks)), ..entry };
-                let others = key.others.iter().map(String::as_str);
-                let texts = [&*key.text].into_iter().chain(others);
-                if entry.action == Action::Block {
-                    if entry.is_rule {
-                        for text in texts.clone() {
-                            self.exceptions.note_rule(text.as_bytes(), &entry);
-                        }
-                    }
-                    self.keys.add(texts.map(str::as_bytes), origin, entry.options);
-                    self.report.take(source, line, entry, &key.text, remarks);
-                } else {
-                    for text in texts {
-                        self.exceptions.add(text.as_bytes(), &entry, origin, speaker);
-                    }
-                    self.report.except(source);
-                }
-            }
-            Err(refusal) => self.report.refuse(source, line, refusal, entry.text),
-        }
-    }
-
-    /// The key of an entry, with all that is to be said of it.
-    fn key_of<'e>(&self, entry: &Entry<'e>) -> Result<(CanonicalKey<'e>, Remarks), Refusal> {
-        // What a data set serves already is taken as it is.
-        let is_row = entry.kind == EntryKind::Key;
-        if !is_row {
-            plausible::check_text(entry.text.trim(), entry.kind)?;
-        }
-        let key = canonicalise(entry.text, entry.kind, &self.rules)?;
-        let mut remarks = key.remarks;
-        remarks.extend(entry.remarks);
-        if !is_row
-            && entry.action == Action::Block
-            && let Some(text) = plausible::without_scheme(&key.text, self.rules.rule())
-        {
-            if let Some(remark) = self.options.names.check(text)? {
-                remarks.add(remark);
-            }
-            plausible::coverage(entry.scope, text, &mut remarks);
-            plausible::hosts_below(entry.scope, text, self.rules.systems(), &mut remarks);
-        }
-        Ok((key, remarks))
     }
 
     /// What became of the lists so far.
@@ -378,7 +315,7 @@ impl Builder {
         let Options { tolerance, murmur_seed, sizing, ref rule, .. } = self.options;
         let parameters = sizing.parameters(self.keys.len() as u64, tolerance, murmur_seed)?;
         let mut filter = BloomFilter::empty(parameters);
-        filter.insert_all(self.keys.iter());
+        fill(&mut filter, &self.keys, self.options.threads());
         let mut description = Description::default();
         description.item_count = Some(self.keys.len() as u64);
         description.false_positive_tolerance = Some(tolerance);
@@ -425,19 +362,6 @@ impl Builder {
         self.report.compressed = (before - self.keys.len()) as u64;
         Ok(())
     }
-}
-
-/// How an entry is written, as far as it matters to those that take it back.
-fn spelling(entry: &Entry<'_>, remarks: Remarks) -> RuleOptions {
-    let has = |remark| remarks.contains(remark);
-    let is_rewritten = has(Remark::SubdomainWildcard)
-        || has(Remark::LowerCased)
-        || has(Remark::HostNormalised)
-        || has(Remark::PathNormalised)
-        || has(Remark::TrailingSlashRemoved)
-        || matches!(entry.scope, Scope::Host | Scope::Page);
-    let www = if has(Remark::WwwRemoved) { RuleOptions::WWW } else { RuleOptions::NONE };
-    www.with(if is_rewritten { RuleOptions::REWRITTEN } else { RuleOptions::NONE })
 }
 
 impl Built {

@@ -209,10 +209,15 @@ impl KeySet {
 
     /// The numbers and the keys, without those that were removed.
     pub(super) fn numbered(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        let mut start = 0;
+        self.numbered_in(0..self.numbers())
+    }
+
+    /// The numbers in a range that ends at most at [`numbers`](Self::numbers), and their keys, without those that were removed.
+    pub(super) fn numbered_in(&self, range: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
+        let mut start = range.start.checked_sub(1).map_or(0, |before| self.ends.get(before));
         let mut wraps = self.ends.wraps.iter().peekable();
         let mut high = 0;
-        let all = self.ends.low.iter().enumerate().map(move |(key, &low)| {
+        let all = range.clone().zip(&self.ends.low[range]).map(move |(key, &low)| {
             while wraps.next_if(|&&first| first <= key).is_some() {
                 high += 1 << 32;
             }
@@ -310,6 +315,9 @@ mod tests {
                 prop_assert_eq!((set.number_of(key), set.get(number)), (Some(number), *key));
             }
             prop_assert_eq!(set.number_of(b"c"), None);
+            let middle = expected.len() / 2;
+            let halves = set.numbered_in(0..middle).chain(set.numbered_in(middle..expected.len()));
+            prop_assert!(halves.eq(expected.iter().copied().enumerate()));
             set.remove(|number| number % 2 == 1);
             prop_assert!(set.iter().eq(expected.iter().copied().step_by(2)));
             prop_assert_eq!(set.len(), expected.len().div_ceil(2));

@@ -7,6 +7,7 @@ use crate::key::parents::Reach;
 use crate::key::{KeyRules, NameRules, Systems};
 use filter_core::bloom::Sizing;
 use filter_core::sub_url::{Profile, SubUrlRule, System};
+use std::num::NonZeroUsize;
 
 /// The default of [`Options::murmur_seed`]. It is fixed, so that builds are reproducible.
 pub const DEFAULT_SEED: u32 = 2_538_058_380;
@@ -39,6 +40,8 @@ pub struct Options {
     pub guards: Guards,
     /// Whether keys are left out that another key covers on every system of the rule. Default: no.
     pub is_compressed: bool,
+    /// The most threads that a build uses; `None` for as many as the machine has. What it gives does not depend on them.
+    pub max_threads: Option<NonZeroUsize>,
 }
 
 impl Options {
@@ -114,6 +117,20 @@ impl Options {
         self
     }
 
+    /// The same options with another [`max_threads`](Self::max_threads).
+    #[must_use]
+    pub fn with_max_threads(mut self, max: Option<NonZeroUsize>) -> Self {
+        self.max_threads = max;
+        self
+    }
+
+    /// The number of threads of a build.
+    pub(super) fn threads(&self) -> NonZeroUsize {
+        // Where the number of processors is not known, or there are no threads, one will do.
+        self.max_threads
+            .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
     /// How far keys of hosts reach on the systems of the rule; `None` under a rule of the user's own.
     pub(super) fn reach(&self) -> Option<Reach> {
         let rules = self.key_rules();
@@ -148,6 +165,7 @@ impl Default for Options {
             names: NameRules::default(),
             guards: Guards::default(),
             is_compressed: false,
+            max_threads: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::key::NameRules;
 use filter_core::sub_url::{Profile, SubUrlRule};
+use std::num::NonZeroUsize;
 
 fn built(list: &str, options: Options) -> Result<Built, BuildError> {
     Builder::new(options).add_list("list", list.as_bytes(), None)?.finish()
@@ -390,4 +391,76 @@ fn the_number_of_lists_is_limited() {
     assert_eq!(builder.report().sources.len(), Origin::MAX_SOURCES);
     let refused = builder.add_list("c", &b"c.example\n"[..], None);
     assert!(matches!(refused, Err(BuildError::TooManySources)), "{refused:?}");
+}
+
+/// Several batches of a list with all that becomes of entries, and what the build writes.
+#[test]
+fn a_build_does_not_depend_on_the_number_of_threads() {
+    let mut list = String::from("[Adblock Plus 2.0]\n! a list\n");
+    for number in 0..6_000 {
+        let line = match number % 8 {
+            0 => format!("||host{number}.example^"),
+            1 => format!("|https://www.Host{number}.example/Path|"),
+            2 => format!("@@||host{}.example^", number - 2),
+            3 => format!("||host{number}.example/a^$third-party"),
+            4 => format!("||host{}.example^", number / 3),
+            5 => "||co.uk^".to_owned(),
+            6 => format!("||bücher{number}.example/ü"),
+            _ => format!("||host{}.example^$badfilter", number - 3),
+        };
+        list.push_str(&line);
+        list.push('\n');
+    }
+    let written = |threads| {
+        let options = Options::default()
+            .with_onboarding_entry(true)
+            .with_guards(Guards::off())
+            .with_max_threads(NonZeroUsize::new(threads));
+        let allow = "host4.example\n".repeat(3_000);
+        let built = Builder::new(options)
+            .add_allow_list("allow", allow.as_bytes(), &ReadOptions::default())
+            .and_then(|builder| builder.add_list("list", list.as_bytes(), None))
+            .and_then(Builder::finish)
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        built.write(folder.path()).unwrap();
+        [DATA_SET_FILE, PLIST_FILE, BITS_FILE, METADATA_FILE, ORIGINS_FILE, REPORT_FILE]
+            .map(|file| std::fs::read(folder.path().join(file)).unwrap())
+    };
+    let alone = written(1);
+    assert!(alone[0].len() > 10_000);
+    for threads in [2, 3, 4, 16] {
+        assert!(written(threads) == alone, "{threads} threads");
+    }
+}
+
+#[test]
+fn a_filter_is_the_same_whatever_the_number_of_threads() {
+    let mut list = String::new();
+    for number in 0..200_000 {
+        list.push_str(&format!("host{number}.example\n"));
+    }
+    let bits = |threads| {
+        let options = Options::default().with_max_threads(NonZeroUsize::new(threads));
+        built(&list, options).unwrap().prefilter.filter().bytes().to_vec()
+    };
+    let alone = bits(1);
+    assert!([2, 3, 9].into_iter().all(|threads| bits(threads) == alone));
+}
+
+#[test]
+fn a_list_that_breaks_off_behind_full_batches_is_an_error() {
+    struct Broken(u32);
+    impl Read for Broken {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(1).ok_or_else(|| io::Error::other("connection lost"))?;
+            let line = b"aaaa.example\n";
+            io::Cursor::new(line).read(buffer)
+        }
+    }
+    for (lines, threads) in [(5_000, 1), (5_000, 3), (10, 3)] {
+        let options = Options::default().with_max_threads(NonZeroUsize::new(threads));
+        let error = Builder::new(options).add_list("list", Broken(lines), None).unwrap_err();
+        assert!(matches!(error, BuildError::List { .. }), "{error}");
+    }
 }

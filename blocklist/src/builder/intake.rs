@@ -1,0 +1,182 @@
+//! From an entry to its keys, which needs the entry alone, and into the build, which goes in the order of the lists.
+
+use super::exceptions::{Exceptions, Speaker};
+use super::{KeySet, Options, Origin, Report, plausible};
+use crate::key::{
+    CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remark, Remarks, canonicalise,
+};
+use crate::list::{Action, Entry, Event, RuleOptions, Scope};
+use std::borrow::Cow;
+
+/// What becomes of an entry.
+pub(super) enum Outcome<'e> {
+    /// The entry of Apple's onboarding, whose key the options have added.
+    Onboarding,
+    /// Its keys, with all that is to be said of it.
+    Key(CanonicalKey<'e>, Remarks),
+    /// It cannot become a key.
+    Refused(Refusal),
+}
+
+/// The same, apart from the text of the entry.
+pub(super) enum OwnedOutcome {
+    Onboarding,
+    /// The first key, unless it is the text of the entry; the others; the remarks of the key, and all remarks.
+    Key(Option<String>, Vec<String>, Remarks, Remarks),
+    Refused(Refusal),
+}
+
+impl Outcome<'_> {
+    /// Takes the outcome out of the life of `entry`, whose outcome it is.
+    pub(super) fn into_owned(self, entry: &str) -> OwnedOutcome {
+        match self {
+            Self::Onboarding => OwnedOutcome::Onboarding,
+            Self::Refused(refusal) => OwnedOutcome::Refused(refusal),
+            Self::Key(key, remarks) => {
+                let text = (key.text != entry).then(|| key.text.into_owned());
+                OwnedOutcome::Key(text, key.others, key.remarks, remarks)
+            }
+        }
+    }
+}
+
+impl OwnedOutcome {
+    /// The outcome of `entry` again.
+    pub(super) fn of(self, entry: &str) -> Outcome<'_> {
+        match self {
+            Self::Onboarding => Outcome::Onboarding,
+            Self::Refused(refusal) => Outcome::Refused(refusal),
+            Self::Key(text, others, key_remarks, remarks) => {
+                let text = text.map_or(Cow::Borrowed(entry), Cow::Owned);
+                Outcome::Key(CanonicalKey { text, others, remarks: key_remarks }, remarks)
+            }
+        }
+    }
+}
+
+/// Makes keys.
+#[derive(Clone, Copy)]
+pub(super) struct KeyMaker<'b> {
+    pub(super) options: &'b Options,
+    pub(super) rules: &'b KeyRules,
+}
+
+impl KeyMaker<'_> {
+    /// What becomes of an entry.
+    pub(super) fn outcome<'e>(&self, entry: &Entry<'e>) -> Outcome<'e> {
+        // The onboarding entry is the one entry that becomes a key as it stands.
+        if self.options.onboarding_entry
+            && entry.text == ONBOARDING_ENTRY
+            && entry.kind == EntryKind::Url
+            && entry.action == Action::Block
+        {
+            return Outcome::Onboarding;
+        }
+        match self.key_of(entry) {
+            Ok((key, remarks)) => Outcome::Key(key, remarks),
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    fn key_of<'e>(&self, entry: &Entry<'e>) -> Result<(CanonicalKey<'e>, Remarks), Refusal> {
+        // What a data set serves already is taken as it is.
+        let is_row = entry.kind == EntryKind::Key;
+        if !is_row {
+            plausible::check_text(entry.text.trim(), entry.kind)?;
+        }
+        let key = canonicalise(entry.text, entry.kind, self.rules)?;
+        let mut remarks = key.remarks;
+        remarks.extend(entry.remarks);
+        if !is_row
+            && entry.action == Action::Block
+            && let Some(text) = plausible::without_scheme(&key.text, self.rules.rule())
+        {
+            if let Some(remark) = self.options.names.check(text)? {
+                remarks.add(remark);
+            }
+            plausible::coverage(entry.scope, text, &mut remarks);
+            plausible::hosts_below(entry.scope, text, self.rules.systems(), &mut remarks);
+        }
+        Ok((key, remarks))
+    }
+}
+
+/// An event of a list as its speaker means it: entries of an allow list take others back, whether they ask to block or to
+/// allow.
+pub(super) fn spoken(event: Event<'_>, speaker: Speaker) -> Event<'_> {
+    match event {
+        Event::Entry { line, entry } if speaker == Speaker::AllowList => match entry.action {
+            Action::Block | Action::Allow => {
+                let options = RuleOptions::IMPORTANT;
+                Event::Entry { line, entry: Entry { action: Action::Allow, options, ..entry } }
+            }
+            Action::Retract | Action::RetractException => {
+                Event::Refused { line, refusal: Refusal::Exception, text: entry.text }
+            }
+        },
+        event => event,
+    }
+}
+
+/// Takes the entries of one list into the build.
+pub(super) struct Intake<'b> {
+    pub(super) keys: &'b mut KeySet,
+    pub(super) exceptions: &'b mut Exceptions,
+    pub(super) report: &'b mut Report,
+    pub(super) source: usize,
+    pub(super) speaker: Speaker,
+}
+
+impl Intake<'_> {
+    /// Takes something that no key can be made of.
+    pub(super) fn refuse(&mut self, line: u64, refusal: Refusal, text: &str) {
+        self.report.refuse(self.source, line, refusal, text);
+    }
+
+    /// Takes an entry and what becomes of it.
+    pub(super) fn take(&mut self, line: u64, entry: Entry<'_>, outcome: &Outcome<'_>) {
+        let source = self.source;
+        let (key, remarks) = match outcome {
+            Outcome::Key(key, remarks) => (key, *remarks),
+            Outcome::Onboarding => {
+                self.report.take(source, line, entry, ONBOARDING_ENTRY, entry.remarks);
+                return;
+            }
+            Outcome::Refused(refusal) => {
+                self.refuse(line, *refusal, entry.text);
+                return;
+            }
+        };
+        let origin = Origin::new(source, line);
+        let entry = Entry { options: entry.options.with(spelling(&entry, remarks)), ..entry };
+        let others = key.others.iter().map(String::as_str);
+        let texts = [&*key.text].into_iter().chain(others);
+        if entry.action == Action::Block {
+            if entry.is_rule {
+                for text in texts.clone() {
+                    self.exceptions.note_rule(text.as_bytes(), &entry);
+                }
+            }
+            self.keys.add(texts.map(str::as_bytes), origin, entry.options);
+            self.report.take(source, line, entry, &key.text, remarks);
+        } else {
+            for text in texts {
+                self.exceptions.add(text.as_bytes(), &entry, origin, self.speaker);
+            }
+            self.report.except(source);
+        }
+    }
+}
+
+/// How an entry is written, as far as it matters to those that take it back.
+fn spelling(entry: &Entry<'_>, remarks: Remarks) -> RuleOptions {
+    let has = |remark| remarks.contains(remark);
+    let is_rewritten = has(Remark::SubdomainWildcard)
+        || has(Remark::LowerCased)
+        || has(Remark::HostNormalised)
+        || has(Remark::PathNormalised)
+        || has(Remark::TrailingSlashRemoved)
+        || matches!(entry.scope, Scope::Host | Scope::Page);
+    let www = if has(Remark::WwwRemoved) { RuleOptions::WWW } else { RuleOptions::NONE };
+    www.with(if is_rewritten { RuleOptions::REWRITTEN } else { RuleOptions::NONE })
+}
