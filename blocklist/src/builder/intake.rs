@@ -18,11 +18,12 @@ pub(super) enum Outcome<'e> {
     Refused(Refusal),
 }
 
-/// The same, apart from the text of the entry.
+/// The same, apart from the text of the entry. It is small for most entries, of which millions wait for each other.
 pub(super) enum OwnedOutcome {
     Onboarding,
-    /// The first key, unless it is the text of the entry; the others; the remarks of the key, and all remarks.
-    Key(Option<String>, Vec<String>, Remarks, Remarks),
+    /// The text of the entry is its one key. The remarks are those of the key, and all.
+    Unchanged(Remarks, Remarks),
+    Key(Box<(CanonicalKey<'static>, Remarks)>),
     Refused(Refusal),
 }
 
@@ -32,9 +33,13 @@ impl Outcome<'_> {
         match self {
             Self::Onboarding => OwnedOutcome::Onboarding,
             Self::Refused(refusal) => OwnedOutcome::Refused(refusal),
-            Self::Key(key, remarks) => {
-                let text = (key.text != entry).then(|| key.text.into_owned());
-                OwnedOutcome::Key(text, key.others, key.remarks, remarks)
+            Self::Key(key, remarks) if key.text == entry && key.others.is_empty() => {
+                OwnedOutcome::Unchanged(key.remarks, remarks)
+            }
+            Self::Key(CanonicalKey { text, others, remarks: of_key }, remarks) => {
+                let text = Cow::Owned(text.into_owned());
+                let key = CanonicalKey { text, others, remarks: of_key };
+                OwnedOutcome::Key(Box::new((key, remarks)))
             }
         }
     }
@@ -46,9 +51,13 @@ impl OwnedOutcome {
         match self {
             Self::Onboarding => Outcome::Onboarding,
             Self::Refused(refusal) => Outcome::Refused(refusal),
-            Self::Key(text, others, key_remarks, remarks) => {
-                let text = text.map_or(Cow::Borrowed(entry), Cow::Owned);
-                Outcome::Key(CanonicalKey { text, others, remarks: key_remarks }, remarks)
+            Self::Unchanged(of_key, remarks) => {
+                let text = Cow::Borrowed(entry);
+                Outcome::Key(CanonicalKey { text, others: Vec::new(), remarks: of_key }, remarks)
+            }
+            Self::Key(boxed) => {
+                let (key, remarks) = *boxed;
+                Outcome::Key(key, remarks)
             }
         }
     }
