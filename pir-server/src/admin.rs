@@ -50,7 +50,7 @@ async fn reload(State(service): State<Arc<Service>>) -> Response {
 
 /// What is served and whether it is well.
 async fn status(State(service): State<Arc<Service>>) -> Response {
-    axum::Json(Status::of(&service)).into_response()
+    axum::Json(Status::of(&service).await).into_response()
 }
 
 /// The same for people.
@@ -58,7 +58,7 @@ async fn page(State(service): State<Arc<Service>>) -> Response {
     let policy =
         "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
     let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, policy)];
-    (headers, status::page(&Status::of(&service))).into_response()
+    (headers, status::page(&Status::of(&service).await)).into_response()
 }
 
 /// How far this node is with the published releases.

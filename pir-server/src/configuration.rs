@@ -94,6 +94,8 @@ pub struct Configuration {
     pub listen: Vec<SocketAddr>,
     /// Address for health, metrics and reloading. It must not be reachable from the open network.
     pub admin: Option<SocketAddr>,
+    /// File with the last findings of `urlfilter doctor --json`, for the page of the admin address; `None` for none.
+    pub doctor_report: Option<PathBuf>,
     /// Certificate for HTTPS; `None` serves HTTP.
     pub tls: Option<TlsSettings>,
     /// By what connections are counted.
@@ -132,6 +134,8 @@ struct RawConfiguration {
     listen: Option<Vec<String>>,
     #[serde(default)]
     admin: Option<String>,
+    #[serde(default)]
+    doctor_report: Option<PathBuf>,
     #[serde(default)]
     tls: Option<TlsSettings>,
     #[serde(default)]
@@ -237,6 +241,7 @@ impl TryFrom<RawConfiguration> for Configuration {
             tls: raw.tls,
             peers: part("peers", raw.peers)?,
             gateway,
+            doctor_report: raw.doctor_report,
             lists: raw.lists,
             publications: part("publications", raw.publications)?,
             store: part("store", raw.store)?,
@@ -263,6 +268,7 @@ impl Configuration {
             tls: None,
             peers: PeerSettings::default(),
             gateway: None,
+            doctor_report: None,
             lists: None,
             publications: PublicationSettings::default(),
             store: StoreSettings::default(),

@@ -113,6 +113,7 @@ async fn watch(State(service): State<Arc<Service>>, request: Request, next: Next
     let sent = response.body().size_hint().exact().unwrap_or(0);
     response.extensions_mut().insert(AnswerBytes(usize::try_from(sent).unwrap_or(usize::MAX)));
     service.metrics().answered(endpoint, status, time, received as u64, sent);
+    service.traffic().count(service.now(), endpoint, status, time);
     if response.status() == http::StatusCode::SERVICE_UNAVAILABLE {
         service.metrics().refused_busy(endpoint);
     }

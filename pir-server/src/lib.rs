@@ -89,6 +89,7 @@ pub mod store;
 mod subscriptions;
 mod tier;
 mod tls;
+mod traffic;
 mod user_tokens;
 mod work;
 

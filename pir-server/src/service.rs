@@ -35,6 +35,7 @@ use crate::store::Store;
 use crate::subscriptions::Subscriptions;
 use crate::tier::Tier;
 use crate::tls::Certificates;
+use crate::traffic::Traffic;
 use crate::user_tokens::{HookError, UserTokens};
 use crate::work::WorkPool;
 use arc_swap::ArcSwap;
@@ -43,6 +44,7 @@ use pir_dataset::publication::UseCaseStatus;
 use settings::Settings;
 use std::fmt;
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -75,6 +77,7 @@ pub struct Service {
     keys: KeyCache,
     pool: WorkPool,
     metrics: Metrics,
+    traffic: Traffic,
     bodies: BodyBudget,
     unauthenticated: PeerBudget,
     ready: AtomicBool,
@@ -255,6 +258,15 @@ impl Service {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The file with the last findings of the doctor.
+    pub(crate) fn doctor_report(&self) -> Option<&Path> {
+        self.settings.doctor_report.as_deref()
+    }
+
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// All metrics as OpenMetrics text.

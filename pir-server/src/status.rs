@@ -1,13 +1,18 @@
 //! What a service serves and whether it is well, for people: `GET /status` as JSON, and the page at `/`.
 
+mod chart;
+mod doctor;
 mod page;
 
+use doctor::DoctorReport;
 pub(crate) use page::page;
 
+use crate::blocking::{TaskFailed, blocking};
 use crate::metrics::resident_bytes;
 #[cfg(feature = "lists")]
 use crate::service::ListsStatus;
 use crate::service::Service;
+use crate::traffic::Minute;
 use pir_dataset::publication::UseCaseStatus;
 use serde::Serialize;
 use std::sync::Arc;
@@ -33,6 +38,10 @@ pub(crate) struct Status {
     memory_bytes: Option<u64>,
     store: StoreReport,
     user_tokens: usize,
+    /// The last hour by minutes, the current one last.
+    minutes: Vec<Minute>,
+    /// The last findings of the doctor, if the configuration says where they are.
+    doctor: Option<DoctorReport>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -60,7 +69,19 @@ struct StoreReport {
 }
 
 impl Status {
-    pub(crate) fn of(service: &Arc<Service>) -> Self {
+    /// The status of a service. Reads the findings of the doctor from their file.
+    pub(crate) async fn of(service: &Arc<Service>) -> Self {
+        let doctor = match service.doctor_report() {
+            None => None,
+            Some(path) => {
+                let path = path.to_owned();
+                let read = blocking(move || Ok::<_, TaskFailed>(DoctorReport::read(&path))).await;
+                Some(read.unwrap_or_else(|failed| DoctorReport::Unusable {
+                    problem: failed.to_string(),
+                }))
+            }
+        };
+
         let (loaded, readiness, live) = (service.loaded(), service.readiness(), service.live());
         let use_cases = loaded.use_cases.into_iter().map(|served| UseCaseReport {
             prefilter_tag: live
@@ -97,6 +118,8 @@ impl Status {
                 capacity_bytes: store.capacity_bytes,
             },
             user_tokens: loaded.user_tokens,
+            minutes: service.traffic().minutes(service.now()),
+            doctor,
         }
     }
 }

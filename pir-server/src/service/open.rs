@@ -17,6 +17,7 @@ use crate::store::RedisStore;
 use crate::store::{EmbeddedStore, Store};
 use crate::subscriptions::Subscriptions;
 use crate::tls::Certificates;
+use crate::traffic::Traffic;
 use crate::user_tokens::UserTokens;
 use crate::work::{WorkLimits, WorkPool};
 use arc_swap::ArcSwap;
@@ -113,6 +114,7 @@ impl Service {
             certificates,
             pool,
             metrics,
+            traffic: Traffic::default(),
             ready: AtomicBool::new(true),
             last_collection: AtomicU64::new(0),
             clock,

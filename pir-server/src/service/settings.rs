@@ -5,12 +5,14 @@ use crate::configuration::{
     PublicationSettings, StoreSettings, UserTokenSettings,
 };
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Settings in effect from the start of the process to its end.
 pub(super) struct Settings {
     pub(super) limits: Limits,
     listen: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
+    pub(super) doctor_report: Option<PathBuf>,
     tls: bool,
     peers: PeerSettings,
     store: StoreSettings,
@@ -31,6 +33,7 @@ impl Settings {
             limits: configuration.limits.clone(),
             listen: configuration.listen.clone(),
             admin: configuration.admin,
+            doctor_report: configuration.doctor_report.clone(),
             tls: configuration.tls.is_some(),
             peers: configuration.peers.clone(),
             store: configuration.store.clone(),
@@ -56,6 +59,7 @@ impl Settings {
         let pairs = [
             ("listen", self.listen == other.listen),
             ("admin", self.admin == other.admin),
+            ("doctorReport", self.doctor_report == other.doctor_report),
             ("tls", self.tls == other.tls),
             ("peers", self.peers == other.peers),
             ("store", self.store == other.store),

@@ -1,6 +1,9 @@
 //! The page at `/` of the admin address: one file, without scripts and external resources.
 
 use super::Status;
+use super::chart::bars;
+use super::doctor::DoctorReport;
+use crate::traffic::Minute;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 use unix_clock::Timestamp;
@@ -8,7 +11,7 @@ use unix_clock::Timestamp;
 const TEMPLATE: &str = include_str!("page.html");
 
 /// A text whose characters have no meaning in HTML.
-struct Escaped<T>(T);
+pub(super) struct Escaped<T>(pub(super) T);
 
 impl<T: Display> Display for Escaped<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -130,7 +133,58 @@ pub(crate) fn page(status: &Status) -> String {
     ];
     let rows: Vec<_> = facts.into_iter().map(|(name, fact)| vec![name.to_owned(), fact]).collect();
     table(&mut out, "Service", &["what", "state"], &rows);
+    traffic(&mut out, &status.minutes);
+    doctor(&mut out, status);
     TEMPLATE.replacen("{{content}}", &out, 1)
+}
+
+/// Charts of the last hour.
+fn traffic(out: &mut String, minutes: &[Minute]) {
+    out.push_str("<h2>Traffic of the last hour, by minutes</h2>\n<div class=\"charts\">\n");
+    let mut chart = |title, unit, value: fn(&Minute) -> u64| {
+        let values: Vec<_> = minutes.iter().map(value).collect();
+        bars(out, title, unit, &values);
+    };
+    chart("queries", "", |minute| minute.queries);
+    chart("slowest query", " ms", |minute| minute.slowest_milliseconds);
+    chart("token requests", "", |minute| minute.tokens);
+    chart("other requests", "", |minute| minute.others);
+    chart("refused", "", |minute| minute.refused);
+    chart("failed or busy", "", |minute| minute.failed);
+    out.push_str("</div>\n");
+}
+
+/// What the doctor found that is not good.
+fn doctor(out: &mut String, status: &Status) {
+    let Some(report) = &status.doctor else { return };
+    let (written_at, ready, findings) = match report {
+        DoctorReport::Found { written_at, ready, findings } => (*written_at, *ready, findings),
+        DoctorReport::Unusable { problem } => {
+            let problem = Escaped(problem);
+            let _ = writeln!(out, "<h2>Doctor</h2>\n<p class=\"bad\">{problem}</p>");
+            return;
+        }
+    };
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let rows: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.state != "good")
+        .map(|finding| {
+            let (cause, fix) = (text(&finding.cause), text(&finding.fix));
+            vec![finding.state.clone(), finding.check.clone(), finding.seen.clone(), cause, fix]
+        })
+        .collect();
+    match rows.is_empty() {
+        true => out.push_str("<h2>Doctor</h2>\n"),
+        false => table(out, "Doctor", &["state", "check", "seen", "cause", "fix"], &rows),
+    }
+    let (class, verdict) = match (ready, rows.is_empty()) {
+        (true, true) => ("good", "Devices can use this deployment; nothing is to be done."),
+        (true, false) => ("warning", "Devices can use this deployment; there are warnings."),
+        (false, _) => ("bad", "Devices cannot use this deployment."),
+    };
+    let age = Escaped(ago(status.now, written_at));
+    let _ = writeln!(out, "<p class=\"{class}\">{verdict} Examined {age}.</p>");
 }
 
 fn use_cases(out: &mut String, status: &Status) {

@@ -36,5 +36,6 @@ mod reload;
 mod replay;
 mod reports;
 mod secrecy;
+mod status;
 mod support;
 mod tokens;
