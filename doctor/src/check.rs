@@ -57,6 +57,8 @@ pub enum Check {
     AbsentKey,
     /// Prefilter and data set are of one build.
     SameBuild,
+    /// The service gives out the prefilter of a level, and little is blocked under it that only other levels list.
+    Level,
     /// Time and bytes of a lookup.
     Costs,
     /// The service takes reports where the app sends them.
@@ -101,6 +103,7 @@ impl Check {
             Self::OnboardingNumber => "onboardingNumber",
             Self::AbsentKey => "absentKey",
             Self::SameBuild => "sameBuild",
+            Self::Level => "level",
             Self::Costs => "costs",
             Self::ReportEndpoint => "reportEndpoint",
             Self::GatewayKeys => "gatewayKeys",

@@ -27,6 +27,8 @@ pub struct Deployment {
     pub(crate) feature: Feature,
     pub(crate) report_endpoint: Option<String>,
     pub(crate) filter: Option<PathBuf>,
+    pub(crate) levels: Vec<String>,
+    pub(crate) levels_folder: Option<PathBuf>,
     pub(crate) data: Option<PathBuf>,
     pub(crate) info_plist: Option<PathBuf>,
     #[cfg(feature = "dns")]
@@ -58,6 +60,8 @@ impl Deployment {
             feature: Feature::UrlFilter,
             report_endpoint: None,
             filter: None,
+            levels: Vec::new(),
+            levels_folder: None,
             data: None,
             info_plist: None,
             #[cfg(feature = "dns")]
@@ -92,6 +96,19 @@ impl Deployment {
     /// Path of the service that the app has as `reportEndpoint`, such as `reports`: an empty report is sent there.
     pub fn report_endpoint(mut self, path: impl Into<String>) -> Self {
         self.report_endpoint = Some(path.into());
+        self
+    }
+
+    /// A level whose prefilter the service gives out, by its name; may be called for several.
+    pub fn level(mut self, name: impl Into<String>) -> Self {
+        self.levels.push(name.into());
+        self
+    }
+
+    /// Folder with a folder for the prefilter of each level, as an update of lists writes it: the service must give out just
+    /// these.
+    pub fn levels_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.levels_folder = Some(folder.into());
         self
     }
 

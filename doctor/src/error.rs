@@ -42,6 +42,14 @@ pub enum ExamineError {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The levels on this machine cannot be read.
+    #[error("{}: the levels cannot be read", path.display())]
+    Levels {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
 }
 
 /// An error and its causes on one line.

@@ -36,7 +36,7 @@
 //! # Modules
 //!
 //! One file for each server or document that is examined: `address`, `issuer`, `service` (with `same_build` for the
-//! prefilter, and `caller` for phone numbers), `report_endpoint`, `gateway`, `dns`, `info_plist`. `network` is how they are reached, with `certificate`; `check` and `finding` what is
+//! prefilter, `levels` for those of levels, and `caller` for phone numbers), `report_endpoint`, `gateway`, `dns`, `info_plist`. `network` is how they are reached, with `certificate`; `check` and `finding` what is
 //! reported.
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
@@ -54,6 +54,7 @@ mod finding;
 mod gateway;
 mod info_plist;
 mod issuer;
+mod levels;
 mod network;
 mod report_endpoint;
 mod role;

@@ -87,6 +87,17 @@ impl Network {
         self.fetch(self.http.get(url)).await
     }
 
+    /// GET of an answer of at most `max` bytes.
+    pub(crate) async fn get_up_to(
+        &self,
+        url: &str,
+        max: usize,
+    ) -> Result<Response<Bytes>, FetchError> {
+        let response = self.http.get(url).send().await;
+        let response = response.map_err(|error| FetchError::NoAnswer(error.without_url()))?;
+        whole(response, max).await
+    }
+
     /// GET with a bearer token.
     pub(crate) async fn get_as(
         &self,

@@ -3,7 +3,7 @@
 use crate::deployment::Feature;
 use crate::error::{ExamineError, chain};
 use crate::network::{LoggedExchange, Network};
-use crate::{Check, Deployment, Findings, caller, same_build};
+use crate::{Check, Deployment, Findings, caller, levels, same_build};
 use blocklist::key::ONBOARDING_ENTRY;
 use filter_client::{
     Answer, AnswerPolicy, ClientOptions, EmptyWallet, Endpoint, Error, PirClient, RetryPolicy,
@@ -64,6 +64,7 @@ pub(crate) async fn check(
             Feature::UrlFilter => {
                 lookups(deployment, &client, findings).await;
                 same_build::check(deployment, &client, public.as_ref(), findings).await?;
+                levels::check(deployment, network, &use_case, findings).await?;
             }
             Feature::CallerId => caller::lookups(deployment, &use_case, &client, findings).await,
         }

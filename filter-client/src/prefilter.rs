@@ -6,7 +6,7 @@ mod trust;
 #[cfg(feature = "signatures")]
 pub use trust::PrefilterTrust;
 
-use crate::endpoint::AddressError;
+use crate::endpoint::{AddressError, parse_address};
 use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
 use filter_core::Prefilter;
@@ -102,6 +102,13 @@ pub enum PrefilterError {
         /// The use case.
         found: String,
     },
+    /// The prefilter is signed for another level, or for the whole data set.
+    #[cfg(feature = "signatures")]
+    #[error("the prefilter is signed for {}", signed_for(.found.as_deref()))]
+    Level {
+        /// The level.
+        found: Option<String>,
+    },
     /// The prefilter is not the one that its signature describes.
     #[cfg(feature = "signatures")]
     #[error("the prefilter is not the one that its signature describes")]
@@ -109,6 +116,13 @@ pub enum PrefilterError {
     /// The server answered with this status instead of 200.
     #[error("the prefilter cannot be fetched: status {0}")]
     Status(u16),
+}
+
+#[cfg(feature = "signatures")]
+fn signed_for(level: Option<&str>) -> String {
+    level.map_or("the whole data set, and not for a level".to_owned(), |level| {
+        format!("the level {level}")
+    })
 }
 
 /// A prefilter in use, and what identifies it.
@@ -127,6 +141,30 @@ impl Loaded {
 }
 
 impl PrefilterSource {
+    /// The prefilter that a service gives out for a use case at `/filter/<use case>`, or that of one of its levels at
+    /// `/filter/<use case>/<level>`. `server` is the address of the service.
+    ///
+    /// # Errors
+    /// [`AddressError`] if the address is none that a path can follow.
+    pub fn of_service(
+        server: &str,
+        use_case: &str,
+        level: Option<&str>,
+    ) -> Result<Self, AddressError> {
+        let path = [Some("filter"), Some(use_case), level];
+        Ok(Self::Url(below(server, &path.map(Option::unwrap_or_default))?))
+    }
+
+    /// The prefilter of a publication, as its metadata and bits: that of the whole data set, or of a level. `address` is the
+    /// http or https address of the publication.
+    ///
+    /// # Errors
+    /// [`AddressError`] if the address is none that a path can follow.
+    pub fn of_publication(address: &str, level: Option<&str>) -> Result<Self, AddressError> {
+        let file = level.map_or("bloom.json".to_owned(), |level| format!("level-{level}.json"));
+        Ok(Self::Url(below(address, &["filter", &file])?))
+    }
+
     /// Loads the prefilter; `None` if it is the `current` one.
     pub(crate) async fn load(
         &self,
@@ -168,6 +206,16 @@ impl PrefilterSource {
         };
         Ok(Some(loaded).filter(|loaded| current.is_none_or(|current| current.tag != loaded.tag)))
     }
+}
+
+/// The address of a path below another one.
+fn below(address: &str, path: &[&str]) -> Result<String, AddressError> {
+    let mut url = parse_address(address)?;
+    url.path_segments_mut()
+        .map_err(|()| AddressError::Uri)?
+        .pop_if_empty()
+        .extend(path.iter().filter(|part| !part.is_empty()));
+    Ok(url.into())
 }
 
 async fn fetch(
@@ -232,5 +280,39 @@ async fn get(
         }
         StatusCode::NOT_MODIFIED => Ok(None),
         other => Err(PrefilterError::Status(other.as_u16())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_levels_are_below_those_of_their_service() {
+        let url = |source: Result<PrefilterSource, AddressError>| match source.unwrap() {
+            PrefilterSource::Url(url) => url,
+            _ => panic!("it is an address"),
+        };
+        for (server, level, expected) in [
+            ("https://pir.example", None, "https://pir.example/filter/a.url.filtering"),
+            (
+                "https://pir.example/",
+                Some("family"),
+                "https://pir.example/filter/a.url.filtering/family",
+            ),
+            (
+                "http://[::1]:80/x",
+                Some("a/../b"),
+                "http://[::1]/x/filter/a.url.filtering/a%2F..%2Fb",
+            ),
+        ] {
+            let source = PrefilterSource::of_service(server, "a.url.filtering", level);
+            assert_eq!(url(source), expected);
+        }
+        for (level, expected) in [(None, "bloom.json"), (Some("family"), "level-family.json")] {
+            let source = PrefilterSource::of_publication("https://files.example/urls/", level);
+            assert_eq!(url(source), format!("https://files.example/urls/filter/{expected}"));
+        }
+        assert!(PrefilterSource::of_service("pir.example", "u", None).is_err());
     }
 }

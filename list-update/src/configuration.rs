@@ -11,6 +11,7 @@ pub use error::ConfigurationError;
 use crate::folders::Folders;
 use blocklist::key::{EntryKind, KeyRules, NameRules, Refusal, Systems, canonicalise};
 use blocklist::list::{Format, RowFilter};
+use pir_dataset::level;
 use raw::{RawConfiguration, RawList};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -240,7 +241,7 @@ impl Configuration {
         let delivery = check_delivery(service, folder).map_err(|error| error.within("service"))?;
         let folders = Folders::new(folder.join(raw.out));
         let configuration = Self { folders, build, process, lists, use_case, delivery, interval };
-        check_with_levels(&configuration.levels(), &configuration.build, &configuration.delivery)?;
+        check_with_levels(&configuration.levels(), &configuration.build)?;
         Ok(configuration)
     }
 
@@ -380,13 +381,8 @@ fn check_build(raw: raw::RawBuild) -> Result<BuildSettings, ConfigurationError> 
     })
 }
 
-/// The largest tolerance of builds with levels. Of a million loads some twenty are of listed URLs, and each of them hits the
-/// prefilter of a level that does not list it with this probability: together they stay below one.
-const MAX_LEVEL_TOLERANCE: f64 = 0.01;
 /// Largest number of levels that all sources together may name.
 const MAX_LEVELS: usize = 64;
-/// Longest name of a level, in bytes.
-const MAX_LEVEL_NAME: usize = 40;
 
 fn check_levels(
     levels: Vec<String>,
@@ -397,9 +393,8 @@ fn check_levels(
         return Err(ConfigurationError::value("levels", reason));
     }
     for (index, level) in levels.iter().enumerate() {
-        let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if !(1..=MAX_LEVEL_NAME).contains(&level.len()) || !level.bytes().all(is_part) {
-            let reason = format!("1 to {MAX_LEVEL_NAME} of a-z, 0-9 and - are expected");
+        if !level::is_name(level) {
+            let reason = format!("1 to {} of a-z, 0-9 and - are expected", level::MAX_NAME);
             return Err(ConfigurationError::value(format!("levels[{index}]"), reason));
         }
     }
@@ -410,7 +405,6 @@ fn check_levels(
 fn check_with_levels(
     levels: &BTreeSet<String>,
     build: &BuildSettings,
-    delivery: &Delivery,
 ) -> Result<(), ConfigurationError> {
     let refuse = |key: &str, reason: &str| Err(ConfigurationError::value(key, reason));
     if levels.is_empty() {
@@ -423,16 +417,10 @@ fn check_with_levels(
         let reason = "not with levels: a key that another list covers would be missing under a level without that list";
         return refuse("build.compress", reason);
     }
-    if build.tolerance > MAX_LEVEL_TOLERANCE {
+    if build.tolerance > level::MAX_TOLERANCE {
         let reason = "at most 0.01 with levels, so that what a level does not list is blocked under it in less than one of a \
                       million loads";
         return refuse("build.fpr", reason);
-    }
-    if matches!(delivery, Delivery::Publish { .. }) {
-        return refuse(
-            "service.publish",
-            "releases have no levels yet; use reload, or pir-server --lists",
-        );
     }
     Ok(())
 }

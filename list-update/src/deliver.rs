@@ -128,7 +128,9 @@ async fn publish(
     publication: &Delivery,
     progress: &dyn Progress,
 ) -> Result<String, Cause> {
-    use pir_dataset::publication::{Nodes, Publisher, ReleaseStore, Schedule, gather};
+    use pir_dataset::publication::{
+        Nodes, Publisher, ReleaseStore, Schedule, gather, gather_with_levels,
+    };
     use release_signature::SecretKey;
     use std::collections::BTreeMap;
 
@@ -141,7 +143,11 @@ async fn publish(
         return Err("it is no publication".into());
     };
     let use_case = configuration.use_case.as_deref().ok_or("service.use_case is missing")?;
-    let gathered = gather(&configuration.folders.stem(), &configuration.folders.build())?;
+    let folders = &configuration.folders;
+    let gathered = match configuration.levels().is_empty() {
+        true => gather(&folders.stem(), &folders.build())?,
+        false => gather_with_levels(&folders.stem(), &folders.build(), &folders.levels())?,
+    };
     let key = match key {
         None => None,
         Some(path) => {

@@ -11,13 +11,10 @@ use crate::outcome::LevelReport;
 use blocklist::builder::{Built, KeyOrigins, ORIGINS_FILE, PLIST_FILE};
 use durable_file::{Access, FileSet, Operation};
 use filter_core::file::raw::{BITS_FILE, METADATA_FILE};
-use serde_json::json;
+use pir_dataset::level::{LEVEL_FILE, LevelFile, blocked_by_chance};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
-
-/// Name of the file that says which build a level is of.
-pub const LEVEL_FILE: &str = "level.json";
 
 /// Makes the prefilters of all levels of a build that was written, and removes those of levels that are no more.
 pub(crate) fn write(
@@ -72,11 +69,16 @@ pub(crate) fn write(
             out.write_all(&prefilter.metadata().to_json())
         })?;
         files.add(LEVEL_FILE, Access::Everyone, |out| {
-            let text = json!({ "of": tag, "keys": count, "tag": prefilter.tag() });
-            writeln!(out, "{text}")
+            let about = LevelFile::new(tag.clone(), count, prefilter.tag());
+            writeln!(out, "{}", serde_json::to_string(&about)?)
         })?;
         files.commit()?;
-        reports.push(LevelReport { name: level.clone(), keys: count, tag: prefilter.tag() });
+        reports.push(LevelReport {
+            name: level.clone(),
+            keys: count,
+            tag: prefilter.tag(),
+            blocked_by_chance: blocked_by_chance(configuration.build.tolerance),
+        });
     }
     Ok(reports)
 }

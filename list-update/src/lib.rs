@@ -50,8 +50,8 @@ mod update;
 pub use configuration::{Configuration, ConfigurationError};
 pub use error::{FetchError, SourceProblem, UpdateError, describe};
 pub use folders::Folders;
-pub use levels::LEVEL_FILE;
 pub use outcome::{Delivered, LevelReport, SourceReport, SourceState, Updated};
+pub use pir_dataset::level::LEVEL_FILE;
 pub use update::{Stage, Update};
 
 /// The example of the README is a test of this crate.

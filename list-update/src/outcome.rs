@@ -45,7 +45,7 @@ pub struct SourceReport {
 }
 
 /// A level.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct LevelReport {
@@ -55,6 +55,8 @@ pub struct LevelReport {
     pub keys: u64,
     /// The tag of its prefilter.
     pub tag: String,
+    /// The share of all loads that are blocked under it although only other levels list their URL.
+    pub blocked_by_chance: f64,
 }
 
 /// Where a result was delivered.

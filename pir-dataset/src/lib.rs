@@ -10,6 +10,7 @@
 //! | [`processing`] | [`Run`](processing::Run): rows to shards, restartable, divisible between machines |
 //! | [`manifest`] | [`Manifest`]: what a finished data set consists of |
 //! | [`files`] | names of the files of a data set, and parameter files |
+//! | [`level`] | several prefilters over one data set: names, and the file that says which build they are of |
 //! | [`progress`] | how a long operation reports its progress |
 //! | [`tuning`] | which layout a data set should get |
 //! | `publication` | releases in a folder or an object store: format, store, publisher, replica |
@@ -62,6 +63,7 @@
 pub mod configuration;
 mod digest;
 pub mod files;
+pub mod level;
 pub mod manifest;
 pub mod processing;
 pub mod progress;

@@ -36,12 +36,16 @@ mod trust_error;
 
 pub use current::{Announcement, Current};
 #[cfg(feature = "publisher")]
-pub use gather::{GatherError, Gathered, check_prefilter, gather};
+pub use gather::{
+    GatherError, Gathered, GatheredLevel, check_prefilter, gather, gather_with_levels,
+};
 #[cfg(feature = "publisher")]
 pub use nodes::{Goal, Nodes, NodesError};
 #[cfg(feature = "publisher")]
 pub use publisher::{Announced, PublishError, Published, Publisher, Schedule};
-pub use release::{FILTER, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile, STEM};
+pub use release::{
+    FILTER, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile, STEM, level_file,
+};
 pub use replica::{Replica, ReplicaStatus, UseCaseStatus};
 pub use store::{Damage, ReleaseStore, ReleaseStoreError, Revision};
 pub use trust_error::TrustError;

@@ -76,6 +76,8 @@ mod issuer;
 mod key_cache;
 #[cfg(feature = "lists")]
 mod lists;
+#[cfg(feature = "lists")]
+mod low_priority;
 mod metrics;
 mod minimum_rate;
 mod peer;

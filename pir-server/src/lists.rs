@@ -2,14 +2,12 @@
 //! before is served.
 
 use crate::configuration::ListSettings;
+use crate::low_priority;
 use crate::service::error::ServiceError;
 use list_update::{Configuration, Update, UpdateError, Updated};
 use serde::Serialize;
-use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
-use tokio::sync::oneshot;
 use unix_clock::Timestamp;
 
 /// An update of lists did not come to its end, or its result cannot be served.
@@ -82,21 +80,16 @@ impl Lists {
     }
 }
 
-/// Runs an update on a thread of its own. It reads the configuration anew, so that changes of it count at the next update.
+/// Runs an update on a thread of its own, at a low priority. It reads the configuration anew, so that changes of it count at the next update.
 pub(crate) async fn run(settings: &ListSettings) -> Result<(Updated, Duration), ListsError> {
-    let (settings, (done, outcome)) = (settings.clone(), oneshot::channel());
+    let settings = settings.clone();
     let work = move || -> Result<(Updated, Duration), ListsError> {
         let configuration = Configuration::read(&settings.file)?;
-        // Queries have the other half of the cores to themselves.
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let jobs = NonZero::new(cores / 2).unwrap_or(NonZero::<usize>::MIN);
-        let update = Update::new(&configuration).allow_private(settings.allow_private).jobs(jobs);
+        let update = Update::new(&configuration)
+            .allow_private(settings.allow_private)
+            .jobs(low_priority::max_threads());
         Ok((update.run()?, configuration.interval))
     };
-    let spawned = thread::Builder::new().name("lists".to_owned()).spawn(move || {
-        // Nobody waits any more when the service has stopped.
-        let _ = done.send(work());
-    });
-    spawned.map_err(|_| ListsError::Thread)?;
+    let outcome = low_priority::spawn("lists", work).map_err(|_| ListsError::Thread)?;
     outcome.await.map_err(|_| ListsError::Thread)?
 }

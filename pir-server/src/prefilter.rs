@@ -6,6 +6,7 @@ use durable_file::{FileError, Operation};
 use filter_core::Prefilter;
 use filter_core::file::ContentError;
 use pir_dataset::files::DataSetFiles;
+use pir_dataset::level::{LevelFile, LevelFileError};
 use pir_dataset::manifest::{Manifest, ManifestError};
 use pir_dataset::publication::{GatherError, check_prefilter};
 use std::io;
@@ -14,12 +15,6 @@ use std::sync::Arc;
 
 /// The prefilter as a property list, as `urlfilter build` names it.
 const PLIST_FILE: &str = "bloom_filter.plist";
-/// The same in a publication.
-pub(crate) const PUBLISHED_PLIST: &str = "filter/bloom_filter.plist";
-/// What says which build a level is of, as an update of lists names it.
-const LEVEL_FILE: &str = "level.json";
-/// Longest file of that name, in bytes.
-const MAX_LEVEL_FILE: u64 = 1 << 16;
 /// Longest prefilter that is given out, in bytes: as long as clients take.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -41,6 +36,9 @@ pub enum PrefilterError {
     /// The data set has no manifest that can be used, so that nobody knows whether they belong together.
     #[error("the prefilter needs the manifest of its data set")]
     Manifest(#[from] ManifestError),
+    /// What says which build a level is of cannot be used.
+    #[error(transparent)]
+    Level(#[from] LevelFileError),
     /// The prefilter of a level is not of the build that is served.
     #[error("{}: not a level of the prefilter that is given out; update the lists again", path.display())]
     OtherLevel {
@@ -76,10 +74,6 @@ impl ServedPrefilter {
         folder: &Path,
         of: &str,
     ) -> Result<Vec<(String, Self)>, PrefilterError> {
-        #[derive(serde::Deserialize)]
-        struct Level {
-            of: String,
-        }
         let failed =
             |source| FileError::Io { operation: Operation::Read, path: folder.to_owned(), source };
         let entries = match std::fs::read_dir(folder) {
@@ -91,12 +85,12 @@ impl ServedPrefilter {
         for entry in entries {
             let path = entry.map_err(failed)?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            let text = durable_file::read(&path.join(LEVEL_FILE), MAX_LEVEL_FILE)?;
-            let level: Option<Level> = serde_json::from_slice(&text).ok();
-            if level.is_none_or(|level| level.of != of) {
+            let prefilter = Self::read(&path.join(PLIST_FILE))?;
+            let level = LevelFile::read(&path)?;
+            if level.of != of || level.tag != prefilter.tag {
                 return Err(PrefilterError::OtherLevel { path });
             }
-            levels.push((name.to_owned(), Self::read(&path.join(PLIST_FILE))?));
+            levels.push((name.to_owned(), prefilter));
         }
         Ok(levels)
     }
@@ -151,26 +145,6 @@ impl Prefilters {
         match &self.before {
             Some(before) if is_switching => before,
             _ => &self.newest,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_names_the_build_of_a_level_is_read_up_to_its_limit() {
-        let folder = tempfile::tempdir().unwrap();
-        let level = folder.path().join("family");
-        std::fs::create_dir(&level).unwrap();
-        for length in [MAX_LEVEL_FILE - 1, MAX_LEVEL_FILE, MAX_LEVEL_FILE + 1] {
-            let mut text = br#"{"of": "another build"}"#.to_vec();
-            text.resize(usize::try_from(length).unwrap(), b' ');
-            std::fs::write(level.join(LEVEL_FILE), text).unwrap();
-            let error = ServedPrefilter::open_levels(folder.path(), "this build").unwrap_err();
-            let is_read = matches!(error, PrefilterError::OtherLevel { .. });
-            assert_eq!(is_read, length <= MAX_LEVEL_FILE, "{length}: {error}");
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::blocking::blocking;
 use crate::causes::WithCauses;
 use crate::configuration::{Configuration, ShardCount, ShardFiles, UseCase, UseCaseSource};
 use crate::data_set::DataSet;
-use crate::prefilter::{PUBLISHED_PLIST, ServedPrefilter};
+use crate::prefilter::{PrefilterError, ServedPrefilter};
 use arc_swap::ArcSwap;
 use pir_dataset::publication::{
     Release, ReleaseStore, ReleaseStoreError, Replica, ReplicaStatus, UseCaseStatus,
@@ -38,11 +38,12 @@ pub(crate) trait Serve: Sync {
     /// Serves a data set from now on. Reloads must be locked.
     fn put_version(&self, use_case: &str, data: Arc<DataSet>);
 
-    /// Gives out the prefilter of a use case from now on.
-    fn put_prefilter(
+    /// Gives out these prefilters of a use case from now on, and no others: each with its level, which is empty for the whole
+    /// data set.
+    fn put_prefilters(
         &self,
         use_case: &str,
-        prefilter: ServedPrefilter,
+        prefilters: Vec<(String, ServedPrefilter)>,
     ) -> impl Future<Output = ()> + Send;
 
     /// A publication was polled.
@@ -372,11 +373,11 @@ impl Subscription {
         }
         polled?;
         prepared?;
-        self.fetch_prefilter(service, &mut state).await
+        self.fetch_prefilters(service, &mut state).await
     }
 
-    /// Gives out the prefilter of the release that is served, as soon as its publisher does.
-    async fn fetch_prefilter(
+    /// Gives out the prefilters of the release that is served, as soon as its publisher does.
+    async fn fetch_prefilters(
         &self,
         service: &impl Serve,
         state: &mut SubscriptionState,
@@ -387,18 +388,30 @@ impl Subscription {
         if state.filter_of.as_ref() == Some(&id) {
             return Ok(());
         }
-        let fetched = state.replica.fetch_filter(PUBLISHED_PLIST).await;
-        let Some(path) = fetched.map_err(store_error(&self.use_case))? else { return Ok(()) };
-        // Reading it again would give the same result.
+        let fetched = state.replica.fetch_filters().await.map_err(store_error(&self.use_case))?;
+        let Some(fetched) = fetched else { return Ok(()) };
+        // Reading them again would give the same result.
         state.filter_of = Some(id);
         let failed = |source: Box<dyn Error + Send + Sync>| SubscriptionError::Prefilter {
             use_case: self.use_case.clone(),
             source,
         };
-        let read = blocking(move || ServedPrefilter::read(&path));
-        let prefilter = read.await.map_err(|error| failed(Box::new(error)))?;
-        tracing::info!(use_case = self.use_case, tag = prefilter.tag(), "prefilter given out");
-        service.put_prefilter(&self.use_case, prefilter).await;
+        let read = blocking(move || {
+            let read = |(level, path): (String, std::path::PathBuf)| {
+                Ok((level, ServedPrefilter::read(&path)?))
+            };
+            fetched.into_iter().map(read).collect::<Result<Vec<_>, PrefilterError>>()
+        });
+        let prefilters = read.await.map_err(|error| failed(Box::new(error)))?;
+        for (level, prefilter) in &prefilters {
+            tracing::info!(
+                use_case = self.use_case,
+                level_name = level,
+                tag = prefilter.tag(),
+                "prefilter given out"
+            );
+        }
+        service.put_prefilters(&self.use_case, prefilters).await;
         Ok(())
     }
 

@@ -57,10 +57,18 @@ fn update(folder: &TempDir, code: i32) -> (Value, String) {
 
 /// A service of the files of an update. Returns the addresses for devices and operators.
 fn serve(runtime: &Runtime, folder: &Path) -> (String, String) {
+    let use_case = json!({ "name": USE_CASE, "fileStem": folder.join("state/data/urls"),
+        "filter": folder.join("state/build") });
+    let (_, devices, operators) = serve_one(runtime, folder, &use_case);
+    (devices, operators)
+}
+
+/// A service of a use case, with its addresses for devices and operators.
+fn serve_one(runtime: &Runtime, folder: &Path, use_case: &Value) -> (Arc<Service>, String, String) {
     let configuration = json!({
         "users": [{ "tier": "tier1", "tokens": ["AAAA"] }],
-        "usecases": [{ "name": USE_CASE, "fileStem": folder.join("state/data/urls"),
-            "filter": folder.join("state/build") }],
+        "usecases": [use_case],
+        "publications": { "directory": folder.join("replica"), "pollSeconds": 1 },
         "store": { "directory": folder.join("service") },
     });
     let configuration = Configuration::parse(configuration.to_string().as_bytes()).unwrap();
@@ -75,7 +83,8 @@ fn serve(runtime: &Runtime, folder: &Path) -> (String, String) {
         runtime.spawn(async move { listener.serve(&service, std::future::pending()).await });
         url
     };
-    (start(endpoints::router(&service)), start(admin::router(&service)))
+    let (devices, operators) = (start(endpoints::router(&service)), start(admin::router(&service)));
+    (service, devices, operators)
 }
 
 fn verdict(folder: &Path, url: &str, asked: &str) -> String {
@@ -236,4 +245,141 @@ fn a_run_that_is_killed_at_any_moment_is_continued() {
         let output = run(folder.path(), &["check", "state/build", "https://host7.example/"]);
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     }
+}
+
+/// What `urlfilter` prints as JSON with an exit code.
+#[track_caller]
+fn json_of(folder: &Path, code: i32, arguments: &[&str]) -> Value {
+    let output = run(folder, arguments);
+    assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap_or_default()
+}
+
+#[test]
+fn levels_are_published_and_chosen_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let key = run(path, &["signing-key", "publication.key"]);
+    let key = String::from_utf8(key.stdout).unwrap().trim().to_owned();
+    fs::write(path.join("games.txt"), "games.example\n").unwrap();
+    fs::write(path.join("phish.txt"), "phish.example\n").unwrap();
+    let text = format!(
+        "out = \"state\"\n[build]\nfpr = 1e-6\nonboarding_entry = true\n\
+         [[source]]\nname = \"games\"\npath = \"games.txt\"\nlevels = [\"family\"]\n\
+         [[source]]\nname = \"phish\"\npath = \"phish.txt\"\nlevels = [\"family\", \"essential\"]\n\
+         [service]\nuse_case = \"{USE_CASE}\"\npublish = \"releases\"\nsign = \"publication.key\"\n\
+         lead_seconds = 0\nfilter_delay_seconds = 0\n"
+    );
+    fs::write(path.join("lists.toml"), &text).unwrap();
+    let (updated, _) = update(&folder, 0);
+    assert_eq!(updated["levels"][0]["name"], "essential");
+    assert_eq!(updated["levels"][1]["keys"], 3);
+    // 20 of a million loads are of listed URLs, and one of a million of these hits by chance.
+    let rate = updated["levels"][1]["blockedByChance"].as_f64().unwrap();
+    assert!((rate - 2e-11).abs() < 1e-15, "{rate}");
+
+    let runtime = Runtime::new().unwrap();
+    let published = json!({ "name": USE_CASE, "published": path.join("releases") });
+    let (service, devices, operators) = serve_one(&runtime, path, &published);
+    runtime.block_on(service.poll_publications()).unwrap();
+    for level in ["family", "essential"] {
+        let (status, _, content) =
+            prefilter(&runtime, &devices, &format!("{USE_CASE}/{level}"), "");
+        let built = fs::read(path.join(format!("state/levels/{level}/bloom_filter.plist")));
+        assert_eq!((status, content), (200, built.unwrap()), "{level}");
+    }
+    assert_eq!(prefilter(&runtime, &devices, USE_CASE, "").0, 200);
+    assert_eq!(prefilter(&runtime, &devices, &format!("{USE_CASE}/other"), "").0, 404);
+    let status = runtime.block_on(async {
+        reqwest::get(format!("{operators}/status")).await.unwrap().text().await.unwrap()
+    });
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["useCases"][0]["levels"], json!(["essential", "family"]));
+
+    // A client takes the prefilter of its level: from the service, or signed from the publication.
+    let query = |more: &[&str], url: &str| {
+        let first = ["query", "--server", &devices, "--usecase", USE_CASE, "--token", "AAAA"];
+        let last = ["--min-rows-per-shard", "0", "--json", url];
+        run(path, &[&first, more, &last].concat())
+    };
+    let verdict = |more: &[&str], url: &str| {
+        let output = query(more, url);
+        let line: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", stderr(&output)));
+        line["verdict"].as_str().unwrap().to_owned()
+    };
+    let signed = |level: &str| format!("releases/filter/level-{level}.json");
+    for (level, url, expected) in [
+        ("family", "https://games.example/", "deny"),
+        ("family", "https://phish.example/", "deny"),
+        ("essential", "https://games.example/", "allow"),
+        ("essential", "https://phish.example/", "deny"),
+    ] {
+        assert_eq!(verdict(&["--level", level], url), expected, "{level} {url}");
+        let file = signed(level);
+        let more = ["--filter", &file, "--public-key", &key, "--level", level];
+        assert_eq!(verdict(&more, url), expected, "{level} {url}");
+    }
+    for (file, level) in
+        [(signed("essential"), "family"), ("releases/filter/bloom.json".to_owned(), "family")]
+    {
+        let more = ["--filter", &file, "--public-key", &key, "--level", level];
+        let output = query(&more, "https://games.example/");
+        assert!(stderr(&output).contains("the prefilter is signed for"), "{}", stderr(&output));
+    }
+
+    // The doctor looks at each.
+    let doctor = |code: i32, more: &[&str]| {
+        let first = ["doctor", "--server", &devices, "--token", "AAAA"];
+        let last = ["--bundle-id", "com.example.app", "--development", "--json"];
+        let report = json_of(path, code, &[&first, more, &last].concat());
+        let findings = report["findings"].as_array().unwrap().clone();
+        let levels = findings.iter().filter(|finding| finding["check"] == "level");
+        levels.map(|finding| finding["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(doctor(0, &["--levels", "state/levels", "--level", "family"]), ["good", "good"]);
+    assert_eq!(doctor(1, &["--level", "other", "--level", "family"]), ["good", "bad"]);
+
+    // By the other command: the same files are the same release.
+    let publish = |levels: &str| {
+        let first =
+            ["publish", "--to", "releases", "--usecase", USE_CASE, "--sign", "publication.key"];
+        let data = ["--data", "state/data/urls", "--filter", "state/build", "--levels", levels];
+        run(path, &[&first[..], &data, &["--lead", "0", "--filter-delay", "0", "--json"]].concat())
+    };
+    let again: Value = serde_json::from_slice(&publish("state/levels").stdout).unwrap();
+    assert_eq!(again["unchanged"], true);
+    assert_eq!(again["release"], updated["delivered"]["release"]);
+    assert_eq!(again["levels"][1]["name"], "family");
+    assert_eq!(again["levels"][1]["blockedByChance"], updated["levels"][1]["blockedByChance"]);
+    // Levels of another build are refused, and those under which too much would be blocked that they do not list.
+    fs::write(path.join("few.txt"), "games.example\n").unwrap();
+    let tag = updated["tag"].as_str().unwrap();
+    for (folder, fpr, of, expected) in [
+        ("other", "0.001", "0".repeat(64), "a level of another build than the prefilter"),
+        ("often", "0.0101", tag.to_owned(), "its rate of false positives must be at most 0.01"),
+        ("Names", "0.001", tag.to_owned(), "not the name of a level"),
+    ] {
+        let level = if folder == "Names" { "Family" } else { "family" };
+        let out = format!("{folder}/{level}");
+        let built = json_of(path, 0, &["build", "few.txt", "--out", &out, "--fpr", fpr, "--json"]);
+        let about = json!({ "of": of, "keys": 1, "tag": built["tag"] });
+        fs::write(path.join(&out).join("level.json"), about.to_string()).unwrap();
+        let refused = publish(folder);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(stderr(&refused).contains(expected), "{}", stderr(&refused));
+    }
+
+    // A level that is no more is given out no more.
+    fs::write(path.join("lists.toml"), text.replace(", \"essential\"", "")).unwrap();
+    update(&folder, 0);
+    runtime.block_on(async {
+        // Prepared, and activated; then its prefilters are there.
+        for _ in 0..2 {
+            service.poll_publications().await.unwrap();
+        }
+    });
+    assert_eq!(prefilter(&runtime, &devices, &format!("{USE_CASE}/essential"), "").0, 404);
+    assert_eq!(prefilter(&runtime, &devices, &format!("{USE_CASE}/family"), "").0, 200);
+    assert!(!path.join(signed("essential")).exists() && path.join(signed("family")).exists());
 }

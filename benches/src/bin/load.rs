@@ -45,7 +45,14 @@ struct Arguments {
     /// Users that upload a key, to see what they take on the disk
     #[arg(long, default_value_t = 0)]
     users: usize,
+    /// Keys of a list that the service builds and processes by itself while the lookups run (feature `lists`); enough that it
+    /// does not end before them
+    #[arg(long, default_value_t = 0)]
+    updating: usize,
 }
+
+/// The folder of the list that is updated meanwhile.
+const LISTS: &str = "lists";
 
 /// The service, killed when this is dropped.
 struct Server {
@@ -99,8 +106,26 @@ fn prepare(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
     Ok(fs::write(folder.join("service-config.json"), configuration.to_string())?)
 }
 
+/// A list that the service makes a data set of, for another use case.
+fn prepare_update(keys: usize, folder: &Path) -> anyhow::Result<()> {
+    let folder = folder.join(LISTS);
+    fs::create_dir(&folder)?;
+    fs::write(folder.join("list.txt"), benches::synthetic_keys(keys).join("\n"))?;
+    let text = "out = \"state\"\n[[source]]\nname = \"list\"\npath = \"list.txt\"\n\
+                [service]\nuse_case = \"com.example.updated.url.filtering\"\n";
+    Ok(fs::write(folder.join("lists.toml"), text)?)
+}
+
+/// Whether the update has made its data set.
+fn is_updated(folder: &Path) -> bool {
+    folder.join(LISTS).join("state/data/urls-manifest.json").exists()
+}
+
 fn start(folder: &Path) -> anyhow::Result<Server> {
+    let lists = format!("{LISTS}/lists.toml");
+    let lists = folder.join(&lists).exists().then_some(["--lists", lists.as_str()]);
     let mut child = Command::new(program("pir-server")?)
+        .args(lists.into_iter().flatten())
         .args(["--config", "service-config.json", "--listen", "127.0.0.1:0"])
         .args(["--log-level", "warn"])
         .current_dir(folder)
@@ -255,6 +280,9 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let folder = tempfile::tempdir()?;
     prepare(&arguments, folder.path())?;
+    if arguments.updating > 0 {
+        prepare_update(arguments.updating, folder.path())?;
+    }
     let server = start(folder.path())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -264,6 +292,9 @@ fn main() -> anyhow::Result<()> {
     );
     for &connections in &arguments.connections {
         runtime.block_on(look_up(&server, connections, arguments.lookups))?;
+        if arguments.updating > 0 && is_updated(folder.path()) {
+            bail!("the update ended before the lookups; give --updating more keys");
+        }
     }
     if arguments.tokens > 0 {
         runtime.block_on(issue(&server, arguments.tokens))?;

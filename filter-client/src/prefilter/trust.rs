@@ -18,6 +18,7 @@ use std::path::Path;
 pub struct PrefilterTrust {
     keys: TrustedKeys,
     use_case: String,
+    level: Option<String>,
 }
 
 /// What is signed.
@@ -25,6 +26,8 @@ pub struct PrefilterTrust {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Statement {
     use_case: String,
+    #[serde(default)]
+    level: Option<String>,
     metadata: raw::Metadata,
 }
 
@@ -32,7 +35,15 @@ impl PrefilterTrust {
     /// Trusts these keys for a use case.
     #[must_use]
     pub fn new(keys: TrustedKeys, use_case: impl Into<String>) -> Self {
-        Self { keys, use_case: use_case.into() }
+        Self { keys, use_case: use_case.into(), level: None }
+    }
+
+    /// Trusts them for a level of the use case alone: the signature of another level's prefilter, or of that of the whole
+    /// data set, does not count.
+    #[must_use]
+    pub fn for_level(mut self, level: impl Into<String>) -> Self {
+        self.level = Some(level.into());
+        self
     }
 
     /// The metadata that was signed. Nothing else of the content is used.
@@ -43,9 +54,12 @@ impl PrefilterTrust {
         let text = signed.verify(&self.keys)?;
         let statement: Statement =
             serde_json::from_str(text).map_err(|_| PrefilterError::OtherPrefilter)?;
-        match statement.use_case == self.use_case {
+        if statement.use_case != self.use_case {
+            return Err(PrefilterError::UseCase { found: statement.use_case });
+        }
+        match statement.level == self.level {
             true => Ok(statement.metadata),
-            false => Err(PrefilterError::UseCase { found: statement.use_case }),
+            false => Err(PrefilterError::Level { found: statement.level }),
         }
     }
 

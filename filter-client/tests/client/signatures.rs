@@ -142,3 +142,41 @@ async fn signed_metadata_is_read_up_to_its_limit() {
         assert_eq!(outcome.is_ok(), length <= MAX, "{length}: {outcome:?}");
     }
 }
+
+#[tokio::test]
+async fn a_prefilter_of_another_level_is_refused() {
+    let prefilter = Prefilter::new();
+    let keys = TrustedKeys::new(vec![prefilter.key.public()]).unwrap();
+    let any = PrefilterTrust::new(keys, USE_CASE);
+    for (signed, trusted, is_used) in [
+        (None, None, true),
+        (Some("family"), Some("family"), true),
+        (Some("family"), Some("essential"), false),
+        (Some("family"), None, false),
+        (None, Some("family"), false),
+    ] {
+        let mut statement = json!({ "useCase": USE_CASE, "metadata": prefilter.metadata });
+        if let Some(level) = signed {
+            statement["level"] = json!(level);
+        }
+        let signature = SignedText::new(statement.to_string(), "prefilter", &prefilter.key);
+        let mut metadata = prefilter.metadata.clone();
+        let fields = serde_json::to_value(signature).unwrap();
+        metadata.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let trust = match trusted {
+            Some(level) => any.clone().for_level(level),
+            None => any.clone(),
+        };
+        let metadata = metadata.to_string().into_bytes();
+        let source = PrefilterSource::SignedRaw { metadata, bits: prefilter.bits.clone(), trust };
+        let client = PirClient::builder("https://pir.example", USE_CASE);
+        let client = client.transport(Function::new(|_| status(500))).build().unwrap();
+        let outcome = UrlFilter::new(source, client, FilterOptions::default()).await;
+        match outcome {
+            Ok(_) => assert!(is_used, "{signed:?} {trusted:?}"),
+            Err(error) => {
+                assert!(!is_used && matches!(error, PrefilterError::Level { .. }), "{error}")
+            }
+        }
+    }
+}

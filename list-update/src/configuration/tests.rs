@@ -113,18 +113,18 @@ fn limits_hold_at_their_edges() {
     let levels = |levels: &[String], fpr: f64| {
         parse(&format!("{SMALL}levels = {levels:?}\n[build]\nfpr = {fpr}\n"))
     };
-    for length in [MAX_LEVEL_NAME - 1, MAX_LEVEL_NAME, MAX_LEVEL_NAME + 1] {
+    for length in [level::MAX_NAME - 1, level::MAX_NAME, level::MAX_NAME + 1] {
         let outcome = levels(&["l".repeat(length)], 0.001);
-        assert_eq!(outcome.is_ok(), length <= MAX_LEVEL_NAME, "{length}");
+        assert_eq!(outcome.is_ok(), length <= level::MAX_NAME, "{length}");
     }
     for count in [MAX_LEVELS - 1, MAX_LEVELS, MAX_LEVELS + 1] {
         let names: Vec<String> = (0..count).map(|number| format!("l{number}")).collect();
         assert_eq!(levels(&names, 0.001).is_ok(), count <= MAX_LEVELS, "{count}");
     }
     for (fpr, is_read) in [
-        (MAX_LEVEL_TOLERANCE.next_down(), true),
-        (MAX_LEVEL_TOLERANCE, true),
-        (MAX_LEVEL_TOLERANCE.next_up(), false),
+        (level::MAX_TOLERANCE.next_down(), true),
+        (level::MAX_TOLERANCE, true),
+        (level::MAX_TOLERANCE.next_up(), false),
     ] {
         assert_eq!(levels(&["l".to_owned()], fpr).is_ok(), is_read, "{fpr}");
     }

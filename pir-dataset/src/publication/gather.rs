@@ -1,8 +1,9 @@
 //! The files of a release on this machine, checked before anything is uploaded.
 
-use super::release::{FILTER, FormatError, ReleasedFile, STEM};
+use super::release::{FILTER, FormatError, KINDS, ReleasedFile, STEM, level_file};
 use crate::Cause;
 use crate::files::{DataSetFiles, MANIFEST_SUFFIX, database_suffix, parameters_suffix};
+use crate::level::{self, LevelFile, LevelFileError};
 use crate::manifest::{Manifest, ManifestError, keywords_digest};
 use durable_file::{FileError, Operation};
 use filter_core::file::raw::{BITS_FILE, METADATA_FILE};
@@ -30,6 +31,24 @@ pub struct Gathered {
     pub shard_count: u32,
     /// Number of rows.
     pub rows: u64,
+    /// The levels, by name.
+    pub levels: Vec<GatheredLevel>,
+}
+
+/// A level of a release.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct GatheredLevel {
+    /// Its name.
+    pub name: String,
+    /// Its keys that have a row.
+    pub keys: u64,
+    /// The tag of its prefilter.
+    pub tag: String,
+    /// The rate of false positives of its prefilter, from 0 to 1.
+    pub tolerance: f64,
+    /// The share of all loads that are blocked under it although only other levels list their URL.
+    pub blocked_by_chance: f64,
 }
 
 /// A data set and a prefilter cannot be released together.
@@ -110,6 +129,34 @@ pub enum GatherError {
         /// The manifest.
         path: PathBuf,
     },
+    /// A folder among the levels has not the name of one.
+    #[error(
+        "{}: not the name of a level, which has 1 to {max} of a-z, 0-9 and -",
+        path.display(), max = level::MAX_NAME
+    )]
+    LevelName {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// What says which build a level is of cannot be used.
+    #[error(transparent)]
+    LevelFile(#[from] LevelFileError),
+    /// The level is of another build than the prefilter.
+    #[error("{}: a level of another build than the prefilter; update the lists again", path.display())]
+    OtherLevel {
+        /// The folder of the level.
+        path: PathBuf,
+    },
+    /// The rate of false positives of a level is too large, or not known.
+    #[error(
+        "{}: its rate of false positives must be at most {max}, so that what the level does not list is blocked under it in \
+         less than one of a million loads; build with a smaller one",
+        path.display(), max = level::MAX_TOLERANCE
+    )]
+    LevelRate {
+        /// The folder of the level.
+        path: PathBuf,
+    },
     /// Data set and prefilter have different keywords.
     #[error(
         "{} and {}: the data set and the prefilter are not of one build: their keywords differ; run \
@@ -145,9 +192,7 @@ fn released(
 /// Reads the keywords of a prefilter's build, checks that the prefilter contains all of them, and returns
 /// their digest.
 fn prefilter_keywords(folder: &Path) -> Result<String, GatherError> {
-    let prefilter = filter_core::Prefilter::open(folder).map_err(|error| {
-        GatherError::Prefilter { path: folder.to_owned(), source: error.into() }
-    })?;
+    let prefilter = open_prefilter(folder)?;
     let path = folder.join(DATA_SET_FILE);
     let input = File::open(&path).map_err(unreadable(&path))?;
     let mut hashes = Vec::new();
@@ -231,5 +276,76 @@ pub fn gather(stem: &Path, prefilter: &Path) -> Result<Gathered, GatherError> {
         config_id: manifest.config_id,
         shard_count: manifest.shard_count,
         rows: manifest.rows,
+        levels: Vec::new(),
     })
+}
+
+/// Gathers as [`gather`] does, and the prefilters of levels: each folder in `levels` is one, as an update of lists writes
+/// them.
+///
+/// # Errors
+/// [`GatherError`], also if a level is of another build than the prefilter, lacks keys, or has a rate of false positives with
+/// which too much would be blocked that it does not list.
+pub fn gather_with_levels(
+    stem: &Path,
+    prefilter: &Path,
+    levels: &Path,
+) -> Result<Gathered, GatherError> {
+    let mut gathered = gather(stem, prefilter)?;
+    let of = open_prefilter(prefilter)?.tag();
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(levels).map_err(unreadable(levels))? {
+        folders.push(entry.map_err(unreadable(levels))?.path());
+    }
+    folders.sort();
+    for path in folders {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let Some(name) = name.filter(|name| level::is_name(name)).map(str::to_owned) else {
+            return Err(GatherError::LevelName { path });
+        };
+        let about = LevelFile::read(&path)?;
+        let opened = open_prefilter(&path)?;
+        if about.of != of || about.tag != opened.tag() {
+            return Err(GatherError::OtherLevel { path });
+        }
+        let tolerance = opened.description().false_positive_tolerance;
+        let Some(tolerance) = tolerance.filter(|&rate| rate <= level::MAX_TOLERANCE) else {
+            return Err(GatherError::LevelRate { path });
+        };
+        check_keys(&path, &prefilter.join(DATA_SET_FILE), &opened, about.keys)?;
+        for (kind, file) in KINDS.into_iter().zip([PLIST_FILE, METADATA_FILE, BITS_FILE]) {
+            gathered.files.push(released(level_file(&name, kind), path.join(file), None)?);
+        }
+        let blocked_by_chance = level::blocked_by_chance(tolerance);
+        let (keys, tag) = (about.keys, about.tag);
+        gathered.levels.push(GatheredLevel { name, keys, tag, tolerance, blocked_by_chance });
+    }
+    Ok(gathered)
+}
+
+fn open_prefilter(folder: &Path) -> Result<filter_core::Prefilter, GatherError> {
+    filter_core::Prefilter::open(folder)
+        .map_err(|error| GatherError::Prefilter { path: folder.to_owned(), source: error.into() })
+}
+
+/// Checks that at least as many rows are found in the prefilter of a level as it has keys: each key has a row.
+fn check_keys(
+    folder: &Path,
+    rows: &Path,
+    level: &filter_core::Prefilter,
+    keys: u64,
+) -> Result<(), GatherError> {
+    let failed = |error: keyword_database::ReadError| GatherError::Rows {
+        path: rows.to_owned(),
+        source: error.into(),
+    };
+    let mut reader = Reader::text(File::open(rows).map_err(unreadable(rows))?);
+    let mut found = 0_u64;
+    while let Some(row) = reader.next_row().map_err(failed)? {
+        found += u64::from(level.filter().contains(row.keyword));
+    }
+    match found < keys {
+        true => Err(GatherError::OtherLevel { path: folder.to_owned() }),
+        false => Ok(()),
+    }
 }

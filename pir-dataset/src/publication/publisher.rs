@@ -538,6 +538,7 @@ impl<'p> Publisher<'p> {
         if !self.store.has_filter(release).await? {
             self.store.set_filter(release).await?;
         }
+        self.store.remove_other_levels(release).await?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::Cause;
 use crate::files::{MANIFEST_SUFFIX, database_suffix, parameters_suffix};
+use crate::level;
 use serde::{Deserialize, Serialize};
 use unix_clock::Timestamp;
 
@@ -11,6 +12,11 @@ pub const MAX_TEXT: usize = 64 << 20;
 pub const STEM: &str = "data";
 /// What the names of a prefilter's files begin with in a release.
 pub const FILTER: &str = "filter/";
+/// What the names of the files of a level's prefilter begin with in a release; the name of the level and the kind of the file
+/// follow. Nodes of earlier versions take such a file for one more of the prefilter.
+const LEVEL: &str = "filter/level-";
+/// The kinds of files of a prefilter: as a property list, its metadata, its bits.
+pub(super) const KINDS: [&str; 3] = ["plist", "json", "bin"];
 /// The version of the format.
 const VERSION: u32 = 1;
 
@@ -89,6 +95,18 @@ pub struct Release {
     pub published_at: Timestamp,
     /// All files of the data set and of the prefilter.
     pub files: Vec<ReleasedFile>,
+}
+
+/// The name in a release of the file of a level's prefilter of a kind: `plist`, `json` or `bin`.
+#[must_use]
+pub fn level_file(level: &str, kind: &str) -> String {
+    format!("{LEVEL}{level}.{kind}")
+}
+
+/// The level that a file belongs to, and its kind.
+pub(super) fn level_of(name: &str) -> Option<(&str, &str)> {
+    let (level, kind) = name.strip_prefix(LEVEL)?.rsplit_once('.')?;
+    (level::is_name(level) && KINDS.contains(&kind)).then_some((level, kind))
 }
 
 fn is_name(text: &str) -> bool {
@@ -231,7 +249,13 @@ impl Release {
         self.files.iter().filter(|file| !file.name.starts_with(FILTER))
     }
 
-    /// The files of the prefilter.
+    /// The names of the levels whose prefilters are in the release.
+    pub fn levels(&self) -> impl Iterator<Item = &str> {
+        let levels = self.files.iter().filter_map(|file| level_of(&file.name));
+        levels.filter(|(_, kind)| *kind == KINDS[0]).map(|(level, _)| level)
+    }
+
+    /// The files of the prefilter, and of those of levels.
     pub fn filter_files(&self) -> impl Iterator<Item = &ReleasedFile> {
         self.files.iter().filter(|file| file.name.starts_with(FILTER))
     }
@@ -286,5 +310,20 @@ mod tests {
         other.id = "../..".to_owned();
         let text = serde_json::to_vec(&other).unwrap();
         assert!(Release::parse(&text).is_err());
+    }
+
+    #[test]
+    fn levels_are_known_by_the_names_of_their_files() {
+        let names = [
+            &ONE[..],
+            &["filter/bloom_filter.plist", "filter/level-b.plist", "filter/level-b.json"],
+            &["filter/level-a-1.plist", "filter/level-A.plist", "filter/level-.plist"],
+            &["filter/level-c.json", "filter/level-d.txt", "filter/levels"],
+        ];
+        let release = release(&names.concat(), 1).unwrap();
+        assert_eq!(release.levels().collect::<Vec<_>>(), ["b", "a-1"]);
+        assert_eq!(level_file("b", "json"), "filter/level-b.json");
+        // It is a release of the version that earlier programs read.
+        assert!(serde_json::to_string(&release).unwrap().contains("\"version\":1"));
     }
 }

@@ -1,7 +1,7 @@
 //! The releases of one use case on a node: fetched and verified ahead of their activation time.
 
 use super::current::Current;
-use super::release::{Release, ReleaseName, ReleasedFile, STEM};
+use super::release::{Release, ReleaseName, ReleasedFile, STEM, level_of};
 use super::store::{
     CURRENT, Damage, ReleaseStore, ReleaseStoreError, Revision, blocking, file_error,
 };
@@ -19,6 +19,8 @@ use unix_clock::Timestamp;
 
 /// Name of the file that records the active release.
 const ACTIVE: &str = "active.json";
+/// The prefilter as a property list, in a release.
+const PLIST: &str = "filter/bloom_filter.plist";
 /// Largest `active.json` that is read, in bytes: that of a `release.json`, and some indentation.
 const MAX_ACTIVE: u64 = 2 * super::release::MAX_TEXT as u64;
 
@@ -319,27 +321,33 @@ impl Replica {
         blocking(&path, write).await
     }
 
-    /// Fetches a file of the prefilter of the active release by its name, such as `filter/bloom_filter.plist`, if the publisher
-    /// has given that prefilter out. The next [`clean`](Self::clean) removes it.
+    /// Fetches the prefilter of the active release and those of its levels as property lists, if the publisher has given them
+    /// out: each with the name of its level, which is empty for the whole data set. The next [`clean`](Self::clean) removes
+    /// them.
     ///
     /// # Errors
-    /// [`ReleaseStoreError`], if the store fails, or the file is not what the release says.
-    pub async fn fetch_filter(&self, name: &str) -> Result<Option<PathBuf>, ReleaseStoreError> {
+    /// [`ReleaseStoreError`], if the store fails, or a file is not what the release says.
+    pub async fn fetch_filters(&self) -> Result<Option<Vec<(String, PathBuf)>>, ReleaseStoreError> {
         let Some(release) = &self.active else { return Ok(None) };
-        let Some(file) = release.filter_files().find(|file| file.name == name).cloned() else {
-            return Ok(None);
-        };
         if !self.store.has_filter(release).await? {
             return Ok(None);
         }
-        let path = self.folder.join("objects").join(&file.sha256);
-        let known = path.clone();
-        let expected = file.clone();
-        let is_here = blocking(&path, move || Ok(is_whole(&known, &expected))).await?;
-        if !is_here {
-            self.store.fetch_object(&file, &path).await?;
+        let mut fetched = Vec::new();
+        for file in release.filter_files() {
+            let level = match level_of(&file.name) {
+                Some((level, "plist")) => level,
+                _ if file.name == PLIST => "",
+                _ => continue,
+            };
+            let path = self.folder.join("objects").join(&file.sha256);
+            let (known, expected) = (path.clone(), file.clone());
+            let is_here = blocking(&path, move || Ok(is_whole(&known, &expected))).await?;
+            if !is_here {
+                self.store.fetch_object(file, &path).await?;
+            }
+            fetched.push((level.to_owned(), path));
         }
-        Ok(Some(path))
+        Ok(Some(fetched))
     }
 
     async fn fetch(&self, name: &ReleaseName) -> Result<Release, ReleaseStoreError> {

@@ -1,7 +1,7 @@
 //! The metadata of a prefilter with a signature in it.
 
 use super::gather::Gathered;
-use super::release::{FILTER, FormatError, ReleasedFile};
+use super::release::{FILTER, FormatError, ReleasedFile, level_of};
 use super::store::{ReleaseStoreError, file_error};
 use crate::digest::sha256;
 use durable_file::Operation;
@@ -9,7 +9,7 @@ use filter_core::file::raw::METADATA_FILE;
 use release_signature::{SecretKey, SignedText};
 use serde_json::{Map, Value, json};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// Largest metadata, in bytes.
@@ -20,53 +20,75 @@ const SIGNATURE: &str = "signature";
 /// The files of a release, the metadata of the prefilter signed among them.
 pub(super) struct SignedFiles {
     pub(super) files: Vec<(ReleasedFile, PathBuf)>,
-    /// Removed when it is dropped.
-    _metadata: Option<NamedTempFile>,
+    /// Removed when they are dropped.
+    _metadata: Vec<NamedTempFile>,
 }
 
 impl SignedFiles {
     /// The files as they are.
     pub(super) fn unsigned(gathered: &Gathered) -> Self {
-        Self { files: gathered.files.clone(), _metadata: None }
+        Self { files: gathered.files.clone(), _metadata: Vec::new() }
     }
 
-    /// Adds a signature to the metadata. Its other fields stay, for readers that look for no signature. Equal
-    /// metadata gives equal bytes.
+    /// Adds a signature to the metadata of the prefilter and of those of levels. Their other fields stay, for readers that
+    /// look for no signature. Equal metadata gives equal bytes.
     pub(super) fn sign(
         gathered: &Gathered,
         use_case: &str,
         key: &SecretKey,
     ) -> Result<Self, ReleaseStoreError> {
         let mut files = gathered.files.clone();
-        let name = format!("{FILTER}{METADATA_FILE}");
-        let Some((file, path)) = files.iter_mut().find(|(file, _)| file.name == name) else {
-            return Ok(Self { files, _metadata: None });
-        };
-        let text = durable_file::read(path, MAX_METADATA)?;
-        if sha256(&text) != file.sha256 {
-            return Err(ReleaseStoreError::FileChanged { path: path.clone() });
+        let mut copies = Vec::new();
+        for (file, path) in &mut files {
+            let level = match level_of(&file.name) {
+                Some((level, "json")) => Some(level),
+                _ if file.name == format!("{FILTER}{METADATA_FILE}") => None,
+                _ => continue,
+            };
+            let text = signed_metadata(file, path, use_case, level, key)?;
+            let mut copy = NamedTempFile::new().map_err(file_error(Operation::Write, path))?;
+            copy.write_all(&text).map_err(file_error(Operation::Write, path))?;
+            (file.bytes, file.sha256) = (text.len() as u64, sha256(&text));
+            *path = copy.path().to_owned();
+            copies.push(copy);
         }
-        let wrong = |error: serde_json::Error| ReleaseStoreError::Format {
-            name: path.display().to_string(),
-            source: FormatError::Json { source: error.into() },
-        };
-        let mut metadata: Map<String, Value> = serde_json::from_slice(&text).map_err(wrong)?;
-        metadata.remove(SIGNED);
-        metadata.remove(SIGNATURE);
-        let signed = json!({ "useCase": use_case, "metadata": metadata }).to_string();
-        let signed = SignedText::new(signed, "prefilter of a url-filter publication", key);
-        let Value::Object(fields) = serde_json::to_value(signed).map_err(wrong)? else {
-            unreachable!("a signed text is an object");
-        };
-        metadata.extend(fields);
-        let mut text = serde_json::to_vec_pretty(&metadata).map_err(wrong)?;
-        text.push(b'\n');
-        let mut copy = NamedTempFile::new().map_err(file_error(Operation::Write, path))?;
-        copy.write_all(&text).map_err(file_error(Operation::Write, path))?;
-        (file.bytes, file.sha256) = (text.len() as u64, sha256(&text));
-        *path = copy.path().to_owned();
-        Ok(Self { files, _metadata: Some(copy) })
+        Ok(Self { files, _metadata: copies })
     }
+}
+
+/// The text of a metadata file with a signature, which names the use case, and the level if it is one of a level: so no level
+/// can be put in the place of another.
+fn signed_metadata(
+    file: &ReleasedFile,
+    path: &Path,
+    use_case: &str,
+    level: Option<&str>,
+    key: &SecretKey,
+) -> Result<Vec<u8>, ReleaseStoreError> {
+    let text = durable_file::read(path, MAX_METADATA)?;
+    if sha256(&text) != file.sha256 {
+        return Err(ReleaseStoreError::FileChanged { path: path.to_owned() });
+    }
+    let wrong = |error: serde_json::Error| ReleaseStoreError::Format {
+        name: path.display().to_string(),
+        source: FormatError::Json { source: error.into() },
+    };
+    let mut metadata: Map<String, Value> = serde_json::from_slice(&text).map_err(wrong)?;
+    metadata.remove(SIGNED);
+    metadata.remove(SIGNATURE);
+    let mut statement = json!({ "useCase": use_case, "metadata": metadata });
+    if let (Some(level), Value::Object(fields)) = (level, &mut statement) {
+        fields.insert("level".to_owned(), level.into());
+    }
+    let comment = "prefilter of a url-filter publication";
+    let signed = SignedText::new(statement.to_string(), comment, key);
+    let Value::Object(fields) = serde_json::to_value(signed).map_err(wrong)? else {
+        unreachable!("a signed text is an object");
+    };
+    metadata.extend(fields);
+    let mut text = serde_json::to_vec_pretty(&metadata).map_err(wrong)?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -94,6 +116,7 @@ mod tests {
                 config_id: String::new(),
                 shard_count: 1,
                 rows: 1,
+                levels: Vec::new(),
             };
             let outcome = SignedFiles::sign(&gathered, "use", &key);
             match length > max {

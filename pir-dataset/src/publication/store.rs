@@ -6,7 +6,7 @@ mod retention;
 mod signing;
 
 use super::current::Current;
-use super::release::{FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile};
+use super::release::{FILTER, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile, level_of};
 use super::trust_error::TrustError;
 use crate::Cause;
 use crate::digest::sha256;
@@ -521,7 +521,24 @@ impl ReleaseStore {
         Ok(())
     }
 
-    /// Whether apps are given the prefilter of a release.
+    /// Removes what apps are given of levels that a release has not: keys of such a level may have no row any more.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if the store fails.
+    pub async fn remove_other_levels(&self, release: &Release) -> Result<(), ReleaseStoreError> {
+        let listed = self.store.list(Some(&self.key(FILTER.trim_end_matches('/'))));
+        let listed: Vec<ObjectMeta> = listed.try_collect().await.map_err(self.failed(FILTER))?;
+        for object in listed {
+            let name = format!("{FILTER}{}", object.location.filename().unwrap_or_default());
+            let is_known = release.filter_files().any(|file| file.name == name);
+            if level_of(&name).is_some() && !is_known {
+                self.store.delete(&object.location).await.map_err(self.failed(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether apps are given the prefilter of a release, and those of its levels.
     ///
     /// # Errors
     /// [`ReleaseStoreError`], if the store fails.

@@ -25,7 +25,7 @@ impl Service {
         let outcome = async {
             let (updated, interval) = lists::run(&lists.settings).await?;
             if !updated.is_unchanged() || self.awaits_lists() {
-                self.reload().await.map_err(Box::new)?;
+                self.reload_in_background().await.map_err(Box::new)?;
             }
             Ok((updated, interval))
         };

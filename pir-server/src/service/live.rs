@@ -164,10 +164,10 @@ fn open_prefilters(
     for use_case in configuration.use_cases.iter().filter(|use_case| use_case.is_served()) {
         let name = use_case.name();
         let UseCaseSource::Files(files) = use_case.source() else {
-            // Fetched again when another one is given out.
-            let key = (name.to_owned(), String::new());
-            let known = earlier.and_then(|live| live.prefilters.get(&key)).cloned();
-            all.extend(known.map(|known| (key, known)));
+            // Fetched again when others are given out.
+            let known = earlier.into_iter().flat_map(|live| &live.prefilters);
+            let known = known.filter(|((use_case, _), _)| use_case == name);
+            all.extend(known.map(|(key, known)| (key.clone(), known.clone())));
             continue;
         };
         let Some(folder) = &use_case.prefilter else { continue };

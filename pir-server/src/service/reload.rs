@@ -16,9 +16,10 @@ use std::sync::Arc;
 use tokio::sync::MutexGuard;
 use unix_clock::Timestamp;
 
-/// Threads for opening data sets, apart from those that answer queries.
-fn loading_threads(count: usize) -> Result<rayon::ThreadPool, ServiceError> {
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+/// Threads for opening data sets, apart from those that answer queries. Each begins with `begin`.
+fn loading_threads(count: usize, begin: fn()) -> Result<rayon::ThreadPool, ServiceError> {
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(count);
+    let threads = threads.start_handler(move |_| begin()).build();
     threads.map_err(|error| io_error("start threads for loading")(io::Error::other(error)))
 }
 
@@ -30,12 +31,22 @@ impl Service {
     /// [`ServiceError::NoSource`] without [`Service::with_source`], otherwise what is wrong with the
     /// configuration or a data set.
     pub async fn reload(self: &Arc<Self>) -> Result<Loaded, ServiceError> {
+        self.reload_with(|| {}).await
+    }
+
+    /// As [`reload`](Self::reload), below the priority of queries.
+    #[cfg(feature = "lists")]
+    pub(super) async fn reload_in_background(self: &Arc<Self>) -> Result<Loaded, ServiceError> {
+        self.reload_with(crate::low_priority::lower).await
+    }
+
+    async fn reload_with(self: &Arc<Self>, begin: fn()) -> Result<Loaded, ServiceError> {
         let source = self.source.clone().ok_or(ServiceError::NoSource)?;
         let _one = self.reloading.lock().await;
         let service = Arc::clone(self);
         let outcome = blocking(move || {
             let configuration = source()?;
-            let threads = loading_threads(worker_count(&configuration).div_ceil(2))?;
+            let threads = loading_threads(worker_count(&configuration).div_ceil(2), begin)?;
             let earlier = service.live.load_full();
             let (tokens, now) = (&service.user_tokens, service.now());
             let subscriptions = &service.subscriptions;
@@ -103,7 +114,11 @@ impl Service {
         E: Into<ServiceError> + 'static,
     {
         let count = self.pool.threads().div_ceil(2);
-        blocking(move || loading_threads(count)?.install(move || work().map_err(Into::into))).await
+        blocking(move || {
+            let threads = loading_threads(count, || {})?;
+            threads.install(move || work().map_err(Into::into))
+        })
+        .await
     }
 }
 
@@ -143,16 +158,33 @@ impl Serve for Service {
         }
     }
 
-    async fn put_prefilter(&self, use_case: &str, prefilter: ServedPrefilter) {
+    async fn put_prefilters(&self, use_case: &str, prefilters: Vec<(String, ServedPrefilter)>) {
         let _one = self.reloading.lock().await;
         let mut live = Live::clone(&self.live.load());
-        let key = (use_case.to_owned(), String::new());
-        live.prefilters.insert(key, Prefilters::published(prefilter));
+        live.prefilters.retain(|(name, _), _| name != use_case);
+        for (level, prefilter) in prefilters {
+            let key = (use_case.to_owned(), level);
+            live.prefilters.insert(key, Prefilters::published(prefilter));
+        }
         self.live.store(Arc::new(live));
     }
 
     fn polled(&self, use_case: &str, succeeded: bool, late: bool) {
         let outcome = if succeeded { Outcome::Success } else { Outcome::Failure };
         self.metrics.polled(use_case, outcome, late);
+    }
+}
+
+#[cfg(all(test, feature = "lists", target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_sets_of_an_update_are_opened_below_the_priority_of_queries() {
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let of = |begin| loading_threads(2, begin).unwrap().broadcast(|_| nice());
+        assert_eq!(of(|| {}), [nice(), nice()]);
+        let low = of(crate::low_priority::lower);
+        assert!(low.iter().all(|low| *low > nice() || nice() == 19), "{low:?}");
     }
 }

@@ -51,6 +51,13 @@ pub(crate) struct Arguments {
     /// Folder that `build` wrote: checks that its prefilter belongs to the data set that is served
     #[arg(long, value_name = "DIR")]
     filter: Option<PathBuf>,
+    /// Level whose prefilter the service gives out, by its name: checks it; can be repeated
+    #[arg(long, value_name = "NAME")]
+    level: Vec<String>,
+    /// Folder with a folder for the prefilter of each level, as `update` writes it (state/levels): checks that the
+    /// service gives out just these
+    #[arg(long, value_name = "DIR")]
+    levels: Option<PathBuf>,
     /// First part of the names of the processed data set's files, such as dist/urls, to compare it with what is
     /// served
     #[arg(long, value_name = "STEM", requires = "filter")]
@@ -153,6 +160,12 @@ mod examination {
         }
         if let Some(filter) = &arguments.filter {
             deployment = deployment.filter(filter);
+        }
+        for level in &arguments.level {
+            deployment = deployment.level(level);
+        }
+        if let Some(levels) = &arguments.levels {
+            deployment = deployment.levels_folder(levels);
         }
         if let Some(data) = &arguments.data {
             deployment = deployment.data(data);

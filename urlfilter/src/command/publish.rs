@@ -2,7 +2,9 @@
 
 use super::signing_key;
 use crate::output::{Bars, Exit, Results, check_address, note};
-use pir_dataset::publication::{Nodes, Publisher, ReleaseStore, Schedule, gather};
+use pir_dataset::publication::{
+    Nodes, Publisher, ReleaseStore, Schedule, gather, gather_with_levels,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,6 +45,10 @@ pub(crate) struct Arguments {
     /// Folder that `build` wrote
     #[arg(long, value_name = "DIR", required_unless_present_any = ["rollback", "filter_only"])]
     filter: Option<PathBuf>,
+    /// Folder with a folder for the prefilter of each level, as `update` writes it (state/levels). They are published with
+    /// the data set, and a node gives each out at /filter/NAME/LEVEL
+    #[arg(long, value_name = "DIR", requires = "filter")]
+    levels: Option<PathBuf>,
     /// Go back to the previous release, or to the release with this id
     #[arg(long, value_name = "RELEASE", num_args = 0..=1, default_missing_value = "",
         conflicts_with_all = ["data", "filter"])]
@@ -100,6 +106,26 @@ struct Report<'r> {
     activate_at: u64,
     /// Whether apps can fetch the prefilter.
     filter_given_out: bool,
+    /// The levels of the release.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    levels: Vec<LevelReport<'r>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LevelReport<'r> {
+    name: &'r str,
+    /// What was found in its folder; nothing of a release that was published before.
+    #[serde(flatten)]
+    found: Option<LevelFound<'r>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LevelFound<'r> {
+    keys: u64,
+    tag: &'r str,
+    blocked_by_chance: f64,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -111,8 +137,9 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
     for address in arguments.node.iter().chain(&arguments.nodes) {
         check_address(address)?;
     }
-    let gathered = match (&arguments.data, &arguments.filter) {
-        (Some(data), Some(filter)) => Some(gather(data, filter)?),
+    let gathered = match (&arguments.data, &arguments.filter, &arguments.levels) {
+        (Some(data), Some(filter), None) => Some(gather(data, filter)?),
+        (Some(data), Some(filter), Some(levels)) => Some(gather_with_levels(data, filter, levels)?),
         _ => None,
     };
     let key = signing_key::chosen(arguments.sign.as_deref())?;
@@ -150,6 +177,14 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
                 gathered.files.len()
             ));
         }
+        for level in &gathered.levels {
+            note(format_args!(
+                "level {}: {} keys; of a billion loads, {:.0} are blocked under it that only other levels list",
+                level.name,
+                level.keys,
+                level.blocked_by_chance * 1e9
+            ));
+        }
         published.announced
     } else if let Some(id) = &arguments.rollback {
         let announced = publisher.roll_back(Some(id.as_str()).filter(|id| !id.is_empty())).await?;
@@ -173,9 +208,19 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
     let removed_objects =
         if arguments.keep == 0 { 0 } else { publisher.prune(arguments.keep).await? };
+    let level = |name| {
+        let all = gathered.iter().flat_map(|gathered| &gathered.levels);
+        let found = all.clone().find(|level| level.name == name).map(|level| LevelFound {
+            keys: level.keys,
+            tag: &level.tag,
+            blocked_by_chance: level.blocked_by_chance,
+        });
+        LevelReport { name, found }
+    };
     let mut results = Results::new();
     if arguments.json {
         results.json(&Report {
+            levels: announced.release.levels().map(level).collect(),
             release: &announced.release.id,
             config_id: &announced.release.config_id,
             shard_count: announced.release.shard_count,

@@ -68,6 +68,10 @@ pub(crate) struct Arguments {
     /// Prefilter, in any form that `inspect` reads, or its http or https address
     #[arg(long, value_name = "FILTER")]
     filter: Option<String>,
+    /// Level whose prefilter is used, as the service gives it out; with --filter and --public-key, the level for which that
+    /// prefilter must be signed
+    #[arg(long, value_name = "NAME", value_parser = level)]
+    level: Option<String>,
     /// Public key, as `signing-key` prints it, that must have signed the prefilter: bloom.json of a publication; can be
     /// repeated
     #[arg(long, value_name = "KEY", requires = "filter", value_parser = PublicKey::parse)]
@@ -75,7 +79,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     rule: RuleOptions,
     /// Look the arguments up as keywords of the data set, and print their values
-    #[arg(long, conflicts_with_all = ["filter", "profile", "parsing", "on_failure"])]
+    #[arg(long, conflicts_with_all = ["filter", "level", "profile", "parsing", "on_failure"])]
     keywords: bool,
     /// Verdict for URLs when the service cannot answer
     #[arg(long, value_enum, value_name = "WHAT", default_value = "open")]
@@ -132,8 +136,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let (exit, client) = if arguments.keywords {
         let client = blocking::Client::new(builder)?;
         (keywords(arguments, &client, &asked)?, client.inner().clone())
-    } else if let Some(filter) = &arguments.filter {
-        filtered(arguments, &authority, builder, filter, &asked)?
+    } else if let Some(source) = prefilter(arguments)? {
+        filtered(arguments, &authority, builder, source, &asked)?
     } else {
         let client = blocking::Client::new(builder)?;
         (unfiltered(arguments, &client, &asked)?, client.inner().clone())
@@ -199,23 +203,54 @@ fn trust(arguments: &Arguments) -> anyhow::Result<Option<PrefilterTrust>> {
         return Ok(None);
     }
     let keys = TrustedKeys::new(arguments.public_key.clone())?;
-    Ok(Some(PrefilterTrust::new(keys, &arguments.usecase)))
+    let trust = PrefilterTrust::new(keys, &arguments.usecase);
+    Ok(Some(match &arguments.level {
+        Some(level) => trust.for_level(level),
+        None => trust,
+    }))
+}
+
+fn level(text: &str) -> Result<String, String> {
+    match pir_dataset::level::is_name(text) {
+        true => Ok(text.to_owned()),
+        false => {
+            Err(format!("1 to {} of a-z, 0-9 and - are expected", pir_dataset::level::MAX_NAME))
+        }
+    }
+}
+
+/// The prefilter by which URLs are judged, if there is one.
+fn prefilter(arguments: &Arguments) -> anyhow::Result<Option<PrefilterSource>> {
+    let (level, trust) = (arguments.level.as_deref(), trust(arguments)?);
+    Ok(Some(match (&arguments.filter, trust, level) {
+        (Some(_), None, Some(_)) => anyhow::bail!(
+            "--level with --filter needs --public-key: a prefilter that is not signed does not say of which level it is"
+        ),
+        (None, _, Some(_)) => {
+            PrefilterSource::of_service(&arguments.server, &arguments.usecase, level)?
+        }
+        (None, _, None) => return Ok(None),
+        (Some(filter), trust, _) => {
+            let is_address = filter.starts_with("https://") || filter.starts_with("http://");
+            match (is_address, trust) {
+                (true, None) => PrefilterSource::Url(filter.clone()),
+                (false, None) => PrefilterSource::File(PathBuf::from(filter)),
+                (true, Some(trust)) => PrefilterSource::SignedUrl { url: filter.clone(), trust },
+                (false, Some(trust)) => {
+                    PrefilterSource::SignedFile { path: PathBuf::from(filter), trust }
+                }
+            }
+        }
+    }))
 }
 
 fn filtered(
     arguments: &Arguments,
     authority: &Authority,
     builder: ClientBuilder,
-    filter: &str,
+    source: PrefilterSource,
     urls: &[String],
 ) -> anyhow::Result<(Exit, PirClient)> {
-    let is_address = filter.starts_with("https://") || filter.starts_with("http://");
-    let source = match (is_address, trust(arguments)?) {
-        (true, None) => PrefilterSource::Url(filter.to_owned()),
-        (false, None) => PrefilterSource::File(PathBuf::from(filter)),
-        (true, Some(trust)) => PrefilterSource::SignedUrl { url: filter.to_owned(), trust },
-        (false, Some(trust)) => PrefilterSource::SignedFile { path: PathBuf::from(filter), trust },
-    };
     let mut options = FilterOptions::default();
     options.on_failure = arguments.on_failure.into();
     options.rule = arguments.rule.chosen()?;
