@@ -15,6 +15,7 @@ use filter_core::bloom::BloomFilter;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::num::NonZero;
 
 /// Largest `report.json` that is read, in bytes.
 const MAX_REPORT: u64 = 1 << 30;
@@ -41,15 +42,17 @@ impl<E: Into<UpdateError>> From<E> for BuildFailure {
     }
 }
 
-/// Builds with the copies as they are.
+/// Builds with the copies as they are, on at most `max_threads` threads; `None` is one for each core.
 pub(crate) fn build(
     settings: &BuildSettings,
     inputs: &[Input<'_>],
     folders: &Folders,
     previous: Option<&PreviousBuild>,
     accepted: &BTreeSet<String>,
+    max_threads: Option<NonZero<usize>>,
 ) -> Result<Built, BuildFailure> {
-    let mut builder = Builder::new(options(settings, accepted));
+    let options = options(settings, accepted).with_max_threads(max_threads);
+    let mut builder = Builder::new(options);
     for (index, input) in inputs.iter().enumerate() {
         builder = add(builder, input, folders).map_err(|failure| match failure {
             AddFailure::Problem(problem) => BuildFailure::Source(index, problem),

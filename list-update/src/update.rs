@@ -104,7 +104,7 @@ impl<'u> Update<'u> {
         self
     }
 
-    /// Number of threads that process; by default one for each core.
+    /// Largest number of threads that build and process; by default one for each core.
     pub fn jobs(mut self, jobs: NonZero<usize>) -> Self {
         self.jobs = Some(jobs);
         self
@@ -316,6 +316,7 @@ impl<'u> Update<'u> {
                 folders,
                 previous.as_ref(),
                 &self.accepted,
+                self.jobs,
             );
             match built {
                 Ok(built) => break (digest, built),

@@ -12,8 +12,8 @@ use std::borrow::Cow;
 pub(super) enum Outcome<'e> {
     /// The entry of Apple's onboarding, whose key the options have added.
     Onboarding,
-    /// Its keys, with all that is to be said of it.
-    Key(CanonicalKey<'e>, Remarks),
+    /// Its keys. The remarks are those of the key, of its entry and of its name.
+    Key(CanonicalKey<'e>),
     /// It cannot become a key.
     Refused(Refusal),
 }
@@ -21,9 +21,9 @@ pub(super) enum Outcome<'e> {
 /// The same, apart from the text of the entry. It is small for most entries, of which millions wait for each other.
 pub(super) enum OwnedOutcome {
     Onboarding,
-    /// The text of the entry is its one key. The remarks are those of the key, and all.
-    Unchanged(Remarks, Remarks),
-    Key(Box<(CanonicalKey<'static>, Remarks)>),
+    /// The text of the entry is its one key.
+    Unchanged(Remarks),
+    Key(Box<CanonicalKey<'static>>),
     Refused(Refusal),
 }
 
@@ -33,13 +33,12 @@ impl Outcome<'_> {
         match self {
             Self::Onboarding => OwnedOutcome::Onboarding,
             Self::Refused(refusal) => OwnedOutcome::Refused(refusal),
-            Self::Key(key, remarks) if key.text == entry && key.others.is_empty() => {
-                OwnedOutcome::Unchanged(key.remarks, remarks)
+            Self::Key(key) if key.text == entry && key.others.is_empty() => {
+                OwnedOutcome::Unchanged(key.remarks)
             }
-            Self::Key(CanonicalKey { text, others, remarks: of_key }, remarks) => {
+            Self::Key(CanonicalKey { text, others, remarks }) => {
                 let text = Cow::Owned(text.into_owned());
-                let key = CanonicalKey { text, others, remarks: of_key };
-                OwnedOutcome::Key(Box::new((key, remarks)))
+                OwnedOutcome::Key(Box::new(CanonicalKey { text, others, remarks }))
             }
         }
     }
@@ -51,19 +50,16 @@ impl OwnedOutcome {
         match self {
             Self::Onboarding => Outcome::Onboarding,
             Self::Refused(refusal) => Outcome::Refused(refusal),
-            Self::Unchanged(of_key, remarks) => {
+            Self::Unchanged(remarks) => {
                 let text = Cow::Borrowed(entry);
-                Outcome::Key(CanonicalKey { text, others: Vec::new(), remarks: of_key }, remarks)
+                Outcome::Key(CanonicalKey { text, others: Vec::new(), remarks })
             }
-            Self::Key(boxed) => {
-                let (key, remarks) = *boxed;
-                Outcome::Key(key, remarks)
-            }
+            Self::Key(key) => Outcome::Key(*key),
         }
     }
 }
 
-/// Makes keys.
+/// Makes the keys of entries as the options of a build say.
 #[derive(Clone, Copy)]
 pub(super) struct KeyMaker<'b> {
     pub(super) options: &'b Options,
@@ -82,31 +78,30 @@ impl KeyMaker<'_> {
             return Outcome::Onboarding;
         }
         match self.key_of(entry) {
-            Ok((key, remarks)) => Outcome::Key(key, remarks),
+            Ok(key) => Outcome::Key(key),
             Err(refusal) => Outcome::Refused(refusal),
         }
     }
 
-    fn key_of<'e>(&self, entry: &Entry<'e>) -> Result<(CanonicalKey<'e>, Remarks), Refusal> {
+    fn key_of<'e>(&self, entry: &Entry<'e>) -> Result<CanonicalKey<'e>, Refusal> {
         // What a data set serves already is taken as it is.
         let is_row = entry.kind == EntryKind::Key;
         if !is_row {
             plausible::check_text(entry.text.trim(), entry.kind)?;
         }
-        let key = canonicalise(entry.text, entry.kind, self.rules)?;
-        let mut remarks = key.remarks;
-        remarks.extend(entry.remarks);
+        let mut key = canonicalise(entry.text, entry.kind, self.rules)?;
+        key.remarks.extend(entry.remarks);
         if !is_row
             && entry.action == Action::Block
             && let Some(text) = plausible::without_scheme(&key.text, self.rules.rule())
         {
             if let Some(remark) = self.options.names.check(text)? {
-                remarks.add(remark);
+                key.remarks.add(remark);
             }
-            plausible::coverage(entry.scope, text, &mut remarks);
-            plausible::hosts_below(entry.scope, text, self.rules.systems(), &mut remarks);
+            plausible::coverage(entry.scope, text, &mut key.remarks);
+            plausible::hosts_below(entry.scope, text, self.rules.systems(), &mut key.remarks);
         }
-        Ok((key, remarks))
+        Ok(key)
     }
 }
 
@@ -145,8 +140,8 @@ impl Intake<'_> {
     /// Takes an entry and what becomes of it.
     pub(super) fn take(&mut self, line: u64, entry: Entry<'_>, outcome: &Outcome<'_>) {
         let source = self.source;
-        let (key, remarks) = match outcome {
-            Outcome::Key(key, remarks) => (key, *remarks),
+        let key = match outcome {
+            Outcome::Key(key) => key,
             Outcome::Onboarding => {
                 self.report.take(source, line, entry, ONBOARDING_ENTRY, entry.remarks);
                 return;
@@ -157,7 +152,7 @@ impl Intake<'_> {
             }
         };
         let origin = Origin::new(source, line);
-        let entry = Entry { options: entry.options.with(spelling(&entry, remarks)), ..entry };
+        let entry = Entry { options: entry.options.with(spelling(&entry, key.remarks)), ..entry };
         let others = key.others.iter().map(String::as_str);
         let texts = [&*key.text].into_iter().chain(others);
         if entry.action == Action::Block {
@@ -167,7 +162,7 @@ impl Intake<'_> {
                 }
             }
             self.keys.add(texts.map(str::as_bytes), origin, entry.options);
-            self.report.take(source, line, entry, &key.text, remarks);
+            self.report.take(source, line, entry, &key.text, key.remarks);
         } else {
             for text in texts {
                 self.exceptions.add(text.as_bytes(), &entry, origin, self.speaker);

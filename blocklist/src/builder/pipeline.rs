@@ -132,7 +132,7 @@ enum Stage<'b> {
     Alone(Intake<'b>),
     /// To the threads in turn, each with its queue. The number is that of the next one.
     Threads(Vec<SyncSender<Batch>>, usize),
-    /// Nowhere: another stage takes the place of this one.
+    /// Nowhere: another stage takes the place of this one, or a thread has panicked.
     Ended,
 }
 
@@ -153,8 +153,10 @@ impl<'b> Stage<'b> {
             Self::Alone(intake) => (start(scope, workers, maker, intake), 0),
             Self::Ended => return Self::Ended,
         };
-        // A queue is closed early only if its thread panicked, and then the scope panics as well.
-        let _ = queues[next].send(batch);
+        if queues[next].send(batch).is_err() {
+            // A thread panicked, and so will the scope.
+            return Self::Ended;
+        }
         let next = (next + 1) % queues.len();
         Self::Threads(queues, next)
     }
