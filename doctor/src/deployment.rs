@@ -41,6 +41,11 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// The address of a path of the service, with or without its first slash.
+    pub(crate) fn server_url(&self, path: &str) -> String {
+        format!("{}/{}", self.server.trim_end_matches('/'), path.trim_start_matches('/'))
+    }
+
     /// A deployment whose service at `server` issues its own tokens.
     ///
     /// `bundle_id` is that of the app, without `.url.filtering`; `user_token` is what the app sets as

@@ -45,9 +45,9 @@ pub enum ExamineError {
     /// The levels on this machine cannot be read.
     #[error("{}: the levels cannot be read", path.display())]
     Levels {
-        /// The folder.
+        /// The folder with a folder for each level.
         path: PathBuf,
-        /// Why.
+        /// The folder or file of a level, and what is wrong with it.
         source: Box<dyn Error + Send + Sync>,
     },
 }

@@ -5,7 +5,7 @@ use crate::network::Network;
 use crate::{Check, Deployment, Findings};
 use filter_core::Prefilter;
 use http::StatusCode;
-use pir_dataset::level::{self, LevelFile};
+use pir_dataset::level::{self, LevelFile, LevelFileError};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -18,19 +18,11 @@ const REPUBLISH: &str =
     "update the lists again, and publish their prefilters together with the data set";
 
 /// The levels on this machine: the tag of the prefilter of each.
-fn local(folder: &Path) -> Result<BTreeMap<String, String>, ExamineError> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| ExamineError::Levels {
-        path: folder.to_owned(),
-        source: error,
-    };
-    let mut levels = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).map_err(|error| failed(error.into()))? {
-        let path = entry.map_err(|error| failed(error.into()))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        let level = LevelFile::read(&path).map_err(|error| failed(error.into()))?;
-        levels.insert(name, level.tag);
-    }
-    Ok(levels)
+fn local(folder: &Path) -> Result<BTreeMap<String, String>, LevelFileError> {
+    level::folders(folder)?
+        .into_iter()
+        .map(|(name, path)| Ok((name, LevelFile::read(&path)?.tag)))
+        .collect()
 }
 
 pub(crate) async fn check(
@@ -40,7 +32,8 @@ pub(crate) async fn check(
     findings: &mut Findings,
 ) -> Result<(), ExamineError> {
     let local = match &deployment.levels_folder {
-        Some(folder) => local(folder)?,
+        Some(folder) => local(folder)
+            .map_err(|error| ExamineError::Levels { path: folder.clone(), source: error.into() })?,
         None => BTreeMap::new(),
     };
     let mut names: Vec<&str> = deployment.levels.iter().map(String::as_str).collect();
@@ -48,7 +41,7 @@ pub(crate) async fn check(
     names.sort_unstable();
     names.dedup();
     for name in names {
-        let url = format!("{}/filter/{use_case}/{name}", deployment.server.trim_end_matches('/'));
+        let url = deployment.server_url(&format!("filter/{use_case}/{name}"));
         one(network, &url, name, local.get(name).map(String::as_str), findings).await;
     }
     Ok(())

@@ -14,8 +14,7 @@ pub(crate) async fn check(
 ) {
     let Some(path) = &deployment.report_endpoint else { return };
     let check = Check::ReportEndpoint;
-    let url =
-        format!("{}/{}", deployment.server.trim_end_matches('/'), path.trim_start_matches('/'));
+    let url = deployment.server_url(path);
     let (authorization, media) = (token.to_authorization(), "application/json");
     let response = match network.post_with(&url, &authorization, media, b"[]".to_vec()).await {
         Ok(response) => response,

@@ -116,7 +116,7 @@ async fn prepare(
 
 /// The configurations that devices from 27.3 on fetch without a token; none if there is no such answer.
 async fn public_config(deployment: &Deployment, network: &Network) -> Option<api::ConfigResponse> {
-    let url = format!("{}/config", deployment.server.trim_end_matches('/'));
+    let url = deployment.server_url("config");
     let response = network.get(&url).await.ok()?;
     if !response.status().is_success() {
         return None;

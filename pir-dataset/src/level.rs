@@ -3,7 +3,7 @@
 //! A level has some of the keys of a build, and each of them has a row. The service answers for all rows, whatever level a
 //! client has: a URL that only other levels list is blocked under a level if it hits that level's prefilter by chance.
 
-use durable_file::FileError;
+use durable_file::{FileError, Operation};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -46,21 +46,47 @@ pub struct LevelFile {
     pub tag: String,
 }
 
-/// `level.json` cannot be used.
+/// The folder of a level, or its `level.json`, cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LevelFileError {
-    /// It cannot be read.
+    /// The file or folder cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It is not of the expected form.
+    /// A folder among the levels has not the name of one.
+    #[error("{}: not the name of a level, which has 1 to {MAX_NAME} of a-z, 0-9 and -", path.display())]
+    Name {
+        /// The file or folder whose name is not that of a level.
+        path: PathBuf,
+    },
+    /// `level.json` is not of the expected form.
     #[error("{}: not what says which build a level is of; update the lists again", path.display())]
     Json {
-        /// The file.
+        /// The `level.json` that is of another form.
         path: PathBuf,
         /// The mistake and its place.
         source: crate::Cause,
     },
+}
+
+/// The folders of the prefilters of levels in a folder, as an update of lists writes them, in the order of their names.
+///
+/// # Errors
+/// [`LevelFileError::File`] if the folder cannot be read, [`LevelFileError::Name`] if something else is in it.
+pub fn folders(levels: &Path) -> Result<Vec<(String, PathBuf)>, LevelFileError> {
+    let failed =
+        |source| FileError::Io { operation: Operation::Read, path: levels.to_owned(), source };
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(levels).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        match name.filter(|name| is_name(name)).map(str::to_owned) {
+            Some(name) => folders.push((name, path)),
+            None => return Err(LevelFileError::Name { path }),
+        }
+    }
+    folders.sort();
+    Ok(folders)
 }
 
 impl LevelFile {
@@ -96,6 +122,24 @@ mod tests {
         {
             assert_eq!(is_name(text), is_level, "{text}");
         }
+    }
+
+    #[test]
+    fn folders_of_levels_are_named_as_levels_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let levels = folder.path();
+        for name in ["b", "a-1"] {
+            std::fs::create_dir(levels.join(name)).unwrap();
+        }
+        let found = folders(levels).unwrap();
+        let expected = ["a-1", "b"].map(|name| (name.to_owned(), levels.join(name)));
+        assert_eq!(found, expected);
+        std::fs::create_dir(levels.join("B")).unwrap();
+        assert!(
+            matches!(folders(levels), Err(LevelFileError::Name { path }) if path.ends_with("B"))
+        );
+        let absent = folders(&levels.join("nowhere"));
+        assert!(matches!(absent, Err(LevelFileError::File(error)) if error.is_not_found()));
     }
 
     #[test]

@@ -2,14 +2,13 @@
 
 use crate::blocking::TaskFailed;
 use bytes::Bytes;
-use durable_file::{FileError, Operation};
+use durable_file::FileError;
 use filter_core::Prefilter;
 use filter_core::file::ContentError;
 use pir_dataset::files::DataSetFiles;
-use pir_dataset::level::{LevelFile, LevelFileError};
+use pir_dataset::level::{self, LevelFile, LevelFileError};
 use pir_dataset::manifest::{Manifest, ManifestError};
 use pir_dataset::publication::{GatherError, check_prefilter};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,23 +73,19 @@ impl ServedPrefilter {
         folder: &Path,
         of: &str,
     ) -> Result<Vec<(String, Self)>, PrefilterError> {
-        let failed =
-            |source| FileError::Io { operation: Operation::Read, path: folder.to_owned(), source };
-        let entries = match std::fs::read_dir(folder) {
+        let folders = match level::folders(folder) {
             // There are no levels.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed)?,
+            Err(LevelFileError::File(error)) if error.is_not_found() => return Ok(Vec::new()),
+            folders => folders?,
         };
         let mut levels = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(failed)?.path();
-            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        for (name, path) in folders {
             let prefilter = Self::read(&path.join(PLIST_FILE))?;
             let level = LevelFile::read(&path)?;
             if level.of != of || level.tag != prefilter.tag {
                 return Err(PrefilterError::OtherLevel { path });
             }
-            levels.push((name.to_owned(), prefilter));
+            levels.push((name, prefilter));
         }
         Ok(levels)
     }

@@ -39,7 +39,7 @@ pub struct Gathered {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct GatheredLevel {
-    /// Its name.
+    /// Its name, as [`level::is_name`] allows.
     pub name: String,
     /// Its keys that have a row.
     pub keys: u64,
@@ -47,8 +47,14 @@ pub struct GatheredLevel {
     pub tag: String,
     /// The rate of false positives of its prefilter, from 0 to 1.
     pub tolerance: f64,
+}
+
+impl GatheredLevel {
     /// The share of all loads that are blocked under it although only other levels list their URL.
-    pub blocked_by_chance: f64,
+    #[must_use]
+    pub fn blocked_by_chance(&self) -> f64 {
+        level::blocked_by_chance(self.tolerance)
+    }
 }
 
 /// A data set and a prefilter cannot be released together.
@@ -129,16 +135,7 @@ pub enum GatherError {
         /// The manifest.
         path: PathBuf,
     },
-    /// A folder among the levels has not the name of one.
-    #[error(
-        "{}: not the name of a level, which has 1 to {max} of a-z, 0-9 and -",
-        path.display(), max = level::MAX_NAME
-    )]
-    LevelName {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// What says which build a level is of cannot be used.
+    /// The folder of a level, or what says which build it is of, cannot be used.
     #[error(transparent)]
     LevelFile(#[from] LevelFileError),
     /// The level is of another build than the prefilter.
@@ -189,23 +186,30 @@ fn released(
     Ok((ReleasedFile::new(name, bytes, sha256)?, path))
 }
 
+/// Calls `visit` for the keyword of each row of a file.
+fn for_each_keyword(path: &Path, mut visit: impl FnMut(&[u8])) -> Result<(), GatherError> {
+    let failed = |error: keyword_database::ReadError| GatherError::Rows {
+        path: path.to_owned(),
+        source: error.into(),
+    };
+    let mut reader = Reader::text(File::open(path).map_err(unreadable(path))?);
+    while let Some(row) = reader.next_row().map_err(failed)? {
+        visit(row.keyword);
+    }
+    Ok(())
+}
+
 /// Reads the keywords of a prefilter's build, checks that the prefilter contains all of them, and returns
 /// their digest.
 fn prefilter_keywords(folder: &Path) -> Result<String, GatherError> {
     let prefilter = open_prefilter(folder)?;
     let path = folder.join(DATA_SET_FILE);
-    let input = File::open(&path).map_err(unreadable(&path))?;
     let mut hashes = Vec::new();
     let mut lost = 0_u64;
-    let mut reader = Reader::text(input);
-    let failed = |error: keyword_database::ReadError| GatherError::Rows {
-        path: path.clone(),
-        source: error.into(),
-    };
-    while let Some(row) = reader.next_row().map_err(failed)? {
-        hashes.push(KeywordHash::of(row.keyword));
-        lost += u64::from(!prefilter.filter().contains(row.keyword));
-    }
+    for_each_keyword(&path, |keyword| {
+        hashes.push(KeywordHash::of(keyword));
+        lost += u64::from(!prefilter.filter().contains(keyword));
+    })?;
     if lost > 0 {
         return Err(GatherError::NotInPrefilter { path, lost, rows: hashes.len() as u64 });
     }
@@ -293,16 +297,7 @@ pub fn gather_with_levels(
 ) -> Result<Gathered, GatherError> {
     let mut gathered = gather(stem, prefilter)?;
     let of = open_prefilter(prefilter)?.tag();
-    let mut folders = Vec::new();
-    for entry in fs::read_dir(levels).map_err(unreadable(levels))? {
-        folders.push(entry.map_err(unreadable(levels))?.path());
-    }
-    folders.sort();
-    for path in folders {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let Some(name) = name.filter(|name| level::is_name(name)).map(str::to_owned) else {
-            return Err(GatherError::LevelName { path });
-        };
+    for (name, path) in level::folders(levels)? {
         let about = LevelFile::read(&path)?;
         let opened = open_prefilter(&path)?;
         if about.of != of || about.tag != opened.tag() {
@@ -316,9 +311,8 @@ pub fn gather_with_levels(
         for (kind, file) in KINDS.into_iter().zip([PLIST_FILE, METADATA_FILE, BITS_FILE]) {
             gathered.files.push(released(level_file(&name, kind), path.join(file), None)?);
         }
-        let blocked_by_chance = level::blocked_by_chance(tolerance);
         let (keys, tag) = (about.keys, about.tag);
-        gathered.levels.push(GatheredLevel { name, keys, tag, tolerance, blocked_by_chance });
+        gathered.levels.push(GatheredLevel { name, keys, tag, tolerance });
     }
     Ok(gathered)
 }
@@ -335,15 +329,8 @@ fn check_keys(
     level: &filter_core::Prefilter,
     keys: u64,
 ) -> Result<(), GatherError> {
-    let failed = |error: keyword_database::ReadError| GatherError::Rows {
-        path: rows.to_owned(),
-        source: error.into(),
-    };
-    let mut reader = Reader::text(File::open(rows).map_err(unreadable(rows))?);
     let mut found = 0_u64;
-    while let Some(row) = reader.next_row().map_err(failed)? {
-        found += u64::from(level.filter().contains(row.keyword));
-    }
+    for_each_keyword(rows, |keyword| found += u64::from(level.filter().contains(keyword)))?;
     match found < keys {
         true => Err(GatherError::OtherLevel { path: folder.to_owned() }),
         false => Ok(()),

@@ -529,7 +529,8 @@ impl ReleaseStore {
         let listed = self.store.list(Some(&self.key(FILTER.trim_end_matches('/'))));
         let listed: Vec<ObjectMeta> = listed.try_collect().await.map_err(self.failed(FILTER))?;
         for object in listed {
-            let name = format!("{FILTER}{}", object.location.filename().unwrap_or_default());
+            let Some(name) = object.location.filename() else { continue };
+            let name = format!("{FILTER}{name}");
             let is_known = release.filter_files().any(|file| file.name == name);
             if level_of(&name).is_some() && !is_known {
                 self.store.delete(&object.location).await.map_err(self.failed(&name))?;

@@ -182,7 +182,7 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
                 "level {}: {} keys; of a billion loads, {:.0} are blocked under it that only other levels list",
                 level.name,
                 level.keys,
-                level.blocked_by_chance * 1e9
+                level.blocked_by_chance() * 1e9
             ));
         }
         published.announced
@@ -213,7 +213,7 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
         let found = all.clone().find(|level| level.name == name).map(|level| LevelFound {
             keys: level.keys,
             tag: &level.tag,
-            blocked_by_chance: level.blocked_by_chance,
+            blocked_by_chance: level.blocked_by_chance(),
         });
         LevelReport { name, found }
     };
