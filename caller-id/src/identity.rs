@@ -45,11 +45,11 @@ enum IdentityCategory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Category {
-    /// Not said.
+    /// The list says nothing, or a kind that this version does not know.
     Unspecified,
-    /// A person.
+    /// A person: `person` in lists.
     Person,
-    /// A business.
+    /// A business: `business` in lists.
     Business,
 }
 
@@ -79,7 +79,7 @@ pub enum IdentityError {
 }
 
 fn looks_like(kind: Option<&str>) -> String {
-    kind.map(|kind| format!(" (it begins like {kind})")).unwrap_or_default()
+    kind.map_or_else(String::new, |kind| format!(" (it begins like {kind})"))
 }
 
 /// The first bytes of other images that people have.
@@ -157,7 +157,7 @@ impl Identity {
         self.checked()
     }
 
-    /// The name.
+    /// The name that devices show: not empty in those of [`new`](Self::new), and without control characters.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name

@@ -1,5 +1,6 @@
 //! Lists of callers, as tables and in JSON.
 
+use crate::bounded::{Allowance, Bounded};
 use crate::identity::{Category, Identity, IdentityError, MAX_IDENTITY};
 use crate::number::{Number, NumberError};
 use serde::Deserialize;
@@ -16,6 +17,8 @@ pub enum Place {
     Line(u64),
     /// An entry of a JSON list, from 1.
     Entry(u64),
+    /// In no list: the number that Apple looks up.
+    Onboarding,
 }
 
 impl fmt::Display for Place {
@@ -23,6 +26,7 @@ impl fmt::Display for Place {
         match self {
             Self::Line(line) => write!(f, "line {line}"),
             Self::Entry(entry) => write!(f, "entry {entry}"),
+            Self::Onboarding => f.write_str("the entry for onboarding"),
         }
     }
 }
@@ -42,9 +46,9 @@ pub enum RowError {
     /// The number was there before.
     #[error("{number} is in {before} already; a number has one entry")]
     Twice {
-        /// The number.
+        /// The number that both entries have.
         number: Number,
-        /// Where it was.
+        /// Where the first of both entries stands.
         before: Place,
     },
     /// The entry neither blocks nor names the caller.
@@ -65,17 +69,17 @@ pub enum RowError {
     /// The icon cannot be read.
     #[error("the icon of {number}")]
     Icon {
-        /// The number.
+        /// The number of the caller whose icon it is.
         number: Number,
-        /// Why.
+        /// The file, and why it cannot be read or is too long.
         source: durable_file::FileError,
     },
     /// The identity cannot be used.
     #[error("the identity of {number}")]
     Identity {
-        /// The number.
+        /// The number of the caller.
         number: Number,
-        /// Why.
+        /// What devices could not show.
         source: IdentityError,
     },
 }
@@ -192,9 +196,13 @@ impl Caller {
             };
         }
         let identity = || {
-            let mut identity = Identity::new(shown.name)?
-                .with_category(shown.category.unwrap_or(Category::Unspecified))?
-                .with_cache_minutes(shown.cache_minutes.unwrap_or(0))?;
+            let mut identity = Identity::new(shown.name)?;
+            if let Some(category) = shown.category {
+                identity = identity.with_category(category)?;
+            }
+            if let Some(minutes) = shown.cache_minutes {
+                identity = identity.with_cache_minutes(minutes)?;
+            }
             if let Some(icon) = icon {
                 identity = identity.with_icon(icon)?;
             }
@@ -235,6 +243,8 @@ pub(crate) fn read_csv(
     icons: &Icons,
     mut visit: impl FnMut(Place, Caller) -> Result<(), ListError>,
 ) -> Result<(), ListError> {
+    let allowance = Allowance::new();
+    let input = Bounded { input, allowance: allowance.clone() };
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .trim(csv::Trim::All)
@@ -263,6 +273,7 @@ pub(crate) fn read_csv(
         let inside: usize = record.iter().map(|field| field.matches('\n').count()).sum();
         let place = Place::Line(reader.position().line().saturating_sub(1 + inside as u64));
         let caller = row(&record, &places, icons);
+        allowance.renew();
         visit(place, caller.map_err(|source| ListError::Row { place, source })?)?;
     }
     Ok(())
@@ -274,7 +285,8 @@ fn row(
     icons: &Icons,
 ) -> Result<Caller, RowError> {
     let field = |column: usize| places[column].and_then(|place| record.get(place));
-    let text = |column: usize| field(column).unwrap_or_default();
+    // A column that is not there says as much as an empty field.
+    let text = |column: usize| field(column).unwrap_or("");
     let is_blocked = match field(2) {
         None | Some("false") => false,
         Some("true") => true,
@@ -310,6 +322,7 @@ struct RawCaller {
 /// Passes each entry on while the text is read, so that a list need not fit into memory.
 struct Entries<'v> {
     icons: &'v Icons,
+    allowance: Allowance,
     visit: &'v mut dyn FnMut(Place, Caller) -> Result<(), ListError>,
     /// What ended the reading, other than the text itself.
     failure: &'v mut Option<ListError>,
@@ -326,6 +339,7 @@ impl<'de> Visitor<'de> for Entries<'_> {
         let mut count = 0;
         while let Some(raw) = entries.next_element::<RawCaller>()? {
             count += 1;
+            self.allowance.renew();
             let place = Place::Entry(count);
             let caller = || {
                 let category = category(&raw.category)?;
@@ -358,8 +372,10 @@ pub(crate) fn read_json(
     mut visit: impl FnMut(Place, Caller) -> Result<(), ListError>,
 ) -> Result<(), ListError> {
     let mut failure = None;
+    let allowance = Allowance::new();
+    let input = Bounded { input, allowance: allowance.clone() };
     let mut deserializer = serde_json::Deserializer::from_reader(io::BufReader::new(input));
-    let entries = Entries { icons, visit: &mut visit, failure: &mut failure };
+    let entries = Entries { icons, allowance, visit: &mut visit, failure: &mut failure };
     let read = entries.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     match (failure, read) {
         (Some(failure), _) => Err(failure),

@@ -4,11 +4,13 @@ use crate::list::{self, Caller, Icons, ListError, Place, RowError};
 use crate::number::Number;
 use crate::{Identity, ONBOARDING_NAME, ONBOARDING_NUMBER, block_value};
 use keyword_database::Writer;
+use serde::Serialize;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 
-/// How much there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How many rows there are, and what they take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Counts {
     /// Numbers, which is the number of rows for blocking.
@@ -88,7 +90,7 @@ impl<W: Write> CallerRows<W> {
         }
         let identity = Identity::new(ONBOARDING_NAME).expect("the name is valid");
         let caller = Caller { number, is_blocked: false, identity: Some(identity) };
-        self.add(Place::Entry(0), &caller)
+        self.add(Place::Onboarding, &caller)
     }
 
     fn add(&mut self, place: Place, caller: &Caller) -> Result<(), ListError> {

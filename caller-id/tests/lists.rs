@@ -164,3 +164,25 @@ fn the_onboarding_entry_is_added_once() {
     .unwrap();
     assert_eq!(block.len(), 1);
 }
+
+#[test]
+fn an_entry_has_a_longest_length() {
+    // What is padded is white space, which is no part of any value.
+    const MAX: usize = 16 << 20;
+    let padded = |start: &str, end: &str, length: usize| {
+        format!("{start}{}{end}", " ".repeat(length - start.len() - end.len()))
+    };
+    for (length, is_read) in [(MAX - 1, true), (MAX, true), (MAX + 1, false)] {
+        let list = padded("[{\"number\": \"+14085551212\",", "\"block\": true}", length);
+        assert_eq!(json(&(list + "]")).is_ok(), is_read, "{length}");
+        // The end of the line is added by the reader.
+        let table = padded("number,name\n+14085551212,", "A", length);
+        assert_eq!(csv(&table).is_ok(), is_read, "{length}");
+    }
+    let error = text_of(&csv(&padded("number,name\n\"", "", MAX + 1)).unwrap_err());
+    assert!(error.contains("an entry is longer than 16777216 bytes"), "{error}");
+    // Entries that are longer together are read.
+    let row = |number: u64| padded(&format!("\n+1408555{number:04},"), "A", 1 << 20);
+    let table: String = "number,name".to_owned() + &(0..18).map(row).collect::<String>();
+    assert_eq!(csv(&table).unwrap().0.len(), 18);
+}

@@ -18,7 +18,9 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(identity) = Identity::from_bytes(input) {
         assert_eq!(Identity::from_bytes(&identity.to_bytes()), Ok(identity));
     }
-    if let Ok(number) = std::str::from_utf8(input).unwrap_or_default().parse::<Number>() {
+    if let Ok(text) = std::str::from_utf8(input)
+        && let Ok(number) = text.parse::<Number>()
+    {
         assert_eq!(number.to_string().parse(), Ok(number));
     }
 });

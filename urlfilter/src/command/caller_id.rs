@@ -5,7 +5,6 @@ use anyhow::{Context, bail};
 use caller_id::{CallerRows, Icons};
 use clap::ValueEnum;
 use durable_file::{Access, PendingFile};
-use serde::Serialize;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -62,16 +61,6 @@ enum Format {
     Json,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report {
-    numbers: u64,
-    blocked: u64,
-    identities: u64,
-    icons: u64,
-    longest_identity: usize,
-}
-
 fn format(arguments: &Arguments) -> anyhow::Result<Format> {
     if let Some(format) = arguments.format {
         return Ok(format);
@@ -113,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         rows.add_onboarding_entry()?;
     }
     let counts = rows.finish()?.counts;
-    if counts.identities == 0 || counts.numbers == 0 {
+    if counts.identities == 0 {
         bail!(
             "{}: nobody has a name, and devices need both data sets; name a caller, or add --onboarding-entry",
             list.display()
@@ -123,13 +112,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     identity.commit()?;
     let mut results = Results::new();
     if arguments.json {
-        results.json(&Report {
-            numbers: counts.numbers,
-            blocked: counts.blocked,
-            identities: counts.identities,
-            icons: counts.icons,
-            longest_identity: counts.longest_identity,
-        })?;
+        results.json(&counts)?;
     } else {
         results.line(format_args!(
             "{} numbers, {} of them blocked; {} with a name, {} of them with an icon; the longest identity has {} bytes",
