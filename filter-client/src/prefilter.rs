@@ -106,7 +106,7 @@ pub enum PrefilterError {
     #[cfg(feature = "signatures")]
     #[error("the prefilter is signed for {}", signed_for(.found.as_deref()))]
     Level {
-        /// The level.
+        /// The level that the signature names; `None` if it names none.
         found: Option<String>,
     },
     /// The prefilter is not the one that its signature describes.
@@ -151,8 +151,9 @@ impl PrefilterSource {
         use_case: &str,
         level: Option<&str>,
     ) -> Result<Self, AddressError> {
-        let path = [Some("filter"), Some(use_case), level];
-        Ok(Self::Url(below(server, &path.map(Option::unwrap_or_default))?))
+        let mut path = vec!["filter", use_case];
+        path.extend(level);
+        Ok(Self::Url(below(server, &path)?))
     }
 
     /// The prefilter of a publication, as its metadata and bits: that of the whole data set, or of a level. `address` is the
@@ -211,10 +212,7 @@ impl PrefilterSource {
 /// The address of a path below another one.
 fn below(address: &str, path: &[&str]) -> Result<String, AddressError> {
     let mut url = parse_address(address)?;
-    url.path_segments_mut()
-        .map_err(|()| AddressError::Uri)?
-        .pop_if_empty()
-        .extend(path.iter().filter(|part| !part.is_empty()));
+    url.path_segments_mut().map_err(|()| AddressError::Uri)?.pop_if_empty().extend(path);
     Ok(url.into())
 }
 

@@ -59,7 +59,7 @@ pub enum Rows {
     File(PathBuf),
     /// Rows that are made up.
     Synthetic {
-        /// How many.
+        /// Number of rows, from 1 to 2^32.
         rows: u64,
         /// Length of each value, in bytes.
         value_bytes: usize,
@@ -154,7 +154,7 @@ impl Tuned {
     }
 }
 
-/// Compares layouts.
+/// Compares layouts for some rows; [`finish`](Self::finish) does the work.
 #[must_use = "nothing happens before `finish`"]
 pub struct Tuning<'t> {
     rows: Rows,
@@ -213,7 +213,8 @@ impl<'t> Tuning<'t> {
         let mut chosen: Vec<Possible> = Vec::new();
         for &count in &counts {
             let rows = shards.rows.div_ceil(u64::from(count));
-            let possible = search::possible(rows, shards.share(rows), shards.longest_value);
+            let value_bytes = rows::value_bytes_of(rows, shards.rows, shards.value_bytes);
+            let possible = search::possible(rows, value_bytes, shards.longest_value);
             compared += possible.len();
             let max = self.limits.max_reply_bytes;
             chosen.extend(search::ranked(possible, count, max));
@@ -410,12 +411,6 @@ impl Shards {
         Ok(shards)
     }
 
-    /// Bytes of the values of so many rows.
-    fn share(&self, rows: u64) -> u64 {
-        let share = u128::from(self.value_bytes) * u128::from(rows) / u128::from(self.rows.max(1));
-        u64::try_from(share).unwrap_or(u64::MAX)
-    }
-
     /// The rows of the largest shard, by number.
     fn largest(&mut self, count: u32) -> Result<&[u32], TuneError> {
         if self.current.0 != count {
@@ -434,7 +429,7 @@ impl Shards {
                 None => self.store.by_keyword(function, count),
             };
             let shards = shards.map_err(crate::processing::ProcessError::from)?;
-            let largest = shards.into_iter().max_by_key(Vec::len).unwrap_or_default();
+            let largest = shards.into_iter().max_by_key(Vec::len).expect("there is a shard");
             self.current = (count, largest);
         }
         Ok(&self.current.1)

@@ -60,6 +60,7 @@
 pub mod admin;
 mod blocking;
 mod body_budget;
+mod calendar;
 mod catalog;
 mod causes;
 pub mod configuration;

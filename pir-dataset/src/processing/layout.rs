@@ -3,7 +3,7 @@
 use super::fingerprint;
 use super::format::DatabaseFormat;
 use super::reuse;
-use super::rows::RowStore;
+use super::rows::{RowStore, value_bytes_of};
 use crate::configuration::{Configuration, DatabaseType, Layout};
 use crate::files;
 use crate::manifest::{Manifest, ShardRecord};
@@ -94,14 +94,13 @@ pub(super) fn lookup_cost(
     plan: &Plan,
     store: &RowStore,
 ) -> impl Fn(u64) -> f64 + use<> {
-    let (rows, bytes) = (store.len() as u128, u128::from(store.value_bytes()));
+    let (rows, bytes) = (store.len() as u64, store.value_bytes());
     let longest = store.longest_value();
     let is_index = configuration.database_type == DatabaseType::Index;
     let encodes_size = configuration.encoding_entry_size;
     let plan = plan.clone();
     move |shard_rows| {
-        let share = (bytes * u128::from(shard_rows)).checked_div(rows).unwrap_or(0);
-        let value_bytes = u64::try_from(share).unwrap_or(u64::MAX);
+        let value_bytes = value_bytes_of(shard_rows, rows, bytes);
         let parameters = match is_index {
             true => plan.index_shard(shard_rows.max(1), longest as u64, encodes_size),
             false => plan.expected_shard(shard_rows, value_bytes, longest),

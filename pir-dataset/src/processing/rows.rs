@@ -19,6 +19,13 @@ use std::path::Path;
 /// Smallest allocation, in bytes.
 const CHUNK: usize = 1 << 20;
 
+/// Length of the values of `part` rows, in bytes, if `rows` rows with `bytes` bytes of values have values of equal length.
+pub(crate) fn value_bytes_of(part: u64, rows: u64, bytes: u64) -> u64 {
+    // Without rows there are no bytes.
+    let share = u128::from(bytes) * u128::from(part) / u128::from(rows.max(1));
+    u64::try_from(share).unwrap_or(u64::MAX)
+}
+
 /// Where the bytes of a row are: keyword, then value.
 #[derive(Clone, Copy)]
 struct Location {

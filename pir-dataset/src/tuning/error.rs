@@ -19,7 +19,7 @@ pub enum TuneError {
     /// A number of shards that devices do not accept.
     #[error("{count} shards; a power of two from 1 to {MAX_SHARDS} is possible")]
     ShardCount {
-        /// The number.
+        /// The number that was asked for.
         count: u32,
     },
     /// A shard's parameters are not valid.

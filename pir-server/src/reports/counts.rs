@@ -40,7 +40,7 @@ impl Default for CountOptions {
 pub struct KeyCount {
     /// The key, as devices reported it.
     pub key: String,
-    /// How often.
+    /// Reports that named it on the day.
     pub count: u64,
 }
 
@@ -63,7 +63,7 @@ pub struct DayCounts {
 pub struct CountError {
     /// The file or folder.
     pub path: PathBuf,
-    /// Why.
+    /// What the file system answered.
     pub source: io::Error,
 }
 
@@ -144,32 +144,25 @@ impl Counter {
     }
 }
 
-/// A field of a table, in quotes if it needs them.
-fn push_field(text: &mut String, field: &str) {
-    if !field.contains(['"', ',', '\n', '\r']) {
-        return text.push_str(field);
-    }
-    text.push('"');
-    text.push_str(&field.replace('"', "\"\""));
-    text.push('"');
-}
-
 /// A table of comma-separated values with the columns `day`, `key` and `count`. A row without a key has the sum of the
 /// keys of its day that are not named.
 #[must_use]
+#[expect(clippy::missing_panics_doc, reason = "memory can be written, and its text is UTF-8")]
 pub fn to_csv(days: &[DayCounts]) -> String {
-    let mut text = "day,key,count\n".to_owned();
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let mut write = |row: [&str; 3]| table.write_record(row).expect("memory can be written");
+    write(["day", "key", "count"]);
     for DayCounts { day, keys, others } in days {
+        let day = day.to_string();
         for KeyCount { key, count } in keys {
-            text.push_str(&format!("{day},"));
-            push_field(&mut text, key);
-            text.push_str(&format!(",{count}\n"));
+            write([&day, key, &count.to_string()]);
         }
         if *others > 0 {
-            text.push_str(&format!("{day},,{others}\n"));
+            write([&day, "", &others.to_string()]);
         }
     }
-    text
+    let text = table.into_inner().expect("memory can be written");
+    String::from_utf8(text).expect("all fields are text")
 }
 
 #[cfg(test)]

@@ -1,15 +1,12 @@
 //! Days of the calendar.
 
+use crate::calendar;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use unix_clock::Timestamp;
 
 const SECONDS: u64 = 86_400;
-/// Days from 1 March of the year 0 to 1970-01-01.
-const BEFORE_EPOCH: u64 = 719_468;
-/// Days of 400 years.
-const ERA: u64 = 146_097;
 /// The last day of the year 9999, since 1970-01-01.
 const LAST: u64 = 2_932_896;
 
@@ -40,23 +37,11 @@ impl Day {
     pub(super) fn previous(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
-
-    /// Year, month and day of the month. Years begin in March here, so that a leap day is the last one.
-    fn parts(self) -> (u64, u64, u64) {
-        let days = self.0 + BEFORE_EPOCH;
-        let (era, day) = (days / ERA, days % ERA);
-        let year = (day - day / 1460 + day / 36_524 - day / (ERA - 1)) / 365;
-        let day = day - (365 * year + year / 4 - year / 100);
-        let month = (5 * day + 2) / 153;
-        let day = day - (153 * month + 2) / 5 + 1;
-        let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-        (era * 400 + year + later, month, day)
-    }
 }
 
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = self.parts();
+        let (year, month, day) = calendar::date(self.0).expect("the last day is a date");
         write!(f, "{year:04}-{month:02}-{day:02}")
     }
 }
@@ -65,31 +50,14 @@ impl FromStr for Day {
     type Err = DayError;
 
     fn from_str(text: &str) -> Result<Self, DayError> {
-        let failed = || DayError(text.chars().take(20).collect());
-        let number = |part: &str| {
-            let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            part.parse::<u64>().ok().filter(|_| is_number)
-        };
+        let number = |part: &str| part.parse().ok();
         let mut parts = text.split('-').map(number);
-        let mut next = || parts.next().flatten().ok_or_else(failed);
-        let (year, month, day) = (next()?, next()?, next()?);
-        if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day)
-        {
-            return Err(failed());
-        }
-        let (march_year, march_month) =
-            if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-        let days = 365 * march_year + march_year / 4 - march_year / 100
-            + march_year / 400
-            + (153 * march_month + 2) / 5
-            + day
-            - 1;
-        let found = Self(days - BEFORE_EPOCH);
-        // The thirty-first of a short month would be a day of the next.
-        match found.to_string() == text {
-            true => Ok(found),
-            false => Err(failed()),
-        }
+        let mut next = || parts.next().flatten();
+        let days = (|| calendar::days_since_1970(next()?, next()?, next()?))();
+        let day = days.and_then(|days| u64::try_from(days).ok()).map(Self);
+        // No other spelling, such as a sign or a missing zero.
+        let day = day.filter(|day| day.to_string() == text);
+        day.ok_or_else(|| DayError(text.chars().take(20).collect()))
     }
 }
 

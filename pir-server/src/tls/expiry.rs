@@ -1,5 +1,6 @@
 //! When a certificate ends: the one field that the TLS library does not tell.
 
+use crate::calendar::days_since_1970;
 use unix_clock::Timestamp;
 
 const SEQUENCE: u8 = 0x30;
@@ -64,23 +65,12 @@ fn time(tag: u8, text: &str) -> Option<Timestamp> {
     }
     let two = |at: usize| rest.get(at..at + 2)?.parse::<u64>().ok();
     let (month, day, hour, minute, second) = (two(0)?, two(2)?, two(4)?, two(6)?, two(8)?);
-    let is_valid = (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !is_valid || hour > 23 || minute > 59 || second > 60 {
+    if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     // What ended before 1970 has ended.
-    let days = days_since_1970(year, month, day).unwrap_or(0);
+    let days = u64::from(days_since_1970(year, month, day)?.max(0).unsigned_abs());
     Some(Timestamp::from_unix_seconds(((days * 24 + hour) * 60 + minute) * 60 + second))
-}
-
-/// Days from 1970-01-01 to a day of the Gregorian calendar; `None` for earlier ones.
-fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
-    // Years that begin in March, so that the leap day is the last one.
-    let (year, month) =
-        if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    // From 0000-03-01 to 1970-01-01.
-    days.checked_sub(719_468)
 }
 
 #[cfg(test)]
