@@ -125,6 +125,25 @@ fn a_data_set_keeps_the_layout_that_it_has() {
     assert_eq!(place.hash_functions(), 2);
 }
 
+/// A file of the data set is lost or damaged, and made again.
+#[test]
+fn a_data_set_without_its_parameters_keeps_its_layout() {
+    for layout in ["cheap", "reference"] {
+        for damage in [None, Some("nonsense")] {
+            let place = Place::new();
+            place.run(&json!({"layout": layout}), &rows(0..900, 1));
+            let functions = place.hash_functions();
+            let parameters = DataSetFiles::new(place.path("urls")).parameters(0);
+            match damage {
+                None => fs::remove_file(parameters).unwrap(),
+                Some(text) => fs::write(parameters, text).unwrap(),
+            }
+            place.run(&json!({}), &rows(0..900, 1));
+            assert_eq!(place.hash_functions(), functions, "{layout} {damage:?}");
+        }
+    }
+}
+
 #[test]
 fn an_unfinished_data_set_keeps_the_layout_that_it_was_begun_with() {
     let place = Place::new();

@@ -2,30 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod command;
+mod serving;
+
 use caller_id::{Category, Identity};
+use command::{stderr, succeeds, urlfilter};
 use filter_client::{ClientOptions, EmptyWallet, PirClient};
-use pir_server::{Configuration, Listener, Service, endpoints};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 
 const BUNDLE: &str = "com.example.app.lookup";
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_urlfilter"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-#[track_caller]
-fn succeeds(output: &Output) {
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
-}
 
 /// Serves both data sets of a folder; returns the address.
 async fn serve(folder: &Path) -> String {
@@ -36,14 +23,7 @@ async fn serve(folder: &Path) -> String {
         "store": { "directory": folder.join("state") },
         "limits": { "waitMilliseconds": 60_000 },
     });
-    let configuration = Configuration::parse(configuration.to_string().as_bytes()).unwrap();
-    let service = Service::open(&configuration, Arc::new(unix_clock::SystemClock)).await.unwrap();
-    let service = Arc::new(service);
-    let any = ["127.0.0.1:0".parse().unwrap()];
-    let listener = Listener::bind(&any, endpoints::router(&service)).await.unwrap();
-    let url = format!("http://{}", listener.addresses().unwrap()[0]);
-    tokio::spawn(async move { listener.serve(&service, std::future::pending()).await });
-    url
+    serving::serve(&configuration).await
 }
 
 async fn look_up(url: &str, use_case: &str, numbers: &[&str]) -> Vec<Option<Vec<u8>>> {
@@ -80,7 +60,7 @@ async fn a_list_is_built_processed_served_and_looked_up() {
         "--onboarding-entry",
         "--json",
     ];
-    let output = run(path, &arguments);
+    let output = urlfilter(path, &arguments);
     succeeds(&output);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let counts =
@@ -95,7 +75,7 @@ async fn a_list_is_built_processed_served_and_looked_up() {
             "sharding": { "shardCount": 1 },
         });
         fs::write(path.join("process.json"), process.to_string()).unwrap();
-        succeeds(&run(path, &["process", "process.json"]));
+        succeeds(&urlfilter(path, &["process", "process.json"]));
     }
     let url = serve(path).await;
     let numbers =
@@ -124,7 +104,7 @@ fn mistakes_are_named_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("good.csv"), "number,name\n+14085550123,A\n").unwrap();
-    succeeds(&run(path, &["caller-id", "good.csv", "--out", "dist"]));
+    succeeds(&urlfilter(path, &["caller-id", "good.csv", "--out", "dist"]));
     let before = fs::read(path.join("dist/block.binpb")).unwrap();
     for (name, text, more, expected) in [
         (
@@ -145,15 +125,15 @@ fn mistakes_are_named_and_nothing_is_written() {
         ("icon.csv", "number,name,icon\n+14085550123,A,x.heic\n", &[], "x.heic"),
     ] {
         fs::write(path.join(name), text).unwrap();
-        let output = run(path, &[&["caller-id", name, "--out", "dist"], more].concat());
+        let output = urlfilter(path, &[&["caller-id", name, "--out", "dist"], more].concat());
         assert_eq!(output.status.code(), Some(2), "{name}");
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
         assert_eq!(fs::read(path.join("dist/block.binpb")).unwrap(), before);
         assert_eq!(fs::read_dir(path.join("dist")).unwrap().count(), 2);
     }
-    let output = run(path, &["caller-id", "nowhere.csv", "--out", "dist"]);
+    let output = urlfilter(path, &["caller-id", "nowhere.csv", "--out", "dist"]);
     assert!(stderr(&output).contains("nowhere.csv"), "{}", stderr(&output));
     // Without an ending that tells, the format is given.
     fs::write(path.join("list"), "number,name\n+14085550123,A\n").unwrap();
-    succeeds(&run(path, &["caller-id", "list", "--format", "csv", "--out", "dist"]));
+    succeeds(&urlfilter(path, &["caller-id", "list", "--format", "csv", "--out", "dist"]));
 }

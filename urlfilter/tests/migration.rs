@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod command;
+mod serving;
+
+use command::{stderr, succeeds, urlfilter};
 use filter_client::{
     ClientBuilder, ClientOptions, EmptyWallet, FilterOptions, PirClient, PrefilterSource,
     UrlFilter, Verdict,
@@ -10,30 +14,13 @@ use filter_core::Prefilter;
 use filter_core::sub_url::SubUrlRule;
 use interop_cases::pir::{Case, Row};
 use pir_api::{Message, api};
-use pir_server::{Configuration, Listener, Service, endpoints};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 
 /// Keywords that are looked up together.
 const BATCH: usize = 200;
-
-fn urlfilter(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_urlfilter"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-#[track_caller]
-fn succeeds(output: &Output) {
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
-}
 
 /// The folder of a recorded deployment, with the names that its service and its tool have in their configurations.
 struct Deployment {
@@ -100,13 +87,7 @@ impl Deployment {
             "store": { "directory": state },
             "limits": { "waitMilliseconds": 60_000 },
         });
-        let configuration = Configuration::parse(configuration.to_string().as_bytes()).unwrap();
-        let service = Service::open(&configuration, Arc::new(unix_clock::SystemClock)).await;
-        let service = Arc::new(service.unwrap());
-        let any = ["127.0.0.1:0".parse().unwrap()];
-        let listener = Listener::bind(&any, endpoints::router(&service)).await.unwrap();
-        let url = format!("http://{}", listener.addresses().unwrap()[0]);
-        tokio::spawn(async move { listener.serve(&service, std::future::pending()).await });
+        let url = serving::serve(&configuration).await;
         Served { url, use_case: self.case.use_case(), shards: self.shards }
     }
 

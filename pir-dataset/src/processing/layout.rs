@@ -64,11 +64,23 @@ pub(super) fn choose(
             if !is_open {
                 return reference(plan);
             }
+            let has = |plan: &Plan, records: &[ShardRecord]| {
+                let layout = fingerprint::layout_digest(plan, about.longest_value);
+                records.iter().any(|record| record.layout_sha256 == layout)
+            };
             let keeps_reference = match about.previous {
-                Some(_) => !has_cheap(configuration),
-                None => {
-                    let layout = fingerprint::layout_digest(&plan, about.longest_value);
-                    about.journaled.iter().any(|record| record.layout_sha256 == layout)
+                None => has(&plan, about.journaled),
+                Some(previous) => {
+                    let path = configuration.output_parameters.of_shard(0);
+                    let has_cheap = match files::read_parameters(&path) {
+                        Ok(parameters) => reuse::is_cheap(&parameters),
+                        // Files that are lost or damaged are made again as the manifest describes them.
+                        Err(_) => plan
+                            .clone()
+                            .cheap(about.longest_value)
+                            .is_some_and(|cheap| has(&cheap, &previous.shards)),
+                    };
+                    !has_cheap
                 }
             };
             match keeps_reference {
@@ -79,13 +91,6 @@ pub(super) fn choose(
             }
         }
     }
-}
-
-/// Whether the data set that is there has the cheap layout. One whose parameters cannot be read counts as one with
-/// the layout of the reference, which all earlier versions made.
-fn has_cheap(configuration: &Configuration) -> bool {
-    let parameters = files::read_parameters(&configuration.output_parameters.of_shard(0));
-    parameters.is_ok_and(|parameters| reuse::is_cheap(&parameters))
 }
 
 /// The cost of a lookup in a shard of so many of these rows, in any unit; infinite if there can be no such shard.

@@ -4,7 +4,7 @@ use crate::output::{Bars, Exit, Results, note};
 use anyhow::{Context, bail};
 use pir_dataset::configuration::{Configuration, MAX_CONFIGURATION, Rounding};
 use pir_dataset::processing::{
-    self, Layouts, Outcome, PartSummary, Run, ShardSelection, ShardSummary, Summary,
+    self, LayoutName, Layouts, Outcome, PartSummary, Run, ShardSelection, ShardSummary, Summary,
 };
 use std::num::NonZero;
 use std::ops::Range;
@@ -172,6 +172,11 @@ fn describe(summary: &Summary) {
     ));
     if let Some(rounding) = &summary.rounding {
         describe_rounding(summary.shard_count, rounding);
+    }
+    if summary.layout == LayoutName::Cheap && summary.same_configuration.is_none() {
+        note(format_args!(
+            "a new data set: it has the layout that costs a server least; \"layout\": \"reference\" is that of Apple's tool"
+        ));
     }
     if let Some(share) = summary.cheaper_layout {
         note(format_args!(
