@@ -19,6 +19,7 @@ pub(crate) use refusal::Refusal;
 
 use crate::metrics::Endpoint;
 use crate::service::Service;
+use crate::traces;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
@@ -31,6 +32,7 @@ use pir_api::Message;
 use std::sync::Arc;
 use std::time::Instant;
 use tower_http::compression::CompressionLayer;
+use tracing::Instrument;
 
 const DIRECTORY: &str = "/.well-known/private-token-issuer-directory";
 const TOKEN_KEY: &str = "/token-key-for-user-token";
@@ -106,12 +108,15 @@ fn endpoint(request: &Request, reports: &str) -> Endpoint {
 async fn watch(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let endpoint = endpoint(&request, service.report_path());
-    let answer = tokio::time::timeout(service.limits().request_timeout, next.run(request)).await;
+    let span = traces::request(endpoint);
+    let limit = service.limits().request_timeout;
+    let answer = tokio::time::timeout(limit, next.run(request)).instrument(span.clone()).await;
     let mut response = answer.unwrap_or_else(|_| Refusal::Timeout.into_response());
     let (status, time) = (response.status().as_u16(), start.elapsed());
     let received = response.extensions().get().map_or(0, |Received(bytes)| *bytes);
     let sent = response.body().size_hint().exact().unwrap_or(0);
     response.extensions_mut().insert(AnswerBytes(usize::try_from(sent).unwrap_or(usize::MAX)));
+    traces::answered(&span, status, received as u64, sent);
     service.metrics().answered(endpoint, status, time, received as u64, sent);
     service.traffic().count(service.now(), endpoint, status, time);
     if response.status() == http::StatusCode::SERVICE_UNAVAILABLE {

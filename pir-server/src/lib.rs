@@ -48,6 +48,7 @@
 //! | `cloud` | published data sets from S3, Google Cloud Storage and Azure, in addition to folders |
 //! | `gateway` | the Oblivious HTTP gateway |
 //! | `lists` | lists that the service keeps up to date by itself |
+//! | `otel` | traces of the command `pir-server` for OpenTelemetry |
 //! | `redis` | `RedisStore`: state in Redis or Valkey, shared by several nodes; brings `tls` |
 //! | `symmetric` | data sets of which clients learn no other value than those that they look up |
 //! | `tls` | HTTPS of the service, and `https://` addresses in the configuration |
@@ -92,6 +93,7 @@ pub mod store;
 mod subscriptions;
 mod tier;
 mod tls;
+mod traces;
 mod traffic;
 mod user_tokens;
 mod work;

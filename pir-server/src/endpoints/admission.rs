@@ -6,9 +6,11 @@ use crate::fields::USER_IDENTIFIER;
 use crate::metrics::TokenRefusal;
 use crate::service::Service;
 use crate::store::Spending;
+use crate::traces;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use privacy_pass::{Error, Token};
+use tracing::Instrument;
 use unix_clock::Timestamp;
 
 /// Largest length of a pseudonym, in bytes; devices send a UUID.
@@ -28,7 +30,8 @@ pub(crate) async fn user<'h>(
 ) -> Result<User<'h>, Refusal> {
     let user = match bearer(headers) {
         Some(token) => {
-            let tier = service.user_tier(token).await.inspect_err(|_| {
+            let tier = service.user_tier(token).instrument(traces::user_token()).await;
+            let tier = tier.inspect_err(|_| {
                 service.metrics().token_refused(TokenRefusal::Hook);
             });
             tier?.map(|tier| User { token, tier })
@@ -100,13 +103,14 @@ impl Admission {
         service: &Service,
         work: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
-        let durable = match service.store().spend(&self.key_id, &self.nonce, self.until).await? {
+        let spending = service.store().spend(&self.key_id, &self.nonce, self.until);
+        let durable = match spending.instrument(traces::spend()).await? {
             Spending::Fresh(durable) => durable,
             Spending::Spent => return Err(refused(service, TokenRefusal::Spent)),
         };
         service.metrics().token_accepted(self.tier);
         let outcome = work.await;
-        durable.wait().await?;
+        durable.wait().instrument(traces::durable()).await?;
         outcome
     }
 }

@@ -4,6 +4,7 @@ use crate::body_budget::{BodyBudget, BodyShare, BudgetExhausted};
 use crate::peer::Peer;
 use crate::peer_budget::{PeerBudgetExhausted, PeerShare};
 use crate::service::Service;
+use crate::traces;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
@@ -12,6 +13,7 @@ use hyper::body::Body as _;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// Largest buffer that is allocated before any of a body has arrived, in bytes.
 const MAX_FIRST_BUFFER: usize = 64 << 10;
@@ -91,7 +93,8 @@ impl Incoming {
     pub(crate) async fn read(mut self, max_bytes: usize) -> Result<Held, BodyError> {
         let max_bytes = max_bytes.min(self.max_bytes);
         let time = self.time;
-        let held = tokio::time::timeout(time, self.read_all(max_bytes)).await;
+        let read = self.read_all(max_bytes).instrument(traces::body());
+        let held = tokio::time::timeout(time, read).await;
         let held = held.unwrap_or(Err(BodyError::Slow))?;
         self.body = None;
         Ok(held)

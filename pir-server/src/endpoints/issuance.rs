@@ -6,6 +6,7 @@ use super::{Refusal, Reply};
 use crate::metrics::TokenRefusal;
 use crate::service::Service;
 use crate::store::Issuance;
+use crate::traces;
 use crate::work::WorkKind;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -13,6 +14,7 @@ use http::HeaderMap;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY};
 use privacy_pass::{Error, IssuerDirectory, TokenRequest};
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Largest body, in bytes. A token request is shorter; longer bodies up to this are refused as malformed requests.
 const MAX_BODY: usize = 4096;
@@ -66,7 +68,8 @@ pub(super) async fn issue(
     let pool = service.pool();
     let reservation = pool.reserve(WorkKind::Issuing, pool.owner(token.as_bytes()), 1)?;
     let (limit, now) = (service.limits().tokens.of(tier), service.now());
-    match service.store().count_issuance(token.as_bytes(), limit, now).await? {
+    let issuance = service.store().count_issuance(token.as_bytes(), limit, now);
+    match issuance.instrument(traces::count_tokens()).await? {
         Issuance::Allowed => {}
         Issuance::Exhausted { retry_after } => {
             service.metrics().token_refused(TokenRefusal::Limit);
@@ -75,7 +78,8 @@ pub(super) async fn issue(
     }
     // The work holds the issuer, not the service: the service must not be dropped on a thread of its own pool.
     let issuer = Arc::clone(service.issuer());
-    let signed = reservation.run_one(move |_| issuer.issue(tier, &request, now)).await?;
+    let signed = reservation.run_one(move |_| issuer.issue(tier, &request, now));
+    let signed = signed.instrument(traces::work(1)).await?;
     let signed = signed.map_err(|error| match error {
         Error::OtherKey => refused(Refusal::OtherTier),
         Error::Range => refused(Refusal::TokenRequest(error)),

@@ -5,6 +5,7 @@ use super::{Refusal, Reply, admission, invalid};
 use crate::key_cache::{self, MAX_KEY_FIELDS};
 use crate::service::Service;
 use crate::store::StoredKey;
+use crate::traces;
 use crate::work::{TaskContext, WorkKind};
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -12,6 +13,7 @@ use http::HeaderMap;
 use pir_api::bounded::Counted;
 use pir_api::{Message, api};
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Largest number of keys in one request; one for each use case is usual.
 const MAX_KEYS: usize = 16;
@@ -60,12 +62,13 @@ pub(super) async fn key(
                 Ok((StoredKey { timestamp: metadata.timestamp, bytes }, ready))
             });
         }
-        let checked: Vec<Result<_, key_cache::KeyError>> = reservation.run(tasks).await?;
+        let checked: Vec<Result<_, key_cache::KeyError>> = reservation.run(tasks).instrument(traces::work(count)).await?;
         let checked = checked.into_iter().collect::<Result<Vec<_>, _>>().map_err(invalid)?;
         Ok(ids.into_iter().zip(checked))
     };
     for (id, (stored, ready)) in admission.spend(&service, work).await? {
-        service.store().put_evaluation_key(id, stored, service.now()).await?;
+        let stored = service.store().put_evaluation_key(id, stored, service.now());
+        stored.instrument(traces::store_key()).await?;
         service.keys().insert(id, Arc::new(ready));
     }
     Ok(Reply::of(held.bytes.len(), ().into_response()))

@@ -8,6 +8,7 @@ use crate::key_cache::{self, MAX_KEY_FIELDS, ReadyKey};
 use crate::platform::Platform;
 use crate::service::Service;
 use crate::store::KeyId;
+use crate::traces;
 use crate::work::{Owner, TaskContext, WorkKind};
 use api::request::Request as Kind;
 use axum::extract::State;
@@ -19,6 +20,7 @@ use pir_api::bounded::Counted;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tracing::Instrument;
 
 /// Largest number of protobuf fields in one query without its evaluation key: a few for each ciphertext. Those of devices
 /// have about 20.
@@ -140,18 +142,26 @@ async fn answer_all(
         let (found, inline) = (HashMap::new(), Vec::new());
         let mut finder = Finder { service, user, platform, owner, found, inline };
         let mut tasks = Vec::with_capacity(request.requests.len());
-        for request in request.requests {
-            let (use_case, question) = finder.find(request).await?;
-            tasks.push(move |context: TaskContext<'_>| answer(question, use_case, &context));
+        async {
+            for request in request.requests {
+                let (use_case, question) = finder.find(request).await?;
+                tasks.push(move |context: TaskContext<'_>| answer(question, use_case, &context));
+            }
+            Ok::<_, Refusal>(())
         }
+        .instrument(traces::find_keys())
+        .await?;
         let mut responses = Vec::with_capacity(tasks.len());
-        for answer in reservation.run(tasks).await? {
+        let (span, mut longest) = (traces::work(tasks.len()), Duration::ZERO);
+        for answer in reservation.run(tasks).instrument(span.clone()).await? {
             let (response, cost) = answer?;
             if let Some(Cost { use_case, waited, times }) = cost {
+                longest = longest.max(waited);
                 service.metrics().query(&use_case, waited, &times);
             }
             responses.push(response);
         }
+        traces::waited(&span, longest);
         Ok(responses)
     };
     let responses = admission.spend(service, work).await?;

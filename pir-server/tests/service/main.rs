@@ -39,3 +39,5 @@ mod secrecy;
 mod status;
 mod support;
 mod tokens;
+#[cfg(feature = "otel")]
+mod traces;

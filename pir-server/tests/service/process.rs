@@ -122,7 +122,12 @@ impl Drop for Process {
 
 /// Runs the command to its end: exit code, standard output, standard error.
 pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+    run_command(Command::new(PROGRAM).args(arguments))
+}
+
+/// As [`run`], for a command that is prepared.
+pub(crate) fn run_command(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }

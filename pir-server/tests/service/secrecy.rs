@@ -28,7 +28,13 @@ async fn planted_secrets_are_not_found() {
         .with("reports", json!({ "fileBytes": 1 }))
         .with("userTokens", json!({ "command": ["false-that-is-no-program"] }));
     let arguments = ["--log-level", "trace", "--log-format", "json"];
-    let process = Process::start(folder.path(), &settings, &arguments);
+    #[cfg(feature = "otel")]
+    let collector = crate::traces::Collector::start().await;
+    #[cfg(feature = "otel")]
+    let command = collector.command();
+    #[cfg(not(feature = "otel"))]
+    let command = std::process::Command::new(crate::process::PROGRAM);
+    let process = Process::start_by(command, folder.path(), &settings, &arguments);
     let http = reqwest::Client::builder().local_address(Some("127.0.0.9".parse().unwrap()));
     let http = http.build().unwrap();
     let mut said = String::new();
@@ -109,6 +115,11 @@ async fn planted_secrets_are_not_found() {
     let (_, log) = process.terminate();
     assert!(log.lines().count() > 20, "there must be something to search: {log}");
     said += &log;
+    #[cfg(feature = "otel")]
+    {
+        assert!(collector.text().contains("find keys"), "there must be traces to search");
+        said += &collector.text();
+    }
 
     let mut planted: Vec<String> = [
         "PLANTED",

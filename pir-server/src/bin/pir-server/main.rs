@@ -1,23 +1,25 @@
 //! `pir-server`: the service at a terminal.
 #![forbid(unsafe_code)]
 
+mod logging;
+#[cfg(feature = "otel")]
+mod open_telemetry;
+
 use anyhow::{Context, bail};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use logging::LogFormat;
 use pir_server::configuration::{ConfigurationError, ListSettings};
 use pir_server::service::Checked;
 use pir_server::store::{EmbeddedStore, StateFile};
 use pir_server::{Configuration, Listener, Service, admin, endpoints};
 use std::future::Future;
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stderr, stdout};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 use unix_clock::{Clock, SystemClock};
 
 /// Serve private URL filters: configurations, keys, queries, tokens and reports over HTTP
@@ -75,51 +77,33 @@ struct Arguments {
     log_level: LevelFilter,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
-}
-
 fn part(name: &str) -> Result<StateFile, &'static str> {
     StateFile::from_name(name)
         .ok_or("expected evaluation-keys, nonces, issuer-keys or gateway-keys")
 }
 
-fn start_logging(arguments: &Arguments) {
-    let by_place = || if stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    // Libraries may log what they read, so that only their warnings are shown.
-    let filter = Targets::new()
-        .with_default(LevelFilter::WARN.min(arguments.log_level))
-        .with_target("pir_server", arguments.log_level);
-    let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
-    match arguments.log_format.unwrap_or_else(by_place) {
-        LogFormat::Text => registry.with(layer.with_ansi(stderr().is_terminal())).init(),
-        LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
-    }
-    // The message of a panic may quote the data of a request; its location is enough to find the bug.
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "a bug: something panicked");
-    }));
-}
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_logging(&arguments);
+    let telemetry = match logging::start(arguments.log_format, arguments.log_level) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return failed(&error),
+    };
     // Redis over TLS uses the TLS provider of the process.
     #[cfg(feature = "redis")]
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::warn!("another TLS provider was installed before");
     }
-    match run(&arguments) {
+    let outcome = run(&arguments);
+    telemetry.finish();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(stderr().lock(), "pir-server: {error:#}");
-            ExitCode::from(2)
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(stderr().lock(), "pir-server: {error:#}");
+    ExitCode::from(2)
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {

@@ -1,0 +1,80 @@
+//! Spans of requests: where the time of a request went.
+//!
+//! A program that wants traces subscribes to the target `pir_server::traces`, as `pir-server` does for OpenTelemetry
+//! (feature `otel`). Without a subscriber a span costs nothing. Spans have the endpoint, the status, sizes, counts and
+//! times, and nothing that could tell one device or one query from another. The trace context of a request
+//! (`traceparent`) is not read: it would tie the requests of one device together.
+
+use crate::metrics::Endpoint;
+use std::time::Duration;
+use tracing::Span;
+use tracing::field::Empty;
+
+/// The span of a whole request.
+pub(crate) fn request(endpoint: Endpoint) -> Span {
+    tracing::info_span!(
+        parent: None,
+        "request",
+        otel.name = endpoint.name(),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.response.status_code = Empty,
+        http.request.body.size = Empty,
+        http.response.body.size = Empty,
+    )
+}
+
+/// Adds to the span of a request how it was answered; sizes are in bytes.
+pub(crate) fn answered(request: &Span, status: u16, received: u64, sent: u64) {
+    request.record("http.response.status_code", status);
+    request.record("http.request.body.size", received);
+    request.record("http.response.body.size", sent);
+    if status >= 500 {
+        request.record("otel.status_code", "ERROR");
+    }
+}
+
+/// The span of reading a body.
+pub(crate) fn body() -> Span {
+    tracing::info_span!("body")
+}
+
+/// The span of asking whether a user token is known: a hook or a command may be asked.
+pub(crate) fn user_token() -> Span {
+    tracing::info_span!("user token")
+}
+
+/// The span of looking in the store whether a token was spent.
+pub(crate) fn spend() -> Span {
+    tracing::info_span!("spend token")
+}
+
+/// The span of waiting until the nonce of a token is durable, after the work.
+pub(crate) fn durable() -> Span {
+    tracing::info_span!("nonce durable")
+}
+
+/// The span of counting the tokens of a user in the store.
+pub(crate) fn count_tokens() -> Span {
+    tracing::info_span!("count tokens")
+}
+
+/// The span of finding data sets and evaluation keys of queries.
+pub(crate) fn find_keys() -> Span {
+    tracing::info_span!("find keys")
+}
+
+/// The span of storing an evaluation key.
+pub(crate) fn store_key() -> Span {
+    tracing::info_span!("store key")
+}
+
+/// The span of `tasks` tasks of a request in the worker pool, from queueing to the last result.
+pub(crate) fn work(tasks: usize) -> Span {
+    tracing::info_span!("work", tasks, queue_ms = Empty)
+}
+
+/// Adds to the span of work how long its tasks waited for a thread, at most.
+pub(crate) fn waited(work: &Span, waited: Duration) {
+    work.record("queue_ms", waited.as_secs_f64() * 1e3);
+}
