@@ -1,6 +1,6 @@
 """The page of `urlfilter demo --page` in headless Chromium, on narrow and wide screens.
 
-    page.py CHROMIUM FOLDER      FOLDER gets the screenshots
+    demo_page.py CHROMIUM FOLDER      FOLDER gets the screenshots
 """
 
 import subprocess
