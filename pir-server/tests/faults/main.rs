@@ -1,5 +1,5 @@
 //! Faults at random moments: crashes, full disks, stores that go away, damaged files, clocks that jump, reloads
-//! without pause, slow peers, overload.
+//! without pause, slow peers, overload; and all at once for a time.
 //!
 //! The tests are slow and ignored unless they are asked for (`cargo test --test faults -- --include-ignored`).
 //! `URLFILTER_FAULTS` is the number of crashes, 20 by default; the other faults are in proportion. `URLFILTER_SEED`
@@ -16,6 +16,8 @@ mod disk;
 mod files;
 mod load;
 mod peers;
+#[cfg(feature = "lists")]
+mod soak;
 #[path = "../service/process.rs"]
 mod process;
 #[cfg(feature = "redis")]
@@ -61,13 +63,17 @@ fn all_configs() -> Vec<u8> {
 }
 
 fn client(url: &str, max_attempts: u32) -> PirClient {
+    client_of(url, &Case::new(CASE).use_case(), max_attempts)
+}
+
+fn client_of(url: &str, use_case: &str, max_attempts: u32) -> PirClient {
     let mut options = ClientOptions::default();
     options.retry.max_attempts = max_attempts;
     options.answers = AnswerPolicy::disabled();
     options.outage_backoff = Duration::ZERO;
     // It looks more up within a minute than wallets are made for.
     options.wallet.when_empty = EmptyWallet::Fetch;
-    PirClient::builder(url, Case::new(CASE).use_case())
+    PirClient::builder(url, use_case)
         .user_token("AAAA")
         .options(options)
         .build()

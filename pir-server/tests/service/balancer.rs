@@ -236,7 +236,7 @@ mod killed {
             killed.kill();
             // The other node answers.
             progress.answers(30).await;
-            nodes.insert(node, Process::start_again(&folders[node], &settings, &url));
+            nodes.insert(node, Process::start_again(&folders[node], &settings, &url, &[]));
             progress.answers(30).await;
         }
         server.kill();

@@ -33,10 +33,14 @@ impl Process {
     }
 
     /// At the address of a process that has ended.
-    #[cfg(feature = "redis")]
-    pub(crate) fn start_again(folder: &Path, settings: &Settings, url: &str) -> Self {
+    pub(crate) fn start_again(
+        folder: &Path,
+        settings: &Settings,
+        url: &str,
+        arguments: &[&str],
+    ) -> Self {
         let listen = url.strip_prefix("http://").unwrap();
-        Self::of(Self::spawn_at(Command::new(PROGRAM), folder, settings, listen, &[]))
+        Self::of(Self::spawn_at(Command::new(PROGRAM), folder, settings, listen, arguments))
     }
 
     /// The process, which may not listen yet.
