@@ -62,7 +62,8 @@ pub(super) async fn key(
                 Ok((StoredKey { timestamp: metadata.timestamp, bytes }, ready))
             });
         }
-        let checked: Vec<Result<_, key_cache::KeyError>> = reservation.run(tasks).instrument(traces::work(count)).await?;
+        let checked: Vec<Result<_, key_cache::KeyError>> =
+            reservation.run(tasks).instrument(traces::work(count)).await?;
         let checked = checked.into_iter().collect::<Result<Vec<_>, _>>().map_err(invalid)?;
         Ok(ids.into_iter().zip(checked))
     };

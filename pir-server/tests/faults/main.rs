@@ -16,13 +16,13 @@ mod disk;
 mod files;
 mod load;
 mod peers;
-#[cfg(feature = "lists")]
-mod soak;
 #[path = "../service/process.rs"]
 mod process;
 #[cfg(feature = "redis")]
 #[path = "../service/redis_server.rs"]
 mod redis_server;
+#[cfg(feature = "lists")]
+mod soak;
 #[cfg(feature = "redis")]
 mod store;
 #[path = "../service/support.rs"]
@@ -73,11 +73,7 @@ fn client_of(url: &str, use_case: &str, max_attempts: u32) -> PirClient {
     options.outage_backoff = Duration::ZERO;
     // It looks more up within a minute than wallets are made for.
     options.wallet.when_empty = EmptyWallet::Fetch;
-    PirClient::builder(url, use_case)
-        .user_token("AAAA")
-        .options(options)
-        .build()
-        .unwrap()
+    PirClient::builder(url, use_case).user_token("AAAA").options(options).build().unwrap()
 }
 
 /// Looks up keywords that the data set has and some that it has not.

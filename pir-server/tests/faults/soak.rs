@@ -143,7 +143,8 @@ async fn updates_crashes_and_load_together() {
         }
     };
     let changing = async {
-        let (client, mut longest, mut revision) = (client_of(&url, USE_CASE, 12), Duration::ZERO, 0);
+        let (client, mut longest, mut revision) =
+            (client_of(&url, USE_CASE, 12), Duration::ZERO, 0);
         while begun.elapsed() < time {
             revision += 1;
             write_list(folder, revision);
@@ -156,7 +157,10 @@ async fn updates_crashes_and_load_together() {
             }
             longest = longest.max(since.elapsed());
             let before = changed(revision - 1);
-            assert!(client.lookup(&[before.as_bytes()]).await.unwrap()[0].is_none(), "{before} stays");
+            assert!(
+                client.lookup(&[before.as_bytes()]).await.unwrap()[0].is_none(),
+                "{before} stays"
+            );
         }
         over.store(true, Ordering::Relaxed);
         (revision, longest)
@@ -196,6 +200,9 @@ async fn updates_crashes_and_load_together() {
         bytes_in(folder) / MEGABYTE,
     );
     assert!(!crashes.is_empty() && revisions > 0);
-    assert!(memory < first_memory + 256 * MEGABYTE, "memory grew from {first_memory} to {memory} bytes");
+    assert!(
+        memory < first_memory + 256 * MEGABYTE,
+        "memory grew from {first_memory} to {memory} bytes"
+    );
     assert!(disk < 3 * first_disk, "the data set's folder grew from {first_disk} to {disk} bytes");
 }

@@ -161,15 +161,30 @@ async fn a_collector_that_is_away_changes_nothing_for_devices() {
     assert_eq!(device.post("/config", &token, Vec::new()).await.unwrap().status(), 200);
     let (status, log) = process.terminate();
     assert!(status.success(), "{log}");
-    assert!(log.contains("the last traces were not sent") || log.contains("opentelemetry"), "{log}");
+    assert!(
+        log.contains("the last traces were not sent") || log.contains("opentelemetry"),
+        "{log}"
+    );
 }
 
 #[test]
 fn variables_that_cannot_be_followed_are_named() {
     let cases = [
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: http/protobuf is expected"),
-        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=collector"),
-        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://collector", "http or https is expected, not ftp"),
+        (
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "grpc",
+            "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: http/protobuf is expected",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "collector",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=collector",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "ftp://collector",
+            "http or https is expected, not ftp",
+        ),
     ];
     for (name, value, expected) in cases {
         let mut command = Command::new(PROGRAM);

@@ -63,7 +63,9 @@ pub(crate) fn start(format: Option<LogFormat>, level: LevelFilter) -> anyhow::Re
         registry.init();
         let endpoints = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
         if endpoints.into_iter().any(|name| std::env::var_os(name).is_some()) {
-            tracing::warn!("traces are not sent: this program was built without the feature `otel`");
+            tracing::warn!(
+                "traces are not sent: this program was built without the feature `otel`"
+            );
         }
         Telemetry {}
     };

@@ -63,7 +63,9 @@ where
     match url.scheme() {
         "http" => {}
         "https" if cfg!(feature = "tls") => {}
-        "https" => bail!("{name}: https needs the feature `tls`, which this program was built without"),
+        "https" => {
+            bail!("{name}: https needs the feature `tls`, which this program was built without")
+        }
         scheme => bail!("{name}: http or https is expected, not {scheme}"),
     }
     let exporter = SpanExporter::builder().with_http().build().context(name)?;

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the table is what this is for")]
 
+mod cold;
+
 use anyhow::{Context, bail};
 use clap::Parser;
 use filter_client::{AnswerPolicy, ClientOptions, HttpTransport, PirClient};
@@ -20,12 +22,15 @@ use tokio::sync::Barrier;
 const USE_CASE: &str = "com.example.load.url.filtering";
 /// Ticks of a second in /proc; a constant of the kernel's interface.
 const TICKS: f64 = 100.0;
+/// Memory for evaluation keys where all lookups are to find none: some ten of them.
+const KEY_CACHE: u64 = 16 << 20;
 
 /// Load a service of synthetic rows with lookups over real HTTP
 #[derive(Parser)]
 #[command(after_help = "\
 Example:
-  cargo build --release --workspace && cargo run --release -p benches --bin load -- --rows 100000 --shards 2")]
+  cargo build --release --workspace && cargo run --release -p benches --bin load -- --rows 100000 --shards 2
+  cargo run --release -p benches --bin load -- --rows 100000 --shards 2 --cold 10000 --lookups 20000")]
 struct Arguments {
     /// Rows of the data set
     #[arg(long, default_value_t = 100_000)]
@@ -45,6 +50,10 @@ struct Arguments {
     /// Users that upload a key, to see what they take on the disk
     #[arg(long, default_value_t = 0)]
     users: usize,
+    /// Measure this instead: so many users, of whom each looks something up when the service has dropped the evaluation key from
+    /// its memory
+    #[arg(long, default_value_t = 0)]
+    cold: usize,
     /// Keys of a list that the service builds and processes by itself while the lookups run (feature `lists`); enough that it
     /// does not end before them
     #[arg(long, default_value_t = 0)]
@@ -98,11 +107,17 @@ fn prepare(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
     if !status.success() {
         bail!("urlfilter process failed");
     }
-    let configuration = serde_json::json!({
+    let many = serde_json::json!({ "perHour": 100_000_000, "perDay": 100_000_000 });
+    let mut configuration = serde_json::json!({
         "users": [{ "tier": "tier1", "tokens": ["LOAD"] }],
         "usecases": [{ "name": USE_CASE, "fileStem": "urls", "shardCount": arguments.shards }],
         "store": { "directory": "state" },
+        "limits": { "tokens": { "tier1": many } },
     });
+    if arguments.cold > 0 {
+        // Fewer keys than users, so that whoever asks next has none there.
+        configuration["limits"]["keyCacheBytes"] = KEY_CACHE.into();
+    }
     Ok(fs::write(folder.join("service-config.json"), configuration.to_string())?)
 }
 
@@ -138,16 +153,22 @@ fn start(folder: &Path) -> anyhow::Result<Server> {
     Ok(Server { child, url })
 }
 
-/// Seconds on cores, and memory in bytes.
-fn usage(server: &Server) -> anyhow::Result<(f64, u64)> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", server.child.id()))?;
+/// Seconds on cores of a process: its number, or `self`.
+fn processor_seconds(process: &str) -> anyhow::Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     let fields: Vec<&str> =
         stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    Ok(ticks as f64 / TICKS)
+}
+
+/// Seconds on cores of the service, and its memory in bytes.
+fn usage(server: &Server) -> anyhow::Result<(f64, u64)> {
+    let seconds = processor_seconds(&server.child.id().to_string())?;
     let status = fs::read_to_string(format!("/proc/{}/status", server.child.id()))?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let resident = resident.unwrap_or_default().trim().trim_end_matches(" kB");
-    Ok((ticks as f64 / TICKS, resident.parse::<u64>().unwrap_or(0) * 1024))
+    Ok((seconds, resident.parse::<u64>().unwrap_or(0) * 1024))
 }
 
 /// A user with a connection of its own, who remembers nothing.
@@ -208,7 +229,7 @@ async fn look_up(server: &Server, connections: usize, lookups: usize) -> anyhow:
         })
         .collect();
     barrier.wait().await;
-    let (cpu_before, _) = usage(server)?;
+    let ((cpu_before, _), own_before) = (usage(server)?, processor_seconds("self")?);
     let begun = Instant::now();
     let mut times = Vec::new();
     for task in try_join_all(tasks).await? {
@@ -224,7 +245,7 @@ async fn look_up(server: &Server, connections: usize, lookups: usize) -> anyhow:
     };
     let all = sorted(&|_| true);
     println!(
-        "{connections:>11} | {:>10.1} | {:>6.1} | {:>6.1} | {:>6.1} | {:>7.2} | {:>7.2} | {:>14.2} | {:>6.0}",
+        "{connections:>11} | {:>10.1} | {:>6.1} | {:>6.1} | {:>6.1} | {:>7.2} | {:>7.2} | {:>14.2} | {:>9.2} | {:>6.0}",
         all.len() as f64 / seconds,
         percentile(&all, 0.5),
         percentile(&all, 0.99),
@@ -232,6 +253,7 @@ async fn look_up(server: &Server, connections: usize, lookups: usize) -> anyhow:
         percentile(&sorted(&|found| found), 0.5),
         percentile(&sorted(&|found| !found), 0.5),
         (cpu - cpu_before) * 1e3 / times.len() as f64,
+        (processor_seconds("self")? - own_before) * 1e3 / times.len() as f64,
         memory as f64 / 1e6,
     );
     Ok(())
@@ -287,8 +309,11 @@ fn main() -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     println!("{} rows in {} shards", arguments.rows, arguments.shards);
+    if arguments.cold > 0 {
+        return runtime.block_on(cold::look_up(&server, arguments.cold, arguments.lookups));
+    }
     println!(
-        "connections | keywords/s | p50 ms | p99 ms | max ms | present | absent  | cores ms each  | MB"
+        "connections | keywords/s | p50 ms | p99 ms | max ms | present | absent  | cores ms each  | client ms | MB"
     );
     for &connections in &arguments.connections {
         runtime.block_on(look_up(&server, connections, arguments.lookups))?;
