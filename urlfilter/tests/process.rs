@@ -2,36 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod command;
+
+use command::{command, stderr, succeeds};
 use keyword_database::{Reader, Writer};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use tempfile::TempDir;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_urlfilter"));
-    command.current_dir(folder).stdin(Stdio::null());
-    command
-}
-
 fn process(folder: &Path, more: &[&str]) -> Output {
     command(folder).args(["process", "process.json"]).args(more).output().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-#[track_caller]
-fn succeeds(output: &Output) {
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
 }
 
 /// Every file of a folder but the input.

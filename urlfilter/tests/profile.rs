@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod command;
+
+use command::{command, stderr};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn profile(token: &Path, server: &str, more: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_urlfilter"))
+    command(Path::new("."))
         .args([
             "profile",
             "--bundle-id",
@@ -22,10 +25,6 @@ fn profile(token: &Path, server: &str, more: &[&str]) -> Output {
         .args(more)
         .output()
         .unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 const SERVER: &str = "https://pir.example.com";

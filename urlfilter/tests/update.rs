@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod command;
+
+use command::{command, stderr, urlfilter as run};
 use pir_server::{Configuration, Listener, Service, admin, endpoints};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use tempfile::TempDir;
@@ -37,15 +40,6 @@ fn list_server() -> (String, Answer) {
         }
     });
     (url, answer)
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_urlfilter"));
-    command.current_dir(folder).stdin(Stdio::null()).args(arguments).output().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 #[track_caller]
@@ -231,8 +225,8 @@ fn a_run_that_is_killed_at_any_moment_is_continued() {
     for part in 1..=8_u32 {
         let rows = 2000 + u64::from(part);
         answer.lock().unwrap().1 = (0..rows).map(|i| format!("host{i}.example\n")).collect();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_urlfilter"));
-        command.current_dir(folder.path()).args(["update", "lists.toml", "--allow-private"]);
+        let mut command = command(folder.path());
+        command.args(["update", "lists.toml", "--allow-private"]);
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         // Any moment will do; which one it is depends on the machine.
         thread::sleep(whole * part / 8);

@@ -4,28 +4,19 @@ use super::Status;
 use super::chart::bars;
 use super::doctor::DoctorReport;
 use crate::traffic::Minute;
+use html_escape::encode_double_quoted_attribute;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 use unix_clock::Timestamp;
 
 const TEMPLATE: &str = include_str!("page.html");
 
-/// A text whose characters have no meaning in HTML.
+/// A text whose characters have no meaning in HTML, also in attributes, which are in double quotes on this page.
 pub(super) struct Escaped<T>(pub(super) T);
 
 impl<T: Display> Display for Escaped<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for c in self.0.to_string().chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
+        f.write_str(&encode_double_quoted_attribute(&self.0.to_string()))
     }
 }
 
