@@ -24,11 +24,16 @@ pub(crate) fn request(endpoint: Endpoint) -> Span {
     )
 }
 
+/// A number as collectors take it: theirs have a sign.
+fn number(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
 /// Adds to the span of a request how it was answered; sizes are in bytes.
 pub(crate) fn answered(request: &Span, status: u16, received: u64, sent: u64) {
-    request.record("http.response.status_code", status);
-    request.record("http.request.body.size", received);
-    request.record("http.response.body.size", sent);
+    request.record("http.response.status_code", i64::from(status));
+    request.record("http.request.body.size", number(received));
+    request.record("http.response.body.size", number(sent));
     if status >= 500 {
         request.record("otel.status_code", "ERROR");
     }
@@ -71,7 +76,7 @@ pub(crate) fn store_key() -> Span {
 
 /// The span of `tasks` tasks of a request in the worker pool, from queueing to the last result.
 pub(crate) fn work(tasks: usize) -> Span {
-    tracing::info_span!("work", tasks, queue_ms = Empty)
+    tracing::info_span!("work", tasks = number(tasks), queue_ms = Empty)
 }
 
 /// Adds to the span of work how long its tasks waited for a thread, at most.
