@@ -154,6 +154,9 @@ enum LineKind {
 /// Takes the entries of a line, and the reasons and texts of what cannot be one.
 type Emit<'e> = dyn FnMut(Outcome<'_>) + 'e;
 
+/// The same, each with the number of lines by which it began before the line that is read.
+type EmitFrom<'e> = dyn FnMut(u64, Outcome<'_>) + 'e;
+
 /// An entry, or the reason and the text of what cannot be one.
 type Outcome<'l> = Result<Entry<'l>, (Refusal, &'l str)>;
 
@@ -164,6 +167,16 @@ trait LineFormat {
 
     /// Says what the last lines still owe. It counts for the last line.
     fn end(&mut self, _emit: &mut Emit<'_>) {}
+
+    /// Reads one line as [`line`](Self::line) does. Formats whose entries take several lines say where they began.
+    fn line_from(&mut self, line: &str, emit: &mut EmitFrom<'_>) -> LineKind {
+        self.line(line, &mut |outcome| emit(0, outcome))
+    }
+
+    /// Says what the last lines still owe as [`end`](Self::end) does, and where it began.
+    fn end_from(&mut self, emit: &mut EmitFrom<'_>) {
+        self.end(&mut |outcome| emit(0, outcome));
+    }
 }
 
 /// Reads a whole list and calls `visit` for everything on its lines that is an entry or might be meant as
@@ -272,27 +285,30 @@ fn each_line(
     let mut last = 0;
     while let Some((number, line)) = lines.next_line()? {
         last = number;
-        let mut emit = |outcome: Outcome<'_>| visit(event(number, outcome));
+        let mut emit = |before: u64, outcome: Outcome<'_>| visit(event(number - before, outcome));
         let kind = match line {
             Line::TooLong => {
-                emit(Err((Refusal::TooLong, "")));
+                emit(0, Err((Refusal::TooLong, "")));
                 LineKind::Entry
             }
             Line::Bytes(bytes) => match std::str::from_utf8(bytes) {
-                Ok(line) => format.line(line, &mut emit),
+                Ok(line) => format.line_from(line, &mut emit),
                 // Comments in another encoding are no entries, and take nothing from those before them.
-                Err(_) => format.line(&String::from_utf8_lossy(bytes), &mut |outcome| {
+                Err(_) => format.line_from(&String::from_utf8_lossy(bytes), &mut |before, outcome| {
                     let (Ok(Entry { text, .. }) | Err((_, text))) = outcome;
-                    emit(match text.contains(char::REPLACEMENT_CHARACTER) {
-                        true => Err((Refusal::NotUtf8, "")),
-                        false => outcome,
-                    });
+                    emit(
+                        before,
+                        match text.contains(char::REPLACEMENT_CHARACTER) {
+                            true => Err((Refusal::NotUtf8, "")),
+                            false => outcome,
+                        },
+                    );
                 }),
             },
         };
         counts.add(kind);
     }
-    format.end(&mut |outcome| visit(event(last, outcome)));
+    format.end_from(&mut |before, outcome| visit(event(last - before, outcome)));
     Ok(counts)
 }
 

@@ -180,8 +180,12 @@ impl Occurrences {
     fn add(&mut self, source: usize, line: u64) {
         self.count += 1;
         match self.lines.last_mut() {
-            Some(range) if range.source as usize == source && line <= range.last + 1 => {
-                range.last = line
+            // An entry of several lines may be taken behind one that begins later.
+            Some(range)
+                if range.source as usize == source
+                    && (range.first..=range.last + 1).contains(&line) =>
+            {
+                range.last = range.last.max(line);
             }
             _ => self.lines.push(LineRange { source: source as u32, first: line, last: line }),
         }
@@ -470,6 +474,15 @@ mod tests {
         assert_eq!(json["widened"][0]["examples"][0]["key"], "example.com");
         assert_eq!(json["lines"]["read"], 7);
         assert_eq!(json["options"]["profile"], "current");
+    }
+
+    #[test]
+    fn lines_of_entries_that_end_late_stay_in_their_ranges() {
+        let mut seen = Occurrences::default();
+        for line in [3, 5, 4, 6, 6, 2] {
+            seen.add(0, line);
+        }
+        assert_eq!((seen.count, Ranges(&seen.lines).to_string()), (6, "3,5,4-6,2".to_owned()));
     }
 
     #[test]

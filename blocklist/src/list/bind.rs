@@ -2,7 +2,7 @@
 
 use super::braces::{Braces, Statements, clauses};
 use super::sinks::Sinks;
-use super::{Emit, Entry, LineFormat, LineKind, Outcome, ReadOptions, Scope};
+use super::{Emit, EmitFrom, Entry, LineFormat, LineKind, Outcome, ReadOptions, Scope};
 use crate::key::{EntryKind, Refusal};
 
 pub(super) struct Bind {
@@ -23,10 +23,14 @@ impl Bind {
 
 impl LineFormat for Bind {
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
+        self.line_from(line, &mut |_, outcome| emit(outcome))
+    }
+
+    fn line_from(&mut self, line: &str, emit: &mut EmitFrom<'_>) -> LineKind {
         self.braces.line(line, &self.zones, emit)
     }
 
-    fn end(&mut self, emit: &mut Emit<'_>) {
+    fn end_from(&mut self, emit: &mut EmitFrom<'_>) {
         self.braces.end(emit);
     }
 }
@@ -103,7 +107,7 @@ mod tests {
             [
                 "2 block site a.example",
                 "3 block site b.example",
-                "11 block site c.example",
+                "7 block site c.example",
                 "13 -directive",
                 "14 block site d.example",
             ]
@@ -143,12 +147,12 @@ mod tests {
                     zone \"b.example\" { type master; file \"null\"; };\nzone \"c.example\" { type master;\n";
         assert_eq!(
             details(text, &Format::Bind.into()),
-            ["2 -open-parenthesis", "2 block site b.example", "3 -open-parenthesis"]
+            ["1 -open-parenthesis", "2 block site b.example", "3 -open-parenthesis"]
         );
         let text = "options { response-policy { zone \"rpz\"; };\nzone \"a.example\" IN { type master; file \"null\"; };\n";
         assert_eq!(
             details(text, &Format::Bind.into()),
-            ["2 -open-parenthesis", "2 block site a.example"]
+            ["1 -open-parenthesis", "2 block site a.example"]
         );
         let text = "options { response-policy { zone \"rpz\"; }; };\n";
         assert_eq!(details(text, &Format::Bind.into()), ["1 -directive"]);

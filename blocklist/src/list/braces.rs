@@ -1,6 +1,6 @@
 //! Configuration in braces: statements of BIND and sections of pdnsd.
 
-use super::{Emit, LineKind, Outcome};
+use super::{EmitFrom, LineKind, Outcome};
 use crate::key::Refusal;
 
 /// The words of a statement that are kept. Those of a zone are about ten.
@@ -26,6 +26,8 @@ pub(super) struct Braces {
     words: Vec<String>,
     /// Its words behind the last brace or semicolon.
     clause: Vec<String>,
+    /// The lines before the current one on which the statement began.
+    lines_before: u64,
     /// Open braces of the statement.
     depth: u32,
     is_in_comment: bool,
@@ -44,8 +46,13 @@ impl Braces {
         &mut self,
         line: &str,
         statements: &S,
-        emit: &mut Emit<'_>,
+        emit: &mut EmitFrom<'_>,
     ) -> LineKind {
+        if self.words.is_empty() {
+            self.lines_before = 0;
+        } else {
+            self.lines_before += 1;
+        }
         if line.trim().is_empty() {
             return LineKind::Blank;
         }
@@ -98,8 +105,9 @@ impl Braces {
             if ended && !self.words.is_empty() {
                 has_entry = true;
                 let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
-                emit(statements.statement(&words));
+                emit(self.lines_before, statements.statement(&words));
                 self.words.clear();
+                self.lines_before = 0;
             }
         }
         match (has_entry, has_token) {
@@ -109,16 +117,18 @@ impl Braces {
         }
     }
 
-    pub(super) fn end(&mut self, emit: &mut Emit<'_>) {
+    pub(super) fn end(&mut self, emit: &mut EmitFrom<'_>) {
         if !self.words.is_empty() {
             self.leave_open(emit);
         }
     }
 
     /// Gives up a statement whose end is missing.
-    fn leave_open(&mut self, emit: &mut Emit<'_>) {
-        emit(Err((Refusal::OpenParenthesis, self.words.get(1).map_or("", String::as_str))));
+    fn leave_open(&mut self, emit: &mut EmitFrom<'_>) {
+        let name = self.words.get(1).map_or("", String::as_str);
+        emit(self.lines_before, Err((Refusal::OpenParenthesis, name)));
         self.words.clear();
+        self.lines_before = 0;
         self.depth = 0;
     }
 

@@ -2,7 +2,7 @@
 
 use super::braces::{Braces, Statements, clauses};
 use super::sinks::Sinks;
-use super::{Emit, Entry, LineFormat, LineKind, Outcome, ReadOptions, Scope};
+use super::{Emit, EmitFrom, Entry, LineFormat, LineKind, Outcome, ReadOptions, Scope};
 use crate::key::{EntryKind, Refusal};
 
 pub(super) struct Pdnsd {
@@ -23,10 +23,14 @@ impl Pdnsd {
 
 impl LineFormat for Pdnsd {
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
+        self.line_from(line, &mut |_, outcome| emit(outcome))
+    }
+
+    fn line_from(&mut self, line: &str, emit: &mut EmitFrom<'_>) -> LineKind {
         self.braces.line(line, &self.sections, emit)
     }
 
-    fn end(&mut self, emit: &mut Emit<'_>) {
+    fn end_from(&mut self, emit: &mut EmitFrom<'_>) {
         self.braces.end(emit);
     }
 }
@@ -95,7 +99,7 @@ mod tests {
                 "2 block site a.example",
                 "3 block host b.example",
                 "4 block host c.example",
-                "8 block subdomains *.d.example",
+                "5 block subdomains *.d.example",
             ]
         );
     }

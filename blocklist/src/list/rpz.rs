@@ -4,7 +4,7 @@ mod generate;
 mod names;
 
 use super::sinks::Sinks;
-use super::{Action, Emit, Entry, LineFormat, LineKind, ReadOptions, Scope};
+use super::{Action, Emit, EmitFrom, Entry, LineFormat, LineKind, ReadOptions, Scope};
 use crate::key::{EntryKind, Refusal};
 use names::{Names, unescape};
 
@@ -84,6 +84,15 @@ impl LineFormat for Rpz {
             return LineKind::Structure;
         }
         self.record(record.has_owner, &words, line, emit)
+    }
+
+    fn line_from(&mut self, line: &str, emit: &mut EmitFrom<'_>) -> LineKind {
+        let before = self.open.as_ref().map_or(0, |record| u64::from(record.lines));
+        self.line(line, &mut |outcome| match outcome {
+            // Each line behind a record that is too long is refused by itself.
+            Err((Refusal::OpenParenthesis, _)) => emit(0, outcome),
+            _ => emit(before, outcome),
+        })
     }
 
     fn end(&mut self, emit: &mut Emit<'_>) {

@@ -1,13 +1,15 @@
 //! unbound configuration: local zones that are refused or looked up as usual, and local data that lead nowhere.
 
 use super::sinks::Sinks;
-use super::{Action, Emit, Entry, LineFormat, LineKind, ReadOptions, RuleOptions, Scope};
+use super::{Action, Emit, EmitFrom, Entry, LineFormat, LineKind, ReadOptions, RuleOptions, Scope};
 use crate::key::{EntryKind, Refusal};
 
 pub(super) struct Unbound {
     sinks: Sinks,
     /// The zone of the last line, if it answers with its local data, which the next line has.
     redirected: Option<String>,
+    /// The lines since that zone.
+    lines_since: u64,
     /// The zone of the last line that has one, if local data for its own name prevail, and whether names without local
     /// data are looked up as usual.
     with_data: Option<(String, bool)>,
@@ -20,6 +22,7 @@ impl Unbound {
         Self {
             sinks: Sinks::new(&options.sinks),
             redirected: None,
+            lines_since: 0,
             with_data: None,
             last_sink: String::new(),
         }
@@ -51,6 +54,11 @@ const REDIRECTS: [&str; 2] = ["inform_redirect", "redirect"];
 
 impl LineFormat for Unbound {
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
+        self.line_from(line, &mut |_, outcome| emit(outcome))
+    }
+
+    fn line_from(&mut self, line: &str, emit: &mut EmitFrom<'_>) -> LineKind {
+        self.lines_since += 1;
         let mut content = without_comment(line).trim();
         if content.is_empty() {
             return if line.trim().is_empty() { LineKind::Blank } else { LineKind::Comment };
@@ -70,11 +78,12 @@ impl LineFormat for Unbound {
             self.local_data(record, emit);
             return LineKind::Entry;
         }
-        self.end(emit);
+        self.end_redirect(emit);
         match local_zone(value) {
             Some((zone, kind)) if attribute == "local-zone" => {
                 if is_one_of(kind, &REDIRECTS) {
                     self.redirected = Some(zone.to_owned());
+                    self.lines_since = 0;
                     return LineKind::Structure;
                 }
                 let has_data =
@@ -83,30 +92,35 @@ impl LineFormat for Unbound {
                 self.with_data = has_data.then(|| (zone.to_owned(), is_exception));
                 // The data before prevail.
                 let has_sink = has_data && self.last_sink.eq_ignore_ascii_case(zone);
-                emit(match is_exception {
+                let outcome = match is_exception {
                     true if has_sink => not_a_block(zone),
                     true => exception(zone),
                     false if is_one_of(kind, &BLOCKS) => block(zone),
                     false => not_a_block(zone),
-                });
+                };
+                emit(0, outcome);
             }
             _ if value.is_empty() && content.ends_with(':') => return LineKind::Structure,
-            _ => emit(Err((Refusal::Directive, content))),
+            _ => emit(0, Err((Refusal::Directive, content))),
         }
         LineKind::Entry
     }
 
-    /// A zone without local data answers that there is no such name.
-    fn end(&mut self, emit: &mut Emit<'_>) {
-        if let Some(zone) = self.redirected.take() {
-            emit(block(&zone));
-        }
+    fn end_from(&mut self, emit: &mut EmitFrom<'_>) {
+        self.end_redirect(emit);
     }
 }
 
 impl Unbound {
+    /// A zone without local data answers that there is no such name.
+    fn end_redirect(&mut self, emit: &mut EmitFrom<'_>) {
+        if let Some(zone) = self.redirected.take() {
+            emit(self.lines_since, block(&zone));
+        }
+    }
+
     /// Takes a record: a name, perhaps a TTL and a class, a type and data.
-    fn local_data(&mut self, record: &str, emit: &mut Emit<'_>) {
+    fn local_data(&mut self, record: &str, emit: &mut EmitFrom<'_>) {
         let mut words = record.split_whitespace();
         let name = without_dot(words.next().unwrap_or_default());
         let mut words = words.skip_while(|word| {
@@ -115,11 +129,11 @@ impl Unbound {
         let (kind, data) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let is_zone = self.redirected.as_ref().is_some_and(|zone| zone.eq_ignore_ascii_case(name));
         if !is_zone {
-            self.end(emit);
+            self.end_redirect(emit);
         }
         // Data of other types do not change what a zone without addresses answers.
         if !is_one_of(kind, &["A", "AAAA"]) {
-            return emit(Err((Refusal::Directive, record)));
+            return emit(0, Err((Refusal::Directive, record)));
         }
         if is_zone {
             self.redirected = None;
@@ -135,7 +149,7 @@ impl Unbound {
             self.last_sink.clear();
             self.last_sink.push_str(name);
         }
-        emit(match (is_sink, zone_is_exception) {
+        let outcome = match (is_sink, zone_is_exception) {
             // The data prevail over their zone, which was an exception for the same name.
             (true, Some(true)) => Ok(Entry {
                 options: RuleOptions::IMPORTANT,
@@ -145,7 +159,8 @@ impl Unbound {
             // The data prevail over their zone, which was blocked.
             (false, Some(false)) => exception(name),
             (false, _) => not_a_block(name),
-        });
+        };
+        emit(0, outcome);
     }
 }
 
@@ -248,7 +263,7 @@ mod tests {
                 "2 block site a.example",
                 "3 block host a.example",
                 "5 -not-a-block",
-                "7 block site c.example",
+                "6 block site c.example",
                 "7 block site d.example",
             ]
         );
@@ -295,7 +310,7 @@ mod tests {
                 "8 block site d.example",
                 "9 -not-a-block",
                 "11 -directive",
-                "12 block site e.example",
+                "10 block site e.example",
                 "12 block host f.example",
                 "13 -not-a-block",
                 "14 block host g.example",

@@ -29,6 +29,16 @@ fn zone() {
 }
 
 #[test]
+fn a_record_of_several_lines_is_on_its_first() {
+    let text = "$ORIGIN r.example.\n@ SOA a. b. (\n1 2 3 4 5 )\nbad.example (\n\n CNAME ; why\n . )\n\
+                b.example CNAME .\nc.example CNAME (\n192.0.2.1 )\n";
+    assert_eq!(
+        events(text, Format::Rpz),
+        ["4 bad.example", "8 b.example", "9 -not-a-block"]
+    );
+}
+
+#[test]
 fn the_zone_is_compared_without_case_and_by_labels() {
     let text = "$ORIGIN RPZ.Feed.example.\n@ SOA a. b. 1 1 1 1 1\nbad.example.rpz.feed.example. CNAME .\n\
                 myrpz.feed.example. CNAME .\nrpz.feed.example. CNAME .\n@ CNAME .\n";
@@ -160,7 +170,7 @@ fn quotes_escapes_and_parentheses() {
             "1 a.example",
             "2 b.example",
             "3 -not-a-host",
-            "6 e.example",
+            "4 e.example",
             "7 -directive",
             "8 g.example",
             "10 -not-a-host",
