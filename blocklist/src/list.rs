@@ -38,6 +38,7 @@ mod json;
 mod lines;
 mod options;
 mod pdnsd;
+mod quotes;
 mod rows;
 mod rpz;
 mod sinks;
@@ -294,16 +295,18 @@ fn each_line(
             Line::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 Ok(line) => format.line_from(line, &mut emit),
                 // Comments in another encoding are no entries, and take nothing from those before them.
-                Err(_) => format.line_from(&String::from_utf8_lossy(bytes), &mut |before, outcome| {
-                    let (Ok(Entry { text, .. }) | Err((_, text))) = outcome;
-                    emit(
-                        before,
-                        match text.contains(char::REPLACEMENT_CHARACTER) {
-                            true => Err((Refusal::NotUtf8, "")),
-                            false => outcome,
-                        },
-                    );
-                }),
+                Err(_) => {
+                    format.line_from(&String::from_utf8_lossy(bytes), &mut |before, outcome| {
+                        let (Ok(Entry { text, .. }) | Err((_, text))) = outcome;
+                        emit(
+                            before,
+                            match text.contains(char::REPLACEMENT_CHARACTER) {
+                                true => Err((Refusal::NotUtf8, "")),
+                                false => outcome,
+                            },
+                        );
+                    })
+                }
             },
         };
         counts.add(kind);

@@ -482,7 +482,7 @@ mod tests {
         for line in [3, 5, 4, 6, 6, 2] {
             seen.add(0, line);
         }
-        assert_eq!((seen.count, Ranges(&seen.lines).to_string()), (6, "3,5,4-6,2".to_owned()));
+        assert_eq!((seen.count, Ranges(&seen.lines).to_string()), (6, "3,5,4,6,2".to_owned()));
     }
 
     #[test]

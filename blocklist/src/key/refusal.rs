@@ -42,6 +42,8 @@ reasons! {
         MissingColumn = "missing-column", "the row has no value in the named column";
         /// The row has more fields than the header.
         FieldCount = "field-count", "the row has more fields than the list has columns; a separator inside a value needs quotation marks";
+        /// A value of the row has text behind its closing quotation mark.
+        TextBehindQuote = "text-behind-quote", "text stands behind the quotation mark that closes a value; a mark inside a value is written twice";
         /// The regular expression of the sub-URL rule does not match the entry.
         NoMatch = "no-match", "the parsing expression gives no key for this URL";
         /// The sub-URL rule is one that this version cannot make keys for.

@@ -1,11 +1,12 @@
 //! Rows of fields: comma-separated values and the like.
 
+use super::quotes::Quotes;
 use super::rows::{RowChoice, RowsLeftOut, missing, visit_value};
-use super::table::{Table, Unspaced, beginning};
+use super::table::{Table, beginning};
 use super::tally::{LineTally, Metered};
 use super::{Column, Event, LineCounts, ListError, MAX_LINE, ReadOptions};
 use crate::key::Refusal;
-use ::csv::{ByteRecord, ReaderBuilder, Terminator, Trim};
+use ::csv::{ByteRecord, ReaderBuilder, Terminator};
 use std::io::{self, Read};
 use std::rc::Rc;
 
@@ -25,11 +26,11 @@ pub(super) fn read(
     let table = Table::of(&start, column, separator, &options.rows)?;
     let lines = Rc::new(LineTally::default());
     let source = Metered { input: start.chain(input), lines: Rc::clone(&lines) };
-    let source = Unspaced::new(LastLine::new(source), table.separator, table.spaced);
+    let source = Quotes::new(LastLine::new(source), table.separator, table.spaced);
+    let marks = source.marks();
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .trim(Trim::All)
         // By default a carriage return alone ends a record as well, which no line counter knows.
         .terminator(Terminator::Any(b'\n'))
         .delimiter(table.separator)
@@ -44,24 +45,48 @@ pub(super) fn read(
         lines.begin_record(MAX_RECORD);
         let line = reader.position().line();
         let more = reader.read_byte_record(&mut record).map_err(|error| broken(error, line))?;
+        // Set at the end of the list.
+        if let Some(line) = marks.open() {
+            return Err(ListError::CsvQuoteOpen { line });
+        }
         if !more {
             break;
         }
         // A line with nothing but a carriage return.
-        if record.len() == 1 && record.get(0).is_some_and(<[u8]>::is_empty) {
+        if record.len() == 1 && record[0].trim_ascii().is_empty() {
             continue;
         }
         // The record's own position may lie before blank lines and comments; its end does not.
         let inside = memchr::memchr_iter(b'\n', record.as_slice()).count() as u64;
         let line = reader.position().line().saturating_sub(1 + inside);
+        let mut has_text_behind = false;
+        while let Some(fault) = marks.fault_up_to(line + inside) {
+            // A mark that was not closed takes lines in up to the next one.
+            if fault.opened < fault.line {
+                return Err(ListError::CsvQuoteOpen { line: fault.opened });
+            }
+            has_text_behind = true;
+        }
+        if inside > 0 && table.has_rows_inside(&record) {
+            return Err(ListError::CsvQuoteOpen { line });
+        }
         if std::mem::take(&mut header_comes) {
             counts.structure += 1;
             continue;
         }
-        // A separator inside a value moves all values behind it.
-        if record.iter().skip(table.width).any(|field| !field.is_empty()) {
+        // What is wrong with one value makes the others doubtful.
+        let refusal = if has_text_behind {
+            Some(Refusal::TextBehindQuote)
+        } else if record.iter().skip(table.width).any(|field| !field.trim_ascii().is_empty()) {
+            Some(Refusal::FieldCount)
+        } else if record.iter().any(|field| field.trim_ascii().len() > MAX_LINE) {
+            Some(Refusal::TooLong)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
             counts.entry += 1;
-            visit(Event::Refused { line, refusal: Refusal::FieldCount, text: "" });
+            visit(Event::Refused { line, refusal, text: "" });
             continue;
         }
         if !choice.takes(|filter| record.get(table.filters[filter])) {
@@ -307,6 +332,71 @@ mod tests {
                     \"2\",   \"http://b.example\", \"None\"\n";
         assert_eq!(rows(text, "csv=url", &[]), ["2 http://a.example/x", "3 http://b.example"]);
         assert_eq!(rows(text, "csv=2", &["3=m, \"n\","]), ["2 http://a.example/x"]);
+    }
+
+    #[test]
+    fn a_quotation_mark_that_is_not_closed_ends_the_build_and_its_line_is_named() {
+        let header = "id,url,note\n";
+        for (rows, line) in [
+            ("1,https://a.example/x,t\n2,https://b.example/x,\"oops\n3,https://c.example/x,t\n", 3),
+            ("1,\"https://a.example/x,t\n2,https://b.example/x,t\n", 2),
+            ("\"1,https://a.example/x,t", 2),
+            // Another mark closes it: in front of text, and at the end of a line.
+            ("1,a.example,\"oops\n2,b.example,t\n3,\"c.example\",t\n", 2),
+            ("1,a.example,\"oops\n2,b.example,t\n3,c.example,\"t\"\n", 2),
+            ("1,a.example,\"oops\n2,b.example,t\n3,c.example,\"\n4,d.example,t\n", 2),
+            ("1,a.example,\"oops\n2,b.example,\"\n", 2),
+            ("1,\"a.example\n\",t\n2,b.example,\"oops\n", 4),
+        ] {
+            for format in ["csv=url", "csv=2"] {
+                let text = format!("{header}{rows}");
+                let outcome =
+                    read(text.as_bytes(), &format.parse::<Format>().unwrap().into(), |_| {});
+                match outcome {
+                    Err(ListError::CsvQuoteOpen { line: found }) => {
+                        assert_eq!(found, line, "{rows}")
+                    }
+                    other => panic!("{rows}: {other:?}"),
+                }
+            }
+        }
+        // Values of several lines are values.
+        let text = "id,url,note\n1,a.example,\"see b.example,\nand c.example, too\n\"\n2,d.example,\"x\ny\"\n";
+        assert_eq!(rows(text, "csv=url", &[]), ["2 a.example", "5 d.example"]);
+        // Marks in comments and inside of values open nothing.
+        let text = "# \"x\nid,url,note\n1,a.example/\"x,t\n# it's \"\n2,b.example,5\" pipe\n";
+        assert_eq!(rows(text, "csv=url", &[]), ["3 a.example/\"x", "5 b.example"]);
+    }
+
+    #[test]
+    fn a_row_with_text_behind_a_quotation_mark_is_refused() {
+        let text = "id,url,note\n1,\"https://a.example/x\"junk,t\n2,\"b.example\" ,t\n3,c.example,\"t\" u\n\
+                    4,\"https://d.example/\"\"x\",t\n\"5\"6,e.example,t\n";
+        assert_eq!(
+            rows(text, "csv=url", &[]),
+            [
+                "2 -text-behind-quote",
+                "3 b.example",
+                "4 -text-behind-quote",
+                "5 https://d.example/\"x",
+                "6 -text-behind-quote"
+            ]
+        );
+        assert_eq!(
+            rows("1, \"a.example\"x\n2, \"b.example\"\n", "csv=2", &[]),
+            ["1 -text-behind-quote", "2 b.example"]
+        );
+    }
+
+    #[test]
+    fn a_row_with_a_field_that_is_too_long_is_refused_whichever_it_is() {
+        for length in [crate::list::MAX_LINE - 1, crate::list::MAX_LINE, crate::list::MAX_LINE + 1]
+        {
+            let text = format!("url,note\na.example,{}\nb.example,x\n", "n".repeat(length));
+            let is_refused = length > crate::list::MAX_LINE;
+            let expected = if is_refused { "2 -too-long" } else { "2 a.example" };
+            assert_eq!(rows(&text, "csv=url", &[]), [expected, "3 b.example"], "{length}");
+        }
     }
 
     #[test]

@@ -200,6 +200,15 @@ pub enum ListError {
         /// The line on which the record begins, counted from 1.
         line: u64,
     },
+    /// A quotation mark opens a value of CSV, and none closes it before other rows begin or the list ends.
+    #[error(
+        "line {line}: a quotation mark opens a value and none closes it before other rows begin or the list ends; remove it, or write it twice inside of quotation marks"
+    )]
+    #[non_exhaustive]
+    CsvQuoteOpen {
+        /// The line on which the value begins, counted from 1.
+        line: u64,
+    },
     /// A CSV record is too long, usually because a quotation mark is missing.
     #[error("line {line}: a record of more than {max} bytes; is a quotation mark missing?")]
     #[non_exhaustive]

@@ -1,5 +1,6 @@
 //! What separates the fields of a list of rows, and what its columns are called.
 
+use super::quotes::Quotes;
 use super::{Column, ListError, RowFilter};
 use ::csv::{ByteRecord, ReaderBuilder, Terminator, Trim};
 use std::io::{self, Read};
@@ -104,7 +105,7 @@ fn records(text: &[u8], separator: u8) -> Vec<Vec<String>> {
         .terminator(Terminator::Any(b'\n'))
         .comment(Some(b'#'))
         .delimiter(separator)
-        .from_reader(Unspaced::new(text, separator, spaced));
+        .from_reader(Quotes::new(text, separator, spaced));
     let mut record = ByteRecord::new();
     let mut records = Vec::new();
     while records.len() < MAX_ROWS && reader.read_byte_record(&mut record).unwrap_or(false) {
@@ -134,6 +135,25 @@ fn is_value(field: &str) -> bool {
 }
 
 impl Table {
+    /// Whether a row of several lines holds others, so that a quotation mark that was not closed must have taken them in: a
+    /// further line of a value has a URL or host in the column, and as many fields as there are columns. The last line of
+    /// the value has its remaining fields behind the mark.
+    pub(super) fn has_rows_inside(&self, record: &ByteRecord) -> bool {
+        record.iter().any(|value| {
+            let mut lines = value.split(|&byte| byte == b'\n').skip(1).peekable();
+            std::iter::from_fn(|| Some((lines.next()?, lines.peek().is_none()))).any(
+                |(line, is_last)| {
+                    let fields: Vec<&[u8]> = line.split(|&byte| byte == self.separator).collect();
+                    let is_row = if is_last { 2..=self.width } else { self.width..=self.width };
+                    let is_text = |field: &&&[u8]| is_value(String::from_utf8_lossy(field).trim());
+                    self.width > 1
+                        && is_row.contains(&fields.len())
+                        && fields.get(self.column).as_ref().is_some_and(is_text)
+                },
+            )
+        })
+    }
+
     /// Finds out how a list is read from its beginning.
     pub(super) fn of(
         start: &[u8],
@@ -258,59 +278,6 @@ impl Sample {
 /// Whether fields can be the names of columns.
 fn names_columns(fields: &[String]) -> bool {
     fields.iter().all(|field| !is_value(field)) && fields.iter().any(|field| !field.is_empty())
-}
-
-/// Leaves out the spaces between a separator and a quotation mark.
-pub(super) struct Unspaced<R> {
-    input: R,
-    separator: u8,
-    active: bool,
-    place: Place,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    FieldStart,
-    Plain,
-    Quoted,
-    /// After a mark that closes the field unless another follows.
-    Closed,
-}
-
-impl<R: Read> Unspaced<R> {
-    pub(super) fn new(input: R, separator: u8, active: bool) -> Self {
-        Self { input, separator, active, place: Place::FieldStart }
-    }
-}
-
-impl<R: Read> Read for Unspaced<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let count = self.input.read(buffer)?;
-            if !self.active || count == 0 {
-                return Ok(count);
-            }
-            let mut kept = 0;
-            for at in 0..count {
-                let byte = buffer[at];
-                let (place, keep) = match (self.place, byte) {
-                    (Place::FieldStart, b' ') => (Place::FieldStart, false),
-                    (Place::FieldStart, b'"') => (Place::Quoted, true),
-                    (Place::Quoted, b'"') => (Place::Closed, true),
-                    (Place::Quoted, _) | (Place::Closed, b'"') => (Place::Quoted, true),
-                    (_, b'\n') => (Place::FieldStart, true),
-                    (_, byte) if byte == self.separator => (Place::FieldStart, true),
-                    _ => (Place::Plain, true),
-                };
-                self.place = place;
-                buffer[kept] = byte;
-                kept += usize::from(keep);
-            }
-            if kept > 0 {
-                return Ok(kept);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -32,10 +32,7 @@ fn zone() {
 fn a_record_of_several_lines_is_on_its_first() {
     let text = "$ORIGIN r.example.\n@ SOA a. b. (\n1 2 3 4 5 )\nbad.example (\n\n CNAME ; why\n . )\n\
                 b.example CNAME .\nc.example CNAME (\n192.0.2.1 )\n";
-    assert_eq!(
-        events(text, Format::Rpz),
-        ["4 bad.example", "8 b.example", "9 -not-a-block"]
-    );
+    assert_eq!(events(text, Format::Rpz), ["4 bad.example", "8 b.example", "9 -not-a-block"]);
 }
 
 #[test]
