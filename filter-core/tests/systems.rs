@@ -103,6 +103,28 @@ fn system_26_asks_for_ports_only_in_the_verbatim_text() {
 }
 
 #[test]
+fn system_26_keeps_an_empty_query_and_fragment_in_the_verbatim_text() {
+    for (url, verbatim, absent) in [
+        ("http://a.example:8080/p?", "a.example:8080/p?", "a.example:8080/p"),
+        ("http://a.example:8080/p/?", "a.example:8080/p/?", "a.example:8080/p/"),
+        ("http://a.example:8080/p#", "a.example:8080/p#", "a.example:8080/p"),
+        ("http://a.example:8080/p?#", "a.example:8080/p?#", "a.example:8080/p?"),
+        ("http://a.example:8080/p?q#", "a.example:8080/p?q#", "a.example:8080/p?q"),
+        ("http://a.example:8080?", "a.example:8080/?", "a.example:8080/"),
+        ("http://a.example:8080/p?#f", "a.example:8080/p?#f", "a.example:8080/p#f"),
+        ("http://a.example/p?", "a.example/p?", "a.example:80/p"),
+        ("http://u@a.example/./p/?#", "u@a.example/p/?#", "a.example/p/#"),
+    ] {
+        let all = graded(System::V26, url);
+        assert!(all.contains(&verbatim.to_owned()), "{url}: {all:?}");
+        assert!(!all.iter().any(|text| text.trim_start_matches('?') == absent), "{url}: {all:?}");
+        for system in [System::V27, System::V27Unconfigured] {
+            assert!(!graded(system, url).iter().any(|text| text.ends_with(['?', '#'])), "{url}");
+        }
+    }
+}
+
+#[test]
 fn letters_are_asked_for_as_written_and_in_lower_case_on_26_and_it_is_said_that_this_is_uncertain()
 {
     assert_eq!(

@@ -89,8 +89,7 @@ fn keys_of_26(
             remarks.add(Remark::NotOn26);
         } else {
             remarks.add(Remark::ExactOn26);
-            let serialised = url.serialised();
-            keys.add_both_cases(serialised[url.scheme().len() + "://".len()..].to_owned());
+            keys.add_both_cases(url.whole());
         }
         return;
     }

@@ -115,6 +115,21 @@ impl<'r> DeviceUrl<'r> {
         self.parts.verbatim()
     }
 
+    /// All that follows `://` as the WHATWG parser serialises it, with an empty query or fragment, but without user name and
+    /// password: what 26 asks for beside all other sub-URLs.
+    ///
+    /// ```
+    /// use filter_core::sub_url::SubUrlRule;
+    ///
+    /// let rule = SubUrlRule::default();
+    /// assert_eq!(rule.parse("http://a.example:8080/p/?#")?.whole(), "a.example:8080/p/?#");
+    /// # Ok::<(), filter_core::sub_url::UrlError>(())
+    /// ```
+    #[must_use]
+    pub fn whole(&self) -> String {
+        self.parts.whole()
+    }
+
     /// The rule that the URL was parsed for.
     #[must_use]
     pub fn rule(&self) -> &'r SubUrlRule {
@@ -175,7 +190,7 @@ impl<'r> DeviceUrl<'r> {
         self.respelled.path().unwrap_or(self.path())
     }
 
-    /// `?` and the query, or nothing. An empty query counts as absent.
+    /// `?` and the query, or nothing. An empty query counts as absent, but in [`whole`](Self::whole).
     #[must_use]
     pub fn query(&self) -> &str {
         self.parts.query()

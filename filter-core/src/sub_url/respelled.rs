@@ -43,7 +43,9 @@ impl Respelled {
 }
 
 fn verbatim_is_in_products(url: &UrlParts, respelled: &Respelled) -> bool {
-    if !url.user_info.is_empty() || url.port.is_some() || respelled.path.is_some() {
+    let has_empty_part = url.has_empty_query || url.has_empty_fragment;
+    if has_empty_part || !url.user_info.is_empty() || url.port.is_some() || respelled.path.is_some()
+    {
         return false;
     }
     let is_whole = url.query().is_empty() && url.fragment().is_empty();

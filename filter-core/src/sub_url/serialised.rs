@@ -56,9 +56,11 @@ pub(super) fn parse_behind_scheme(
     let path_end = text.len();
 
     rest = &rest[path.len()..];
+    let (mut has_empty_query, mut has_empty_fragment) = (false, false);
     if rest.first() == Some(&b'?') {
         let query = &rest[..1 + span(&rest[1..], QUERY)];
         rest = &rest[query.len()..];
+        has_empty_query = query.len() == 1;
         if query.len() > 1 {
             text.extend_from_slice(query);
         }
@@ -67,6 +69,7 @@ pub(super) fn parse_behind_scheme(
     if rest.first() == Some(&b'#') {
         let fragment = &rest[..1 + span(&rest[1..], FRAGMENT)];
         rest = &rest[fragment.len()..];
+        has_empty_fragment = fragment.len() == 1;
         if fragment.len() > 1 {
             text.extend_from_slice(fragment);
         }
@@ -90,6 +93,8 @@ pub(super) fn parse_behind_scheme(
         // The parser makes an absent path `/`.
         slashes: (path.len() + host_end - path_end).max(usize::from(path.is_empty())),
         user_info: String::new(),
+        has_empty_query,
+        has_empty_fragment,
     })
 }
 

@@ -66,6 +66,10 @@ pub(super) struct UrlParts {
     pub(super) slashes: usize,
     /// User name and password with their `@`, as serialised; usually empty.
     pub(super) user_info: String,
+    /// Whether there is a `?` with nothing behind it.
+    pub(super) has_empty_query: bool,
+    /// Whether there is a `#` with nothing behind it.
+    pub(super) has_empty_fragment: bool,
 }
 
 impl UrlParts {
@@ -100,10 +104,21 @@ impl UrlParts {
         url.push_str(self.fragment());
     }
 
-    /// All that follows `://`.
+    /// All that follows `://` in the serialised URL, with user name and password, and with an empty query and fragment.
     pub(super) fn verbatim(&self) -> String {
-        let mut text = self.user_info.clone();
+        format!("{}{}", self.user_info, self.whole())
+    }
+
+    /// All that follows `://` in the serialised URL but user name and password.
+    pub(super) fn whole(&self) -> String {
+        let mut text = String::new();
         self.write_behind_scheme(&mut text);
+        if self.has_empty_query {
+            text.insert(text.len() - self.fragment().len(), '?');
+        }
+        if self.has_empty_fragment {
+            text.push('#');
+        }
         text
     }
 }

@@ -53,6 +53,8 @@ pub(super) fn parse(source: &str, case: Case) -> Result<UrlParts, UrlError> {
             && default_port.is_some_and(|port| written_port(source) == Some(port)),
         slashes,
         user_info: user_info(&url),
+        has_empty_query: url.query() == Some(""),
+        has_empty_fragment: url.fragment() == Some(""),
     })
 }
 
