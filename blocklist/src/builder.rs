@@ -20,7 +20,8 @@ mod measure;
 mod options;
 mod origins;
 mod pipeline;
-mod plausible;
+pub(crate) mod plausible;
+mod protected;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use key_set::KeySet;
 pub use measure::FalsePositiveRate;
 pub use options::{DEFAULT_SEED, DEFAULT_TOLERANCE, Options};
 pub use origins::{KeyOrigin, KeyOrigins, OriginsError};
+pub use protected::{ProtectError, protect};
 pub use report::{
     EntryCounts, Example, LineRange, Occurrences, Report, ReportedOptions, Revoked,
     RevokedException, Source, SourceEntries, StillCovered,

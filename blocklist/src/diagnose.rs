@@ -25,8 +25,9 @@ mod tests;
 
 pub use deviation::{Deviation, KeyVariant};
 
+use crate::builder::plausible;
 use crate::key::verbatim::is_asked;
-use crate::key::{EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, canonicalise};
+use crate::key::{EntryKind, KeyRules, NameRules, ONBOARDING_ENTRY, Refusal, canonicalise};
 use filter_core::bloom::Parameters;
 use filter_core::file::Description;
 use filter_core::sub_url::SubUrlRule;
@@ -74,7 +75,8 @@ pub struct Diagnosis {
     pub present: usize,
     /// The first ten, at most, of those that it would not find.
     pub missing: Vec<String>,
-    /// The number of distinct keys that no device can look up, so that a filter need not have them.
+    /// The number of distinct keys that a filter need not have: no device can look them up, or
+    /// [`Builder`](crate::builder::Builder) leaves them out unless an option allows them, and the filter has them not.
     pub refused: usize,
     /// The first ten of them, at most, each with its reason.
     pub refused_examples: Vec<(String, Refusal)>,
@@ -105,13 +107,41 @@ pub fn diagnose(
     seeds: &[u32],
 ) -> Diagnosis {
     let rule = description.rule.clone().unwrap_or_default();
-    let (mut all, refused) = candidates(keys, &rule);
-    let hypotheses = hypotheses(stated, description, all.len() as u64, seeds);
-    let device = hypotheses.first().expect("devices' own way of building is the first hypothesis");
+    let (mut all, mut refused) = candidates(keys, &rule);
+    let ways = |keys: &[Candidate<'_>]| hypotheses(stated, description, keys.len() as u64, seeds);
+    let mut hypotheses = ways(&all);
+    let device =
+        hypotheses.first().expect("devices' own way of building is the first hypothesis").clone();
     // A row of a data set is its own key, if a device asks for it as it stands.
     for key in &mut all {
         if key.key != key.given && device.finds(bytes, key.given) && is_own_key(key.given, &rule) {
             key.key = key.given.to_owned();
+        }
+    }
+    let fits = |hypothesis: &Hypothesis, keys: &[Candidate<'_>]| {
+        let sample = &keys[..keys.len().min(MAX_SAMPLE)];
+        [sample, keys].iter().all(|keys| keys.iter().all(|key| hypothesis.holds(bytes, key)))
+    };
+    // What builds leave out tells nothing if it is missing, unless the likeliest mistake explains that as well.
+    let is_needed = |key: &Candidate<'_>| key.left_out.is_none() || device.holds(bytes, key);
+    if !all.iter().all(is_needed) {
+        let deviations = |ways: &[Hypothesis], keys: &[Candidate<'_>]| {
+            let way = ways.iter().find(|way| fits(way, keys));
+            way.map_or(usize::MAX, |way| way.deviations(stated).len())
+        };
+        let deviations_of_all = deviations(&hypotheses, &all);
+        let (needed, left_out): (Vec<_>, Vec<_>) = all.into_iter().partition(is_needed);
+        let ways_of_needed = ways(&needed);
+        let is_explained = deviations_of_all != usize::MAX
+            && deviations_of_all <= deviations(&ways_of_needed, &needed);
+        all = needed;
+        if is_explained {
+            all.extend(left_out);
+        } else {
+            let left_out = left_out.iter();
+            refused.extend(left_out.filter_map(|key| Some((key.place, key.given, key.left_out?))));
+            refused.sort_unstable_by_key(|&(place, ..)| place);
+            hypotheses = ways_of_needed;
         }
     }
     let (present, missing): (Vec<_>, Vec<_>) = all.iter().partition(|key| device.holds(bytes, key));
@@ -123,18 +153,14 @@ pub fn diagnose(
         refused_examples: refused
             .iter()
             .take(MAX_MISSING)
-            .map(|&(given, refusal)| (given.to_owned(), refusal))
+            .map(|&(_, given, refusal)| (given.to_owned(), refusal))
             .collect(),
         explanation: None,
     };
     if all.is_empty() {
         return diagnosis;
     }
-    let fits = |hypothesis: &&Hypothesis, keys: &[Candidate<'_>]| {
-        keys.iter().all(|key| hypothesis.holds(bytes, key))
-    };
-    let sample = &all[..all.len().min(MAX_SAMPLE)];
-    let fitting = hypotheses.iter().find(|h| fits(h, sample) && fits(h, &all));
+    let fitting = hypotheses.iter().find(|hypothesis| fits(hypothesis, &all));
     diagnosis.explanation = fitting.map(|hypothesis| {
         let set: f64 = bytes.iter().map(|byte| f64::from(byte.count_ones())).sum();
         let fill = (set / f64::from(stated.bit_count())).min(1.0);
@@ -151,9 +177,16 @@ pub fn diagnose(
 
 /// A key as it was given and as devices write it.
 struct Candidate<'k> {
+    /// Its place among the distinct keys that were given.
+    place: usize,
     given: &'k str,
     key: String,
+    /// Why a build has no key for it, unless an option allows it or it is the row of a data set.
+    left_out: Option<Refusal>,
 }
+
+/// The place of a key that has none among the distinct ones that were given, the key, and why.
+type Refused<'k> = (usize, &'k str, Refusal);
 
 /// Whether a device asks for a key as it is given.
 fn is_own_key(given: &str, rule: &SubUrlRule) -> bool {
@@ -162,12 +195,19 @@ fn is_own_key(given: &str, rule: &SubUrlRule) -> bool {
         || KeyRules::default().systems().iter().any(|system| is_asked(given, &system.into()))
 }
 
-/// The keys that devices can look up, and those for which `build` has no key.
+/// Why a build leaves a key out that a device can look up.
+fn left_out(given: &str, key: &str, rule: &SubUrlRule, names: &NameRules) -> Option<Refusal> {
+    plausible::check_text(given.trim(), EntryKind::Url)
+        .err()
+        .or_else(|| plausible::without_scheme(key, rule).and_then(|name| names.check(name).err()))
+}
+
+/// The keys that devices can look up, and those that no device can.
 fn candidates<'k>(
     keys: &'k [impl AsRef<str>],
     rule: &SubUrlRule,
-) -> (Vec<Candidate<'k>>, Vec<(&'k str, Refusal)>) {
-    let rules = KeyRules::from(rule.clone());
+) -> (Vec<Candidate<'k>>, Vec<Refused<'k>>) {
+    let (rules, names) = (KeyRules::from(rule.clone()), NameRules::default());
     let mut seen = HashSet::new();
     let mut refused = Vec::new();
     let distinct = keys
@@ -175,10 +215,27 @@ fn candidates<'k>(
         .map(|key| key.as_ref())
         .filter(|given| !given.is_empty() && seen.insert(*given));
     let mut candidates = Vec::new();
-    for given in distinct {
+    for (place, given) in distinct.enumerate() {
         match canonicalise(given, EntryKind::Url, &rules) {
-            Ok(key) => candidates.push(Candidate { given, key: key.text.into_owned() }),
-            Err(refusal) => refused.push((given, refusal)),
+            Ok(key) => {
+                let key = key.text.into_owned();
+                // Apple's onboarding asks for it, so that every build takes it.
+                let left_out = match given == ONBOARDING_ENTRY {
+                    true => None,
+                    false => left_out(given, &key, rule, &names),
+                };
+                candidates.push(Candidate { place, given, key, left_out });
+            }
+            // As the row of a data set it is a key, such as a top-level domain on 26.
+            Err(refusal) if is_own_key(given, rule) => {
+                candidates.push(Candidate {
+                    place,
+                    given,
+                    key: given.to_owned(),
+                    left_out: Some(refusal),
+                });
+            }
+            Err(refusal) => refused.push((place, given, refusal)),
         }
     }
     (candidates, refused)

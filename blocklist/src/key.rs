@@ -33,7 +33,7 @@ mod system_keys;
 mod tests;
 pub(crate) mod verbatim;
 
-pub use names::NameRules;
+pub use names::{IdleName, InvalidName, NameRules};
 pub use refusal::Refusal;
 pub use remark::{Effect, Remark, Remarks};
 pub use rules::{KeyRules, Systems};

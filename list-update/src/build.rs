@@ -7,7 +7,6 @@ use crate::folders::Folders;
 use crate::state::SourceCopy;
 use blocklist::BuildError;
 use blocklist::builder::{Builder, Built, Guards, Options, PreviousBuild, REPORT_FILE};
-use blocklist::key::NameRules;
 use blocklist::list::ReadOptions;
 use durable_file::Operation;
 use filter_core::Prefilter;
@@ -162,16 +161,6 @@ fn problem(
 }
 
 fn options(settings: &BuildSettings, accepted: &BTreeSet<String>) -> Options {
-    let mut names = NameRules::default();
-    for suffix in &settings.allowed_suffixes {
-        names = names.with_allowed_suffix(suffix);
-    }
-    for host in &settings.protected {
-        names = names.with_protected(host);
-    }
-    for host in &settings.unprotected {
-        names = names.without_protected(host);
-    }
     let mut guards =
         Guards::default().with_max_refused(settings.max_refused).with_min_keys(settings.min_keys);
     for name in accepted {
@@ -182,7 +171,7 @@ fn options(settings: &BuildSettings, accepted: &BTreeSet<String>) -> Options {
         .with_compression(settings.is_compressed)
         .with_onboarding_entry(settings.onboarding_entry)
         .with_systems(settings.systems)
-        .with_names(names)
+        .with_names(settings.names.clone())
         .with_guards(guards)
 }
 
@@ -210,17 +199,13 @@ pub(crate) fn inputs_digest(configuration: &Configuration, inputs: &[Input<'_>])
         is_compressed,
         onboarding_entry,
         systems,
-        allowed_suffixes,
-        protected,
-        unprotected,
+        names,
         watched,
         max_refused: _,
         max_shrink: _,
         min_keys: _,
     } = &configuration.build;
-    part(format!(
-        "{tolerance} {is_compressed} {onboarding_entry} {systems} {allowed_suffixes:?} {protected:?} {unprotected:?} {watched:?}"
-    ));
+    part(format!("{tolerance} {is_compressed} {onboarding_entry} {systems} {names:?} {watched:?}"));
     part(format!("{:?}", configuration.process));
     for Input { list, copy } in inputs {
         let format = list.format.as_ref().map(ToString::to_string);

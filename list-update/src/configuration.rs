@@ -9,7 +9,7 @@ mod raw;
 pub use error::ConfigurationError;
 
 use crate::folders::Folders;
-use blocklist::key::{EntryKind, KeyRules, NameRules, Refusal, Systems, canonicalise};
+use blocklist::key::{EntryKind, InvalidName, KeyRules, NameRules, Refusal, Systems, canonicalise};
 use blocklist::list::{Format, RowFilter};
 use pir_dataset::level;
 use raw::{RawConfiguration, RawList};
@@ -108,12 +108,8 @@ pub struct BuildSettings {
     pub max_shrink: f64,
     /// The largest share of the entries of a list that may make no sense. Default: 0.5.
     pub max_refused: f64,
-    /// Suffixes that may be blocked with all that is below.
-    pub allowed_suffixes: Vec<String>,
-    /// Hosts that no key may block.
-    pub protected: Vec<String>,
-    /// Hosts that may be blocked although they are protected.
-    pub unprotected: Vec<String>,
+    /// Which names may become keys: those of `allow_suffixes`, `protect` and `unprotect`.
+    pub names: NameRules,
     /// Keys of hosts that are in the prefilter and have no row: devices ask about them, so that a row that is added later
     /// blocks before they fetch another prefilter.
     pub watched: Vec<String>,
@@ -361,6 +357,7 @@ fn check_build(raw: raw::RawBuild) -> Result<BuildSettings, ConfigurationError> 
             .parse::<Systems>()
             .map_err(|error| ConfigurationError::value("systems", error.to_string()))?,
     };
+    let names = names(&raw.allow_suffixes, &raw.protect, &raw.unprotect)?;
     let watched = watched_keys(&raw.watch, systems)?;
     Ok(BuildSettings {
         watched,
@@ -375,10 +372,30 @@ fn check_build(raw: raw::RawBuild) -> Result<BuildSettings, ConfigurationError> 
             raw.max_refused,
             blocklist::builder::DEFAULT_MAX_REFUSED,
         )?,
-        allowed_suffixes: raw.allow_suffixes,
-        protected: raw.protect,
-        unprotected: raw.unprotect,
+        names,
     })
+}
+
+fn names(
+    allowed: &[String],
+    protected: &[String],
+    unprotected: &[String],
+) -> Result<NameRules, ConfigurationError> {
+    type With = fn(NameRules, &str) -> Result<NameRules, InvalidName>;
+    let groups: [(&str, &[String], With); 3] = [
+        ("allow_suffixes", allowed, NameRules::with_allowed_suffix),
+        ("protect", protected, NameRules::with_protected),
+        ("unprotect", unprotected, NameRules::without_protected),
+    ];
+    let mut rules = NameRules::default();
+    for (key, texts, with) in groups {
+        for (index, text) in texts.iter().enumerate() {
+            rules = with(rules, text).map_err(|error| {
+                ConfigurationError::value(format!("{key}[{index}]"), error.to_string())
+            })?;
+        }
+    }
+    Ok(rules)
 }
 
 /// Largest number of levels that all sources together may name.

@@ -38,7 +38,7 @@ const MARKS: [u8; 256] = {
 /// # Errors
 /// [`Refusal::ControlCharacter`], [`Refusal::WhiteSpace`], [`Refusal::AddressRange`], [`Refusal::ElementHiding`] or
 /// [`Refusal::RuleOption`].
-pub(super) fn check_text(entry: &str, kind: EntryKind) -> Result<(), Refusal> {
+pub(crate) fn check_text(entry: &str, kind: EntryKind) -> Result<(), Refusal> {
     // Each check looks for its own mark, and most entries have none. Searching all of them took longer than the rest.
     let marks = entry.bytes().fold(0, |marks, byte| marks | MARKS[byte as usize]);
     let has = |mark: u8| marks & mark != 0;
@@ -119,7 +119,7 @@ fn is_address_range(entry: &str) -> bool {
 }
 
 /// The part of a key that begins with its host; `None` if the rule gives keys without one.
-pub(super) fn without_scheme<'k>(key: &'k str, rule: &SubUrlRule) -> Option<&'k str> {
+pub(crate) fn without_scheme<'k>(key: &'k str, rule: &SubUrlRule) -> Option<&'k str> {
     match rule {
         SubUrlRule::Profile(_) => Some(key),
         SubUrlRule::Parsing(configuration) if !configuration.domain.excluded => {

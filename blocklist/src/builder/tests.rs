@@ -323,11 +323,17 @@ fn it_is_said_which_filter_leaves_out_all_rows() {
 fn the_report_has_the_names_that_options_allow_and_protect() {
     let names = NameRules::default()
         .with_allowed_suffix("lan")
+        .unwrap()
         .with_allowed_suffix("*")
+        .unwrap()
         .with_protected("www.bank.example")
+        .unwrap()
         .with_protected("b.example")
+        .unwrap()
         .without_protected("Apple.com")
-        .without_protected("b.example");
+        .unwrap()
+        .without_protected("b.example")
+        .unwrap();
     let built = built("a.example\n", Options::default().with_names(names)).unwrap();
     let report = serde_json::to_value(&built.report).unwrap();
     let options = &report["options"];
@@ -337,7 +343,7 @@ fn the_report_has_the_names_that_options_allow_and_protect() {
     assert_eq!(options["unprotected"], serde_json::json!(["apple.com", "b.example"]));
     for count in [999, 1_000, 1_001] {
         let names = (0..count).fold(NameRules::default(), |names, host| {
-            names.with_protected(&format!("h{host}.example"))
+            names.with_protected(&format!("h{host}.example")).unwrap()
         });
         let report = Builder::new(Options::default().with_names(names));
         let options = &report.report().options;

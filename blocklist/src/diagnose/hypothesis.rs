@@ -45,7 +45,7 @@ impl Hypothesis {
 
     /// Whether all bits of a text are set in `data`, as [`holds`](Self::holds).
     pub(super) fn finds(&self, data: &[u8], text: &str) -> bool {
-        self.holds(data, &Candidate { given: text, key: text.to_owned() })
+        self.holds(data, &Candidate { place: 0, given: text, key: text.to_owned(), left_out: None })
     }
 
     /// Whether all bits of a key are set in `data`. Bits beyond its end are not.

@@ -130,6 +130,65 @@ fn rows_as_they_are_are_found_and_keys_that_build_refuses_are_told_apart() {
     assert_eq!(diagnosis.refused_examples[0], ("com".to_owned(), Refusal::SingleLabel));
 }
 
+/// Diagnoses a filter of `inserted` for `asked`, and the numbers of keys, found ones and refused ones.
+fn counts(inserted: &[&str], asked: &[&str]) -> (Diagnosis, [usize; 3]) {
+    let stated = Sizing::Round.parameters(inserted.len() as u64, 1e-6, SEED).unwrap();
+    let mut filter = filter_core::bloom::BloomFilter::empty(stated);
+    filter.insert_all(inserted.iter().map(|key| key.as_bytes()));
+    let diagnosis = diagnose(stated, filter.bytes(), &Description::default(), asked, &[]);
+    let numbers = [diagnosis.keys, diagnosis.present, diagnosis.refused];
+    (diagnosis, numbers)
+}
+
+#[test]
+fn keys_that_builds_leave_out_are_not_missing() {
+    let asked =
+        ["a.com", "co.uk", "photo.jpg", "b.com", "0.0.0.0", "apple.com", "a.com b", "c.com"];
+    let (diagnosis, numbers) = counts(&["a.com", "b.com", "c.com"], &asked);
+    assert!(diagnosis.is_healthy(), "{diagnosis:?}");
+    assert_eq!(numbers, [3, 3, 5]);
+    for (key, refusal) in [
+        ("co.uk", Refusal::PublicSuffix),
+        ("photo.jpg", Refusal::UnknownSuffix),
+        ("0.0.0.0", Refusal::SinkAddress),
+        ("apple.com", Refusal::Protected),
+    ] {
+        assert!(diagnosis.refused_examples.contains(&(key.to_owned(), refusal)), "{key}");
+    }
+    // An option allows them.
+    let (diagnosis, numbers) = counts(&asked, &asked[..6]);
+    assert!(diagnosis.is_healthy(), "{diagnosis:?}");
+    assert_eq!(numbers, [6, 6, 0]);
+    // A key that is missing is missing.
+    let (diagnosis, numbers) = counts(&["a.com", "b.com"], &asked);
+    assert!(!diagnosis.is_healthy());
+    assert_eq!((numbers, diagnosis.missing), ([3, 2, 5], vec!["c.com".to_owned()]));
+}
+
+#[test]
+fn a_mistake_is_named_although_builds_leave_keys_out() {
+    let keys = keys();
+    let mut asked = keys.clone();
+    asked.push("co.uk".to_owned());
+    for inserted in [&keys, &asked] {
+        let mistake = Hypothesis { seed: 7, ..right(inserted) };
+        let explanation = diagnosed(&mistake, inserted, &asked, &[7]).explanation.unwrap();
+        assert_eq!(explanation.deviations, [Deviation::Seed(7)]);
+        assert!(explanation.is_conclusive());
+    }
+}
+
+#[test]
+fn a_row_that_26_asks_for_is_a_key() {
+    let (diagnosis, numbers) = counts(&["com", "x.example"], &["com", "x.example"]);
+    assert!(diagnosis.is_healthy(), "{diagnosis:?}");
+    assert_eq!(numbers, [2, 2, 0]);
+    let (diagnosis, numbers) = counts(&["x.example"], &["com", "x.example"]);
+    assert!(diagnosis.is_healthy());
+    assert_eq!(numbers, [1, 1, 1]);
+    assert_eq!(diagnosis.refused_examples, [("com".to_owned(), Refusal::SingleLabel)]);
+}
+
 #[test]
 fn few_keys_are_named() {
     let inserted = keys();

@@ -1,9 +1,13 @@
 //! Which names may become keys: those that a list can mean, and that must not be blocked by accident.
 
-use super::{Refusal, Remark};
+mod apple;
+
+use super::{EntryKind, KeyRules, Refusal, Remark, canonicalise};
+use apple::PROTECTED;
 use filter_core::sub_url::parts::last_labels;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Top-level names that no registry has and that software still treats as names: the registry of special-use domain
@@ -12,39 +16,20 @@ use std::net::{IpAddr, Ipv4Addr};
 const SPECIAL_USE: [&str; 9] =
     ["alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test"];
 
-/// Hosts without which devices cannot be set up, checked, updated or reached, or the filter itself cannot be switched
-/// on. A key must neither be one of them nor a parent of one. From Apple's lists of hosts that networks must leave
-/// open (support article 101555), and of onboarding, which looks up a page of `www.apple.com`.
-const PROTECTED: [&str; 14] = [
-    "albert.apple.com",
-    "captive.apple.com",
-    "deviceenrollment.apple.com",
-    "deviceservices-external.apple.com",
-    "gateway.icloud.com",
-    "gdmf.apple.com",
-    "gs.apple.com",
-    "identity.apple.com",
-    "mdmenrollment.apple.com",
-    "ocsp.apple.com",
-    "push.apple.com",
-    "setup.icloud.com",
-    "valid.apple.com",
-    "www.apple.com",
-];
-
 /// Which names may become keys. The default refuses what no list of hosts can mean: registry suffixes, names under no
 /// top-level domain, and the hosts that Apple's devices need.
 ///
 /// ```
 /// use blocklist::key::{NameRules, Refusal};
 ///
-/// let rules = NameRules::default().with_allowed_suffix("lan").with_protected("bank.example");
+/// let rules = NameRules::default().with_allowed_suffix("lan")?.with_protected("bank.example")?;
 /// assert_eq!(rules.check("printer.lan"), Ok(None));
 /// assert_eq!(rules.check("photo.jpg"), Err(Refusal::UnknownSuffix));
 /// assert_eq!(rules.check("co.uk"), Err(Refusal::PublicSuffix));
 /// assert_eq!(rules.check("apple.com"), Err(Refusal::Protected));
 /// assert_eq!(rules.check("bank.example"), Err(Refusal::Protected));
 /// assert_eq!(rules.check("ads.bank.example"), Ok(None));
+/// # Ok::<(), blocklist::key::InvalidName>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameRules {
@@ -52,61 +37,159 @@ pub struct NameRules {
     any_suffix: bool,
     /// Protected hosts and their parents of two labels or more.
     protected: BTreeSet<Cow<'static, str>>,
+    /// Names below which all hosts are protected.
+    protected_below: BTreeSet<Cow<'static, str>>,
     /// The hosts of [`with_protected`](Self::with_protected).
     added: BTreeSet<String>,
     /// The hosts of [`without_protected`](Self::without_protected).
     removed: BTreeSet<String>,
+    /// Those of them that were not protected.
+    removed_in_vain: BTreeSet<String>,
+}
+
+/// A text that is no name of a host or suffix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is no name of a host: {}", .refusal.explanation())]
+#[non_exhaustive]
+pub struct InvalidName {
+    /// The text.
+    pub name: String,
+    /// What is wrong with it.
+    pub refusal: Refusal,
+}
+
+/// A name that was given to [`NameRules`] and changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IdleName {
+    /// A suffix that is allowed anyway, or that cannot be a key whatever is allowed.
+    Suffix(String),
+    /// A host that was not protected.
+    Unprotected(String),
+}
+
+impl fmt::Display for IdleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Suffix(name) => write!(
+                f,
+                "to allow the suffix {name} has no effect: names below it are taken anyway, and it is no registry suffix \
+                 of two labels or more"
+            ),
+            Self::Unprotected(name) => {
+                write!(f, "to unprotect {name} has no effect: it is not protected")
+            }
+        }
+    }
 }
 
 impl Default for NameRules {
     fn default() -> Self {
-        let mut protected = BTreeSet::new();
-        for host in PROTECTED {
-            protected.extend(parents(host).map(Cow::Borrowed));
-        }
-        Self {
+        let mut rules = Self {
             allowed_suffixes: BTreeSet::new(),
             any_suffix: false,
-            protected,
+            protected: BTreeSet::new(),
+            protected_below: BTreeSet::new(),
             added: BTreeSet::new(),
             removed: BTreeSet::new(),
+            removed_in_vain: BTreeSet::new(),
+        };
+        for host in PROTECTED {
+            let name = host.strip_prefix("*.").unwrap_or(host);
+            rules.protected.extend(parents(name).map(Cow::Borrowed));
+            if name != *host {
+                rules.protected_below.insert(Cow::Borrowed(name));
+            }
         }
+        rules
     }
 }
 
+/// A host as keys have it, and whether all hosts below it are meant (`*.host`).
+fn host_name(text: &str) -> Result<(String, bool), InvalidName> {
+    let invalid = |refusal| InvalidName { name: text.to_owned(), refusal };
+    let name = text.trim().trim_start_matches('.');
+    if name.contains(char::is_whitespace) {
+        return Err(invalid(Refusal::WhiteSpace));
+    }
+    let key = canonicalise(name, EntryKind::Host, &KeyRules::default()).map_err(invalid)?;
+    Ok((key.text.into_owned(), name.starts_with("*.")))
+}
+
 impl NameRules {
-    /// The same rules, under which `suffix` is taken as a top-level domain, or as a name that may be blocked with all
-    /// sites below it. `*` allows every suffix.
-    #[must_use]
-    pub fn with_allowed_suffix(mut self, suffix: &str) -> Self {
-        let suffix = suffix.trim_matches('.').to_ascii_lowercase();
-        if suffix == "*" {
+    /// The same rules, under which `suffix` is taken as a top-level domain or a name of one's own network, or as a name
+    /// that may be blocked with all sites below it. `*` allows every suffix.
+    ///
+    /// # Errors
+    /// [`InvalidName`] if it is no name.
+    pub fn with_allowed_suffix(mut self, suffix: &str) -> Result<Self, InvalidName> {
+        let name = suffix.trim();
+        if name == "*" {
             self.any_suffix = true;
-        } else {
-            self.allowed_suffixes.insert(suffix);
+            return Ok(self);
         }
-        self
+        let name = name.strip_prefix("*.").unwrap_or(name).trim_matches('.');
+        // A suffix may have one label, which a host has not.
+        let below = format!("x.{name}");
+        let (host, _) = host_name(&below)
+            .map_err(|error| InvalidName { name: suffix.to_owned(), refusal: error.refusal })?;
+        self.allowed_suffixes.insert(host.strip_prefix("x.").unwrap_or(&host).to_owned());
+        Ok(self)
     }
 
-    /// The same rules with another host that no key may be, or be a parent of.
-    #[must_use]
-    pub fn with_protected(mut self, host: &str) -> Self {
-        let host = host.trim_matches('.').to_ascii_lowercase();
-        let host = host.strip_prefix("www.").unwrap_or(&host);
-        self.protected.extend(parents(host).map(|parent| Cow::Owned(parent.to_owned())));
-        self.removed.remove(host);
-        self.added.insert(host.to_owned());
-        self
+    /// The same rules with another host that no key may be, or be a parent of. `*.host` protects all hosts below as well.
+    ///
+    /// # Errors
+    /// [`InvalidName`] if it is no host.
+    pub fn with_protected(mut self, host: &str) -> Result<Self, InvalidName> {
+        let (name, is_below) = host_name(host)?;
+        self.protected.extend(parents(&name).map(|parent| Cow::Owned(parent.to_owned())));
+        self.removed.remove(&name);
+        self.removed_in_vain.remove(&name);
+        self.added.insert(if is_below { format!("*.{name}") } else { name.clone() });
+        if is_below {
+            self.protected_below.insert(Cow::Owned(name));
+        }
+        Ok(self)
     }
 
-    /// The same rules without the protection of `host`, which may become a key.
-    #[must_use]
-    pub fn without_protected(mut self, host: &str) -> Self {
-        let host = host.trim_matches('.').to_ascii_lowercase();
-        self.protected.remove(host.as_str());
-        self.added.remove(&host);
-        self.removed.insert(host);
-        self
+    /// The same rules without the protection of `host`, which may become a key. `*.host` ends that of all hosts below it.
+    ///
+    /// # Errors
+    /// [`InvalidName`] if it is no host.
+    pub fn without_protected(mut self, host: &str) -> Result<Self, InvalidName> {
+        let (name, is_below) = host_name(host)?;
+        let written = if is_below { format!("*.{name}") } else { name.clone() };
+        let was_protected = match is_below {
+            true => self.protected_below.remove(name.as_str()),
+            false => self.is_protected(&name),
+        };
+        if !was_protected {
+            self.removed_in_vain.insert(written.clone());
+        }
+        self.added.remove(&written);
+        self.removed.insert(written);
+        Ok(self)
+    }
+
+    /// The names that change nothing, which the user should know.
+    pub fn idle_names(&self) -> impl Iterator<Item = IdleName> {
+        let suffixes = self.allowed_suffixes.iter().filter(|suffix| {
+            let is_known = has_known_suffix(suffix);
+            let is_registry_suffix = psl::suffix(suffix.as_bytes())
+                .is_some_and(|known| known == suffix.as_str() && suffix.contains('.'));
+            is_known && !is_registry_suffix
+        });
+        let suffixes = suffixes.map(|suffix| IdleName::Suffix(suffix.clone()));
+        suffixes.chain(self.removed_in_vain.iter().cloned().map(IdleName::Unprotected))
+    }
+
+    fn is_protected(&self, host: &str) -> bool {
+        if self.removed.contains(host) {
+            return false;
+        }
+        let above = || parents(host).skip(1);
+        self.protected.contains(host) || above().any(|parent| self.protected_below.contains(parent))
     }
 
     /// The suffixes of [`with_allowed_suffix`](Self::with_allowed_suffix); `*` if every suffix is allowed.
@@ -137,7 +220,7 @@ impl NameRules {
         // Requests to the default port are all that most sites have.
         let is_whole_host =
             rest.is_empty() || rest.starts_with(':') && !rest.contains(['/', '?', '#']);
-        if is_whole_host && self.protected.contains(host) {
+        if is_whole_host && self.is_protected(host) {
             return Err(Refusal::Protected);
         }
         let last = last_labels(host, 1);
@@ -145,7 +228,7 @@ impl NameRules {
         let is_known = suffix.is_some_and(|suffix| suffix.is_known())
             || SPECIAL_USE.contains(&last)
             || self.any_suffix
-            || self.allowed_suffixes.contains(last);
+            || self.is_below_allowed_suffix(host);
         if !is_known {
             return Err(Refusal::UnknownSuffix);
         }
@@ -157,6 +240,13 @@ impl NameRules {
             return Ok(Some(Remark::AllowedSuffix));
         }
         Err(Refusal::PublicSuffix)
+    }
+
+    fn is_below_allowed_suffix(&self, host: &str) -> bool {
+        let mut suffixes =
+            std::iter::successors(Some(host), |rest| rest.split_once('.').map(|(_, rest)| rest));
+        !self.allowed_suffixes.is_empty()
+            && suffixes.any(|suffix| self.allowed_suffixes.contains(suffix))
     }
 }
 
@@ -231,7 +321,10 @@ mod tests {
             assert_eq!(rules.check(key), Ok(None), "{key}");
         }
         for suffix in ["lan", "*", ".LAN"] {
-            assert_eq!(rules.clone().with_allowed_suffix(suffix).check("printer.lan"), Ok(None));
+            assert_eq!(
+                rules.clone().with_allowed_suffix(suffix).unwrap().check("printer.lan"),
+                Ok(None)
+            );
         }
     }
 
@@ -242,13 +335,13 @@ mod tests {
             assert_eq!(rules.check(suffix), Err(Refusal::PublicSuffix), "{suffix}");
             let with_port = format!("{suffix}:443");
             assert_eq!(rules.check(&with_port), Err(Refusal::PublicSuffix), "{with_port}");
-            let allowed = rules.clone().with_allowed_suffix(suffix);
+            let allowed = rules.clone().with_allowed_suffix(suffix).unwrap();
             assert_eq!(allowed.check(suffix), Ok(Some(Remark::AllowedSuffix)));
             for key in [format!("{suffix}/x"), format!("{suffix}:80/x"), format!("a.{suffix}")] {
                 assert_eq!(rules.check(&key), Ok(None), "{key}");
             }
         }
-        let any = rules.with_allowed_suffix("*");
+        let any = rules.with_allowed_suffix("*").unwrap();
         assert_eq!(any.check("co.uk"), Ok(Some(Remark::AllowedSuffix)));
     }
 
@@ -265,7 +358,7 @@ mod tests {
 
     #[test]
     fn keys_that_block_a_protected_host_are_refused() {
-        let rules = NameRules::default().with_protected("www.Portal.school.example.");
+        let rules = NameRules::default().with_protected("www.Portal.school.example.").unwrap();
         for key in [
             "apple.com",
             "www.apple.com:443",
@@ -277,11 +370,98 @@ mod tests {
         ] {
             assert_eq!(rules.check(key), Err(Refusal::Protected), "{key}");
         }
-        for key in
-            ["apple.com/url-filter-test", "ads.apple.com", "x.push.apple.com", "notapple.com"]
-        {
+        for key in [
+            "apple.com/url-filter-test",
+            "ads.apple.com",
+            "notapple.com",
+            "xpush.apple.com",
+            "metrics.icloud.com",
+            "1-courier.push.apple.com/x",
+        ] {
             assert_eq!(rules.check(key), Ok(None), "{key}");
         }
-        assert_eq!(rules.without_protected("apple.com").check("apple.com"), Ok(None));
+        assert_eq!(rules.without_protected("apple.com").unwrap().check("apple.com"), Ok(None));
+    }
+
+    #[test]
+    fn hosts_that_devices_need_are_protected() {
+        let rules = NameRules::default();
+        for key in [
+            "mesu.apple.com",
+            "updates.cdn-apple.com",
+            "appldnld.apple.com",
+            "ppq.apple.com",
+            "iprofiles.apple.com",
+            "courier.push.apple.com",
+            "1-courier.push.apple.com",
+            "42-courier.push.apple.com:443",
+            "ocsp2.apple.com",
+            "mask.icloud.com",
+            "mask-h2.icloud.com",
+            "gg.apple.com",
+            "crl4.digicert.com",
+            "digicert.com",
+            "cdn-apple.com",
+        ] {
+            assert_eq!(rules.check(key), Err(Refusal::Protected), "{key}");
+        }
+        for host in PROTECTED {
+            let name = host.strip_prefix("*.").unwrap_or(host);
+            let (written, is_below) = host_name(host).unwrap();
+            assert_eq!(
+                (written.as_str(), is_below),
+                (name.trim_start_matches("www."), name != *host)
+            );
+        }
+    }
+
+    #[test]
+    fn protection_of_hosts_below_a_name_can_be_added_and_ended() {
+        let rules = NameRules::default().with_protected("*.b\u{e4}nk.example").unwrap();
+        for key in ["xn--bnk-qla.example", "1.xn--bnk-qla.example", "a.b.xn--bnk-qla.example"] {
+            assert_eq!(rules.check(key), Err(Refusal::Protected), "{key}");
+        }
+        let one = rules.clone().without_protected("1.xn--bnk-qla.example").unwrap();
+        assert_eq!(one.check("1.xn--bnk-qla.example"), Ok(None));
+        assert_eq!(one.check("2.xn--bnk-qla.example"), Err(Refusal::Protected));
+        let none = rules.without_protected("*.xn--bnk-qla.example").unwrap();
+        assert_eq!(none.check("2.xn--bnk-qla.example"), Ok(None));
+        assert_eq!(none.check("xn--bnk-qla.example"), Err(Refusal::Protected));
+        assert_eq!((one.idle_names().count(), none.idle_names().count()), (0, 0));
+    }
+
+    #[test]
+    fn names_that_are_none_are_errors_and_names_without_effect_are_told() {
+        let rules = NameRules::default();
+        for text in
+            ["nonsense!!", "", "a b", "https://a.example", "a.example/x", "a.example:80", "1"]
+        {
+            assert!(rules.clone().with_allowed_suffix(text).is_err(), "{text}");
+            assert!(rules.clone().with_protected(text).is_err(), "{text}");
+            assert!(rules.clone().without_protected(text).is_err(), "{text}");
+        }
+        let idle =
+            |rules: &NameRules| rules.idle_names().map(|idle| idle.to_string()).collect::<Vec<_>>();
+        for suffix in ["com", "local", "a.com"] {
+            let told = idle(&rules.clone().with_allowed_suffix(suffix).unwrap());
+            assert!(
+                told.len() == 1 && told[0].contains(&format!("{suffix} has no effect")),
+                "{told:?}"
+            );
+        }
+        for suffix in ["*", "lan", "corp.lan", "*.lan", "co.uk", ".CO.UK."] {
+            assert!(
+                idle(&rules.clone().with_allowed_suffix(suffix).unwrap()).is_empty(),
+                "{suffix}"
+            );
+        }
+        let corp = rules.clone().with_allowed_suffix("corp.lan").unwrap();
+        assert_eq!(corp.check("a.corp.lan"), Ok(None));
+        assert_eq!(corp.check("a.lan"), Err(Refusal::UnknownSuffix));
+        for host in ["zzz.com", "*.zzz.com", "*.apple.com"] {
+            let told = idle(&rules.clone().without_protected(host).unwrap());
+            assert!(told.len() == 1 && told[0].contains(host), "{told:?}");
+        }
+        assert!(idle(&rules.without_protected("www.Apple.com.").unwrap()).is_empty());
     }
 }

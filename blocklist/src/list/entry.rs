@@ -79,13 +79,18 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The scope of an entry of a list of URLs and domains: a page if it has a scheme, else a site.
+    /// The scope of an entry of a list of URLs and domains: a page if it has a scheme, or something behind its host, else a
+    /// site.
     pub(super) fn of(text: &str) -> Self {
-        let has_scheme = text.contains(':')
-            && (split_special_scheme(text).is_some() || split_scheme(text).is_some());
-        match has_scheme {
+        if text.starts_with("*.") {
+            return Self::Subdomains;
+        }
+        let has_scheme = || {
+            text.contains(':')
+                && (split_special_scheme(text).is_some() || split_scheme(text).is_some())
+        };
+        match text.contains(['/', '?', '#', '\\']) || has_scheme() {
             true => Self::Page,
-            false if text.starts_with("*.") => Self::Subdomains,
             false => Self::Site,
         }
     }
@@ -134,5 +139,34 @@ impl RuleOptions {
     /// The set of options of a [`number`](Self::number).
     pub(crate) const fn from_number(number: u8) -> Self {
         Self(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_page_with_or_without_a_scheme() {
+        for text in [
+            "https://a.example",
+            "https:a.example",
+            "a.example/x",
+            "a.example/",
+            "a.example?x",
+            "a.example#x",
+            "a.example\\x",
+            "//a.example/x",
+            "a.example:8080/x",
+            "[2001:db8::1]/x",
+        ] {
+            assert_eq!(Scope::of(text), Scope::Page, "{text}");
+        }
+        for text in ["a.example", "a.example.", ".a.example", "a.example:8080", "2001:db8::1"] {
+            assert_eq!(Scope::of(text), Scope::Site, "{text}");
+        }
+        for text in ["*.a.example", "*.a.example/x"] {
+            assert_eq!(Scope::of(text), Scope::Subdomains, "{text}");
+        }
     }
 }

@@ -69,6 +69,12 @@ fn what_cannot_be_meant_is_refused() {
         (format!("{SMALL}where = \"a=b\"\n"), "source[0].where: rows are chosen of a table"),
         (format!("{SMALL}[build]\nfpr = 1.0\n"), "build.fpr: a number above 0 and below 1"),
         (format!("{SMALL}[build]\nsystems = [\"25\"]\n"), "build.systems: "),
+        (
+            format!("{SMALL}[build]\nprotect = [\"a.com\", \"https://a.com\"]\n"),
+            "build.protect[1]: ",
+        ),
+        (format!("{SMALL}[build]\nallow_suffixes = [\"x!\"]\n"), "build.allow_suffixes[0]: \"x!\""),
+        (format!("{SMALL}[build]\nunprotect = [\"\"]\n"), "build.unprotect[0]: "),
         (format!("{SMALL}[process]\nrows_per_shard = 0\n"), "process.rows_per_shard: at least 1"),
         (format!("{SMALL}[service]\nevery_minutes = 0\n"), "service.every_minutes: at least 1"),
     ] {

@@ -3,13 +3,12 @@
 mod inputs;
 mod summary;
 
-use super::read_text;
 use super::rule::RuleOptions;
 use crate::output::{BYTES, Exit, bar_style, note};
 use anyhow::{Context, anyhow, bail};
 use blocklist::builder::{
     BuildError, Builder, DEFAULT_MAX_REFUSED, DEFAULT_SEED, DEFAULT_TOLERANCE, Guards, MaxShrink,
-    Options, PreviousBuild, REPORT_FILE,
+    Options, PreviousBuild, REPORT_FILE, protect,
 };
 use blocklist::key::{NameRules, Refusal, Remark, Systems};
 use blocklist::list::{Format, ReadOptions, RowFilter};
@@ -21,6 +20,9 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// The largest file of protected hosts, in bytes.
+const MAX_PROTECTED: u64 = 1 << 26;
 
 /// The largest `report.json` of a build before that is read, in bytes.
 const MAX_REPORT: u64 = 1 << 30;
@@ -101,10 +103,11 @@ pub(crate) struct Arguments {
     /// Take a name with this last part, or block all sites below it; `*` for every suffix; can be repeated
     #[arg(long, value_name = "SUFFIX", help_heading = "Names")]
     allow_suffix: Vec<String>,
-    /// File of hosts, one a line, that no key may block, beside those that Apple's devices need
+    /// File of hosts that no key may block, beside those that Apple's devices need: one a line (`*.host` for all hosts below),
+    /// or a list; a line that names no host is an error
     #[arg(long, value_name = "FILE", help_heading = "Names")]
     protect: Vec<PathBuf>,
-    /// Host that may be blocked although it is protected; can be repeated
+    /// Host that may be blocked although it is protected, or `*.host` for all below; can be repeated
     #[arg(long, value_name = "HOST", help_heading = "Names")]
     unprotect: Vec<String>,
     /// Fail if an entry that asks to block would be left out, or its key would cover more than it names
@@ -211,21 +214,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 }
 
 fn options(arguments: &Arguments) -> anyhow::Result<Options> {
-    let mut names = NameRules::default();
-    for suffix in &arguments.allow_suffix {
-        names = names.with_allowed_suffix(suffix);
-    }
-    for path in &arguments.protect {
-        for line in read_text(path)?.lines() {
-            let host = line.split_once('#').map_or(line, |(host, _)| host).trim();
-            if !host.is_empty() {
-                names = names.with_protected(host);
-            }
-        }
-    }
-    for host in &arguments.unprotect {
-        names = names.without_protected(host);
-    }
+    let names = names(arguments)?;
     let mut guards =
         Guards::default().with_max_refused(arguments.max_refused).with_min_keys(arguments.min_keys);
     let lists: Vec<String> = arguments.inputs.0.iter().map(Input::name).collect();
@@ -257,6 +246,29 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         .with_compression(arguments.compress)
         .with_names(names)
         .with_guards(guards))
+}
+
+/// Which names may become keys.
+fn names(arguments: &Arguments) -> anyhow::Result<NameRules> {
+    let mut names = NameRules::default();
+    for suffix in &arguments.allow_suffix {
+        names = names.with_allowed_suffix(suffix).context("--allow-suffix")?;
+    }
+    for path in &arguments.protect {
+        let file = durable_file::read(path, MAX_PROTECTED)?;
+        let count = names.protected().count();
+        names = protect(names, &file).with_context(|| format!("--protect {}", path.display()))?;
+        if names.protected().count() == count {
+            note(format_args!("--protect {}: it adds no host", path.display()));
+        }
+    }
+    for host in &arguments.unprotect {
+        names = names.without_protected(host).context("--unprotect")?;
+    }
+    for idle in names.idle_names() {
+        note(format_args!("{idle}"));
+    }
+    Ok(names)
 }
 
 /// The build before in the output folder, if there is one.

@@ -58,7 +58,7 @@ struct Answer {
     problem: Option<String>,
 }
 
-/// A key that no device looks up.
+/// A key that builds have not.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RefusedKey {
@@ -116,8 +116,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     if diagnosis.keys == 0 {
         let reason = diagnosis.refused_examples.first().map_or("", |(_, refusal)| refusal.name());
         bail!(
-            "{}: no device looks up any of the {} keys (the first: {reason}); expected keys as `urlfilter build` \
-             writes them to input.txtpb",
+            "{}: none of the {} lines is a key (the first: {reason}); expected keys as `urlfilter build` writes them to \
+             input.txtpb",
             arguments.keys.display(),
             diagnosis.refused
         );
@@ -196,7 +196,7 @@ fn print(answer: &Answer, results: &mut Results) -> anyhow::Result<()> {
     results.line(format_args!("A device finds {} of {} keys.", answer.present, answer.keys))?;
     if answer.refused > 0 {
         results.line(format_args!(
-            "{} more can be no keys, and `urlfilter build` leaves them out. For example:",
+            "{} more have no key: `urlfilter build` leaves them out, unless an option allows them. For example:",
             answer.refused
         ))?;
         for RefusedKey { key, reason } in &answer.refused_examples {

@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let configuration = Configuration::read(&arguments.configuration)?;
+    for idle in configuration.build.names.idle_names() {
+        note(format_args!("{}: {idle}", arguments.configuration.display()));
+    }
     let bars = Bars::default();
     let told = |stage| {
         if let Some(text) = stage_text(stage) {
