@@ -16,6 +16,7 @@ mod fill;
 mod guards;
 mod intake;
 mod key_set;
+mod manner;
 mod measure;
 mod options;
 mod origins;
@@ -37,13 +38,13 @@ pub use origins::{KeyOrigin, KeyOrigins, OriginsError};
 pub use protected::{ProtectError, protect};
 pub use report::{
     EntryCounts, Example, LineRange, Occurrences, Report, ReportedOptions, Revoked,
-    RevokedException, Source, SourceEntries, StillCovered,
+    RevokedException, STILL_COVERED, Source, SourceEntries, StillCovered,
 };
 pub use uses::Origin;
 
 use crate::key::parents::any_cover;
 use crate::key::{KeyRules, ONBOARDING_ENTRY, Refusal};
-use crate::list::{self, Format, ListError, ReadOptions, RuleOptions};
+use crate::list::{self, Format, ListError, ReadOptions};
 use durable_file::{Access, FileError, FileSet};
 use exceptions::{Exceptions, Speaker};
 use fill::fill;
@@ -52,6 +53,7 @@ use filter_core::bloom::{BloomError, BloomFilter};
 use filter_core::file::Description;
 use filter_core::file::raw::{BITS_FILE, METADATA_FILE};
 use intake::{Intake, KeyMaker, spoken};
+use manner::Manner;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -173,7 +175,7 @@ impl Builder {
         let report = Report::new(&options);
         let mut keys = KeySet::default();
         if options.onboarding_entry {
-            keys.add([ONBOARDING_ENTRY.as_bytes()], Origin::OPTION, RuleOptions::NONE);
+            keys.add([ONBOARDING_ENTRY.as_bytes()], Origin::OPTION, Manner::PLAIN);
         }
         let rules = options.key_rules();
         Self { options, rules, keys, exceptions: Exceptions::default(), report }

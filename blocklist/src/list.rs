@@ -52,6 +52,7 @@ mod txtpb;
 mod unbound;
 mod urls;
 
+pub(crate) use adblock::RuleText;
 pub use container::Container;
 pub use detect::Certainty;
 pub use entry::{Action, Entry, RuleOptions, Scope};

@@ -1,24 +1,40 @@
 //! Entries that take other entries back: exceptions of lists, allow lists, `$badfilter`.
 
+mod exception;
+mod open_ends;
+
 use super::key_set::KeySet;
-use super::report::{MAX_EXAMPLE_TEXT, Report, RevokedException, StillCovered};
+use super::manner::Manner;
+use super::report::{MAX_EXAMPLE_TEXT, MAX_KEYS, Report, RevokedException, StillCovered};
 use super::uses::Origin;
 use crate::key::names::split_host;
 use crate::key::parents::{Reach, any_cover};
-use crate::list::{Action, Entry, RuleOptions, Scope};
+use crate::list::{Action, Entry, RuleText};
+use exception::{Exception, Relation, Use};
 use hashbrown::DefaultHashBuilder;
+use open_ends::OpenEnds;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
+
+/// Keys are covered by others on some system at least: a parent with a path counts.
+const REACH: Reach = Reach { parents: true, parents_with_paths: true, ports: true };
 
 /// What a build must not block.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exceptions {
-    by_key: BTreeMap<Vec<u8>, OfKey>,
-    /// Rules that are not written as their keys: a hash of key and options, and one of the text.
-    rewritten: Vec<(u64, u32)>,
+    by_key: BTreeMap<Vec<u8>, Vec<Exception>>,
+    /// `$badfilter` of rules that block, and of exceptions, by what they have in common with these.
+    retractions: HashMap<(u64, u32), Retraction>,
+    exception_retractions: HashMap<(u64, u32), Retraction>,
+    /// Rules that are not `||key^`, by a hash of their key once they are sorted.
+    notes: Vec<Note>,
     hasher: DefaultHashBuilder,
-    /// Whether an exception takes back more than one key.
+    /// Whether an exception is about more than one key.
     any_wide: bool,
+    /// Where exceptions end inside of a segment.
+    open_ends: OpenEnds,
+    /// The numbers of the keys that block requests that exceptions name, and are not taken back.
+    weakened: Vec<u32>,
 }
 
 /// Who says what must not be blocked.
@@ -30,210 +46,244 @@ pub(super) enum Speaker {
     AllowList,
 }
 
-/// What the lists say of one key, beside blocking it.
-#[derive(Clone, Debug, Default)]
-struct OfKey {
-    exceptions: Vec<Exception>,
-    retractions: Vec<Retraction>,
-}
-
-/// An entry that must not be blocked.
-#[derive(Clone, Debug)]
-struct Exception {
-    origin: Origin,
-    text: String,
-    speaker: Speaker,
-    options: RuleOptions,
-    scope: Scope,
-    /// Option sets of the entries that are taken back, one bit each.
-    allowed: u64,
-}
-
-/// `$badfilter`.
 #[derive(Clone, Debug)]
 struct Retraction {
     origin: Origin,
     text: String,
-    options: RuleOptions,
-    /// Whether an exception is revoked, and not a rule that blocks.
-    of_exception: bool,
 }
 
-impl Exception {
-    fn is_www(&self) -> bool {
-        self.options.contains(RuleOptions::WWW)
-    }
-
-    /// Whether the key itself is meant, and not only what lies below it.
-    fn includes_key(&self) -> bool {
-        self.scope != Scope::Subdomains
-    }
-
-    /// Whether the pages below are meant, too.
-    fn includes_pages_below(&self) -> bool {
-        !matches!(self.scope, Scope::Subdomains | Scope::Page)
-    }
-
-    /// Whether the keys of hosts below are meant, too.
-    fn includes_subdomains(&self) -> bool {
-        matches!(self.scope, Scope::Site | Scope::Subdomains) && !self.is_www()
-    }
+/// A rule that blocks, of which its manner alone does not tell enough.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    key: u64,
+    manner: Manner,
+    rule: RuleText,
 }
 
-/// The option sets for which `holds`, one bit each.
-fn sets(holds: impl Fn(RuleOptions) -> bool) -> u64 {
-    (0..RuleOptions::SETS)
-        .filter(|&number| holds(RuleOptions::from_number(number)))
-        .fold(0, |all, number| all | 1 << number)
+/// What becomes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// No exception names what it blocks.
+    Kept,
+    /// It stays, although exceptions name some of what it blocks.
+    Weakened,
+    /// Nothing is left of what asked for it.
+    Revoked,
+}
+
+/// The first characters of a text.
+fn beginning(text: &str) -> String {
+    text.chars().take(MAX_EXAMPLE_TEXT).collect()
 }
 
 impl Exceptions {
     pub(super) fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
+        self.by_key.is_empty() && self.retractions.is_empty()
     }
 
-    /// Adds an entry that takes keys back. `key` is its own key.
-    pub(super) fn add(&mut self, key: &[u8], entry: &Entry<'_>, origin: Origin, speaker: Speaker) {
-        let Entry { options, scope, .. } = *entry;
-        let text = entry.text.chars().take(MAX_EXAMPLE_TEXT).collect();
-        let of_exception = entry.action == Action::RetractException;
-        if of_exception || entry.action == Action::Retract {
-            // Which options were dropped is not known, so that no rule can be told to be the same.
-            if !options.contains(RuleOptions::DROPPED) {
-                let retraction = Retraction { origin, text, options, of_exception };
-                self.by_key.entry(key.to_vec()).or_default().retractions.push(retraction);
-            }
+    /// Adds an entry that takes keys back, all of which are in `keys`.
+    pub(super) fn add<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k str>,
+        entry: &Entry<'_>,
+        manner: Manner,
+        origin: Origin,
+        speaker: Speaker,
+    ) {
+        if matches!(entry.action, Action::Retract | Action::RetractException) {
+            self.retract(entry, origin, entry.text);
             return;
         }
-        let is_important = options.contains(RuleOptions::IMPORTANT);
-        let is_www = options.contains(RuleOptions::WWW);
-        let allowed = sets(|blocked| {
-            (is_important || !blocked.contains(RuleOptions::IMPORTANT))
-                && (!is_www || blocked.contains(RuleOptions::WWW))
-        });
-        let exception = Exception { origin, text, speaker, options, scope, allowed };
-        self.any_wide |= exception.includes_pages_below() || exception.includes_subdomains();
-        let of_key = self.by_key.entry(key.to_vec()).or_default();
-        let is_known = of_key.exceptions.iter().any(|known| {
-            (known.speaker, known.options, known.scope) == (speaker, options, scope)
-                && known.text == exception.text
-        });
-        if !is_known {
-            of_key.exceptions.push(exception);
+        let exception = Exception::new(entry, manner, origin, speaker, beginning(entry.text));
+        keys.for_each(|key| self.insert(key, exception.clone()));
+    }
+
+    /// Adds an exception for some of the requests that `entry` names. It takes nothing back.
+    pub(super) fn add_partial<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k str>,
+        entry: &Entry<'_>,
+        manner: Manner,
+        origin: Origin,
+        speaker: Speaker,
+        text: &str,
+    ) {
+        let exception = Exception::new(entry, manner, origin, speaker, beginning(text)).partial();
+        keys.for_each(|key| self.insert(key, exception.clone()));
+    }
+
+    fn insert(&mut self, key: &str, exception: Exception) {
+        self.any_wide |= exception.is_wide();
+        let all = self.by_key.entry(key.as_bytes().to_vec()).or_default();
+        if !all.iter().any(|known| known.says_the_same(&exception)) {
+            all.push(exception);
         }
     }
 
-    /// Takes note of how a rule is written that blocks, of which the options alone do not tell. `key` is one of its keys.
-    pub(super) fn note_rule(&mut self, key: &[u8], entry: &Entry<'_>) {
-        if entry.options.contains(RuleOptions::REWRITTEN) {
-            let text = self.hasher.hash_one(entry.text) as u32;
-            self.rewritten.push((self.hasher.hash_one((key, entry.options)), text));
-        }
-    }
-
-    /// Leaves out the `$badfilter` of which no rule has the text, where several texts have one key.
-    fn retract_by_text(&mut self) {
-        let is_meant = |retraction: &Retraction| {
-            !retraction.of_exception && retraction.options.contains(RuleOptions::REWRITTEN)
+    /// Adds `$badfilter`.
+    pub(super) fn retract(&mut self, entry: &Entry<'_>, origin: Origin, text: &str) {
+        let Some(rule) = entry.rule else { return };
+        let retractions = match entry.action {
+            Action::RetractException => &mut self.exception_retractions,
+            _ => &mut self.retractions,
         };
-        // Whether a rule is there, and each has the same text.
-        let mut same: HashMap<u64, Option<bool>> = HashMap::new();
-        let mut texts: HashMap<u64, u32> = HashMap::new();
-        for (key, of_key) in &self.by_key {
-            for retraction in of_key.retractions.iter().filter(|retraction| is_meant(retraction)) {
-                let place = self.hasher.hash_one((key.as_slice(), retraction.options));
-                texts.insert(place, self.hasher.hash_one(&retraction.text) as u32);
-                same.insert(place, None);
-            }
+        retractions
+            .entry(rule.identity())
+            .or_insert_with(|| Retraction { origin, text: beginning(text) });
+    }
+
+    /// Takes note of a rule that blocks, unless its keys and their manner tell all of it. Returns the manner of each key.
+    pub(super) fn note_rule<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k str>,
+        rule: RuleText,
+        manner: Manner,
+    ) -> Manner {
+        let mut keys = keys.peekable();
+        let is_plain = manner == Manner::PLAIN
+            && keys.peek().is_some_and(|key| RuleText::of_host(key) == rule);
+        if is_plain {
+            return manner;
         }
-        if same.is_empty() {
-            return;
+        for key in keys {
+            let key = self.hasher.hash_one(key.as_bytes());
+            self.notes.push(Note { key, manner, rule });
         }
-        for (place, text) in &self.rewritten {
-            if let Some(all_same) = same.get_mut(place) {
-                *all_same = Some(all_same.unwrap_or(true) && texts.get(place) == Some(text));
-            }
-        }
-        for (key, of_key) in &mut self.by_key {
-            of_key.retractions.retain(|retraction| {
-                let place = self.hasher.hash_one((key.as_slice(), retraction.options));
-                !is_meant(retraction) || same.get(&place) == Some(&Some(true))
+        manner.noted()
+    }
+
+    /// Leaves out the exceptions that are revoked themselves, and makes ready to ask for keys.
+    pub(super) fn settle(&mut self, report: &mut Report) {
+        let retractions = &self.exception_retractions;
+        for exceptions in self.by_key.values_mut() {
+            exceptions.retain(|exception| {
+                let Some(by) = exception.identity().and_then(|rule| retractions.get(&rule)) else {
+                    return true;
+                };
+                report.revoked_exceptions.push(RevokedException {
+                    origin: by.origin,
+                    entry: by.text.clone(),
+                    exception: exception.origin,
+                });
+                false
             });
         }
-    }
-
-    /// Leaves out the exceptions that are revoked themselves, and the rules that revoke none.
-    pub(super) fn settle(&mut self, report: &mut Report) {
-        self.retract_by_text();
-        for of_key in self.by_key.values_mut() {
-            for retraction in of_key.retractions.iter().filter(|of| of.of_exception) {
-                of_key.exceptions.retain(|exception| {
-                    let is_same = exception.speaker == Speaker::BlockList
-                        && exception.options == retraction.options
-                        && exception.text == retraction.text;
-                    if is_same {
-                        report.revoked_exceptions.push(RevokedException {
-                            origin: retraction.origin,
-                            entry: retraction.text.clone(),
-                            exception: exception.origin,
-                        });
-                    }
-                    !is_same
-                });
-            }
-        }
+        self.by_key.retain(|_, exceptions| !exceptions.is_empty());
         report
             .revoked_exceptions
             .sort_unstable_by_key(|revoked| (revoked.origin, revoked.exception));
         report.revoked_exceptions.dedup();
+        self.notes.sort_by_key(|note| note.key);
+        for (key, exceptions) in &self.by_key {
+            if exceptions.iter().any(Exception::is_open)
+                && let Ok(key) = std::str::from_utf8(key)
+            {
+                self.open_ends.add(key);
+            }
+        }
     }
 
-    /// The option sets that are left of those of a key.
-    fn left(&self, key: &str, sets: u64, report: &mut Report) -> u64 {
-        let mut left = sets;
-        let mut take = |origin: Origin, text: &str, taken: u64, left: &mut u64| {
-            let before = *left;
-            *left &= !taken;
-            if *left == 0 && before != 0 {
+    /// The entries that asked for a key.
+    fn uses(&self, key: &str, manners: u64) -> Vec<Use> {
+        let mut uses = Vec::new();
+        for number in (0..Manner::COUNT).filter(|number| manners >> number & 1 == 1) {
+            let manner = Manner::from_number(number);
+            if !manner.is_noted() {
+                uses.push(Use::new(manner, None));
+            }
+        }
+        let has_notes = (0..Manner::COUNT)
+            .any(|number| manners >> number & 1 == 1 && Manner::from_number(number).is_noted());
+        if has_notes {
+            let hash = self.hasher.hash_one(key.as_bytes());
+            let first = self.notes.partition_point(|note| note.key < hash);
+            let notes = self.notes[first..].iter().take_while(|note| note.key == hash);
+            uses.extend(notes.map(|note| Use::new(note.manner, Some(note.rule))));
+        }
+        uses
+    }
+
+    /// Calls `visit` for each exception that names requests that a key blocks. Adblock patterns ignore the case of letters,
+    /// and keys of 26 keep it.
+    fn each_related<'e>(&'e self, key: &str, mut visit: impl FnMut(&'e Exception, Relation)) {
+        let lower = key.bytes().any(|b| b.is_ascii_uppercase()).then(|| key.to_ascii_lowercase());
+        for key in [Some(key), lower.as_deref()].into_iter().flatten() {
+            for exception in self.of(key) {
+                visit(exception, Relation::Same);
+            }
+            if !self.any_wide {
+                continue;
+            }
+            let (host, _) = split_host(key);
+            let mut visit_cover = |cover: &str| {
+                let exceptions = self.of(cover);
+                if exceptions.is_empty() {
+                    return;
+                }
+                let (cover_host, cover_rest) = split_host(cover);
+                let relation = match cover_host == host {
+                    true => Relation::PageBelow,
+                    false => Relation::HostBelow,
+                };
+                let rest = &key[host.len()..];
+                let is_behind_slash = rest
+                    .strip_prefix(cover_rest)
+                    .is_none_or(|behind| behind.is_empty() || behind.starts_with('/'));
+                let names = |exception: &&Exception| {
+                    exception.names(relation) && (is_behind_slash || !exception.has_slash())
+                };
+                exceptions.iter().filter(names).for_each(|exception| visit(exception, relation));
+            };
+            any_cover(key, REACH, |cover| {
+                visit_cover(cover);
+                false
+            });
+            self.open_ends.each_prefix(key, |prefix, relation| {
+                let exceptions = self.of(prefix).iter();
+                let names = |of: &&Exception| of.is_open() && of.names(relation);
+                exceptions.filter(names).for_each(|exception| visit(exception, relation));
+            });
+        }
+    }
+
+    fn of(&self, key: &str) -> &[Exception] {
+        self.by_key.get(key.as_bytes()).map_or(&[], Vec::as_slice)
+    }
+
+    /// What becomes of a key that `manners` asked for.
+    fn fate(&self, key: &str, manners: u64, report: &mut Report) -> Fate {
+        let mut uses = self.uses(key, manners);
+        let mut is_weakened = false;
+        let mut is_done = false;
+        let mut take = |uses: &mut [Use], origin, text: &str, take: &dyn Fn(&mut Use)| {
+            uses.iter_mut().for_each(take);
+            if !is_done && uses.iter().all(Use::is_gone) {
+                is_done = true;
                 report.count_revoked(origin, text, key);
             }
         };
-        if let Some(of_key) = self.by_key.get(key.as_bytes()) {
-            for retraction in of_key.retractions.iter().filter(|of| !of.of_exception) {
-                let taken = 1 << retraction.options.number();
-                take(retraction.origin, &retraction.text, taken, &mut left);
-            }
-            for exception in of_key.exceptions.iter().filter(|exception| exception.includes_key()) {
-                take(exception.origin, &exception.text, exception.allowed, &mut left);
-            }
-        }
-        if left != 0 && self.any_wide {
-            let (host, _) = split_host(key);
-            let reach = Reach { parents: true, parents_with_paths: true, ports: true };
-            any_cover(key, reach, |cover| {
-                let is_same_host = split_host(cover).0 == host;
-                let exceptions = self
-                    .by_key
-                    .get(cover.as_bytes())
-                    .map_or(&[][..], |of_key| of_key.exceptions.as_slice());
-                for exception in exceptions {
-                    let is_meant = match is_same_host {
-                        true => exception.includes_pages_below(),
-                        false => exception.includes_subdomains(),
-                    };
-                    if is_meant {
-                        take(exception.origin, &exception.text, exception.allowed, &mut left);
-                    }
+        if !self.retractions.is_empty() {
+            for number in 0..uses.len() {
+                let identity = uses[number].identity(key);
+                if let Some(by) = identity.and_then(|identity| self.retractions.get(&identity)) {
+                    take(&mut uses[number..=number], by.origin, &by.text, &Use::retract);
                 }
-                left == 0
-            });
+            }
         }
-        left
+        self.each_related(key, |exception, relation| {
+            is_weakened = true;
+            take(&mut uses, exception.origin, &exception.text, &|of| exception.take(of, relation));
+        });
+        match uses.iter().all(Use::is_gone) {
+            true => Fate::Revoked,
+            false if is_weakened => Fate::Weakened,
+            false => Fate::Kept,
+        }
     }
 
     /// The numbers of the keys that are taken back, as one flag for each key. `keep` is never taken back.
     pub(super) fn revoked(
-        &self,
+        &mut self,
         keys: &KeySet,
         keep: Option<usize>,
         report: &mut Report,
@@ -241,38 +291,51 @@ impl Exceptions {
         let mut revoked = vec![false; keys.numbers()];
         for (number, key) in keys.numbered().filter(|&(number, _)| keep != Some(number)) {
             let Ok(text) = std::str::from_utf8(key) else { continue };
-            revoked[number] = self.left(text, keys.uses().option_sets(number), report) == 0;
+            match self.fate(text, keys.uses().manners(number), report) {
+                Fate::Revoked => revoked[number] = true,
+                // A set has fewer keys than 2^32.
+                Fate::Weakened => self.weakened.push(number as u32),
+                Fate::Kept => {}
+            }
         }
         revoked
     }
 
-    /// Reports each exception whose requests are still blocked by a key that covers them.
+    /// Reports each exception with the keys that still block requests that it names: those that cover it, and those below it.
     pub(super) fn report_still_covered(&self, keys: &KeySet, report: &mut Report) {
-        // On some system at least: a parent with a path counts.
-        let reach = Reach { parents: true, parents_with_paths: true, ports: true };
-        for (key, of_key) in &self.by_key {
-            // Of several that mean the same, the first speaks for all.
-            let Some(exception) = of_key.exceptions.first() else { continue };
-            let Ok(text) = std::str::from_utf8(key) else { continue };
-            let mut cover = None;
-            let mut look = |text: &str| {
-                cover = keys.number_of(text.as_bytes());
-                cover.is_some()
-            };
-            if !look(text) {
-                any_cover(text, reach, look);
-            }
-            if let Some(number) = cover {
-                let key = String::from_utf8_lossy(keys.get(number)).into_owned();
-                let blocked_by = keys.uses().first(number);
-                let entry = exception.text.clone();
+        if self.by_key.is_empty() {
+            return;
+        }
+        let mut named: BTreeMap<Origin, Vec<usize>> = BTreeMap::new();
+        let mut name = |exception: &Exception, number: usize| {
+            let numbers = named.entry(exception.origin).or_default();
+            if numbers.len() < MAX_KEYS && !numbers.contains(&number) {
+                numbers.push(number);
                 report.still_covered.push(StillCovered {
                     origin: exception.origin,
-                    entry,
-                    key,
-                    blocked_by,
+                    entry: exception.text.clone(),
+                    key: String::from_utf8_lossy(keys.get(number)).into_owned(),
+                    blocked_by: keys.uses().first(number),
                 });
             }
+        };
+        for (key, exceptions) in &self.by_key {
+            let Ok(text) = std::str::from_utf8(key) else { continue };
+            let mut look = |text: &str| {
+                if let Some(number) = keys.number_of(text.as_bytes()) {
+                    exceptions.iter().for_each(|exception| name(exception, number));
+                }
+                false
+            };
+            look(text);
+            any_cover(text, REACH, look);
         }
+        for &number in &self.weakened {
+            let key = keys.get(number as usize);
+            if let (Some(number), Ok(text)) = (keys.number_of(key), std::str::from_utf8(key)) {
+                self.each_related(text, |exception, _| name(exception, number));
+            }
+        }
+        report.still_covered.sort_by_key(|covered| covered.origin);
     }
 }

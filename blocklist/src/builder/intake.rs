@@ -1,11 +1,13 @@
 //! From an entry to its keys, which needs the entry alone, and into the build, which goes in the order of the lists.
 
 use super::exceptions::{Exceptions, Speaker};
+use super::manner::Manner;
 use super::{KeySet, Options, Origin, Report, plausible};
 use crate::key::{
-    CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remark, Remarks, canonicalise,
+    CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remarks, canonicalise,
 };
-use crate::list::{Action, Entry, Event, RuleOptions, Scope};
+use crate::list::adblock::excepted;
+use crate::list::{Action, Entry, Event, RuleOptions};
 use std::borrow::Cow;
 
 /// What becomes of an entry.
@@ -133,12 +135,34 @@ pub(super) struct Intake<'b> {
 
 impl Intake<'_> {
     /// Takes something that no key can be made of.
-    pub(super) fn refuse(&mut self, line: u64, refusal: Refusal, text: &str) {
+    pub(super) fn refuse(&mut self, line: u64, refusal: Refusal, text: &str, rules: &KeyRules) {
         self.report.refuse(self.source, line, refusal, text);
+        // In an allow list, rules for some requests are exceptions for some requests.
+        let is_exception = match (refusal, self.speaker) {
+            (Refusal::Exception, _) => false,
+            (Refusal::RuleOption | Refusal::Wildcard | Refusal::Pattern, Speaker::AllowList) => {
+                true
+            }
+            _ => return,
+        };
+        let Some(entry) = excepted(text, is_exception) else { return };
+        let origin = Origin::new(self.source, line);
+        if entry.action == Action::RetractException {
+            self.exceptions.retract(&entry, origin, text);
+        } else if let Ok(key) = canonicalise(entry.text, entry.kind, rules) {
+            let manner = Manner::of(&entry, &key.text, key.remarks);
+            self.exceptions.add_partial(texts(&key), &entry, manner, origin, self.speaker, text);
+        }
     }
 
     /// Takes an entry and what becomes of it.
-    pub(super) fn take(&mut self, line: u64, entry: Entry<'_>, outcome: &Outcome<'_>) {
+    pub(super) fn take(
+        &mut self,
+        line: u64,
+        entry: Entry<'_>,
+        outcome: &Outcome<'_>,
+        rules: &KeyRules,
+    ) {
         let source = self.source;
         let key = match outcome {
             Outcome::Key(key) => key,
@@ -147,40 +171,27 @@ impl Intake<'_> {
                 return;
             }
             Outcome::Refused(refusal) => {
-                self.refuse(line, *refusal, entry.text);
+                self.refuse(line, *refusal, entry.text, rules);
                 return;
             }
         };
         let origin = Origin::new(source, line);
-        let entry = Entry { options: entry.options.with(spelling(&entry, key.remarks)), ..entry };
-        let others = key.others.iter().map(String::as_str);
-        let texts = [&*key.text].into_iter().chain(others);
+        let manner = Manner::of(&entry, &key.text, key.remarks);
         if entry.action == Action::Block {
-            if entry.is_rule {
-                for text in texts.clone() {
-                    self.exceptions.note_rule(text.as_bytes(), &entry);
-                }
-            }
-            self.keys.add(texts.map(str::as_bytes), origin, entry.options);
+            let manner = match entry.rule {
+                Some(rule) => self.exceptions.note_rule(texts(key), rule, manner),
+                None => manner,
+            };
+            self.keys.add(texts(key).map(str::as_bytes), origin, manner);
             self.report.take(source, line, entry, &key.text, key.remarks);
         } else {
-            for text in texts {
-                self.exceptions.add(text.as_bytes(), &entry, origin, self.speaker);
-            }
+            self.exceptions.add(texts(key), &entry, manner, origin, self.speaker);
             self.report.except(source);
         }
     }
 }
 
-/// How an entry is written, as far as it matters to those that take it back.
-fn spelling(entry: &Entry<'_>, remarks: Remarks) -> RuleOptions {
-    let has = |remark| remarks.contains(remark);
-    let is_rewritten = has(Remark::SubdomainWildcard)
-        || has(Remark::LowerCased)
-        || has(Remark::HostNormalised)
-        || has(Remark::PathNormalised)
-        || has(Remark::TrailingSlashRemoved)
-        || matches!(entry.scope, Scope::Host | Scope::Page);
-    let www = if has(Remark::WwwRemoved) { RuleOptions::WWW } else { RuleOptions::NONE };
-    www.with(if is_rewritten { RuleOptions::REWRITTEN } else { RuleOptions::NONE })
+/// A key and its other spellings.
+fn texts<'k>(key: &'k CanonicalKey<'_>) -> impl Iterator<Item = &'k str> {
+    [&*key.text].into_iter().chain(key.others.iter().map(String::as_str))
 }

@@ -3,8 +3,8 @@
 use std::hash::BuildHasher;
 use std::ops::Range;
 
+use super::manner::Manner;
 use super::uses::{Origin, Uses};
-use crate::list::RuleOptions;
 use hashbrown::DefaultHashBuilder;
 
 /// The largest sum of the lengths of all keys, in bytes: 32 GiB, or all memory on smaller machines.
@@ -31,7 +31,7 @@ pub struct KeySet {
     hasher: DefaultHashBuilder,
     pending: Vec<Pending>,
     pending_bytes: Vec<u8>,
-    /// Where each key was found, and which rule options its entries had.
+    /// Where each key was found, and how its entries ask for it.
     uses: Uses,
     /// One bit for each key, set if the key was removed; empty if none was.
     removed: Vec<u64>,
@@ -55,7 +55,7 @@ impl Default for MaxBytes {
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     origin: Origin,
-    options: RuleOptions,
+    manner: Manner,
     hash: u32,
     /// Where it ends in the pending bytes.
     end: usize,
@@ -95,14 +95,14 @@ impl KeySet {
         &mut self,
         keys: impl IntoIterator<Item = &'k [u8]>,
         origin: Origin,
-        options: RuleOptions,
+        manner: Manner,
     ) {
         let mut starts_group = true;
         for key in keys {
             let hash = (self.hasher.hash_one(key) >> 32) as u32;
             self.pending_bytes.extend_from_slice(key);
             let end = self.pending_bytes.len();
-            self.pending.push(Pending { origin, options, hash, end, starts_group });
+            self.pending.push(Pending { origin, manner, hash, end, starts_group });
             starts_group = false;
         }
         if self.pending.len() >= BATCH {
@@ -125,7 +125,7 @@ impl KeySet {
             for key in group {
                 let (number, is_new) = self.insert(key.hash, &bytes[start..key.end]);
                 if let Some(number) = number {
-                    self.uses.note(number, key.origin, key.options);
+                    self.uses.note(number, key.origin, key.manner);
                 }
                 any_new |= is_new;
                 start = key.end;
@@ -186,7 +186,7 @@ impl KeySet {
         &self.bytes[self.ends.range(number)]
     }
 
-    /// Where the keys were found, and with which options.
+    /// Where the keys were found, and in which manners.
     pub(super) fn uses(&self) -> &Uses {
         &self.uses
     }
@@ -306,7 +306,7 @@ mod tests {
                     }
                 }
                 new_groups += u64::from(any_new);
-                set.add(group.iter().map(String::as_bytes), Origin::OPTION, RuleOptions::NONE);
+                set.add(group.iter().map(String::as_bytes), Origin::OPTION, Manner::PLAIN);
             }
             set.settle();
             prop_assert_eq!(set.new_groups(), new_groups);
@@ -331,7 +331,7 @@ mod tests {
     fn grows_and_keeps_everything() {
         let mut set = KeySet::default();
         for i in 0..20_000u32 {
-            set.add([format!("key{}", i % 10_000).as_bytes()], Origin::OPTION, RuleOptions::NONE);
+            set.add([format!("key{}", i % 10_000).as_bytes()], Origin::OPTION, Manner::PLAIN);
         }
         set.settle();
         assert_eq!((set.len(), set.new_groups(), set.is_full()), (10_000, 10_000, false));
@@ -344,7 +344,7 @@ mod tests {
         for (last, is_full) in [(9, false), (10, false), (11, true)] {
             let mut set = KeySet { max_bytes: MaxBytes(max), ..KeySet::default() };
             for key in ["aaaaaaaaaa", &"b".repeat(last), "aaaaaaaaaa"] {
-                set.add([key.as_bytes()], Origin::OPTION, RuleOptions::NONE);
+                set.add([key.as_bytes()], Origin::OPTION, Manner::PLAIN);
             }
             set.settle();
             assert_eq!(set.is_full(), is_full, "{last}");

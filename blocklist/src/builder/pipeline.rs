@@ -46,8 +46,8 @@ impl Batch {
     fn push(&mut self, event: Event<'_>) {
         let (line, text, said) = match event {
             Event::Entry { line, entry } => {
-                let Entry { text, kind, remarks, action, scope, options, is_rule } = entry;
-                let entry = Entry { text: "", kind, remarks, action, scope, options, is_rule };
+                let Entry { text, kind, remarks, action, scope, options, rule } = entry;
+                let entry = Entry { text: "", kind, remarks, action, scope, options, rule };
                 (line, text, Said::Entry(entry))
             }
             Event::Refused { line, refusal, text } => (line, text, Said::Refused(refusal)),
@@ -121,8 +121,10 @@ pub(super) fn run<T>(
 
 fn take_event(intake: &mut Intake<'_>, maker: KeyMaker<'_>, event: Event<'_>) {
     match event {
-        Event::Entry { line, entry } => intake.take(line, entry, &maker.outcome(&entry)),
-        Event::Refused { line, refusal, text } => intake.refuse(line, refusal, text),
+        Event::Entry { line, entry } => {
+            intake.take(line, entry, &maker.outcome(&entry), maker.rules)
+        }
+        Event::Refused { line, refusal, text } => intake.refuse(line, refusal, text, maker.rules),
     }
 }
 
@@ -195,9 +197,11 @@ fn start<'scope>(
                 match event {
                     Event::Entry { line, entry } => {
                         let outcome = outcomes.next().expect("each entry has an outcome");
-                        intake.take(line, entry, &outcome.of(entry.text));
+                        intake.take(line, entry, &outcome.of(entry.text), maker.rules);
                     }
-                    Event::Refused { line, refusal, text } => intake.refuse(line, refusal, text),
+                    Event::Refused { line, refusal, text } => {
+                        intake.refuse(line, refusal, text, maker.rules);
+                    }
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 mod revoked;
 
+pub(super) use revoked::MAX_KEYS;
 pub use revoked::{Revoked, RevokedException, StillCovered};
 
 use super::Options;
@@ -13,6 +14,9 @@ use filter_core::sub_url::SubUrlRule;
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
+
+/// The name of the reason for which keys block more than lists ask for where exceptions are [still covered](StillCovered).
+pub const STILL_COVERED: &str = "still-covered";
 
 /// The number of examples that are kept for a reason.
 const MAX_EXAMPLES: usize = 5;
@@ -48,7 +52,8 @@ pub struct Report {
     pub revoked: BTreeMap<Origin, Revoked>,
     /// Exceptions that another line revokes, so that they take nothing back.
     pub revoked_exceptions: Vec<RevokedException>,
-    /// Exceptions that have no full effect, because another key covers what they name.
+    /// Exceptions without full effect, and the keys that still block what they name. Exceptions that are refused, because they
+    /// are for some requests only, are among them.
     pub still_covered: Vec<StillCovered>,
     /// The number of keys that were left out because another key covers them.
     pub compressed: u64,
@@ -316,14 +321,20 @@ impl Report {
     }
 
     /// Why the keys are not exactly what the lists ask for: the names of reasons for which entries that asked to block
-    /// were refused, and for which keys cover more than their entries, without those that `is_tolerated`.
+    /// were refused, and for which keys cover more than their entries, and [`STILL_COVERED`] if keys block what exceptions
+    /// name, without those that `is_tolerated`.
     pub fn inexact<'r>(
         &'r self,
         is_tolerated: impl Fn(&str) -> bool + 'r,
     ) -> impl Iterator<Item = &'static str> + 'r {
         let refused = self.refused.keys().filter(|refusal| refusal.asked_to_block());
         let widened = self.remarks_with(Effect::Widened).map(|(remark, _)| remark.name());
-        refused.map(|refusal| refusal.name()).chain(widened).filter(move |name| !is_tolerated(name))
+        let covered = (!self.still_covered.is_empty()).then_some(STILL_COVERED);
+        refused
+            .map(|refusal| refusal.name())
+            .chain(widened)
+            .chain(covered)
+            .filter(move |name| !is_tolerated(name))
     }
 
     /// The remarks that have this effect, with the entries that they concern.

@@ -1,6 +1,6 @@
-//! Which entries gave a key: where they stand, and their rule options.
+//! Which entries gave a key: where they stand, and how they ask for it.
 
-use crate::list::RuleOptions;
+use super::manner::Manner;
 
 /// A line of a list of a build, in eight bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,40 +44,40 @@ impl Origin {
     }
 }
 
-/// For each key, where it was found first in each list that has it, and the option sets of its entries.
+/// For each key, where it was found first in each list that has it, and the manners of its entries.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Uses {
     /// Where each key was found first.
     first: Vec<Origin>,
     /// The upper half of the last origin that was kept for each key.
     last_source: Vec<u16>,
-    /// One bit for each set of options that an entry of the key had.
-    option_sets: Vec<u64>,
+    /// One bit for each manner of an entry of the key.
+    manners: Vec<u64>,
     /// Where keys were found in further lists, in the order of the lists.
     more: Vec<(u32, Origin)>,
 }
 
 impl Uses {
     /// Notes that an entry at `origin` gave the key of a number. New keys have the next free number.
-    pub(super) fn note(&mut self, number: usize, origin: Origin, options: RuleOptions) {
+    pub(super) fn note(&mut self, number: usize, origin: Origin, manner: Manner) {
         let source = (origin.0 >> LINE_BITS) as u16;
-        let bit: u64 = 1 << options.number();
+        let bit: u64 = 1 << manner.number();
         if number == self.first.len() {
             self.first.push(origin);
             self.last_source.push(source);
-            self.option_sets.push(bit);
+            self.manners.push(bit);
             return;
         }
-        self.option_sets[number] |= bit;
+        self.manners[number] |= bit;
         if self.last_source[number] != source {
             self.last_source[number] = source;
             self.more.push((number as u32, origin));
         }
     }
 
-    /// The sets of options with which a key was asked for, one bit each.
-    pub(super) fn option_sets(&self, number: usize) -> u64 {
-        self.option_sets[number]
+    /// The manners in which a key was asked for, one bit each.
+    pub(super) fn manners(&self, number: usize) -> u64 {
+        self.manners[number]
     }
 
     /// Where a key was found first.
@@ -109,7 +109,7 @@ mod tests {
         for (number, source, line) in
             [(0, 0, 3), (1, 0, 4), (0, 0, 9), (0, 1, 5), (0, 1, 6), (1, 2, 7)]
         {
-            uses.note(number, Origin::new(source, line), RuleOptions::NONE);
+            uses.note(number, Origin::new(source, line), Manner::PLAIN);
         }
         assert_eq!(uses.firsts(), [Origin::new(0, 3), Origin::new(0, 4)]);
         assert_eq!(uses.more(), [(0, Origin::new(1, 5)), (1, Origin::new(2, 7))]);

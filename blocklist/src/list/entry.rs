@@ -1,5 +1,6 @@
 //! What a list says on a line.
 
+use super::adblock::RuleText;
 use crate::key::{EntryKind, Remarks};
 use filter_core::sub_url::parts::{split_scheme, split_special_scheme};
 
@@ -19,8 +20,8 @@ pub struct Entry<'l> {
     pub scope: Scope,
     /// The options of an Adblock rule.
     pub options: RuleOptions,
-    /// Whether it is a rule of Adblock syntax, which `$badfilter` can take back.
-    pub(crate) is_rule: bool,
+    /// Its text, if it is a rule of Adblock syntax, which `$badfilter` can take back.
+    pub(crate) rule: Option<RuleText>,
 }
 
 impl<'l> Entry<'l> {
@@ -33,7 +34,7 @@ impl<'l> Entry<'l> {
             action: Action::Block,
             scope: Scope::of(text),
             options: RuleOptions::NONE,
-            is_rule: false,
+            rule: None,
         }
     }
 
@@ -57,7 +58,8 @@ pub enum Action {
     Block,
     /// Do not block them, whatever other entries of any list say: `@@` of Adblock syntax, `rpz-passthru`.
     Allow,
-    /// Ignore the rule of the same text and options, which another list may have: `$badfilter`.
+    /// Ignore the rule of the same text and options, which another list may have: `$badfilter`. The case of letters and the
+    /// order of options do not matter.
     Retract,
     /// Ignore the exception of the same text and options, which another list may have: `@@…$badfilter`.
     RetractException,
@@ -112,12 +114,6 @@ impl RuleOptions {
     /// Options that restrict the rule and were dropped, whichever they are
     /// ([`is_widening_rules`](super::ReadOptions::is_widening_rules)).
     pub const DROPPED: Self = Self(8);
-    /// The entry names a host with `www.`, which its key has not. Exceptions for it reach no other entries of the key.
-    pub(crate) const WWW: Self = Self(16);
-    /// The entry is written otherwise than its key in another way: a wildcard, a scheme, letters, slashes.
-    pub(crate) const REWRITTEN: Self = Self(32);
-    /// The number of sets of options.
-    pub(crate) const SETS: u8 = 64;
 
     /// These options and those of `other`.
     #[must_use]
@@ -129,16 +125,6 @@ impl RuleOptions {
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
-    }
-
-    /// The number of this set of options, below [`SETS`](Self::SETS).
-    pub(crate) const fn number(self) -> u8 {
-        self.0
-    }
-
-    /// The set of options of a [`number`](Self::number).
-    pub(crate) const fn from_number(number: u8) -> Self {
-        Self(number)
     }
 }
 

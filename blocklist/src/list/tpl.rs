@@ -1,6 +1,7 @@
 //! Tracking protection lists of Internet Explorer. Their rules are for third-party requests.
 
-use super::{Emit, Entry, LineFormat, LineKind, RuleOptions, Scope};
+use super::adblock::RuleText;
+use super::{Action, Emit, Entry, LineFormat, LineKind, RuleOptions, Scope};
 use crate::key::{EntryKind, Refusal, Remark};
 
 pub(super) struct Tpl;
@@ -30,18 +31,28 @@ impl LineFormat for Tpl {
         let rule = [words.next(), words.next(), words.next()];
         emit(match rule {
             [Some("-d"), Some(domain), None] => {
-                let mut entry = Entry::new(domain, EntryKind::Host).with_scope(Scope::Site);
+                let mut entry = for_third_parties(domain);
                 entry.remarks.add(Remark::RuleOptionDropped);
-                entry.options = RuleOptions::DROPPED;
                 Ok(entry)
             }
             // Allowing more than third-party requests would allow what another list blocks.
+            [Some("+d"), Some(domain), None] => {
+                Ok(for_third_parties(domain).with_action(Action::Allow))
+            }
             [Some("+d" | "+"), ..] => Err((Refusal::Exception, line)),
             [Some("-d" | "-"), Some(_), _] => Err((Refusal::Pattern, line)),
             _ => Err((Refusal::Directive, line)),
         });
         LineKind::Entry
     }
+}
+
+/// A rule for third-party requests to a domain, as `||domain^$third-party` of Adblock syntax.
+fn for_third_parties(domain: &str) -> Entry<'_> {
+    let mut entry = Entry::new(domain, EntryKind::Host).with_scope(Scope::Site);
+    entry.options = RuleOptions::DROPPED;
+    entry.rule = Some(RuleText::of_host(domain).with_option("third-party", true));
+    entry
 }
 
 #[cfg(test)]
@@ -73,7 +84,7 @@ mod tests {
                     "4 block site a.example rule-option-dropped +dropped",
                     "5 -pattern",
                     "6 -pattern",
-                    "7 -exception",
+                    "7 allow site c.example +dropped",
                     "8 -exception",
                     "10 -directive",
                 ]

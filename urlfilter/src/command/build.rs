@@ -8,7 +8,7 @@ use crate::output::{BYTES, Exit, bar_style, note};
 use anyhow::{Context, anyhow, bail};
 use blocklist::builder::{
     BuildError, Builder, DEFAULT_MAX_REFUSED, DEFAULT_SEED, DEFAULT_TOLERANCE, Guards, MaxShrink,
-    Options, PreviousBuild, REPORT_FILE, protect,
+    Options, PreviousBuild, REPORT_FILE, Report, STILL_COVERED, protect,
 };
 use blocklist::key::{NameRules, Refusal, Remark, Systems};
 use blocklist::list::{Format, ReadOptions, RowFilter};
@@ -110,7 +110,8 @@ pub(crate) struct Arguments {
     /// Host that may be blocked although it is protected, or `*.host` for all below; can be repeated
     #[arg(long, value_name = "HOST", help_heading = "Names")]
     unprotect: Vec<String>,
-    /// Fail if an entry that asks to block would be left out, or its key would cover more than it names
+    /// Fail if an entry that asks to block would be left out, if its key would cover more than it names, or if a key blocks
+    /// what an exception names (still-covered)
     #[arg(long, help_heading = "Limits")]
     strict: bool,
     /// Reasons that --strict lets pass, as reports name them, separated by commas
@@ -149,7 +150,8 @@ fn parse_share(text: &str) -> Result<f64, String> {
 
 fn parse_reason(name: &str) -> Result<String, String> {
     let refusals = Refusal::ALL.iter().map(|refusal| refusal.name());
-    let mut known = refusals.chain(Remark::ALL.iter().map(|remark| remark.name()));
+    let remarks = Remark::ALL.iter().map(|remark| remark.name());
+    let mut known = refusals.chain(remarks).chain([STILL_COVERED]);
     if known.any(|reason| reason == name) {
         return Ok(name.to_owned());
     }
@@ -188,18 +190,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     for input in &arguments.inputs.0 {
         builder = add(builder, input, arguments)?;
     }
-    if arguments.strict {
-        let is_tolerated = |name: &str| arguments.tolerate.iter().any(|known| known == name);
-        let reasons: Vec<_> = builder.report().inexact(is_tolerated).collect();
-        if !reasons.is_empty() {
-            summary::describe_reasons(builder.report());
-            bail!(
-                "--strict: some entries cannot become keys, or would cover more than they name ({}); nothing was \
-                 written; --tolerate REASON lets a reason pass",
-                reasons.join(", ")
-            );
-        }
-    }
+    // What exceptions are left with is known only at the end.
+    check_strict(builder.report(), arguments)?;
     let spinner = ProgressBar::new_spinner().with_message("filling and writing the filter");
     spinner.enable_steady_tick(std::time::Duration::from_millis(100));
     let built = builder.finish().map_err(|error| match error {
@@ -208,9 +200,26 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         }
         error => error.into(),
     })?;
+    check_strict(&built.report, arguments)?;
     built.write(&arguments.out)?;
     spinner.finish_and_clear();
     summary::print(&built, &arguments.out, arguments.json, start.elapsed().as_secs_f64())
+}
+
+/// Fails for --strict if the keys are not exactly what the lists ask for.
+fn check_strict(report: &Report, arguments: &Arguments) -> anyhow::Result<()> {
+    let is_tolerated = |name: &str| arguments.tolerate.iter().any(|known| known == name);
+    let reasons: Vec<_> = report.inexact(is_tolerated).collect();
+    if !arguments.strict || reasons.is_empty() {
+        return Ok(());
+    }
+    summary::describe_reasons(report);
+    summary::describe_exceptions(report);
+    bail!(
+        "--strict: some entries cannot become keys, or keys would cover more than the lists name ({}); nothing was \
+         written; --tolerate REASON lets a reason pass",
+        reasons.join(", ")
+    );
 }
 
 fn options(arguments: &Arguments) -> anyhow::Result<Options> {

@@ -5,7 +5,7 @@ use super::Report;
 use serde::Serialize;
 
 /// The number of keys that are named for one exception.
-const MAX_KEYS: usize = 5;
+pub(in crate::builder) const MAX_KEYS: usize = 5;
 
 /// An exception that took keys back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub struct RevokedException {
     pub exception: Origin,
 }
 
-/// An exception of which a key covers what it names, so that its requests are blocked all the same.
+/// An exception, and a key that blocks requests that it names all the same: one that covers what it names, or one below that
+/// it does not take back as a whole. Of several keys, the first five have one of these each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StillCovered {
@@ -39,7 +40,7 @@ pub struct StillCovered {
     pub origin: Origin,
     /// The first 200 characters of what it names.
     pub entry: String,
-    /// The key that covers it.
+    /// The key.
     pub key: String,
     /// The line that gave this key.
     pub blocked_by: Origin,

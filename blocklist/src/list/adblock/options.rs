@@ -1,6 +1,7 @@
 //! The options of network rules, behind a `$`.
 
 use super::super::RuleOptions;
+use super::rule_text::RuleText;
 use crate::key::{Refusal, Remark, Remarks};
 
 /// What the options of a rule mean for its key.
@@ -11,6 +12,16 @@ pub(super) struct Options {
     pub(super) remarks: Remarks,
     /// Whether the rule takes back the one of the same text and other options.
     pub(super) is_bad_filter: bool,
+    /// The options but `badfilter`, each with whether it restricts the rule and was dropped.
+    named: Vec<(String, bool)>,
+}
+
+impl Options {
+    /// The rule of a pattern with these options.
+    pub(super) fn rule(&self, pattern: RuleText) -> RuleText {
+        let named = self.named.iter();
+        named.fold(pattern, |rule, (option, is_dropped)| rule.with_option(option, *is_dropped))
+    }
 }
 
 /// Types of requests, and relations between the page and the request. Rules with them can be widened.
@@ -136,8 +147,8 @@ pub(super) fn read_all(options: Option<&str>, is_widening: bool) -> Result<Optio
 fn read(options: &str, is_widening: bool) -> Result<Options, Refusal> {
     let mut read = Options::default();
     for option in options.split(',') {
-        let option = option.trim();
-        let (set, remark) = match option.to_ascii_lowercase().as_str() {
+        let option = option.trim().to_ascii_lowercase();
+        let (set, remark) = match option.as_str() {
             "badfilter" => {
                 read.is_bad_filter = true;
                 continue;
@@ -154,6 +165,10 @@ fn read(options: &str, is_widening: bool) -> Result<Options, Refusal> {
         };
         read.set = read.set.with(set);
         read.remarks.add(remark);
+        let is_dropped = remark == Remark::RuleOptionDropped;
+        if !read.named.iter().any(|(named, _)| *named == option) {
+            read.named.push((option, is_dropped));
+        }
     }
     Ok(read)
 }
@@ -171,7 +186,7 @@ fn is_widenable(option: &str) -> bool {
 }
 
 /// The name of the first of some options.
-fn name_of(options: &str) -> &str {
+pub(super) fn name_of(options: &str) -> &str {
     let options = options.trim_start();
     let options = options.strip_prefix('~').unwrap_or(options);
     options[..options.find([',', '=']).unwrap_or(options.len())].trim_end()

@@ -156,7 +156,8 @@ pub(super) fn describe_reasons(report: &Report) {
     }
 }
 
-fn describe_exceptions(report: &Report) {
+/// Prints what exceptions did, and the first of those that have no full effect.
+pub(super) fn describe_exceptions(report: &Report) {
     let revoked = report.revoked_keys();
     if revoked > 0 {
         note(format_args!("  revoked {revoked:>8}  keys, by {} exceptions", report.revoked.len()));
@@ -178,6 +179,6 @@ fn describe_exceptions(report: &Report) {
     }
     if report.still_covered.len() > MAX_PRINTED {
         let more = report.still_covered.len() - MAX_PRINTED;
-        note(format_args!("  {more} more exceptions stay blocked; report.json has them"));
+        note(format_args!("  {more} more such lines; report.json has them"));
     }
 }

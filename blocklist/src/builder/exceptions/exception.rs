@@ -1,0 +1,193 @@
+//! One exception, and what it takes back.
+
+use super::Speaker;
+use crate::builder::manner::Manner;
+use crate::builder::uses::Origin;
+use crate::key::Remark;
+use crate::list::{Entry, RuleOptions, RuleText, Scope};
+
+/// An entry that must not be blocked.
+#[derive(Clone, Debug)]
+pub(super) struct Exception {
+    pub(super) origin: Origin,
+    /// The first characters of what it names.
+    pub(super) text: String,
+    speaker: Speaker,
+    manner: Manner,
+    rule: Option<RuleText>,
+    options: RuleOptions,
+    /// Whether it names every longer path, and not only what lies below.
+    is_open: bool,
+    /// Whether it is for some requests only, so that it takes nothing back.
+    is_partial: bool,
+}
+
+/// Where a key lies, seen from the key of an exception.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relation {
+    /// It is the same, but for the case of letters.
+    Same,
+    /// On the same host, with a longer path.
+    PageBelow,
+    /// On a host below, with any path below that of the exception.
+    HostBelow,
+}
+
+/// The host, or the page, that an entry names.
+const ITSELF: u8 = 1;
+/// What lies below.
+const BELOW: u8 = 2;
+
+/// An entry that asked for a key, and which parts of what it names are left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Use {
+    manner: Manner,
+    rule: Option<RuleText>,
+    left: u8,
+}
+
+impl Use {
+    pub(super) fn new(manner: Manner, rule: Option<RuleText>) -> Self {
+        let left = match manner.scope() {
+            Scope::Site => ITSELF | BELOW,
+            Scope::Subdomains => BELOW,
+            Scope::Host | Scope::Page => ITSELF,
+        };
+        Self { manner, rule, left }
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.left == 0
+    }
+
+    pub(super) fn retract(&mut self) {
+        self.left = 0;
+    }
+
+    /// What the rule has in common with its `$badfilter`, if it is a rule. An entry of a list of domains counts as one.
+    pub(super) fn identity(&self, key: &str) -> Option<(u64, u32)> {
+        let plain = || (self.manner == Manner::PLAIN).then(|| RuleText::of_host(key));
+        self.rule.or_else(plain).map(RuleText::identity)
+    }
+}
+
+impl Exception {
+    pub(super) fn new(
+        entry: &Entry<'_>,
+        manner: Manner,
+        origin: Origin,
+        speaker: Speaker,
+        text: String,
+    ) -> Self {
+        let is_open = entry.remarks.contains(Remark::PathPrefix);
+        let Entry { rule, options, .. } = *entry;
+        Self { origin, text, speaker, manner, rule, options, is_open, is_partial: false }
+    }
+
+    /// The same exception, for some requests only.
+    pub(super) fn partial(mut self) -> Self {
+        self.is_partial = true;
+        self
+    }
+
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let said = |of: &Self| (of.speaker, of.manner, of.rule, of.is_partial);
+        said(self) == said(other) && self.text == other.text
+    }
+
+    /// What it has in common with the line that revokes it. Nothing revokes what an allow list has.
+    pub(super) fn identity(&self) -> Option<(u64, u32)> {
+        self.rule.filter(|_| self.speaker == Speaker::BlockList).map(RuleText::identity)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open && self.manner.scope() != Scope::Page
+    }
+
+    /// Whether it names what lies below a path alone, and not the path itself.
+    pub(super) fn has_slash(&self) -> bool {
+        self.manner.has_slash() && self.speaker == Speaker::BlockList
+    }
+
+    /// Whether it is about more than its own key.
+    pub(super) fn is_wide(&self) -> bool {
+        self.names(Relation::PageBelow) || self.names(Relation::HostBelow)
+    }
+
+    /// Whether it names requests that a key of this relation blocks.
+    pub(super) fn names(&self, relation: Relation) -> bool {
+        match relation {
+            Relation::Same => true,
+            Relation::PageBelow => matches!(self.manner.scope(), Scope::Site | Scope::Host),
+            Relation::HostBelow => {
+                matches!(self.manner.scope(), Scope::Site | Scope::Subdomains)
+                    && !self.manner.is_www()
+            }
+        }
+    }
+
+    /// Takes from an entry what it names as well.
+    pub(super) fn take(&self, of: &mut Use, relation: Relation) {
+        let is_important = self.options.contains(RuleOptions::IMPORTANT);
+        let is_meant = !self.is_partial
+            && (is_important || !of.manner.is_important())
+            && (!self.manner.is_www() || of.manner.is_www())
+            && self.is_for_the_requests_of(of);
+        if is_meant {
+            of.left &= !self.parts_of(of, relation);
+        }
+    }
+
+    /// Whether all requests that a rule is for are among those that the exception is for, as far as options and schemes tell.
+    fn is_for_the_requests_of(&self, of: &Use) -> bool {
+        let Some(rule) = self.rule else { return true };
+        let of_rule = of.rule.as_ref();
+        let is_scheme_meant = match (rule.scheme, of_rule) {
+            (None, _) => true,
+            (scheme, Some(of)) => scheme == of.scheme,
+            // A URL of a list: its key tells no scheme.
+            (Some(_), None) => {
+                self.speaker == Speaker::AllowList || of.manner.scope() == Scope::Page
+            }
+        };
+        (rule.dropped == 0 || of_rule.is_some_and(|of| of.dropped == rule.dropped))
+            && is_scheme_meant
+    }
+
+    /// Which parts of an entry it names.
+    fn parts_of(&self, of: &Use, relation: Relation) -> u8 {
+        let all = ITSELF | BELOW;
+        let (scope, of_scope) = (self.manner.scope(), of.manner.scope());
+        let has_scheme = self.rule.is_some_and(|rule| rule.scheme.is_some());
+        // `|https://host/` names one host.
+        let is_narrow = has_scheme
+            && self.speaker == Speaker::BlockList
+            && !matches!(of_scope, Scope::Host | Scope::Page);
+        match relation {
+            Relation::Same => {
+                let is_same_pattern = self.rule.zip(of.rule);
+                if is_same_pattern.is_some_and(|(one, other)| one.pattern == other.pattern) {
+                    return all;
+                }
+                if self.has_slash() && !of.manner.has_slash() {
+                    return 0;
+                }
+                match scope {
+                    Scope::Site => all,
+                    Scope::Subdomains => BELOW,
+                    // Another list says of the host that it is not blocked, and the resolver that reads it asks for names below.
+                    Scope::Host if of_scope == Scope::Subdomains || is_narrow => ITSELF,
+                    Scope::Host => all,
+                    Scope::Page
+                        if of_scope == Scope::Page || self.speaker == Speaker::AllowList =>
+                    {
+                        all
+                    }
+                    Scope::Page => 0,
+                }
+            }
+            Relation::PageBelow if is_narrow => 0,
+            Relation::PageBelow | Relation::HostBelow => all,
+        }
+    }
+}

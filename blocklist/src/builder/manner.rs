@@ -1,0 +1,74 @@
+//! How an entry asks for a key, as far as it matters to what takes it back.
+
+use crate::key::{Remark, Remarks};
+use crate::list::{Entry, RuleOptions, Scope};
+
+/// One of 64 ways of asking for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Manner(u8);
+
+/// Flags beside the scope, which has the two lowest bits.
+const IMPORTANT: u8 = 4;
+const WWW: u8 = 8;
+const SLASH: u8 = 16;
+const NOTED: u8 = 32;
+
+const SCOPES: [Scope; 4] = [Scope::Site, Scope::Host, Scope::Subdomains, Scope::Page];
+
+impl Manner {
+    /// A host with everything below it, or the rule `||key^`.
+    pub(super) const PLAIN: Self = Self(0);
+    /// The number of all manners.
+    pub(super) const COUNT: u8 = 64;
+
+    /// The manner of an entry, of whose key `remarks` tell.
+    pub(super) fn of(entry: &Entry<'_>, key: &str, remarks: Remarks) -> Self {
+        let scope = SCOPES.iter().position(|&scope| scope == entry.scope);
+        let mut manner = scope.map_or(0, |scope| scope as u8);
+        for (flag, is_set) in [
+            (IMPORTANT, entry.options.contains(RuleOptions::IMPORTANT)),
+            (WWW, remarks.contains(Remark::WwwRemoved)),
+            (SLASH, remarks.contains(Remark::TrailingSlashRemoved) && key.contains('/')),
+        ] {
+            manner |= if is_set { flag } else { 0 };
+        }
+        Self(manner)
+    }
+
+    /// The same manner of an Adblock rule of which more is noted elsewhere.
+    pub(super) fn noted(self) -> Self {
+        Self(self.0 | NOTED)
+    }
+
+    pub(super) fn is_noted(self) -> bool {
+        self.0 & NOTED != 0
+    }
+
+    pub(super) fn scope(self) -> Scope {
+        SCOPES[usize::from(self.0) % SCOPES.len()]
+    }
+
+    /// Whether exceptions need `important` to reach the entry.
+    pub(super) fn is_important(self) -> bool {
+        self.0 & IMPORTANT != 0
+    }
+
+    /// Whether the entry names a host with `www.`, which its key has not.
+    pub(super) fn is_www(self) -> bool {
+        self.0 & WWW != 0
+    }
+
+    /// Whether the entry ends in a slash that its key has not, so that it names what is below a path alone.
+    pub(super) fn has_slash(self) -> bool {
+        self.0 & SLASH != 0
+    }
+
+    pub(super) const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// The manner of a [`number`](Self::number), which is below [`COUNT`](Self::COUNT).
+    pub(super) const fn from_number(number: u8) -> Self {
+        Self(number)
+    }
+}

@@ -1,0 +1,272 @@
+//! What exceptions, allow lists and `$badfilter` take back, and which keys are named where they do not.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use blocklist::builder::{Builder, Built, Guards, Options};
+use blocklist::list::{Format, ReadOptions};
+
+/// Builds an Adblock list and, unless it is empty, an allow list.
+fn build(list: &str, allow: &str, read: &ReadOptions) -> Built {
+    let options = Options::default().with_guards(Guards::off());
+    // A build needs a key.
+    let builder = Builder::new(options)
+        .add_list("other", &b"other.example\n"[..], None)
+        .unwrap()
+        .add_source("list", list.as_bytes(), read)
+        .unwrap();
+    let builder = match allow {
+        "" => builder,
+        allow => {
+            builder.add_allow_list("allow", allow.as_bytes(), &ReadOptions::default()).unwrap()
+        }
+    };
+    builder.finish().unwrap()
+}
+
+/// The keys that a list leaves, and the exceptions that are still covered as `entry by key`.
+fn outcome(built: &Built) -> (Vec<&str>, Vec<String>) {
+    let keys = built.keys.iter().skip(1).map(|key| std::str::from_utf8(key).unwrap()).collect();
+    let covered = built.report.still_covered.iter();
+    (keys, covered.map(|of| format!("{} by {}", of.entry, of.key)).collect())
+}
+
+#[track_caller]
+fn gives(list: &str, keys: &[&str], covered: &[&str]) {
+    let built = build(list, "", &Format::Adblock.into());
+    let (left, told) = outcome(&built);
+    assert_eq!(
+        (left.as_slice(), told),
+        (keys, covered.iter().map(|&text| text.to_owned()).collect()),
+        "{list}"
+    );
+}
+
+#[test]
+fn exceptions_for_some_requests_are_named_with_the_keys_that_they_weaken() {
+    for exception in [
+        "@@||a.example^$script",
+        "@@||a.example/*/x",
+        "@@||sub.a.example^$third-party",
+        "@@||a.example/x?",
+        "@@||a.example/x$domain=b.example",
+        "@@|https://a.example^$image",
+        "@@a.example/x$script",
+        "@@||a.example^*x",
+    ] {
+        let told = format!("{exception} by a.example");
+        gives(&format!("||a.example^\n{exception}\n"), &["a.example"], &[&told]);
+        gives(&format!("{exception}\n||a.example^\n"), &["a.example"], &[&told]);
+    }
+    // Keys below are named as well, the first five of them.
+    gives(
+        "||a.example/x\n||b.a.example^\n||a.example^\n||xa.example^\n@@||a.example^$script\n",
+        &["a.example/x", "b.a.example", "a.example", "xa.example"],
+        &[
+            "@@||a.example^$script by a.example",
+            "@@||a.example^$script by a.example/x",
+            "@@||a.example^$script by b.a.example",
+        ],
+    );
+    let many: String = (0..7).map(|number| format!("||{number}.a.example^\n")).collect();
+    let built = build(&format!("{many}@@||a.example^$script\n"), "", &Format::Adblock.into());
+    assert_eq!(built.report.still_covered.len(), 5);
+    // What names no host, allows no request, or another path, weakens none.
+    gives(
+        "||a.example/x^\n@@||a.example^$generichide\n@@/ads/*$script\n@@||a.example/y$script\n@@||b.example^$script\n\
+         @@||a.example/x$script,badfilter\n@@||a.example/x$script\n",
+        &["a.example/x"],
+        &[],
+    );
+}
+
+#[test]
+fn exceptions_for_the_requests_of_widened_rules_take_these_back() {
+    let read = ReadOptions::from(Format::Adblock).with_widened_rules(true);
+    for (list, keys, covered) in [
+        ("||a.example^$third-party\n@@||a.example^$third-party\n", &[][..], &[][..]),
+        ("||a.example^$3p,script\n@@||a.example^$script,third-party\n", &[], &[]),
+        ("||x.a.example/y^$3p\n@@||a.example^$3p\n", &[], &[]),
+        ("||a.example^$3p\n@@||a.example^\n", &[], &[]),
+        ("||a.example^$3p\n||a.example^$3p,badfilter\n", &[], &[]),
+        ("||a.example^$3p\n@@||a.example^$script\n", &["a.example"], &["a.example by a.example"]),
+        (
+            "||a.example^\n||a.example^$3p\n@@||a.example^$3p\n",
+            &["a.example"],
+            &["a.example by a.example"],
+        ),
+        (
+            "||a.example^$3p\n||a.example^$popup\n@@||a.example^$3p\n",
+            &["a.example"],
+            &["a.example by a.example"],
+        ),
+        (
+            "||a.example^$3p,important\n@@||a.example^$3p\n",
+            &["a.example"],
+            &["a.example by a.example"],
+        ),
+    ] {
+        let built = build(list, "", &read);
+        let (left, told) = outcome(&built);
+        assert_eq!(
+            (left.as_slice(), told),
+            (keys, covered.iter().map(|&text| text.to_owned()).collect()),
+            "{list}"
+        );
+    }
+    let read = ReadOptions::from(Format::Tpl).with_widened_rules(true);
+    let built = build(
+        "msFilterList\n-d a.example\n+d a.example\n-d b.example\n+d b.example /x\n-d c.example\n",
+        "",
+        &read,
+    );
+    let (left, told) = outcome(&built);
+    assert_eq!(left, ["b.example", "c.example"]);
+    assert_eq!(told, ["+d b.example /x by b.example"]);
+}
+
+#[test]
+fn exceptions_without_an_end_take_back_every_longer_path() {
+    gives(
+        "||a.example/xy\n||a.example/x.js\n||b.a.example/xz/y\n||a.example/x?q\n||a.example/y\n@@||a.example/x\n",
+        &["a.example/y"],
+        &[],
+    );
+    gives("||a.example/Xy\n@@||a.example/x*\n", &[], &[]);
+    for exception in ["@@||a.example/x^", "@@||a.example/x/", "@@||a.example/x|"] {
+        gives(&format!("||a.example/xy\n{exception}\n"), &["a.example/xy"], &[]);
+    }
+    gives(
+        "||a.example/xy\n@@|https://a.example/x\n",
+        &["a.example/xy"],
+        &["https://a.example/x by a.example/xy"],
+    );
+}
+
+#[test]
+fn exceptions_take_back_all_spellings_of_a_key() {
+    for list in [
+        "||a.example/Path\n@@||a.example/path\n",
+        "||a.example/path\n@@||a.example/PATH\n",
+        "||a.example/PATH\n@@||a.example/Path\n",
+        "||a.example/A/B/c\n@@||a.example/a/b\n",
+        "||a.example/A/B\n@@||a.example^\n",
+        "||a.example//X\n@@||a.example//x\n",
+        "||a.example/?Q\n@@||a.example/?q\n",
+        "||A.example/Path\n||a.example/pAth$badfilter\n||a.example/path\n||a.example/PATH$badfilter\n",
+    ] {
+        let built = build(list, "", &Format::Adblock.into());
+        let (left, told) = outcome(&built);
+        assert!(left.is_empty() && told.is_empty(), "{list}: {left:?} {told:?}");
+        assert!(built.report.revoked_keys() > 0, "{list}");
+    }
+    let built = build("||a.example/Path\n", "a.example/path\n", &Format::Adblock.into());
+    assert_eq!(outcome(&built), (vec![], vec![]));
+}
+
+#[test]
+fn an_exception_for_less_than_an_entry_leaves_its_key() {
+    for (exception, entry) in [
+        ("@@|https://a.example/|", "https://a.example/"),
+        ("@@||a.example/|", "a.example/"),
+        ("@@|http://a.example/|", "http://a.example/"),
+        ("@@|http://a.example^", "http://a.example"),
+        ("@@|https://a.example/", "https://a.example/"),
+        ("@@||*.a.example^", "*.a.example"),
+    ] {
+        let told = format!("{entry} by a.example");
+        gives(&format!("||a.example^\n{exception}\n"), &["a.example"], &[&told]);
+    }
+    for (exception, entry) in [
+        ("@@||a.example/x|", "a.example/x"),
+        ("@@|https://a.example/x|", "https://a.example/x"),
+        ("@@||a.example/x/", "a.example/x/"),
+        ("@@|https://a.example/x", "https://a.example/x"),
+    ] {
+        let told = format!("{entry} by a.example/x");
+        gives(&format!("||a.example/x\n{exception}\n"), &["a.example/x"], &[&told]);
+    }
+    // For the same, or more, it does not.
+    for rule in [
+        "|https://a.example/|",
+        "||a.example/|",
+        "|http://a.example^",
+        "||*.a.example^",
+        "||a.example/x/",
+        "||a.example/x|",
+    ] {
+        gives(&format!("{rule}\n@@{rule}\n"), &[], &[]);
+        gives(&format!("{rule}\n@@||a.example^\n"), &[], &[]);
+    }
+    gives("|https://a.example/x|\n@@|https://a.example/x\n", &[], &[]);
+    gives("|https://a.example/x/y\n@@|https://a.example/\n", &[], &[]);
+    gives(
+        "|http://a.example/x\n@@|https://a.example/x\n",
+        &["a.example/x"],
+        &["https://a.example/x by a.example/x"],
+    );
+    gives("||a.example/x/y\n@@||a.example/x/\n", &[], &[]);
+    gives("||a.example/x?y\n@@||a.example/x/\n", &["a.example/x?y"], &[]);
+    // A URL of an allow list takes back its own key, whoever asked for it.
+    let built =
+        build("||a.example^\n||a.example/x\n", "https://a.example/\n", &Format::Adblock.into());
+    assert_eq!(outcome(&built).0, ["a.example/x"]);
+}
+
+#[test]
+fn badfilter_is_for_the_same_text_but_for_case_order_and_stars() {
+    for (rule, other) in [
+        ("||a.example/x", "||a.example/x^"),
+        ("||a.example^", "||a.example/"),
+        ("||a.example^", "||a.example^|"),
+        ("||a.example^", "|https://a.example^"),
+        ("||a.example/x/", "||a.example/x"),
+        ("||a.example/x|", "||a.example/x"),
+        ("||a.example/x?", "||a.example/x"),
+        ("||a.example", "||a.example^"),
+    ] {
+        for (rule, other) in [(rule, other), (other, rule)] {
+            let built = build(&format!("{rule}\n{other}$badfilter\n"), "", &Format::Adblock.into());
+            assert_eq!((built.keys.len(), built.report.revoked_keys()), (2, 0), "{rule} {other}");
+            let built = build(&format!("{rule}\n{rule}$badfilter\n"), "", &Format::Adblock.into());
+            assert_eq!((built.keys.len(), built.report.revoked_keys()), (1, 1), "{rule}");
+        }
+    }
+    for list in [
+        "||c.example^\n||C.example^$badfilter\n",
+        "||c.example/x\n||c.example/X*$badfilter\n",
+        "||c.example^$all,important\n||c.example^$important,badfilter,all\n",
+        "||c.example^$doc\n||c.example^$document,badfilter\n",
+        "c.example\n||c.example^$badfilter\n",
+        "||c.example^\nC.example$badfilter\n",
+        "||c.example^\n||c.example/\n||c.example/$badfilter\n||c.example^$badfilter\n",
+        "||c.example^\n|https://c.example/|\n||c.example^$badfilter\n@@|https://c.example/|\n",
+    ] {
+        gives(list, &[], &[]);
+    }
+    for list in [
+        "||c.example^$all\n||c.example^$badfilter\n",
+        "||c.example^\n||c.example/\n||c.example/$badfilter\n",
+        "||c.example^\n||c.example^$important,badfilter\n",
+    ] {
+        gives(list, &["c.example"], &[]);
+    }
+}
+
+#[test]
+fn rules_for_some_requests_in_an_allow_list_are_named_with_the_keys() {
+    let allow = "[Adblock]\n||a.example^$script\n@@||b.example/*/x\n||c.example^\n";
+    let built =
+        build("||a.example^\n||x.b.example^\n||c.example^\n", allow, &Format::Adblock.into());
+    let (left, told) = outcome(&built);
+    assert_eq!(left, ["a.example", "x.b.example"]);
+    assert_eq!(told, ["||a.example^$script by a.example", "@@||b.example/*/x by x.b.example"]);
+}
+
+#[test]
+fn a_key_that_blocks_what_an_exception_names_is_inexact() {
+    let built = build("||a.example^\n@@||x.a.example^\n", "", &Format::Adblock.into());
+    assert!(built.report.inexact(|_| false).eq(["still-covered"]));
+    assert_eq!(built.report.inexact(|name| name == "still-covered").count(), 0);
+    let built = build("||a.example^\n@@||a.example^\n", "", &Format::Adblock.into());
+    assert_eq!(built.report.inexact(|_| false).count(), 0);
+}
