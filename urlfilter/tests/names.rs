@@ -4,18 +4,13 @@
 
 mod command;
 
-use command::{stderr, urlfilter};
-use serde_json::Value;
+use command::{json, stderr, urlfilter};
 use std::fs;
 use std::path::Path;
 use std::process::Output;
 
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or_else(|| panic!("killed: {output:?}"))
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
 /// A folder with a list.
