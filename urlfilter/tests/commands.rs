@@ -93,7 +93,7 @@ fn build_writes_all_files_and_a_summary() {
         ("entriesRead", 4),
         ("kept", 3),
         ("refused", 1),
-        ("widened", 5),
+        ("widened", 7),
         ("keys", 3),
     ] {
         assert_eq!(summary[field], expected, "{field}");
