@@ -44,7 +44,7 @@ pub use uses::Origin;
 
 use crate::key::parents::any_cover;
 use crate::key::{KeyRules, ONBOARDING_ENTRY, Refusal};
-use crate::list::{self, Format, ListError, ReadOptions};
+use crate::list::{self, Format, ListError, ReadOptions, Summary};
 use durable_file::{Access, FileError, FileSet};
 use exceptions::{Exceptions, Speaker};
 use fill::fill;
@@ -244,18 +244,24 @@ impl Builder {
             source,
             speaker,
         };
-        let summary = pipeline::run(self.options.threads(), maker, intake, |visit| {
+        let outcome = pipeline::run(self.options.threads(), maker, intake, |visit| {
             list::read(input, options, |event| visit(spoken(event, speaker)))
-        })
-        .map_err(|source| BuildError::List { name: name.to_owned(), source })?;
-        self.report.end_source(source, &summary);
-        let problem = match self.options.guards.problem(&self.report.sources[source]) {
-            Some(SourceProblem::Empty { .. }) if let Some(rows) = summary.left_out => {
-                Some(SourceProblem::LeftOut(rows))
+        });
+        let guards = &self.options.guards;
+        let summary = match outcome {
+            Err(error)
+                if error.is_page()
+                    && guards.accepts(name)
+                    && self.report.sources[source].entries.read == 0 =>
+            {
+                Summary::of_page(options)
             }
-            problem => problem,
+            outcome => {
+                outcome.map_err(|source| BuildError::List { name: name.to_owned(), source })?
+            }
         };
-        match problem {
+        self.report.end_source(source, &summary);
+        match guards.problem(&self.report.sources[source], &summary) {
             None => Ok(self),
             Some(SourceProblem::Empty { refused: 0, .. }) if speaker == Speaker::AllowList => {
                 Ok(self)

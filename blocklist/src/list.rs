@@ -142,6 +142,22 @@ pub struct Summary {
     pub lines: LineCounts,
     /// The filter of rows that left out all of them, if one did.
     pub left_out: Option<RowsLeftOut>,
+    /// Whether the only row of a JSON document is one object outside of all arrays, whose field has one value. Servers send
+    /// such objects as messages.
+    pub is_one_object: bool,
+}
+
+impl Summary {
+    /// Of a page that is not read.
+    pub(crate) fn of_page(options: &ReadOptions) -> Self {
+        Self {
+            format: options.format.clone().unwrap_or(Format::Urls),
+            certainty: Certainty::Page,
+            lines: LineCounts::default(),
+            left_out: None,
+            is_one_object: false,
+        }
+    }
 }
 
 /// What one line holds.
@@ -224,7 +240,7 @@ fn read_text(
     if text::ends_lines_with_returns(&start, start.len() < SAMPLE - BYTE_ORDER_MARK.len()) {
         (start, input) = boxed(peek(text::Returns::new(input))?);
     }
-    text::refuse_page(&start)?;
+    text::refuse_page(&start, options.format.as_ref())?;
     if detect::is_binary(&start) {
         return Err(ListError::Binary);
     }
@@ -247,6 +263,7 @@ fn read_text(
         return Err(ListError::NoRows { format, filter: filter.clone() });
     }
     let input = BufReader::with_capacity(1 << 17, input);
+    let mut is_one_object = false;
     let mut left_out = None;
     let mut of_rows = |(lines, rows): (LineCounts, Option<RowsLeftOut>)| {
         left_out = rows;
@@ -266,11 +283,13 @@ fn read_text(
         Format::Csv { column } => of_rows(csv::read(input, column, None, options, visit)?),
         Format::Tsv { column } => of_rows(csv::read(input, column, Some(b'\t'), options, visit)?),
         Format::Json { field } => {
-            of_rows(json::read(input, &start, field.as_deref(), options, visit)?)
+            let document = json::read(input, &start, field.as_deref(), options, visit)?;
+            is_one_object = document.is_one_object;
+            of_rows((document.lines, document.left_out))
         }
         Format::Txtpb => txtpb::read(input, visit)?,
     };
-    Ok(Summary { format, certainty, lines, left_out })
+    Ok(Summary { format, certainty, lines, left_out, is_one_object })
 }
 
 fn boxed<'i>((start, input): (Vec<u8>, impl Read + 'i)) -> (Vec<u8>, Box<dyn Read + 'i>) {

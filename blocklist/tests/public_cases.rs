@@ -258,6 +258,56 @@ fn what_only_looks_like_a_url_is_refused() {
 }
 
 #[test]
+fn a_message_of_a_server_is_no_list_of_one() {
+    let message = r#"{"documentation_url":"https://docs.code.example/rest","message":"Not Found","status":"404"}"#;
+    let read: ReadOptions = "json=documentation_url".parse::<Format>().unwrap().into();
+    let error = build_with(message, &read, Options::default()).unwrap_err().to_string();
+    assert!(error.contains("one object") && error.contains("message of a server"), "{error}");
+    let accepted = || Options::default().with_guards(Guards::default().with_accepted("list"));
+    let built = build_with(message, &read, accepted()).unwrap();
+    assert_eq!(keys(&built), ["docs.code.example/rest"]);
+    let list = format!("[{message}]");
+    assert_eq!(keys(&build_with(&list, &read, Options::default()).unwrap()).len(), 1);
+}
+
+#[test]
+fn a_page_that_is_accepted_by_name_gives_no_entry() {
+    let accepted = Guards::default().with_accepted("page");
+    let json: ReadOptions = "json=url".parse::<Format>().unwrap().into();
+    for (page, read) in [
+        ("<html>\nhttps://cdn.example/x.css\n</html>\n", ReadOptions::default()),
+        ("# title\n<html>\nads.example\n", Format::Hosts.into()),
+        ("{\"message\": \"no such list\"}", ReadOptions::default()),
+        ("{\"message\": \"no such list\"}", json),
+    ] {
+        let builder = |guards| {
+            let builder = Builder::new(Options::default().with_guards(guards));
+            builder.add_list("list", &b"a.example\n"[..], None).unwrap()
+        };
+        let error = builder(Guards::default()).add_source("page", page.as_bytes(), &read);
+        assert!(matches!(error, Err(BuildError::List { source, .. }) if source.is_page()));
+        for is_allow_list in [false, true] {
+            let builder = builder(accepted.clone());
+            let builder = if is_allow_list {
+                builder.add_allow_list("page", page.as_bytes(), &read)
+            } else {
+                builder.add_source("page", page.as_bytes(), &read)
+            };
+            let built = builder.unwrap().finish().unwrap();
+            assert_eq!(keys(&built), ["a.example"]);
+            let source = serde_json::to_value(&built.report.sources[1]).unwrap();
+            assert_eq!(
+                (&source["certainty"], &source["entries"]["read"]),
+                (&"page".into(), &0.into())
+            );
+        }
+    }
+    // What is no list for another reason does not pass.
+    let builder = Builder::new(Options::default().with_guards(accepted));
+    assert!(builder.add_list("page", &b"\x7fELF\0"[..], None).is_err());
+}
+
+#[test]
 fn comments_behind_dnsmasq_lines_may_follow_a_tab() {
     let built = build("address=/a.example/0.0.0.0\t# why\naddress=/b.example/0.0.0.0 # why\n");
     assert_eq!(keys(&built.unwrap()), ["a.example", "b.example"]);

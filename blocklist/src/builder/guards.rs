@@ -1,7 +1,7 @@
 //! What must hold of lists and of the whole build, so that a broken source is noticed.
 
 use super::report::{Report, Source};
-use crate::list::RowsLeftOut;
+use crate::list::{RowsLeftOut, Summary};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,7 +21,8 @@ pub struct Guards {
     pub min_keys: u64,
     /// By how much keys and the entries of each list may become fewer than before. Default: no limit.
     pub max_shrink: Option<MaxShrink>,
-    /// The names of lists that may be empty, refused or shrunk.
+    /// The names of lists that may be empty, refused or shrunk, or a page in place of a list
+    /// ([`ListError::is_page`](crate::list::ListError::is_page)), which gives no entry then.
     pub accepted: BTreeSet<String>,
     /// Whether the build as a whole may have any number of keys less than before. Default: no.
     pub accepts_shrink: bool,
@@ -119,6 +120,8 @@ pub enum SourceProblem {
         /// Its entries, all refused.
         refused: u64,
     },
+    /// Its only row is one JSON object, as in a message of a server.
+    OneObject,
     /// The filters of rows leave out all of its rows.
     #[non_exhaustive]
     LeftOut(RowsLeftOut),
@@ -150,6 +153,9 @@ impl fmt::Display for SourceProblem {
                     "none of its entries can become a key (lines: {lines}, refused: {refused})"
                 )
             }
+            Self::OneObject => f.write_str(
+                "it is one object, not rows; is it a message of a server? A list of one row is an array with one object",
+            ),
             Self::LeftOut(rows) => rows.fmt(f),
             Self::Refused { refused, good } => {
                 let all = refused + good;
@@ -207,9 +213,14 @@ impl Guards {
         self
     }
 
+    /// Whether a list of this name passes, whatever it has.
+    pub(super) fn accepts(&self, name: &str) -> bool {
+        self.accepted.contains(name)
+    }
+
     /// What is wrong with a list that was read to its end.
-    pub(super) fn problem(&self, source: &Source) -> Option<SourceProblem> {
-        if self.accepted.contains(&source.name) || self.max_refused.is_infinite() {
+    pub(super) fn problem(&self, source: &Source, summary: &Summary) -> Option<SourceProblem> {
+        if self.accepts(&source.name) || self.max_refused.is_infinite() {
             return None;
         }
         let entries = &source.entries;
@@ -219,8 +230,14 @@ impl Guards {
             return Some(SourceProblem::Refused { refused, good });
         }
         if entries.taken + entries.exceptions == 0 {
+            if let Some(rows) = &summary.left_out {
+                return Some(SourceProblem::LeftOut(rows.clone()));
+            }
             let lines = source.lines.total();
             return Some(SourceProblem::Empty { lines, refused: entries.read });
+        }
+        if summary.is_one_object {
+            return Some(SourceProblem::OneObject);
         }
         let max_shrink = self.max_shrink.as_ref()?;
         let before = *max_shrink.before.taken.get(&source.name)?;

@@ -20,6 +20,8 @@ pub enum Certainty {
     Header,
     /// This many of a hundred lines at the beginning are written as the format wants them, rounded down.
     Lines(u8),
+    /// It was not read: it is a page in place of a list, and accepted as that.
+    Page,
 }
 
 impl fmt::Display for Certainty {
@@ -28,16 +30,18 @@ impl fmt::Display for Certainty {
             Self::Given => f.write_str("as an option says"),
             Self::Header => f.write_str("by its header"),
             Self::Lines(percent) => write!(f, "by {percent} % of its first lines"),
+            Self::Page => f.write_str("a page in place of a list, which gives no entry"),
         }
     }
 }
 
-/// Serialised as `given`, `header` or `lines NN%`.
+/// Serialised as `given`, `header`, `lines NN%` or `page`.
 impl Serialize for Certainty {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Given => serializer.serialize_str("given"),
             Self::Header => serializer.serialize_str("header"),
+            Self::Page => serializer.serialize_str("page"),
             Self::Lines(percent) => serializer.collect_str(&format_args!("lines {percent}%")),
         }
     }

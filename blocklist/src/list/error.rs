@@ -223,6 +223,14 @@ pub enum ListError {
     Rows(keyword_database::ReadError),
 }
 
+impl ListError {
+    /// Whether the input is a page or a message in place of a list: markup, or JSON without the field that is asked for.
+    #[must_use]
+    pub fn is_page(&self) -> bool {
+        matches!(self, Self::WebPage | Self::Json { .. } | Self::JsonFieldMissing { .. })
+    }
+}
+
 fn listed(names: &str, before: &str) -> String {
     match names {
         "" => String::new(),

@@ -48,13 +48,21 @@ pub(super) fn fields(start: &[u8]) -> String {
     walk.names.join(", ")
 }
 
+/// What is known of a document once it has been read.
+pub(super) struct Document {
+    pub(super) lines: LineCounts,
+    pub(super) left_out: Option<RowsLeftOut>,
+    /// Whether the only row is an object outside of all arrays, whose field has one value.
+    pub(super) is_one_object: bool,
+}
+
 pub(super) fn read(
     input: impl Read,
     start: &[u8],
     field: Option<&str>,
     options: &ReadOptions,
     visit: &mut dyn FnMut(Event<'_>),
-) -> Result<(LineCounts, Option<RowsLeftOut>), ListError> {
+) -> Result<Document, ListError> {
     let lines = Rc::new(LineTally::with_visible());
     // The number of the line says nothing then.
     let one_line = memchr::memchr(b'\n', start.trim_ascii_end()).is_none();
@@ -110,8 +118,20 @@ struct Walk<'w> {
     has_content: bool,
     /// Whether an object has been found.
     has_object: bool,
+    /// The number of arrays around what is read.
+    arrays: usize,
+    /// What is known of the rows of a document with a field.
+    rows: Rows,
     names: Vec<String>,
     failure: Option<ListError>,
+}
+
+/// The number of rows, and whether one of them shows that rows are meant.
+#[derive(Debug, Default)]
+struct Rows {
+    count: u64,
+    /// A row is in an array, or its field has one.
+    has_array: bool,
 }
 
 struct Filter {
@@ -150,6 +170,8 @@ impl<'w> Walk<'w> {
             before: Vec::new(),
             has_content: false,
             has_object: false,
+            arrays: 0,
+            rows: Rows::default(),
             names: Vec::new(),
             failure: None,
         }
@@ -222,15 +244,18 @@ impl<'w> Walk<'w> {
                 Ok(())
             }
             Some(rows) if rows == depth => Ok(()),
-            Some(_) => {
-                let line = self.lines.line();
-                let field = self.field.unwrap_or_default().to_owned();
-                Err(self.fail(ListError::JsonFieldAmbiguous { line, field }))
-            }
+            Some(_) => Err(self.fail_at_several_depths()),
         }
     }
 
-    fn finish(mut self) -> Result<(LineCounts, Option<RowsLeftOut>), ListError> {
+    /// Ends the reading because objects at several depths have the field.
+    fn fail_at_several_depths<E: Error>(&mut self) -> E {
+        let line = self.lines.line();
+        let field = self.field.unwrap_or_default().to_owned();
+        self.fail(ListError::JsonFieldAmbiguous { line, field })
+    }
+
+    fn finish(mut self) -> Result<Document, ListError> {
         let fields = self.names.join(", ");
         match self.field {
             Some(field) if self.row_depth.is_none() && self.has_content => {
@@ -244,6 +269,7 @@ impl<'w> Walk<'w> {
         {
             return Err(ListError::JsonFieldMissing { field: filter.name, fields });
         }
+        let is_one_object = self.rows.count == 1 && !self.rows.has_array;
         let total = self.lines.total();
         let counts = &mut self.counts;
         counts.entry = counts.entry.min(total);
@@ -251,7 +277,7 @@ impl<'w> Walk<'w> {
         counts.blank = self.lines.blank().min(total - counts.total());
         counts.structure = total - counts.total();
         let left_out = self.choice.left_out(&self.counts);
-        Ok((self.counts, left_out))
+        Ok(Document { lines: self.counts, left_out, is_one_object })
     }
 }
 
@@ -328,7 +354,9 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
             walk.miss(place);
             walk.end_row();
         }
+        walk.arrays += 1;
         while items.next_element_seed(walk.value(depth + 1))?.is_some() {}
+        walk.arrays -= 1;
         Ok(false)
     }
 

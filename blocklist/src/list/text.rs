@@ -1,6 +1,6 @@
 //! Text in other encodings and with other line ends, as UTF-8 with `\n`.
 
-use super::ListError;
+use super::{Format, ListError};
 use std::io::{self, Read};
 
 /// Pairs of bytes that must look like UTF-16 if no byte-order mark says so.
@@ -147,15 +147,43 @@ impl<R: Read> Read for Returns<R> {
     }
 }
 
-/// Fails for a page in place of a list: markup, whose first character is `<`, which begins no line of a list.
-pub(super) fn refuse_page(start: &[u8]) -> Result<(), ListError> {
-    let text = start.trim_ascii_start();
-    let markup = match text {
+/// Fails for a page in place of a list: markup, whose first character is `<`, which begins no line of a list. A page may stand
+/// behind headers and comments of a list, and in a list of lines anywhere.
+pub(super) fn refuse_page(start: &[u8], format: Option<&Format>) -> Result<(), ListError> {
+    // Values of these may have several lines.
+    let has_values = matches!(
+        format,
+        Some(Format::Csv { .. } | Format::Tsv { .. } | Format::Json { .. } | Format::Txtpb)
+    );
+    let mut lines = start.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut is_first = true;
+    let is_page = lines.any(|line| {
+        if line.is_empty() {
+            return false;
+        }
+        let is_page = if is_first { is_markup(line) } else { !has_values && begins_page(line) };
+        is_first &= matches!(line[0], b'[' | b'!' | b'#' | b';');
+        is_page
+    });
+    if is_page { Err(ListError::WebPage) } else { Ok(()) }
+}
+
+fn is_markup(line: &[u8]) -> bool {
+    match line {
         [b'<', b'!' | b'?', ..] => true,
         [b'<', first, ..] => first.is_ascii_alphabetic(),
         _ => false,
-    };
-    if markup { Err(ListError::WebPage) } else { Ok(()) }
+    }
+}
+
+/// Whether a line is the beginning of a page.
+fn begins_page(line: &[u8]) -> bool {
+    const BEGINNINGS: [&str; 5] = ["<!doctype", "<html", "<head", "<body", "<?xml"];
+    line.starts_with(b"<")
+        && BEGINNINGS.iter().any(|beginning| {
+            line.get(..beginning.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(beginning.as_bytes()))
+        })
 }
 
 #[cfg(test)]
@@ -242,6 +270,26 @@ mod tests {
                 assert!(matches!(outcome, Err(ListError::WebPage)), "{page} {outcome:?}");
             }
         }
+        for page in [
+            "[Adblock Plus 2.0]\n<!DOCTYPE html>\n<html><head><title>503</title></head>\n<body>\nads.example\n</body></html>\n",
+            "! Title: x\n! Expires: 1 day\n\n <center>503</center>\n",
+            "# Title: x\r\n<html>\r\n",
+            "; zone\n<?xml version=\"1.0\"?>\n",
+            "a.example\nb.example\n<!doctype HTML>\n<title>504</title>\n",
+        ] {
+            for format in [None, Some("urls"), Some("hosts"), Some("adblock"), Some("rpz")] {
+                let format = format.map(|name| name.parse().unwrap());
+                let options = ReadOptions::default().with_format(format);
+                let outcome = read(page.as_bytes(), &options, |_| {});
+                assert!(matches!(outcome, Err(ListError::WebPage)), "{page} {outcome:?}");
+            }
+        }
+        // Values of tables may have lines of markup.
+        let table = "url,body\na.example,\"x\n<html>\n\"\n";
+        let format: Format = "csv=url".parse().unwrap();
+        assert_eq!(collect(table.as_bytes(), Some(&format)).0, ["2 a.example"]);
+        let headed = "# url,body\n<html>\n";
+        assert!(matches!(read(headed.as_bytes(), &format.into(), |_| {}), Err(ListError::WebPage)));
         assert_eq!(collect(b"a.example/<html>\n", Some(&Format::Urls)).0, ["1 a.example/<html>"]);
     }
 

@@ -133,7 +133,8 @@ pub(crate) struct Arguments {
     /// Fail if a list, or the whole build, has lost more than this share since the last build in DIR, from 0 to 1
     #[arg(long, value_name = "SHARE", value_parser = parse_share, help_heading = "Limits")]
     max_shrink: Option<f64>,
-    /// List for which no limit holds, as it stands on the command line, or DIR, whose build may shrink; can be repeated
+    /// List for which no limit holds, as it stands on the command line, also if it is a web page or a message in JSON, which
+    /// gives no entry; or DIR, whose build may shrink; can be repeated
     #[arg(long, value_name = "FILE|DIR", help_heading = "Limits")]
     accept: Vec<String>,
     /// Print the summary as JSON
@@ -339,6 +340,9 @@ fn add(builder: Builder, list: &Input, arguments: &Arguments) -> anyhow::Result<
     outcome.map_err(|error| match error {
         BuildError::Source { .. } => {
             anyhow!("{error}; --accept {} builds with it all the same", path.display())
+        }
+        BuildError::List { ref source, .. } if source.is_page() => {
+            anyhow!("{error}: {source}; --accept {} builds without it", path.display())
         }
         error => error.into(),
     })

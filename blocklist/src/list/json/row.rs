@@ -48,6 +48,7 @@ impl<'r, 'w> Row<'r, 'w> {
         if self.for_field {
             self.has_field = true;
             walk.found(depth)?;
+            walk.rows.has_array |= walk.arrays > 0;
         }
         Ok(())
     }
@@ -94,6 +95,7 @@ impl<'r, 'w> Row<'r, 'w> {
             }
             return Ok(());
         }
+        walk.rows.count += 1;
         for (number, values) in compared.iter().enumerate() {
             walk.filters[number].found |= !values.is_empty();
         }
@@ -158,6 +160,7 @@ impl<'de> Visitor<'de> for Chosen<'_, '_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         let Self { row, inside_array } = self;
+        row.walk.rows.has_array |= row.for_field;
         if inside_array {
             return skip_items(row.walk, items);
         }

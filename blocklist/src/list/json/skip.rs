@@ -1,10 +1,10 @@
-//! Values that do not matter, of any length.
+//! Values inside of rows, of any length. They hold no rows, so that none of their objects may have the field.
 
 use super::{MAX_VALUE, Walk};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// A value that is passed over.
+/// A value that is passed over unless an object in it has the field.
 pub(super) struct Skipped<'s, 'w> {
     pub(super) walk: &'s mut Walk<'w>,
 }
@@ -27,11 +27,36 @@ pub(super) fn skip_fields<'de, A: MapAccess<'de>>(
 ) -> Result<bool, A::Error> {
     loop {
         walk.lines.begin_record(MAX_VALUE);
-        if fields.next_key::<serde::de::IgnoredAny>()?.is_none() {
-            return Ok(false);
+        match fields.next_key_seed(IsField(walk.field))? {
+            None => return Ok(false),
+            Some(true) => return Err(walk.fail_at_several_depths()),
+            Some(false) => {}
         }
         walk.lines.begin_record(MAX_VALUE);
         fields.next_value_seed(Skipped { walk: &mut *walk })?;
+    }
+}
+
+/// Whether a name is that of the field.
+struct IsField<'f>(Option<&'f str>);
+
+impl<'de> DeserializeSeed<'de> for IsField<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for IsField<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<bool, E> {
+        Ok(self.0.is_some_and(|field| field.eq_ignore_ascii_case(name)))
     }
 }
 

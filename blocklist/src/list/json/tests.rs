@@ -34,7 +34,7 @@ const ARRAY: &str = r#"[
   {
     "phish_id": "1",
     "url": "https://a.example/login?x=1&y",
-    "details": [{"ip_address": "192.0.2.1", "url": "https://not.example/"}],
+    "details": [{"ip_address": "192.0.2.1", "page": "https://not.example/"}],
     "verified": "yes"
   },
   {"details": [], "url": "https:\/\/b.example\/\u0070", "verified": "no"},
@@ -152,18 +152,47 @@ fn nothing_that_is_meant_is_left_out_in_silence() {
         message(ARRAY, "json=url", &["online=yes"])
             .contains("field `online`; rows have: phish_id, url")
     );
-    // The same name at two depths.
+    // The same name at two depths, in any order.
     for text in [
         r#"[{"report":{"url":"https://x.example/"},"url":"https://a.example/"}]"#,
+        r#"[{"url":"https://a.example/","report":{"url":"https://x.example/"}}]"#,
+        r#"[{"url":"https://a.example/","reports":[[{"by":{"URL":"https://x.example/"}}]]}]"#,
+        r#"[{"url":{"url":"https://a.example/"}}]"#,
+        r#"[{"url":["https://a.example/",{"url":"https://x.example/"}]}]"#,
         r#"{"a":[{"url":"a.example"}],"b":{"c":[{"url":"b.example"}]}}"#,
+        r#"{"url":"https://feed.example/","data":[{"url":"https://b.example/x"},{"url":"c.example"}]}"#,
+        r#"{"data":[{"url":"https://b.example/x"},{"url":"c.example"}],"url":"https://feed.example/"}"#,
+        r#"{"meta":{"url":"https://feed.example/"},"data":[{"url":"https://b.example/x"}]}"#,
     ] {
-        assert!(matches!(mistake(text, "json=url", &[]), ListError::JsonFieldAmbiguous { .. }));
+        let error = mistake(text, "json=url", &[]);
+        assert!(matches!(error, ListError::JsonFieldAmbiguous { .. }), "{text} {error:?}");
     }
     // Empty feeds have no rows.
     for text in ["[]", "{}", "", "{\"1\": []}\n"] {
         let outcome = read(text.as_bytes(), &options("json=url", &["a=b"]), |_| {});
         assert_eq!(outcome.is_ok(), !text.contains('1'), "{text}");
     }
+}
+
+#[test]
+fn one_object_outside_of_arrays_is_said_to_be_one() {
+    for (text, is_one_object) in [
+        (r#"{"url":"https://docs.example/","message":"Not Found","status":"404"}"#, true),
+        ("{\n \"url\": \"https://docs.example/\"\n}\n", true),
+        (r#"{"error":{"url":"https://docs.example/","code":404}}"#, true),
+        (r#"{"url":"https://feed.example/","data":[]}"#, true),
+        (r#"{"url":null,"data":[]}"#, true),
+        (r#"[{"url":"a.example"}]"#, false),
+        (r#"{"data":[{"url":"a.example"}]}"#, false),
+        (r#"{"url":["a.example"],"version":2}"#, false),
+        ("{\"url\":\"a.example\"}\n{\"url\":\"b.example\"}\n", false),
+        (r#"{"1":{"url":"a.example"},"2":{"url":"b.example"}}"#, false),
+        ("[]", false),
+        ("", false),
+    ] {
+        assert_eq!(summary(text, "json=url", &[]).1.is_one_object, is_one_object, "{text}");
+    }
+    assert!(!summary("\"a.example\"\n", "json", &[]).1.is_one_object);
 }
 
 #[test]
@@ -210,7 +239,7 @@ fn values_are_bounded() {
 #[test]
 fn json_is_recognised_in_place_of_another_list() {
     for (text, expected) in [
-        (ARRAY, "phish_id, url, ip_address, verified"),
+        (ARRAY, "phish_id, url, ip_address, page, verified"),
         (BY_NUMBER, "dateadded, url, url_status, tags"),
         ("{\"message\": \"no such list\"}", "message"),
         ("[\"a.example\"]", ""),

@@ -3,6 +3,7 @@
 use crate::output::{Exit, Results, note};
 use blocklist::builder::{Built, Report};
 use blocklist::key::Effect;
+use blocklist::list::Certainty;
 use serde::Serialize;
 use std::path::Path;
 
@@ -105,7 +106,11 @@ pub(super) fn print(built: &Built, out: &Path, json: bool, seconds: f64) -> anyh
         results.finish()?;
         return Ok(Exit::Success);
     }
-    for source in &summary.sources {
+    for (source, of_report) in summary.sources.iter().zip(&report.sources) {
+        if of_report.certainty == Certainty::Page {
+            note(format_args!("{}: {}", source.name, source.certainty));
+            continue;
+        }
         note(format_args!(
             "{}: {} lines, read as {} ({})",
             source.name, source.lines, source.format, source.certainty
