@@ -44,7 +44,7 @@ pub use uses::Origin;
 
 use crate::key::parents::any_cover;
 use crate::key::{KeyRules, ONBOARDING_ENTRY, Refusal};
-use crate::list::{self, Format, ListError, ReadOptions, Summary};
+use crate::list::{self, Certainty, Format, ListError, ReadOptions, Summary};
 use durable_file::{Access, FileError, FileSet};
 use exceptions::{Exceptions, Speaker};
 use fill::fill;
@@ -261,6 +261,10 @@ impl Builder {
             }
         };
         self.report.end_source(source, &summary);
+        if summary.certainty != Certainty::Page {
+            self.report.sources[source].without_effect =
+                options.without_effect(&summary.format, summary.is_in_archive);
+        }
         match guards.problem(&self.report.sources[source], &summary) {
             None => Ok(self),
             Some(SourceProblem::Empty { refused: 0, .. }) if speaker == Speaker::AllowList => {

@@ -43,6 +43,7 @@ mod rows;
 mod rpz;
 mod sinks;
 mod table;
+mod tabular;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -58,7 +59,7 @@ pub use detect::Certainty;
 pub use entry::{Action, Entry, RuleOptions, Scope};
 pub use error::ListError;
 pub use format::{Column, Format, NoColumn, UnknownFormat};
-pub use options::ReadOptions;
+pub use options::{ListOption, ReadOptions};
 pub use rows::{InvalidRowFilter, RowFilter, RowsLeftOut};
 
 use crate::key::Refusal;
@@ -145,6 +146,8 @@ pub struct Summary {
     /// Whether the only row of a JSON document is one object outside of all arrays, whose field has one value. Servers send
     /// such objects as messages.
     pub is_one_object: bool,
+    /// Whether it was taken out of an archive.
+    pub is_in_archive: bool,
 }
 
 impl Summary {
@@ -156,6 +159,7 @@ impl Summary {
             lines: LineCounts::default(),
             left_out: None,
             is_one_object: false,
+            is_in_archive: false,
         }
     }
 }
@@ -251,7 +255,9 @@ fn read_text(
         None | Some(Format::Adblock) if tpl::has_header(&start) => (Format::Tpl, Certainty::Header),
         Some(format) => (format.clone(), Certainty::Given),
         None if options.is_defanged => {
-            detect::format(defang::refang(&String::from_utf8_lossy(&start)).as_bytes())?
+            let text = String::from_utf8_lossy(&start);
+            let lines: Vec<_> = text.lines().map(defang::refang).collect();
+            detect::format(lines.join("\n").as_bytes())?
         }
         None => detect::format(&start)?,
     };
@@ -289,7 +295,7 @@ fn read_text(
         }
         Format::Txtpb => txtpb::read(input, visit)?,
     };
-    Ok(Summary { format, certainty, lines, left_out, is_one_object })
+    Ok(Summary { format, certainty, lines, left_out, is_one_object, is_in_archive: false })
 }
 
 fn boxed<'i>((start, input): (Vec<u8>, impl Read + 'i)) -> (Vec<u8>, Box<dyn Read + 'i>) {

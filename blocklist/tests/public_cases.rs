@@ -258,6 +258,32 @@ fn what_only_looks_like_a_url_is_refused() {
 }
 
 #[test]
+fn options_that_concern_no_list_are_known() {
+    use blocklist::list::ListOption::{self, Defanged, Member, Origin, Sinks, WidenedRules};
+    let all = |format: &str| {
+        ReadOptions::from(format.parse::<Format>().unwrap())
+            .with_member(Some("x".to_owned()))
+            .with_origin(Some("rpz.example".to_owned()))
+            .with_sinks(vec!["sink.example".to_owned()])
+            .with_defanged(true)
+            .with_widened_rules(true)
+    };
+    let without_effect = |list: &str, read: &ReadOptions| -> Vec<ListOption> {
+        build_with(list, read, Options::default()).unwrap().report.sources[0].without_effect.clone()
+    };
+    for (list, format, expected) in [
+        ("a.example\n", "urls", vec![Member, Origin, Sinks, WidenedRules]),
+        ("x,a.example\n", "csv=2", vec![Member, Origin, Sinks, WidenedRules]),
+        ("0.0.0.0 a.example\n", "hosts", vec![Member, Origin, Defanged, WidenedRules]),
+        ("||a.example^\n", "adblock", vec![Member, Origin, Defanged]),
+        ("a.example CNAME .\n", "rpz", vec![Member, Defanged, WidenedRules]),
+    ] {
+        assert_eq!(without_effect(list, &all(format)), expected, "{format}");
+    }
+    assert_eq!(without_effect("a.example\n", &ReadOptions::default()), []);
+}
+
+#[test]
 fn a_message_of_a_server_is_no_list_of_one() {
     let message = r#"{"documentation_url":"https://docs.code.example/rest","message":"Not Found","status":"404"}"#;
     let read: ReadOptions = "json=documentation_url".parse::<Format>().unwrap().into();

@@ -8,7 +8,7 @@ pub use revoked::{Revoked, RevokedException, StillCovered};
 use super::Options;
 use super::uses::Origin;
 use crate::key::{Effect, Refusal, Remark, Remarks, Systems};
-use crate::list::{Certainty, Entry, LineCounts, Summary};
+use crate::list::{Certainty, Entry, LineCounts, ListOption, Summary};
 use filter_core::bloom::Sizing;
 use filter_core::sub_url::SubUrlRule;
 use serde::ser::{SerializeMap, SerializeStruct};
@@ -103,6 +103,9 @@ pub struct Source {
     pub lines: LineCounts,
     /// Its entries by what became of them.
     pub entries: SourceEntries,
+    /// The options that it was read with and that had no effect on it.
+    #[serde(skip)]
+    pub without_effect: Vec<ListOption>,
 }
 
 /// Numbers of entries of one list by what became of them.
@@ -238,6 +241,7 @@ impl Report {
             certainty: Certainty::Given,
             lines: LineCounts::default(),
             entries: SourceEntries::default(),
+            without_effect: Vec::new(),
         });
         self.sources.len() - 1
     }

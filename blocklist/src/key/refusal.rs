@@ -34,6 +34,8 @@ reasons! {
         RuleOption = "rule-option", "the option restricts the rule, the key could not";
         /// The rule is not bound to a host.
         Pattern = "pattern", "the rule matches text anywhere in the URL";
+        /// The rule is written as no browser writes URLs.
+        NeverMatches = "never-matches", "the rule matches no URL: browsers resolve dot segments, replace backslashes, leave out default ports and escape quotation marks and brackets";
         /// The line is a directive for the program that the list is made for.
         Directive = "directive", "the directive is for another program";
         /// The entry resolves or forwards a name instead of blocking it.

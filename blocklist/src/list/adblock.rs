@@ -2,6 +2,7 @@
 
 mod conditions;
 mod excepted;
+mod normalised;
 pub(crate) mod options;
 pub(super) mod rule_text;
 
@@ -13,6 +14,7 @@ use super::{Action, Emit, Entry, LineFormat, LineKind, ReadOptions, Scope, hosts
 use crate::key::names::has_known_suffix;
 use crate::key::{EntryKind, Refusal, Remark};
 use conditions::Conditions;
+use normalised::{Parts, check_characters};
 use std::net::IpAddr;
 
 pub(super) struct Adblock {
@@ -157,6 +159,7 @@ enum Anchor {
 }
 
 fn network_rule(pattern: &str) -> Result<Entry<'_>, Refusal> {
+    check_characters(pattern)?;
     // A star at the end has no meaning: rules match any continuation anyway.
     let open = pattern.trim_end_matches('*');
     let (body, anchor) = match (open.strip_prefix("||"), open.strip_prefix('|')) {
@@ -173,9 +176,12 @@ fn network_rule(pattern: &str) -> Result<Entry<'_>, Refusal> {
     let is_ended = is_page || without_caret.is_some();
     let text = without_caret.unwrap_or(body);
 
-    let place = match anchor {
-        Anchor::Label => text,
-        Anchor::Start => text.split_once("://").map_or(text, |(_, place)| place),
+    let (scheme, place) = match anchor {
+        Anchor::Label => (None, text),
+        Anchor::Start => match text.split_once("://") {
+            Some((scheme, place)) => (Some(scheme), place),
+            None => (None, text),
+        },
     };
     let (host_and_path, is_wildcard) = match place.strip_prefix("*.") {
         Some(rest) => (rest, true),
@@ -196,6 +202,7 @@ fn network_rule(pattern: &str) -> Result<Entry<'_>, Refusal> {
     if never_matches || host_and_path.contains(['^', '|']) {
         return Err(Refusal::Pattern);
     }
+    Parts { anchor, scheme, host, path, is_ended }.check()?;
     // Without an end, `||exam` matches example.com as well.
     let is_whole_host = is_host(host) || (anchor == Anchor::Start && host.ends_with(']'));
     if path.is_empty() && !is_ended && !is_whole_host {

@@ -308,6 +308,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_column_of_a_table_is_read_although_some_rows_have_other_numbers_of_fields() {
+        let text = "https://a.example/x,2026-01-01,online\nhttps://b.example/y,2026-01-02,online\n\
+                    https://c.example/z,2026-01-02\nhttps://d.example/x,y,2026-01-03,online\n\
+                    https://e.example/y,2026-01-04,online\n";
+        assert_eq!(
+            rows(text, "csv=1", &[]),
+            [
+                "1 https://a.example/x",
+                "2 https://b.example/y",
+                "3 https://c.example/z",
+                "4 -field-count",
+                "5 https://e.example/y"
+            ]
+        );
+    }
+
+    #[test]
     fn spreadsheets_name_their_separator() {
         for start in ["sep=;\r\n", "\"SEP=;\"\n"] {
             let text = format!("{start}url;note\na.example/x,y;1\n");

@@ -39,12 +39,13 @@ const SCHEMES: [(&str, &str); 9] = [
     ("fxp", "ftp"),
 ];
 
-/// The text with links as they were: `hxxp://`, `[.]`, `(.)`, `[:]//` and their like replaced.
+/// The text with links as they were: `hxxp://`, `[.]`, `(.)`, `[:]//` and their like replaced. Schemes may stand before
+/// slashes of any kind and number, as browsers read them.
 pub(super) fn refang(text: &str) -> Cow<'_, str> {
     let with_parts = replace_marks(text);
-    let Some((scheme, rest)) = with_parts.split_once("://") else { return with_parts };
+    let Some((scheme, rest)) = with_parts.split_once(':') else { return with_parts };
     match SCHEMES.iter().find(|(written, _)| scheme.eq_ignore_ascii_case(written)) {
-        Some((_, meant)) => Cow::Owned(format!("{meant}://{rest}")),
+        Some((_, meant)) => Cow::Owned(format!("{meant}:{rest}")),
         None => with_parts,
     }
 }
@@ -87,6 +88,12 @@ mod tests {
             ("https[://]a[DOT]example", "https://a.example"),
             ("HXXP://a.example", "http://a.example"),
             ("fxp://a.example/", "ftp://a.example/"),
+            ("hxxp:\\\\a.example\\x", "http:\\\\a.example\\x"),
+            ("HXXPS:/\\a[.]example\\x", "https:/\\a.example\\x"),
+            ("hxxps[:]\\\\a.example", "https:\\\\a.example"),
+            ("hxxp:/a.example", "http:/a.example"),
+            ("fxp:a.example", "ftp:a.example"),
+            ("hxxp.example:80", "hxxp.example:80"),
             ("192[.]0[.]2[.]7", "192.0.2.7"),
             ("a\\.example", "a.example"),
             ("https://[2001:db8::1]/", "https://[2001:db8::1]/"),

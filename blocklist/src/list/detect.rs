@@ -1,7 +1,8 @@
 //! Detecting the format of a list from its beginning, by what only one format has.
 
 use super::adblock::{COSMETIC, options};
-use super::{Format, ListError, sinks};
+use super::defang::refang;
+use super::{Format, ListError, sinks, tabular};
 use filter_core::sub_url::parts::{self, split_special_scheme};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -141,10 +142,55 @@ pub(super) fn format(start: &[u8]) -> Result<(Format, Certainty), ListError> {
     if let Some(format) = header(&lines) {
         return Ok((format, Certainty::Header));
     }
+    let found = tabular::find(&text);
     if let Some(columns) = table(&lines) {
-        return Err(ListError::CsvColumnNeeded { columns });
+        let options = found.map_or_else(String::new, |table| table.options());
+        return Err(ListError::CsvColumnNeeded { columns, options });
     }
-    let tally = Tally::of(&lines);
+    let decided = by_lines(&lines);
+    let is_open = match &decided {
+        Ok((format, certainty)) => *format == Format::Urls && *certainty != Certainty::Lines(0),
+        Err(error) => matches!(error, ListError::Ambiguous { .. }),
+    };
+    if !is_open {
+        return decided;
+    }
+    let hint = match &found {
+        Some(table) if let Some(names) = &table.header => {
+            let columns = names.join(", ");
+            return Err(ListError::CsvColumnNeeded { columns, options: table.options() });
+        }
+        Some(table) => {
+            format!("; {}, as tables have: try {}", table.describe(), table.options())
+        }
+        None if is_defanged(&lines) => {
+            "; entries are written so that they are no links: try --defanged".to_owned()
+        }
+        None => return decided,
+    };
+    let seen = match decided {
+        Err(ListError::Ambiguous { seen }) => seen,
+        _ => "lines could be URLs".to_owned(),
+    };
+    Err(ListError::Ambiguous { seen: seen + &hint })
+}
+
+/// Whether most lines become URLs or hosts only when marks such as `hxxp` and `[.]` are replaced.
+fn is_defanged(lines: &[&str]) -> bool {
+    let entries: Vec<_> = lines.iter().filter(|line| !line.starts_with(['#', ';', '!'])).collect();
+    let is_defanged = |line: &&&&str| {
+        let meant = refang(line);
+        let first = meant.split_whitespace().next().unwrap_or_default();
+        meant != ***line && is_plain(first)
+    };
+    let defanged = entries.iter().filter(is_defanged).count();
+    defanged > 0 && defanged * 2 >= entries.len()
+}
+
+/// The format that most lines have.
+
+fn by_lines(lines: &[&str]) -> Result<(Format, Certainty), ListError> {
+    let tally = Tally::of(lines);
     let Tally { adblock, hosts, dnsmasq, unbound, rpz, dnscrypt, plain, unknown, paths, names } =
         tally;
     let total = tally.total();
@@ -337,7 +383,7 @@ fn is_record(line: &str) -> bool {
 }
 
 /// A URL, or a host with or without a path, that a list of them may hold.
-fn is_plain(word: &str) -> bool {
+pub(super) fn is_plain(word: &str) -> bool {
     if let Some((_, rest)) = split_special_scheme(word) {
         return is_host_first(rest.trim_start_matches(['/', '\\']));
     }
@@ -473,8 +519,34 @@ mod tests {
         ];
         for (text, expected) in tables {
             let error = format(text.as_bytes()).unwrap_err();
-            assert!(matches!(error, ListError::CsvColumnNeeded { columns } if columns == expected));
+            assert!(
+                matches!(error, ListError::CsvColumnNeeded { columns, .. } if columns == expected)
+            );
         }
+    }
+
+    #[test]
+    fn tables_and_defanged_lists_are_named() {
+        for (text, expected) in [
+            ("https://a.example/x,2026-01-01\nhttps://b.example/y,2026-01-02\n", "--format csv=1"),
+            ("a.example/x\t1\nb.example/y\t2\n", "--format tsv=1"),
+            ("a.example;malware\nb.example;malware\n", "--format csv=1"),
+            (
+                "phish_url,Seen\nhttps://a.example/x,1\nhttps://b.example/y,2\n",
+                "--format csv=phish_url",
+            ),
+            ("id,url\n1,https://a.example/x\n", "--format csv=url"),
+            ("hxxp://a.example/x\nhxxps://b.example/y\n", "--defanged"),
+            ("a[.]example\nb[.]example/x\nc.example\n", "--defanged"),
+        ] {
+            let error = format(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        let error = format(b"some words\nand more words\n").unwrap_err().to_string();
+        for name in ["tsv=COLUMN", "tpl", "json=FIELD, json"] {
+            assert!(error.contains(name), "{error}");
+        }
+        assert!(!error.contains("--defanged"), "{error}");
     }
 
     #[test]

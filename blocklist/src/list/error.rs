@@ -107,20 +107,23 @@ pub enum ListError {
     },
     /// No format is given and the list looks like CSV, which needs the name of a column.
     #[error(
-        "this looks like CSV; name the column that holds the URLs with --format csv=COLUMN (columns: {columns})"
+        "this looks like a table; name the column that holds the URLs with --format csv=COLUMN or tsv=COLUMN{} (columns: {columns})",
+        here(.options)
     )]
     #[non_exhaustive]
     CsvColumnNeeded {
         /// The columns of the header, separated by commas.
         columns: String,
+        /// The options that read the columns which hold URLs or hosts; empty if none is known to.
+        options: String,
     },
     /// The list looks like none of the formats, or like several.
     #[error(
-        "the format is not clear: {seen}; name it with --format (urls, hosts, adblock, dnsmasq, unbound, bind, pdnsd, dnscrypt, rpz, csv=COLUMN, json=FIELD or txtpb)"
+        "the format is not clear: {seen}; name it with --format (urls, hosts, adblock, dnsmasq, unbound, bind, pdnsd, dnscrypt, rpz, tpl, csv=COLUMN, tsv=COLUMN, json=FIELD, json or txtpb)"
     )]
     #[non_exhaustive]
     Ambiguous {
-        /// How many lines look like which format.
+        /// How many lines look like which format, and which options may help.
         seen: String,
     },
     /// The named column is not in the header.
@@ -229,6 +232,10 @@ impl ListError {
     pub fn is_page(&self) -> bool {
         matches!(self, Self::WebPage | Self::Json { .. } | Self::JsonFieldMissing { .. })
     }
+}
+
+fn here(options: &str) -> String {
+    if options.is_empty() { String::new() } else { format!(", here {options}") }
 }
 
 fn listed(names: &str, before: &str) -> String {

@@ -99,6 +99,83 @@ impl ReadOptions {
     }
 }
 
+/// An option that has an effect on some lists only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListOption {
+    /// [`ReadOptions::member`].
+    Member,
+    /// [`ReadOptions::origin`].
+    Origin,
+    /// [`ReadOptions::sinks`].
+    Sinks,
+    /// [`ReadOptions::is_defanged`].
+    Defanged,
+    /// [`ReadOptions::is_widening_rules`].
+    WidenedRules,
+}
+
+impl ListOption {
+    /// Every variant.
+    pub const ALL: [Self; 5] =
+        [Self::Member, Self::Origin, Self::Sinks, Self::Defanged, Self::WidenedRules];
+
+    /// The lists on which it has an effect, in a few words.
+    #[must_use]
+    pub const fn lists(self) -> &'static str {
+        match self {
+            Self::Member => "archives (tar, zip)",
+            Self::Origin => "response policy zones (rpz)",
+            Self::Sinks => {
+                "lists that send names somewhere (hosts, adblock, dnsmasq, unbound, bind, pdnsd, rpz)"
+            }
+            Self::Defanged => "lists of URLs and tables (urls, csv, tsv, json)",
+            Self::WidenedRules => "lists of rules (adblock, tpl)",
+        }
+    }
+
+    /// Whether it has an effect on lists of a format; that of [`Member`](Self::Member) does not depend on it.
+    #[must_use]
+    pub const fn concerns(self, format: &Format) -> bool {
+        match self {
+            Self::Member => true,
+            Self::Origin => matches!(format, Format::Rpz),
+            Self::Sinks => matches!(
+                format,
+                Format::Hosts
+                    | Format::Adblock
+                    | Format::Dnsmasq
+                    | Format::Unbound
+                    | Format::Bind
+                    | Format::Pdnsd
+                    | Format::Rpz
+            ),
+            Self::Defanged => matches!(
+                format,
+                Format::Urls | Format::Csv { .. } | Format::Tsv { .. } | Format::Json { .. }
+            ),
+            Self::WidenedRules => matches!(format, Format::Adblock | Format::Tpl),
+        }
+    }
+}
+
+impl ReadOptions {
+    /// The options that are set and had no effect on a list, as its format and its container show.
+    pub(crate) fn without_effect(&self, format: &Format, is_in_archive: bool) -> Vec<ListOption> {
+        let is_idle = |option: &ListOption| {
+            let is_set = match option {
+                ListOption::Member => self.member.is_some(),
+                ListOption::Origin => self.origin.is_some(),
+                ListOption::Sinks => !self.sinks.is_empty(),
+                ListOption::Defanged => self.is_defanged,
+                ListOption::WidenedRules => self.is_widening_rules,
+            };
+            is_set && !(option.concerns(format) && (*option != ListOption::Member || is_in_archive))
+        };
+        ListOption::ALL.into_iter().filter(is_idle).collect()
+    }
+}
+
 impl From<Format> for ReadOptions {
     fn from(format: Format) -> Self {
         Self::default().with_format(Some(format))

@@ -1,7 +1,7 @@
 //! What separates the fields of a list of rows, and what its columns are called.
 
 use super::quotes::Quotes;
-use super::{Column, ListError, RowFilter};
+use super::{Column, ListError, RowFilter, tabular};
 use ::csv::{ByteRecord, ReaderBuilder, Terminator, Trim};
 use std::io::{self, Read};
 
@@ -209,6 +209,15 @@ impl Sample {
         separators.sort_by_key(|&(likelihood, _)| std::cmp::Reverse(likelihood));
         let mut separators: Vec<_> =
             separators.into_iter().map(|(_, separator)| separator).collect();
+        // Some rows of a table may have other numbers of fields.
+        let table = match (regular, column) {
+            (false, Column::Number(_)) => tabular::find(&String::from_utf8_lossy(&self.rows)),
+            _ => None,
+        };
+        if let Some(table) = table {
+            separators.sort_by_key(|&separator| char::from(separator) != table.separator);
+            return separators;
+        }
         let single =
             width <= 1 || (!regular && matches!(column, Column::Number(one) if one.get() == 1));
         if single {

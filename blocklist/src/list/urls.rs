@@ -32,7 +32,7 @@ impl LineFormat for Urls {
 
 /// The entry without the comment behind it: what follows white space with `#` or `;` behind a host, and with `#` and more
 /// white space behind a URL, where ` #x` could be a fragment.
-fn without_comment(line: &str) -> &str {
+pub(super) fn without_comment(line: &str) -> &str {
     let Some(space) = memchr::memchr2(b' ', b'\t', line.as_bytes()) else { return line };
     let (entry, rest) = line.split_at(space);
     let rest = rest.trim_start();

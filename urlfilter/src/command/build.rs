@@ -11,7 +11,7 @@ use blocklist::builder::{
     Options, PreviousBuild, REPORT_FILE, Report, STILL_COVERED, protect,
 };
 use blocklist::key::{NameRules, Refusal, Remark, Systems};
-use blocklist::list::{Format, ReadOptions, RowFilter};
+use blocklist::list::{Format, ListOption, ReadOptions, RowFilter};
 use clap::ValueEnum;
 use filter_core::bloom::Sizing;
 use indicatif::ProgressBar;
@@ -191,6 +191,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     for input in &arguments.inputs.0 {
         builder = add(builder, input, arguments)?;
     }
+    check_effects(&builder)?;
     // What exceptions are left with is known only at the end.
     check_strict(builder.report(), arguments)?;
     let spinner = ProgressBar::new_spinner().with_message("filling and writing the filter");
@@ -221,6 +222,25 @@ fn check_strict(report: &Report, arguments: &Arguments) -> anyhow::Result<()> {
          written; --tolerate REASON lets a reason pass",
         reasons.join(", ")
     );
+}
+
+/// Fails for an option that has no effect on any list.
+fn check_effects(builder: &Builder) -> anyhow::Result<()> {
+    let sources = &builder.report().sources;
+    for option in ListOption::ALL {
+        if sources.iter().all(|source| source.without_effect.contains(&option)) {
+            let flag = match option {
+                ListOption::Member => "--member",
+                ListOption::Origin => "--origin",
+                ListOption::Sinks => "--sink",
+                ListOption::Defanged => "--defanged",
+                ListOption::WidenedRules => "--widen-rules",
+                _ => continue,
+            };
+            bail!("{flag} is for {}, and no list is one of them; leave it out", option.lists());
+        }
+    }
+    Ok(())
 }
 
 fn options(arguments: &Arguments) -> anyhow::Result<Options> {

@@ -113,7 +113,8 @@ pub(super) fn tar(
         whole = true;
     }
     members.check()?;
-    outcome.expect("the member was read when it was chosen")
+    let summary = outcome.expect("the member was read when it was chosen")?;
+    Ok(Summary { is_in_archive: true, ..summary })
 }
 
 fn text_of(entry: &mut impl Read) -> io::Result<String> {
@@ -157,7 +158,8 @@ pub(super) fn zip(
     members.check()?;
     let number = chosen.expect("the check counts what is chosen");
     let member = archive.by_index(number).map_err(unreadable)?;
-    unpacker.inflated(member, depth)
+    let summary = unpacker.inflated(member, depth)?;
+    Ok(Summary { is_in_archive: true, ..summary })
 }
 
 fn unreadable(error: zip::result::ZipError) -> ListError {

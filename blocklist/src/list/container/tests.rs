@@ -147,6 +147,65 @@ mod others {
         assert!(matches!(outcome, Err(ListError::Io(_))), "{outcome:?}");
     }
 
+    /// A Zstandard frame of blocks that each repeat one byte `length` times, with a window of 128 KiB.
+    fn repeated(byte: u8, length: u32, blocks: usize) -> Vec<u8> {
+        // Magic, descriptor without checksum and content size, window.
+        let mut data = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
+        for number in 1..=blocks {
+            let header = length << 3 | 1 << 1 | u32::from(number == blocks);
+            data.extend(&header.to_le_bytes()[..3]);
+            data.push(byte);
+        }
+        data
+    }
+
+    #[test]
+    fn zstandard_files_nest_once_more_and_break_off_nowhere() {
+        let options = ReadOptions::default();
+        let frame = bytes(ZSTD);
+        // What the program writes around the frame, as one raw block.
+        let raw = |inner: &[u8]| {
+            let mut data = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
+            data.extend(&((inner.len() as u32) << 3 | 1).to_le_bytes()[..3]);
+            data.extend(inner);
+            data
+        };
+        assert_is_text(&raw(&frame), &options);
+        assert_is_text(&raw(&gzip(TEXT)), &options);
+        assert_is_text(&gzip(&raw(TEXT)), &options);
+        let outcome = read_with(&raw(&raw(&frame)), &options);
+        assert!(matches!(outcome, Err(ListError::TooManyContainers { max: 2 })), "{outcome:?}");
+        let archive = raw(&tar(&[("list.txt", TEXT)]));
+        let (_, summary) = read_with(&archive, &options).unwrap();
+        assert!(summary.is_in_archive);
+        for data in [frame.clone(), raw(TEXT), [&frame[..], &frame].concat()] {
+            // A file that ends between frames is whole.
+            for end in (4..data.len()).filter(|end| *end != frame.len()) {
+                let outcome = read_with(&data[..end], &Format::Urls.into());
+                assert!(outcome.is_err(), "{end} of {}", data.len());
+            }
+        }
+    }
+
+    #[test]
+    fn zstandard_files_that_fill_a_disk_or_the_memory_are_refused() {
+        // 128 KiB of each four bytes.
+        let bomb = repeated(b'a', 128 << 10, 2_000);
+        let outcome = read(&bomb[..], &Format::Urls.into(), |_| {});
+        assert!(matches!(outcome, Err(ListError::CompressedTooWell { max: 1_000 })), "{outcome:?}");
+        let outcome = read(&gzip(&bomb)[..], &Format::Urls.into(), |_| {});
+        assert!(matches!(outcome, Err(ListError::CompressedTooWell { .. })), "{outcome:?}");
+        // A window of more than 128 MiB, and content of an exabyte, as the header says.
+        for header in [&[0, 0xff][..], &[0xe0, 0, 0, 0, 0, 0, 0, 0, 0x10]] {
+            let data = [&[0x28, 0xb5, 0x2f, 0xfd], header, &[1, 0, 0]].concat();
+            assert!(matches!(read_with(&data, &Format::Urls.into()), Err(ListError::Io(_))));
+        }
+        // Frames without anything in them are passed over.
+        let empty = repeated(b'a', 0, 1).repeat(20_000);
+        let (entries, summary) = read_with(&empty, &Format::Urls.into()).unwrap();
+        assert_eq!((entries.len(), summary.lines.total()), (0, 0));
+    }
+
     #[test]
     fn an_archive_of_one_file_is_the_list() {
         let options = ReadOptions::default();

@@ -1,6 +1,8 @@
 //! The lists of a build, each with the format that holds for it.
 
 use blocklist::list::Format;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches};
 use std::path::PathBuf;
 
@@ -120,6 +122,19 @@ impl FromArgMatches for Inputs {
             }
         }
         inputs.sort_by_key(|(place, _)| *place);
+        // Files that are not named have no place.
+        let are_named = matches.value_source(FILE) != Some(ValueSource::DefaultValue);
+        if formats.len() > 1 && are_named {
+            let ends = formats.iter().skip(1).map(|(place, _)| *place).chain([usize::MAX]);
+            for ((start, _), end) in formats.iter().zip(ends) {
+                if !inputs.iter().any(|(place, _)| (*start..end).contains(place)) {
+                    return Err(Error::raw(
+                        ErrorKind::ValueValidation,
+                        "a --format holds for no file: of several, each has its files behind it, before the next one\n",
+                    ));
+                }
+            }
+        }
         Ok(Self(inputs.into_iter().map(|(_, input)| input).collect()))
     }
 
@@ -159,6 +174,19 @@ mod tests {
         assert_eq!(formats(&["a", "b"]), ["a auto", "b auto"]);
         assert_eq!(formats(&[]), ["- auto"]);
         assert_eq!(formats(&["--format=urls"]), ["- urls"]);
+    }
+
+    #[test]
+    fn of_several_formats_each_has_a_file_behind_it() {
+        for (arguments, is_right) in [
+            (&["a", "--format", "urls", "b", "--format", "hosts"][..], false),
+            (&["--format", "urls", "--format", "hosts", "a"], false),
+            (&["--format", "urls", "a", "--format", "hosts", "--allow", "b"], true),
+        ] {
+            let command = Inputs::augment_args(Command::new("build"));
+            let matches = command.get_matches_from([&["build"], arguments].concat());
+            assert_eq!(Inputs::from_arg_matches(&matches).is_ok(), is_right, "{arguments:?}");
+        }
     }
 
     #[test]
