@@ -16,6 +16,8 @@ pub enum Phase {
     TryingLayouts,
     /// Uploading the files of a release; counted in bytes.
     Uploading,
+    /// Comparing the files of a release with those of the one before, for deltas; counted in bytes.
+    MakingDeltas,
     /// Waiting until nodes have a release ready; counted in nodes.
     WaitingUntilReady,
     /// Waiting until nodes serve a release; counted in nodes.
@@ -45,6 +47,14 @@ pub enum Notice {
         address: String,
         /// How long it will be asked at most.
         left: Duration,
+    },
+    /// A release lacks a delta, or all of them. Nodes fetch whole files instead.
+    #[non_exhaustive]
+    NoDelta {
+        /// The file of the release, or the release.
+        name: String,
+        /// Why, with all causes.
+        reason: String,
     },
     /// The operation sleeps until a release is activated.
     WaitingForActivation(Duration),

@@ -3,7 +3,8 @@
 //! ```text
 //! <address>/current.json                    the effective release, and its activation time
 //! <address>/releases/<id>/release.json      the files of a release, by name, length and SHA-256
-//! <address>/objects/<SHA-256>               their content; releases share files that are equal
+//! <address>/releases/<id>/deltas.json       what makes its files from those of the release before
+//! <address>/objects/<SHA-256>               the content of files, which releases share, and deltas
 //! <address>/filter/bloom_filter.plist …     the prefilter of the release, for apps; changed last
 //! ```
 //!
@@ -20,6 +21,7 @@
 //! | `Publisher` | uploads a release, announces it, waits for nodes, gives the prefilter out (feature `publisher`) |
 
 mod current;
+mod delta;
 #[cfg(feature = "publisher")]
 mod gather;
 #[cfg(feature = "publisher")]
@@ -35,6 +37,7 @@ mod trust;
 mod trust_error;
 
 pub use current::{Announcement, Current};
+pub use delta::{Delta, DeltaError, Deltas, apply_delta};
 #[cfg(feature = "publisher")]
 pub use gather::{
     GatherError, Gathered, GatheredLevel, check_prefilter, gather, gather_with_levels,
@@ -46,6 +49,9 @@ pub use publisher::{Announced, PublishError, Published, Publisher, Schedule};
 pub use release::{
     FILTER, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile, STEM, level_file,
 };
-pub use replica::{Replica, ReplicaStatus, UseCaseStatus};
+pub use replica::{Fetched, Replica, ReplicaStatus, UseCaseStatus};
 pub use store::{Damage, ReleaseStore, ReleaseStoreError, Revision};
 pub use trust_error::TrustError;
+
+#[cfg(all(test, feature = "publisher"))]
+mod tests;

@@ -8,7 +8,7 @@ use crate::data_set::DataSet;
 use crate::prefilter::{PrefilterError, ServedPrefilter};
 use arc_swap::ArcSwap;
 use pir_dataset::publication::{
-    Release, ReleaseStore, ReleaseStoreError, Replica, ReplicaStatus, UseCaseStatus,
+    Fetched, Release, ReleaseStore, ReleaseStoreError, Replica, ReplicaStatus, UseCaseStatus,
 };
 use std::error::Error;
 use std::future::Future;
@@ -169,6 +169,7 @@ impl Subscriptions {
                 Ok(()) => replica.fetch_effective(now).await,
                 Err(error) => Err(error),
             };
+            log_fetched(&use_case.name, &mut replica, Fetched::default());
             let release = match fetched {
                 Ok(release) => release,
                 Err(error) => Some(last_active(&replica, &use_case.name, error).await?),
@@ -336,6 +337,27 @@ impl Subscriptions {
     }
 }
 
+/// Logs what was fetched since a time, and why it was more than deltas.
+fn log_fetched(use_case: &str, replica: &mut Replica, before: Fetched) {
+    if let Some(error) = replica.take_unusable_delta() {
+        tracing::warn!(
+            use_case,
+            error = %WithCauses(&error),
+            "a delta of the publication cannot be used; whole files are fetched instead"
+        );
+    }
+    let now = replica.fetched();
+    if now != before {
+        tracing::info!(
+            use_case,
+            files = now.whole - before.whole,
+            deltas = now.by_delta - before.by_delta,
+            bytes = now.bytes - before.bytes,
+            "files of a release fetched"
+        );
+    }
+}
+
 /// The release that was served last, because the publication cannot be read.
 async fn last_active(
     replica: &Replica,
@@ -421,7 +443,10 @@ impl Subscription {
         service: &impl Serve,
         state: &mut SubscriptionState,
     ) -> Result<(), SubscriptionError> {
-        let is_new = state.replica.prepare().await.map_err(store_error(&self.use_case))?;
+        let before = state.replica.fetched();
+        let prepared = state.replica.prepare().await;
+        log_fetched(&self.use_case, &mut state.replica, before);
+        let is_new = prepared.map_err(store_error(&self.use_case))?;
         let Some(release) = state.replica.ready().cloned() else {
             state.opened = None;
             return Ok(());

@@ -127,6 +127,7 @@ impl Progress for Bars {
             Phase::MakingShards => ("shards", SHARE),
             Phase::TryingLayouts => ("layouts", COUNT),
             Phase::Uploading => ("uploading", BYTES),
+            Phase::MakingDeltas => ("comparing with the release before", BYTES),
             Phase::WaitingUntilReady => ("nodes that have the release", COUNT),
             Phase::WaitingUntilServed => ("nodes that serve the release", COUNT),
             _ => ("working", SHARE),
@@ -158,6 +159,9 @@ impl Progress for Bars {
                 "node {address} has not got the release yet; waiting for {} s more (--node-timeout)",
                 left.as_secs()
             )),
+            Notice::NoDelta { name, reason, .. } => {
+                note(format_args!("{name}: no delta, so nodes fetch whole files: {reason}"))
+            }
             Notice::WaitingForActivation(left) => {
                 note(format_args!("waiting {} s until the release is served", left.as_secs()));
             }

@@ -196,6 +196,25 @@ fn nodes_give_out_the_prefilter_that_the_publisher_gives_out() {
 }
 
 #[test]
+fn nodes_make_changed_shards_from_those_that_they_have() {
+    let vendor = Vendor::new();
+    let many: String = (0..4000).map(|i| format!("{i}.example\n")).collect();
+    vendor.build(&many, 1);
+    assert_eq!(succeeds(&vendor.publish_data(&[]))["deltas"], 0);
+    let node = Node::start(&vendor);
+    vendor.build(&(many + "new.example\n"), 1);
+    let second = succeeds(&vendor.publish_data(&["--detach"]));
+    assert_eq!(second["deltas"], 1);
+    let sha256 = pir_dataset::file_sha256(&vendor.path().join("dist/urls-0.bin")).unwrap();
+    fs::remove_file(vendor.path().join("published/objects").join(sha256)).unwrap();
+    node.runtime.block_on(node.service.poll_publications()).unwrap();
+    assert_eq!(
+        node.service.release_statuses()[0].replica.ready.as_deref(),
+        second["release"].as_str()
+    );
+}
+
+#[test]
 fn the_prefilter_follows_when_all_nodes_have_switched() {
     let vendor = Vendor::new();
     fails(&vendor.publish(&["--filter-only"]), "nothing was published yet");

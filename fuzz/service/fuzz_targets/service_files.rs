@@ -1,9 +1,9 @@
-//! Files that a service is configured with, releases that it follows with their signatures, and a client's state.
+//! Files that a service is configured with, releases that it follows with their signatures and deltas, and a client's state.
 #![no_main]
 
 use filter_client::ClientState;
 use libfuzzer_sys::fuzz_target;
-use pir_dataset::publication::{Current, Release};
+use pir_dataset::publication::{Current, Deltas, Release, apply_delta};
 use pir_server::Configuration;
 use release_signature::{PublicKey, Signature};
 
@@ -28,6 +28,19 @@ fuzz_target!(|data: &[u8]| {
         }
         let text = serde_json::to_vec(&release).unwrap();
         assert_eq!(Release::parse(&text).unwrap(), release);
+    }
+    if let Ok(deltas) = Deltas::parse(data) {
+        for delta in &deltas.deltas {
+            for digest in [&delta.from, &delta.to, &delta.sha256] {
+                assert!(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            }
+        }
+        let text = serde_json::to_vec(&deltas).unwrap();
+        assert_eq!(Deltas::parse(&text).unwrap(), deltas);
+    }
+    let (before, mut after) = ([7; 512], Vec::new());
+    if apply_delta(&mut &data[..], &mut &before[..], before.len() as u64, &mut after).is_ok() {
+        assert_eq!(after.len(), before.len());
     }
     if let Ok(state) = ClientState::from_bytes(data) {
         let again = state.to_bytes();

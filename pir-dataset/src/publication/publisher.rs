@@ -1,5 +1,7 @@
 //! The publisher, in its steps: upload, announce, wait for the nodes, and only then the prefilter.
 
+mod deltas;
+
 use super::current::Current;
 use super::gather::Gathered;
 use super::nodes::{Goal, Nodes, NodesError};
@@ -189,8 +191,10 @@ pub struct Announced {
 pub struct Published {
     /// The release.
     pub announced: Announced,
-    /// Objects that were uploaded.
+    /// Objects that were uploaded, without deltas.
     pub uploaded_objects: usize,
+    /// Deltas for nodes that have the release before.
+    pub deltas: usize,
     /// Whether the release was published before with the same files.
     pub unchanged: bool,
 }
@@ -299,11 +303,12 @@ impl<'p> Publisher<'p> {
             && let Some(announced) = self.last_announced().await?
             && announced.release.files.iter().eq(signed.files.iter().map(|(file, _)| file))
         {
-            return Ok(Published { announced, uploaded_objects: 0, unchanged: true });
+            return Ok(Published { announced, uploaded_objects: 0, deltas: 0, unchanged: true });
         }
         let (name, release, uploaded_objects) = self.upload(gathered, &signed).await?;
+        let deltas = self.upload_deltas(&release, &signed.files).await;
         let announced = self.announce(name, release, false).await?;
-        Ok(Published { announced, uploaded_objects, unchanged: false })
+        Ok(Published { announced, uploaded_objects, deltas, unchanged: false })
     }
 
     /// Announces an earlier release again: the one before the current one, or one by its id.

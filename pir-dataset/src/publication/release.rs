@@ -138,7 +138,7 @@ pub(super) fn version_of(text: &[u8]) -> Result<u32, FormatError> {
     Ok(parse::<Versioned>(text)?.version)
 }
 
-fn check_sha256(text: &str) -> Result<(), FormatError> {
+pub(super) fn check_sha256(text: &str) -> Result<(), FormatError> {
     match is_sha256(text) {
         true => Ok(()),
         false => Err(FormatError::Digest(text.to_owned())),

@@ -1,5 +1,7 @@
 //! The releases of one use case on a node: fetched and verified ahead of their activation time.
 
+mod rebuild;
+
 use super::current::Current;
 use super::release::{Release, ReleaseName, ReleasedFile, STEM, level_of};
 use super::store::{
@@ -16,6 +18,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use unix_clock::Timestamp;
+
+pub use rebuild::Fetched;
 
 /// Name of the file that records the active release.
 const ACTIVE: &str = "active.json";
@@ -43,6 +47,9 @@ pub struct Replica {
     active: Option<Release>,
     /// Fetched and verified, but not served yet.
     ready: Option<Release>,
+    fetched: Fetched,
+    /// Why a delta was not used.
+    unusable_delta: Option<ReleaseStoreError>,
 }
 
 /// How far a node is with the releases of a use case.
@@ -140,8 +147,18 @@ impl Replica {
     /// A replica that knows of no release yet. The folder is created when the first file is fetched.
     #[must_use]
     pub fn new(store: ReleaseStore, use_case: String, folder: PathBuf) -> Self {
-        let (revision, current, active, ready) = (None, None, None, None);
-        Self { store, use_case, folder, keys: None, revision, current, active, ready }
+        Self {
+            store,
+            use_case,
+            folder,
+            keys: None,
+            revision: None,
+            current: None,
+            active: None,
+            ready: None,
+            fetched: Fetched::default(),
+            unusable_delta: None,
+        }
     }
 
     /// Follows only what one of these keys has signed, and never goes back to an earlier announcement. What was
@@ -162,6 +179,19 @@ impl Replica {
             published: self.current.as_ref().map(|current| current.release.id.clone()),
             activate_at: self.current.as_ref().and_then(|current| current.activate_at),
         }
+    }
+
+    /// What was fetched of files of data sets since the replica was made.
+    #[must_use]
+    pub fn fetched(&self) -> Fetched {
+        self.fetched
+    }
+
+    /// Why a delta, or all of a release, could not be used, if that happened since the last call. Whole files were fetched
+    /// instead, so it is no failure.
+    #[must_use]
+    pub fn take_unusable_delta(&mut self) -> Option<ReleaseStoreError> {
+        self.unusable_delta.take()
     }
 
     /// The release that is served.
@@ -350,19 +380,28 @@ impl Replica {
         Ok(Some(fetched))
     }
 
-    async fn fetch(&self, name: &ReleaseName) -> Result<Release, ReleaseStoreError> {
+    async fn fetch(&mut self, name: &ReleaseName) -> Result<Release, ReleaseStoreError> {
         let release = self.store.release(name).await?;
-        let damaged = |damage| ReleaseStoreError::Damaged {
-            name: format!("{}/releases/{}", self.store.address(), name.id),
-            damage,
-        };
+        let release_name = format!("{}/releases/{}", self.store.address(), name.id);
+        let damaged = |damage| ReleaseStoreError::Damaged { name: release_name, damage };
         if release.use_case != self.use_case {
             return Err(damaged(Damage::UseCase));
         }
         let missing = self.link(&release, release.data_files().cloned().collect()).await?;
         let objects = self.folder.join("objects");
+        let deltas = match missing.is_empty() {
+            true => None,
+            false => self.deltas(&release).await,
+        };
         for file in &missing {
+            if let Some(deltas) = &deltas
+                && self.rebuild(file, deltas).await
+            {
+                continue;
+            }
             self.store.fetch_object(file, &objects.join(&file.sha256)).await?;
+            self.fetched.whole += 1;
+            self.fetched.bytes += file.bytes;
         }
         match self.link(&release, missing).await?.first() {
             None => Ok(release),

@@ -1,17 +1,18 @@
 //! The store of a publication: a bucket of S3 or a compatible service, of Google Cloud Storage or Azure, or a
 //! folder.
 
+mod deltas;
+mod error;
 mod retention;
 #[cfg(feature = "publisher")]
 mod signing;
 
 use super::current::Current;
-use super::release::{FILTER, FormatError, MAX_TEXT, Release, ReleaseName, ReleasedFile, level_of};
-use super::trust_error::TrustError;
+use super::release::{FILTER, MAX_TEXT, Release, ReleaseName, ReleasedFile, level_of};
 use crate::Cause;
 use crate::digest::sha256;
 use bytes::Bytes;
-use durable_file::{Access, FileError, Operation, PendingFile};
+use durable_file::{Access, Operation, PendingFile};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
@@ -23,130 +24,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A publication cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReleaseStoreError {
-    /// The address names no store.
-    #[error("{address}: neither a folder nor the address of an object store")]
-    Address {
-        /// The address.
-        address: String,
-        /// What is wrong with it.
-        source: Cause,
-    },
-    /// The address is that of an object store, and this program was built without them.
-    #[error(
-        "{address}: this program was built without object stores; build it with the feature `cloud`"
-    )]
-    CloudNotSupported {
-        /// The address.
-        address: String,
-    },
-    /// Nothing is stored under a name.
-    #[error("{name}: not found")]
-    NotFound {
-        /// Address and name.
-        name: String,
-        /// The answer of the store.
-        source: Cause,
-    },
-    /// The store failed.
-    #[error("{name}: the store failed")]
-    Store {
-        /// Address and name of what was read or written.
-        name: String,
-        /// The answer of the store.
-        source: Cause,
-    },
-    /// Content is not what was published.
-    #[error("{name}: not what was published: {damage}; publish again")]
-    Damaged {
-        /// Address and name.
-        name: String,
-        /// How that was seen.
-        damage: Damage,
-    },
-    /// A text is not of its form.
-    #[error("{name}: cannot be used")]
-    Format {
-        /// Address and name.
-        name: String,
-        /// What is wrong.
-        source: FormatError,
-    },
-    /// It is not signed as it should be, or older than what was published before.
-    #[error("{name}: not to be believed")]
-    Trust {
-        /// Address and name.
-        name: String,
-        /// Why.
-        source: TrustError,
-    },
-    /// Another publisher changed `current.json` in the meantime.
-    #[error("{name}: another publisher changed it in the meantime; look at it, and publish again")]
-    Changed {
-        /// Address and name.
-        name: String,
-    },
-    /// A file on this machine cannot be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A file changed while it was uploaded.
-    #[error("{}: it was changed while it was published; publish again", path.display())]
-    FileChanged {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-/// How content differs from what was published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Damage {
-    /// It has another length.
-    Length,
-    /// It is longer than [`MAX_TEXT`].
-    TooLong,
-    /// It has another digest.
-    Digest,
-    /// It is a release of another use case.
-    UseCase,
-    /// Files that were fetched and verified are damaged on this machine.
-    Unstable,
-}
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Length => "its length differs",
-            Self::TooLong => "it is too long",
-            Self::Digest => "its digest differs",
-            Self::UseCase => "it is a release of another use case",
-            Self::Unstable => "files change after they were fetched",
-        })
-    }
-}
-
-impl ReleaseStoreError {
-    /// Whether nothing is stored where something was looked for.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. })
-    }
-}
-
-pub(super) fn file_error(
-    operation: Operation,
-    path: &Path,
-) -> impl FnOnce(io::Error) -> ReleaseStoreError {
-    let path = path.to_owned();
-    move |source| FileError::Io { operation, path, source }.into()
-}
+pub(super) use error::file_error;
+pub use error::{Damage, ReleaseStoreError};
 
 /// An error of the `object_store` crate as one cause. Some of its messages repeat their causes and others do
 /// not, so what every cause adds is put together here, once.
@@ -190,6 +73,11 @@ pub(super) const CURRENT: &str = "current.json";
 
 fn release_key(id: &str) -> String {
     format!("releases/{id}/release.json")
+}
+
+/// Name of the list of deltas of a release.
+fn deltas_key(id: &str) -> String {
+    format!("releases/{id}/deltas.json")
 }
 
 /// Name of the signature of a release.
@@ -362,16 +250,22 @@ impl ReleaseStore {
         self.parse_release(&key, &text)
     }
 
-    async fn release_text(&self, id: &str) -> Result<(String, Bytes), ReleaseStoreError> {
-        let key = release_key(id);
-        match self.text(&key, GetOptions::default()).await {
-            Ok((text, _)) => Ok((key, text)),
+    /// Reads a text as it is now.
+    async fn present_text(&self, name: &str) -> Result<Bytes, ReleaseStoreError> {
+        match self.text(name, GetOptions::default()).await {
+            Ok((text, _)) => Ok(text),
             Err(ReadError::Failed(error)) => Err(error),
             Err(ReadError::NotModified) => Err(ReleaseStoreError::Store {
-                name: self.name(&key),
+                name: self.name(name),
                 source: "the store says that it was not modified, which was not asked".into(),
             }),
         }
+    }
+
+    async fn release_text(&self, id: &str) -> Result<(String, Bytes), ReleaseStoreError> {
+        let key = release_key(id);
+        let text = self.present_text(&key).await?;
+        Ok((key, text))
     }
 
     fn parse_release(&self, key: &str, text: &[u8]) -> Result<Release, ReleaseStoreError> {
@@ -428,6 +322,11 @@ impl ReleaseStore {
 
     fn object(file: &ReleasedFile) -> String {
         format!("objects/{}", file.sha256)
+    }
+
+    /// Address and name of an object, for messages.
+    pub(super) fn object_name(&self, sha256: &str) -> String {
+        format!("{}/objects/{sha256}", self.address)
     }
 
     /// Uploads a file under its digest, unless it is there already. Returns whether it was uploaded.

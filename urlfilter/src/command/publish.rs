@@ -102,6 +102,8 @@ struct Report<'r> {
     unchanged: bool,
     new_configuration: bool,
     uploaded_objects: usize,
+    /// Files that nodes with the release before need not fetch as a whole.
+    deltas: usize,
     removed_objects: usize,
     activate_at: u64,
     /// Whether apps can fetch the prefilter.
@@ -161,17 +163,18 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
     if let Some(key) = &key {
         publisher = publisher.with_key(key);
     }
-    let mut uploaded_objects = 0;
+    let (mut uploaded_objects, mut deltas) = (0, 0);
     let mut unchanged = false;
     let announced = if let Some(gathered) = &gathered {
         let published = publisher.publish(gathered).await?;
         (uploaded_objects, unchanged) = (published.uploaded_objects, published.unchanged);
+        deltas = published.deltas;
         let id = &published.announced.release.id;
         if unchanged {
             note(format_args!("release {id}: unchanged"));
         } else {
             note(format_args!(
-                "release {id}: {} rows in {} shards; {uploaded_objects} of {} files were new",
+                "release {id}: {} rows in {} shards; {uploaded_objects} of {} files were new, {deltas} of them have deltas",
                 gathered.rows,
                 gathered.shard_count,
                 gathered.files.len()
@@ -227,6 +230,7 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
             unchanged,
             new_configuration: announced.new_configuration,
             uploaded_objects,
+            deltas,
             removed_objects,
             activate_at: announced.activate_at.unix_seconds(),
             filter_given_out: !arguments.detach,

@@ -1,15 +1,14 @@
 //! Which releases and objects stay.
 
-use super::signature_key;
-use super::{Key, ReleaseStore, ReleaseStoreError, cause, release_key};
+use super::{Key, ReleaseStore, ReleaseStoreError, cause, deltas_key, release_key, signature_key};
 use futures_util::TryStreamExt;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt};
 use std::collections::BTreeSet;
 use unix_clock::Timestamp;
 
 impl ReleaseStore {
-    /// Removes all other releases than some, and the objects that no remaining release has. Objects that are
-    /// younger than a time stay, because another publisher may be uploading a release. Returns the number of
+    /// Removes all other releases than some, and the objects that no remaining release has, deltas among them. Objects that
+    /// are younger than a time stay, because another publisher may be uploading a release. Returns the number of
     /// objects that were removed.
     ///
     /// # Errors
@@ -20,22 +19,22 @@ impl ReleaseStore {
         older_than: Timestamp,
     ) -> Result<usize, ReleaseStoreError> {
         let mut needed = BTreeSet::new();
-        let (mut gone, mut signatures) = (Vec::new(), Vec::new());
+        let (mut gone, mut beside) = (Vec::new(), Vec::new());
         for id in self.releases().await? {
             if ids.contains(&id) {
                 let (_, release) = self.release_by_id(&id).await?;
                 needed.extend(release.files.into_iter().map(|file| file.sha256));
+                // Without its deltas a release can still be fetched, and what cannot be read is of no use to nodes.
+                let deltas = self.deltas(&id).await.map(|deltas| deltas.deltas).unwrap_or_default();
+                needed.extend(deltas.into_iter().map(|delta| delta.sha256));
             } else {
                 gone.push(release_key(&id));
-                signatures.push(id);
+                beside.extend([signature_key(&id), deltas_key(&id)]);
             }
         }
         // A release goes before its objects, so that no release lacks objects.
-        for name in gone {
+        for name in gone.into_iter().chain(beside) {
             self.delete(&self.key(&name)).await?;
-        }
-        for id in signatures {
-            self.delete(&self.key(&signature_key(&id))).await?;
         }
         let listed = self.store.list(Some(&self.key("objects")));
         let objects: Vec<ObjectMeta> =
