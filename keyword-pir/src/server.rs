@@ -11,7 +11,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::parameters::ShardParameters;
 use crate::query::{Reply, SerializedQuery};
-use crate::scheme::{ByWord, EvaluationKey, Scheme, by_word};
+use crate::scheme::{ByWord, EvaluationKey, Scheme, both_words, by_word};
 use bfv::{Ciphertext, Coefficient};
 use execution::StageTimer;
 use work::Work;
@@ -19,6 +19,9 @@ use work::Work;
 pub use execution::{Execution, StageTimes};
 
 type Ciphertexts<W> = Vec<Ciphertext<W, Coefficient>>;
+
+/// The ciphertexts of a reply, for each lookup.
+type Replies = ByWord<Vec<Ciphertexts<u32>>, Vec<Ciphertexts<u64>>>;
 
 /// A query whose ciphertexts were checked, see [`Server::read_query`].
 pub struct Query {
@@ -103,10 +106,29 @@ impl Server {
         key: &EvaluationKey,
         execution: Execution<'_>,
     ) -> Result<(Reply, StageTimes), Error> {
-        self.scheme.check_key(key)?;
         let timer = StageTimer::default();
         let reply = self.compute(query, key, &execution, &timer)?;
+        let reply = self.write(&reply, execution.keep_low_bits, &timer)?;
         Ok((reply, timer.finish()))
+    }
+
+    /// Answers a query as [`answer`](Self::answer) does, and returns the same reply with its low bits, too, as
+    /// [`Execution::keep_low_bits`] gives it: for [`Client::noise_budget`](crate::Client::noise_budget), without
+    /// computing the answer twice.
+    ///
+    /// # Errors
+    /// Those of [`answer`](Self::answer).
+    pub fn answer_with_low_bits(
+        &self,
+        query: &Query,
+        key: &EvaluationKey,
+        execution: Execution<'_>,
+    ) -> Result<(Reply, Reply, StageTimes), Error> {
+        let timer = StageTimer::default();
+        let reply = self.compute(query, key, &execution, &timer)?;
+        let full = self.write(&reply, true, &StageTimer::default())?;
+        let reply = self.write(&reply, false, &timer)?;
+        Ok((reply, full, timer.finish()))
     }
 
     fn compute(
@@ -115,16 +137,31 @@ impl Server {
         key: &EvaluationKey,
         execution: &Execution<'_>,
         timer: &StageTimer,
-    ) -> Result<Reply, Error> {
+    ) -> Result<Replies, Error> {
+        self.scheme.check_key(key)?;
         let (calls, database) = (query.calls, &self.database);
         match (&self.scheme.0, &query.ciphertexts, &key.keys) {
             (ByWord::Narrow(tables), ByWord::Narrow(query), ByWord::Narrow(keys)) => {
-                Work { database, tables, keys, execution, timer }.answer(query, calls)
+                let work = Work { database, tables, keys, execution, timer };
+                Ok(ByWord::Narrow(work.answer(query, calls)?))
             }
             (ByWord::Wide(tables), ByWord::Wide(query), ByWord::Wide(keys)) => {
-                Work { database, tables, keys, execution, timer }.answer(query, calls)
+                let work = Work { database, tables, keys, execution, timer };
+                Ok(ByWord::Wide(work.answer(query, calls)?))
             }
             _ => Err(Error::Mismatch("the query")),
         }
+    }
+
+    /// Serializes a reply, with its low bits or without them.
+    fn write(&self, reply: &Replies, low_bits: bool, timer: &StageTimer) -> Result<Reply, Error> {
+        both_words!(&self.scheme.0, reply, "the reply", (tables, reply) => {
+            let write = |ciphertext| match low_bits {
+                true => tables.context.write_ciphertext(ciphertext),
+                false => tables.context.write_for_decryption(ciphertext),
+            };
+            let written = || reply.iter().map(|lookup| lookup.iter().map(write).collect()).collect();
+            Ok(timer.time(|times| &mut times.reply, written))
+        })
     }
 }

@@ -339,6 +339,9 @@ fn noise_of_every_set() {
             let full = execution.keep_low_bits();
             let (reply, times) = world.server.answer(&query, &world.key, full).unwrap();
             assert!(times.expansion > std::time::Duration::ZERO);
+            let both = world.server.answer_with_low_bits(&query, &world.key, execution).unwrap();
+            let (short, _) = world.server.answer(&query, &world.key, execution).unwrap();
+            assert!((&both.0, &both.1) == (&short, &reply), "{name}");
             let budget = world.client.noise_budget(&reply, &world.secret).unwrap();
             println!("{name} {:?} {budget:.1}", payloads.parameters().description().dimensions);
             match min {

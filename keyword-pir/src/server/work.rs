@@ -3,9 +3,7 @@
 use super::execution::{Execution, StageTimer};
 use crate::database::Database;
 use crate::error::Error;
-use crate::query::Reply;
 use crate::scheme::Tables;
-use bfv::serialize::SerializedCiphertext;
 use bfv::{
     Ciphertext, CiphertextVector, Coefficient, DualCiphertext, Operand, PreparedEvaluationKey, Word,
 };
@@ -26,11 +24,12 @@ pub(super) struct Work<'w, W: Word> {
 }
 
 impl<W: Word> Work<'_, W> {
+    /// The ciphertexts of the reply, for each lookup.
     pub(super) fn answer(
         &self,
         query: &[Ciphertext<W, Coefficient>],
         calls: usize,
-    ) -> Result<Reply, Error> {
+    ) -> Result<Vec<Vec<Ciphertext<W, Coefficient>>>, Error> {
         self.execution.check()?;
         let parameters = self.database.parameters();
         let expanded =
@@ -83,7 +82,7 @@ impl<W: Word> Work<'_, W> {
         second: &[Operand<W>],
         table: usize,
         chunk: usize,
-    ) -> Result<SerializedCiphertext, Error> {
+    ) -> Result<Ciphertext<W, Coefficient>, Error> {
         let context = &self.tables.context;
         let columns = self.timer.time(
             |times| &mut times.first_dimension,
@@ -116,15 +115,8 @@ impl<W: Word> Work<'_, W> {
             let sum = columns.into_iter().next().ok_or(Error::Mismatch("the database"))?;
             self.timer.time(|times| &mut times.first_dimension, || context.to_coefficients(sum))
         };
-        self.timer.time(
-            |times| &mut times.reply,
-            || {
-                context.mod_switch_to_single(&mut ciphertext)?;
-                Ok(match self.execution.keep_low_bits {
-                    true => context.write_ciphertext(&ciphertext),
-                    false => context.write_for_decryption(&ciphertext),
-                })
-            },
-        )
+        let switched = || context.mod_switch_to_single(&mut ciphertext);
+        self.timer.time(|times| &mut times.reply, switched)?;
+        Ok(ciphertext)
     }
 }

@@ -145,7 +145,8 @@ pub(crate) fn run(
         let parsed = server.read_query(&query)?;
         costs.query_bytes = pir::EncryptedIndices::from(query).encoded_len();
         let (start, processor_start) = (Instant::now(), processor_milliseconds());
-        let (reply, times) = server.answer(&parsed, &keys.prepared, execution)?;
+        let (reply, full, times) =
+            server.answer_with_low_bits(&parsed, &keys.prepared, execution)?;
         costs.runtime_milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
         let processor_end = processor_milliseconds();
         costs
@@ -153,7 +154,6 @@ pub(crate) fn run(
             .extend(processor_end.zip(processor_start).map(|(end, start)| end - start));
         costs.stage_milliseconds.add(times, questions.len());
         costs.response_ciphertexts = reply.iter().map(Vec::len).sum();
-        let (full, _) = server.answer(&parsed, &keys.prepared, execution.keep_low_bits())?;
         let budget = client.noise_budget(&full, &keys.secret)?;
         if budget < min_noise_budget {
             return Err(TrialError::NoiseBudget { budget, min: min_noise_budget });
