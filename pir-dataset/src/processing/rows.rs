@@ -26,20 +26,46 @@ pub(crate) fn value_bytes_of(part: u64, rows: u64, bytes: u64) -> u64 {
     u64::try_from(share).unwrap_or(u64::MAX)
 }
 
-/// Where the bytes of a row are: keyword, then value.
+/// Where a text is.
 #[derive(Clone, Copy)]
-struct Location {
+struct Span {
     chunk: u32,
     start: u32,
-    keyword: u32,
-    value: u32,
+    length: u32,
 }
 
-/// Rows in the order of the input, counted from 0.
+/// Texts by number, close to each other.
+#[derive(Default)]
+struct Texts {
+    chunks: Vec<Vec<u8>>,
+    spans: Vec<Span>,
+}
+
+impl Texts {
+    fn push(&mut self, text: &[u8]) {
+        let fits = |chunk: &Vec<u8>| chunk.len() + text.len() <= chunk.capacity();
+        if !self.chunks.last().is_some_and(fits) {
+            self.chunks.push(Vec::with_capacity(CHUNK.max(text.len())));
+        }
+        let index = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[index];
+        let (start, length) = (chunk.len() as u32, text.len() as u32);
+        self.spans.push(Span { chunk: index as u32, start, length });
+        chunk.extend_from_slice(text);
+    }
+
+    fn get(&self, number: u32) -> &[u8] {
+        let Span { chunk, start, length } = self.spans[number as usize];
+        &self.chunks[chunk as usize][start as usize..][..length as usize]
+    }
+}
+
+/// Rows in the order of the input, counted from 0. Shards take them in the order of their hashes, so values, which are read
+/// again and again, are apart from keywords: short ones stay in the caches of the processor.
 #[derive(Default)]
 pub(crate) struct RowStore {
-    chunks: Vec<Vec<u8>>,
-    locations: Vec<Location>,
+    keywords: Texts,
+    values: Texts,
     hashes: Vec<KeywordHash>,
     is_numbered: bool,
     /// The rows before they were encrypted, for messages and the digest of the keywords.
@@ -61,44 +87,24 @@ enum Pair {
 
 impl RowStore {
     pub(crate) fn push(&mut self, keyword: &[u8], value: &[u8]) -> Result<(), TooManyRows> {
-        if self.locations.len() >= u32::MAX as usize {
+        if self.len() >= u32::MAX as usize {
             return Err(TooManyRows);
         }
-        let size = keyword.len() + value.len();
-        let fits = self.chunks.last().is_some_and(|chunk| chunk.len() + size <= chunk.capacity());
-        if !fits {
-            self.chunks.push(Vec::with_capacity(CHUNK.max(size)));
-        }
-        let index = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[index];
-        self.locations.push(Location {
-            chunk: index as u32,
-            start: chunk.len() as u32,
-            keyword: keyword.len() as u32,
-            value: value.len() as u32,
-        });
-        chunk.extend_from_slice(keyword);
-        chunk.extend_from_slice(value);
+        self.keywords.push(keyword);
+        self.values.push(value);
         Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.locations.len()
-    }
-
-    fn bytes(&self, row: u32) -> (&[u8], &[u8]) {
-        let location = self.locations[row as usize];
-        let size = location.keyword + location.value;
-        let chunk = &self.chunks[location.chunk as usize];
-        chunk[location.start as usize..][..size as usize].split_at(location.keyword as usize)
+        self.keywords.spans.len()
     }
 
     pub(crate) fn keyword(&self, row: u32) -> &[u8] {
-        self.bytes(row).0
+        self.keywords.get(row)
     }
 
     pub(crate) fn value(&self, row: u32) -> &[u8] {
-        self.bytes(row).1
+        self.values.get(row)
     }
 
     pub(crate) fn row(&self, row: u32) -> Row<'_> {
@@ -107,12 +113,12 @@ impl RowStore {
 
     /// Length of the longest value, in bytes.
     pub(crate) fn longest_value(&self) -> usize {
-        (0..self.len() as u32).map(|row| self.value(row).len()).max().unwrap_or(0)
+        self.values.spans.iter().map(|span| span.length as usize).max().unwrap_or(0)
     }
 
     /// Length of all values together, in bytes.
     pub(crate) fn value_bytes(&self) -> u64 {
-        self.locations.iter().map(|location| u64::from(location.value)).sum()
+        self.values.spans.iter().map(|span| u64::from(span.length)).sum()
     }
 
     /// A row as messages name it.
@@ -152,26 +158,25 @@ impl RowStore {
         shards: u32,
     ) -> Result<Vec<ShardRows>, RowConflict> {
         let mut hashes = std::mem::take(&mut self.hashes);
-        let rows = (0..self.locations.len() as u32).into_par_iter().with_min_len(1024);
+        let rows = (0..self.len() as u32).into_par_iter().with_min_len(1024);
         rows.map(|row| KeywordHash::of(self.keyword(row))).collect_into_vec(&mut hashes);
         self.hashes = hashes;
-        let mut divided = vec![ShardRows::new(); shards as usize];
+        let mut divided = vec![Vec::new(); shards as usize];
         for (row, &hash) in self.hashes.iter().enumerate() {
-            divided[function.shard(hash, shards) as usize].push(row as u32);
+            divided[function.shard(hash, shards) as usize].push((hash, row as u32));
         }
-        let checked = divided.par_iter_mut().try_for_each(|rows| {
-            rows.sort_unstable_by_key(|&row| (self.hashes[row as usize], row));
-            let pair = rows
-                .windows(2)
-                .find(|pair| self.hashes[pair[0] as usize] == self.hashes[pair[1] as usize]);
-            match pair {
-                Some(&[a, b]) if self.keyword(a) == self.keyword(b) => Err(Pair::SameKeyword(a, b)),
-                Some(&[a, b]) => Err(Pair::SameHash(a, b)),
-                _ => Ok(()),
+        let sorted = divided.into_par_iter().map(|mut rows| {
+            rows.sort_unstable();
+            match rows.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                Some(&[(_, a), (_, b)]) if self.keyword(a) == self.keyword(b) => {
+                    Err(Pair::SameKeyword(a, b))
+                }
+                Some(&[(_, a), (_, b)]) => Err(Pair::SameHash(a, b)),
+                _ => Ok(rows.into_iter().map(|(_, row)| row).collect()),
             }
         });
-        match checked {
-            Ok(()) => Ok(divided),
+        match sorted.collect::<Result<Vec<ShardRows>, Pair>>() {
+            Ok(divided) => Ok(divided),
             Err(Pair::SameKeyword(a, b)) => {
                 Err(RowConflict::Duplicate { first: self.name(a), second: self.name(b) })
             }
@@ -187,7 +192,7 @@ impl RowStore {
             None if self.is_numbered => return None,
             None => self.hashes.clone(),
             Some(plain) => {
-                let rows = (0..plain.locations.len() as u32).into_par_iter();
+                let rows = (0..plain.len() as u32).into_par_iter();
                 rows.map(|row| KeywordHash::of(plain.keyword(row))).collect()
             }
         };
@@ -197,8 +202,8 @@ impl RowStore {
     /// Deals rows out among shards by their numbers.
     pub(super) fn by_number(&mut self, shards: u32) -> Vec<ShardRows> {
         self.is_numbered = true;
-        self.hashes = vec![KeywordHash::from_u64(0); self.locations.len()];
-        let rows = self.locations.len() as u32;
+        self.hashes = vec![KeywordHash::from_u64(0); self.len()];
+        let rows = self.len() as u32;
         (0..shards).map(|shard| (shard..rows).step_by(shards as usize).collect()).collect()
     }
 
