@@ -79,17 +79,18 @@ fn running_sum(columns: &[Vec<Vec<u32>>]) -> Vec<usize> {
     columns.iter().map(sum).collect()
 }
 
-/// Hands out the words of one table and chunk in file order: by modulus, tile, plaintext.
-fn write_block<W: Word, E>(
+/// Hands out the words of one table and chunk in file order: by modulus, tile, plaintext. `tile` gives those of a plaintext, of
+/// a modulus and from a slot on.
+fn write_block<'p, W: Word, P, E>(
     context: &Context<W>,
-    plaintexts: &[Poly<W, Evaluation>],
+    plaintexts: &'p [P],
+    tile: impl Fn(&'p P, usize, usize) -> &'p [W],
     mut write: impl FnMut(&[W]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let tile = context.tile();
     for modulus in 0..context.ciphertext_moduli() {
-        for start in (0..context.degree()).step_by(tile) {
+        for start in (0..context.degree()).step_by(context.tile()) {
             for plaintext in plaintexts {
-                write(&plaintext.row(modulus)[start..][..tile])?;
+                write(tile(plaintext, modulus, start))?;
             }
         }
     }
@@ -197,11 +198,17 @@ impl Database {
         let columns = columns_of(&parameters, |position| rows[position].is_some());
         let mut words: Vec<W> = Vec::new();
         for block in rows.chunks(parameters.rows() * parameters.columns()) {
-            let present: Vec<Poly<W, Evaluation>> = block.iter().flatten().cloned().collect();
-            let Ok(()) = write_block(context, &present, |tile| {
+            let present: Vec<&Poly<W, Evaluation>> = block.iter().flatten().collect();
+            let (tile, mut add) = (context.tile(), |tile: &[W]| {
                 words.extend_from_slice(tile);
                 Ok::<(), std::convert::Infallible>(())
             });
+            let Ok(()) = write_block(
+                context,
+                &present,
+                |poly, modulus, start| &poly.row(modulus)[start..][..tile],
+                &mut add,
+            );
         }
         let words = match W::BITS {
             32 => Words::Narrow(bytemuck::allocation::cast_vec(words)),
@@ -290,12 +297,78 @@ pub fn write(
     payloads: &Payloads,
     out: &mut impl Write,
 ) -> Result<Digest, DatabaseError> {
-    any_word!(&scheme.0, tables => write_words(&tables.context, payloads, out))
+    any_word!(&scheme.0, tables => write_words(&tables.context, payloads, None, out))
+}
+
+/// Writes a native file as [`write`] does, and copies plaintexts that an earlier native file has: those of which `is_same` says
+/// that their payloads are equal. Whoever says so must know it, for nothing compares them here.
+///
+/// # Errors
+/// [`DatabaseError::Plaintexts`] unless `is_same` is about as many plaintexts as the parameters make,
+/// [`DatabaseError::OtherParameters`] if the earlier database has others, and [`DatabaseError::Io`] if the output fails.
+pub fn write_reusing(
+    scheme: &Scheme,
+    payloads: &Payloads,
+    earlier: &Database,
+    is_same: &[bool],
+    out: &mut impl Write,
+) -> Result<Digest, DatabaseError> {
+    let (expected, found) = (payloads.plaintexts().len() as u64, is_same.len() as u64);
+    if expected != found {
+        return Err(DatabaseError::Plaintexts { expected, found });
+    }
+    if earlier.parameters() != payloads.parameters() {
+        return Err(DatabaseError::OtherParameters);
+    }
+    let earlier = Earlier { database: earlier, is_same };
+    any_word!(&scheme.0, tables => write_words(&tables.context, payloads, Some(earlier), out))
+}
+
+/// A database of which some plaintexts are copied.
+#[derive(Clone, Copy)]
+struct Earlier<'d> {
+    database: &'d Database,
+    is_same: &'d [bool],
+}
+
+impl<'d> Earlier<'d> {
+    /// The words of a table and chunk.
+    fn words<W: Word>(&self, context: &Context<W>, block: usize) -> Result<&'d [W], DatabaseError> {
+        let words = self.database.all_words().map_err(|_| DatabaseError::OtherParameters)?;
+        Ok(&words[self.database.before[block] * context.matrix_words()..])
+    }
+
+    /// For each position of a table and chunk, which of its plaintexts in the file is to be copied.
+    fn kept(&self, block: usize) -> Vec<Option<usize>> {
+        let parameters = self.database.parameters();
+        let (rows, columns) = (parameters.rows(), &self.database.columns[block]);
+        let is_same = &self.is_same[block * rows * columns.len()..][..rows * columns.len()];
+        let mut kept = vec![None; is_same.len()];
+        let positions = columns.iter().enumerate().flat_map(|(column, present)| {
+            present.iter().map(move |&row| column * rows + row as usize)
+        });
+        for (number, position) in positions.enumerate() {
+            kept[position] = is_same[position].then_some(number);
+        }
+        kept
+    }
+
+    fn count(&self, block: usize) -> usize {
+        self.database.columns[block].iter().map(Vec::len).sum()
+    }
+}
+
+/// Where the words of a plaintext come from.
+enum Source<W: Word> {
+    New(Poly<W, Evaluation>),
+    /// Its number among those of its table and chunk in the earlier file.
+    Kept(usize),
 }
 
 fn write_words<W: Word>(
     context: &Context<W>,
     payloads: &Payloads,
+    earlier: Option<Earlier<'_>>,
     out: &mut impl Write,
 ) -> Result<Digest, DatabaseError> {
     let parameters = payloads.parameters();
@@ -303,10 +376,35 @@ fn write_words<W: Word>(
     let header = format::header(parameters, W::BITS, context.tile(), present);
     out.write_all(&header)?;
     let mut blocks = Blocks { out, pending: Vec::new(), digests: Vec::new() };
-    for block in payloads.plaintexts().chunks(parameters.rows() * parameters.columns()) {
-        let present: Vec<_> = block.iter().flatten().collect();
-        let rows = threads::map(true, present, |payload| transform(context, payload))?;
-        write_block(context, &rows, |tile| blocks.write(bytemuck::cast_slice(tile)))?;
+    let (size, tile) = (parameters.rows() * parameters.columns(), context.tile());
+    for (number, block) in payloads.plaintexts().chunks(size).enumerate() {
+        let (kept, words, count) = match &earlier {
+            Some(earlier) => {
+                (earlier.kept(number), earlier.words(context, number)?, earlier.count(number))
+            }
+            None => (vec![None; block.len()], &[][..], 0),
+        };
+        let present: Vec<_> = block
+            .iter()
+            .zip(kept)
+            .filter_map(|(payload, kept)| Some((payload.as_ref()?, kept)))
+            .collect();
+        let sources = threads::map(true, present, |(payload, kept)| match kept {
+            Some(number) => Ok(Source::Kept(number)),
+            None => transform(context, payload).map(Source::New),
+        })?;
+        write_block(
+            context,
+            &sources,
+            |source, modulus, start| match source {
+                Source::New(poly) => &poly.row(modulus)[start..][..tile],
+                Source::Kept(number) => {
+                    let tiles = (modulus * context.degree() + start) / tile;
+                    &words[(tiles * count + number) * tile..][..tile]
+                }
+            },
+            |tile| blocks.write(bytemuck::cast_slice(tile)),
+        )?;
     }
     let digests = blocks.finish()?;
     out.write_all(&digests)?;

@@ -102,6 +102,9 @@ pub enum DatabaseError {
         /// The number in the file.
         found: u64,
     },
+    /// A database from which plaintexts are to be copied has other parameters.
+    #[error("the earlier database has other parameters than the new one")]
+    OtherParameters,
     /// The parameters are not valid.
     #[error(transparent)]
     Parameters(#[from] ParameterError),

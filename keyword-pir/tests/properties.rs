@@ -139,6 +139,58 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Entries that are all zero have no plaintext, in one database or in both.
+    #[test]
+    fn plaintexts_that_are_copied_are_those_that_would_be_computed(
+        wide: bool,
+        size in 1_usize..400,
+        contents in prop::collection::vec((0_u8..3, 0_u8..3), 1..60),
+    ) {
+        let parameters = small_set(64, if wide { 57 } else { 29 });
+        let scheme = Scheme::new(parameters.clone()).unwrap();
+        let shard = Plan::new(parameters).index_shard(contents.len() as u64, size as u64, false).unwrap();
+        let payloads = |content: fn(&(u8, u8)) -> u8| {
+            let entries: Vec<Vec<u8>> = contents.iter().map(|both| vec![content(both); size]).collect();
+            let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+            Payloads::of_entries(shard.clone(), &entries).unwrap()
+        };
+        let (earlier, later) = (payloads(|both| both.0), payloads(|both| both.1));
+        let written = |payloads: &Payloads| {
+            let mut bytes = Vec::new();
+            database::write(&scheme, payloads, &mut bytes).unwrap();
+            bytes
+        };
+        let database = Database::from_bytes(FileBytes::copy(&written(&earlier))).unwrap();
+        let pairs = earlier.plaintexts().iter().zip(later.plaintexts());
+        let is_same: Vec<bool> = pairs.map(|(earlier, later)| earlier == later).collect();
+        let mut copied = Vec::new();
+        let digest =
+            database::write_reusing(&scheme, &later, &database, &is_same, &mut copied).unwrap();
+        prop_assert!(copied == written(&later));
+        prop_assert_eq!(&digest[..], &copied[copied.len() - 32..]);
+    }
+}
+
+#[test]
+fn plaintexts_are_copied_between_databases_of_one_shape() {
+    let (world, _) = usual();
+    let parameters = small_set(64, 29);
+    let other = keyword_payloads(&Plan::new(parameters), &numbered_rows(150, |i| i % 40));
+    let refused = |is_same: &[bool]| {
+        let database = world.server.database();
+        database::write_reusing(&world.scheme, &other, database, is_same, &mut Vec::new())
+    };
+    let count = other.plaintexts().len();
+    for length in [0, count - 1, count + 1] {
+        let refused = refused(&vec![false; length]);
+        assert!(matches!(refused, Err(DatabaseError::Plaintexts { .. })), "{length}");
+    }
+    assert!(matches!(refused(&vec![false; count]), Err(DatabaseError::OtherParameters)));
+}
+
 /// Keywords and values.
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 

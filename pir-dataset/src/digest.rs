@@ -9,7 +9,6 @@ use std::path::Path;
 pub(crate) const BUFFER: usize = 1 << 18;
 
 /// SHA-256 of bytes: 64 lowercase hexadecimal digits.
-#[cfg(feature = "publication")]
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

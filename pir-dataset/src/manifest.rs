@@ -50,6 +50,9 @@ pub struct ShardRecord {
     /// Size of the database file, in bytes.
     #[serde(default)]
     pub database_bytes: u64,
+    /// SHA-256 of the file that says what its plaintexts were made of, hexadecimal; empty if there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub plaintexts_sha256: String,
 }
 
 /// What a finished data set consists of. Equal inputs and settings give equal bytes.

@@ -21,6 +21,7 @@
 //! | `context` | what the shards of one run have in common |
 //! | `fingerprint` | the texts whose digests decide about reuse |
 //! | `shard` | one shard: layout, files, test queries |
+//! | `plaintexts` | what of an earlier shard is copied |
 //! | `trial` | test queries |
 //! | `journal` | finished shards of unfinished runs |
 //! | `outcome`, `error` | what a run returns |
@@ -34,6 +35,7 @@ mod format;
 mod journal;
 mod layout;
 mod outcome;
+mod plaintexts;
 mod reuse;
 pub(crate) mod rows;
 mod run;

@@ -137,10 +137,13 @@ fn the_same_rows_give_the_same_files() {
         [
             "keys.txtpb",
             "urls-0.bin",
+            "urls-0.bin.plaintexts",
             "urls-0.params.txtpb",
             "urls-1.bin",
+            "urls-1.bin.plaintexts",
             "urls-1.params.txtpb",
             "urls-2.bin",
+            "urls-2.bin.plaintexts",
             "urls-2.params.txtpb",
             "urls-manifest.json",
         ]
@@ -174,8 +177,9 @@ fn a_changed_row_changes_its_shard_only() {
     let after = files(folder.path());
     let changed = |name: &&String| before[*name] != after[*name];
     let changed: Vec<&String> = after.keys().filter(changed).collect();
-    assert_eq!(changed.len(), 2, "{changed:?}");
-    assert_eq!(changed[1], "urls-manifest.json");
+    assert_eq!(changed.len(), 3, "{changed:?}");
+    assert_eq!(*changed[1], format!("{}.plaintexts", changed[0]));
+    assert_eq!(changed[2], "urls-manifest.json");
     // A damaged file is written again.
     fs::write(folder.path().join("urls-1.bin"), b"damaged").unwrap();
     succeeds(&process(folder.path(), &[]));

@@ -100,6 +100,8 @@ pub struct ShardSummary {
     pub record: ShardRecord,
     /// Whether an earlier run had made the shard.
     pub reused: bool,
+    /// Plaintexts that were copied from the earlier shard, because nothing in them changed.
+    pub copied_plaintexts: u64,
     /// How its tables are filled; `None` if it was reused, and for databases by number.
     pub table: Option<TableFacts>,
     /// What its test queries cost; `None` if there were none.

@@ -7,6 +7,7 @@ use super::format::DatabaseFormat;
 use super::journal::Journals;
 use super::layout::{self, Circumstances};
 use super::outcome::{Layouts, Outcome, PartSummary, ShardSummary, Summary};
+use super::plaintexts;
 use super::reuse::ReusedLayout;
 use super::rows::{self, RowStore, ShardRows};
 use super::selection::ShardSelection;
@@ -301,6 +302,7 @@ impl Made {
             costs: self.finished.costs,
             table: self.finished.table,
             reused: self.origin != Origin::New,
+            copied_plaintexts: self.finished.copied,
         }
     }
 }
@@ -401,7 +403,8 @@ impl Maker<'_> {
                     return Ok(Made { finished, origin });
                 }
             }
-            let finished = shard::make(context, &ring, shard, rows, input_sha256)?;
+            let earlier = in_place.get(&shard).and_then(|records| records.last());
+            let finished = shard::make(context, &ring, shard, rows, input_sha256, earlier)?;
             journal.add(&finished.record)?;
             phase.advance(1);
             Ok(Made { finished, origin: Origin::New })
@@ -429,7 +432,13 @@ impl Maker<'_> {
         let mut renamed = Vec::new();
         for made in made.iter().filter(|made| made.origin != Origin::InPlace) {
             let shard = made.finished.record.shard;
-            renamed.push(configuration.output_database.of_shard(shard));
+            let database = configuration.output_database.of_shard(shard);
+            let of_plaintexts = plaintexts::path_of(&database);
+            match made.finished.record.plaintexts_sha256.is_empty() {
+                true => remove(&of_plaintexts)?,
+                false => renamed.push(of_plaintexts),
+            }
+            renamed.push(database);
             renamed.push(configuration.output_parameters.of_shard(shard));
         }
         for path in &renamed {
@@ -495,10 +504,17 @@ fn reuse_shard(
     let destination = context.configuration.output_parameters.of_shard(record.shard);
     let is_text = is_text(&destination);
     let parameters = location(destination);
-    let database = location(context.configuration.output_database.of_shard(record.shard));
-    for (path, sha256) in
-        [(&parameters, &record.parameters_sha256), (&database, &record.database_sha256)]
-    {
+    let database = context.configuration.output_database.of_shard(record.shard);
+    let of_plaintexts = location(plaintexts::path_of(&database));
+    let database = location(database);
+    let files = [
+        (&parameters, &record.parameters_sha256),
+        (&database, &record.database_sha256),
+        (&of_plaintexts, &record.plaintexts_sha256),
+    ];
+    // In its place, what plaintexts were made of may be missing: it is verified before it is used. It is renamed with the others.
+    let needs_all = origin == Origin::Unfinished && !record.plaintexts_sha256.is_empty();
+    for (path, sha256) in files.into_iter().take(if needs_all { 3 } else { 2 }) {
         // A link would become part of the data set when it is renamed.
         let is_link = origin == Origin::Unfinished && !is_regular(path);
         // A file that cannot be read is made again.
@@ -507,7 +523,7 @@ fn reuse_shard(
         }
     }
     let parameters = files::read_parameters_as(&parameters, is_text)?;
-    Ok(Some(Finished { record: record.clone(), parameters, costs: None, table: None }))
+    Ok(Some(Finished { record: record.clone(), parameters, costs: None, table: None, copied: 0 }))
 }
 
 fn pending_file(path: &Path, content: &[u8]) -> Result<PendingFile, FileError> {
@@ -537,8 +553,10 @@ fn remove_stale(configuration: &Configuration, shards: Range<u32>) -> Result<(),
     // A file without the shard's number in its name is that of the only shard.
     for template in templates.into_iter().filter(|template| template.has_shard_id()) {
         for path in shards.clone().map(|shard| template.of_shard(shard)) {
-            remove(&path)?;
-            remove(&unfinished(&path))?;
+            for path in [&path, &plaintexts::path_of(&path)] {
+                remove(path)?;
+                remove(&unfinished(path))?;
+            }
         }
     }
     Ok(())

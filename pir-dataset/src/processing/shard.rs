@@ -4,6 +4,7 @@ use super::context::Context;
 use super::error::{LayoutFull, LayoutFullReason, ShardError};
 use super::format::DatabaseFormat;
 use super::outcome::TableFacts;
+use super::plaintexts::{self, Earlier};
 use super::rows::RowStore;
 use super::trial::{self, Costs, KeyRing, Question};
 use super::unfinished::{self, io_error, unfinished};
@@ -30,6 +31,8 @@ pub(super) struct Finished {
     pub(super) parameters: ShardParameters,
     pub(super) costs: Option<Costs>,
     pub(super) table: Option<TableFacts>,
+    /// Plaintexts that were copied from the earlier database.
+    pub(super) copied: u64,
 }
 
 fn parameters_error(source: ParameterError) -> ShardError {
@@ -148,27 +151,44 @@ fn lay_out(
     }
 }
 
-/// Makes the files of a shard under their unfinished names, and tries them with test queries.
+/// Makes the files of a shard under their unfinished names, and tries them with test queries. `earlier` is what the shard was.
 pub(super) fn make(
     context: &Context<'_>,
     ring: &KeyRing,
     shard: u32,
     rows: &[u32],
     input_sha256: String,
+    earlier: Option<&ShardRecord>,
 ) -> Result<Finished, ShardError> {
     let configuration = context.configuration;
     let (payloads, table) = lay_out(context, shard, rows)?;
     let parameters = payloads.parameters().clone();
     let path = configuration.output_database.of_shard(shard);
+    let earlier = plaintexts::earlier(context, earlier, &payloads);
+    let mut digest = None;
     let (database_sha256, database_bytes) = unfinished::write(&path, |path, mut out| {
-        match context.format {
-            DatabaseFormat::Native => {
-                database::write(context.scheme, &payloads, &mut out).map(drop)
+        let (scheme, out) = (context.scheme, &mut out);
+        match (context.format, &earlier) {
+            (DatabaseFormat::Apple, _) => database::write_apple(scheme, &payloads, out),
+            (DatabaseFormat::Native, None) => {
+                database::write(scheme, &payloads, out).map(|written| digest = Some(written))
             }
-            DatabaseFormat::Apple => database::write_apple(context.scheme, &payloads, &mut out),
+            (DatabaseFormat::Native, Some(Earlier { database, is_same })) => {
+                database::write_reusing(scheme, &payloads, database, is_same, out)
+                    .map(|written| digest = Some(written))
+            }
         }
         .map_err(database_error(path))
     })?;
+    let copied = earlier.as_ref().map_or(0, Earlier::copied);
+    drop(earlier);
+    let plaintexts_sha256 = match digest {
+        Some(digest) => {
+            let content = plaintexts::content(context, &digest, &payloads);
+            write_bytes(&plaintexts::path_of(&path), &content)?.0
+        }
+        None => String::new(),
+    };
     let plaintexts = payloads.plaintexts().iter().flatten().count() as u64;
     drop(payloads);
     let costs = test_queries(context, ring, rows, &unfinished(&path), &parameters)?;
@@ -187,8 +207,9 @@ pub(super) fn make(
         dimensions: description.dimensions.clone(),
         plaintexts,
         database_bytes,
+        plaintexts_sha256,
     };
-    Ok(Finished { record, parameters, costs, table })
+    Ok(Finished { record, parameters, costs, table, copied })
 }
 
 fn test_queries(
@@ -251,7 +272,11 @@ fn write_parameters(
         true => text::to_text(&message).into_bytes(),
         false => message.encode_to_vec(),
     };
+    write_bytes(path, &bytes)
+}
+
+fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(String, u64), ShardError> {
     unfinished::write(path, |path, out| {
-        out.write_all(&bytes).map_err(|error| io_error(Operation::Write, path)(error).into())
+        out.write_all(bytes).map_err(|error| io_error(Operation::Write, path)(error).into())
     })
 }
