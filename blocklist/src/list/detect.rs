@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// The number of lines that are looked at.
-const MAX_LINES: usize = 1_000;
+pub(super) const MAX_LINES: usize = 1_000;
 
 /// How sure it is that a list has the format in which it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +188,9 @@ fn is_defanged(lines: &[&str]) -> bool {
 }
 
 /// The format that most lines have.
-
+///
+/// # Errors
+/// [`ListError::Ambiguous`] if no format or more than one fits.
 fn by_lines(lines: &[&str]) -> Result<(Format, Certainty), ListError> {
     let tally = Tally::of(lines);
     let Tally { adblock, hosts, dnsmasq, unbound, rpz, dnscrypt, plain, unknown, paths, names } =

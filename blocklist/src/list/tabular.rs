@@ -1,7 +1,7 @@
 //! Tables that no known header shows: lines of the same number of fields, some of which are URLs or hosts.
 
 use super::defang::refang;
-use super::detect::is_plain;
+use super::detect::{MAX_LINES, is_plain};
 use super::urls::without_comment;
 use filter_core::sub_url::parts::{authority, split_special_scheme};
 use std::collections::BTreeMap;
@@ -10,9 +10,6 @@ use std::net::IpAddr;
 /// What may separate fields, and what it is called. Of equally good ones the earlier is taken.
 const SEPARATORS: [(char, &str); 4] =
     [(',', "commas"), (';', "semicolons"), ('\t', "tabs"), ('|', "vertical bars")];
-
-/// The number of lines that are looked at.
-const MAX_LINES: usize = 1_000;
 
 /// What shows that a list is a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
