@@ -197,15 +197,22 @@ impl<W: Word> Context<W> {
     /// # Errors
     /// [`Error::PlaintextValue`] if a coefficient has more than ⌊log2 t⌋ bits.
     pub fn decode_bytes(&self, plaintext: &Plaintext<W>) -> Result<Vec<u8>, Error> {
-        let bits = self.parameters().payload_bits();
-        let largest = plaintext.0.iter().fold(W::ZERO, |largest, &value| largest.max(value));
-        if largest.to_u64() >> bits != 0 {
-            let modulus = self.parameters().plaintext_modulus();
-            return Err(Error::PlaintextValue { modulus });
+        let (bytes, is_payload) = self.decode_any_bytes(plaintext);
+        match is_payload {
+            true => Ok(bytes),
+            false => Err(Error::PlaintextValue { modulus: self.parameters().plaintext_modulus() }),
         }
+    }
+
+    /// As [`Self::decode_bytes`], with the same work whatever the coefficients are, and whether they are those of a payload.
+    /// If they are not, there are as many bytes, which mean nothing.
+    #[must_use]
+    pub fn decode_any_bytes(&self, plaintext: &Plaintext<W>) -> (Vec<u8>, bool) {
+        let bits = self.parameters().payload_bits();
+        let all = plaintext.0.iter().fold(0, |all, &value| all | value.to_u64());
         let mut bytes = packing::coefficients_to_bytes(&plaintext.0, bits);
         bytes.truncate(self.parameters().payload_bytes());
-        Ok(bytes)
+        (bytes, all >> bits == 0)
     }
 
     /// The centred lift of a plaintext to the first `moduli` ciphertext moduli, in evaluation form.

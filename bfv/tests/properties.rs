@@ -184,6 +184,12 @@ impl<W: Word> World<W> {
         let payload: Vec<u8> = (0..context.parameters().payload_bytes()).map(|i| i as u8).collect();
         let packed = context.encode_bytes(&payload).unwrap();
         assert_eq!(context.decode_bytes(&packed).unwrap(), payload);
+        // Coefficients that no payload has are decoded as others are, and named.
+        let (bytes, is_payload) = context.decode_any_bytes(&plaintext);
+        let bits = context.parameters().payload_bits();
+        assert_eq!(bytes.len(), context.parameters().payload_bytes());
+        assert_eq!(is_payload, a.iter().all(|&value| value >> bits == 0));
+        assert_eq!(context.decode_bytes(&plaintext).ok(), is_payload.then_some(bytes));
         if let Ok(slots) = context.encode_slots(a) {
             assert_eq!(context.decode_slots(&slots).unwrap(), a);
         }

@@ -41,6 +41,8 @@ pub(crate) fn client(
     options.answers = AnswerPolicy::disabled();
     options.sharding.fixed_count = fixed_count;
     options.sharding.max_count = u32::MAX;
+    // The keys of a prefilter that are looked up together are no URL's that anybody visits.
+    options.sharding.max_bits_per_url = u32::MAX;
     options.wallet.when_empty = EmptyWallet::Fetch;
     PirClient::builder(server, use_case)
         .issuer(issuer)

@@ -7,7 +7,7 @@ use crate::check::{Decision, FilterOptions};
 use crate::client::{ClientBuilder, PirClient};
 use crate::error::Error;
 use crate::prefilter::{PrefilterError, PrefilterSource};
-use crate::sans_io::Answer;
+use crate::sans_io::{Answer, Keywords, Lookup};
 use crate::transport::Transport;
 use std::io;
 use std::sync::Arc;
@@ -49,7 +49,9 @@ impl UrlFilter {
         client: ClientBuilder,
         options: FilterOptions,
     ) -> Result<Self, BlockingError> {
-        Self::with_transport(source, client, options, crate::filter::default_transport()?)
+        let runtime = runtime()?;
+        let filter = crate::filter::UrlFilter::new(source, client.build()?, options);
+        Ok(Self { filter: runtime.block_on(filter)?, runtime })
     }
 
     /// Loads the prefilter, over a given transport if it is on a server, and builds the client.
@@ -119,6 +121,16 @@ impl Client {
     /// The answer to each keyword, on its own.
     pub fn answers(&self, keywords: &[&[u8]]) -> Vec<Result<Answer, Arc<Error>>> {
         self.runtime.block_on(self.client.answers(keywords))
+    }
+
+    /// The answer to each keyword of several URLs, on its own.
+    pub fn answers_to(&self, keywords: &Keywords) -> Vec<Result<Answer, Arc<Error>>> {
+        self.runtime.block_on(self.client.answers_to(keywords))
+    }
+
+    /// Asks for keywords, and leaves their replies encrypted: see [`PirClient::fetch`].
+    pub fn fetch(&self, keywords: &Keywords) -> Lookup {
+        self.runtime.block_on(self.client.fetch(keywords))
     }
 
     /// Fetches what the first lookup would have to fetch: tokens, the configuration, and keys.

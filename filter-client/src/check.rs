@@ -2,10 +2,10 @@
 //! the answers.
 
 use crate::error::Error;
-use crate::sans_io::{Answer, Source};
-use filter_core::Prefilter;
+use crate::measured::{ImplausiblePrefilter, MeasuredPrefilter};
+use crate::sans_io::{Answer, Keywords, Source};
 use filter_core::sub_url::{SubUrlRule, UrlError};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,13 +90,16 @@ pub enum Failure {
         /// The largest number of hits that are looked up.
         max: usize,
     },
+    /// The prefilter says yes to more URLs than [`FilterOptions::max_false_positive_rate`] allows. Nothing was asked.
+    #[error(transparent)]
+    Prefilter(#[from] ImplausiblePrefilter),
     /// The lookup failed.
     #[error(transparent)]
     Lookup(#[from] Arc<Error>),
 }
 
 /// How a filter decides. Make one from [`FilterOptions::default`] and change its fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct FilterOptions {
     /// What happens to URLs whose verdict is unknown. Default: they are allowed.
@@ -110,6 +113,11 @@ pub struct FilterOptions {
     /// Largest number of prefilter hits that are looked up for one URL. With more, the verdict is
     /// unknown. Default: 64.
     pub max_hits: usize,
+    /// Largest false-positive rate of a prefilter, 0 to 1, as [`MeasuredPrefilter`] measures it. With a prefilter that has
+    /// more, every verdict is unknown and nothing is asked: what a prefilter says yes to is what the service
+    /// learns something about, and the prefilter comes from its side. Default: 0.02. Raise it for a list that was built
+    /// for a rate of 0.02 or more, or of very few entries for one above 0.0005.
+    pub max_false_positive_rate: f64,
 }
 
 impl Default for FilterOptions {
@@ -119,6 +127,7 @@ impl Default for FilterOptions {
             rule: None,
             refresh_every: Some(Duration::from_secs(86_400)),
             max_hits: 64,
+            max_false_positive_rate: 0.02,
         }
     }
 }
@@ -129,18 +138,18 @@ impl Default for FilterOptions {
 /// itself:
 ///
 /// ```
-/// use filter_client::{Check, FilterOptions};
+/// use filter_client::{Check, FilterOptions, MeasuredPrefilter};
 /// use filter_core::Prefilter;
 /// use filter_core::bloom::{BloomFilter, Sizing};
 /// use filter_core::file::Description;
 ///
-/// let parameters = Sizing::Round.parameters(1, 0.001, 1)?;
+/// let parameters = Sizing::Round.parameters(1, 0.0001, 1)?;
 /// let mut filter = BloomFilter::empty(parameters);
 /// filter.insert(b"phish.example");
-/// let prefilter = Prefilter::new(filter, Description::default())?;
+/// let prefilter = MeasuredPrefilter::new(Prefilter::new(filter, Description::default())?);
 /// let check = Check::new(&prefilter, &FilterOptions::default(), &["https://www.phish.example/a"]);
-/// assert_eq!(check.keywords(), ["phish.example"]);
-/// // Look the keywords up, then: check.decide(&answers)
+/// assert_eq!(check.keywords().as_slice(), [b"phish.example"]);
+/// // Look the keywords up with `Client::start_lookup`, then: check.decide(&answers)
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -148,37 +157,42 @@ impl Default for FilterOptions {
 pub struct Check {
     on_failure: OnFailure,
     hits: Vec<Result<Vec<String>, Failure>>,
-    keywords: Vec<String>,
+    keywords: Keywords,
 }
 
 impl Check {
     /// Tests URLs and their sub-URLs against a prefilter.
     pub fn new<B: AsRef<[u8]>>(
-        prefilter: &Prefilter<B>,
+        measured: &MeasuredPrefilter<B>,
         options: &FilterOptions,
         urls: &[&str],
     ) -> Self {
+        let prefilter = measured.prefilter();
+        let plausible = measured.check(options.max_false_positive_rate);
         let rule = options.rule.as_ref().unwrap_or_else(|| prefilter.rule());
         let max = options.max_hits;
         let hits: Vec<Result<Vec<String>, Failure>> = urls
             .iter()
             .map(|url| {
-                let hits = rule.parse_lenient(url)?.sub_urls().hits_in(prefilter.filter());
+                let parsed = rule.parse_lenient(url)?;
+                plausible?;
+                let hits = parsed.sub_urls().hits_in(prefilter.filter());
                 match hits.len() > max {
                     true => Err(Failure::TooManyHits { found: hits.len(), max }),
                     false => Ok(hits),
                 }
             })
             .collect();
-        let mut seen = HashSet::new();
-        let keywords = hits.iter().flatten().flatten();
-        let keywords = keywords.filter(|hit| seen.insert(hit.as_str())).cloned().collect();
+        let mut keywords = Keywords::default();
+        for hits in hits.iter().flatten() {
+            keywords.add_url(hits.iter().map(String::as_str));
+        }
         Self { on_failure: options.on_failure, hits, keywords }
     }
 
-    /// The keywords to look up, each once: the sub-URLs that hit the prefilter.
+    /// The keywords to look up, and which belong together: the sub-URLs that hit the prefilter.
     #[must_use]
-    pub fn keywords(&self) -> &[String] {
+    pub fn keywords(&self) -> &Keywords {
         &self.keywords
     }
 
@@ -190,8 +204,8 @@ impl Check {
     #[must_use]
     pub fn decide(&self, answers: &[Result<Answer, Arc<Error>>]) -> Vec<Decision> {
         assert_eq!(answers.len(), self.keywords.len(), "each keyword has an answer");
-        let keywords = self.keywords.iter().map(String::as_str);
-        let answers: HashMap<&str, _> = keywords.zip(answers).collect();
+        let keywords = self.keywords.as_slice().iter().map(Vec::as_slice);
+        let answers: HashMap<&[u8], _> = keywords.zip(answers).collect();
         let decide = |hits: &Result<Vec<String>, Failure>| match hits {
             Err(failure) => self.unknown(0, 0, failure.clone()),
             Ok(hits) => self.decide_one(hits, &answers),
@@ -202,11 +216,11 @@ impl Check {
     fn decide_one(
         &self,
         hits: &[String],
-        answers: &HashMap<&str, &Result<Answer, Arc<Error>>>,
+        answers: &HashMap<&[u8], &Result<Answer, Arc<Error>>>,
     ) -> Decision {
         let (mut basis, mut failure, mut unreadable) = (Basis::Prefilter, None, 0);
         for hit in hits {
-            let answer = answers.get(hit.as_str()).expect("every hit was looked up");
+            let answer = answers.get(hit.as_bytes()).expect("every hit was looked up");
             let answer = match answer {
                 Ok(answer) => answer,
                 Err(error) => {

@@ -7,7 +7,7 @@ pub use builder::ClientBuilder;
 
 use crate::costs::Costs;
 use crate::error::Error;
-use crate::sans_io::{self, Answer, OperationId, Outcome, Source};
+use crate::sans_io::{self, Answer, Keywords, Lookup, OperationId, Outcome, Source};
 use crate::state::ClientState;
 use driver::{Driver, Store, Transports};
 use std::sync::Arc;
@@ -38,15 +38,21 @@ impl PirClient {
         Driver::new(client, transports, clock, store).map(|driver| Self(Arc::new(driver)))
     }
 
+    /// Whether requests to the service take another way than the built-in one.
+    #[cfg(feature = "http")]
+    pub(crate) fn has_own_transport(&self) -> bool {
+        self.0.has_own_transport()
+    }
+
     /// The value of each keyword; `None` for a keyword that the data set does not have, or whose reply cannot
     /// be read ([`PirClient::answers`] tells the two apart). Keywords without a fresh cached answer are asked
-    /// for, in as few requests as the options allow.
+    /// for, in as few requests as the options allow. They count as those of one URL: for others see [`PirClient::answers_to`].
     ///
     /// # Errors
     /// If any keyword has no fresh answer. The answers that did arrive are cached.
     #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     pub async fn lookup(&self, keywords: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Arc<Error>> {
-        let (answers, failure) = self.look_up(keywords).await;
+        let (answers, failure) = self.look_up(&of_one_url(keywords)).await;
         let value = |answer: Result<Answer, Arc<Error>>| match answer? {
             Answer { source: Source::StaleCache, .. } => {
                 let failure = failure.as_ref();
@@ -58,23 +64,35 @@ impl PirClient {
     }
 
     /// The answer to each keyword, on its own: if the service cannot answer some, others may be cached,
-    /// and stale answers are used where there are any.
+    /// and stale answers are used where there are any. The keywords count as those of one URL.
     pub async fn answers(&self, keywords: &[&[u8]]) -> Vec<Result<Answer, Arc<Error>>> {
+        self.answers_to(&of_one_url(keywords)).await
+    }
+
+    /// As [`PirClient::answers`], for keywords of several URLs.
+    pub async fn answers_to(&self, keywords: &Keywords) -> Vec<Result<Answer, Arc<Error>>> {
         self.look_up(keywords).await.0
+    }
+
+    /// Asks for keywords, and leaves their replies encrypted. Whoever looks several things up, one after the other, asks
+    /// for all of them first and calls [`Lookup::answers`] afterwards: how long that takes depends on what replies
+    /// hold, and shows in the time of the next request otherwise.
+    pub async fn fetch(&self, keywords: &Keywords) -> Lookup {
+        if let Some(lookup) = self.0.fresh(keywords) {
+            return lookup;
+        }
+        let keywords = keywords.clone();
+        match self.run(|client, now| client.start_lookup(keywords, now)).await {
+            Outcome::Lookup(lookup) => lookup,
+            Outcome::Other(_) => unreachable!("a lookup ends as a lookup"),
+        }
     }
 
     async fn look_up(
         &self,
-        keywords: &[&[u8]],
+        keywords: &Keywords,
     ) -> (Vec<Result<Answer, Arc<Error>>>, Option<Arc<Error>>) {
-        if let Some(lookup) = self.0.fresh(keywords) {
-            return (lookup.answers(), None);
-        }
-        let keywords = keywords.iter().map(|keyword| keyword.to_vec()).collect();
-        let lookup = match self.run(|client, now| client.start_lookup(keywords, now)).await {
-            Outcome::Lookup(lookup) => lookup,
-            Outcome::Other(_) => unreachable!("a lookup ends as a lookup"),
-        };
+        let lookup = self.fetch(keywords).await;
         // Not on a thread that sends and receives: how long it takes must not show there.
         let answers = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
@@ -161,4 +179,8 @@ impl PirClient {
     pub fn costs(&self) -> Costs {
         Costs { computing: self.0.computing(), ..self.0.read(sans_io::Client::costs) }
     }
+}
+
+fn of_one_url(keywords: &[&[u8]]) -> Keywords {
+    Keywords::of_one_url(keywords.iter().map(|keyword| keyword.to_vec()).collect())
 }

@@ -202,6 +202,23 @@ pub enum ResponseError {
     /// The use case is not a keyword database.
     #[error("the use case is not a keyword database")]
     NotByKeyword,
+    /// The configuration asks for more than a client does for it.
+    #[error(
+        "{what}: {found}, and at most {max} are accepted; lookups as Apple's service configures them need far less"
+    )]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        found: u64,
+        /// The largest that is accepted.
+        max: u64,
+    },
+    /// The Galois elements of the evaluation key are not those that the expansion of queries needs, each once, ascending.
+    #[error(
+        "galois_elements: not those that the expansion of queries needs, each once and ascending"
+    )]
+    GaloisElements,
     /// The number of answers differs from the number of queries.
     #[error("{found} responses to {expected} queries")]
     Count {

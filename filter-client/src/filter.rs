@@ -4,14 +4,21 @@ use crate::background::BackgroundTask;
 use crate::check::{Check, Decision, FilterOptions};
 use crate::client::PirClient;
 use crate::prefilter::{Loaded, PrefilterError, PrefilterSource};
+use crate::sans_io::retry::random_share;
 use crate::transport::Transport;
 use arc_swap::ArcSwap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 /// Shortest time between two checks for a newer prefilter, as on devices: 45 minutes.
 pub const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(2700);
+/// Shortest time from the start of the timer to a check for a newer prefilter. A check of a URL may start the timer.
+const MIN_TIMER_DELAY: Duration = Duration::from_secs(60);
+/// Longest random time in addition to that.
+const TIMER_SPREAD: Duration = Duration::from_secs(540);
 
 /// Decides about URLs as a device does. Clones share everything.
 ///
@@ -27,27 +34,41 @@ struct Inner {
     options: FilterOptions,
     transport: Arc<dyn Transport>,
     start: Instant,
-    /// Milliseconds from `start` to the last check for a newer prefilter.
-    checked_at: AtomicU64,
-    refresh: BackgroundTask,
+    /// Milliseconds from `start` to the next check for a newer prefilter.
+    due_at: AtomicU64,
+    timer: BackgroundTask,
+    timer_task: Mutex<Option<AbortHandle>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(task) = self.timer_task.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            task.abort();
+        }
+    }
 }
 
 impl UrlFilter {
-    /// Loads the prefilter, over the built-in transport if it is on a server.
+    /// Loads the prefilter, over the built-in transport if it is on a server. A client whose requests to the service take
+    /// another way, such as one through a relay, needs [`UrlFilter::with_transport`] then.
     ///
     /// # Errors
-    /// [`PrefilterError`] if there is no prefilter that can be used.
+    /// [`PrefilterError::NoTransport`], or another [`PrefilterError`] if there is no prefilter that can be used.
     #[cfg(feature = "http")]
     pub async fn new(
         source: PrefilterSource,
         client: PirClient,
         options: FilterOptions,
     ) -> Result<Self, PrefilterError> {
+        if source.is_on_a_server() && client.has_own_transport() {
+            return Err(PrefilterError::NoTransport);
+        }
         Self::with_transport(source, client, options, default_transport()?).await
     }
 
     /// Loads the prefilter, over a given transport if it is on a server. The client has a transport of
-    /// its own.
+    /// its own. Whoever serves the prefilter sees the address that this transport shows, at the times at which newer ones
+    /// are looked for.
     ///
     /// # Errors
     /// [`PrefilterError`] if there is no prefilter that can be used.
@@ -59,17 +80,21 @@ impl UrlFilter {
     ) -> Result<Self, PrefilterError> {
         let loaded = source.load(&transport, None).await?;
         let loaded = loaded.ok_or(PrefilterError::Status(304))?;
-        client.set_rows(loaded.prefilter.filter().estimated_key_count());
-        Ok(Self(Arc::new(Inner {
+        client.set_rows(loaded.prefilter.rows(options.max_false_positive_rate));
+        let filter = Self(Arc::new(Inner {
             source,
             loaded: ArcSwap::from_pointee(loaded),
             client,
             options,
             transport,
             start: Instant::now(),
-            checked_at: AtomicU64::new(0),
-            refresh: BackgroundTask::default(),
-        })))
+            due_at: AtomicU64::new(0),
+            timer: BackgroundTask::default(),
+            timer_task: Mutex::default(),
+        }));
+        filter.0.note_refresh();
+        filter.start_timer();
+        Ok(filter)
     }
 
     /// The client that looks hits up.
@@ -91,35 +116,35 @@ impl UrlFilter {
     /// [`PrefilterError`] if it cannot be loaded.
     pub async fn refresh(&self) -> Result<bool, PrefilterError> {
         let inner = &self.0;
-        let millis = u64::try_from(inner.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        inner.checked_at.store(millis, Ordering::Relaxed);
+        inner.note_refresh();
         let current = inner.loaded.load_full();
         let Some(newer) = inner.source.load(&inner.transport, Some(&current)).await? else {
             return Ok(false);
         };
-        inner.client.set_rows(newer.prefilter.filter().estimated_key_count());
+        let max = inner.options.max_false_positive_rate;
+        newer.prefilter.check(max)?;
+        inner.client.set_rows(newer.prefilter.rows(max));
         inner.loaded.store(Arc::new(newer));
         // The list changed, so answers from the old one may be wrong.
         inner.client.reset_answers();
         Ok(true)
     }
 
-    /// Checks for a newer prefilter in the background when it is time.
-    fn refresh_if_due(&self) {
+    /// Starts the timer by which newer prefilters are looked for, unless it runs. It ends with the runtime that it was
+    /// started on.
+    fn start_timer(&self) {
         let inner = &self.0;
-        let Some(every) = inner.options.refresh_every else { return };
-        let checked_at = Duration::from_millis(inner.checked_at.load(Ordering::Relaxed));
-        let age = inner.start.elapsed().saturating_sub(checked_at);
-        if !is_due(age, every) {
+        if inner.options.refresh_every.is_none() {
             return;
         }
-        let Some(running) = inner.refresh.try_start() else { return };
-        let filter = self.clone();
-        tokio::spawn(async move {
-            // On failure the current prefilter stays in use until the next check.
-            drop(filter.refresh().await);
+        let Some(running) = inner.timer.try_start() else { return };
+        let filter = Arc::downgrade(inner);
+        let task = tokio::spawn(async move {
+            keep_current(filter).await;
             drop(running);
         });
+        let mut handle = inner.timer_task.lock().unwrap_or_else(PoisonError::into_inner);
+        *handle = Some(task.abort_handle());
     }
 
     /// Decides about one URL.
@@ -128,16 +153,17 @@ impl UrlFilter {
         self.check_all(&[url]).await.pop().expect("one URL has one decision")
     }
 
-    /// Decides about several URLs, in their order. What hits the prefilter is looked up together.
+    /// Decides about several URLs, in their order. What hits the prefilter is looked up together: all requests are sent
+    /// before the first reply is decrypted. Whoever checks URLs one after the other, and waits for each decision, shows
+    /// the service with the time of the next request how long that took.
     pub async fn check_all(&self, urls: &[&str]) -> Vec<Decision> {
         let inner = &self.0;
-        self.refresh_if_due();
+        self.start_timer();
         let loaded = inner.loaded.load_full();
         let check = Check::new(&loaded.prefilter, &inner.options, urls);
-        let keywords: Vec<&[u8]> = check.keywords().iter().map(String::as_bytes).collect();
-        let answers = match keywords.is_empty() {
+        let answers = match check.keywords().is_empty() {
             true => Vec::new(),
-            false => inner.client.answers(&keywords).await,
+            false => inner.client.answers_to(check.keywords()).await,
         };
         check.decide(&answers)
     }
@@ -150,9 +176,39 @@ pub(crate) fn default_transport() -> Result<Arc<dyn Transport>, PrefilterError> 
     Ok(Arc::new(transport.map_err(PrefilterError::Transport)?))
 }
 
-/// Whether it is time for a check, `age` after the last one.
-fn is_due(age: Duration, every: Duration) -> bool {
-    age >= every.max(MIN_REFRESH_INTERVAL)
+impl Inner {
+    /// Plans the next check for a newer prefilter: at a random time, so that it tells nothing about this one or about URLs.
+    fn note_refresh(&self) {
+        let Some(every) = self.options.refresh_every else { return };
+        let due = self.start.elapsed().saturating_add(interval(every, random_share()));
+        let millis = u64::try_from(due.as_millis()).unwrap_or(u64::MAX);
+        self.due_at.store(millis, Ordering::Relaxed);
+    }
+
+    fn until_due(&self) -> Duration {
+        let due = Duration::from_millis(self.due_at.load(Ordering::Relaxed));
+        due.saturating_sub(self.start.elapsed())
+    }
+}
+
+/// Loads newer prefilters when it is time, as long as the filter is in use.
+async fn keep_current(filter: Weak<Inner>) {
+    loop {
+        let Some(wait) = filter.upgrade().map(|inner| inner.until_due()) else { return };
+        tokio::time::sleep(wait.max(MIN_TIMER_DELAY + TIMER_SPREAD.mul_f64(random_share()))).await;
+        let Some(inner) = filter.upgrade() else { return };
+        // The application may have loaded one meanwhile.
+        if inner.until_due().is_zero() {
+            // On failure the current prefilter stays in use until the next time.
+            drop(UrlFilter(inner).refresh().await);
+        }
+    }
+}
+
+/// The time from one check for a newer prefilter to the next: a random one from `every` to a quarter more.
+fn interval(every: Duration, share: f64) -> Duration {
+    let every = every.max(MIN_REFRESH_INTERVAL);
+    every.saturating_add((every / 4).mul_f64(share))
 }
 
 #[cfg(test)]
@@ -163,11 +219,11 @@ mod tests {
     fn checks_for_a_newer_prefilter_are_no_more_frequent_than_those_of_devices() {
         let second = Duration::from_secs(1);
         for every in [Duration::ZERO, MIN_REFRESH_INTERVAL - second, MIN_REFRESH_INTERVAL] {
-            assert!(!is_due(MIN_REFRESH_INTERVAL - second, every), "{every:?}");
-            assert!(is_due(MIN_REFRESH_INTERVAL, every), "{every:?}");
-            assert!(is_due(MIN_REFRESH_INTERVAL + second, every), "{every:?}");
+            assert_eq!(interval(every, 0.0), MIN_REFRESH_INTERVAL, "{every:?}");
+            assert_eq!(interval(every, 1.0), MIN_REFRESH_INTERVAL * 5 / 4, "{every:?}");
         }
         let every = MIN_REFRESH_INTERVAL + second;
-        assert!(!is_due(MIN_REFRESH_INTERVAL, every) && is_due(every, every));
+        assert_eq!(interval(every, 0.0), every);
+        assert!(interval(Duration::MAX, 1.0) > Duration::MAX / 2);
     }
 }

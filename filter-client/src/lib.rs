@@ -57,7 +57,7 @@
 //! | to | use |
 //! | --- | --- |
 //! | decide about URLs | [`UrlFilter`], [`FilterOptions`], [`Decision`] |
-//! | load a prefilter | [`PrefilterSource`] |
+//! | load a prefilter | [`PrefilterSource`], [`MeasuredPrefilter`] |
 //! | look keywords up | [`PirClient`], [`ClientBuilder`], [`ClientOptions`], [`Answer`] |
 //! | store secrets between runs | [`ClientState`] |
 //! | use another network stack | [`Transport`] |
@@ -86,6 +86,7 @@ mod error;
 mod filter;
 #[cfg(feature = "http")]
 mod http_transport;
+mod measured;
 #[cfg(feature = "oblivious")]
 mod oblivious;
 mod options;
@@ -105,6 +106,7 @@ pub use error::{Error, ResponseError};
 pub use filter::{MIN_REFRESH_INTERVAL, UrlFilter};
 #[cfg(feature = "http")]
 pub use http_transport::{HttpTransport, HttpTransportBuilder};
+pub use measured::{ImplausiblePrefilter, MeasuredPrefilter};
 #[cfg(feature = "oblivious")]
 pub use oblivious::ObliviousTransport;
 pub use options::ClientOptions;
@@ -113,10 +115,10 @@ pub use prefilter::PrefilterTrust;
 #[cfg(feature = "tokio")]
 pub use prefilter::{PrefilterError, PrefilterSource};
 pub use sans_io::{
-    Answer, AnswerPolicy, EmptyWallet, RetryPolicy, ShardingError, ShardingPolicy, Source,
-    WalletPolicy,
+    Answer, AnswerPolicy, EmptyWallet, Keywords, RetryPolicy, ShardingError, ShardingPolicy,
+    Source, WalletPolicy,
 };
-pub use state::{ClientState, StateError, StateField};
+pub use state::{ClientState, MAX_STATE, StateError, StateField};
 pub use transport::{Exchange, Transport, TransportError};
 
 /// The examples of the README.

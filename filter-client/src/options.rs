@@ -30,7 +30,8 @@ pub struct ClientOptions {
     pub wallet: WalletPolicy,
     /// How long answers are cached.
     pub answers: AnswerPolicy,
-    /// Largest number of keywords in one request; 0 counts as 1. Default: 16.
+    /// Largest number of keywords in one request; 0 counts as 1, and fewer are sent where the response could have more
+    /// than 32 MiB. Default: 16.
     pub batch_size: usize,
     /// Largest number of keywords that one lookup may ask the service for. Default: 256.
     pub max_keywords: usize,

@@ -7,11 +7,12 @@ mod trust;
 pub use trust::PrefilterTrust;
 
 use crate::endpoint::{AddressError, parse_address};
+use crate::measured::{ImplausiblePrefilter, MeasuredPrefilter};
 use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
 use filter_core::Prefilter;
 use filter_core::file::{ContentError, FileError, FilterBytes, raw};
-use http::header::{ETAG, IF_NONE_MATCH};
+use http::header::IF_NONE_MATCH;
 use http::{HeaderValue, StatusCode};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +39,8 @@ pub enum PrefilterSource {
         bits: Vec<u8>,
     },
     /// The http or https address of a property list, or of a `.json` with a `.bin` of the same name in
-    /// the same folder. Bits whose tag is that of the current prefilter are not fetched again.
+    /// the same folder. Bits whose tag is that of the current prefilter are not fetched again; for a property list, where
+    /// the server's entity tag is that tag, as with `pir-server`.
     Url(String),
     /// As [`File`](Self::File), for raw filters whose metadata a trusted key has signed.
     #[cfg(feature = "signatures")]
@@ -81,6 +83,12 @@ pub enum PrefilterError {
     /// The address cannot be used.
     #[error("the address of the prefilter cannot be used")]
     Address(#[from] AddressError),
+    /// The prefilter is on a server, and the client has a transport of its own for the service.
+    #[error(
+        "no transport for the prefilter: the client has one of its own for the service, and another way could show an \
+         address that the client's hides; give one to `UrlFilter::with_transport`"
+    )]
+    NoTransport,
     /// The server gave no response.
     #[error("the prefilter cannot be fetched")]
     Transport(#[from] TransportError),
@@ -113,6 +121,11 @@ pub enum PrefilterError {
     #[cfg(feature = "signatures")]
     #[error("the prefilter is not the one that its signature describes")]
     OtherPrefilter,
+    /// A newer prefilter says yes to more URLs than
+    /// [`FilterOptions::max_false_positive_rate`](crate::FilterOptions::max_false_positive_rate) allows. The current one
+    /// stays in use.
+    #[error(transparent)]
+    Implausible(#[from] ImplausiblePrefilter),
     /// The server answered with this status instead of 200.
     #[error("the prefilter cannot be fetched: status {0}")]
     Status(u16),
@@ -127,20 +140,29 @@ fn signed_for(level: Option<&str>) -> String {
 
 /// A prefilter in use, and what identifies it.
 pub(crate) struct Loaded {
-    pub(crate) prefilter: Prefilter,
+    pub(crate) prefilter: MeasuredPrefilter,
     pub(crate) tag: String,
-    /// The entity tag of the server's response.
-    entity: Option<HeaderValue>,
 }
 
 impl Loaded {
-    fn new(prefilter: Prefilter, entity: Option<HeaderValue>) -> Self {
+    fn new(prefilter: Prefilter) -> Self {
         let tag = prefilter.tag();
-        Self { prefilter, tag, entity }
+        Self { prefilter: MeasuredPrefilter::new(prefilter), tag }
     }
 }
 
 impl PrefilterSource {
+    /// Whether it is loaded over a network.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_on_a_server(&self) -> bool {
+        match self {
+            Self::Url(_) => true,
+            #[cfg(feature = "signatures")]
+            Self::SignedUrl { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The prefilter that a service gives out for a use case at `/filter/<use case>`, or that of one of its levels at
     /// `/filter/<use case>/<level>`. `server` is the address of the service.
     ///
@@ -174,11 +196,11 @@ impl PrefilterSource {
     ) -> Result<Option<Loaded>, PrefilterError> {
         let raw = |metadata: raw::Metadata, bits: &[u8]| {
             let bits = FilterBytes::from(bits.to_vec());
-            Ok::<_, PrefilterError>(Loaded::new(Prefilter::from_raw(metadata, bits)?, None))
+            Ok::<_, PrefilterError>(Loaded::new(Prefilter::from_raw(metadata, bits)?))
         };
         let loaded = match self {
-            Self::File(path) => Loaded::new(Prefilter::open(path)?, None),
-            Self::Plist(content) => Loaded::new(Prefilter::from_plist(content)?, None),
+            Self::File(path) => Loaded::new(Prefilter::open(path)?),
+            Self::Plist(content) => Loaded::new(Prefilter::from_plist(content)?),
             Self::Raw { metadata, bits } => raw(raw::Metadata::parse(metadata)?, bits)?,
             Self::Url(url) => match fetch(url, transport, current).await? {
                 Some(loaded) => loaded,
@@ -188,7 +210,7 @@ impl PrefilterSource {
             Self::SignedFile { path, trust } => {
                 let prefilter = Prefilter::open(path)?;
                 trust.check_file(path, &prefilter)?;
-                Loaded::new(prefilter, None)
+                Loaded::new(prefilter)
             }
             #[cfg(feature = "signatures")]
             Self::SignedRaw { metadata, bits, trust } => raw(trust.metadata(metadata)?, bits)?,
@@ -226,11 +248,11 @@ async fn fetch(
         let read = |content: &[u8]| Ok(raw::Metadata::parse(content)?);
         return fetch_raw(&url, stem, transport, current, read).await;
     }
-    let known = current.and_then(|current| current.entity.clone());
-    let Some((body, entity)) = get(&url, transport, MAX_BYTES, known).await? else {
+    let known = current.map(|current| current.tag.as_str());
+    let Some(body) = get(&url, transport, MAX_BYTES, known).await? else {
         return Ok(None);
     };
-    Ok(Some(Loaded::new(Prefilter::from_plist(&body)?, entity)))
+    Ok(Some(Loaded::new(Prefilter::from_plist(&body)?)))
 }
 
 /// Fetches metadata, and then the bits whose path begins with `stem`, unless they are the current ones.
@@ -241,10 +263,8 @@ async fn fetch_raw(
     current: Option<&Loaded>,
     read: impl Fn(&[u8]) -> Result<raw::Metadata, PrefilterError>,
 ) -> Result<Option<Loaded>, PrefilterError> {
-    let known = current.and_then(|current| current.entity.clone());
-    let Some((body, entity)) = get(url, transport, MAX_METADATA, known).await? else {
-        return Ok(None);
-    };
+    let body = get(url, transport, MAX_METADATA, None).await?;
+    let body = body.ok_or(PrefilterError::Status(304))?;
     let metadata = read(&body)?;
     if current.is_some_and(|current| current.tag.eq_ignore_ascii_case(&metadata.tag)) {
         return Ok(None);
@@ -252,31 +272,32 @@ async fn fetch_raw(
     let mut bits_url = url.clone();
     bits_url.set_path(&format!("{stem}.bin"));
     let bits = get(&bits_url, transport, MAX_BYTES, None).await?;
-    let (bits, _) = bits.ok_or(PrefilterError::Status(304))?;
+    let bits = bits.ok_or(PrefilterError::Status(304))?;
     // The metadata names the tag of its bits, so the files of two builds are refused.
     let prefilter = Prefilter::from_raw(metadata, FilterBytes::from(Vec::from(bits)))?;
-    Ok(Some(Loaded::new(prefilter, entity)))
+    Ok(Some(Loaded::new(prefilter)))
 }
 
-/// The body at an address and its entity tag; `None` if the entity tag is the `known` one.
+/// The body at an address; `None` if the server says that it has the tag that is `known`.
+///
+/// The tag is the one that this client computed from the bits. An entity tag that a server chose, and got back with the next
+/// request, would be a name that it gave this client.
 async fn get(
     url: &Url,
     transport: &Arc<dyn Transport>,
     max_body: usize,
-    known: Option<HeaderValue>,
-) -> Result<Option<(Bytes, Option<HeaderValue>)>, PrefilterError> {
+    known: Option<&str>,
+) -> Result<Option<Bytes>, PrefilterError> {
     let mut request = http::Request::new(Bytes::new());
     *request.uri_mut() = url.as_str().parse().map_err(|_| AddressError::Uri)?;
     if let Some(known) = known {
-        request.headers_mut().insert(IF_NONE_MATCH, known);
+        let value = HeaderValue::from_str(&format!("\"{known}\""));
+        request.headers_mut().insert(IF_NONE_MATCH, value.expect("a tag is hexadecimal"));
     }
     let response = transport.send(request, max_body).await?;
     match response.status() {
-        StatusCode::OK => {
-            let entity = response.headers().get(ETAG).cloned();
-            Ok(Some((response.into_body(), entity)))
-        }
-        StatusCode::NOT_MODIFIED => Ok(None),
+        StatusCode::OK => Ok(Some(response.into_body())),
+        StatusCode::NOT_MODIFIED if known.is_some() => Ok(None),
         other => Err(PrefilterError::Status(other.as_u16())),
     }
 }

@@ -10,8 +10,9 @@ use unix_clock::Timestamp;
 use zeroize::Zeroizing;
 
 const VERSION: u32 = 1;
-/// Longest stored state, in bytes.
-const MAX_STATE: usize = 64 << 20;
+/// Longest stored state that is read, in bytes. What a client stores is far shorter, whatever its service sends: some
+/// megabytes for the longest configuration, three secret keys, and half a kilobyte for each token.
+pub const MAX_STATE: usize = 16 << 20;
 /// Longest user identifier, in bytes.
 const MAX_USER_IDENTIFIER: usize = 256;
 

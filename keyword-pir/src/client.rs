@@ -1,8 +1,8 @@
 //! The client half: from a keyword to an encrypted query, and from the reply to the value.
 //!
 //! Queries are built without branches or indices that depend on the keyword once its hash is known.
-//! Decoding takes time that depends on the content of a bucket. Neither its errors nor its timing may
-//! reach the server.
+//! Decoding does the same work for every coefficient, whatever its value, and takes time that depends on the number of slots
+//! of a bucket. Neither its errors nor its timing may reach the server.
 
 use crate::bucket;
 use crate::error::Error;
@@ -18,6 +18,13 @@ use zeroize::Zeroizing;
 pub struct Client {
     scheme: Scheme,
     parameters: ShardParameters,
+}
+
+/// What a reply decrypts to.
+struct Payloads {
+    payloads: Vec<Zeroizing<Vec<u8>>>,
+    /// Whether every coefficient is one of a payload. Otherwise the bytes mean nothing.
+    are_all_payloads: bool,
 }
 
 impl Client {
@@ -131,14 +138,9 @@ impl Client {
 
     /// The payload of each lookup: its chunks decrypted and joined.
     ///
-    /// Errors that need no key to see come first. Then every chunk is decrypted, whatever the others hold:
-    /// the time that this takes must not tell which of them cannot be read.
-    fn decrypt(
-        &self,
-        reply: &Reply,
-        calls: usize,
-        key: &SecretKey,
-    ) -> Result<Vec<Zeroizing<Vec<u8>>>, Error> {
+    /// Errors that need no key to see come first. Then every chunk is decrypted and unpacked, whatever it and the others
+    /// hold: the time that this takes must not tell which of them cannot be read.
+    fn decrypt(&self, reply: &Reply, calls: usize, key: &SecretKey) -> Result<Payloads, Error> {
         let check = |what, expected, found| match expected == found {
             true => Ok(()),
             false => Err(Error::Count { what, expected, found }),
@@ -151,19 +153,39 @@ impl Client {
                 Ok(read.collect::<Result<Vec<_>, _>>()?)
             };
             let ciphertexts = reply.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
-            let (mut payloads, mut outcome) = (Vec::new(), Ok(()));
+            let (mut payloads, mut are_all_payloads) = (Vec::new(), true);
             for chunks in &ciphertexts {
                 let mut payload = Zeroizing::new(Vec::new());
                 for ciphertext in chunks {
                     let plaintext = tables.context.decrypt(ciphertext, key)?;
-                    let bytes = tables.context.decode_bytes(&plaintext);
-                    outcome = outcome.and(bytes.map(|bytes| payload.extend(bytes)));
+                    let (bytes, is_payload) = tables.context.decode_any_bytes(&plaintext);
+                    payload.extend(bytes);
+                    are_all_payloads &= is_payload;
                 }
                 payloads.push(payload);
             }
-            outcome?;
-            Ok(payloads)
+            Ok(Payloads { payloads, are_all_payloads })
         })
+    }
+
+    /// The payloads of a reply.
+    fn payloads(
+        &self,
+        reply: &Reply,
+        calls: usize,
+        key: &SecretKey,
+    ) -> Result<Vec<Zeroizing<Vec<u8>>>, Error> {
+        let decrypted = self.decrypt(reply, calls, key)?;
+        self.check_payloads(&decrypted)?;
+        Ok(decrypted.payloads)
+    }
+
+    fn check_payloads(&self, decrypted: &Payloads) -> Result<(), Error> {
+        let modulus = self.parameters.encryption().plaintext_modulus();
+        match decrypted.are_all_payloads {
+            true => Ok(()),
+            false => Err(bfv::Error::PlaintextValue { modulus }.into()),
+        }
     }
 
     fn entry<'p>(&self, payload: &'p [u8], index: u64) -> Result<&'p [u8], Error> {
@@ -188,9 +210,9 @@ impl Client {
     ) -> Result<Option<Vec<u8>>, Error> {
         let hash = KeywordHash::of(keyword);
         let candidates = self.candidates(hash)?;
-        let payloads = self.decrypt(reply, candidates.len(), key)?;
+        let decrypted = self.decrypt(reply, candidates.len(), key)?;
         let mut found = Ok(None);
-        for (payload, index) in payloads.iter().zip(candidates) {
+        for (payload, index) in decrypted.payloads.iter().zip(candidates) {
             let value = self
                 .entry(payload, index)
                 .and_then(|entry| Ok(bucket::find(entry, hash)?.map(<[u8]>::to_vec)));
@@ -201,6 +223,8 @@ impl Client {
                 (Ok(None), Ok(None)) => Ok(None),
             };
         }
+        // Buckets of bytes that mean nothing are searched as others are.
+        self.check_payloads(&decrypted)?;
         found
     }
 
@@ -212,7 +236,7 @@ impl Client {
     pub fn entries_in(&self, reply: &Reply, key: &SecretKey) -> Result<usize, Error> {
         let size = self.parameters.stored_entry_size();
         let mut count = 0;
-        for payload in self.decrypt(reply, reply.len(), key)? {
+        for payload in self.payloads(reply, reply.len(), key)? {
             for entry in payload.chunks_exact(size) {
                 count += bucket::Slots::new(entry)?.count();
             }
@@ -236,7 +260,7 @@ impl Client {
             return Err(Error::Kind);
         };
         let prefix = self.parameters.stored_entry_size() - description.entry_size as usize;
-        let payloads = self.decrypt(reply, entries.len(), key)?;
+        let payloads = self.payloads(reply, entries.len(), key)?;
         payloads
             .iter()
             .zip(entries)

@@ -92,8 +92,8 @@ pub use client::Client;
 pub use error::{DatabaseError, Error};
 pub use keyword::{KeywordHash, MAX_HASH_FUNCTIONS, ShardingFunction};
 pub use parameters::{
-    DatabaseKind, MAX_CALLS, MAX_ENTRY_SIZE, MAX_EXPANDED, MAX_PLAINTEXTS, ParameterError,
-    ShardDescription, ShardParameters, SymmetricParameters,
+    DatabaseKind, MAX_CALLS, MAX_ENTRY_SIZE, MAX_EXPANDED, MAX_GALOIS_ELEMENTS, MAX_PLAINTEXTS,
+    ParameterError, ShardDescription, ShardParameters, SymmetricParameters,
 };
 pub use query::{Reply, SerializedQuery};
 pub use scheme::{EvaluationKey, Scheme, SecretKey};

@@ -14,6 +14,10 @@ pub const MAX_ENTRY_SIZE: u64 = 1 << 24;
 /// Largest number of lookups of one query.
 pub const MAX_CALLS: usize = 256;
 
+/// Largest number of Galois elements of an evaluation key: an expansion needs one for each of its steps, of which there are
+/// at most as many as bits of the degree.
+pub const MAX_GALOIS_ELEMENTS: usize = 64;
+
 /// [`MAX_PLAINTEXTS`], as far as this machine can index them.
 pub(crate) const MAX_ADDRESSABLE: u64 =
     if usize::BITS > 32 { MAX_PLAINTEXTS } else { usize::MAX as u64 };
@@ -298,6 +302,8 @@ impl ShardDescription {
             DatabaseKind::Index { .. } => 1,
         };
         within("the number of plaintexts", held * tables * chunks as u64, 1, MAX_ADDRESSABLE)?;
+        let count = self.galois_elements.len() as u64;
+        within("the number of Galois elements", count, 0, MAX_GALOIS_ELEMENTS as u64)?;
         let degree = self.encryption.degree();
         let elements = self
             .galois_elements

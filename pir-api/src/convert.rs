@@ -105,6 +105,10 @@ impl TryFrom<&he::EvaluationKeyConfig> for EvaluationKeyConfig {
     type Error = ConvertError;
 
     fn try_from(message: &he::EvaluationKeyConfig) -> Result<Self, ConvertError> {
+        let count = message.galois_elements.len();
+        if count > keyword_pir::MAX_GALOIS_ELEMENTS {
+            return Err(value("the number of galois_elements", count, "at most 64"));
+        }
         Ok(Self {
             parameters: encryption_parameters(message.encryption_parameters.as_ref())?,
             galois_elements: message.galois_elements.clone(),
@@ -438,15 +442,64 @@ pub fn config_message(shards: &[ShardParameters]) -> Result<api::pir::PirConfig,
 /// Largest number of shards of a configuration.
 pub const MAX_SHARDS: u32 = 1 << 16;
 
+/// The shards of a use case, as its configuration tells them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigShards {
+    /// The parameters of each shard, or of all of them if there is one.
+    pub parameters: Vec<ShardParameters>,
+    /// The number of shards, from 1 to [`MAX_SHARDS`].
+    pub count: u32,
+}
+
+/// The number of shards that a configuration tells, whatever else is in it.
+#[must_use]
+pub fn shard_count(message: &api::pir::PirConfig) -> u64 {
+    match repeated_shard(message) {
+        Some(fixed) => fixed.shard_count.into(),
+        None => message.shard_configs.len() as u64,
+    }
+}
+
+fn repeated_shard(message: &api::pir::PirConfig) -> Option<&api::pir::PirFixedShardConfig> {
+    use api::pir::pir_shard_configs::ShardConfigs::RepeatedShardConfig;
+    let configs = message.pir_shard_configs.as_ref()?;
+    configs.shard_configs.as_ref().map(|RepeatedShardConfig(fixed)| fixed)
+}
+
 /// The shards of a use case, from its configuration and the key configuration that came with it.
 ///
 /// # Errors
-/// [`ConvertError`], if a part is missing or cannot be used, or if the two do not belong together.
+/// As [`distinct_shards`].
 pub fn config_shards(
     message: &api::pir::PirConfig,
     keys: &he::EvaluationKeyConfig,
 ) -> Result<Vec<ShardParameters>, ConvertError> {
+    let ConfigShards { parameters, count } = distinct_shards(message, keys)?;
+    Ok(match &parameters[..] {
+        [one] => vec![one.clone(); count as usize],
+        _ => parameters,
+    })
+}
+
+/// The shards of a use case; parameters that all of them have are there once.
+///
+/// # Errors
+/// [`ConvertError`], if a part is missing or cannot be used, if there are more than [`MAX_SHARDS`], or if the two do not
+/// belong together.
+pub fn distinct_shards(
+    message: &api::pir::PirConfig,
+    keys: &he::EvaluationKeyConfig,
+) -> Result<ConfigShards, ConvertError> {
     check_algorithm(message.algorithm)?;
+    let count = shard_count(message);
+    let has_none = repeated_shard(message).is_none() && count == 0;
+    if has_none {
+        return Err(ConvertError::Missing("shard_configs"));
+    }
+    let count = u32::try_from(count).ok().filter(|count| (1..=MAX_SHARDS).contains(count));
+    let count =
+        count.ok_or_else(|| value("the number of shards", shard_count(message), "1 to 65536"))?;
     if message.evaluation_key_config_hash != key_config_hash(keys) {
         return Err(value(
             "evaluation_key_config_hash",
@@ -478,78 +531,19 @@ pub fn config_shards(
         };
         Ok(description.check()?)
     };
-    use api::pir::pir_shard_configs::ShardConfigs::RepeatedShardConfig;
-    let shards = message.pir_shard_configs.as_ref().and_then(|s| s.shard_configs.as_ref());
-    let shards = match shards {
-        Some(RepeatedShardConfig(fixed)) => {
+    let mut parameters = match repeated_shard(message) {
+        Some(fixed) => {
             let config =
                 fixed.shard_config.as_ref().ok_or(ConvertError::Missing("shard_config"))?;
-            if !(1..=MAX_SHARDS).contains(&fixed.shard_count) {
-                return Err(value("shard_count", fixed.shard_count, "1 to 65536"));
-            }
-            vec![shard(config)?; fixed.shard_count as usize]
+            vec![shard(config)?]
         }
-        None => message.shard_configs.iter().map(shard).collect::<Result<_, _>>()?,
+        None => message.shard_configs.iter().map(shard).collect::<Result<Vec<_>, _>>()?,
     };
-    if shards.is_empty() {
-        return Err(ConvertError::Missing("shard_configs"));
+    if parameters.windows(2).all(|pair| pair[0] == pair[1]) {
+        parameters.truncate(1);
     }
-    Ok(shards)
+    Ok(ConfigShards { parameters, count })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A configuration with one shard, and its key configuration.
-    fn configuration() -> (api::pir::PirConfig, he::EvaluationKeyConfig) {
-        let encryption = Parameters::predefined("n_4096_logq_27_28_28_logt_5").unwrap();
-        let plan = keyword_pir::plan::Plan::new(encryption);
-        let shard = plan.index_shard(10, 5, false).unwrap();
-        let keys = he::EvaluationKeyConfig::from(&union_key_config([&shard]).unwrap());
-        (config_message(&[shard]).unwrap(), keys)
-    }
-
-    #[test]
-    fn the_number_of_shards_is_bounded() {
-        let (mut config, keys) = configuration();
-        let shard_config = config.shard_configs.pop();
-        for (shard_count, is_read) in [
-            (0, false),
-            (1, true),
-            (MAX_SHARDS - 1, true),
-            (MAX_SHARDS, true),
-            (MAX_SHARDS + 1, false),
-            (u32::MAX, false),
-        ] {
-            let fixed = api::pir::PirFixedShardConfig {
-                shard_config: shard_config.clone(),
-                shard_count: shard_count as _,
-            };
-            use api::pir::pir_shard_configs::ShardConfigs::RepeatedShardConfig;
-            config.pir_shard_configs =
-                Some(api::pir::PirShardConfigs { shard_configs: Some(RepeatedShardConfig(fixed)) });
-            assert_eq!(config_shards(&config, &keys).is_ok(), is_read, "{shard_count}");
-        }
-    }
-
-    #[test]
-    fn configurations_without_a_part_are_refused() {
-        let (config, keys) = configuration();
-        assert_eq!(config_shards(&config, &keys).unwrap().len(), 1);
-        let mut without = config.clone();
-        without.shard_configs.clear();
-        assert!(matches!(
-            config_shards(&without, &keys),
-            Err(ConvertError::Missing("shard_configs"))
-        ));
-        let mut without = config.clone();
-        without.encryption_parameters = None;
-        assert!(matches!(config_shards(&without, &keys), Err(ConvertError::Missing(_))));
-        let mut other = keys;
-        other.galois_elements.pop();
-        assert!(matches!(config_shards(&config, &other), Err(ConvertError::Value { .. })));
-        let none: [&ShardParameters; 0] = [];
-        assert!(matches!(union_key_config(none), Err(ConvertError::Missing("a shard"))));
-    }
-}
+mod tests;

@@ -127,6 +127,8 @@ impl Served {
         options.sharding.min_rows_per_shard = 0;
         // Recorded deployments have any number of shards.
         options.sharding.fixed_count = Some(u32::try_from(self.shards).unwrap().max(2));
+        // A batch has the keys of many URLs.
+        options.sharding.max_bits_per_url = u32::MAX;
         options.lookup_timeout *= 10;
         PirClient::builder(&self.url, &self.use_case).user_token("AAAA").options(options)
     }

@@ -142,8 +142,14 @@ impl ClientBuilder {
             None if self.service_transport.is_some() => return Err(Error::NoMirrorTransport),
             None => Some(default()?),
         };
+        let is_own = self.service_transport.is_some();
         let service = self.service_transport.map_or_else(default, Ok)?;
-        PirClient::new(client, Transports { service, issuer, mirror }, self.clock, self.store)
+        PirClient::new(
+            client,
+            Transports { service, is_own, issuer, mirror },
+            self.clock,
+            self.store,
+        )
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::endpoint::Party;
 use crate::error::Error;
 use crate::sans_io::{
-    Answers, Client, ClientBuilder, Lookup, Now, OperationId, Outcome, Output, Request, RequestId,
+    Answers, Client, ClientBuilder, Keywords, Lookup, Now, OperationId, Outcome, Output, Request,
+    RequestId,
 };
 use crate::state::ClientState;
 use crate::transport::{Transport, TransportError};
@@ -23,6 +24,9 @@ use unix_clock::Clock;
 /// Ways to the parties that a client talks to. They share no connections.
 pub(super) struct Transports {
     pub(super) service: Arc<dyn Transport>,
+    /// Whether the application gave it.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "there is no other then"))]
+    pub(super) is_own: bool,
     pub(super) issuer: Option<Arc<dyn Transport>>,
     pub(super) mirror: Option<Arc<dyn Transport>>,
 }
@@ -94,6 +98,11 @@ impl Driver {
         })
     }
 
+    #[cfg(feature = "http")]
+    pub(super) fn has_own_transport(&self) -> bool {
+        self.transports.is_own
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,7 +122,7 @@ impl Driver {
     }
 
     /// The answers to keywords that are all cached and fresh.
-    pub(super) fn fresh(&self, keywords: &[&[u8]]) -> Option<Lookup> {
+    pub(super) fn fresh(&self, keywords: &Keywords) -> Option<Lookup> {
         Lookup::of_cached(keywords, &self.answers, self.clock.now())
     }
 

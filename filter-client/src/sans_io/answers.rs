@@ -75,6 +75,11 @@ impl Reply {
     }
 
     #[cfg(test)]
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.decoded.get().is_none()
+    }
+
+    #[cfg(test)]
     fn of(decoded: Decoded) -> Self {
         Self { undecoded: Mutex::new(None), decoded: OnceLock::from(decoded) }
     }

@@ -134,7 +134,9 @@ impl ClientBuilder {
         let mut secrets = self.state.secrets;
         secrets.retain(is_young);
         // A stored configuration that cannot be used is not an error: a new one is fetched.
-        let config = self.state.config.and_then(|stored| ServiceConfig::read(stored).ok());
+        let config = self.state.config;
+        let config =
+            config.and_then(|stored| ServiceConfig::read(stored, options.sharding.max_count).ok());
         // States of earlier releases do not tell under which sharding keywords were asked for.
         let told = || config.as_ref().and_then(|config| config.sharding().told());
         let sharding = self.state.sharding.or_else(told);

@@ -5,6 +5,7 @@ use super::answers::Answers;
 use super::exchange::{Now, OperationId, Outcome, Output, RequestId};
 use super::inner::Inner;
 use super::io::Task;
+use super::keywords::Keywords;
 use crate::costs::Costs;
 use crate::state::ClientState;
 use crate::transport::TransportError;
@@ -41,8 +42,10 @@ impl Client {
     }
 
     /// Starts to look keywords up. Those without a fresh cached answer are asked for, in as few requests
-    /// as the options allow. The operation ends with [`Outcome::Lookup`].
-    pub fn start_lookup(&mut self, keywords: Vec<Vec<u8>>, now: Now) -> OperationId {
+    /// as the options allow. A list is taken for the keywords of one URL; [`Keywords`] tell which belong together.
+    /// The operation ends with [`Outcome::Lookup`].
+    pub fn start_lookup(&mut self, keywords: impl Into<Keywords>, now: Now) -> OperationId {
+        let keywords = keywords.into();
         self.operation(now, |inner| async move { Outcome::Lookup(inner.look_up(&keywords).await) })
     }
 
@@ -116,7 +119,7 @@ impl Client {
     }
 
     /// Tells how many rows the data set has, as far as the caller knows: for a URL filter, the number of
-    /// keys in its prefilter. Services whose shards would have fewer rows than
+    /// keys in its prefilter, as [`MeasuredPrefilter::rows`](crate::MeasuredPrefilter::rows) tells it. Services whose shards would have fewer rows than
     /// [`ShardingPolicy::min_rows_per_shard`](super::ShardingPolicy::min_rows_per_shard) are refused from then on.
     pub fn set_rows(&self, rows: u64) {
         self.inner.lock().rows = Some(rows);

@@ -4,6 +4,8 @@ use super::answer::{Answer, Source};
 #[cfg(feature = "tokio")]
 use super::answers::Answers;
 use super::answers::Reply;
+#[cfg(feature = "tokio")]
+use super::keywords::Keywords;
 use crate::endpoint::Party;
 use crate::error::Error;
 use bytes::Bytes;
@@ -107,9 +109,66 @@ impl Lookup {
 
     /// The answers to keywords that are all cached and fresh.
     #[cfg(feature = "tokio")]
-    pub(crate) fn of_cached(keywords: &[&[u8]], answers: &Answers, now: Timestamp) -> Option<Self> {
-        let reply = |keyword: &&[u8]| Some(Ok((answers.fresh(keyword, now)?, Source::Cache)));
+    pub(crate) fn of_cached(
+        keywords: &Keywords,
+        answers: &Answers,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let keywords = keywords.as_slice();
+        let reply = |keyword: &Vec<u8>| Some(Ok((answers.fresh(keyword, now)?, Source::Cache)));
         let replies = keywords.iter().map(reply).collect::<Option<_>>()?;
         Some(Self { replies, failure: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sans_io::{Client, Keywords};
+    use crate::state::ClientState;
+    use pir_api::{Message, api};
+    use zeroize::Zeroizing;
+
+    /// How long decryption takes depends on the secret key, so nothing is decrypted before the caller says so.
+    #[test]
+    fn a_lookup_leaves_its_replies_encrypted() {
+        let case = interop_cases::pir::Case::named("synthetic_small_logt5");
+        let key = case.uploaded_key();
+        let made_at = Timestamp::from_unix_seconds(key.timestamp);
+        let secret = Zeroizing::new(case.secret_key());
+        let state = ClientState::new().with_secret_key(key.config_hash, made_at, secret);
+        let now = Now::new(made_at + Duration::from_secs(60), Duration::ZERO);
+        let builder = Client::builder("https://pir.example", case.use_case()).state(state);
+        let mut client = builder.build(now).unwrap();
+        let mut config =
+            api::ConfigResponse::decode(&case.record("_config.response.bin")[0][..]).unwrap();
+        config.key_info[0].timestamp = key.timestamp;
+        let replies = case.record("_queries.response.bin").remove(0);
+        let expected = case.expected();
+        let keywords = expected[..3].iter().map(|(keyword, _)| keyword.clone().into());
+        client.start_lookup(Keywords::unrelated(keywords.collect()), now);
+        let lookup = loop {
+            match client.next_output().unwrap() {
+                Output::Send(request) => {
+                    let body = match request.request.uri().path() {
+                        "/config" => config.encode_to_vec(),
+                        _ => replies.clone(),
+                    };
+                    let response = http::Response::new(Bytes::from(body));
+                    client.handle_response(request.id, Ok(response), now);
+                }
+                Output::Done(_, Outcome::Lookup(lookup)) => break lookup,
+                _ => {}
+            }
+        };
+        let are_encrypted = || -> Vec<bool> {
+            let replies = lookup.replies.iter();
+            replies
+                .map(|found| found.as_ref().is_ok_and(|(reply, _)| reply.is_encrypted()))
+                .collect()
+        };
+        assert_eq!(are_encrypted(), [true; 3]);
+        assert!(lookup.answers().iter().all(Result::is_ok));
+        assert_eq!(are_encrypted(), [false; 3]);
     }
 }

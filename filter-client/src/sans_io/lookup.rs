@@ -4,7 +4,9 @@ use super::answer::Source;
 use super::answers::Reply;
 use super::exchange::Lookup;
 use super::inner::Inner;
+use super::keywords::Keywords;
 use super::session::{PreparedKeyword, Session};
+use super::sharding::ShardingError;
 use crate::endpoint::ServiceEndpoint;
 use crate::error::Error;
 use bytes::Bytes;
@@ -18,12 +20,12 @@ type Found<'k> = HashMap<&'k [u8], (Arc<Reply>, Source)>;
 impl Inner {
     /// The reply to each keyword, on its own: if the service cannot answer some, others may be cached, and
     /// stale ones are used where there are any. None is decrypted.
-    pub(super) async fn look_up(self: &Arc<Self>, keywords: &[Vec<u8>]) -> Lookup {
+    pub(super) async fn look_up(self: &Arc<Self>, keywords: &Keywords) -> Lookup {
         let now = self.now();
         let mut found = Found::new();
         let mut seen = HashSet::new();
         let mut missing: Vec<&[u8]> = Vec::new();
-        for keyword in keywords.iter().map(Vec::as_slice) {
+        for keyword in keywords.as_slice().iter().map(Vec::as_slice) {
             if !seen.insert(keyword) {
                 continue;
             }
@@ -36,7 +38,7 @@ impl Inner {
         }
         let failure = match missing.is_empty() {
             true => None,
-            false => self.ask(&missing, &mut found).await.err().map(Arc::new),
+            false => self.ask(keywords, &missing, &mut found).await.err().map(Arc::new),
         };
         let now = self.now();
         let reply = |keyword: &Vec<u8>| {
@@ -51,37 +53,48 @@ impl Inner {
                 }
             }
         };
-        Lookup { replies: keywords.iter().map(reply).collect(), failure }
+        Lookup { replies: keywords.as_slice().iter().map(reply).collect(), failure }
     }
 
-    /// Asks the service for keywords and caches the replies as they arrive. On success every keyword has one.
+    /// Asks the service for the `missing` ones of a lookup's keywords and caches the replies as they arrive. On success
+    /// every keyword has one.
     async fn ask<'k>(
         self: &Arc<Self>,
-        keywords: &[&'k [u8]],
+        keywords: &'k Keywords,
+        missing: &[&'k [u8]],
         found: &mut Found<'k>,
     ) -> Result<(), Error> {
         let max = self.options.max_keywords;
-        if keywords.len() > max {
-            return Err(Error::TooManyKeywords { found: keywords.len(), max });
+        if missing.len() > max {
+            return Err(Error::TooManyKeywords { found: missing.len(), max });
         }
         let elapsed = self.caller.io.now().elapsed;
         self.lock().outage.check(elapsed)?;
-        let outcome = self.within_timeout(self.ask_in_batches(keywords, found)).await;
+        let outcome = self.within_timeout(self.ask_in_batches(keywords, missing, found)).await;
         self.plan_refill();
         outcome
     }
 
-    /// Sends the queries for all keywords. What did arrive is in `found`.
+    /// Sends the queries for all missing keywords, as far as the indices of their shards may be told. What did arrive is
+    /// in `found`.
     async fn ask_in_batches<'k>(
         self: &Arc<Self>,
-        keywords: &[&'k [u8]],
+        keywords: &'k Keywords,
+        missing: &[&'k [u8]],
         found: &mut Found<'k>,
     ) -> Result<(), Error> {
-        let mut first: Option<Arc<Session>> = None;
-        for batch in keywords.chunks(self.options.batch_size.max(1)) {
-            let session = self.session(None).await?;
-            let first = first.get_or_insert_with(|| Arc::clone(&session));
-            session.check_unchanged_sharding(first)?;
+        let first = self.session(None).await?;
+        let (bits, max) = (first.sharding().bits(), self.options.sharding.max_bits_per_url);
+        let allowed = keywords.within_bits(bits, max);
+        let (asked, withheld): (Vec<&[u8]>, Vec<&[u8]>) =
+            missing.iter().partition(|keyword| allowed.contains(**keyword));
+        let mut next = Some(Arc::clone(&first));
+        for batch in asked.chunks(first.batch_size(self.options.batch_size)) {
+            let session = match next.take() {
+                Some(session) => session,
+                None => self.session(None).await?,
+            };
+            session.check_unchanged_sharding(&first)?;
             let replies = self.ask_batch(session, batch).await?;
             let now = self.now();
             for (&keyword, reply) in batch.iter().zip(replies) {
@@ -90,7 +103,10 @@ impl Inner {
                 found.insert(keyword, (reply, Source::Service));
             }
         }
-        Ok(())
+        match withheld.is_empty() {
+            true => Ok(()),
+            false => Err(ShardingError::TooManyBits { bits, max }.into()),
+        }
     }
 
     /// The replies to one batch of keywords, one for each. If the service refuses the session, the batch

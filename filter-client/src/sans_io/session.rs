@@ -1,5 +1,6 @@
 //! A configuration of the service with the client's keys for it: makes queries and reads replies.
 
+use super::config_limits;
 use super::sharding::{Sharding, ShardingError};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ResponseError};
@@ -7,10 +8,9 @@ use crate::state::{StoredConfig, StoredSecret};
 use bfv::{EvaluationKeyConfig, OsRandom, Security};
 #[cfg(feature = "symmetric")]
 use keyword_pir::symmetric::{BlindedKeyword, RowSecret};
-use keyword_pir::{
-    Client, DatabaseKind, KeywordHash, Reply, Scheme, SecretKey, ShardParameters, ShardingFunction,
-};
-use pir_api::{Message, api, bounded, convert, he};
+use keyword_pir::{Client, DatabaseKind, KeywordHash, Reply, Scheme, SecretKey, ShardingFunction};
+use pir_api::convert::{self, ConfigShards};
+use pir_api::{Message, api, bounded, he};
 use unix_clock::Timestamp;
 use zeroize::Zeroizing;
 
@@ -23,10 +23,10 @@ pub(crate) enum Decoded {
     Unreadable,
 }
 
-/// Largest number of fields in a configuration: a few for each of 65,536 shards.
-pub(crate) const MAX_CONFIG_FIELDS: usize = 1 << 20;
 /// Bytes of a reply besides its ciphertexts, rounded up generously.
 const OVERHEAD: usize = 4096;
+/// Fields of a ciphertext in a response, rounded up generously.
+const CIPHERTEXT_FIELDS: usize = 32;
 
 /// What a service offers for a use case.
 pub(crate) struct ServiceConfig {
@@ -48,11 +48,8 @@ struct Shards {
 }
 
 impl Shards {
-    fn new(scheme: &Scheme, mut parameters: Vec<ShardParameters>) -> Result<Self, Error> {
-        let count = u32::try_from(parameters.len()).unwrap_or(u32::MAX);
-        if parameters.windows(2).all(|pair| pair[0] == pair[1]) {
-            parameters.truncate(1);
-        }
+    fn new(scheme: &Scheme, shards: ConfigShards) -> Result<Self, Error> {
+        let ConfigShards { parameters, count, .. } = shards;
         let client = |parameters| Client::new(scheme.clone(), parameters);
         let clients = parameters.into_iter().map(client).collect::<Result<_, _>>()?;
         Ok(Self { clients, count })
@@ -60,20 +57,31 @@ impl Shards {
 }
 
 impl ServiceConfig {
-    /// Reads a configuration. Parameters that are not known to be secure are refused: a service must
-    /// not be able to talk a client out of its privacy.
-    pub(crate) fn read(stored: StoredConfig) -> Result<Self, Error> {
+    /// Reads a configuration of at most `max_shards` shards. Parameters that are not known to be secure are refused: a
+    /// service must not be able to talk a client out of its privacy. So is what would take much memory or time.
+    pub(crate) fn read(stored: StoredConfig, max_shards: u32) -> Result<Self, Error> {
         const CONFIG: Endpoint = Endpoint::Config;
+        let limit = |error: ResponseError| error.at(CONFIG);
+        config_limits::check_id(&stored.id).map_err(limit)?;
+        let max_fields = config_limits::max_config_fields(max_shards);
         let config: api::pir::PirConfig =
-            bounded::decode(&stored.config, MAX_CONFIG_FIELDS).map_err(Error::message(CONFIG))?;
+            bounded::decode(&stored.config, max_fields).map_err(Error::message(CONFIG))?;
         let keys: he::EvaluationKeyConfig =
-            bounded::decode(&stored.keys, MAX_CONFIG_FIELDS).map_err(Error::message(CONFIG))?;
-        let shards = convert::config_shards(&config, &keys).map_err(Error::content(CONFIG))?;
+            bounded::decode(&stored.keys, max_fields).map_err(Error::message(CONFIG))?;
+        let count = convert::shard_count(&config);
+        if count > u64::from(max_shards) {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            return Err(ShardingError::TooMany { count, max: max_shards }.into());
+        }
+        let shards = convert::distinct_shards(&config, &keys).map_err(Error::content(CONFIG))?;
         let keys = EvaluationKeyConfig::try_from(&keys).map_err(Error::content(CONFIG))?;
         if keys.parameters.security() != Security::Quantum128 {
             return Err(Error::Insecure);
         }
-        let kind = shards.first().map(|shard| shard.description().kind.clone());
+        config_limits::check_encryption(&keys.parameters).map_err(limit)?;
+        config_limits::check_shards(&shards.parameters).map_err(limit)?;
+        config_limits::check_keys(&keys, &shards.parameters).map_err(limit)?;
+        let kind = shards.parameters.first().map(|shard| shard.description().kind.clone());
         let Some(DatabaseKind::Keyword { sharding: function, symmetric, .. }) = kind else {
             return Err(ResponseError::NotByKeyword.at(CONFIG));
         };
@@ -219,15 +227,33 @@ impl Session {
         Ok(api::Requests { requests }.encode_to_vec())
     }
 
-    /// Longest response to a number of queries, in bytes, as the parameters imply.
+    /// Largest number of ciphertexts of a reply to one query.
+    fn reply_ciphertexts(&self) -> usize {
+        let ciphertexts =
+            |client: &Client| client.parameters().calls() * client.parameters().chunks();
+        self.config.shards.clients.iter().map(ciphertexts).max().unwrap_or(0)
+    }
+
+    /// Longest reply to one query, in bytes, as the parameters imply.
+    fn reply_bytes(&self) -> usize {
+        self.reply_ciphertexts() * (2 * 8 * self.config.keys.parameters.degree() + 64) + OVERHEAD
+    }
+
+    /// The number of queries that are sent together: at most `wanted`, and so many that the response has at most
+    /// [`MAX_RESPONSE`](config_limits::MAX_RESPONSE) bytes.
+    pub(crate) fn batch_size(&self, wanted: usize) -> usize {
+        let max = (config_limits::MAX_RESPONSE - OVERHEAD) / self.reply_bytes();
+        wanted.min(max).max(1)
+    }
+
+    /// Longest response to a number of queries, in bytes.
     pub(crate) fn max_response_bytes(&self, queries: usize) -> usize {
-        let bytes = |client: &Client| {
-            let parameters = client.parameters();
-            let ciphertexts = parameters.calls() * parameters.chunks();
-            ciphertexts * (2 * 8 * parameters.encryption().degree() + 64) + OVERHEAD
-        };
-        let largest = self.config.shards.clients.iter().map(bytes).max().unwrap_or(OVERHEAD);
-        largest.saturating_mul(queries).saturating_add(OVERHEAD)
+        self.reply_bytes().saturating_mul(queries).saturating_add(OVERHEAD)
+    }
+
+    /// Largest number of fields of a response to a number of queries.
+    fn max_response_fields(&self, queries: usize) -> usize {
+        (1 + self.reply_ciphertexts()).saturating_mul(2 * CIPHERTEXT_FIELDS).saturating_mul(queries)
     }
 
     /// When the secret key was made, by this client's clock.
@@ -250,9 +276,8 @@ impl Session {
     }
 
     fn decode(&self, body: &[u8], queries: usize) -> Result<Vec<api::Response>, Error> {
-        // Each field takes at least a byte.
-        let responses: api::Responses =
-            bounded::decode(body, body.len()).map_err(Error::message(Endpoint::Queries))?;
+        let responses: api::Responses = bounded::decode(body, self.max_response_fields(queries))
+            .map_err(Error::message(Endpoint::Queries))?;
         let found = responses.responses.len();
         match found == queries {
             true => Ok(responses.responses),
@@ -337,17 +362,16 @@ mod tests {
             let number = tag.encode_to_vec()[0] & !7;
             let stored =
                 StoredConfig { id: vec![1], config: Vec::new(), keys: [number, 1].repeat(count) };
-            match ServiceConfig::read(stored).err() {
+            match ServiceConfig::read(stored, 512).err() {
                 Some(Error::Response { source: ResponseError::Message(error), .. }) => Some(error),
                 // It is no configuration, which is noticed later.
                 _ => None,
             }
         };
-        for (count, expected) in [
-            (MAX_CONFIG_FIELDS - 1, None),
-            (MAX_CONFIG_FIELDS, None),
-            (MAX_CONFIG_FIELDS + 1, Some(BoundedError::TooMany(MAX_CONFIG_FIELDS))),
-        ] {
+        let max = config_limits::max_config_fields(512);
+        for (count, expected) in
+            [(max - 1, None), (max, None), (max + 1, Some(BoundedError::TooMany(max)))]
+        {
             assert_eq!(refusal(count), expected, "{count}");
         }
     }

@@ -1,8 +1,9 @@
 //! Session set-up: configuration and keys.
 
 use super::age::age_at;
+use super::config_limits::{max_config_bytes, max_config_fields};
 use super::inner::Inner;
-use super::session::{MAX_CONFIG_FIELDS, ServiceConfig, Session};
+use super::session::{ServiceConfig, Session};
 use crate::endpoint::{Endpoint, ServiceEndpoint};
 use crate::error::{Error, ResponseError};
 use crate::state::{StoredConfig, StoredSecret};
@@ -12,8 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use unix_clock::Timestamp;
 
-/// Longest response to a configuration request, in bytes: 65,536 shards spelled out take less.
-const MAX_CONFIG: usize = 16 << 20;
 /// Largest number of secret keys for other configurations than the current one that are kept.
 const MAX_OTHER_SECRETS: usize = 2;
 /// Longest response to an upload, in bytes. It should be empty.
@@ -72,12 +71,15 @@ impl Inner {
             existing_config_ids: known.iter().map(|known| known.id.clone()).collect(),
         };
         let body = Bytes::from(request.encode_to_vec());
-        let body = match self.post(ServiceEndpoint::Config, body, MAX_CONFIG).await {
+        let max_shards = self.options.sharding.max_count;
+        let max_body = max_config_bytes(max_shards);
+        let body = match self.post(ServiceEndpoint::Config, body, max_body).await {
             Err(Error::Status { status: 404, .. }) => return Err(Error::UseCase),
             body => body?,
         };
         let mut response: api::ConfigResponse =
-            bounded::decode(&body, MAX_CONFIG_FIELDS).map_err(Error::message(CONFIG))?;
+            bounded::decode(&body, max_config_fields(max_shards))
+                .map_err(Error::message(CONFIG))?;
         let config = response.configs.remove(&self.use_case);
         let config = config.ok_or_else(|| ResponseError::UseCaseMissing.at(CONFIG))?;
         let status = response.key_info.into_iter().next();
@@ -92,7 +94,7 @@ impl Inner {
             },
             _ => return Err(ResponseError::ConfigMissing.at(CONFIG)),
         };
-        let config = ServiceConfig::read(stored)?;
+        let config = ServiceConfig::read(stored, max_shards)?;
         self.check_sharding(config.sharding())?;
         let uploaded_at = Timestamp::from_unix_seconds(status.timestamp);
         let now = self.now();

@@ -22,11 +22,15 @@ pub struct ShardingPolicy {
     /// Largest number of shards, whatever the number of rows is said to be: the prefilter that tells it
     /// comes from the service's side, too. Default: 512, nine bits of a keyword's hash.
     pub max_count: u32,
+    /// Largest number of bits that the indices of all keywords of one URL may tell together: the base-2 logarithm of the
+    /// number of shards, rounded up, for each keyword. Keywords beyond that are not asked for. The prefilter that
+    /// decides which keywords there are comes from the service's side, too. Default: 18, for two keywords at 512 shards.
+    pub max_bits_per_url: u32,
 }
 
 impl Default for ShardingPolicy {
     fn default() -> Self {
-        Self { fixed_count: None, min_rows_per_shard: 1_000, max_count: 512 }
+        Self { fixed_count: None, min_rows_per_shard: 1_000, max_count: 512, max_bits_per_url: 18 }
     }
 }
 
@@ -81,6 +85,18 @@ pub enum ShardingError {
         /// The largest number that is accepted.
         max: u32,
     },
+    /// The indices of one URL's keywords would tell more together than [`ShardingPolicy::max_bits_per_url`]. The other
+    /// keywords of the URL were asked for.
+    #[error(
+        "too many sub-URLs of one URL hit the prefilter: with {bits} bits for the shard of each, {max} are told for one \
+         URL, and no more; have the service use fewer shards, or set `ShardingPolicy::max_bits_per_url`"
+    )]
+    TooManyBits {
+        /// Bits that the index of one keyword tells.
+        bits: u32,
+        /// The largest number of bits for one URL.
+        max: u32,
+    },
     /// The number changed during a lookup, which ends there: the same keyword is not asked for under two
     /// numbers at once.
     #[error("the number of shards changed during the lookup, so that it was not continued")]
@@ -113,6 +129,15 @@ impl Sharding {
             _ => u32::MAX,
         };
         self.count == 1 || other == 1
+    }
+
+    /// Bits that an index tells, rounded up.
+    pub(crate) fn bits(self) -> u32 {
+        let count = match self.function {
+            ShardingFunction::DoubleMod { other_shard_count } => other_shard_count.min(self.count),
+            _ => self.count,
+        };
+        count.max(1).next_power_of_two().ilog2()
     }
 
     /// Whether an index is the last bits of a keyword's hash.
@@ -221,6 +246,16 @@ mod tests {
             assert_eq!(plain(1).check(&policy, pinned, Some(1)), Ok(None));
             assert_eq!(double(1, 8).check(&policy, pinned, Some(1)), Ok(None));
         }
+    }
+
+    #[test]
+    fn bits_of_an_index_are_rounded_up() {
+        for (count, bits) in [(1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (512, 9), (u32::MAX >> 1, 31)]
+        {
+            assert_eq!(plain(count).bits(), bits, "{count}");
+            assert_eq!(double(u32::MAX, count).bits(), bits, "{count}");
+        }
+        assert_eq!(double(2, 512).bits(), 1);
     }
 
     /// Another key maps keywords to other shards, as another number does.

@@ -167,7 +167,7 @@ async fn prefilters_come_from_files_bytes_and_servers() {
     }
 }
 
-/// A server of prefilters that sends entity tags.
+/// A server of prefilters that sends entity tags: that of the bits for a property list, as `pir-server` does.
 struct Files {
     content: Mutex<(Vec<u8>, Vec<u8>, Vec<u8>)>,
     broken: AtomicBool,
@@ -186,7 +186,8 @@ impl Files {
             "/f/bloom_filter.plist" => list,
             _ => return status(404),
         };
-        let tag = format!("\"{}-{}\"", body.len(), filter_core::file::tag(body));
+        let described = filter_core::file::raw::Metadata::parse(metadata).unwrap();
+        let tag = format!("\"{}\"", described.tag);
         if request
             .headers()
             .get("if-none-match")

@@ -31,6 +31,8 @@ async fn read_recorded_replies(cases: Vec<Case>) {
         let mut options = without_waits();
         options.batch_size = batch;
         options.sharding.fixed_count = Some(case.shard_count());
+        // The keywords are those of many URLs.
+        options.sharding.max_bits_per_url = u32::MAX;
         let client = PirClient::builder("https://pir.example", case.use_case())
             .transport(transport.clone())
             .state(ClientState::new().with_secret_key(hash.clone(), timestamp, key))

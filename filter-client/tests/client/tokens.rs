@@ -262,7 +262,7 @@ async fn the_length_of_each_response_is_limited() {
         let expected = match path.as_str() {
             "/.well-known/private-token-issuer-directory" => 1 << 20,
             "/issue" => 256,
-            "/config" => 16 << 20,
+            "/config" => (64 << 10) + 512 * 64,
             "/key" => 64 << 10,
             // It follows from the parameters.
             "/queries" => limit.clamp(1 << 10, 1 << 20),

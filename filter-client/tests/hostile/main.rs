@@ -4,9 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod configuration;
 mod connections;
 mod issuer;
 mod oracle;
+mod prefilter;
+mod refresh;
 mod service;
 mod sharding;
 mod stopped;

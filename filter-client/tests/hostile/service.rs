@@ -65,6 +65,8 @@ pub(crate) struct World<'s> {
     now: Now,
     service: Service<'s>,
     pub(crate) transcript: Transcript,
+    /// The largest bodies that were allowed in responses, in order.
+    pub(crate) max_bodies: Vec<usize>,
 }
 
 impl<'s> World<'s> {
@@ -75,7 +77,13 @@ impl<'s> World<'s> {
     ) -> Self {
         let now = start();
         let client = builder.build(now).unwrap();
-        Self { client, now, service: Box::new(service), transcript: Transcript::default() }
+        Self {
+            client,
+            now,
+            service: Box::new(service),
+            transcript: Transcript::default(),
+            max_bodies: Vec::new(),
+        }
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -90,7 +98,7 @@ impl<'s> World<'s> {
 
     /// Looks keywords up, and goes on until the lookup ends.
     pub(crate) fn look_up(&mut self, keywords: &[&str]) -> Lookup {
-        let keywords = keywords.iter().map(|keyword| keyword.as_bytes().to_vec()).collect();
+        let keywords: Vec<Vec<u8>> = keywords.iter().map(|&keyword| keyword.into()).collect();
         let wanted = self.client.start_lookup(keywords, self.now);
         loop {
             if let Some((id, outcome)) = self.step() {
@@ -118,6 +126,7 @@ impl<'s> World<'s> {
         match self.client.next_output() {
             Some(Output::Send(request)) => {
                 self.record(request.party, &request.request);
+                self.max_bodies.push(request.max_body);
                 self.later(DELAY);
                 let path = request.request.uri().path();
                 let (status, body) = match request.party {

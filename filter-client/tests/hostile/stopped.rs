@@ -112,7 +112,7 @@ impl Service {
         }
         let mut client = builder.build(now).unwrap();
         let keywords = ["a.example", "b.example", "c.example"];
-        client.start_lookup(keywords.map(|keyword| keyword.into()).to_vec(), now);
+        client.start_lookup(keywords.map(Vec::from).to_vec(), now);
         let mut sent = 0;
         while sent < stop {
             match client.next_output() {

@@ -28,7 +28,9 @@
 
 use crate::error::DatabaseError;
 use crate::keyword::ShardingFunction;
-use crate::parameters::{DatabaseKind, ShardDescription, ShardParameters, SymmetricParameters};
+use crate::parameters::{
+    DatabaseKind, MAX_GALOIS_ELEMENTS, ShardDescription, ShardParameters, SymmetricParameters,
+};
 use crate::threads;
 use bfv::{MAX_MODULI, Parameters, Security};
 use sha2::{Digest as _, Sha256};
@@ -51,8 +53,6 @@ const PAGE: usize = 4096;
 const DIGEST: usize = 32;
 /// Largest number of bytes of the symmetric variant's public key.
 const MAX_KEY: usize = 1024;
-/// Largest number of Galois elements.
-const MAX_ELEMENTS: usize = 64;
 
 /// A file whose every byte was checked.
 pub(super) struct CheckedFile<'f> {
@@ -239,7 +239,7 @@ fn read_header<'f>(
     let batch_size = fields.u64()?;
     let dimensions = fields.count("number of dimensions", crate::shape::MAX_DIMENSIONS)?;
     let has_relinearization_key = fields.flag("relinearization key")?;
-    let elements = fields.count("number of Galois elements", MAX_ELEMENTS)?;
+    let elements = fields.count("number of Galois elements", MAX_GALOIS_ELEMENTS)?;
     let key = fields.count("public key", MAX_KEY)?;
     let coefficient_moduli = fields.u64s(moduli)?;
     let dimensions = fields.u64s(dimensions)?;
@@ -319,9 +319,9 @@ mod tests {
             }
         };
         for (elements, expected) in [
-            (MAX_ELEMENTS - 1, None),
-            (MAX_ELEMENTS, None),
-            (MAX_ELEMENTS + 1, Some("number of Galois elements")),
+            (MAX_GALOIS_ELEMENTS - 1, None),
+            (MAX_GALOIS_ELEMENTS, None),
+            (MAX_GALOIS_ELEMENTS + 1, Some("number of Galois elements")),
         ] {
             assert_eq!(refusal(elements, 0), expected, "{elements}");
         }

@@ -12,8 +12,8 @@ use anyhow::bail;
 use authority::Authority;
 use clap::ValueEnum;
 use filter_client::{
-    ClientBuilder, ClientOptions, Costs, EmptyWallet, FilterOptions, OnFailure, PirClient,
-    PrefilterSource, PrefilterTrust, blocking,
+    Answer, ClientBuilder, ClientOptions, Costs, EmptyWallet, FilterOptions, Keywords, OnFailure,
+    PirClient, PrefilterSource, PrefilterTrust, blocking, sans_io::Lookup,
 };
 use filter_core::sub_url::SubUrlRule;
 use release_signature::{PublicKey, TrustedKeys};
@@ -99,6 +99,13 @@ pub(crate) struct Arguments {
     /// Largest number of shards that a service may have
     #[arg(long, value_name = "N", default_value_t = 512)]
     max_shards: u32,
+    /// Largest number of bits that the shards of all sub-URLs of one URL may tell the service together; sub-URLs beyond
+    /// that are not asked for
+    #[arg(long, value_name = "N", default_value_t = 18)]
+    max_bits_per_url: u32,
+    /// Largest false-positive rate of a prefilter that is used, as measured: what hits is what the service learns of
+    #[arg(long, value_name = "RATE", default_value_t = 0.02, value_parser = rate)]
+    max_fpr: f64,
     /// Limit for one lookup, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
@@ -174,6 +181,7 @@ fn builder(
     options.sharding.fixed_count = arguments.shard_count;
     options.sharding.min_rows_per_shard = arguments.min_rows_per_shard;
     options.sharding.max_count = arguments.max_shards;
+    options.sharding.max_bits_per_url = arguments.max_bits_per_url;
     // The user token and queries share no connection, so each way has a transport of its own.
     let mut builder = PirClient::builder(&arguments.server, &arguments.usecase)
         .options(options)
@@ -219,6 +227,13 @@ fn level(text: &str) -> Result<String, String> {
     }
 }
 
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.0..=1.0).contains(&rate) => Ok(rate),
+        _ => Err("a number from 0 to 1 is expected".to_owned()),
+    }
+}
+
 /// The prefilter by which URLs are judged, if there is one.
 fn prefilter(arguments: &Arguments) -> anyhow::Result<Option<PrefilterSource>> {
     let (level, trust) = (arguments.level.as_deref(), trust(arguments)?);
@@ -255,6 +270,7 @@ fn filtered(
     options.on_failure = arguments.on_failure.into();
     options.rule = arguments.rule.chosen()?;
     options.refresh_every = None;
+    options.max_false_positive_rate = arguments.max_fpr;
     let transport = authority.transport(FILTER_TIMEOUT)?;
     let filter = blocking::UrlFilter::with_transport(source, builder, options, transport)?;
     let texts: Vec<&str> = urls.iter().map(String::as_str).collect();
@@ -267,21 +283,29 @@ fn filtered(
     Ok((exit, filter.inner().client().clone()))
 }
 
-/// Looks all sub-URLs of each URL up.
+/// Looks all sub-URLs of each URL up. Everything is sent before the first reply is decrypted: how long that takes depends
+/// on what the reply holds, and would show in the time of the next request.
 fn unfiltered(
     arguments: &Arguments,
     client: &blocking::Client,
     urls: &[String],
 ) -> anyhow::Result<Exit> {
     let rule = arguments.rule.chosen()?.unwrap_or_default();
+    let asked: Vec<_> = urls.iter().map(|url| Asked::send(client, &rule, url)).collect();
     let mut results = Results::new();
     let mut exit = Exit::Success;
-    for url in urls {
-        let outcome = match_sub_urls(client, &rule, url);
+    for (url, asked) in urls.iter().zip(asked) {
+        let outcome = asked.and_then(Asked::read);
         exit = exit.max(print_unfiltered(&mut results, arguments, url, outcome)?);
     }
     results.finish()?;
     Ok(exit)
+}
+
+/// The sub-URLs of one URL, and the replies to them.
+struct Asked {
+    sub_urls: Vec<String>,
+    lookup: Lookup,
 }
 
 /// What the service knows of the sub-URLs of one URL.
@@ -292,19 +316,33 @@ struct Matched {
     asked: usize,
 }
 
-fn match_sub_urls(
-    client: &blocking::Client,
-    rule: &SubUrlRule,
-    url: &str,
-) -> anyhow::Result<Matched> {
-    let parsed = rule.parse_lenient(url)?;
-    let sub_urls = parsed.sub_urls().sorted(MAX_SUB_URLS).map_err(|_| {
-        anyhow::anyhow!("more than {MAX_SUB_URLS} sub-URLs; give a prefilter with --filter")
-    })?;
-    let keywords: Vec<&[u8]> = sub_urls.iter().map(|text| text.as_bytes()).collect();
-    let values = client.lookup(&keywords)?;
-    let found = sub_urls.iter().zip(&values).find(|(_, value)| value.is_some());
-    Ok(Matched { sub_url: found.map(|(sub_url, _)| sub_url.clone()), asked: sub_urls.len() })
+impl Asked {
+    fn send(client: &blocking::Client, rule: &SubUrlRule, url: &str) -> anyhow::Result<Self> {
+        let parsed = rule.parse_lenient(url)?;
+        let sub_urls = parsed.sub_urls().sorted(MAX_SUB_URLS).map_err(|_| {
+            anyhow::anyhow!("more than {MAX_SUB_URLS} sub-URLs; give a prefilter with --filter")
+        })?;
+        let mut keywords = Keywords::default();
+        keywords.add_url(sub_urls.iter().map(String::as_str));
+        Ok(Self { sub_urls, lookup: client.fetch(&keywords) })
+    }
+
+    /// A sub-URL on the list decides; without one, every sub-URL needs a fresh answer.
+    fn read(self) -> anyhow::Result<Matched> {
+        let answers = self.lookup.answers();
+        let asked = self.sub_urls.len();
+        let is_present = |answer: &Result<Answer, _>| {
+            answer.as_ref().is_ok_and(|answer: &Answer| answer.value.is_some())
+        };
+        let found = self.sub_urls.into_iter().zip(&answers).find(|(_, answer)| is_present(answer));
+        if let Some((sub_url, _)) = found {
+            return Ok(Matched { sub_url: Some(sub_url), asked });
+        }
+        match self.lookup.failure() {
+            Some(error) => Err(Arc::clone(error).into()),
+            None => Ok(Matched { sub_url: None, asked }),
+        }
+    }
 }
 
 fn print_unfiltered(
@@ -382,10 +420,11 @@ fn keywords(
     if asked.iter().any(String::is_empty) {
         bail!("an empty keyword; expected at least one byte");
     }
-    let bytes: Vec<&[u8]> = asked.iter().map(|keyword| keyword.as_bytes()).collect();
+    let keywords =
+        Keywords::unrelated(asked.iter().map(|keyword| keyword.clone().into()).collect());
     let mut results = Results::new();
     let mut exit = Exit::Success;
-    for (keyword, answer) in asked.iter().zip(client.answers(&bytes)) {
+    for (keyword, answer) in asked.iter().zip(client.answers_to(&keywords)) {
         let (value, error) = match answer {
             Ok(answer) if !answer.is_readable => (None, Some(UNREADABLE.to_owned())),
             Ok(answer) => (answer.value, None),
@@ -436,7 +475,8 @@ mod tests {
             let url = url(count);
             let parsed = rule.parse_lenient(&url).unwrap();
             assert_eq!(parsed.sub_urls().sorted(2 * MAX_SUB_URLS).unwrap().len(), count);
-            let error = match_sub_urls(&client, &rule, &url).err().unwrap().to_string();
+            let outcome = Asked::send(&client, &rule, &url).and_then(Asked::read);
+            let error = outcome.err().unwrap().to_string();
             assert_eq!(
                 error.contains("give a prefilter"),
                 count > MAX_SUB_URLS,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Longest state that is read, in bytes.
-const MAX_STATE: u64 = 16 << 20;
+const MAX_STATE: u64 = filter_client::MAX_STATE as u64;
 
 /// A state file that no other process uses: two runs with one state would spend the same tokens.
 pub(super) struct StateFile {
