@@ -186,16 +186,19 @@ mod tls {
         static CONNECTION: Cell<usize> = const { Cell::new(0) };
     }
 
-    /// The sessions that a server keeps, each with the connection that it was made on.
+    /// A session, and the connection that it was made on.
+    type Kept = (Vec<u8>, usize);
+
+    /// The sessions that a server keeps.
     #[derive(Debug, Default)]
     struct Sessions {
-        kept: Mutex<HashMap<Vec<u8>, (Vec<u8>, usize)>>,
+        kept: Mutex<HashMap<Vec<u8>, Kept>>,
         /// The connection of a session, and the one that it was resumed on.
         resumed: Mutex<Vec<(usize, usize)>>,
     }
 
     impl Sessions {
-        fn note(&self, found: Option<(Vec<u8>, usize)>) -> Option<Vec<u8>> {
+        fn note(&self, found: Option<Kept>) -> Option<Vec<u8>> {
             let (session, made_on) = found?;
             self.resumed.lock().unwrap().push((made_on, CONNECTION.get()));
             Some(session)
