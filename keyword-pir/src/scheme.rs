@@ -170,6 +170,18 @@ impl Scheme {
         })
     }
 
+    /// Memory that an evaluation key of a configuration takes once it is prepared, in bytes: the
+    /// [`EvaluationKey::memory`] of every such key.
+    #[must_use]
+    pub fn evaluation_key_memory(config: &EvaluationKeyConfig) -> usize {
+        let parameters = &config.parameters;
+        let count = config.galois_elements.len() + usize::from(config.has_relinearization_key);
+        let ciphertexts = parameters.ciphertext_modulus_count();
+        let word = parameters.word_bits() as usize / 8;
+        let polys = 2 * ciphertexts * parameters.coefficient_moduli().len();
+        count.saturating_mul(polys * parameters.degree() * word)
+    }
+
     /// Reads an evaluation key, which must hold every key of `config`, and prepares those. Others
     /// are checked and left out.
     ///

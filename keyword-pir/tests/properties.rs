@@ -295,6 +295,7 @@ fn keys_are_checked_against_the_configuration() {
     let keys = scheme.generate_evaluation_key(&more, secret, &mut OsRandom).unwrap();
     let key = scheme.prepare_evaluation_key(&config, &keys).unwrap();
     assert_eq!(key.memory(), world.key.memory());
+    assert_eq!(key.memory(), Scheme::evaluation_key_memory(&config));
 }
 
 #[test]

@@ -290,6 +290,7 @@ impl Serving {
             () = self.accept(stream, Arc::clone(&link)) => {}
             // The table has counted it.
             () = link.closed() => {}
+            () = link.must_make_room() => service.metrics().connection_ended(Closing::Memory),
             () = link.overdue(Due::Slow) => service.metrics().connection_ended(Closing::Slow),
         }
         drop(place);

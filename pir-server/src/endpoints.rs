@@ -64,6 +64,10 @@ impl IntoResponse for Reply {
 #[derive(Clone, Copy)]
 pub(crate) struct AnswerBytes(pub(crate) usize);
 
+/// Marks a response whose bytes are in memory once for all requests, as an extension of the response.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedAnswer;
+
 /// Marks a response that is worth compressing. All others are ciphertexts, keys or tokens.
 #[derive(Clone, Copy)]
 struct Compressible;

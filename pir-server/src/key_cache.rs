@@ -3,7 +3,7 @@
 use crate::data_set::DataSet;
 use crate::store::{KeyId, Store, StoredKey};
 use bfv::serialize::SerializedEvaluationKey;
-use keyword_pir::EvaluationKey;
+use keyword_pir::{EvaluationKey, Scheme};
 use pir_api::{bounded, convert, he};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -65,6 +65,11 @@ pub(crate) fn keep_requested(data: &DataSet, message: &mut he::SerializedEvaluat
     if !config.has_relinearization_key {
         message.relin_key = None;
     }
+}
+
+/// Memory of a prepared key for a data set, in bytes.
+pub(crate) fn prepared_bytes(data: &DataSet) -> usize {
+    Scheme::evaluation_key_memory(data.key_config())
 }
 
 /// Checks an evaluation key and prepares it for queries. It computes for milliseconds.

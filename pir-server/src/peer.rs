@@ -31,24 +31,11 @@ pub(crate) struct Peer {
     pub(crate) key: Option<PeerKey>,
     /// Its open connections; changed under the lock of the table.
     pub(crate) connections: AtomicUsize,
-    /// Bytes of unauthenticated requests.
-    pub(crate) held_bytes: AtomicUsize,
 }
 
 impl Peer {
     pub(crate) fn new(key: Option<PeerKey>) -> Self {
         Self { key, ..Self::default() }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn of(address: IpAddr) -> Self {
-        Self::new(Some(address.into()))
-    }
-
-    /// Whether limits by peer apply to it.
-    #[must_use]
-    pub(crate) fn is_limited(&self) -> bool {
-        self.key.is_some()
     }
 
     pub(crate) fn connections(&self) -> usize {

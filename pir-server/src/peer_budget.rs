@@ -2,121 +2,284 @@
 //!
 //! One peer may hold as much as it leaves free: half of the budget if it is alone, less if others hold some. So no peer
 //! takes all of it, and none is limited by a number that suits another one.
+//!
+//! If there is no room, what waits for its peer makes room: a body that has not arrived completely, or an answer that is
+//! not taken. Of the peer that holds the most, the one goes first that has waited for the longest time: since a body
+//! began, and since a part of an answer moved. So a body is refused only if others send as much as the whole budget while it
+//! arrives, and nobody keeps others out by holding what never ends.
 
-use crate::peer::Peer;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::peer::PeerKey;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The budget is taken, or the peer holds its part of it. Requests that are refused for it may be retried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the memory for requests is in use")]
 pub(crate) struct PeerBudgetExhausted;
+
+/// What is ended to make room.
+pub(crate) trait Endable: Send + Sync {
+    /// Ends it soon. Its memory counts as free at once.
+    fn end(&self);
+}
+
+/// Whose memory it is; `None` for all peers together that are not counted.
+type Party = Option<PeerKey>;
+
+/// What a share waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// For the rest of a body.
+    Body,
+    /// For an answer to be taken.
+    Answer,
+}
+
+struct Waiting {
+    wait: Wait,
+    /// The order in which shares make room.
+    turn: u64,
+    end: Arc<dyn Endable>,
+}
+
+struct Account {
+    party: Party,
+    bytes: usize,
+    waiting: Option<Waiting>,
+    /// Whether it has made room.
+    has_ended: bool,
+}
+
+#[derive(Default)]
+struct Holding {
+    bytes: usize,
+    /// Accounts that may make room, by their turn.
+    waiting: BTreeMap<u64, u64>,
+}
+
+struct Ledger {
+    free: usize,
+    next: u64,
+    accounts: HashMap<u64, Account>,
+    parties: HashMap<Party, Holding>,
+}
+
+impl Ledger {
+    fn take_number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn fits(&self, party: Party, bytes: usize) -> bool {
+        let held = self.parties.get(&party).map_or(0, |holding| holding.bytes);
+        let left = self.free.checked_sub(bytes);
+        left.is_some_and(|left| party.is_none() || held.saturating_add(bytes) <= left)
+    }
+
+    /// Adds bytes to an account, or takes some from it.
+    fn set_bytes(&mut self, id: u64, bytes: usize) {
+        let Some(account) = self.accounts.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut account.bytes, bytes);
+        let party = account.party;
+        let holding = self.parties.entry(party).or_default();
+        holding.bytes = holding.bytes - before + bytes;
+        self.free = self.free + before - bytes;
+        // What holds nothing makes no room.
+        match &account.waiting {
+            Some(waiting) if bytes == 0 => {
+                holding.waiting.remove(&waiting.turn);
+            }
+            Some(waiting) => {
+                holding.waiting.insert(waiting.turn, id);
+            }
+            None => {}
+        }
+        if holding.bytes == 0 {
+            self.parties.remove(&party);
+        }
+    }
+
+    fn set_waiting(&mut self, id: u64, waiting: Option<Waiting>) {
+        let Some(account) = self.accounts.get_mut(&id) else { return };
+        let turn = waiting.as_ref().map(|waiting| waiting.turn);
+        let before = std::mem::replace(&mut account.waiting, waiting);
+        let Some(holding) = self.parties.get_mut(&account.party) else { return };
+        if let Some(before) = before {
+            holding.waiting.remove(&before.turn);
+        }
+        if let (Some(turn), 1..) = (turn, account.bytes) {
+            holding.waiting.insert(turn, id);
+        }
+    }
+
+    /// Ends what has waited for the longest time, of the peer that holds the most, for `bytes` of an account. `false` if
+    /// that is the account itself, or nothing waits.
+    fn make_room(&mut self, id: u64, party: Party, bytes: usize) -> bool {
+        let own = self.parties.get(&party).map_or(0, |holding| holding.bytes) + bytes;
+        let size = |(other, holding): &(&Party, &Holding)| match **other == party {
+            true => (own, true),
+            false => (holding.bytes, false),
+        };
+        let heaviest = self
+            .parties
+            .iter()
+            .filter(|(_, holding)| !holding.waiting.is_empty())
+            .filter(|entry| size(entry).0 >= own)
+            .max_by_key(size);
+        let Some((_, holding)) = heaviest else { return false };
+        let Some((_, &first)) = holding.waiting.first_key_value() else { return false };
+        if first == id {
+            return false;
+        }
+        self.set_bytes(first, 0);
+        if let Some(account) = self.accounts.get_mut(&first) {
+            account.has_ended = true;
+            if let Some(waiting) = account.waiting.take() {
+                waiting.end.end();
+            }
+        }
+        true
+    }
+
+    fn grow(&mut self, id: u64, bytes: usize) -> Result<(), PeerBudgetExhausted> {
+        let Some(account) = self.accounts.get(&id) else { return Err(PeerBudgetExhausted) };
+        let (party, held) = (account.party, account.bytes);
+        if account.has_ended {
+            return Err(PeerBudgetExhausted);
+        }
+        if bytes == 0 {
+            return Ok(());
+        }
+        while !self.fits(party, bytes) {
+            if !self.make_room(id, party, bytes) {
+                return Err(PeerBudgetExhausted);
+            }
+        }
+        self.set_bytes(id, held + bytes);
+        Ok(())
+    }
+}
 
 /// A number of bytes that peers share.
 #[derive(Clone)]
-pub(crate) struct PeerBudget(Arc<AtomicUsize>);
+pub(crate) struct PeerBudget(Arc<Mutex<Ledger>>);
+
+fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl PeerBudget {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(bytes)))
+        let (accounts, parties) = (HashMap::new(), HashMap::new());
+        Self(Arc::new(Mutex::new(Ledger { free: bytes, next: 0, accounts, parties })))
     }
 
-    /// An empty share; of `peer`, if it is known.
-    pub(crate) fn share(&self, peer: Option<&Arc<Peer>>) -> PeerShare {
-        let peer = peer.filter(|peer| peer.is_limited()).cloned();
-        PeerShare { free: Arc::clone(&self.0), peer, bytes: 0 }
+    /// An empty share; of the peer with this key, if peers are counted.
+    pub(crate) fn share(&self, party: Option<PeerKey>) -> PeerShare {
+        let mut ledger = lock(&self.0);
+        let id = ledger.take_number();
+        let account = Account { party, bytes: 0, waiting: None, has_ended: false };
+        ledger.accounts.insert(id, account);
+        drop(ledger);
+        PeerShare { ledger: Arc::clone(&self.0), id }
     }
 
     /// Bytes that no share holds.
     #[cfg(test)]
     pub(crate) fn free_bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        lock(&self.0).free
     }
 }
 
 /// The part of the budget that one request holds; given back when dropped.
 #[must_use]
 pub(crate) struct PeerShare {
-    free: Arc<AtomicUsize>,
-    peer: Option<Arc<Peer>>,
-    bytes: usize,
+    ledger: Arc<Mutex<Ledger>>,
+    id: u64,
 }
 
 impl PeerShare {
-    /// Takes `bytes` more.
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), PeerBudgetExhausted> {
-        let held = match &self.peer {
-            Some(peer) => peer.held_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes),
-            None => 0,
-        };
-        let taken = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
-            free.checked_sub(bytes).filter(|left| held <= *left)
-        });
-        match taken {
-            Ok(_) => {
-                self.bytes += bytes;
-                Ok(())
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+
+    /// Takes `bytes` more. Others that wait for their peers are ended for it.
+    ///
+    /// # Errors
+    /// If there is no room, or if this share has made room for another.
+    pub(crate) fn grow(&self, bytes: usize) -> Result<(), PeerBudgetExhausted> {
+        self.ledger().grow(self.id, bytes)
+    }
+
+    /// Gives `bytes` of it back.
+    pub(crate) fn shrink(&self, bytes: usize) {
+        let mut ledger = self.ledger();
+        let held = ledger.accounts.get(&self.id).map_or(0, |account| account.bytes);
+        ledger.set_bytes(self.id, held.saturating_sub(bytes));
+    }
+
+    fn wait(&self, wait: Wait, end: Arc<dyn Endable>) {
+        let mut ledger = self.ledger();
+        let turn = ledger.take_number();
+        ledger.set_waiting(self.id, Some(Waiting { wait, turn, end }));
+    }
+
+    /// A body begins to arrive. Until [`PeerShare::body_arrived`] it may be ended.
+    pub(crate) fn awaits_body(&self, end: Arc<dyn Endable>) {
+        self.wait(Wait::Body, end);
+    }
+
+    /// The body is there, or nobody waits for it any longer.
+    pub(crate) fn body_arrived(&self) {
+        let mut ledger = self.ledger();
+        let waiting = ledger.accounts.get(&self.id).and_then(|account| account.waiting.as_ref());
+        if waiting.is_some_and(|waiting| waiting.wait == Wait::Body) {
+            ledger.set_waiting(self.id, None);
+        }
+    }
+
+    /// An answer begins to be sent. From now on it may be ended. A share that has made room while its body arrived takes
+    /// `bytes` again.
+    ///
+    /// # Errors
+    /// If there is no room for them.
+    pub(crate) fn awaits_peer(
+        &self,
+        bytes: usize,
+        end: Arc<dyn Endable>,
+    ) -> Result<(), PeerBudgetExhausted> {
+        {
+            let mut ledger = self.ledger();
+            ledger.set_waiting(self.id, None);
+            let account = ledger.accounts.get_mut(&self.id);
+            if account.is_some_and(|account| std::mem::take(&mut account.has_ended)) {
+                ledger.grow(self.id, bytes)?;
             }
-            Err(_) => {
-                if let Some(peer) = &self.peer {
-                    peer.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
-                }
-                Err(PeerBudgetExhausted)
-            }
+        }
+        self.wait(Wait::Answer, end);
+        Ok(())
+    }
+
+    /// A part of the answer has moved.
+    pub(crate) fn moved(&self) {
+        let mut ledger = self.ledger();
+        let turn = ledger.take_number();
+        let waiting = ledger.accounts.get(&self.id).and_then(|account| account.waiting.as_ref());
+        if let Some(waiting) = waiting {
+            let waiting = Waiting { wait: waiting.wait, turn, end: Arc::clone(&waiting.end) };
+            ledger.set_waiting(self.id, Some(waiting));
         }
     }
 }
 
 impl Drop for PeerShare {
     fn drop(&mut self) {
-        self.free.fetch_add(self.bytes, Ordering::Relaxed);
-        if let Some(peer) = &self.peer {
-            peer.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        }
+        let mut ledger = self.ledger();
+        ledger.set_bytes(self.id, 0);
+        ledger.accounts.remove(&self.id);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::IpAddr;
-
-    fn peer(last: u8) -> Arc<Peer> {
-        Arc::new(Peer::of(IpAddr::from([192, 0, 2, last])))
-    }
-
-    #[test]
-    fn one_peer_holds_at_most_what_it_leaves() {
-        for (bytes, fits) in [(499, true), (500, true), (501, false)] {
-            let (budget, one) = (PeerBudget::new(1000), peer(1));
-            let mut share = budget.share(Some(&one));
-            assert_eq!(share.grow(bytes).is_ok(), fits, "{bytes}");
-            drop(share);
-            assert_eq!(budget.free_bytes(), 1000);
-            assert_eq!(one.held_bytes.load(Ordering::Relaxed), 0);
-        }
-    }
-
-    #[test]
-    fn a_second_peer_finds_room() {
-        let budget = PeerBudget::new(1000);
-        let (one, two) = (peer(1), peer(2));
-        let mut shares = Vec::new();
-        loop {
-            let mut share = budget.share(Some(&one));
-            if share.grow(10).is_err() {
-                break;
-            }
-            shares.push(share);
-        }
-        assert_eq!(budget.free_bytes(), 500);
-        let mut other = budget.share(Some(&two));
-        assert!(other.grow(250).is_ok());
-        assert!(other.grow(1).is_err());
-        // A peer that is not known is bounded by the whole.
-        let mut unknown = budget.share(None);
-        assert!(unknown.grow(250).is_ok());
-        assert!(unknown.grow(1).is_err());
-        drop((shares, other, unknown));
-        assert_eq!(budget.free_bytes(), 1000);
-    }
-}
+#[path = "peer_budget_tests.rs"]
+mod tests;

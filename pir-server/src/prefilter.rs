@@ -102,6 +102,11 @@ impl ServedPrefilter {
         Ok(Self { tag, plist: plist.into() })
     }
 
+    #[cfg(test)]
+    pub(crate) fn of_plist(plist: Bytes) -> Self {
+        Self { tag: String::new(), plist }
+    }
+
     /// SHA-256 of its bits, hexadecimal.
     pub(crate) fn tag(&self) -> &str {
         &self.tag

@@ -52,9 +52,12 @@ impl IssuanceLimits {
     }
 }
 
-/// Longest bodies that `unauthenticatedBytes` must have room for: a body through the gateway is there twice while it is
-/// opened, and one peer may take half of the memory.
-const UNAUTHENTICATED_BODIES: usize = 4;
+/// Longest requests through the gateway that `unauthenticatedBytes` must have room for: such a request is there twice while it
+/// is opened, and one peer may take half of the memory.
+const UNAUTHENTICATED_CAPSULES: usize = 4;
+/// Longest request through the gateway without a setting. The longest that clients send are evaluation keys (582 KB in the
+/// larger form of devices' parameters) and 16 queries (460 KB, or 1.8 MB with the largest parameters).
+const DEFAULT_CAPSULE_BYTES: usize = 2 << 20;
 /// Memory for unauthenticated requests without a setting.
 const DEFAULT_UNAUTHENTICATED_BYTES: usize = 128 << 20;
 /// Connections of one peer without a setting are a quarter of all, but not fewer than this many.
@@ -69,7 +72,9 @@ fn default_per_peer(connections: usize) -> usize {
 pub struct Limits {
     /// Longest body of a request.
     pub(crate) body_bytes: usize,
-    /// Memory for all bodies that are being read or answered; at least `body_bytes`.
+    /// Longest request through the gateway, encrypted; at most `body_bytes`.
+    pub(crate) capsule_bytes: usize,
+    /// Memory for all bodies that are being read or answered, without those for the gateway; at least `body_bytes`.
     pub(crate) bodies_in_flight_bytes: usize,
     /// Longest head of a request; at least 8 KiB.
     pub(crate) header_bytes: usize,
@@ -85,7 +90,8 @@ pub struct Limits {
     pub(crate) connections: usize,
     /// Largest number of open connections of one peer.
     pub(crate) connections_per_peer: usize,
-    /// Memory for requests that nobody has proved to be entitled to; at least [`UNAUTHENTICATED_BODIES`] bodies.
+    /// Memory for requests that nobody has proved to be entitled to; at least [`UNAUTHENTICATED_CAPSULES`]
+    /// requests through the gateway.
     pub(crate) unauthenticated_bytes: usize,
     /// For a TLS handshake, and for the head of a request to arrive.
     pub(crate) header_timeout: Duration,
@@ -113,6 +119,7 @@ pub struct Limits {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct RawLimits {
     body_bytes: usize,
+    capsule_bytes: Option<usize>,
     bodies_in_flight_bytes: usize,
     header_bytes: usize,
     batch: usize,
@@ -188,6 +195,7 @@ impl Default for RawLimits {
     fn default() -> Self {
         Self {
             body_bytes: 10 << 20,
+            capsule_bytes: None,
             bodies_in_flight_bytes: 512 << 20,
             header_bytes: 16 << 10,
             batch: 128,
@@ -252,19 +260,25 @@ impl TryFrom<RawLimits> for Limits {
                 "a number from 1 to limits.connections is expected",
             );
         }
-        let min_unauthenticated = raw.body_bytes.saturating_mul(UNAUTHENTICATED_BODIES);
+        let capsule_bytes =
+            raw.capsule_bytes.unwrap_or_else(|| raw.body_bytes.min(DEFAULT_CAPSULE_BYTES));
+        if !(1..=raw.body_bytes).contains(&capsule_bytes) {
+            return wrong("capsuleBytes", "a number from 1 to limits.bodyBytes is expected");
+        }
+        let min_unauthenticated = capsule_bytes.saturating_mul(UNAUTHENTICATED_CAPSULES);
         let unauthenticated_bytes = raw
             .unauthenticated_bytes
             .unwrap_or_else(|| min_unauthenticated.max(DEFAULT_UNAUTHENTICATED_BYTES));
         if unauthenticated_bytes < min_unauthenticated {
             return wrong(
                 "unauthenticatedBytes",
-                "must be at least four times limits.bodyBytes: a long request through the gateway never fits \
+                "must be at least four times limits.capsuleBytes: a long request through the gateway never fits \
                  otherwise",
             );
         }
         Ok(Self {
             body_bytes: raw.body_bytes,
+            capsule_bytes,
             bodies_in_flight_bytes: raw.bodies_in_flight_bytes,
             header_bytes: raw.header_bytes,
             batch: raw.batch,

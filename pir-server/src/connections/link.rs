@@ -3,6 +3,7 @@
 use super::wire::{Times, Wire};
 use crate::configuration::Limits;
 use crate::peer::Peer;
+use crate::peer_budget::Endable;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -62,6 +63,15 @@ pub(crate) struct Link {
     open: AtomicUsize,
     wire: Mutex<Wire>,
     close: Notify,
+    /// Notified when memory for its answers is needed for others.
+    make_room: Notify,
+}
+
+/// Answers that are handed over already can be taken back only with the connection.
+impl Endable for Link {
+    fn end(&self) {
+        self.make_room.notify_one();
+    }
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -83,6 +93,7 @@ impl Link {
             open: AtomicUsize::new(0),
             wire: Mutex::new(Wire::new(limits.header_bytes, now)),
             close: Notify::new(),
+            make_room: Notify::new(),
         }
     }
 
@@ -113,6 +124,11 @@ impl Link {
     /// Completes when [`Link::close`] was called.
     pub(super) async fn closed(&self) {
         self.close.notified().await;
+    }
+
+    /// Completes when memory for its answers is needed for others.
+    pub(super) async fn must_make_room(&self) {
+        self.make_room.notified().await;
     }
 
     /// The peer has done what is necessary before the first request, such as the TLS handshake.

@@ -4,15 +4,17 @@
 //! So the fields that endpoints read are copied, and all others are dropped, before anything waits.
 
 use super::link::{Link, Open, Waiting};
-use crate::endpoints::{AnswerBytes, Refusal};
+use crate::endpoints::{AnswerBytes, Refusal, SharedAnswer};
 use crate::fields::REQUEST_FIELDS;
 use crate::metrics::Endpoint;
-use crate::peer_budget::PeerShare;
+use crate::peer_budget::{Endable, PeerBudgetExhausted, PeerShare};
 use crate::service::Service;
+use axum::BoxError;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
@@ -20,7 +22,8 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use tower::ServiceExt;
 
@@ -29,6 +32,8 @@ const REQUEST_BYTES: usize = 8 << 10;
 /// Memory of the first request of a connection that is not counted: the number of connections bounds it. So probes and
 /// lookups are answered while others hold the whole budget.
 const FIRST_REQUEST_BYTES: usize = 2 * REQUEST_BYTES;
+/// Memory of an answer whose bytes are the same for all, such as a prefilter: what is copied of it to be encrypted.
+const SHARED_ANSWER_BYTES: usize = 64 << 10;
 /// Longest path, with its query.
 const MAX_PATH_BYTES: usize = 1024;
 /// Values of one field that are kept.
@@ -66,10 +71,10 @@ fn path(uri: &Uri) -> Option<Uri> {
 
 impl Requests {
     /// The request with its head reduced, and its share of the memory.
-    fn admit(&self, head: Parts, body: Incoming) -> Result<(Request<Body>, PeerShare), Refusal> {
+    fn admit(&self, head: Parts, body: Incoming) -> Result<(Request<Body>, Admitted), Refusal> {
         let (headers, head_bytes) = kept(&head.headers);
         let uri = path(&head.uri).ok_or(Refusal::NotFound)?;
-        let mut share = self.service.unauthenticated_budget().share(Some(&self.link.peer));
+        let share = Arc::new(self.service.unauthenticated_budget().share(self.link.peer.key));
         // This request is counted already.
         let is_first = self.link.open_requests() <= 1;
         let bytes = REQUEST_BYTES + head_bytes;
@@ -78,20 +83,15 @@ impl Requests {
         let is_over = hyper::body::Body::is_end_stream(&body);
         let body = match is_over {
             true => Body::empty(),
-            false => Body::new(Upload {
-                body,
-                waiting: None,
-                _open: Open::new(&self.link),
-                link: Arc::clone(&self.link),
-            }),
+            false => Body::new(Upload::new(body, &self.link, &share)),
         };
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
         *request.uri_mut() = uri;
         *request.version_mut() = head.version;
         *request.headers_mut() = headers;
-        request.extensions_mut().insert(Arc::clone(&self.link.peer));
-        Ok((request, share))
+        request.extensions_mut().insert(Arc::clone(&share));
+        Ok((request, Admitted { share, bytes }))
     }
 
     fn refuse(&self, refusal: Refusal) -> Response<Body> {
@@ -100,6 +100,34 @@ impl Requests {
         }
         refusal.into_response()
     }
+}
+
+/// The share of a request, and what its head takes of it.
+struct Admitted {
+    share: Arc<PeerShare>,
+    bytes: usize,
+}
+
+impl Admitted {
+    /// The answer is ready, and `more` bytes of it are not counted.
+    fn answered(&self, link: &Arc<Link>, more: usize) -> Result<(), PeerBudgetExhausted> {
+        let end = Arc::<Link>::clone(link);
+        if self.share.awaits_peer(self.bytes, end).is_err() {
+            // Not even the refusal can be counted.
+            link.end();
+        }
+        self.share.grow(more)
+    }
+}
+
+/// Bytes of an answer that are not counted with its request.
+fn uncounted(response: &Response<Body>) -> usize {
+    let bytes = response.extensions().get().map_or(0, |AnswerBytes(bytes)| *bytes);
+    let bytes = match response.extensions().get() {
+        Some(SharedAnswer) => bytes.min(SHARED_ANSWER_BYTES),
+        None => bytes,
+    };
+    bytes.saturating_sub(REQUEST_BYTES / 2)
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
@@ -112,7 +140,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         let (head, body) = request.into_parts();
         // An answer to anything else needs a token, or is as short as a head.
         let is_open_to_all = head.method == Method::GET;
-        let (request, mut share) = match self.admit(head, body) {
+        let (request, admitted) = match self.admit(head, body) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 let response = self.refuse(refusal);
@@ -127,45 +155,90 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             tokio::task::yield_now().await;
             let mut response = answering.await.unwrap_or_else(|never| match never {});
             drop(handling);
-            if is_open_to_all {
-                let bytes = response.extensions().get().map_or(0, |AnswerBytes(bytes)| *bytes);
-                let more = bytes.saturating_sub(REQUEST_BYTES / 2);
-                if share.grow(more).is_err() {
-                    response = this.refuse(Refusal::Busy);
-                }
+            let more = if is_open_to_all { uncounted(&response) } else { 0 };
+            if admitted.answered(&this.link, more).is_err() {
+                response = this.refuse(Refusal::Busy);
             }
-            let share = Some(Arc::new(share));
+            let share = Some(admitted.share);
             Ok(response.map(|body| Answer { body, share, _open: open }))
         })
     }
 }
 
-/// The body of a request. The connection counts as working for it only while the body does not keep it waiting.
+/// Whether a body must end, because memory is needed for others.
+#[derive(Default)]
+struct UploadEnd {
+    must_end: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Endable for UploadEnd {
+    fn end(&self) {
+        self.must_end.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+/// The body of a request. The connection counts as working for it only while the body does not keep it waiting. It may
+/// be ended for others: with [`PeerBudgetExhausted`], once. What comes after that can be read and discarded.
 struct Upload {
     body: Incoming,
     waiting: Option<Waiting>,
     _open: Open,
     link: Arc<Link>,
+    /// Not kept alive by what is read and discarded after the answer.
+    share: Weak<PeerShare>,
+    end: Arc<UploadEnd>,
+}
+
+impl Upload {
+    fn new(body: Incoming, link: &Arc<Link>, share: &Arc<PeerShare>) -> Self {
+        let end = Arc::new(UploadEnd::default());
+        share.awaits_body(Arc::<UploadEnd>::clone(&end));
+        let (open, link, share) = (Open::new(link), Arc::clone(link), Arc::downgrade(share));
+        Self { body, waiting: None, _open: open, link, share, end }
+    }
+
+    fn has_arrived(&self) {
+        if let Some(share) = self.share.upgrade() {
+            share.body_arrived();
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.has_arrived();
+    }
 }
 
 impl hyper::body::Body for Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
+        this.end.waker.register(context.waker());
+        if this.end.must_end.swap(false, Ordering::AcqRel) {
+            return Poll::Ready(Some(Err(PeerBudgetExhausted.into())));
+        }
         let frame = Pin::new(&mut this.body).poll_frame(context);
-        match frame {
+        match &frame {
             Poll::Pending => {
                 let link = &this.link;
                 this.waiting.get_or_insert_with(|| Waiting::new(link));
             }
-            Poll::Ready(_) => this.waiting = None,
+            Poll::Ready(frame) => {
+                this.waiting = None;
+                if frame.is_none() || this.body.is_end_stream() {
+                    this.has_arrived();
+                }
+            }
         }
-        frame
+        frame.map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -207,6 +280,9 @@ impl hyper::body::Body for Answer {
         let this = self.get_mut();
         let frame = Pin::new(&mut this.body).poll_frame(context);
         let share = &this.share;
+        if let (Some(share), Poll::Ready(_)) = (share, &frame) {
+            share.moved();
+        }
         frame.map_ok(|frame| {
             frame.map_data(|bytes| match share {
                 Some(share) => Bytes::from_owner(Charged { bytes, _share: Arc::clone(share) }),

@@ -1,7 +1,9 @@
 //! Request bodies: limited in length, in time, and together in memory.
+//!
+//! Bodies of requests with a token or a user token share `limits.bodiesInFlightBytes`. All others count with their
+//! requests in `limits.unauthenticatedBytes`, and not there: they could fill it.
 
 use crate::body_budget::{BodyBudget, BodyShare, BudgetExhausted};
-use crate::peer::Peer;
 use crate::peer_budget::{PeerBudgetExhausted, PeerShare};
 use crate::service::Service;
 use crate::traces;
@@ -38,15 +40,42 @@ pub(crate) enum BodyError {
     NoRoom,
 }
 
-/// A body, and its shares of the memory budgets.
+/// Where the memory of a body counts.
+enum Room {
+    Bodies(BodyShare),
+    Unauthenticated { share: Arc<PeerShare>, bytes: usize },
+}
+
+impl Room {
+    fn grow(&mut self, more: usize) -> Result<(), BodyError> {
+        match self {
+            Self::Bodies(share) => share.grow(more).map_err(|BudgetExhausted| BodyError::NoRoom),
+            Self::Unauthenticated { share, bytes } => {
+                let more = more.saturating_mul(UNAUTHENTICATED_COPIES);
+                share.grow(more).map_err(|PeerBudgetExhausted| BodyError::NoRoom)?;
+                *bytes += more;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Self::Unauthenticated { share, bytes } = self {
+            share.shrink(*bytes);
+        }
+    }
+}
+
+/// A body, and its share of the memory.
 pub(crate) struct Held {
     pub(crate) bytes: Bytes,
-    _share: BodyShare,
-    _unauthenticated: Option<PeerShare>,
+    _room: Room,
 }
 
 impl Held {
-    /// Gives the body back, and keeps its shares of the memory budgets: the body is there in another form then.
+    /// Gives the body back, and keeps its share of the memory: the body is there in another form then.
     pub(crate) fn into_parts(mut self) -> (Bytes, Self) {
         (std::mem::take(&mut self.bytes), self)
     }
@@ -59,8 +88,7 @@ impl Held {
 /// dropped, the rest of the body is therefore read and discarded, within the time limit and twice the length limit.
 pub(crate) struct Incoming {
     body: Option<Body>,
-    budget: BodyBudget,
-    unauthenticated: Option<PeerShare>,
+    room: Option<Room>,
     time: Duration,
     max_bytes: usize,
 }
@@ -69,27 +97,29 @@ impl FromRequest<Arc<Service>> for Incoming {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Infallible> {
-        Ok(Self::of(request, service))
+        let limits = service.limits();
+        let body = request.into_body();
+        Ok(Self::new(body, service.body_budget(), limits.body_timeout, limits.body_bytes))
     }
 }
 
 impl Incoming {
-    fn new(body: Body, budget: BodyBudget, time: Duration, max_bytes: usize) -> Self {
-        Self { body: Some(body), budget, unauthenticated: None, time, max_bytes }
+    fn new(body: Body, budget: &BodyBudget, time: Duration, max_bytes: usize) -> Self {
+        let room = Some(Room::Bodies(budget.share()));
+        Self { body: Some(body), room, time, max_bytes }
     }
 
-    fn of(request: Request, service: &Service) -> Self {
-        let limits = service.limits();
-        let budget = service.body_budget().clone();
-        Self::new(request.into_body(), budget, limits.body_timeout, limits.body_bytes)
+    fn unauthenticated(
+        body: Body,
+        share: Arc<PeerShare>,
+        time: Duration,
+        max_bytes: usize,
+    ) -> Self {
+        let room = Some(Room::Unauthenticated { share, bytes: 0 });
+        Self { body: Some(body), room, time, max_bytes }
     }
 
-    fn counted_by(mut self, share: PeerShare) -> Self {
-        self.unauthenticated = Some(share);
-        self
-    }
-
-    /// Reads the body, of at most `max_bytes` and at most the configured limit for any body.
+    /// Reads the body, of at most `max_bytes` and at most the configured limit for a body of its kind.
     pub(crate) async fn read(mut self, max_bytes: usize) -> Result<Held, BodyError> {
         let max_bytes = max_bytes.min(self.max_bytes);
         let time = self.time;
@@ -106,23 +136,25 @@ impl Incoming {
         if announced > max_bytes {
             return Err(BodyError::TooLong(max_bytes));
         }
-        let mut share = self.budget.share();
-        let mut unauthenticated = self.unauthenticated.take();
-        let mut bytes = BytesMut::with_capacity(announced.min(MAX_FIRST_BUFFER));
+        let mut room = self.room.take().ok_or(BodyError::Broken)?;
+        let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| BodyError::Broken)?;
+            let frame =
+                frame.map_err(|error| match error.into_inner().is::<PeerBudgetExhausted>() {
+                    true => BodyError::NoRoom,
+                    false => BodyError::Broken,
+                })?;
             let Ok(data) = frame.into_data() else { continue };
             if data.len() > max_bytes - bytes.len() {
                 return Err(BodyError::TooLong(max_bytes));
             }
-            share.grow(data.len()).map_err(|BudgetExhausted| BodyError::NoRoom)?;
-            if let Some(share) = &mut unauthenticated {
-                let grown = share.grow(data.len() * UNAUTHENTICATED_COPIES);
-                grown.map_err(|PeerBudgetExhausted| BodyError::NoRoom)?;
+            room.grow(data.len())?;
+            if bytes.is_empty() {
+                bytes.reserve(announced.min(MAX_FIRST_BUFFER));
             }
             bytes.extend_from_slice(&data);
         }
-        Ok(Held { bytes: bytes.freeze(), _share: share, _unauthenticated: unauthenticated })
+        Ok(Held { bytes: bytes.freeze(), _room: room })
     }
 }
 
@@ -143,18 +175,20 @@ impl Drop for Incoming {
     }
 }
 
-/// The body of a request for which nobody has proved anything yet: it counts against a budget of which one peer gets a
-/// part.
+/// The body of a request for which nobody has proved anything yet, of at most `limits.capsuleBytes`: it counts against a
+/// budget of which one peer gets a part, and may be ended for others while it arrives.
 pub(crate) struct UnauthenticatedBody(pub(crate) Incoming);
 
 impl FromRequest<Arc<Service>> for UnauthenticatedBody {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Infallible> {
-        let peer = request.extensions().get::<Arc<Peer>>();
-        let share = service.unauthenticated_budget().share(peer);
-        let incoming = Incoming::of(request, service);
-        Ok(Self(incoming.counted_by(share)))
+        let limits = service.limits();
+        // The share of its request, so that both end together.
+        let share = request.extensions().get::<Arc<PeerShare>>().cloned();
+        let share = share.unwrap_or_else(|| Arc::new(service.unauthenticated_budget().share(None)));
+        let (body, time) = (request.into_body(), limits.body_timeout);
+        Ok(Self(Incoming::unauthenticated(body, share, time, limits.capsule_bytes)))
     }
 }
 
@@ -176,7 +210,7 @@ mod tests {
         time: Duration,
         budget: &BodyBudget,
     ) -> Result<Held, BodyError> {
-        Incoming::new(body, budget.clone(), time, usize::MAX).read(max_bytes).await
+        Incoming::new(body, budget, time, usize::MAX).read(max_bytes).await
     }
 
     #[tokio::test]
@@ -201,11 +235,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_unauthenticated_body_counts_twice_in_its_own_budget() {
-        let (memory, others) = (budget(64), PeerBudget::new(2000));
+        let others = PeerBudget::new(2000);
         for (length, fits) in [(999, true), (1000, true), (1001, false)] {
-            let incoming =
-                Incoming::new(Body::from(vec![7; length]), memory.clone(), LONG, usize::MAX);
-            let held = incoming.counted_by(others.share(None)).read(usize::MAX).await;
+            let (body, share) = (Body::from(vec![7; length]), Arc::new(others.share(None)));
+            let incoming = Incoming::unauthenticated(body, share, LONG, usize::MAX);
+            let held = incoming.read(usize::MAX).await;
             assert_eq!(held.is_ok(), fits, "{length}");
             if let Ok(held) = held {
                 // The share outlives the bytes.
@@ -213,7 +247,7 @@ mod tests {
                 assert_eq!((bytes.len(), others.free_bytes()), (length, 2000 - 2 * length));
                 drop(held);
             }
-            assert_eq!((memory.available_bytes(), others.free_bytes()), (64 << 10, 2000));
+            assert_eq!(others.free_bytes(), 2000);
         }
     }
 
@@ -225,7 +259,7 @@ mod tests {
                 receive.recv().await.map(|chunk| (chunk, receive))
             });
             let body = Body::from_stream(chunks);
-            drop(Incoming::new(body, budget(1), LONG, max_bytes));
+            drop(Incoming::new(body, &budget(1), LONG, max_bytes));
             let mut count = 0;
             while count < 5 && send.send(Ok(vec![0; 1000])).await.is_ok() {
                 count += 1;

@@ -1,7 +1,8 @@
 //! `POST /queries`: encrypted queries, answered in the order of the request.
 
-use super::body::Incoming;
+use super::body::{BodyError, Incoming};
 use super::{Refusal, Reply, admission, config, invalid, protobuf};
+use crate::body_budget::{BodyShare, BudgetExhausted};
 use crate::catalog::Missing;
 use crate::data_set::DataSet;
 use crate::key_cache::{self, MAX_KEY_FIELDS, ReadyKey};
@@ -15,10 +16,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use keyword_pir::{Execution, SerializedQuery, StageTimes};
-use pir_api::api;
 use pir_api::bounded::Counted;
+use pir_api::{Message, api};
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tracing::Instrument;
 
@@ -42,16 +43,23 @@ enum KeyOf {
     Ready(Arc<ReadyKey>),
 }
 
-/// An evaluation key in a query. Queries with the same key prepare it once.
+/// An evaluation key in a query. Queries with the same key prepare it once, and the last of them drops it.
 struct InlineKey {
-    message: api::shared::EvaluationKey,
+    /// What the client sent, until it is prepared.
+    message: Mutex<Option<api::shared::EvaluationKey>>,
     ready: OnceLock<Result<ReadyKey, String>>,
+    /// The memory of what was sent and of the prepared key.
+    _room: BodyShare,
 }
 
 impl InlineKey {
+    fn message(&self) -> MutexGuard<'_, Option<api::shared::EvaluationKey>> {
+        self.message.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ready(&self, data: &DataSet) -> Result<&ReadyKey, Refusal> {
         let prepare = || {
-            let key = self.message.evaluation_key.clone();
+            let key = self.message().take().and_then(|message| message.evaluation_key);
             let key = key.ok_or_else(|| "Evaluation key has unset fields".to_owned())?;
             key_cache::prepare(data, key, 0).map_err(|error| error.to_string())
         };
@@ -151,6 +159,8 @@ async fn answer_all(
         }
         .instrument(traces::find_keys())
         .await?;
+        // From here on each key is held by its queries alone.
+        drop(finder);
         let mut responses = Vec::with_capacity(tasks.len());
         let (span, mut longest) = (traces::work(tasks.len()), Duration::ZERO);
         for answer in reservation.run(tasks).instrument(span.clone()).await? {
@@ -198,7 +208,7 @@ impl Finder<'_> {
                 );
                 let data = Arc::clone(version.map_err(|missing| self.refusal(missing, &name))?);
                 let key = match query.evaluation_key.take() {
-                    Some(key) => KeyOf::Inline(self.inline(&data, key)),
+                    Some(key) => KeyOf::Inline(self.inline(&data, key)?),
                     None => KeyOf::Ready(self.stored(&data, &query).await?),
                 };
                 Question::Pir { data, query: Box::new(query), key }
@@ -227,17 +237,26 @@ impl Finder<'_> {
         }
     }
 
-    /// The key in a query; the queries of one request mostly have the same one.
-    fn inline(&mut self, data: &DataSet, message: api::shared::EvaluationKey) -> Arc<InlineKey> {
+    /// The key in a query; the queries of one request mostly have the same one. A request with many takes much more memory
+    /// than its body, so each counts with the bodies, before any is prepared.
+    fn inline(
+        &mut self,
+        data: &DataSet,
+        message: api::shared::EvaluationKey,
+    ) -> Result<Arc<InlineKey>, Refusal> {
         let same = |(id, key): &&([u8; 32], Arc<InlineKey>)| {
-            id == data.config_id() && key.message == message
+            id == data.config_id() && key.message().as_ref() == Some(&message)
         };
         if let Some((_, key)) = self.inline.iter().find(same) {
-            return Arc::clone(key);
+            return Ok(Arc::clone(key));
         }
-        let key = Arc::new(InlineKey { message, ready: OnceLock::new() });
+        let mut room = self.service.body_budget().share();
+        let bytes = message.encoded_len().saturating_add(key_cache::prepared_bytes(data));
+        room.grow(bytes).map_err(|BudgetExhausted| BodyError::NoRoom)?;
+        let message = Mutex::new(Some(message));
+        let key = Arc::new(InlineKey { message, ready: OnceLock::new(), _room: room });
         self.inline.push((*data.config_id(), Arc::clone(&key)));
-        key
+        Ok(key)
     }
 
     /// The key that the client uploaded, if its timestamp is the one that the query names. A query that names another

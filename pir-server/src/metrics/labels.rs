@@ -106,6 +106,8 @@ label_values! {
         Replaced = "replaced",
         /// There was no room for it.
         Refused = "refused",
+        /// An answer that it did not take made room in `limits.unauthenticatedBytes`.
+        Memory = "memory",
         /// It did not begin with a header of the PROXY protocol.
         Protocol = "protocol",
         /// It did not come from a balancer of `peers.proxies`.

@@ -11,10 +11,13 @@ use crate::frames::{
 use crate::process::Process;
 use crate::support::{Case, Settings};
 use bytes::Bytes;
-use filter_client::{ClientOptions, EmptyWallet, Exchange, PirClient, Transport, TransportError};
+use filter_client::{
+    ClientOptions, EmptyWallet, Exchange, ObliviousTransport, PirClient, Transport, TransportError,
+};
 use http::{Request, Response};
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -23,9 +26,10 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+const HOST: &str = "pir.example.com";
 const CASE: &str = "synthetic_small_logt5";
-const DIRECTORY: &str = "/.well-known/private-token-issuer-directory";
-const GATEWAY: &str = "/.well-known/ohttp-gateway";
+pub(crate) const DIRECTORY: &str = "/.well-known/private-token-issuer-directory";
+pub(crate) const GATEWAY: &str = "/.well-known/ohttp-gateway";
 /// What an attack may cost in memory.
 const MAX_GROWTH: u64 = 256 << 20;
 /// The time in which an honest lookup is answered at the latest. The aim is one second, on a machine that does nothing
@@ -42,18 +46,21 @@ fn memory(id: u32) -> (u64, u64) {
     (value("VmRSS:"), value("VmHWM:"))
 }
 
-/// Sends each request over a connection of its own, from another address than the attackers have.
-struct Elsewhere(reqwest::Client);
+/// An address that attackers do not have.
+pub(crate) const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
 
-impl Elsewhere {
-    fn new() -> Self {
-        let address: IpAddr = [127, 0, 0, 2].into();
+/// Sends each request over a connection of its own, from an address.
+pub(crate) struct FromAddress(pub(crate) reqwest::Client);
+
+impl FromAddress {
+    pub(crate) fn new(address: impl Into<IpAddr>) -> Self {
+        let address: IpAddr = address.into();
         let builder = reqwest::Client::builder().local_address(address).pool_max_idle_per_host(0);
         Self(builder.timeout(PATIENCE).build().unwrap())
     }
 }
 
-impl Transport for Elsewhere {
+impl Transport for FromAddress {
     fn send(&self, request: Request<Bytes>, _: usize) -> Exchange<'_> {
         Box::pin(async move {
             let request = reqwest::Request::try_from(request).unwrap();
@@ -72,10 +79,12 @@ impl Transport for Elsewhere {
 }
 
 /// A service with limits in proportion to the number of attempts.
-struct Target {
-    process: Process,
-    address: SocketAddr,
-    client: PirClient,
+pub(crate) struct Target {
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
+    direct: PirClient,
+    through_gateway: PirClient,
+    pub(crate) use_case: String,
     keyword: String,
     value: Option<String>,
     _folder: TempDir,
@@ -83,43 +92,92 @@ struct Target {
 
 impl Target {
     async fn start(peers: serde_json::Value) -> Self {
+        Self::start_with(peers, json!({}), ELSEWHERE, |_| json!({})).await
+    }
+
+    /// With more limits, clients at an address, and more settings of the use case.
+    pub(crate) async fn start_with(
+        peers: serde_json::Value,
+        more_limits: serde_json::Value,
+        client_address: [u8; 4],
+        use_case: impl FnOnce(&Path) -> serde_json::Value,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let case = Case::new(CASE);
         let many = 1_000_000_000;
-        let limits = json!({
+        let mut limits = json!({
             "connections": 250 * factor().min(20),
             "tokens": { "tier1": { "perHour": many, "perDay": many } },
         });
-        let settings = Settings::new(vec![case.install(folder.path(), "data")])
+        let installed = case.install(folder.path(), "data");
+        let mut served = json!({
+            "name": installed.name,
+            "fileStem": installed.stem,
+            "shardCount": installed.shards,
+        });
+        for (object, more) in [(&mut limits, more_limits), (&mut served, use_case(folder.path()))] {
+            for (key, value) in more.as_object().unwrap() {
+                object[key] = value.clone();
+            }
+        }
+        let settings = Settings::new(Vec::new())
+            .with("usecases", json!([served]))
             .with("limits", limits)
             .with("peers", peers)
-            .with("gateway", json!({ "hosts": ["pir.example.com"] }));
+            .with("gateway", json!({ "hosts": [HOST] }));
         let process = Process::start(folder.path(), &settings, &[]);
         let address = process.url.strip_prefix("http://").unwrap().parse().unwrap();
         // This client looks more up within a minute than wallets are made for.
         let mut options = ClientOptions::default();
         options.wallet.when_empty = EmptyWallet::Fetch;
-        let client = PirClient::builder(&process.url, case.use_case())
-            .user_token("AAAA")
-            .options(options)
-            .transport(Arc::new(Elsewhere::new()))
-            .issuer_transport(Arc::new(Elsewhere::new()))
-            .build()
-            .unwrap();
+        let client = |url: &str, transport: &dyn Fn() -> Arc<dyn Transport>| {
+            PirClient::builder(url, case.use_case())
+                .user_token("AAAA")
+                .options(options.clone())
+                .transport(transport())
+                .issuer_transport(transport())
+                .build()
+                .unwrap()
+        };
+        let from = || Arc::new(FromAddress::new(client_address)) as Arc<dyn Transport>;
+        let direct = client(&process.url, &from);
+        let relay = format!("{}{GATEWAY}", process.url);
+        let keys = reqwest::get(&relay).await.unwrap().bytes().await.unwrap().to_vec();
+        let relay: http::Uri = relay.parse().unwrap();
+        let through = || {
+            let oblivious = ObliviousTransport::new(from(), relay.clone(), keys.clone());
+            Arc::new(oblivious.unwrap()) as Arc<dyn Transport>
+        };
+        let through_gateway = client(&format!("https://{HOST}"), &through);
         let (keyword, value) = case.expected().swap_remove(0);
-        let target = Self { process, address, client, keyword, value, _folder: folder };
+        let target = Self {
+            process,
+            address,
+            direct,
+            through_gateway,
+            use_case: case.use_case(),
+            keyword,
+            value,
+            _folder: folder,
+        };
         target.lookup().await;
         target
     }
 
     /// An honest lookup, and the time that it took.
-    async fn lookup(&self) -> Duration {
+    async fn look_up(&self, client: &PirClient) -> Duration {
         // Otherwise the client remembers.
-        self.client.reset_answers();
+        client.reset_answers();
         let begun = Instant::now();
-        let found = self.client.lookup(&[self.keyword.as_bytes()]).await.unwrap();
+        let found = client.lookup(&[self.keyword.as_bytes()]).await.unwrap();
         assert_eq!(found[0].as_deref(), self.value.as_deref().map(str::as_bytes));
         begun.elapsed()
+    }
+
+    /// Honest lookups, directly and through the gateway, and the time of the slower one.
+    pub(crate) async fn lookup(&self) -> Duration {
+        let direct = self.look_up(&self.direct).await;
+        direct.max(self.look_up(&self.through_gateway).await)
     }
 
     /// Lets `hostile` run, many times at once and again whenever it ends, while honest lookups go on.
@@ -165,7 +223,7 @@ impl Target {
 }
 
 /// Opens a connection and sends `bytes`; then it does what keeps a connection of HTTP/2 alive.
-async fn send_and_stay(address: SocketAddr, bytes: Vec<u8>) {
+pub(crate) async fn send_and_stay(address: SocketAddr, bytes: Vec<u8>) {
     let Ok(mut stream) = connect(address).await else { return };
     if stream.write_all(&bytes).await.is_ok() {
         stay_alive(&mut stream).await;
@@ -173,14 +231,14 @@ async fn send_and_stay(address: SocketAddr, bytes: Vec<u8>) {
 }
 
 /// Opens a connection that reads nothing, with the smallest buffer that the system has.
-async fn deaf(address: SocketAddr) -> std::io::Result<TcpStream> {
+pub(crate) async fn deaf(address: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(1)?;
     socket.connect(address).await
 }
 
 /// Heads of so many requests, each on a stream of its own.
-fn requests(count: u32, flags: u8, block: &[u8]) -> Vec<u8> {
+pub(crate) fn requests(count: u32, flags: u8, block: &[u8]) -> Vec<u8> {
     (0..count).flat_map(|index| frame(HEADERS, END_HEADERS | flags, 2 * index + 1, block)).collect()
 }
 

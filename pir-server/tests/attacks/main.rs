@@ -12,6 +12,8 @@ mod files;
 #[cfg(feature = "gateway")]
 mod floods;
 mod frames;
+#[cfg(feature = "gateway")]
+mod gateway;
 mod integrity;
 mod issuance;
 #[path = "../service/process.rs"]

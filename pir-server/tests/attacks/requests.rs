@@ -2,7 +2,7 @@
 
 use crate::factor;
 use crate::process::Process;
-use crate::support::{Case, Device, Running, Settings, USER, refusal};
+use crate::support::{Case, Device, Running, Settings, USER, pir_request, refusal};
 use futures_util::future::join_all;
 use pir_api::{Message, api, he, pir};
 use serde_json::json;
@@ -10,6 +10,51 @@ use std::fs;
 
 async fn small() -> Running {
     Running::of(&Case::new("synthetic_small_logt5")).await
+}
+
+/// A request of queries that have an evaluation key each, every one another. A prepared key takes several times the memory
+/// of one in a request.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn evaluation_keys_in_queries_take_no_more_memory_than_bodies_may() {
+    const BODIES: usize = 24 << 20;
+    let case = Case::new("synthetic_small_logt5");
+    let folder = tempfile::tempdir().unwrap();
+    let limits = json!({ "bodyBytes": BODIES, "bodiesInFlightBytes": BODIES });
+    let settings = Settings::new(vec![case.install(folder.path(), "data")]).with("limits", limits);
+    let process = Process::start(folder.path(), &settings, &[]);
+    let device =
+        Device { http: reqwest::Client::new(), url: process.url.clone(), user: USER.to_owned() };
+    let uploaded = api::shared::EvaluationKeys::decode(&case.first("/key").request[..]).unwrap();
+    let recorded = api::Requests::decode(&case.first("/queries").request[..]).unwrap();
+    let body = |keys: u64| {
+        let request = |number| {
+            let mut key = uploaded.keys[0].clone();
+            key.metadata.as_mut().unwrap().timestamp = number;
+            let mut one = api::Requests { requests: vec![recorded.requests[0].clone()] };
+            pir_request(&mut one, 0).evaluation_key = Some(key);
+            one.requests.remove(0)
+        };
+        api::Requests { requests: (0..keys).map(request).collect() }.encode_to_vec()
+    };
+    let length = body(1).len();
+    let post = async |keys| {
+        let token = device.token().await.unwrap();
+        device.post("/queries", &token, body(keys)).await.unwrap().status().as_u16()
+    };
+    assert_eq!(post(2).await, 200);
+    let before = peak_megabytes(&process);
+    // As many as fit into a body by their own length.
+    let many = (BODIES / length).min(128) as u64;
+    assert!(many > 20, "{length}");
+    for _ in 0..4 * factor() {
+        assert_eq!(post(many).await, 503);
+    }
+    let grown = peak_megabytes(&process) - before;
+    println!("{many} keys of {length} bytes: {grown} MB");
+    assert!(grown < 3 * (BODIES / 1_000_000) as u64, "{grown} MB");
+    // What was refused is given back.
+    assert_eq!(post(2).await, 200);
 }
 
 /// The most memory that a process has had, in megabytes.

@@ -210,6 +210,24 @@ async fn requests_that_cannot_be_opened_are_refused_without_a_capsule() {
     assert_eq!(plain.send(Method::POST, PATH, &[], "").await.status(), 404);
 }
 
+/// At one below the limit, at, and one above.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_length_of_capsules_is_limited() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::new("synthetic_small_logt5");
+    let limits = serde_json::json!({ "capsuleBytes": 1000 });
+    let settings = Settings::new(vec![case.install(folder.path(), "data")])
+        .with("limits", limits)
+        .with("gateway", serde_json::json!({ "hosts": [HOST] }));
+    let running = Running::start(folder, settings).await;
+    let relay = Relay::to(&running);
+    // It cannot be opened, or is too long.
+    for (length, expected) in [(999, 400), (1000, 400), (1001, 413)] {
+        let answer = relay.post("message/ohttp-req", vec![b'x'; length]).await;
+        assert_eq!(answer.status(), expected, "{length}");
+    }
+}
+
 /// Keys survive restarts, rotate, and are accepted for a while after that.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_rotate_with_overlap() {
