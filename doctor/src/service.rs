@@ -44,6 +44,8 @@ pub(crate) fn client(
     // The keys of a prefilter that are looked up together are no URL's that anybody visits.
     options.sharding.max_bits_per_url = u32::MAX;
     options.wallet.when_empty = EmptyWallet::Fetch;
+    options.wallet.refill_count = 0;
+    options.wallet.spare = 9;
     PirClient::builder(server, use_case)
         .issuer(issuer)
         .user_token(deployment.user_token.as_str())

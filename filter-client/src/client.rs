@@ -35,7 +35,9 @@ impl PirClient {
         clock: Arc<dyn Clock>,
         store: Option<Store>,
     ) -> Result<Self, Error> {
-        Driver::new(client, transports, clock, store).map(|driver| Self(Arc::new(driver)))
+        let driver = Arc::new(Driver::new(client, transports, clock, store)?);
+        driver.begin();
+        Ok(Self(driver))
     }
 
     /// Whether requests to the service take another way than the built-in one.
@@ -120,8 +122,9 @@ impl PirClient {
         }
     }
 
-    /// Fetches what the first lookup would have to fetch: tokens, the configuration, and keys. Call it some
-    /// time before the first lookup: the issuer sees when tokens are fetched.
+    /// Fetches what the first lookup would have to fetch: tokens, the configuration, and keys. If there are no tokens, an
+    /// issuer that is also the service sees whose pseudonym asks for the configuration then: call
+    /// [`PirClient::fetch_tokens`] hours before to avoid it.
     ///
     /// # Errors
     /// If any of it cannot be fetched.

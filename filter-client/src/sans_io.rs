@@ -72,6 +72,7 @@ mod lookup;
 mod outage;
 mod pinning;
 mod posting;
+mod refills;
 pub(crate) mod retry;
 mod session;
 mod setup;

@@ -30,6 +30,8 @@ pub enum StateField {
     Sharding,
     /// `issuerKey`.
     IssuerKey,
+    /// `refills`.
+    Refills,
 }
 
 impl fmt::Display for StateField {
@@ -40,6 +42,7 @@ impl fmt::Display for StateField {
             Self::Configuration => "configuration",
             Self::Sharding => "sharding",
             Self::IssuerKey => "issuerKey",
+            Self::Refills => "refills",
         })
     }
 }
@@ -111,6 +114,24 @@ pub(crate) struct HeldToken {
     pub(crate) fetched_at: Timestamp,
 }
 
+/// What decides when tokens are fetched.
+#[derive(Clone)]
+pub(crate) struct StoredRefills {
+    /// The times of refills follow from it. An issuer that knew it would recognise them.
+    pub(crate) seed: Zeroizing<[u8; 32]>,
+    /// When tokens were asked for last, once some were given.
+    pub(crate) tried_at: Option<Timestamp>,
+}
+
+impl StoredRefills {
+    /// Those of a state that has none, with its tokens.
+    pub(crate) fn draw(tokens: &[HeldToken]) -> Result<Self, getrandom::Error> {
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(seed.as_mut_slice())?;
+        Ok(Self { seed, tried_at: tokens.iter().map(|held| held.fetched_at).max() })
+    }
+}
+
 /// The sharding under which keywords were asked for with this user identifier: see
 /// [`ShardingPolicy`](crate::ShardingPolicy).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +178,8 @@ pub struct ClientState {
     pub(crate) sharding: Option<PinnedSharding>,
     /// `None` if no token was fetched.
     pub(crate) issuer_key: Option<SeenIssuerKey>,
+    /// `None` in states of earlier releases, and before the first client.
+    pub(crate) refills: Option<StoredRefills>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -171,6 +194,16 @@ struct StoredState {
     sharding: Option<PinnedShardingText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     issuer_key: Option<SeenIssuerKeyText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refills: Option<StoredRefillsText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StoredRefillsText {
+    seed: Zeroizing<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tried_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -234,6 +267,7 @@ impl ClientState {
             config: None,
             sharding: None,
             issuer_key: None,
+            refills: None,
         }
     }
 
@@ -311,6 +345,10 @@ impl ClientState {
                 digest: STANDARD.encode(seen.digest),
                 changed_at: seen.changed_at,
             }),
+            refills: self.refills.as_ref().map(|refills| StoredRefillsText {
+                seed: Zeroizing::new(STANDARD.encode(&refills.seed[..])),
+                tried_at: refills.tried_at,
+            }),
         };
         secret_json(&stored).expect("text and numbers always have a JSON form")
     }
@@ -364,12 +402,17 @@ impl ClientState {
             let digest = digest(&text.digest, StateField::IssuerKey)?;
             Ok(SeenIssuerKey { digest, changed_at: text.changed_at })
         };
+        let refills = |text: StoredRefillsText| {
+            let seed = digest(&text.seed, StateField::Refills)?;
+            Ok(StoredRefills { seed: Zeroizing::new(seed), tried_at: text.tried_at })
+        };
         Ok(Self {
             secrets: stored.secret_keys.into_iter().map(secret).collect::<Result<_, _>>()?,
             tokens: stored.tokens.into_iter().map(token).collect::<Result<_, _>>()?,
             config: stored.configuration.map(config).transpose()?,
             sharding: stored.sharding.map(sharding).transpose()?,
             issuer_key: stored.issuer_key.map(issuer_key).transpose()?,
+            refills: stored.refills.map(refills).transpose()?,
             ..Self::with_user_identifier(stored.user_identifier)?
         })
     }
@@ -402,6 +445,8 @@ mod tests {
         });
         let changed_at = Some(Timestamp::from_unix_seconds(7));
         state.issuer_key = Some(SeenIssuerKey { digest: [5; 32], changed_at });
+        let tried_at = Some(Timestamp::from_unix_seconds(11));
+        state.refills = Some(StoredRefills { seed: Zeroizing::new([4; 32]), tried_at });
         state
     }
 
@@ -427,6 +472,7 @@ mod tests {
             ("CQkJ", StateField::SecretKey),
             ("CAgI", StateField::Sharding),
             ("BQUF", StateField::IssuerKey),
+            ("BAQE", StateField::Refills),
         ] {
             let broken = text.replacen(value, &format!("!{}", &value[1..]), 1);
             let error = ClientState::from_bytes(broken.as_bytes()).err();

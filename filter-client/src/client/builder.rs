@@ -121,7 +121,8 @@ impl ClientBuilder {
         Self { clock: Arc::new(clock), ..self }
     }
 
-    /// The client. It sends nothing before the first lookup.
+    /// The client. It sends nothing before the first lookup, but for refills of the wallet, if it is built on a
+    /// runtime.
     ///
     /// # Errors
     /// [`Error::NoTransport`], [`Error::NoIssuerTransport`], [`Error::NoMirrorTransport`],

@@ -155,6 +155,13 @@ impl Driver {
         }
     }
 
+    /// Begins what happens between operations, if there is a runtime; otherwise the first operation does.
+    pub(super) fn begin(self: &Arc<Self>) {
+        if self.read(Client::next_timeout).is_some() {
+            self.advance(|_, _| {});
+        }
+    }
+
     /// Calls the client, and does what it has to do then.
     fn advance(self: &Arc<Self>, call: impl FnOnce(&mut State, Now)) {
         let mut tasks: Vec<Task> = Vec::new();

@@ -15,7 +15,7 @@ use crate::endpoint::Party;
 use crate::endpoint::{AddressError, ServiceUrls, parse_address};
 use crate::error::Error;
 use crate::options::ClientOptions;
-use crate::state::{ClientState, StateError, StoredSecret};
+use crate::state::{ClientState, StateError, StoredRefills, StoredSecret};
 use http::HeaderValue;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -104,7 +104,7 @@ impl ClientBuilder {
         self.user_token.is_some()
     }
 
-    /// The client. It sends nothing before the first operation.
+    /// The client. It sends nothing before the first operation or refill.
     ///
     /// # Errors
     /// [`Error::Address`], [`Error::UserToken`] if the user token cannot be sent in a header,
@@ -127,6 +127,11 @@ impl ClientBuilder {
             self.user_token.map(|token| Issuer::new(issuer_url, mirror, &token)).transpose()?;
         let pseudonym = HeaderValue::from_str(&self.state.user_identifier)
             .map_err(|_| StateError::UserIdentifier)?;
+        let refills = match self.state.refills {
+            Some(refills) => refills,
+            // States of earlier releases have none.
+            None => StoredRefills::draw(&self.state.tokens).map_err(|_| Error::Randomness)?,
+        };
         // Keys that are out of date could only read what was recorded.
         let is_young = |secret: &StoredSecret| {
             age_at(now.unix, secret.made_at()).is_some_and(|age| age < options.key_lifetime)
@@ -162,8 +167,7 @@ impl ClientBuilder {
                 session,
                 outage: Outage::default(),
                 rows: None,
-                is_refilling: false,
-                has_fetched: false,
+                refills,
                 issuer_key: self.state.issuer_key,
             }),
             options,

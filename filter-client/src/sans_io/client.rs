@@ -38,7 +38,13 @@ impl Wake for Woken {
 impl Client {
     pub(super) fn new(inner: Inner) -> Self {
         let (tasks, woken) = (Vec::new(), Arc::default());
-        Self { inner: Arc::new(inner), tasks, woken, told_revision: None }
+        let mut client = Self { inner: Arc::new(inner), tasks, woken, told_revision: None };
+        if client.inner.issuer.is_some() {
+            let refilling = Arc::clone(&client.inner).refill_always();
+            client.inner.caller.io.start(Box::pin(refilling));
+            client.run();
+        }
+        client
     }
 
     /// Starts to look keywords up. Those without a fresh cached answer are asked for, in as few requests
@@ -54,7 +60,6 @@ impl Client {
     pub fn start_preparation(&mut self, now: Now) -> OperationId {
         self.operation(now, |inner| async move {
             let outcome = inner.within_timeout(inner.session(None)).await;
-            inner.plan_refill();
             Outcome::Other(outcome.map(drop).map_err(Box::new))
         })
     }
@@ -138,6 +143,7 @@ impl Client {
             config: state.config.clone(),
             sharding: state.sharding,
             issuer_key: state.issuer_key,
+            refills: Some(state.refills.clone()),
         }
     }
 

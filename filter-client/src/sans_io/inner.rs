@@ -9,7 +9,7 @@ use super::wallet::Wallet;
 use crate::endpoint::ServiceUrls;
 use crate::error::Error;
 use crate::options::ClientOptions;
-use crate::state::{PinnedSharding, SeenIssuerKey, StoredConfig, StoredSecret};
+use crate::state::{PinnedSharding, SeenIssuerKey, StoredConfig, StoredRefills, StoredSecret};
 use http::HeaderValue;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,10 +43,7 @@ pub(super) struct State {
     pub(super) outage: Outage,
     /// Number of rows that the data set is known to have, if it is.
     pub(super) rows: Option<u64>,
-    /// Whether a refill of the wallet is planned or runs.
-    pub(super) is_refilling: bool,
-    /// Whether this client has fetched tokens, or has tried to.
-    pub(super) has_fetched: bool,
+    pub(super) refills: StoredRefills,
     pub(super) issuer_key: Option<SeenIssuerKey>,
 }
 

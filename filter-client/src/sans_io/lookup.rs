@@ -70,9 +70,7 @@ impl Inner {
         }
         let elapsed = self.caller.io.now().elapsed;
         self.lock().outage.check(elapsed)?;
-        let outcome = self.within_timeout(self.ask_in_batches(keywords, missing, found)).await;
-        self.plan_refill();
-        outcome
+        self.within_timeout(self.ask_in_batches(keywords, missing, found)).await
     }
 
     /// Sends the queries for all missing keywords, as far as the indices of their shards may be told. What did arrive is

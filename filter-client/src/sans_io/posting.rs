@@ -2,7 +2,7 @@
 
 use super::inner::Inner;
 use super::issuance::accept_key;
-use super::wallet::EmptyWallet;
+use super::refills::{MAX_LATE, MAX_SLEEP, Refills, may_fetch_at_once};
 use crate::endpoint::ServiceEndpoint;
 use crate::error::Error;
 use crate::state::HeldToken;
@@ -10,7 +10,11 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
+use std::time::Duration;
+use unix_clock::Timestamp;
 
+/// A slot that is used is over.
+const SECOND: Duration = Duration::from_secs(1);
 const USER_IDENTIFIER: HeaderName = HeaderName::from_static("user-identifier");
 
 impl Inner {
@@ -20,44 +24,49 @@ impl Inner {
         if count == 0 {
             return Ok(());
         }
-        self.lock().has_fetched = true;
         let offer = issuer.offer(&self.caller, self.now()).await?;
         // Noted before the issuer learns that this user has this key: it could otherwise show another one
         // whenever a request for tokens fails or the process ends.
-        let is_new = {
+        {
             let mut state = self.lock();
             let seen = accept_key(offer.key(), state.issuer_key, self.now())?;
-            state.issuer_key.replace(seen) != Some(seen)
-        };
-        if is_new {
-            self.note_change();
+            state.issuer_key = Some(seen);
+            // An issuer that lets requests fail must not make lookups fetch tokens. Before it gave any, there are none.
+            if state.refills.tried_at.is_some() {
+                state.refills.tried_at = Some(self.now());
+            }
         }
+        self.note_change();
         let tokens = issuer.fetch(&self.caller, &offer, count).await?;
-        self.lock().wallet.add(tokens, self.now());
+        {
+            let mut state = self.lock();
+            state.refills.tried_at = Some(self.now());
+            state.wallet.add(tokens, self.now());
+        }
         self.note_change();
         Ok(())
     }
 
-    /// Plans a refill of the wallet when few tokens are left, or few that are new: some time later, so that
-    /// the issuer cannot tell by the time which lookup made it necessary.
-    pub(super) fn plan_refill(self: &Arc<Self>) {
-        let now = self.now();
-        {
-            let mut state = self.lock();
-            if self.issuer.is_none() || state.is_refilling || state.wallet.refill_count(now) == 0 {
-                return;
+    /// The next slot after now; `None` if the wallet is not refilled.
+    fn next_slot(&self) -> Option<Timestamp> {
+        let state = self.lock();
+        let refills = Refills::new(&state.refills, &self.options.wallet)?;
+        Some(refills.next(self.now() + SECOND))
+    }
+
+    /// Refills the wallet at each slot, for as long as the client lives.
+    pub(super) async fn refill_always(self: Arc<Self>) {
+        let io = &self.caller.io;
+        // Looked for again each time: clocks are set.
+        while let Some(slot) = self.next_slot() {
+            io.sleep(slot.since(self.now()).min(MAX_SLEEP)).await;
+            let now = self.now();
+            if now >= slot && now.since(slot) <= MAX_LATE {
+                // A failure appears in the lookup that needs a token. There is no other fetch in its place.
+                let fetching = self.fetch_tokens(self.options.wallet.refill_count);
+                drop(io.timeout(self.options.lookup_timeout, fetching).await);
             }
-            state.is_refilling = true;
         }
-        let inner = Arc::clone(self);
-        self.caller.io.start(Box::pin(async move {
-            let io = &inner.caller.io;
-            io.sleep(inner.options.wallet.refill_delay()).await;
-            let count = inner.lock().wallet.refill_count(inner.now());
-            // A failure appears in the lookup that needs a token. The next lookup plans another refill.
-            drop(io.timeout(inner.options.lookup_timeout, inner.fetch_tokens(count)).await);
-            inner.lock().is_refilling = false;
-        }));
     }
 
     /// A token for one request; `None` if requests carry none.
@@ -77,7 +86,6 @@ impl Inner {
                 if wallet.tokens().is_empty() { wallet.count_when_empty() } else { 0 }
             };
             if count > 0 && !self.may_fetch_at_once() {
-                self.plan_refill();
                 return Err(Error::NoTokens);
             }
             self.fetch_tokens(count).await?;
@@ -86,11 +94,7 @@ impl Inner {
 
     /// Whether tokens may be fetched in the middle of a lookup, which ties the two by their time.
     fn may_fetch_at_once(&self) -> bool {
-        match self.options.wallet.when_empty {
-            EmptyWallet::FetchOnce => !self.lock().has_fetched,
-            EmptyWallet::Fetch => true,
-            EmptyWallet::Fail => false,
-        }
+        may_fetch_at_once(&self.lock().refills, &self.options.wallet, self.now())
     }
 
     /// Posts to the service, as often as the retry policy allows, each time with another token.
@@ -101,7 +105,7 @@ impl Inner {
         max_body: usize,
     ) -> Result<Bytes, Error> {
         let mut backoff = self.caller.backoff();
-        let mut were_tokens_replaced = false;
+        let mut refusals = 0;
         loop {
             let token = self.token().await?;
             let request = self.request(endpoint, body.clone(), token.as_ref())?;
@@ -109,24 +113,35 @@ impl Inner {
                 Ok(body) => return Ok(body),
                 Err(failure) => failure,
             };
+            let key_id = token.as_ref().map(|held| held.token.key_id());
             if let (false, Some(token)) = (failure.may_have_arrived, token) {
                 self.lock().wallet.give_back(token);
                 self.note_change();
             }
-            let is_unauthorized = failure.status == Some(StatusCode::UNAUTHORIZED);
-            if is_unauthorized && self.issuer.is_some() {
-                // The tokens at hand are of a retired key, or were spent by another run. A service that says
-                // so at will must not make the client fetch tokens at a time of its choice.
-                self.lock().wallet.clear();
-                self.note_change();
-                if !were_tokens_replaced && self.may_fetch_at_once() {
-                    were_tokens_replaced = true;
+            if let (Some(StatusCode::UNAUTHORIZED), Some(key_id)) = (failure.status, key_id) {
+                refusals += 1;
+                if self.goes_on_after(refusals, key_id) {
                     continue;
                 }
-                self.plan_refill();
             }
             backoff.wait(failure).await?;
         }
+    }
+
+    /// Whether a request is sent again after the service has refused tokens of a key. It changes no time at which tokens are
+    /// fetched: a service could otherwise choose that time.
+    fn goes_on_after(&self, refusals: u32, key_id: [u8; 32]) -> bool {
+        {
+            let wallet = &mut self.lock().wallet;
+            if refusals == 1 && !wallet.tokens().is_empty() {
+                // It may have been spent by another run.
+                return true;
+            }
+            // All tokens at hand are of a retired key, or were spent by another run.
+            wallet.discard_key(key_id);
+        }
+        self.note_change();
+        refusals <= 2 && self.may_fetch_at_once()
     }
 
     fn request(

@@ -1,7 +1,6 @@
 //! Tokens at hand.
 
 use super::age::age_at;
-use super::retry::random_share;
 use crate::state::HeldToken;
 use privacy_pass::Token;
 use std::time::Duration;
@@ -11,61 +10,52 @@ use unix_clock::Timestamp;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EmptyWallet {
-    /// It fetches tokens if this client has fetched none yet, and fails otherwise. A service that refuses
-    /// tokens can then tie one lookup to its user's token for each start of a client, and no more.
+    /// It fetches tokens if none were asked for within the [lifetime](WalletPolicy::lifetime) of a token, and fails
+    /// otherwise. So it fetches at the first start, and when the client was away for days. Each such fetch tells an
+    /// issuer that is also the service whose lookup it was;
+    /// [`PirClient::fetch_tokens`](crate::PirClient::fetch_tokens) hours before the first lookup avoids the first.
     #[default]
     FetchOnce,
     /// It fetches tokens. The issuer sees the user token just before the service sees the lookup.
     Fetch,
-    /// It fails. [`PirClient::prepare`](crate::PirClient::prepare) fetches the first tokens.
+    /// It fails. Tokens come with the next refill, or by
+    /// [`PirClient::fetch_tokens`](crate::PirClient::fetch_tokens).
     Fail,
 }
 
-/// How many tokens a client keeps, and for how long.
+/// How many tokens a client keeps, and when it fetches new ones.
 ///
-/// Every fetch shows the issuer when the user needs tokens. So a client keeps more of them than devices do
-/// (10), and fetches new ones some time after the lookup that made them few.
+/// Every fetch shows the issuer that the user runs a client, and when. So a client fetches tokens at times that do not
+/// depend on lookups: in each interval once, at a random time, and always as many. A client that looks up
+/// more than that is without tokens until the next refill, see [`EmptyWallet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WalletPolicy {
-    /// Number of tokens in a full wallet. Default: 60.
+    /// Largest number of tokens; of more, the oldest are discarded. Default: 120.
     pub capacity: usize,
-    /// With fewer tokens than this in the first half of their lifetime, a refill of the wallet is planned.
-    /// Default: 40.
-    pub refill_below: usize,
-    /// Number of tokens that a request fetches besides its own when the wallet is empty. Default: 9.
+    /// Number of tokens that a refill fetches, however many there are; 0 for no refills. Default: 30.
+    pub refill_count: usize,
+    /// Length of the intervals of which each has one refill, at a random time, in whole seconds; zero for no
+    /// refills. The times are drawn from a secret in the stored state. Default: 6 hours, as often as devices.
+    pub refill_interval: Duration,
+    /// Number of tokens that a request fetches besides its own when it may fetch some at once. Default: 29.
     pub spare: usize,
     /// What a lookup does that finds no token.
     pub when_empty: EmptyWallet,
-    /// Shortest time from the lookup after which a refill is planned to the refill. Default: 1 minute.
-    pub min_refill_delay: Duration,
-    /// Longest such time; a time in between is chosen at random. Default: 10 minutes.
-    pub max_refill_delay: Duration,
-    /// Age at which a token is discarded. Default: one day.
+    /// Age at which a token is discarded. Services accept tokens for a week. Default: two days.
     pub lifetime: Duration,
 }
 
 impl Default for WalletPolicy {
     fn default() -> Self {
         Self {
-            capacity: 60,
-            refill_below: 40,
-            spare: 9,
+            capacity: 120,
+            refill_count: 30,
+            refill_interval: Duration::from_secs(6 * 3600),
+            spare: 29,
             when_empty: EmptyWallet::default(),
-            min_refill_delay: Duration::from_secs(60),
-            max_refill_delay: Duration::from_secs(600),
-            lifetime: Duration::from_secs(86_400),
+            lifetime: Duration::from_secs(2 * 86_400),
         }
-    }
-}
-
-impl WalletPolicy {
-    /// A random time within the bounds.
-    pub(crate) fn refill_delay(&self) -> Duration {
-        let range = self.max_refill_delay.saturating_sub(self.min_refill_delay);
-        let seconds = range.as_secs_f64() * random_share();
-        let share = Duration::try_from_secs_f64(seconds).unwrap_or(range);
-        self.min_refill_delay.saturating_add(share)
     }
 }
 
@@ -100,31 +90,22 @@ impl Wallet {
         self.tokens.insert(0, held);
     }
 
+    /// Adds tokens, and discards the oldest of more than the policy allows.
     pub(crate) fn add(&mut self, tokens: Vec<Token>, now: Timestamp) {
+        self.drop_expired(now);
         self.tokens.extend(tokens.into_iter().map(|token| HeldToken { token, fetched_at: now }));
+        let surplus = self.tokens.len().saturating_sub(self.policy.capacity);
+        self.tokens.drain(..surplus);
     }
 
-    /// Discards all tokens: the service accepts none of their key any more.
-    pub(crate) fn clear(&mut self) {
-        self.tokens.clear();
+    /// Discards the tokens of a key: the service accepts none of it any more.
+    pub(crate) fn discard_key(&mut self, key_id: [u8; 32]) {
+        self.tokens.retain(|held| held.token.key_id() != key_id);
     }
 
     /// How many tokens a request fetches that finds none.
     pub(crate) fn count_when_empty(&self) -> usize {
         1 + self.policy.spare
-    }
-
-    /// How many tokens a refill fetches. Tokens in the second half of their lifetime count as gone, so that
-    /// others take their place before they expire.
-    pub(crate) fn refill_count(&mut self, now: Timestamp) -> usize {
-        self.drop_expired(now);
-        let half = self.policy.lifetime / 2;
-        let is_new = |held: &&HeldToken| age_at(now, held.fetched_at).is_some_and(|age| age < half);
-        let new = self.tokens.iter().filter(is_new).count();
-        match new < self.policy.refill_below {
-            true => self.policy.capacity.saturating_sub(new),
-            false => 0,
-        }
     }
 }
 
@@ -138,19 +119,17 @@ mod tests {
 
     #[test]
     fn tokens_are_used_in_order_until_they_expire() {
-        let policy =
-            WalletPolicy { capacity: 10, refill_below: 5, spare: 3, ..WalletPolicy::default() };
+        let lifetime = Duration::from_secs(86_400);
+        let policy = WalletPolicy { capacity: 10, spare: 3, lifetime, ..WalletPolicy::default() };
         let mut wallet = Wallet::new(policy, Vec::new());
         let at = Timestamp::from_unix_seconds;
         let take =
             |wallet: &mut Wallet, now| wallet.take(at(now)).map(|held| held.token.as_bytes()[2]);
         assert_eq!(take(&mut wallet, 0), None);
-        assert_eq!((wallet.count_when_empty(), wallet.refill_count(at(0))), (4, 10));
+        assert_eq!(wallet.count_when_empty(), 4);
         wallet.add((0..6).map(token).collect(), at(100));
-        assert_eq!(wallet.refill_count(at(100)), 0);
         assert_eq!(take(&mut wallet, 100), Some(0));
         let held = wallet.take(at(100)).unwrap();
-        assert_eq!(wallet.refill_count(at(100)), 6);
         wallet.give_back(held);
         assert_eq!(take(&mut wallet, 100), Some(1));
         wallet.add(vec![token(9)], at(50_000));
@@ -158,14 +137,26 @@ mod tests {
         assert_eq!(take(&mut wallet, 100 + 86_400), Some(9));
         assert_eq!(take(&mut wallet, 100 + 86_400), None);
     }
+
     #[test]
-    fn a_refill_comes_within_its_bounds() {
-        let policy = WalletPolicy::default();
-        let delays: Vec<_> = (0..50).map(|_| policy.refill_delay()).collect();
-        let (min, max) = (policy.min_refill_delay, policy.max_refill_delay);
-        assert!(delays.iter().all(|delay| (min..=max).contains(delay)));
-        assert!(delays.windows(2).any(|pair| pair[0] != pair[1]));
-        let fixed = WalletPolicy { max_refill_delay: Duration::ZERO, ..policy };
-        assert_eq!(fixed.refill_delay(), min);
+    fn the_oldest_tokens_make_room_for_new_ones() {
+        let at = Timestamp::from_unix_seconds;
+        for (capacity, first) in [(5, 1), (6, 0), (7, 0)] {
+            let policy = WalletPolicy { capacity, ..WalletPolicy::default() };
+            let mut wallet = Wallet::new(policy, Vec::new());
+            wallet.add((0..3).map(token).collect(), at(0));
+            wallet.add((3..6).map(token).collect(), at(1));
+            assert_eq!(wallet.tokens().len(), capacity.min(6));
+            assert_eq!(wallet.take(at(1)).unwrap().token.as_bytes()[2], first, "{capacity}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_one_key_are_discarded() {
+        let mut wallet = Wallet::new(WalletPolicy::default(), Vec::new());
+        wallet.add(vec![token(1), token(2), token(1)], Timestamp::from_unix_seconds(0));
+        wallet.discard_key(token(1).key_id());
+        let left: Vec<u8> = wallet.tokens().iter().map(|held| held.token.as_bytes()[2]).collect();
+        assert_eq!(left, [2]);
     }
 }

@@ -84,7 +84,7 @@ fn client(transport: &Arc<Function>, state: Option<ClientState>) -> PirClient {
     let (hash, timestamp, key) = case.secret();
     let state = state.unwrap_or_else(|| ClientState::new().with_secret_key(hash, timestamp, key));
     let mut options = without_waits();
-    options.wallet.refill_below = 0;
+    options.wallet.refill_count = 0;
     options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     options.wallet.spare = 3;
     PirClient::builder("https://pir.example", case.use_case())
@@ -271,36 +271,4 @@ async fn the_length_of_each_response_is_limited() {
         assert_eq!(limit, expected, "{path}");
     }
     assert!(transport.paths().contains(&"/key".to_owned()));
-}
-
-/// A service that refuses tokens, or that lets requests fail until there are none, must not choose when the
-/// user token is shown.
-#[tokio::test]
-async fn a_service_does_not_decide_when_tokens_are_fetched() {
-    for code in [401, 503] {
-        let transport =
-            service(World::new(), move |path, _| (path == "/queries").then(|| status(code)));
-        let case = Case::new("synthetic_small_logt5");
-        let (hash, timestamp, key) = case.secret();
-        let mut options = without_waits();
-        options.wallet.spare = 3;
-        let client = PirClient::builder("https://pir.example", case.use_case())
-            .issuer("https://issuer.example")
-            .user_token("AAAA")
-            .transport(transport.clone())
-            .issuer_transport(transport.clone())
-            .state(ClientState::new().with_secret_key(hash, timestamp, key))
-            .options(options)
-            .build()
-            .unwrap();
-        let issued = || transport.paths().iter().filter(|path| *path == "/issue").count();
-        client.prepare().await.unwrap();
-        assert_eq!(issued(), 4);
-        let mut failures = Vec::new();
-        for _ in 0..4 {
-            failures.push(lookup(&client).await.unwrap_err());
-        }
-        assert!(failures.iter().any(|failure| matches!(**failure, Error::NoTokens)));
-        assert_eq!(issued(), 4, "status {code}");
-    }
 }

@@ -125,7 +125,7 @@ fn options() -> ClientOptions {
     options.retry = filter_client::RetryPolicy::never();
     options.outage_backoff = std::time::Duration::ZERO;
     options.wallet.spare = 1;
-    options.wallet.refill_below = 0;
+    options.wallet.refill_count = 0;
     options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     options
 }

@@ -9,6 +9,7 @@ mod connections;
 mod issuer;
 mod oracle;
 mod prefilter;
+mod refills;
 mod refresh;
 mod service;
 mod sharding;

@@ -1,6 +1,8 @@
 //! A service that answers as it likes, and the record of what a client does.
 
 use crate::support::Case;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use filter_client::sans_io::{Client, ClientBuilder, Lookup, Now, Outcome, Output};
 use filter_client::{ClientOptions, ClientState, Party};
@@ -32,15 +34,23 @@ pub(crate) fn options() -> ClientOptions {
     options.retry.initial_backoff = Duration::ZERO;
     options.wallet.spare = 9;
     options.wallet.capacity = 12;
-    options.wallet.refill_below = 6;
-    options.wallet.max_refill_delay = options.wallet.min_refill_delay;
+    options.wallet.refill_count = 2;
     options
 }
 
 /// The state of a client whose evaluation key the service has.
 pub(crate) fn state() -> ClientState {
     let (hash, timestamp, key) = case().secret();
-    ClientState::with_user_identifier("PSEUDONYM").unwrap().with_secret_key(hash, timestamp, key)
+    let state = ClientState::with_user_identifier("PSEUDONYM").unwrap();
+    with_refills(serde_json::json!({}), &state.with_secret_key(hash, timestamp, key))
+}
+
+/// A state whose refills come at times that are known, with what else is stored of them.
+pub(crate) fn with_refills(mut refills: serde_json::Value, state: &ClientState) -> ClientState {
+    let mut text: serde_json::Value = serde_json::from_slice(&state.to_bytes()).unwrap();
+    refills["seed"] = STANDARD.encode([7; 32]).into();
+    text["refills"] = refills;
+    ClientState::from_bytes(text.to_string().as_bytes()).unwrap()
 }
 
 pub(crate) fn builder(options: ClientOptions) -> ClientBuilder {
@@ -67,6 +77,8 @@ pub(crate) struct World<'s> {
     pub(crate) transcript: Transcript,
     /// The largest bodies that were allowed in responses, in order.
     pub(crate) max_bodies: Vec<usize>,
+    /// The paths of requests to the issuer, with the time of day in Unix seconds.
+    pub(crate) issuer: Vec<(u64, String)>,
 }
 
 impl<'s> World<'s> {
@@ -83,6 +95,7 @@ impl<'s> World<'s> {
             service: Box::new(service),
             transcript: Transcript::default(),
             max_bodies: Vec::new(),
+            issuer: Vec::new(),
         }
     }
 
@@ -121,6 +134,12 @@ impl<'s> World<'s> {
         self.client.handle_time(self.now);
     }
 
+    /// The machine sleeps: its clock goes on, and its timers do not.
+    pub(crate) fn sleep(&mut self, span: Duration) {
+        self.now.unix = self.now.unix + span;
+        self.client.handle_time(self.now);
+    }
+
     /// Does one thing that the client has, or lets the time pass that it waits for.
     fn step(&mut self) -> Option<(filter_client::sans_io::OperationId, Outcome)> {
         match self.client.next_output() {
@@ -130,7 +149,10 @@ impl<'s> World<'s> {
                 self.later(DELAY);
                 let path = request.request.uri().path();
                 let (status, body) = match request.party {
-                    Party::Issuer => issue(path, request.request.body()),
+                    Party::Issuer => {
+                        self.issuer.push((self.now.unix.unix_seconds(), path.to_owned()));
+                        issue(path, request.request.body())
+                    }
                     _ => (self.service)(path, request.request.body()),
                 };
                 let mut response = http::Response::new(Bytes::from(body));

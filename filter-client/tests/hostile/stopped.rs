@@ -219,7 +219,8 @@ fn a_service_that_refuses_every_token_gets_each_once() {
         let lookup = service.run(&mut stored, options(), usize::MAX).unwrap();
         assert!(lookup.failure().is_some());
     }
-    assert!(service.tokens.len() >= 4);
+    // Another token was tried, in case the first was spent by another run.
+    assert_eq!(service.tokens.len(), 2);
     let stored: Value = serde_json::from_slice(&stored).unwrap();
     assert_eq!(stored["tokens"].as_array().unwrap().len(), 0);
 }

@@ -116,7 +116,7 @@ async fn damaged_state_is_reported_and_can_be_discarded() {
     let state = folder.path().join("state");
     let mut options = ClientOptions::default();
     options.retry = RetryPolicy::never();
-    options.wallet.refill_below = 0;
+    options.wallet.refill_count = 0;
     options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     options.outage_backoff = Duration::ZERO;
     // A day lies between two losses: clients accept a new issuer key once a day.

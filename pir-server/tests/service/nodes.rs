@@ -58,7 +58,7 @@ impl Nodes {
     fn client(&self, node: usize) -> PirClient {
         let mut options = ClientOptions::default();
         options.retry = RetryPolicy::never();
-        options.wallet.refill_below = 0;
+        options.wallet.refill_count = 0;
         options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
         options.outage_backoff = Duration::ZERO;
         PirClient::builder(&self.processes[node].url, self.case.use_case())

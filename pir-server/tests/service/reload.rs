@@ -413,7 +413,7 @@ async fn started_requests_are_answered_after_sigterm() {
     // No tokens are fetched in the background: the queue has only queries.
     let mut options = ClientOptions::default();
     options.batch_size = 120;
-    options.wallet.refill_below = 0;
+    options.wallet.refill_count = 0;
     options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     let client = PirClient::builder(&process.url, case.use_case()).user_token("AAAA");
     let client = client.options(options).build().unwrap();

@@ -302,6 +302,7 @@ impl Running {
         // not know the number of a data set that is published.
         let shards = self.settings.use_cases[0].shards;
         options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
+        options.wallet.spare = options.wallet.spare.min(9);
         options.sharding.fixed_count = Some(if shards == 2 { 2 } else { 3 });
         // What tests look up together has nothing to do with each other.
         options.sharding.max_bits_per_url = u32::MAX;

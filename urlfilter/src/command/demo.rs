@@ -194,7 +194,7 @@ async fn look_up(
 ) -> anyhow::Result<Exit> {
     // No tokens are fetched ahead, so that their cost shows at the lookups that need them.
     let mut client_options = ClientOptions::default();
-    client_options.wallet.refill_below = 0;
+    client_options.wallet.refill_count = 0;
     client_options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     client_options.wallet.spare = 9;
     let recorder = Arc::new(Recorder::new(HttpTransport::new(TIMEOUT)?));

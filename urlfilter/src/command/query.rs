@@ -178,6 +178,8 @@ fn builder(
     options.request_timeout = timeout;
     // This process ends before tokens could be fetched at another time.
     options.wallet.when_empty = EmptyWallet::Fetch;
+    options.wallet.refill_count = 0;
+    options.wallet.spare = 9;
     options.sharding.fixed_count = arguments.shard_count;
     options.sharding.min_rows_per_shard = arguments.min_rows_per_shard;
     options.sharding.max_count = arguments.max_shards;

@@ -15,7 +15,7 @@ pub(crate) async fn look_up(server: &Server, users: usize, lookups: usize) -> an
     let mut options = ClientOptions::default();
     options.answers = AnswerPolicy::disabled();
     options.wallet.when_empty = EmptyWallet::Fetch;
-    options.wallet.refill_below = 0;
+    options.wallet.refill_count = 0;
     options.request_timeout = Duration::from_secs(300);
     options.lookup_timeout = Duration::from_secs(300);
     let transport = Arc::new(HttpTransport::new(options.request_timeout)?);

@@ -175,7 +175,7 @@ fn usage(server: &Server) -> anyhow::Result<(f64, u64)> {
 fn user(url: &str) -> anyhow::Result<PirClient> {
     let mut options = ClientOptions::default();
     options.answers = AnswerPolicy::disabled();
-    options.wallet.refill_below = 0;
+    options.wallet.refill_count = 0;
     options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     options.lookup_timeout = Duration::from_secs(300);
     options.request_timeout = Duration::from_secs(300);
