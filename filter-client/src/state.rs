@@ -446,7 +446,7 @@ mod tests {
         let changed_at = Some(Timestamp::from_unix_seconds(7));
         state.issuer_key = Some(SeenIssuerKey { digest: [5; 32], changed_at });
         let tried_at = Some(Timestamp::from_unix_seconds(11));
-        state.refills = Some(StoredRefills { seed: Zeroizing::new([4; 32]), tried_at });
+        state.refills = Some(StoredRefills { seed: Zeroizing::new([12; 32]), tried_at });
         state
     }
 
@@ -472,7 +472,7 @@ mod tests {
             ("CQkJ", StateField::SecretKey),
             ("CAgI", StateField::Sharding),
             ("BQUF", StateField::IssuerKey),
-            ("BAQE", StateField::Refills),
+            ("DAwM", StateField::Refills),
         ] {
             let broken = text.replacen(value, &format!("!{}", &value[1..]), 1);
             let error = ClientState::from_bytes(broken.as_bytes()).err();

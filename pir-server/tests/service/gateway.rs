@@ -201,7 +201,8 @@ async fn requests_that_cannot_be_opened_are_refused_without_a_capsule() {
         assert_eq!(body["type"], "https://iana.org/assignments/http-problem-types#ohttp-key");
     }
     assert_eq!(relay.post("text/plain", good).await.status(), 415);
-    let long = relay.post("message/ohttp-req", vec![0; 11 << 20]).await;
+    // What is longer than twice the limit may be cut off before the answer is read.
+    let long = relay.post("message/ohttp-req", vec![0; 3 << 20]).await;
     assert_eq!(long.status(), 413);
     assert_eq!(running.send(Method::PUT, PATH, &[], "").await.status(), 405);
     // A service without a gateway has no such resource.
