@@ -300,7 +300,7 @@ pub fn write(
     any_word!(&scheme.0, tables => write_words(&tables.context, payloads, None, out))
 }
 
-/// Writes a native file as [`write`] does, and copies plaintexts that an earlier native file has: those of which `is_same` says
+/// Writes a native file as [`write()`] does, and copies plaintexts that an earlier native file has: those of which `is_same` says
 /// that their payloads are equal. Whoever says so must know it, for nothing compares them here.
 ///
 /// # Errors
