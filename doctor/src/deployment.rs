@@ -184,6 +184,7 @@ impl Deployment {
     }
 
     /// What the TXT record of the service's host begins with.
+    #[cfg(feature = "dns")]
     pub(crate) fn record_name(&self) -> &'static str {
         match self.feature {
             Feature::UrlFilter => "apple-url-filter=",

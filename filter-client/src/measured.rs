@@ -63,7 +63,7 @@ impl<B: AsRef<[u8]>> MeasuredPrefilter<B> {
         Self { rate: estimated.max(sampled), prefilter }
     }
 
-    /// The prefilter.
+    /// The prefilter that was measured, whatever its rate is.
     #[must_use]
     pub fn prefilter(&self) -> &Prefilter<B> {
         &self.prefilter

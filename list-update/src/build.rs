@@ -151,7 +151,11 @@ fn problem(
     builder: &Builder,
     previous: Option<&PreviousBuild>,
 ) -> Option<SourceProblem> {
-    let found = builder.report().sources.last()?.entries.taken;
+    let source = builder.report().sources.last()?;
+    if let Some(&option) = source.without_effect.first() {
+        return Some(SourceProblem::WithoutEffect(option));
+    }
+    let found = source.entries.taken;
     if found < list.min_keys {
         return Some(SourceProblem::TooFewKeys { found, min: list.min_keys });
     }

@@ -2,6 +2,7 @@
 
 use blocklist::BuildError;
 use blocklist::builder::NotAReport;
+use blocklist::list::ListOption;
 use durable_file::FileError;
 use pir_dataset::Cause;
 use pir_dataset::configuration::ConfigurationError as ProcessConfigurationError;
@@ -96,9 +97,24 @@ pub enum SourceProblem {
         /// Entries with a key before.
         before: u64,
     },
+    /// A setting of it has no effect on a list of its format, so that it would not be read as it is meant.
+    #[error("{} is for {}, which it is not; leave it out", setting(*.0), .0.lists())]
+    WithoutEffect(ListOption),
     /// The copy on this machine is not what was stored.
     #[error("its copy is damaged")]
     Damaged,
+}
+
+/// What an option is called in the configuration.
+const fn setting(option: ListOption) -> &'static str {
+    match option {
+        ListOption::Member => "member",
+        ListOption::Origin => "origin",
+        ListOption::Sinks => "sinks",
+        ListOption::Defanged => "defanged",
+        ListOption::WidenedRules => "widen_rules",
+        _ => "an option",
+    }
 }
 
 /// A problem and its causes on one line.

@@ -470,7 +470,7 @@ fn repeated_shard(message: &api::pir::PirConfig) -> Option<&api::pir::PirFixedSh
 /// The shards of a use case, from its configuration and the key configuration that came with it.
 ///
 /// # Errors
-/// As [`distinct_shards`].
+/// [`ConvertError`], for the same reasons as [`distinct_shards`].
 pub fn config_shards(
     message: &api::pir::PirConfig,
     keys: &he::EvaluationKeyConfig,

@@ -39,39 +39,10 @@ pub(crate) fn answered(request: &Span, status: u16, received: u64, sent: u64) {
     }
 }
 
-/// The span of reading a body.
-pub(crate) fn body() -> Span {
-    tracing::info_span!("body")
-}
-
-/// The span of asking whether a user token is known: a hook or a command may be asked.
-pub(crate) fn user_token() -> Span {
-    tracing::info_span!("user token")
-}
-
-/// The span of looking in the store whether a token was spent.
-pub(crate) fn spend() -> Span {
-    tracing::info_span!("spend token")
-}
-
-/// The span of waiting until the nonce of a token is durable, after the work.
-pub(crate) fn durable() -> Span {
-    tracing::info_span!("nonce durable")
-}
-
-/// The span of counting the tokens of a user in the store.
-pub(crate) fn count_tokens() -> Span {
-    tracing::info_span!("count tokens")
-}
-
-/// The span of finding data sets and evaluation keys of queries.
-pub(crate) fn find_keys() -> Span {
-    tracing::info_span!("find keys")
-}
-
-/// The span of storing an evaluation key.
-pub(crate) fn store_key() -> Span {
-    tracing::info_span!("store key")
+/// The span of a stage of a request; `docs/service.md` lists the names. A name is a part of the program, so that nothing of a
+/// request can be in it.
+pub(crate) fn stage(name: &'static str) -> Span {
+    tracing::info_span!("stage", otel.name = name)
 }
 
 /// The span of `tasks` tasks of a request in the worker pool, from queueing to the last result.

@@ -10,7 +10,8 @@ use super::uses::Origin;
 use crate::key::names::split_host;
 use crate::key::parents::{Reach, any_cover};
 use crate::list::{Action, Entry, RuleText};
-use exception::{Exception, Relation, Use};
+pub(super) use exception::Exception;
+use exception::{Relation, Use};
 use hashbrown::DefaultHashBuilder;
 use open_ends::OpenEnds;
 use std::collections::{BTreeMap, HashMap};
@@ -62,7 +63,7 @@ struct Note {
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum KeyState {
     /// No exception names what it blocks.
     Kept,
     /// It stays, although exceptions name some of what it blocks.
@@ -71,7 +72,7 @@ enum Fate {
     Revoked,
 }
 
-/// The first characters of a text.
+/// The first characters of a text, as many as reports have.
 fn beginning(text: &str) -> String {
     text.chars().take(MAX_EXAMPLE_TEXT).collect()
 }
@@ -81,34 +82,8 @@ impl Exceptions {
         self.by_key.is_empty() && self.retractions.is_empty()
     }
 
-    /// Adds an entry that takes keys back, all of which are in `keys`.
-    pub(super) fn add<'k>(
-        &mut self,
-        keys: impl Iterator<Item = &'k str>,
-        entry: &Entry<'_>,
-        manner: Manner,
-        origin: Origin,
-        speaker: Speaker,
-    ) {
-        if matches!(entry.action, Action::Retract | Action::RetractException) {
-            self.retract(entry, origin, entry.text);
-            return;
-        }
-        let exception = Exception::new(entry, manner, origin, speaker, beginning(entry.text));
-        keys.for_each(|key| self.insert(key, exception.clone()));
-    }
-
-    /// Adds an exception for some of the requests that `entry` names. It takes nothing back.
-    pub(super) fn add_partial<'k>(
-        &mut self,
-        keys: impl Iterator<Item = &'k str>,
-        entry: &Entry<'_>,
-        manner: Manner,
-        origin: Origin,
-        speaker: Speaker,
-        text: &str,
-    ) {
-        let exception = Exception::new(entry, manner, origin, speaker, beginning(text)).partial();
+    /// Adds an exception under each of its keys.
+    pub(super) fn add<'k>(&mut self, keys: impl Iterator<Item = &'k str>, exception: Exception) {
         keys.for_each(|key| self.insert(key, exception.clone()));
     }
 
@@ -120,7 +95,7 @@ impl Exceptions {
         }
     }
 
-    /// Adds `$badfilter`.
+    /// Adds a rule with `$badfilter`, which takes back the rule of the same text; `text` is reported.
     pub(super) fn retract(&mut self, entry: &Entry<'_>, origin: Origin, text: &str) {
         let Some(rule) = entry.rule else { return };
         let retractions = match entry.action {
@@ -185,16 +160,10 @@ impl Exceptions {
 
     /// The entries that asked for a key.
     fn uses(&self, key: &str, manners: u64) -> Vec<Use> {
-        let mut uses = Vec::new();
-        for number in (0..Manner::COUNT).filter(|number| manners >> number & 1 == 1) {
-            let manner = Manner::from_number(number);
-            if !manner.is_noted() {
-                uses.push(Use::new(manner, None));
-            }
-        }
-        let has_notes = (0..Manner::COUNT)
-            .any(|number| manners >> number & 1 == 1 && Manner::from_number(number).is_noted());
-        if has_notes {
+        let (noted, plain): (Vec<_>, Vec<_>) =
+            Manner::of_bits(manners).partition(|of| of.is_noted());
+        let mut uses: Vec<Use> = plain.into_iter().map(|manner| Use::new(manner, None)).collect();
+        if !noted.is_empty() {
             let hash = self.hasher.hash_one(key.as_bytes());
             let first = self.notes.partition_point(|note| note.key < hash);
             let notes = self.notes[first..].iter().take_while(|note| note.key == hash);
@@ -251,7 +220,7 @@ impl Exceptions {
     }
 
     /// What becomes of a key that `manners` asked for.
-    fn fate(&self, key: &str, manners: u64, report: &mut Report) -> Fate {
+    fn state_of(&self, key: &str, manners: u64, report: &mut Report) -> KeyState {
         let mut uses = self.uses(key, manners);
         let mut is_weakened = false;
         let mut is_done = false;
@@ -275,9 +244,9 @@ impl Exceptions {
             take(&mut uses, exception.origin, &exception.text, &|of| exception.take(of, relation));
         });
         match uses.iter().all(Use::is_gone) {
-            true => Fate::Revoked,
-            false if is_weakened => Fate::Weakened,
-            false => Fate::Kept,
+            true => KeyState::Revoked,
+            false if is_weakened => KeyState::Weakened,
+            false => KeyState::Kept,
         }
     }
 
@@ -291,11 +260,11 @@ impl Exceptions {
         let mut revoked = vec![false; keys.numbers()];
         for (number, key) in keys.numbered().filter(|&(number, _)| keep != Some(number)) {
             let Ok(text) = std::str::from_utf8(key) else { continue };
-            match self.fate(text, keys.uses().manners(number), report) {
-                Fate::Revoked => revoked[number] = true,
+            match self.state_of(text, keys.uses().manners(number), report) {
+                KeyState::Revoked => revoked[number] = true,
                 // A set has fewer keys than 2^32.
-                Fate::Weakened => self.weakened.push(number as u32),
-                Fate::Kept => {}
+                KeyState::Weakened => self.weakened.push(number as u32),
+                KeyState::Kept => {}
             }
         }
         revoked

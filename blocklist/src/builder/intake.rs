@@ -1,6 +1,6 @@
 //! From an entry to its keys, which needs the entry alone, and into the build, which goes in the order of the lists.
 
-use super::exceptions::{Exceptions, Speaker};
+use super::exceptions::{Exception, Exceptions, Speaker};
 use super::manner::Manner;
 use super::{KeySet, Options, Origin, Report, plausible};
 use crate::key::{
@@ -151,7 +151,8 @@ impl Intake<'_> {
             self.exceptions.retract(&entry, origin, text);
         } else if let Ok(key) = canonicalise(entry.text, entry.kind, rules) {
             let manner = Manner::of(&entry, &key.text, key.remarks);
-            self.exceptions.add_partial(texts(&key), &entry, manner, origin, self.speaker, text);
+            let exception = Exception::new(&entry, manner, origin, self.speaker, text).partial();
+            self.exceptions.add(texts(&key), exception);
         }
     }
 
@@ -184,10 +185,15 @@ impl Intake<'_> {
             };
             self.keys.add(texts(key).map(str::as_bytes), origin, manner);
             self.report.take(source, line, entry, &key.text, key.remarks);
-        } else {
-            self.exceptions.add(texts(key), &entry, manner, origin, self.speaker);
-            self.report.except(source);
+            return;
         }
+        if matches!(entry.action, Action::Retract | Action::RetractException) {
+            self.exceptions.retract(&entry, origin, entry.text);
+        } else {
+            let exception = Exception::new(&entry, manner, origin, self.speaker, entry.text);
+            self.exceptions.add(texts(key), exception);
+        }
+        self.report.except(source);
     }
 }
 

@@ -18,9 +18,6 @@ const SCOPES: [Scope; 4] = [Scope::Site, Scope::Host, Scope::Subdomains, Scope::
 impl Manner {
     /// A host with everything below it, or the rule `||key^`.
     pub(super) const PLAIN: Self = Self(0);
-    /// The number of all manners.
-    pub(super) const COUNT: u8 = 64;
-
     /// The manner of an entry, of whose key `remarks` tell.
     pub(super) fn of(entry: &Entry<'_>, key: &str, remarks: Remarks) -> Self {
         let scope = SCOPES.iter().position(|&scope| scope == entry.scope);
@@ -63,12 +60,15 @@ impl Manner {
         self.0 & SLASH != 0
     }
 
+    /// A number below 64.
     pub(super) const fn number(self) -> u8 {
         self.0
     }
 
-    /// The manner of a [`number`](Self::number), which is below [`COUNT`](Self::COUNT).
-    pub(super) const fn from_number(number: u8) -> Self {
-        Self(number)
+    /// The manners whose [`number`](Self::number)s are the numbers of the bits that are set.
+    pub(super) fn of_bits(bits: u64) -> impl Iterator<Item = Self> {
+        // Each step leaves out the lowest bit that is set.
+        let left = std::iter::successors(Some(bits), |bits| Some(bits & bits.wrapping_sub(1)));
+        left.take_while(|&bits| bits != 0).map(|bits| Self(bits.trailing_zeros() as u8))
     }
 }

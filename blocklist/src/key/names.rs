@@ -43,8 +43,6 @@ pub struct NameRules {
     added: BTreeSet<String>,
     /// The hosts of [`without_protected`](Self::without_protected).
     removed: BTreeSet<String>,
-    /// Those of them that were not protected.
-    removed_in_vain: BTreeSet<String>,
 }
 
 /// A text that is no name of a host or suffix.
@@ -52,7 +50,7 @@ pub struct NameRules {
 #[error("{name:?} is no name of a host: {}", .refusal.explanation())]
 #[non_exhaustive]
 pub struct InvalidName {
-    /// The text.
+    /// The text as it was given.
     pub name: String,
     /// What is wrong with it.
     pub refusal: Refusal,
@@ -92,7 +90,6 @@ impl Default for NameRules {
             protected_below: BTreeSet::new(),
             added: BTreeSet::new(),
             removed: BTreeSet::new(),
-            removed_in_vain: BTreeSet::new(),
         };
         for host in PROTECTED {
             let name = host.strip_prefix("*.").unwrap_or(host);
@@ -144,9 +141,10 @@ impl NameRules {
     pub fn with_protected(mut self, host: &str) -> Result<Self, InvalidName> {
         let (name, is_below) = host_name(host)?;
         self.protected.extend(parents(&name).map(|parent| Cow::Owned(parent.to_owned())));
+        let written = if is_below { format!("*.{name}") } else { name.clone() };
         self.removed.remove(&name);
-        self.removed_in_vain.remove(&name);
-        self.added.insert(if is_below { format!("*.{name}") } else { name.clone() });
+        self.removed.remove(&written);
+        self.added.insert(written);
         if is_below {
             self.protected_below.insert(Cow::Owned(name));
         }
@@ -160,13 +158,6 @@ impl NameRules {
     pub fn without_protected(mut self, host: &str) -> Result<Self, InvalidName> {
         let (name, is_below) = host_name(host)?;
         let written = if is_below { format!("*.{name}") } else { name.clone() };
-        let was_protected = match is_below {
-            true => self.protected_below.remove(name.as_str()),
-            false => self.is_protected(&name),
-        };
-        if !was_protected {
-            self.removed_in_vain.insert(written.clone());
-        }
         self.added.remove(&written);
         self.removed.insert(written);
         Ok(self)
@@ -181,15 +172,23 @@ impl NameRules {
             is_known && !is_registry_suffix
         });
         let suffixes = suffixes.map(|suffix| IdleName::Suffix(suffix.clone()));
-        suffixes.chain(self.removed_in_vain.iter().cloned().map(IdleName::Unprotected))
+        let unprotected = self.removed.iter().filter(|name| match name.strip_prefix("*.") {
+            Some(name) => !self.protected_below.contains(name),
+            None => !self.is_named_protected(name, |_| true),
+        });
+        suffixes.chain(unprotected.cloned().map(IdleName::Unprotected))
     }
 
     fn is_protected(&self, host: &str) -> bool {
-        if self.removed.contains(host) {
-            return false;
-        }
+        let is_left = |parent: &str| !self.removed.contains(&format!("*.{parent}"));
+        !self.removed.contains(host) && self.is_named_protected(host, is_left)
+    }
+
+    /// Whether a host is among the protected ones, or below a name that protects all hosts below it and for which `counts`.
+    fn is_named_protected(&self, host: &str, counts: impl Fn(&str) -> bool) -> bool {
         let above = || parents(host).skip(1);
-        self.protected.contains(host) || above().any(|parent| self.protected_below.contains(parent))
+        self.protected.contains(host)
+            || above().any(|parent| self.protected_below.contains(parent) && counts(parent))
     }
 
     /// The suffixes of [`with_allowed_suffix`](Self::with_allowed_suffix); `*` if every suffix is allowed.

@@ -251,7 +251,7 @@ impl<'w> Walk<'w> {
     /// Ends the reading because objects at several depths have the field.
     fn fail_at_several_depths<E: Error>(&mut self) -> E {
         let line = self.lines.line();
-        let field = self.field.unwrap_or_default().to_owned();
+        let field = self.field.expect("depths are compared where there is a field").to_owned();
         self.fail(ListError::JsonFieldAmbiguous { line, field })
     }
 

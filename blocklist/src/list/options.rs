@@ -116,7 +116,7 @@ pub enum ListOption {
 }
 
 impl ListOption {
-    /// Every variant.
+    /// All options, in the order in which messages name them.
     pub const ALL: [Self; 5] =
         [Self::Member, Self::Origin, Self::Sinks, Self::Defanged, Self::WidenedRules];
 

@@ -119,7 +119,8 @@ fn fields(line: &str, separator: char) -> Vec<&str> {
     loop {
         let quoted = rest.trim_start_matches(' ').strip_prefix('"');
         let from = quoted.and_then(|inside| Some(rest.len() - inside.len() + inside.find('"')?));
-        let end = rest[from.unwrap_or(0)..].find(separator).map(|at| at + from.unwrap_or(0));
+        let from = from.unwrap_or(0);
+        let end = rest[from..].find(separator).map(|at| at + from);
         fields.push(rest[..end.unwrap_or(rest.len())].trim().trim_matches('"').trim());
         match end {
             Some(end) => rest = &rest[end + separator.len_utf8()..],

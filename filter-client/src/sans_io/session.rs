@@ -231,7 +231,8 @@ impl Session {
     fn reply_ciphertexts(&self) -> usize {
         let ciphertexts =
             |client: &Client| client.parameters().calls() * client.parameters().chunks();
-        self.config.shards.clients.iter().map(ciphertexts).max().unwrap_or(0)
+        let largest = self.config.shards.clients.iter().map(ciphertexts).max();
+        largest.expect("a configuration without shards is refused")
     }
 
     /// Longest reply to one query, in bytes, as the parameters imply.

@@ -1,7 +1,7 @@
 //! The prefilter decides what is asked, and comes from the service's side: what it could learn by choosing the bits.
 
 use crate::service::{World, builder, case, options, start};
-use crate::sharding::config;
+use crate::sharding::honest;
 use crate::support::{Function, ok, status};
 use filter_client::sans_io::{Client, Keywords, Lookup, Outcome, Output};
 use filter_client::{
@@ -39,24 +39,10 @@ fn raw(prefilter: &Prefilter<Vec<u8>>) -> PrefilterSource {
     }
 }
 
-/// The answer of a service with a number of shards.
-fn answer(shards: u32, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
-    match path {
-        "/config" => (200, config(shards)),
-        "/queries" => {
-            let queries = api::Requests::decode(body).unwrap().requests.len();
-            let replies = case().record("/queries", "response").remove(0);
-            let reply = api::Responses::decode(&replies[..]).unwrap().responses.remove(0);
-            (200, api::Responses { responses: vec![reply; queries] }.encode_to_vec())
-        }
-        _ => (200, Vec::new()),
-    }
-}
-
-/// A client of such a service, and the shards that were named to it.
+/// A client of a service with a number of shards, and the shards that were named to it.
 fn client(shards: u32, options: ClientOptions) -> (PirClient, Arc<Function>) {
     let transport =
-        Function::new(move |request| match answer(shards, request.uri().path(), request.body()) {
+        Function::new(move |request| match honest(shards, request.uri().path(), request.body()) {
             (200, body) => ok(body),
             (code, _) => status(code),
         });
@@ -215,7 +201,7 @@ async fn the_shards_of_one_url_tell_no_more_bits_than_the_limit() {
 fn a_list_of_keywords_counts_as_one_url() {
     let texts: Vec<String> = (0..12).map(|part| format!("a.example/{part}")).collect();
     let keywords: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let mut world = World::new(builder(options()), |path, body| answer(512, path, body));
+    let mut world = World::new(builder(options()), |path, body| honest(512, path, body));
     let lookup = world.look_up(&keywords);
     let error = lookup.failure().map(|error| &**error);
     assert!(matches!(error, Some(Error::Sharding(ShardingError::TooManyBits { .. }))));
@@ -225,7 +211,7 @@ fn a_list_of_keywords_counts_as_one_url() {
 
     let bytes: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
     let transport =
-        Function::new(|request| ok(answer(512, request.uri().path(), request.body()).1));
+        Function::new(|request| ok(honest(512, request.uri().path(), request.body()).1));
     let builder = PirClient::builder("https://pir.example", case().use_case())
         .transport(transport.clone())
         .state(crate::service::state())
@@ -257,7 +243,7 @@ fn the_core_keeps_the_limit_for_a_check() {
                 if path == "/queries" {
                     named.extend(shards(body));
                 }
-                let response = http::Response::new(answer(512, path, body).1.into());
+                let response = http::Response::new(honest(512, path, body).1.into());
                 client.handle_response(request.id, Ok(response), start());
             }
             Output::Done(_, Outcome::Lookup(lookup)) => break lookup,

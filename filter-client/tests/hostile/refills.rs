@@ -1,26 +1,16 @@
 //! When tokens are fetched.
 
-use crate::service::{Answer, World, absent, builder, case, options, start, state, with_refills};
-use crate::sharding::config;
+use crate::service::{Answer, World, absent, builder, options, start, state, with_refills};
+use crate::sharding;
 use filter_client::{EmptyWallet, Error};
-use pir_api::{Message, api};
 use serde_json::json;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A service that does what it should.
+/// A service with eight shards that does what it should.
 fn honest(path: &str, body: &[u8]) -> Answer {
-    match path {
-        "/config" => (200, config(8)),
-        "/queries" => {
-            let queries = api::Requests::decode(body).unwrap().requests.len();
-            let reply = case().record("/queries", "response").remove(0);
-            let reply = api::Responses::decode(&reply[..]).unwrap().responses.remove(0);
-            (200, api::Responses { responses: vec![reply; queries] }.encode_to_vec())
-        }
-        _ => (200, Vec::new()),
-    }
+    sharding::honest(8, path, body)
 }
 
 /// A client that fetched tokens a moment ago, and has none left.

@@ -1,6 +1,6 @@
 //! The index of a shard travels in the clear: what a service could learn by changing the number of shards.
 
-use crate::service::{World, absent, builder, case, options};
+use crate::service::{Answer, World, absent, builder, case, options};
 use crate::support::{Function, ok, status};
 use filter_client::sans_io::Lookup;
 use filter_client::{
@@ -31,6 +31,23 @@ pub(crate) fn config(shards: u32) -> Vec<u8> {
     pir.pir_shard_configs =
         Some(api::pir::PirShardConfigs { shard_configs: Some(RepeatedShardConfig(repeated)) });
     response.encode_to_vec()
+}
+
+/// An answer to queries that fits them: each gets the first reply that was recorded.
+pub(crate) fn replies(body: &[u8]) -> Answer {
+    let queries = api::Requests::decode(body).unwrap().requests.len();
+    let reply = case().record("/queries", "response").remove(0);
+    let reply = api::Responses::decode(&reply[..]).unwrap().responses.remove(0);
+    (200, api::Responses { responses: vec![reply; queries] }.encode_to_vec())
+}
+
+/// A service with a number of shards that does what it should.
+pub(crate) fn honest(shards: u32, path: &str, body: &[u8]) -> Answer {
+    match path {
+        "/config" => (200, config(shards)),
+        "/queries" => replies(body),
+        _ => (200, Vec::new()),
+    }
 }
 
 /// Looks some keywords up at a service with a number of shards for each visit, and returns what the lookups

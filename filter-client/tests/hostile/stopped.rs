@@ -1,7 +1,7 @@
 //! A client that is stopped in the middle of a conversation and goes on from what it has stored.
 
-use crate::service::{Answer, builder, case, issue, options, start};
-use crate::sharding::config;
+use crate::service::{Answer, builder, issue, options, start};
+use crate::sharding::{config, replies};
 use bytes::Bytes;
 use filter_client::sans_io::{Client, Lookup, Now, Outcome, Output};
 use filter_client::{ClientOptions, ClientState, Error, Party, ShardingError};
@@ -80,10 +80,7 @@ impl Service {
             _ => {
                 assert!(stored["sharding"].is_object(), "the number of shards is stored before");
                 self.counts.insert(self.count);
-                let queries = api::Requests::decode(body).unwrap().requests.len();
-                let reply = case().record("/queries", "response").remove(0);
-                let reply = api::Responses::decode(&reply[..]).unwrap().responses.remove(0);
-                (200, api::Responses { responses: vec![reply; queries] }.encode_to_vec())
+                replies(body)
             }
         }
     }

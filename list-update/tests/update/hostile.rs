@@ -92,6 +92,26 @@ fn the_fewest_keys_of_a_list_are_counted() {
 }
 
 #[test]
+fn a_list_with_a_setting_for_other_formats_is_not_taken() {
+    for (setting, is_taken) in [
+        ("defanged = true", true),
+        ("origin = \"rpz.example\"", false),
+        ("sinks = [\"192.0.2.1\"]", false),
+        ("member = \"list.txt\"", false),
+        ("widen_rules = true", false),
+    ] {
+        let place = Place::new(&[("a", setting)]);
+        place.server.set("/a", good());
+        let outcome = place.update();
+        assert_eq!(outcome.is_ok(), is_taken, "{setting}");
+        if let Err(error) = outcome {
+            let (name, _) = setting.split_once(' ').unwrap();
+            assert!(error.to_string().contains(&format!("{name} is for ")), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_whole_build_that_shrank_does_nothing() {
     let mut place = Place::new(&[("a", "max_shrink = 1.0")]);
     place.text.push_str("[build]\nmax_shrink = 0.5\n");

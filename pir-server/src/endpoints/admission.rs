@@ -30,7 +30,7 @@ pub(crate) async fn user<'h>(
 ) -> Result<User<'h>, Refusal> {
     let user = match bearer(headers) {
         Some(token) => {
-            let tier = service.user_tier(token).instrument(traces::user_token()).await;
+            let tier = service.user_tier(token).instrument(traces::stage("user token")).await;
             let tier = tier.inspect_err(|_| {
                 service.metrics().token_refused(TokenRefusal::Hook);
             });
@@ -104,13 +104,13 @@ impl Admission {
         work: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         let spending = service.store().spend(&self.key_id, &self.nonce, self.until);
-        let durable = match spending.instrument(traces::spend()).await? {
+        let durable = match spending.instrument(traces::stage("spend token")).await? {
             Spending::Fresh(durable) => durable,
             Spending::Spent => return Err(refused(service, TokenRefusal::Spent)),
         };
         service.metrics().token_accepted(self.tier);
         let outcome = work.await;
-        durable.wait().instrument(traces::durable()).await?;
+        durable.wait().instrument(traces::stage("nonce durable")).await?;
         outcome
     }
 }

@@ -123,7 +123,7 @@ impl Incoming {
     pub(crate) async fn read(mut self, max_bytes: usize) -> Result<Held, BodyError> {
         let max_bytes = max_bytes.min(self.max_bytes);
         let time = self.time;
-        let read = self.read_all(max_bytes).instrument(traces::body());
+        let read = self.read_all(max_bytes).instrument(traces::stage("body"));
         let held = tokio::time::timeout(time, read).await;
         let held = held.unwrap_or(Err(BodyError::Slow))?;
         self.body = None;

@@ -69,7 +69,7 @@ pub(super) async fn issue(
     let reservation = pool.reserve(WorkKind::Issuing, pool.owner(token.as_bytes()), 1)?;
     let (limit, now) = (service.limits().tokens.of(tier), service.now());
     let issuance = service.store().count_issuance(token.as_bytes(), limit, now);
-    match issuance.instrument(traces::count_tokens()).await? {
+    match issuance.instrument(traces::stage("count tokens")).await? {
         Issuance::Allowed => {}
         Issuance::Exhausted { retry_after } => {
             service.metrics().token_refused(TokenRefusal::Limit);

@@ -69,7 +69,7 @@ pub(super) async fn key(
     };
     for (id, (stored, ready)) in admission.spend(&service, work).await? {
         let stored = service.store().put_evaluation_key(id, stored, service.now());
-        stored.instrument(traces::store_key()).await?;
+        stored.instrument(traces::stage("store key")).await?;
         service.keys().insert(id, Arc::new(ready));
     }
     Ok(Reply::of(held.bytes.len(), ().into_response()))

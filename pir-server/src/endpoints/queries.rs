@@ -157,7 +157,7 @@ async fn answer_all(
             }
             Ok::<_, Refusal>(())
         }
-        .instrument(traces::find_keys())
+        .instrument(traces::stage("find keys"))
         .await?;
         // From here on each key is held by its queries alone.
         drop(finder);

@@ -167,8 +167,9 @@ fn usage(server: &Server) -> anyhow::Result<(f64, u64)> {
     let seconds = processor_seconds(&server.child.id().to_string())?;
     let status = fs::read_to_string(format!("/proc/{}/status", server.child.id()))?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let resident = resident.unwrap_or_default().trim().trim_end_matches(" kB");
-    Ok((seconds, resident.parse::<u64>().unwrap_or(0) * 1024))
+    let resident = resident.context("the system does not tell the service's memory")?;
+    let resident = resident.trim().trim_end_matches(" kB");
+    Ok((seconds, resident.parse::<u64>()? * 1024))
 }
 
 /// A user with a connection of its own, who remembers nothing.

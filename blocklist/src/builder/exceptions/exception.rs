@@ -1,6 +1,6 @@
 //! One exception, and what it takes back.
 
-use super::Speaker;
+use super::{Speaker, beginning};
 use crate::builder::manner::Manner;
 use crate::builder::uses::Origin;
 use crate::key::Remark;
@@ -8,7 +8,7 @@ use crate::list::{Entry, RuleOptions, RuleText, Scope};
 
 /// An entry that must not be blocked.
 #[derive(Clone, Debug)]
-pub(super) struct Exception {
+pub(in crate::builder) struct Exception {
     pub(super) origin: Origin,
     /// The first characters of what it names.
     pub(super) text: String,
@@ -72,20 +72,22 @@ impl Use {
 }
 
 impl Exception {
-    pub(super) fn new(
+    /// An exception for the requests that an entry names; `text` is reported.
+    pub(in crate::builder) fn new(
         entry: &Entry<'_>,
         manner: Manner,
         origin: Origin,
         speaker: Speaker,
-        text: String,
+        text: &str,
     ) -> Self {
         let is_open = entry.remarks.contains(Remark::PathPrefix);
         let Entry { rule, options, .. } = *entry;
+        let text = beginning(text);
         Self { origin, text, speaker, manner, rule, options, is_open, is_partial: false }
     }
 
-    /// The same exception, for some requests only.
-    pub(super) fn partial(mut self) -> Self {
+    /// The same exception, for some of these requests only. It takes nothing back.
+    pub(in crate::builder) fn partial(mut self) -> Self {
         self.is_partial = true;
         self
     }

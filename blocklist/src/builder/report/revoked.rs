@@ -40,7 +40,7 @@ pub struct StillCovered {
     pub origin: Origin,
     /// The first 200 characters of what it names.
     pub entry: String,
-    /// The key.
+    /// The key that blocks, as devices ask for it.
     pub key: String,
     /// The line that gave this key.
     pub blocked_by: Origin,

@@ -6,44 +6,6 @@ use crate::key::names::has_known_suffix;
 use crate::key::{EntryKind, Remark};
 use crate::list::{Action, Entry, Scope};
 
-/// Options of exceptions that allow no request: they are about the content of pages, or about what other rules change.
-const NO_REQUESTS: [&str; 34] = [
-    "content",
-    "cookie",
-    "csp",
-    "ehide",
-    "elemhide",
-    "extension",
-    "genericblock",
-    "generichide",
-    "ghide",
-    "hls",
-    "inline-font",
-    "inline-script",
-    "jsinject",
-    "jsonprune",
-    "permissions",
-    "queryprune",
-    "redirect",
-    "redirect-rule",
-    "referrerpolicy",
-    "removeheader",
-    "removeparam",
-    "replace",
-    "requestheaders",
-    "responseheader",
-    "rewrite",
-    "shide",
-    "specifichide",
-    "stealth",
-    "uritransform",
-    "urlblock",
-    "urlskip",
-    "urltransform",
-    "xmlprune",
-    "addheader",
-];
-
 /// The host, and the beginning of the path, of the requests that a refused exception names some of; `None` if it names no
 /// host, or allows no request. `is_exception` says that the line counts as one without `@@`, as in an allow list. A rule that
 /// takes such an exception back has the action [`Action::RetractException`].
@@ -65,7 +27,7 @@ pub(crate) fn excepted(line: &str, is_exception: bool) -> Option<Entry<'_>> {
     let mut action = Action::Allow;
     for option in options.split(',').map(str::trim).filter(|option| !option.is_empty()) {
         let name = option.to_ascii_lowercase();
-        if NO_REQUESTS.contains(&options::name_of(&name)) {
+        if options::names_no_requests(&name) {
             return None;
         }
         match name.as_str() {

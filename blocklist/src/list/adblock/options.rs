@@ -61,50 +61,26 @@ const WIDENABLE: [&str; 33] = [
     "xmlhttprequest",
 ];
 
-/// All other options of Adblock Plus, AdGuard and uBlock Origin.
-const OTHERS: [&str; 61] = [
-    "_",
+/// Options that name no requests: they are about the content of pages, or about what other rules change. An exception with
+/// one of them allows no request.
+const WITHOUT_REQUESTS: [&str; 34] = [
     "addheader",
-    "all",
-    "app",
-    "badfilter",
-    "client",
-    "cname",
-    "collapse",
     "content",
     "cookie",
     "csp",
-    "ctag",
-    "denyallow",
-    "dnsrewrite",
-    "dnstype",
-    "doc",
-    "document",
-    "domain",
     "ehide",
     "elemhide",
-    "empty",
     "extension",
-    "from",
     "genericblock",
     "generichide",
     "ghide",
-    "header",
     "hls",
-    "important",
     "inline-font",
     "inline-script",
-    "ipaddress",
     "jsinject",
     "jsonprune",
-    "match-case",
-    "method",
-    "mp4",
-    "network",
-    "path",
     "permissions",
     "queryprune",
-    "reason",
     "redirect",
     "redirect-rule",
     "referrerpolicy",
@@ -115,15 +91,44 @@ const OTHERS: [&str; 61] = [
     "responseheader",
     "rewrite",
     "shide",
-    "sitekey",
     "specifichide",
     "stealth",
-    "to",
     "uritransform",
     "urlblock",
     "urlskip",
     "urltransform",
     "xmlprune",
+];
+
+/// All other options of Adblock Plus, AdGuard and uBlock Origin.
+const OTHERS: [&str; 27] = [
+    "_",
+    "all",
+    "app",
+    "badfilter",
+    "client",
+    "cname",
+    "collapse",
+    "ctag",
+    "denyallow",
+    "dnsrewrite",
+    "dnstype",
+    "doc",
+    "document",
+    "domain",
+    "empty",
+    "from",
+    "header",
+    "important",
+    "ipaddress",
+    "match-case",
+    "method",
+    "mp4",
+    "network",
+    "path",
+    "reason",
+    "sitekey",
+    "to",
 ];
 
 /// Splits a rule into its pattern and its options. Values of options may have every character, so the first `$` before the
@@ -185,8 +190,13 @@ fn is_widenable(option: &str) -> bool {
     is_negated_document || WIDENABLE.contains(&name)
 }
 
+/// Whether an option, in lower case, is about no requests.
+pub(super) fn names_no_requests(option: &str) -> bool {
+    WITHOUT_REQUESTS.contains(&name_of(option))
+}
+
 /// The name of the first of some options.
-pub(super) fn name_of(options: &str) -> &str {
+fn name_of(options: &str) -> &str {
     let options = options.trim_start();
     let options = options.strip_prefix('~').unwrap_or(options);
     options[..options.find([',', '=']).unwrap_or(options.len())].trim_end()
@@ -194,7 +204,7 @@ pub(super) fn name_of(options: &str) -> &str {
 
 fn is_known(name: &str) -> bool {
     let is_name = |known: &&'static str| known.eq_ignore_ascii_case(name);
-    WIDENABLE.iter().any(is_name) || OTHERS.iter().any(is_name)
+    [&WIDENABLE[..], &WITHOUT_REQUESTS, &OTHERS].into_iter().flatten().any(is_name)
 }
 
 /// Whether an option reads as a name, with or without a value.

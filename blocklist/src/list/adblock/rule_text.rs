@@ -1,5 +1,8 @@
 //! What makes two Adblock rules the same rule.
 
+use fnv::FnvHasher;
+use std::hash::Hasher;
+
 /// Hashes of the text of a rule. Two rules are the same if patterns and options are, but for the case of letters, stars at
 /// the end of the pattern and the order of options: so does uBlock Origin compare a rule with its `$badfilter`. AdGuard
 /// compares patterns letter by letter.
@@ -77,10 +80,11 @@ fn normal(option: &str) -> &str {
 
 /// FNV-1a of 64 bits over the bytes of texts in lower case: the same in every process, and quick for short texts.
 fn hash<const N: usize>(texts: [&str; N]) -> u64 {
-    let bytes = texts.into_iter().flat_map(str::bytes);
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
-    })
+    let mut hasher = FnvHasher::default();
+    for byte in texts.into_iter().flat_map(str::bytes) {
+        hasher.write(&[byte.to_ascii_lowercase()]);
+    }
+    hasher.finish()
 }
 
 #[cfg(test)]

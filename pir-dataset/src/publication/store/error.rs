@@ -15,7 +15,7 @@ pub enum ReleaseStoreError {
     /// The address names no store.
     #[error("{address}: neither a folder nor the address of an object store")]
     Address {
-        /// The address.
+        /// The address as it was given.
         address: String,
         /// What is wrong with it.
         source: Cause,
@@ -25,7 +25,7 @@ pub enum ReleaseStoreError {
         "{address}: this program was built without object stores; build it with the feature `cloud`"
     )]
     CloudNotSupported {
-        /// The address.
+        /// The address of an object store, as it was given.
         address: String,
     },
     /// Nothing is stored under a name.
@@ -65,7 +65,7 @@ pub enum ReleaseStoreError {
     Trust {
         /// Address and name.
         name: String,
-        /// Why.
+        /// What is wrong with its signature or its number.
         source: TrustError,
     },
     /// Another publisher changed `current.json` in the meantime.
@@ -88,7 +88,7 @@ pub enum ReleaseStoreError {
     /// A file changed while it was uploaded.
     #[error("{}: it was changed while it was published; publish again", path.display())]
     FileChanged {
-        /// The file.
+        /// The file that was to be uploaded.
         path: PathBuf,
     },
 }

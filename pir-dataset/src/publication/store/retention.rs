@@ -24,9 +24,14 @@ impl ReleaseStore {
             if ids.contains(&id) {
                 let (_, release) = self.release_by_id(&id).await?;
                 needed.extend(release.files.into_iter().map(|file| file.sha256));
-                // Without its deltas a release can still be fetched, and what cannot be read is of no use to nodes.
-                let deltas = self.deltas(&id).await.map(|deltas| deltas.deltas).unwrap_or_default();
-                needed.extend(deltas.into_iter().map(|delta| delta.sha256));
+                match self.deltas(&id).await {
+                    Ok(deltas) => {
+                        needed.extend(deltas.deltas.into_iter().map(|delta| delta.sha256));
+                    }
+                    // A release need not have any, and nodes can use none of a list that makes no sense.
+                    Err(ReleaseStoreError::NotFound { .. } | ReleaseStoreError::Format { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             } else {
                 gone.push(release_key(&id));
                 beside.extend([signature_key(&id), deltas_key(&id)]);

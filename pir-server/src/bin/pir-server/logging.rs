@@ -8,6 +8,9 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// Variables with the address of a collector of traces, which are sent when one of them is set. The first counts.
+pub(crate) const COLLECTOR: [&str; 2] =
+    ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 /// Target of the spans of requests.
 const TRACES: &str = "pir_server::traces";
 
@@ -61,8 +64,7 @@ pub(crate) fn start(format: Option<LogFormat>, level: LevelFilter) -> anyhow::Re
     #[cfg(not(feature = "otel"))]
     let telemetry = {
         registry.init();
-        let endpoints = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-        if endpoints.into_iter().any(|name| std::env::var_os(name).is_some()) {
+        if COLLECTOR.into_iter().any(|name| std::env::var_os(name).is_some()) {
             tracing::warn!(
                 "traces are not sent: this program was built without the feature `otel`"
             );

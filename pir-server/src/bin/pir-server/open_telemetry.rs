@@ -1,5 +1,6 @@
 //! Traces for a collector of OpenTelemetry, by the variables that its specification names.
 
+use crate::logging::COLLECTOR;
 use anyhow::{Context, bail};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::SpanExporter;
@@ -9,8 +10,6 @@ use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Variables with the collector's address; traces are sent when one of them is set.
-const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 /// The only protocol that this program has.
 const PROTOCOL: &str = "http/protobuf";
@@ -52,7 +51,7 @@ pub(crate) fn from_environment<S>()
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let Some((name, endpoint)) = first(ENDPOINTS)? else { return Ok(None) };
+    let Some((name, endpoint)) = first(COLLECTOR)? else { return Ok(None) };
     if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
         return Ok(None);
     }
