@@ -408,3 +408,42 @@ fn noise_of_every_set() {
         }
     }
 }
+
+/// Every polynomial and seed of a query.
+fn parts(query: &keyword_pir::SerializedQuery) -> Vec<Vec<u8>> {
+    let parts = query.ciphertexts.iter().flat_map(|ciphertext| match ciphertext.clone() {
+        SerializedCiphertext::Seeded { poly0, seed } => vec![poly0, seed],
+        SerializedCiphertext::Full { .. } => panic!("queries have seeds"),
+    });
+    parts.collect()
+}
+
+#[test]
+fn queries_look_alike_and_never_repeat() {
+    let (world, rows) = usual();
+    let keywords = [&rows[0].0[..], &rows[0].0, &rows[1].0, b"not there", b"", &[7; 5_000]];
+    let mut seen = std::collections::HashSet::new();
+    let mut sizes = std::collections::HashSet::new();
+    for keyword in keywords {
+        let query = world.client.query_keyword(keyword, &world.secret, &mut OsRandom).unwrap();
+        let parts = parts(&query);
+        sizes.insert((query.calls, parts.iter().map(Vec::len).collect::<Vec<_>>()));
+        assert!(parts.into_iter().all(|part| seen.insert(part)), "a part of a query repeats");
+    }
+    assert_eq!(sizes.len(), 1, "{sizes:?}");
+}
+
+#[test]
+fn another_key_reads_neither_query_nor_reply() {
+    let (world, rows) = usual();
+    let other = world.scheme.generate_secret_key(&mut OsRandom).unwrap();
+    for (keyword, value) in &rows {
+        let query = world.client.query_keyword(keyword, &world.secret, &mut OsRandom).unwrap();
+        let query = world.server.read_query(&query).unwrap();
+        let (reply, _) = world.server.answer(&query, &world.key, Execution::new()).unwrap();
+        let read = world.client.decode_keyword(&reply, keyword, &world.secret).unwrap();
+        assert_eq!(read.as_ref(), Some(value));
+        // An error or nothing: 64 bits of the keyword's hash do not come out by chance.
+        assert_eq!(world.client.decode_keyword(&reply, keyword, &other).ok().flatten(), None);
+    }
+}
