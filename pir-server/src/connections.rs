@@ -287,6 +287,8 @@ impl Serving {
         let link = Arc::clone(&place.link);
         let service = Arc::clone(&self.service);
         tokio::select! {
+            // What moves on the connection changes when it is overdue: that is looked at afterwards.
+            biased;
             () = self.accept(stream, Arc::clone(&link)) => {}
             // The table has counted it.
             () = link.closed() => {}
@@ -328,12 +330,16 @@ impl Serving {
         let requests = Requests { router, link: Arc::clone(&link), service: Arc::clone(&service) };
         let mut connection = std::pin::pin!(builder.serve_connection(stream, requests));
         let limit = tokio::select! {
+            biased;
             // An error is one of the peer: it disconnected or broke the protocol.
             _ = connection.as_mut() => return,
             () = link.overdue(Due::Idle) => {
                 service.metrics().connection_ended(Closing::Idle);
                 limits.header_timeout
             }
+            // Other requests of the connection may be those of other clients of a balancer. When the last of them is over, or
+            // overdue as well, the link is.
+            () = link.overdue(Due::Stalled) => limits.request_timeout + limits.answer_timeout,
             () = ended(&mut draining) => limits.drain_timeout,
         };
         // The peer of HTTP/2 is told that no further request is taken. Those that are on their way are answered.

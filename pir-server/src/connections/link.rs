@@ -20,8 +20,10 @@ use tokio::time::{Instant, sleep_until};
 pub(super) enum Due {
     /// It had no request for `limits.idleSeconds`.
     Idle,
-    /// A head, or taking an answer, exceeded its time limit.
+    /// A head, or taking each of the answers in progress, exceeded its time limit.
     Slow,
+    /// Taking one of the answers in progress exceeded its time limit, of HTTP/2.
+    Stalled,
 }
 
 /// The time limits of a connection.
@@ -149,14 +151,20 @@ impl Link {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// When it must be closed if nothing moves until then, and why.
-    fn due(&self) -> Option<(Instant, Due)> {
+    /// When it must end for `reason` if nothing moves until then.
+    fn due(&self, reason: Due) -> Option<Instant> {
+        let (due, why) = self.next_due(reason == Due::Stalled)?;
+        (why == reason).then_some(due)
+    }
+
+    /// What it must end for next, of `Stalled` and `Slow` the one that is asked for.
+    fn next_due(&self, stalled: bool) -> Option<(Instant, Due)> {
         let wire = self.wire();
         if let Some(since) = wire.head_since() {
             return Some((since + self.times.head, Due::Slow));
         }
-        if let Some(due) = wire.streams_due(self.times.streams) {
-            return Some((due, Due::Slow));
+        if let Some((first, last)) = wire.streams_due(self.times.streams) {
+            return Some(if stalled { (first, Due::Stalled) } else { (last, Due::Slow) });
         }
         if self.open_requests() > 0 {
             // Limited by the time limits of requests and by the rate at which an answer must be taken.
@@ -176,11 +184,11 @@ impl Link {
         poll_fn(|context| {
             loop {
                 let now = Instant::now();
-                let due = match self.due() {
-                    Some((due, why)) if why == reason && due <= now => return Poll::Ready(()),
-                    Some((due, why)) if why == reason => due,
+                let due = match self.due(reason) {
+                    Some(due) if due <= now => return Poll::Ready(()),
+                    Some(due) => due,
                     // What this depends on may change without waking the task.
-                    _ => now + self.times.head,
+                    None => now + self.times.head,
                 };
                 let must_wait = due > timer.deadline() && timer.is_elapsed();
                 if must_wait || due < timer.deadline() {

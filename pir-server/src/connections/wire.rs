@@ -296,8 +296,8 @@ impl Wire {
         !self.streams.is_empty()
     }
 
-    /// When the first of the requests in progress must be over.
-    pub(super) fn streams_due(&self, times: Times) -> Option<Instant> {
+    /// When the first and the last of the requests in progress must be over.
+    pub(super) fn streams_due(&self, times: Times) -> Option<(Instant, Instant)> {
         let answers = self.streams.values().filter(|stream| stream.answered.is_some()).count();
         // The connection has one rate, which its answers share.
         let seconds_per_byte = answers as f64 / times.bytes_per_second as f64;
@@ -308,7 +308,9 @@ impl Wire {
             }
             None => stream.opened + times.request + times.answer,
         };
-        self.streams.values().map(due).min()
+        let first = self.streams.values().map(due).min()?;
+        let last = self.streams.values().map(due).max()?;
+        Some((first, last))
     }
 }
 

@@ -90,7 +90,9 @@ async fn requests_and_answers_move_and_pings_do_not() {
 #[tokio::test]
 async fn an_answer_has_time_for_its_length() {
     let now = Instant::now();
-    let after = |seconds| Some(now + Duration::from_secs(seconds));
+    let between =
+        |first, last| Some((now + Duration::from_secs(first), now + Duration::from_secs(last)));
+    let after = |seconds| between(seconds, seconds);
     let mut wire = http2(8192, now);
     assert_eq!(wire.streams_due(TIMES), None);
     wire.received(&frame(HEADERS, END_HEADERS, 1, 1), false, now).unwrap();

@@ -22,6 +22,8 @@ mod process;
 #[path = "../service/redis_server.rs"]
 mod redis_server;
 mod requests;
+#[cfg(feature = "gateway")]
+mod shared_connections;
 #[cfg(feature = "redis")]
 mod shared_store;
 mod signatures;
