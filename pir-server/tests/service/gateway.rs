@@ -35,7 +35,12 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn to(running: &Running) -> Self {
-        let url = format!("{}{PATH}", running.url);
+        Self::at(&running.url)
+    }
+
+    /// To the gateway of the service at an address.
+    pub(crate) fn at(service: &str) -> Self {
+        let url = format!("{service}{PATH}");
         Self { http: reqwest::Client::new(), url, passed: Arc::default() }
     }
 

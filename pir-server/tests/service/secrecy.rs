@@ -13,6 +13,51 @@ const AGENT: &str = "PLANTED-AGENT iOS/26.0 PLANTED-DEVICE";
 const REPORTED: &str = "planted-report.example/path";
 const PATH: &str = "/planted-path";
 
+/// How requests reach the service.
+enum Way {
+    Http(reqwest::Client),
+    #[cfg(feature = "gateway")]
+    Gateway(crate::gateway::Relay, Vec<u8>),
+}
+
+/// What a request has besides its path and body.
+type Fields<'a> = [(&'a str, &'a str)];
+
+impl Way {
+    /// Sends a request to the service at `url`; returns status and body.
+    async fn send(
+        &self,
+        (method, url, path): (&str, &str, &str),
+        fields: &Fields<'_>,
+        body: Vec<u8>,
+    ) -> (u16, Vec<u8>) {
+        match self {
+            Self::Http(client) => {
+                let mut request =
+                    client.request(method.parse().unwrap(), format!("{url}{path}")).body(body);
+                for (name, value) in fields {
+                    request = request.header(*name, *value);
+                }
+                let response = request.send().await.unwrap();
+                (response.status().as_u16(), response.bytes().await.unwrap().to_vec())
+            }
+            #[cfg(feature = "gateway")]
+            Self::Gateway(relay, keys) => {
+                let part = |text: &str| text.as_bytes().to_vec();
+                let host = crate::gateway::HOST;
+                let mut message =
+                    bhttp::Message::request(part(method), part("https"), part(host), part(path));
+                for (name, value) in fields {
+                    message.put_header(*name, *value);
+                }
+                message.write_content(&body);
+                let answer = relay.send(keys, &message).await;
+                (crate::gateway::status(&answer), answer.content().to_vec())
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn planted_secrets_are_not_found() {
     let case = Case::new("synthetic_small_logt5");
@@ -27,6 +72,8 @@ async fn planted_secrets_are_not_found() {
         .with("reportDirectory", json!(reports))
         .with("reports", json!({ "fileBytes": 1 }))
         .with("userTokens", json!({ "command": ["false-that-is-no-program"] }));
+    #[cfg(feature = "gateway")]
+    let settings = settings.with("gateway", json!({ "hosts": [crate::gateway::HOST] }));
     let arguments = ["--log-level", "trace", "--log-format", "json"];
     #[cfg(feature = "otel")]
     let collector = crate::traces::Collector::start().await;
@@ -35,23 +82,18 @@ async fn planted_secrets_are_not_found() {
     #[cfg(not(feature = "otel"))]
     let command = std::process::Command::new(crate::process::PROGRAM);
     let process = Process::start_by(command, folder.path(), &settings, &arguments);
-    let http = reqwest::Client::builder().local_address(Some("127.0.0.9".parse().unwrap()));
-    let http = http.build().unwrap();
-    let mut said = String::new();
-    let url = |path: &str| format!("{}{path}", process.url);
-
-    let get = http.get(url("/token-key-for-user-token"));
-    let key = get.bearer_auth(USER_TOKEN).send().await.unwrap().bytes().await.unwrap();
-    let key = PublicKey::from_spki(&key).unwrap();
-    let mut tokens = Vec::new();
-    for _ in 0..12 {
-        let pending = PendingToken::new(&TokenChallenge::for_issuer("i").unwrap(), &key).unwrap();
-        let post = http.post(url("/issue")).bearer_auth(USER_TOKEN);
-        let response = post.body(pending.request().to_bytes()).send().await.unwrap();
-        tokens.push(pending.finalize(&response.bytes().await.unwrap()).unwrap());
+    let local = || reqwest::Client::builder().local_address(Some("127.0.0.9".parse().unwrap()));
+    let http = local().build().unwrap();
+    let mut ways =
+        vec![Way::Http(http.clone()), Way::Http(local().http2_prior_knowledge().build().unwrap())];
+    #[cfg(feature = "gateway")]
+    {
+        let relay = crate::gateway::Relay::at(&process.url);
+        let keys = relay.keys().await;
+        ways.push(Way::Gateway(relay, keys));
     }
-    let shown: Vec<String> =
-        tokens.iter().map(|token| token.to_authorization().as_str().to_owned()).collect();
+    let mut said = String::new();
+    let mut tokens = Vec::new();
 
     let config =
         api::ConfigRequest { usecases: vec!["planted-use-case".to_owned()], ..Default::default() };
@@ -62,7 +104,7 @@ async fn planted_secrets_are_not_found() {
     }
     let good = queries.encode_to_vec();
     queries.requests[0].usecase = "planted-use-case".to_owned();
-    let mut requests: Vec<(&str, Vec<u8>)> = vec![
+    let requests: Vec<(&str, Vec<u8>)> = vec![
         ("/config", config.encode_to_vec()),
         ("/config", b"planted-body".to_vec()),
         ("/queries", good.clone()),
@@ -76,34 +118,50 @@ async fn planted_secrets_are_not_found() {
             pir_api::report::UrlFilterReport { urls: vec![REPORTED.to_owned()] }.encode_to_vec(),
         ),
         ("/report", b"planted-body".to_vec()),
+        (PATH, Vec::new()),
     ];
-    requests.push((PATH, Vec::new()));
-    let mut statuses = Vec::new();
-    for ((path, body), token) in requests.into_iter().zip(shown.iter().cycle()) {
-        for authorization in [token.as_str(), token.as_str(), "PrivateToken token=PLANTED"] {
-            let response = http
-                .post(url(path))
-                .header("authorization", authorization)
-                .header("user-identifier", USER)
-                .header("user-agent", AGENT)
-                .body(body.clone());
-            let response = response.send().await.unwrap();
-            statuses.push(response.status().as_u16());
-            if response.status() != 200 {
-                said += &response.text().await.unwrap();
+    for way in &ways {
+        let bearer = |token: &str| format!("Bearer {token}");
+        let user = bearer(USER_TOKEN);
+        let key = ("GET", &*process.url, "/token-key-for-user-token");
+        let (_, key) = way.send(key, &[("authorization", &user)], Vec::new()).await;
+        let key = PublicKey::from_spki(&key).unwrap();
+        let mut statuses = Vec::new();
+        for (path, body) in &requests {
+            let challenge = TokenChallenge::for_issuer("i").unwrap();
+            let pending = PendingToken::new(&challenge, &key).unwrap();
+            let issue = ("POST", &*process.url, "/issue");
+            let asked = pending.request().to_bytes();
+            let (_, issued) = way.send(issue, &[("authorization", &user)], asked).await;
+            let token = pending.finalize(&issued).unwrap();
+            let shown = token.to_authorization().as_str().to_owned();
+            tokens.push(token);
+            for authorization in [&*shown, &*shown, "PrivateToken token=PLANTED"] {
+                let fields = [
+                    ("authorization", authorization),
+                    ("user-identifier", USER),
+                    ("user-agent", AGENT),
+                ];
+                let target = ("POST", &*process.url, *path);
+                let (status, answer) = way.send(target, &fields, body.clone()).await;
+                statuses.push(status);
+                if status != 200 {
+                    said += &String::from_utf8_lossy(&answer);
+                }
             }
         }
-    }
-    for status in [200, 400, 401, 404] {
-        assert!(statuses.contains(&status), "{statuses:?}");
-    }
-    for path in ["/issue", "/token-key-for-user-token"] {
-        for token in [WRONG_TOKEN, USER_TOKEN] {
-            let request = if path == "/issue" { http.post(url(path)) } else { http.get(url(path)) };
-            let response = request.bearer_auth(token).header("user-agent", AGENT);
-            let response = response.body("planted-body").send().await.unwrap();
-            if response.status() != 200 {
-                said += &response.text().await.unwrap();
+        for status in [200, 400, 401, 404] {
+            assert!(statuses.contains(&status), "{statuses:?}");
+        }
+        for (method, path) in [("POST", "/issue"), ("GET", "/token-key-for-user-token")] {
+            for token in [WRONG_TOKEN, USER_TOKEN] {
+                let token = bearer(token);
+                let fields = [("authorization", &*token), ("user-agent", AGENT)];
+                let target = (method, &*process.url, path);
+                let (status, answer) = way.send(target, &fields, b"planted-body".to_vec()).await;
+                if status != 200 {
+                    said += &String::from_utf8_lossy(&answer);
+                }
             }
         }
     }
