@@ -7,8 +7,12 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use ohttp::hpke::{Aead, Kdf};
 use ohttp::{ClientRequest, KeyConfig, SymmetricSuite};
+use pir_api::binary_http::{self, MessageKind};
 use std::io::Cursor;
 use std::sync::Arc;
+
+/// Longest head of an answer, in bytes.
+const MAX_HEAD_BYTES: usize = 32 << 10;
 
 /// Sends requests through a relay, encrypted for a gateway: the relay cannot read them, and the gateway
 /// does not learn the client's address.
@@ -70,7 +74,7 @@ impl ObliviousTransport {
         *outer.uri_mut() = self.relay.clone();
         outer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("message/ohttp-req"));
         // The head of the response and the encryption take some bytes, too.
-        let answer = self.inner.send(outer, max_body.saturating_add(64 << 10)).await?;
+        let answer = self.inner.send(outer, max_body.saturating_add(2 * MAX_HEAD_BYTES)).await?;
         // What the relay or the gateway says is nothing that the service said.
         if answer.status() != StatusCode::OK {
             return Err(TransportError::Relay(answer.status().as_u16()));
@@ -113,6 +117,7 @@ fn write(request: &Request<Bytes>) -> Result<Vec<u8>, TransportError> {
 
 fn read(bytes: &[u8]) -> Result<Response<Bytes>, TransportError> {
     let broken = || TransportError::Broken;
+    binary_http::check(bytes, MessageKind::Response, MAX_HEAD_BYTES).map_err(|_| broken())?;
     let message = Message::read_bhttp(&mut Cursor::new(bytes)).map_err(|_| broken())?;
     let status = message.control().status().ok_or_else(broken)?.code();
     let mut response = Response::new(Bytes::copy_from_slice(message.content()));
@@ -135,6 +140,23 @@ mod tests {
         fn send(&self, _: Request<Bytes>, _: usize) -> Exchange<'_> {
             Box::pin(std::future::ready(Err(TransportError::Unreachable)))
         }
+    }
+
+    #[test]
+    fn heads_of_answers_are_bounded() {
+        let answer = |fields: usize| {
+            let mut message = Message::response(bhttp::StatusCode::try_from(200_u16).unwrap());
+            for _ in 0..fields {
+                message.put_header("x", "");
+            }
+            message.write_content(b"content");
+            let mut bytes = Vec::new();
+            message.write_bhttp(Mode::KnownLength, &mut bytes).unwrap();
+            read(&bytes).map(|response| response.body().clone())
+        };
+        // Three bytes each.
+        assert_eq!(answer(MAX_HEAD_BYTES / 3).unwrap(), &b"content"[..]);
+        assert!(matches!(answer(MAX_HEAD_BYTES / 3 + 1), Err(TransportError::Broken)));
     }
 
     #[test]

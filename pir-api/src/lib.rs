@@ -10,6 +10,7 @@
 //! | [`he`] | keys, ciphertexts and encryption parameters |
 //! | [`pir`] | parameters of databases, queries, and databases |
 //! | [`report`] | reports of supervised devices |
+//! | [`binary_http`] | bounds of messages that come through a gateway |
 //! | [`bounded`] | decoding of untrusted bytes with a bound on allocations |
 //! | [`convert`] | `TryFrom` and `From` between messages and the types of `bfv` and `keyword-pir` |
 //! | `text` | the text form of parameter files (feature `text`) |
@@ -39,6 +40,7 @@
     clippy::must_use_candidate
 )]
 
+pub mod binary_http;
 pub mod bounded;
 pub mod convert;
 mod schema;

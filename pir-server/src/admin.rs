@@ -11,7 +11,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, ORIGIN};
 use http::{StatusCode, Uri};
 use std::sync::Arc;
 
@@ -21,7 +21,11 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
 }
 
 /// Reloads; answers with what is served now, or with 409 and the reason why nothing has changed.
-async fn reload(State(service): State<Arc<Service>>) -> Response {
+async fn reload(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
+    // A browser sends it with what a page of anyone makes it post. The page of this address posts nothing.
+    if headers.contains_key(ORIGIN) {
+        return (StatusCode::FORBIDDEN, "not from a page in a browser\n").into_response();
+    }
     let (status, body) = match reload_and_log(&service).await {
         Ok(loaded) => {
             let use_cases = loaded.use_cases.iter().map(|use_case| {

@@ -32,6 +32,12 @@ pub enum IssuerError {
     /// A key could not be created or read.
     #[error("issuer keys cannot be created")]
     Keys(#[from] Error),
+    /// Two tiers have the same key: tokens of the one would count as tokens of the other.
+    #[error(
+        "the tiers {0} and {1} have the same issuer key: the stored keys of one are those of the other; restore them, or \
+         remove those that are wrong, and new ones are created"
+    )]
+    SharedKey(&'static str, &'static str),
     /// Creating a key did not finish.
     #[error(transparent)]
     Task(#[from] TaskFailed),
@@ -65,12 +71,17 @@ impl Issuer {
         Ok(issuer)
     }
 
-    async fn stored(&self) -> Result<KeySets, StoreError> {
+    async fn stored(&self) -> Result<KeySets, IssuerError> {
         let mut sets = KeySets::new();
+        let mut tier_of = BTreeMap::new();
         for tier in Tier::ALL {
-            if let Some(set) = self.store.issuer_keys(tier, self.rotation).await? {
-                sets.insert(tier, Arc::new(set));
+            let Some(set) = self.store.issuer_keys(tier, self.rotation).await? else { continue };
+            for id in set.truncated_ids() {
+                if let Some(other) = tier_of.insert(id, tier).filter(|other| *other != tier) {
+                    return Err(IssuerError::SharedKey(other.name(), tier.name()));
+                }
             }
+            sets.insert(tier, Arc::new(set));
         }
         Ok(sets)
     }

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use pir_api::bounded::Counted;
 use pir_api::{Message, api};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Largest number of names and ids in one request, together.
@@ -60,6 +61,10 @@ fn wanted<'r>(
     }
     if names.is_empty() {
         return Ok(all(catalog));
+    }
+    let mut seen = HashSet::new();
+    if !names.iter().all(|name| seen.insert(name)) {
+        return Err(Refusal::Invalid("a use case is named twice".to_owned()));
     }
     let ids = ids.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
     let find = |(name, id): (&'r String, &'r [u8])| {

@@ -6,6 +6,7 @@ use bhttp::{Message, Mode};
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Uri};
+use pir_api::binary_http::{self, HeadError, MessageKind};
 use std::io::Cursor;
 
 /// Largest total of the fields of a request and of its method, host and path, in bytes.
@@ -29,68 +30,6 @@ pub enum MessageError {
     Field,
 }
 
-/// Reads a variable-length integer (RFC 9000, section 16).
-fn number(bytes: &mut &[u8]) -> Option<u64> {
-    let first = *bytes.first()?;
-    let length = 1 << (first >> 6);
-    let (number, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    let value = number[1..]
-        .iter()
-        .fold(u64::from(first & 0x3f), |value, &byte| value << 8 | u64::from(byte));
-    Some(value)
-}
-
-/// Skips a value that is preceded by its length; returns the length.
-fn skip(bytes: &mut &[u8]) -> Option<usize> {
-    let length = usize::try_from(number(bytes)?).ok()?;
-    *bytes = bytes.split_at_checked(length)?.1;
-    Some(length)
-}
-
-/// Skips a field section; returns its length.
-fn skip_fields(bytes: &mut &[u8], known_length: bool) -> Result<usize, MessageError> {
-    if bytes.is_empty() {
-        return Ok(0);
-    }
-    if known_length {
-        return skip(bytes).ok_or(MessageError::Format);
-    }
-    let mut total = 0;
-    loop {
-        let name = skip(bytes).ok_or(MessageError::Format)?;
-        if name == 0 {
-            return Ok(total);
-        }
-        total += name + skip(bytes).ok_or(MessageError::Format)? + 2;
-        if total > MAX_FIELDS {
-            return Err(MessageError::TooLong);
-        }
-    }
-}
-
-/// Checks that a message is a request and that its fields are within [`MAX_FIELDS`], before anything is allocated
-/// for them: each field takes many times its length in memory.
-fn check(mut bytes: &[u8]) -> Result<(), MessageError> {
-    let known_length = match number(&mut bytes) {
-        Some(0) => true,
-        Some(2) => false,
-        _ => return Err(MessageError::Format),
-    };
-    let mut total = 0;
-    for _ in 0..4 {
-        total += skip(&mut bytes).ok_or(MessageError::Format)?;
-    }
-    total += skip_fields(&mut bytes, known_length)?;
-    // The content, in one piece or several.
-    while !bytes.is_empty() && skip(&mut bytes).ok_or(MessageError::Format)? > 0 && !known_length {}
-    total += skip_fields(&mut bytes, known_length)?;
-    if total > MAX_FIELDS {
-        return Err(MessageError::TooLong);
-    }
-    Ok(())
-}
-
 /// Reads a request in Binary HTTP (RFC 9292). Its URI has scheme, host and path; of its fields it has those that
 /// requests of devices have.
 ///
@@ -98,7 +37,10 @@ fn check(mut bytes: &[u8]) -> Result<(), MessageError> {
 /// [`MessageError::Format`] if it is not a request, [`MessageError::TooLong`] if its head is longer than
 /// [`MAX_FIELDS`], [`MessageError::Target`] and [`MessageError::Field`] if a part of its head is not valid.
 pub fn parse_request(bytes: &[u8]) -> Result<Request<Bytes>, MessageError> {
-    check(bytes)?;
+    binary_http::check(bytes, MessageKind::Request, MAX_FIELDS).map_err(|error| match error {
+        HeadError::TooLong(_) => MessageError::TooLong,
+        _ => MessageError::Format,
+    })?;
     let message = Message::read_bhttp(&mut Cursor::new(bytes)).map_err(|_| MessageError::Format)?;
     let control = message.control();
     let method = control.method().ok_or(MessageError::Format)?;

@@ -145,7 +145,8 @@ impl Counter {
 }
 
 /// A table of comma-separated values with the columns `day`, `key` and `count`. A row without a key has the sum of the
-/// keys of its day that are not named.
+/// keys of its day that are not named. A key that a spreadsheet would take for a formula, because it begins with one of
+/// `=+-@` or a tab, has an apostrophe before it: whoever has a token decides what is reported.
 #[must_use]
 #[expect(clippy::missing_panics_doc, reason = "memory can be written, and its text is UTF-8")]
 pub fn to_csv(days: &[DayCounts]) -> String {
@@ -155,6 +156,8 @@ pub fn to_csv(days: &[DayCounts]) -> String {
     for DayCounts { day, keys, others } in days {
         let day = day.to_string();
         for KeyCount { key, count } in keys {
+            let is_formula = key.starts_with(['=', '+', '-', '@', '\t', '\r']);
+            let key = if is_formula { &format!("'{key}") } else { key };
             write([&day, key, &count.to_string()]);
         }
         if *others > 0 {
@@ -207,6 +210,17 @@ mod tests {
         let days = count(folder.path(), &options).unwrap();
         assert_eq!(to_csv(&days), "day,key,count\n1970-01-02,a.example,3\n1970-01-02,,2\n");
         assert!(count(&folder.path().join("nowhere"), &options).unwrap().is_empty());
+    }
+
+    #[test]
+    fn formulas_are_texts_in_tables() {
+        let keys = ["=1+1", "+1", "-1", "@a", "\t=1", "a=1"]
+            .map(|key| KeyCount { key: key.to_owned(), count: 1 });
+        let day = DayCounts { day: Day::of(Timestamp::MIN), keys: keys.to_vec(), others: 0 };
+        let table = to_csv(&[day]);
+        let column: Vec<&str> =
+            table.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
+        assert_eq!(column, ["'=1+1", "'+1", "'-1", "'@a", "'\t=1", "a=1"]);
     }
 
     #[test]

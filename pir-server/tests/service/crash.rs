@@ -165,6 +165,13 @@ async fn damaged_state_is_reported_and_can_be_discarded() {
         kept = client.state();
         assert!(process.terminate().0.success());
     }
+    // The keys of one tier in place of another's: its tokens would be those of the other tier.
+    let (first, second) = (state.join("issuer-tier1.json"), state.join("issuer-tier2.json"));
+    let own = fs::read(&second).unwrap();
+    fs::copy(&first, &second).unwrap();
+    let (code, _, error) = run(&["--config", config]);
+    assert!(code == 2 && error.contains("tier1 and tier2 have the same issuer key"), "{error}");
+    fs::write(&second, own).unwrap();
     // The nonces are missing but issuer keys are not: every spent token would be accepted again.
     fs::remove_file(state.join("nonces.redb")).unwrap();
     let (code, _, error) = run(&["--config", config]);

@@ -60,9 +60,15 @@ async fn numbers_of_parts() {
     let running = running(json!({ "batch": 3 })).await;
     // Names of use cases.
     for (count, status) in [(1999, 404), (2000, 404), (2001, 400)] {
-        let usecases = vec!["other".to_owned(); count];
+        let usecases = (0..count).map(|number| format!("other {number}")).collect();
         let body = api::ConfigRequest { usecases, existing_config_ids: Vec::new() };
         assert_eq!(refused(&running, "/config", &body.encode_to_vec()).await.0, status, "{count}");
+    }
+    // Each has one configuration, whose length a request cannot multiply.
+    for (count, status) in [(1, 200), (2, 400)] {
+        let usecases = vec![case.use_case(); count];
+        let body = api::ConfigRequest { usecases, existing_config_ids: Vec::new() }.encode_to_vec();
+        assert_eq!(running.post("/config", &body).await.status(), status, "{count}");
     }
     // Evaluation keys.
     let key = api::shared::EvaluationKeys::decode(&case.first("/key").request[..]).unwrap();

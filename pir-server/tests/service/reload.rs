@@ -253,6 +253,10 @@ async fn a_failed_reload_changes_nothing() {
         assert!(text.contains(what), "{text}");
         assert_eq!(current_id(&running).await, id);
     };
+    // From a page in a browser, even of the same address.
+    let posted = running.http.post(format!("{}/reload", running.admin));
+    let response = posted.header("origin", &running.admin).send().await.unwrap();
+    assert_eq!(response.status(), 403);
     let config = folder.join("service-config.json");
     fs::write(&config, "{").unwrap();
     refuse("service-config.json").await;
