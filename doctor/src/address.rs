@@ -11,17 +11,38 @@ pub(crate) fn can_be_asked(address: &str) -> bool {
 
 /// Devices of 26 decode the token as base64, and use nothing if it is not.
 fn check_user_token(deployment: &Deployment, findings: &mut Findings) {
-    match UserToken::parse(deployment.user_token.as_str()) {
-        Ok(_) => findings.good(Check::UserTokenForm, "the user token is standard base64"),
-        Err(_) => findings.bad(
-            Check::UserTokenForm,
+    let token = deployment.user_token.as_str();
+    let scheme = token.trim_start().get(.."Bearer ".len());
+    let (seen, cause, fix) = if UserToken::parse(token).is_ok() {
+        return findings.good(Check::UserTokenForm, "the user token is standard base64");
+    } else if token.trim().is_empty() {
+        (
+            "the user token is empty",
+            "without a user token the issuer issues nothing",
+            "give what the app sets as pirAuthenticationToken",
+        )
+    } else if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("Bearer ")) {
+        (
+            "the user token begins with `Bearer `",
+            "devices add `Bearer ` themselves, so that it would be in the header twice",
+            "remove `Bearer ` from the token, here and in pirAuthenticationToken of the app",
+        )
+    } else if token.contains(char::is_whitespace) {
+        (
+            "the user token has white space in it",
+            "devices of 26 decode the token as base64, which has no white space, and send an empty one if that fails",
+            "remove spaces and line ends from the token, here, in the app, and at the service",
+        )
+    } else {
+        (
             "the user token is not standard base64, with padding",
             "devices of 26 decode it as base64, and send an empty token if that fails: a JSON web token and base64url \
              text (with `.`, `-` or `_`) never work there",
             "set the base64 form of the token as pirAuthenticationToken in the app, and give the service the same text \
              (`users` of the configuration, the token file, or what the hook compares)",
-        ),
-    }
+        )
+    };
+    findings.bad(Check::UserTokenForm, seen, cause, fix);
 }
 
 pub(crate) fn check(deployment: &Deployment, findings: &mut Findings) {

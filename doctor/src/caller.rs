@@ -1,6 +1,7 @@
 //! Whether phone numbers are found as Live Caller ID Lookup expects.
 
-use crate::service::look_up;
+use crate::network::Network;
+use crate::service::{NO_ANSWER, NO_SECOND_ANSWER, look_up};
 use crate::{Check, Deployment, Findings};
 use caller_id::{Identity, ONBOARDING_NAME, ONBOARDING_NUMBER, block_value};
 use filter_client::PirClient;
@@ -8,24 +9,21 @@ use unix_clock::{Clock, SystemClock};
 
 const FIX: &str = "build the rows with `urlfilter caller-id --onboarding-entry`, process both data sets, and publish";
 
-/// Looks the number up that Apple looks up, and one that nobody has.
+/// Looks the number up that Apple looks up, and one that nobody has. Returns whether both were answered.
 pub(crate) async fn lookups(
     deployment: &Deployment,
     use_case: &str,
+    network: &Network,
     client: &PirClient,
     findings: &mut Findings,
-) {
+) -> bool {
     let check = Check::OnboardingNumber;
-    let value = match look_up(client, ONBOARDING_NUMBER.as_bytes()).await {
+    let value = match look_up(network, client, ONBOARDING_NUMBER.as_bytes()).await {
         Ok(value) => value,
-        Err(seen) => {
-            findings.bad(
-                check,
-                format!("{use_case}: {seen}"),
-                "the service did not answer a query as the protocol requires",
-                "look at the service's log; check that bodies of some hundred kilobytes pass in both directions",
-            );
-            return;
+        Err(failure) => {
+            let [cause, fix] = NO_ANSWER;
+            failure.in_use_case(use_case).report(check, cause, fix, findings);
+            return false;
         }
     };
     match use_case.ends_with(".block") {
@@ -34,7 +32,7 @@ pub(crate) async fn lookups(
     }
     // Country codes that begin with 99 are not assigned (ITU-T E.164, annex to the list of assigned codes).
     let number = format!("+999{:012}", SystemClock.now().unix_seconds() % 1_000_000_000_000);
-    match look_up(client, number.as_bytes()).await {
+    match look_up(network, client, number.as_bytes()).await {
         Ok(None) => {
             let seen = format!("{use_case}: a number that nobody has is not found");
             findings.good(Check::AbsentKey, seen);
@@ -45,14 +43,13 @@ pub(crate) async fn lookups(
             "the data set has values for keys that were never listed",
             "process the data set with --fresh and publish it; please report this with the processing configuration",
         ),
-        Err(seen) => findings.bad(
-            Check::AbsentKey,
-            format!("{use_case}: {seen}"),
-            "the second lookup failed although the first succeeded: nodes do not share their state, or a rate limit \
-             was reached",
-            "let nodes share their state (store.redis); look at pir_busy_total",
-        ),
+        Err(failure) => {
+            let [cause, fix] = NO_SECOND_ANSWER;
+            failure.in_use_case(use_case).report(Check::AbsentKey, cause, fix, findings);
+            return false;
+        }
     }
+    true
 }
 
 fn blocked(value: Option<&[u8]>, findings: &mut Findings) {

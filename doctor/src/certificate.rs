@@ -86,6 +86,23 @@ pub(crate) fn refusal(error: &rustls::Error) -> Option<Refusal> {
     Some(Refusal { cause, fix })
 }
 
+/// The same for a certificate, in DER form, that TLS refused because of who signed it.
+pub(crate) fn self_signed(certificate: &[u8]) -> Option<Refusal> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let content = certificate.tbs_certificate();
+    (content.issuer() == content.subject()).then_some(Refusal {
+        cause: "the certificate is self-signed: no authority that devices know stands behind it",
+        fix: "use a certificate of a public authority; for tests, sign one for the server with an authority of your own, \
+              which devices have as a profile, and give that as --authority FILE",
+    })
+}
+
+/// Whether TLS refused a certificate because of who signed it, and not because of its time or its names.
+pub(crate) fn is_about_signer(error: &rustls::Error) -> bool {
+    use CertificateError as Reason;
+    matches!(error, rustls::Error::InvalidCertificate(Reason::UnknownIssuer | Reason::Other(_)))
+}
+
 /// Tells how long a certificate, in DER form, is still valid. A certificate that cannot be read gives no finding: the
 /// connection stands.
 pub(crate) fn check_validity(

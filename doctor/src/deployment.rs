@@ -5,6 +5,10 @@ use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
 
+/// How long a page waits for the answer to its lookup: three seconds, then it fails or is let through
+/// (`docs/onboarding.md`).
+pub(crate) const PAGE_WAIT: Duration = Duration::from_secs(3);
+
 /// What devices use the service for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Feature {
@@ -37,6 +41,7 @@ pub struct Deployment {
     pub(crate) authority: Option<PathBuf>,
     pub(crate) timeout: Duration,
     pub(crate) max_latency: Duration,
+    pub(crate) page_wait: Duration,
     pub(crate) max_reply_bytes: u64,
 }
 
@@ -75,6 +80,7 @@ impl Deployment {
             authority: None,
             timeout: Duration::from_secs(20),
             max_latency: Duration::from_secs(1),
+            page_wait: PAGE_WAIT,
             max_reply_bytes: 1_000_000,
         }
     }
@@ -165,6 +171,13 @@ impl Deployment {
     /// Median time of a lookup above which there is a warning. Default: one second.
     pub fn max_latency(mut self, latency: Duration) -> Self {
         self.max_latency = latency;
+        self
+    }
+
+    /// Median time of a lookup above which devices have given up. Default: three seconds, which is how long a page waits.
+    /// A longer one is for services that only a client of another make uses.
+    pub fn page_wait(mut self, wait: Duration) -> Self {
+        self.page_wait = wait;
         self
     }
 

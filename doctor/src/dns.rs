@@ -5,9 +5,10 @@ use crate::error::chain;
 use crate::{Check, Deployment, Findings};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 fn resolver(address: SocketAddr, deployment: &Deployment) -> Result<TokioResolver, String> {
     let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
@@ -25,11 +26,15 @@ fn resolver(address: SocketAddr, deployment: &Deployment) -> Result<TokioResolve
 
 pub(crate) async fn check(deployment: &Deployment, address: SocketAddr, findings: &mut Findings) {
     let host = host_of(&deployment.server);
+    // An address has no records. Only for development it may be one, and another finding says so otherwise.
+    if host.parse::<IpAddr>().is_ok() && !deployment.is_development {
+        return;
+    }
     let name = deployment.record_name();
     let wanted = format!("{name}{}", deployment.bundle_id);
     let records = match resolver(address, deployment) {
         Ok(resolver) => records(&resolver, &host).await,
-        Err(error) => Err(error),
+        Err(error) => Err(NoAnswer::Resolver(error)),
     };
     let seen = match &records {
         Ok(records) if records.contains(&wanted) => {
@@ -43,7 +48,22 @@ pub(crate) async fn check(deployment: &Deployment, address: SocketAddr, findings
                 None => format!("{host} has no TXT record {wanted}"),
             }
         }
-        Err(error) => format!("{host}: {error}"),
+        Err(NoAnswer::Zone(error)) => {
+            return findings.bad(
+                Check::DnsRecord,
+                format!("{host}: the name server {address} says: {error}"),
+                "the zone of the host cannot be looked up, whatever records it has",
+                "check the delegation of the zone, its name servers, and its signatures (DNSSEC)",
+            );
+        }
+        Err(NoAnswer::Resolver(error)) => {
+            return findings.bad(
+                Check::DnsRecord,
+                format!("{host}: no answer of the name server {address}: {error}"),
+                "the name server that --resolver names does not answer this machine; nothing is known of the record",
+                "name another one with --resolver, such as 9.9.9.9, or let DNS (UDP and TCP, port 53) pass to it",
+            );
+        }
     };
     findings.bad(
         Check::DnsRecord,
@@ -53,12 +73,21 @@ pub(crate) async fn check(deployment: &Deployment, address: SocketAddr, findings
     );
 }
 
-async fn records(resolver: &TokioResolver, host: &str) -> Result<Vec<String>, String> {
+/// Why it is not known which records a host has.
+enum NoAnswer {
+    /// The name server did not answer.
+    Resolver(String),
+    /// The name server answered with an error.
+    Zone(String),
+}
+
+async fn records(resolver: &TokioResolver, host: &str) -> Result<Vec<String>, NoAnswer> {
     // The final dot keeps the resolver from trying search domains.
     let found = match resolver.txt_lookup(format!("{host}.")).await {
         Ok(found) => found,
         Err(error) if error.is_no_records_found() => return Ok(Vec::new()),
-        Err(error) => return Err(chain(&error)),
+        Err(error @ NetError::Dns(_)) => return Err(NoAnswer::Zone(chain(&error))),
+        Err(error) => return Err(NoAnswer::Resolver(chain(&error))),
     };
     let text = |data: &RData| match data {
         RData::TXT(text) => Some(

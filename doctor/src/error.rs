@@ -42,6 +42,30 @@ pub enum ExamineError {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The prefilter on this machine cannot be read.
+    #[error("{}: the prefilter cannot be read; --filter is the folder that `urlfilter build` wrote", path.display())]
+    Prefilter {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The data set on this machine cannot be read.
+    #[error("{}: the data set cannot be read", path.display())]
+    DataSet {
+        /// First part of the names of its files.
+        path: PathBuf,
+        /// The file, and why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The app's Info.plist cannot be read.
+    #[error("{}: the Info.plist cannot be read", path.display())]
+    InfoPlist {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The levels on this machine cannot be read.
     #[error("{}: the levels cannot be read", path.display())]
     Levels {

@@ -107,6 +107,21 @@ impl Findings {
         self.add(check, Severity::Bad, seen.into(), cause.into(), fix.into());
     }
 
+    /// As [`Findings::bad`], with cause and fix in one.
+    pub(crate) fn bad_for(&mut self, check: Check, seen: impl Into<String>, advice: Advice) {
+        self.add(check, Severity::Bad, seen.into(), advice.cause, advice.fix);
+    }
+
+    /// Whether a check came out as [`Severity::Bad`].
+    pub(crate) fn is_bad(&self, check: Check) -> bool {
+        self.iter().any(|finding| finding.check == check && finding.severity == Severity::Bad)
+    }
+
+    /// Takes back what is not good of a check: another finding has its cause.
+    pub(crate) fn withdraw(&mut self, check: Check) {
+        self.0.retain(|finding| finding.check != check || finding.severity == Severity::Good);
+    }
+
     fn add(&mut self, check: Check, severity: Severity, seen: String, cause: String, fix: String) {
         let advice = Some(Advice { cause, fix });
         self.0.push(Finding { check, severity, seen, advice });

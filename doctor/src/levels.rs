@@ -4,13 +4,12 @@ use crate::error::{ExamineError, chain};
 use crate::network::Network;
 use crate::{Check, Deployment, Findings};
 use filter_core::Prefilter;
-use http::StatusCode;
 use pir_dataset::level::{self, LevelFile, LevelFileError};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Longest prefilter that is fetched, in bytes: as long as clients take.
-const MAX_PREFILTER: usize = 256 << 20;
+pub(crate) const MAX_PREFILTER: usize = 256 << 20;
 const NOT_GIVEN_OUT: &str = "devices of this level get no prefilter, or no newer one";
 const PUBLISH: &str =
     "publish with `urlfilter publish --levels`, or set filterLevels in the service's configuration";
@@ -59,18 +58,12 @@ async fn one(
         let fix = format!("levels have names of 1 to {} of a-z, 0-9 and -", level::MAX_NAME);
         return findings.bad(Check::Level, seen, NOT_GIVEN_OUT, fix);
     }
-    let response = match network.get_up_to(url, MAX_PREFILTER).await {
-        Ok(response) if response.status() == StatusCode::OK => response,
-        Ok(response) => {
-            let seen = format!("level {name}: status {} for {url}", response.status().as_u16());
-            return findings.bad(Check::Level, seen, NOT_GIVEN_OUT, PUBLISH);
-        }
-        Err(error) => {
-            let seen = format!("level {name}: {}", chain(&error));
-            return findings.bad(Check::Level, seen, NOT_GIVEN_OUT, PUBLISH);
-        }
+    let exchanged = network.get_up_to(url, MAX_PREFILTER).await;
+    let Some(body) = exchanged.body().filter(|_| exchanged.advice().is_none()) else {
+        let seen = format!("level {name}: {}", exchanged.seen());
+        return findings.bad_for(Check::Level, seen, exchanged.advice_or(NOT_GIVEN_OUT, PUBLISH));
     };
-    let prefilter = match Prefilter::from_plist(response.body()) {
+    let prefilter = match Prefilter::from_plist(body) {
         Ok(prefilter) => prefilter,
         Err(error) => {
             let seen = format!("level {name}: no prefilter: {}", chain(&error));

@@ -36,16 +36,19 @@
 //! # Modules
 //!
 //! One file for each server or document that is examined: `address`, `issuer`, `service` (with `same_build` for the
-//! prefilter, `levels` for those of levels, and `caller` for phone numbers), `report_endpoint`, `gateway`, `dns`, `info_plist`. `network` is how they are reached, with `certificate`; `check` and `finding` what is
-//! reported.
+//! prefilter, `levels` for those of levels, `caller` for phone numbers, and `costs`), `report_endpoint`, `gateway`, `dns`,
+//! `info_plist`. `reach` connects to the servers, with `certificate`; `network` is how they are asked; `answer` has cause and
+//! fix of an answer that is not what was asked for, whatever it was; `check` and `finding` are what is reported.
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 mod address;
+mod answer;
 mod caller;
 mod certificate;
 mod check;
+mod costs;
 mod deployment;
 #[cfg(feature = "dns")]
 mod dns;
@@ -56,6 +59,7 @@ mod info_plist;
 mod issuer;
 mod levels;
 mod network;
+mod reach;
 mod report_endpoint;
 mod role;
 mod same_build;
@@ -67,8 +71,9 @@ pub use error::ExamineError;
 pub use finding::{Advice, Finding, Findings, Severity};
 
 use deployment::Feature;
+use gateway::Direct;
+use issuer::Tokens;
 use network::Network;
-use role::Role;
 use std::sync::Arc;
 
 /// Makes all checks that can be made. Servers that cannot be reached are not examined further.
@@ -88,41 +93,46 @@ pub async fn examine(deployment: &Deployment) -> Result<Findings, ExamineError> 
         _ => {}
     }
     let network = Arc::new(Network::new(deployment)?);
+    let info_plist = match &deployment.info_plist {
+        Some(path) if deployment.feature == Feature::UrlFilter => {
+            Some((path, info_plist::read(path)?))
+        }
+        _ => None,
+    };
     let mut findings = Findings::default();
     address::check(deployment, &mut findings);
-    let server = address::can_be_asked(&deployment.server)
-        && network.reach(&deployment.server, Role::Server, &mut findings).await;
-    let issuer = match deployment.issuer == deployment.server {
-        true => server,
-        false => {
-            address::can_be_asked(&deployment.issuer)
-                && network.reach(&deployment.issuer, Role::Issuer, &mut findings).await
-        }
-    };
-    // Without a token nothing can be asked: what follows from that is no finding of its own.
-    let token = match issuer {
+    let reached = reach::all(deployment, &network, &mut findings).await;
+    // What follows from a finding is no finding of its own: without a token, and after a lookup that failed, nothing is
+    // asked that needs one.
+    let tokens = match reached.issuer {
         true => issuer::check(deployment, &network, &mut findings).await,
-        false => None,
+        false => Tokens::Failed,
     };
-    let has_tokens = token.is_some();
-    if let Some(token) = token.filter(|_| server) {
-        service::check(deployment, &network, &mut findings).await?;
-        report_endpoint::check(deployment, &network, &token, &mut findings).await;
+    let build = same_build::local(deployment, &mut findings)?;
+    let mut direct = Direct {
+        issuer_answers: reached.server && !matches!(tokens, Tokens::Failed),
+        has_lookups: false,
+    };
+    if let Tokens::Issued(token) = &tokens
+        && reached.server
+    {
+        direct.has_lookups =
+            service::check(deployment, &network, build.as_ref(), &mut findings).await?;
+        if direct.has_lookups {
+            report_endpoint::check(deployment, &network, token, &mut findings).await;
+        }
     }
     if let Some(gateway) = &deployment.gateway
-        && address::can_be_asked(gateway)
-        && network.reach(gateway, Role::Gateway, &mut findings).await
+        && reached.gateway
     {
-        gateway::check(deployment, gateway, &network, has_tokens, &mut findings).await;
+        gateway::check(deployment, gateway, &network, direct, &mut findings).await;
     }
     #[cfg(feature = "dns")]
     if let Some(resolver) = deployment.resolver {
         dns::check(deployment, resolver, &mut findings).await;
     }
-    if let Some(path) = &deployment.info_plist
-        && deployment.feature == Feature::UrlFilter
-    {
-        info_plist::check(deployment, path, &mut findings);
+    if let Some((path, content)) = &info_plist {
+        info_plist::check(deployment, path, content, &mut findings);
     }
     Ok(findings)
 }

@@ -1,6 +1,5 @@
 //! Whether the service takes reports at the path that the app has.
 
-use crate::error::chain;
 use crate::network::Network;
 use crate::{Check, Deployment, Findings};
 use privacy_pass::Token;
@@ -16,21 +15,12 @@ pub(crate) async fn check(
     let check = Check::ReportEndpoint;
     let url = deployment.server_url(path);
     let (authorization, media) = (token.to_authorization(), "application/json");
-    let response = match network.post_with(&url, &authorization, media, b"[]".to_vec()).await {
-        Ok(response) => response,
-        Err(error) => {
-            findings.bad(
-                check,
-                format!("{url}: {}", chain(&error)),
-                "the service answered other requests, but not this one",
-                "look at the service's log",
-            );
-            return;
-        }
-    };
-    let status = response.status().as_u16();
-    let seen = format!("{url}: status {status}");
-    match status {
+    let exchanged = network.post_with(&url, &authorization, media, b"[]".to_vec()).await;
+    let seen = exchanged.seen();
+    if let Some(advice) = exchanged.advice() {
+        return findings.bad_for(check, seen, advice);
+    }
+    match exchanged.status().unwrap_or_default() {
         200..=299 => findings.good(check, format!("{url} takes reports")),
         404 | 405 => findings.bad(
             check,

@@ -11,6 +11,15 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// The check of the form of its address.
+    pub(crate) fn form(self) -> Check {
+        match self {
+            Self::Server => Check::ServerUrl,
+            Self::Issuer => Check::IssuerUrl,
+            Self::Gateway => Check::GatewayUrl,
+        }
+    }
+
     pub(crate) fn connection(self) -> Check {
         match self {
             Self::Server => Check::ServerConnection,

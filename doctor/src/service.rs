@@ -2,8 +2,9 @@
 
 use crate::deployment::Feature;
 use crate::error::{ExamineError, chain};
-use crate::network::{LoggedExchange, Network};
-use crate::{Check, Deployment, Findings, caller, levels, same_build};
+use crate::network::Network;
+use crate::same_build::LocalBuild;
+use crate::{Advice, Check, Deployment, Findings, caller, costs, levels, same_build};
 use blocklist::key::ONBOARDING_ENTRY;
 use filter_client::{
     Answer, AnswerPolicy, ClientOptions, EmptyWallet, Endpoint, Error, PirClient, RetryPolicy,
@@ -18,10 +19,8 @@ use unix_clock::{Clock, SystemClock};
 const MAX_NAMED_USE_CASES: usize = 10;
 /// Largest number of shards that devices from iOS and macOS 27.3 on accept.
 const MAX_SHARDS: usize = 1 << 16;
-/// What the sizes declared in Apple's form should have more than the largest ones seen: headers count as well.
-const FORM_MARGIN: f64 = 1.1;
-/// Keywords of one URL for which the declared sizes have room.
-const FORM_KEYWORDS: u64 = 4;
+/// What pir-server says of a request without a token.
+const NO_TOKEN: &str = "no private token";
 
 /// A client that reports the first failure instead of trying again. It asks for keywords that are no
 /// secret, so that requests to the issuer and to the service travel over the same, logged, transport.
@@ -34,7 +33,8 @@ pub(crate) fn client(
     fixed_count: Option<u32>,
 ) -> Result<PirClient, Error> {
     let mut options = ClientOptions::default();
-    options.request_timeout = deployment.timeout;
+    // The transport ends requests, and knows then what was asked for.
+    options.request_timeout = deployment.timeout + Duration::from_secs(1);
     options.lookup_timeout = deployment.timeout * 4;
     options.retry = RetryPolicy::never();
     options.outage_backoff = Duration::ZERO;
@@ -55,26 +55,81 @@ pub(crate) fn client(
         .build()
 }
 
+/// A request of the client that failed.
+pub(crate) struct Failure {
+    seen: String,
+    /// Cause and fix, if the answer tells them.
+    told: Option<Advice>,
+}
+
+impl Failure {
+    /// The failure of the exchange that came last.
+    pub(crate) fn of(error: &Error, network: &Network) -> Self {
+        match (error, network.last()) {
+            (Error::Status { .. } | Error::Transport { .. }, Some(last)) => {
+                Self { seen: last.seen(), told: last.advice() }
+            }
+            (Error::Response { .. }, Some(last)) => {
+                Self { seen: format!("{}: {}", last.seen(), chain(error)), told: last.advice() }
+            }
+            // A service says that it lacks the use case by its status, and so may a web site.
+            (Error::UseCase, Some(last)) => Self { seen: last.seen(), told: last.advice() },
+            _ => Self { seen: chain(error), told: None },
+        }
+    }
+
+    /// Reports it: with `cause` and `fix` if the answer does not tell them.
+    pub(crate) fn report(self, check: Check, cause: &str, fix: &str, findings: &mut Findings) {
+        match self.told {
+            Some(advice) => findings.bad_for(check, self.seen, advice),
+            None => findings.bad(check, self.seen, cause, fix),
+        }
+    }
+
+    /// The same, of this use case.
+    pub(crate) fn in_use_case(self, use_case: &str) -> Self {
+        Self { seen: format!("{use_case}: {}", self.seen), ..self }
+    }
+}
+
+/// Cause and fix of a query without an answer that tells them.
+pub(crate) const NO_ANSWER: [&str; 2] = [
+    "the service did not answer a query as the protocol requires",
+    "look at the service's log; check that bodies of some hundred kilobytes pass in both directions",
+];
+/// The same of a query after one that was answered.
+pub(crate) const NO_SECOND_ANSWER: [&str; 2] = [
+    "a lookup failed although the first succeeded: nodes do not share their state",
+    "let nodes share their state (store.redis); look at pir_busy_total",
+];
+
+/// Returns whether lookups succeed. Nothing is checked after the first that failed.
 pub(crate) async fn check(
     deployment: &Deployment,
     network: &Arc<Network>,
+    build: Option<&LocalBuild>,
     findings: &mut Findings,
-) -> Result<(), ExamineError> {
+) -> Result<bool, ExamineError> {
     let public = public_config(deployment, network).await;
     for use_case in deployment.use_cases() {
         let prepared = prepare(deployment, network, &use_case, public.as_ref(), findings);
-        let Some(client) = prepared.await else { return Ok(()) };
-        match deployment.feature {
-            Feature::UrlFilter => {
-                lookups(deployment, &client, findings).await;
-                same_build::check(deployment, &client, public.as_ref(), findings).await?;
-                levels::check(deployment, network, &use_case, findings).await?;
+        let Some(client) = prepared.await else { return Ok(false) };
+        let service = Service { deployment, network, client: &client, public: public.as_ref() };
+        let has_lookups = match deployment.feature {
+            Feature::UrlFilter => service.lookups(build, findings).await,
+            Feature::CallerId => {
+                caller::lookups(deployment, &use_case, network, &client, findings).await
             }
-            Feature::CallerId => caller::lookups(deployment, &use_case, &client, findings).await,
+        };
+        if !has_lookups {
+            return Ok(false);
+        }
+        if deployment.feature == Feature::UrlFilter {
+            levels::check(deployment, network, &use_case, findings).await?;
         }
     }
-    costs(deployment, &network.log(), findings);
-    Ok(())
+    costs::check(deployment, &network.log(), findings);
+    Ok(true)
 }
 
 /// A client of a use case that has its configuration and has uploaded its key.
@@ -109,7 +164,7 @@ async fn prepare(
         prepared = client.prepare().await;
     }
     if let Err(error) = prepared {
-        not_prepared(deployment, use_case, &error, public, findings);
+        not_prepared(deployment, use_case, &error, network, public, findings);
         return None;
     }
     findings.good(Check::Config, format!("the service has the use case {use_case}"));
@@ -121,11 +176,8 @@ async fn prepare(
 /// The configurations that devices from 27.3 on fetch without a token; none if there is no such answer.
 async fn public_config(deployment: &Deployment, network: &Network) -> Option<api::ConfigResponse> {
     let url = deployment.server_url("config");
-    let response = network.get(&url).await.ok()?;
-    if !response.status().is_success() {
-        return None;
-    }
-    api::ConfigResponse::decode(response.into_body()).ok()
+    let exchanged = network.get(&url).await;
+    api::ConfigResponse::decode(exchanged.body()?.clone()).ok()
 }
 
 /// Explains why the client could not get ready for lookups.
@@ -133,11 +185,14 @@ fn not_prepared(
     deployment: &Deployment,
     use_case: &str,
     error: &Error,
+    network: &Network,
     public: Option<&api::ConfigResponse>,
     findings: &mut Findings,
 ) {
+    let failure = Failure::of(error, network);
+    let reason = network.last().and_then(|last| last.reason()).unwrap_or_default();
     match error {
-        Error::UseCase => {
+        Error::UseCase if failure.told.is_none() => {
             let others = match public {
                 Some(all) if all.configs.is_empty() => "the service has none".to_owned(),
                 Some(all) => {
@@ -172,28 +227,32 @@ fn not_prepared(
         Error::Status { endpoint: Endpoint::Key, .. }
         | Error::Transport { endpoint: Endpoint::Key, .. } => {
             findings.good(Check::Config, format!("the service has the use case {use_case}"));
-            findings.bad(
+            failure.report(
                 Check::KeyUpload,
-                chain(error),
-                "the service did not accept an evaluation key of about 0.8 MB: a proxy in front of it may limit \
-                 bodies, or its store is full",
-                "let bodies of 10 MB pass (client_max_body_size or the like); look at pir_store_failures_total and at \
-                 the disk of the store",
+                "the service did not accept an evaluation key",
+                "look at the service's log, and at pir_store_failures_total",
+                findings,
             );
         }
-        Error::Status { status: 401, .. } => findings.bad(
+        Error::Status { status: 401, .. } if reason.contains(NO_TOKEN) => failure.report(
             Check::Config,
-            chain(error),
+            "the request reaches the service without its Authorization header: what is in front of it removes the header",
+            "let the proxy in front of the service pass the Authorization header on, for all paths",
+            findings,
+        ),
+        Error::Status { status: 401, .. } => failure.report(
+            Check::Config,
             "the service does not accept tokens of this issuer: its keys are different, or it counts the token as \
              spent",
             "let service and issuer be one, or let their nodes share their state (store.redis)",
+            findings,
         ),
-        _ => findings.bad(
+        _ => failure.report(
             Check::Config,
-            chain(error),
             "the service does not answer a device's first request as the protocol requires",
             "look at the service's log; check that the proxy in front of it passes on paths, bodies and the headers \
              Authorization, User-Identifier and User-Agent",
+            findings,
         ),
     }
 }
@@ -219,113 +278,104 @@ fn shards(config: Option<&api::Config>, findings: &mut Findings) {
     }
 }
 
-/// The value of a keyword, or what is seen instead of an answer.
-pub(crate) async fn look_up(client: &PirClient, keyword: &[u8]) -> Result<Option<Vec<u8>>, String> {
+/// The value of a keyword.
+pub(crate) async fn look_up(
+    network: &Network,
+    client: &PirClient,
+    keyword: &[u8],
+) -> Result<Option<Vec<u8>>, Failure> {
     match client.answers(&[keyword]).await.pop().expect("one keyword has one answer") {
         Ok(Answer { is_readable: true, value, .. }) => Ok(value),
-        Ok(_) => Err("the reply cannot be decrypted".to_owned()),
-        Err(error) => Err(chain(error.as_ref())),
+        Ok(_) => Err(Failure { seen: "the reply cannot be decrypted".to_owned(), told: None }),
+        Err(error) => Err(Failure::of(&error, network)),
     }
 }
 
-async fn lookups(deployment: &Deployment, client: &PirClient, findings: &mut Findings) {
-    let value = match look_up(client, ONBOARDING_ENTRY.as_bytes()).await {
-        Ok(value) => value,
-        Err(seen) => {
-            findings.bad(
-                Check::OnboardingEntry,
-                seen,
-                "the service did not answer a query as the protocol requires",
-                "look at the service's log; check that bodies of some hundred kilobytes pass in both directions",
-            );
-            return;
+/// A service that takes queries.
+struct Service<'a> {
+    deployment: &'a Deployment,
+    network: &'a Arc<Network>,
+    client: &'a PirClient,
+    public: Option<&'a api::ConfigResponse>,
+}
+
+impl Service<'_> {
+    /// Looks up the entry of Apple's onboarding, a key that is on no list, and keys of the build on this machine. Returns
+    /// whether all were answered.
+    async fn lookups(&self, build: Option<&LocalBuild>, findings: &mut Findings) -> bool {
+        let value = match look_up(self.network, self.client, ONBOARDING_ENTRY.as_bytes()).await {
+            Ok(value) => value,
+            Err(failure) => {
+                let [cause, fix] = NO_ANSWER;
+                failure.report(Check::OnboardingEntry, cause, fix, findings);
+                return false;
+            }
+        };
+        // `.invalid` is reserved (RFC 6761): no list has such a name.
+        let number = SystemClock.now().unix_seconds().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let absent = format!("{number:016x}.invalid");
+        let absent = look_up(self.network, self.client, absent.as_bytes()).await;
+        let compared = match build.filter(|_| absent.is_ok()) {
+            Some(build) => {
+                let (network, client) = (self.network, self.client);
+                let compared =
+                    same_build::compare(self.deployment, network, client, self.public, build);
+                Some(compared.await)
+            }
+            None => None,
+        };
+        // Where most keys are missing, this one is missing for the same reason.
+        let is_explained = value.is_none()
+            && matches!(&compared, Some(Ok(compared)) if compared.explains_missing_keys);
+        if !is_explained {
+            self.onboarding_entry(value.as_deref(), findings);
         }
-    };
-    const FIX: &str = "build with --onboarding-entry, process and publish";
-    match value.as_deref() {
-        Some(b"1") => findings.good(Check::OnboardingEntry, format!("{ONBOARDING_ENTRY} is found")),
-        Some(_) => findings.bad(
-            Check::OnboardingEntry,
-            format!("{ONBOARDING_ENTRY} is found, but its value is not 1"),
-            "Apple looks it up and expects the value 1",
-            FIX,
-        ),
-        None => {
-            let seen = format!("{ONBOARDING_ENTRY} is not found");
-            let cause = "Apple looks it up before it approves a distribution";
-            match deployment.is_development {
-                true => findings.warning(Check::OnboardingEntry, seen, cause, FIX),
-                false => findings.bad(Check::OnboardingEntry, seen, cause, FIX),
+        let [cause, fix] = NO_SECOND_ANSWER;
+        match absent {
+            Ok(None) => findings.good(Check::AbsentKey, "a key that is on no list is not found"),
+            Ok(Some(_)) => findings.bad(
+                Check::AbsentKey,
+                "a key that is on no list is found",
+                "the data set has values for keys that were never listed: devices would block every URL that hits the \
+                 prefilter",
+                "process the data set with --fresh and publish it; please report this with the processing configuration",
+            ),
+            Err(failure) => {
+                failure.report(Check::AbsentKey, cause, fix, findings);
+                return false;
             }
         }
-    }
-    // `.invalid` is reserved (RFC 6761): no list has such a name.
-    let number = SystemClock.now().unix_seconds().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let absent = format!("{number:016x}.invalid");
-    match look_up(client, absent.as_bytes()).await {
-        Ok(None) => {
-            findings.good(Check::AbsentKey, "a key that is on no list is not found");
+        match compared {
+            Some(Ok(compared)) => compared.report(findings),
+            Some(Err(failure)) => {
+                failure.report(Check::SameBuild, cause, fix, findings);
+                return false;
+            }
+            None => {}
         }
-        Ok(_) => findings.bad(
-            Check::AbsentKey,
-            "a key that is on no list is found",
-            "the data set has values for keys that were never listed: devices would block every URL that hits the \
-             prefilter",
-            "process the data set with --fresh and publish it; please report this with the processing configuration",
-        ),
-        Err(seen) => findings.bad(
-            Check::AbsentKey,
-            seen,
-            "the second lookup failed although the first succeeded: nodes do not share their state, or a rate limit \
-             was reached",
-            "let nodes share their state (store.redis); look at pir_busy_total",
-        ),
+        true
     }
-}
 
-/// Time and sizes of the lookups so far.
-fn costs(deployment: &Deployment, log: &[LoggedExchange], findings: &mut Findings) {
-    let to = |path: &str| log.iter().filter(|sent| sent.path.ends_with(path)).collect::<Vec<_>>();
-    let queries = to("/queries");
-    let mut times: Vec<Duration> = queries.iter().map(|exchange| exchange.time).collect();
-    times.sort();
-    let Some(&median) = times.get(times.len() / 2) else { return };
-    // The shortest bodies are those for one keyword.
-    let reply = queries.iter().map(|exchange| exchange.received).min().expect("there is a lookup");
-    let query = queries.iter().map(|exchange| exchange.sent).min().expect("there is a lookup");
-    let key = to("/key").iter().map(|exchange| exchange.sent).max().unwrap_or(0);
-    let kilobytes = |bytes: u64| bytes as f64 / 1e3;
-    // The sizes that the form asks for bound every request; the relay answers longer ones with 413. A device asks for a few
-    // keywords of one URL at once.
-    let largest_request = key.max(query * FORM_KEYWORDS);
-    let largest_reply = reply * FORM_KEYWORDS;
-    let seen = format!(
-        "a lookup takes {:.0} ms; evaluation key {:.0} kB, query for one keyword {:.0} kB, its reply {:.0} kB; declare \
-         requests of at least {:.0} kB and replies of at least {:.0} kB in Apple's form",
-        median.as_secs_f64() * 1e3,
-        kilobytes(key),
-        kilobytes(query),
-        kilobytes(reply),
-        (kilobytes(largest_request) * FORM_MARGIN).ceil(),
-        (kilobytes(largest_reply) * FORM_MARGIN).ceil(),
-    );
-    if median > deployment.max_latency {
-        findings.warning(
-            Check::Costs,
-            seen,
-            "a device waits for the answer before it loads a page",
-            "put nodes near the users; look at pir_stage_seconds and pir_queue_depth: add cores, or make shards \
-             smaller",
-        );
-    } else if reply > deployment.max_reply_bytes {
-        findings.warning(
-            Check::Costs,
-            seen,
-            "long replies cost devices traffic and take the relay longer",
-            "use short values (1 is enough), or other dimensions or parameters of the shards",
-        );
-    } else {
-        findings.good(Check::Costs, seen);
+    fn onboarding_entry(&self, value: Option<&[u8]>, findings: &mut Findings) {
+        const FIX: &str = "build with --onboarding-entry, process and publish";
+        let check = Check::OnboardingEntry;
+        match value {
+            Some(b"1") => findings.good(check, format!("{ONBOARDING_ENTRY} is found")),
+            Some(_) => findings.bad(
+                check,
+                format!("{ONBOARDING_ENTRY} is found, but its value is not 1"),
+                "Apple looks it up and expects the value 1",
+                FIX,
+            ),
+            None => {
+                let seen = format!("{ONBOARDING_ENTRY} is not found");
+                let cause = "Apple looks it up before it approves a distribution";
+                match self.deployment.is_development {
+                    true => findings.warning(check, seen, cause, FIX),
+                    false => findings.bad(check, seen, cause, FIX),
+                }
+            }
+        }
     }
 }
 
@@ -365,7 +415,9 @@ mod tests {
             let public = api::ConfigResponse { configs: configs.collect(), ..Default::default() };
             let mut findings = Findings::default();
             let use_case = &deployment.use_cases()[0];
-            not_prepared(&deployment, use_case, &Error::UseCase, Some(&public), &mut findings);
+            let network = Network::new(&deployment).unwrap();
+            let error = Error::UseCase;
+            not_prepared(&deployment, use_case, &error, &network, Some(&public), &mut findings);
             let seen = &findings.iter().next().unwrap().seen;
             assert_eq!(seen.matches("use-case-").count(), count.min(MAX_NAMED_USE_CASES), "{seen}");
         }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod balancers;
+mod builds;
 mod caller;
 mod reports;
 mod support;
@@ -49,8 +51,6 @@ fn a_deployment_in_order_is_ready() {
             "absentKey",
             "sameBuild",
             "costs",
-            "gatewayConnection",
-            "gatewayClock",
             "gatewayKeys",
             "gatewayLookup",
         ]
@@ -76,14 +76,20 @@ fn connections_that_devices_cannot_make() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", socket.local_addr().unwrap())
     };
-    // A certificate of an unknown authority.
+    // A certificate that nobody signed.
     let deployed = Deployed::new(Plan { tls: Some(Tls::default()), ..Plan::default() });
     let report = deployed.examine(Deployment::new(closed, BUNDLE, TOKEN).development(true));
     report.is_only("serverConnection", Severity::Bad, "refused");
     report.has_cause("nothing listens at this port");
     let report = deployed.examined();
     report.is_only("serverConnection", Severity::Bad, "certificate");
-    report.has_cause("an authority that devices do not know");
+    report.has_cause("self-signed");
+    // The same, as the usual command makes it.
+    let tls = Tls { is_authority: true, ..Tls::default() };
+    let authority = Deployed::new(Plan { tls: Some(tls), ..Plan::default() });
+    let report = authority.examined();
+    report.is_only("serverConnection", Severity::Bad, "certificate");
+    report.has_cause("self-signed");
     let authority = deployed.path("authority.pem");
     let report = deployed.examine(deployed.deployment().authority(&authority));
     assert!(report.findings.is_ready(), "{:#?}", report.findings);
@@ -116,7 +122,7 @@ fn connections_that_devices_cannot_make() {
     report.is_only("serverConnection", Severity::Warning, "HTTP/1.1 only");
     // Apple's relay does not accept such a gateway.
     let report = old.examine(deployment().gateway(&old.url));
-    report.says("gatewayConnection", Severity::Bad, "HTTP/1.1 only");
+    report.is_only("gatewayConnection", Severity::Bad, "HTTP/1.1 only");
 }
 
 #[test]
@@ -170,6 +176,24 @@ fn user_tokens_that_devices_of_26_cannot_decode() {
         report.is_only("userTokenForm", Severity::Bad, "not standard base64");
         let printed = format!("{:?}", report.findings);
         assert!(!printed.contains(token), "{printed}");
+    }
+}
+
+/// One finding, about the text, whatever the issuer says of it.
+#[test]
+fn user_tokens_that_are_not_what_the_app_sets() {
+    let deployed = Deployed::new(Plan::default());
+    for (token, seen) in [
+        ("Bearer AAAA", "begins with `Bearer `"),
+        (" bearer AAAA", "begins with `Bearer `"),
+        ("", "is empty"),
+        ("  ", "is empty"),
+        ("AA AA", "has white space"),
+        ("AAAA\n", "has white space"),
+        ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", "not standard base64"),
+    ] {
+        let report = deployed.examine(with_token(&deployed, token));
+        report.is_only("userTokenForm", Severity::Bad, seen);
     }
 }
 
@@ -462,7 +486,8 @@ fn domains_without_their_record() {
     );
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let report = deployed.examine(asking(silent.local_addr().unwrap()));
-    report.is_only("dnsRecord", Severity::Bad, "127.0.0.1: ");
+    report.is_only("dnsRecord", Severity::Bad, "no answer of the name server 127.0.0.1:");
+    report.has_cause("--resolver");
     let other = examined(Some("apple-url-filter=com.example.other".to_owned()));
     other.is_only("dnsRecord", Severity::Bad, "com.example.other, expected");
 }
@@ -504,12 +529,27 @@ fn apps_that_say_something_else() {
         Severity::Bad,
         "has no PrivacyPassIssuerURL",
     );
+    // What was right for an earlier deployment is not added once more.
+    let report = examined(&with(&url, "https://old.example.com"));
+    report.is_only("infoPlist", Severity::Bad, "PrivacyPassIssuerURL is");
+    report.has_fix("remove PrivacyPassIssuerURL from NSPIRConfiguration, or change it to");
+    let id = |id: &str| {
+        let id = format!("<key>CFBundleIdentifier</key><string>{id}</string>");
+        examined(&format!("{id}{}", with(&url, "")))
+    };
+    id(BUNDLE).says("infoPlist", Severity::Good, "has the app's addresses");
+    let report = id("com.example.other");
+    report.is_only("infoPlist", Severity::Bad, "CFBundleIdentifier is \"com.example.other\"");
+    report.has_cause("the file of another app");
+    // A file that cannot be read is no finding about the app.
+    let cannot = |path: &std::path::Path| {
+        let deployment = deployed.deployment().info_plist(path);
+        let error = deployed.runtime.block_on(doctor::examine(&deployment)).unwrap_err();
+        assert!(matches!(error, ExamineError::InfoPlist { .. }), "{error}");
+    };
     fs::write(&path, "nonsense").unwrap();
-    deployed.examine(deployed.deployment().info_plist(&path)).says(
-        "infoPlist",
-        Severity::Bad,
-        "Info.plist",
-    );
+    cannot(&path);
+    cannot(&deployed.path("nowhere.plist"));
 }
 
 #[test]

@@ -51,26 +51,32 @@ impl Default for Plan {
 }
 
 /// A certificate, and the versions of HTTP that are offered with it.
+#[derive(Clone, Copy)]
 pub(crate) struct Tls {
     pub(crate) http2: bool,
     /// From now on; a negative number of days is the past.
     pub(crate) days: i64,
+    /// Whether the certificate is that of an authority, as `openssl req -x509` makes it.
+    pub(crate) is_authority: bool,
 }
 
 impl Default for Tls {
     fn default() -> Self {
-        Self { http2: true, days: 365 }
+        Self { http2: true, days: 365, is_authority: false }
     }
 }
 
 /// A certificate of localhost that began a year before now and ends that many days after.
-fn certificate(days: i64) -> rcgen::CertifiedKey<rcgen::KeyPair> {
+fn certificate(days: i64, is_authority: bool) -> rcgen::CertifiedKey<rcgen::KeyPair> {
     let day = Duration::from_secs(24 * 3600);
     let now = rcgen::date_time_ymd(1970, 1, 1) + std::time::UNIX_EPOCH.elapsed().unwrap();
     let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     parameters.not_before = now - day * 365;
     let distance = day * u32::try_from(days.unsigned_abs()).unwrap();
     parameters.not_after = if days < 0 { now - distance } else { now + distance };
+    if is_authority {
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    }
     let signing_key = rcgen::KeyPair::generate().unwrap();
     let cert = parameters.self_signed(&signing_key).unwrap();
     rcgen::CertifiedKey { cert, signing_key }
@@ -102,13 +108,15 @@ pub(crate) fn process(folder: &Path, shards: u32) {
     Run::new(&configuration).finish().unwrap();
 }
 
-/// Copies a data set of Apple's tool, with its first shards.
+/// Copies a data set of Apple's tool, with its first shards, beside a prefilter of its rows.
 fn copy_recorded(case: &str, out: &Path, shards: u32) {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let from = repository.join("testvectors/interop/pir").join(case);
-    fs::create_dir(out).unwrap();
+    let rows = fs::read_to_string(from.join("input.txtpb")).unwrap();
+    let keywords: Vec<&str> =
+        rows.split("keyword: \"").skip(1).map(|row| row.split('"').next().unwrap()).collect();
+    build(&keywords.join("\n"), out, false);
     let copy = |name: String, to: String| fs::copy(from.join(name), out.join(to)).unwrap();
-    copy("input.txtpb".to_owned(), "input.txtpb".to_owned());
     for shard in 0..shards {
         copy(format!("db-{shard}.bin"), format!("urls-{shard}.bin"));
         copy(format!("params-{shard}.txtpb"), format!("urls-{shard}.params.txtpb"));
@@ -147,7 +155,8 @@ impl Deployed {
         }
         let configuration = Configuration::parse(text.to_string().as_bytes()).unwrap();
         let runtime = Runtime::new().unwrap();
-        let certified = certificate(plan.tls.as_ref().map_or(365, |tls| tls.days));
+        let Tls { days, is_authority, .. } = plan.tls.as_ref().copied().unwrap_or_default();
+        let certified = certificate(days, is_authority);
         fs::write(folder.path().join("authority.pem"), certified.cert.pem()).unwrap();
         let tls = plan.tls.map(|tls| {
             let key =
@@ -182,6 +191,7 @@ impl Deployed {
             .development(true)
             // Tests share the machine: slowness is no finding.
             .max_latency(Duration::from_secs(600))
+            .page_wait(Duration::from_secs(600))
     }
 
     pub(crate) fn examine(&self, deployment: Deployment) -> Report {
@@ -222,6 +232,13 @@ impl Report {
         assert_eq!(others, [(check, severity)], "{:#?}", self.findings);
         self.says(check, severity, seen);
         assert_eq!(self.findings.is_ready(), severity != Severity::Bad);
+    }
+
+    /// Something that is not good has this fix.
+    #[track_caller]
+    pub(crate) fn has_fix(&self, fix: &str) {
+        let mut fixes = self.findings.iter().filter_map(|finding| finding.advice.as_ref());
+        assert!(fixes.any(|advice| advice.fix.contains(fix)), "{:#?}", self.findings);
     }
 
     /// Something that is not good has this cause.

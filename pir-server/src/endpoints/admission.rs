@@ -40,7 +40,10 @@ pub(crate) async fn user<'h>(
     };
     user.ok_or_else(|| {
         service.metrics().token_refused(TokenRefusal::User);
-        Refusal::UserToken
+        match headers.contains_key(AUTHORIZATION) {
+            true => Refusal::UserToken,
+            false => Refusal::NoUserToken,
+        }
     })
 }
 

@@ -21,9 +21,12 @@ const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// The user token is missing or unknown.
+    /// The user token is unknown.
     #[error("User token is unauthorized")]
     UserToken,
+    /// There is no user token at all: a proxy may have removed it.
+    #[error("no Authorization header with a user token")]
+    NoUserToken,
     /// The program or address that decides about the user token does not answer. Logged where it is asked.
     #[error("user tokens cannot be checked at the moment")]
     UserTokenHook(#[from] HookError),
@@ -133,7 +136,7 @@ impl Refusal {
     #[must_use]
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::UserToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::UserToken | Self::NoUserToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
             // RFC 9578, section 6.2.
             Self::TokenRequest(_) | Self::OtherTier => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Header(_)

@@ -19,7 +19,8 @@ Examples:
   urlfilter doctor --server https://pir.example.com --issuer https://issuer.example.com \\
       --gateway https://gateway.example.com --token-file token --bundle-id com.example.app \\
       --filter dist --resolver 9.9.9.9 --info-plist App/Info.plist --json
-  urlfilter doctor --server http://127.0.0.1:8080 --token AAAA --bundle-id com.example.app --development
+  urlfilter doctor --server http://127.0.0.1:8080 --token AAAA --bundle-id com.example.app \\
+      --development
   urlfilter doctor --server https://lookup.example.com --token-file token --caller-id \\
       --bundle-id com.example.app.lookup --resolver 9.9.9.9
 
@@ -48,7 +49,8 @@ pub(crate) struct Arguments {
     /// Path that the app has as reportEndpoint, such as reports: an empty report is sent there
     #[arg(long, value_name = "PATH")]
     report_endpoint: Option<String>,
-    /// Folder that `build` wrote: checks that its prefilter belongs to the data set that is served
+    /// Folder that `build` wrote: checks that its prefilter is sound, has the rows beside it, and belongs to the data
+    /// set that is served, and to the prefilter that the service gives out
     #[arg(long, value_name = "DIR")]
     filter: Option<PathBuf>,
     /// Level whose prefilter the service gives out, by its name: checks it; can be repeated
@@ -77,7 +79,7 @@ pub(crate) struct Arguments {
     /// Limit for one exchange with a server, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
-    /// Time of a lookup above which there is a warning, in milliseconds
+    /// Time of a lookup above which there is a warning, in milliseconds; above 3 seconds it is wrong in any case
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     latency: u64,
     /// Size of a reply above which there is a warning, in bytes
