@@ -2,6 +2,7 @@
 //! the answers.
 
 use crate::error::Error;
+use crate::hit_count::TooManyHits;
 use crate::measured::{ImplausiblePrefilter, MeasuredPrefilter};
 use crate::sans_io::{Answer, Keywords, Source};
 use filter_core::sub_url::{SubUrlRule, UrlError};
@@ -68,8 +69,8 @@ pub struct Decision {
     pub basis: Basis,
     /// The number of sub-URLs that hit the prefilter; 0 if they were not looked up.
     pub hits: usize,
-    /// The number of hits whose replies could not be read. They count as not on the list, see
-    /// [`Answer::is_readable`]: do not send anything because of them.
+    /// The number of hits whose replies could not be read, see [`Answer::is_readable`]. If no other hit is on the list, the
+    /// verdict is [`Verdict::Unknown`] because of them: do not send anything because of that.
     pub unreadable: usize,
     /// Why the verdict is [`Verdict::Unknown`].
     pub failure: Option<Failure>,
@@ -93,6 +94,17 @@ pub enum Failure {
     /// The prefilter says yes to more URLs than [`FilterOptions::max_false_positive_rate`] allows. Nothing was asked.
     #[error(transparent)]
     Prefilter(#[from] ImplausiblePrefilter),
+    /// So many of the latest URLs hit the prefilter that it may have been made for them, see
+    /// [`FilterOptions::max_hit_share`]. Nothing was asked for this one.
+    #[error(transparent)]
+    ManyUrlsHit(#[from] TooManyHits),
+    /// Replies decrypt to nonsense: the service has another evaluation key than that of this client, or answers wrongly. Do
+    /// not send anything because of this: no report, no repetition, no new key.
+    #[error("{count} of the replies cannot be decrypted")]
+    Unreadable {
+        /// The number of replies.
+        count: usize,
+    },
     /// The lookup failed.
     #[error(transparent)]
     Lookup(#[from] Arc<Error>),
@@ -118,6 +130,11 @@ pub struct FilterOptions {
     /// learns something about, and the prefilter comes from its side. Default: 0.02. Raise it for a list that was built
     /// for a rate of 0.02 or more, or of very few entries for one above 0.0005.
     pub max_false_positive_rate: f64,
+    /// Largest share of the latest 1,024 different URLs that may hit the prefilter, 0 to 1, beyond chance and once there are
+    /// 64 of them; URLs with a listed part in common count once. Above it, nothing is asked for URLs that hit, and their
+    /// verdict is unknown: a prefilter with bits for most of what is visited would have most of it asked for. Default: 0.5.
+    /// 1 is no limit, for those who check little but what is listed.
+    pub max_hit_share: f64,
 }
 
 impl Default for FilterOptions {
@@ -128,6 +145,7 @@ impl Default for FilterOptions {
             refresh_every: Some(Duration::from_secs(86_400)),
             max_hits: 64,
             max_false_positive_rate: 0.02,
+            max_hit_share: 0.5,
         }
     }
 }
@@ -146,7 +164,7 @@ impl Default for FilterOptions {
 /// let parameters = Sizing::Round.parameters(1, 0.0001, 1)?;
 /// let mut filter = BloomFilter::empty(parameters);
 /// filter.insert(b"phish.example");
-/// let prefilter = MeasuredPrefilter::new(Prefilter::new(filter, Description::default())?);
+/// let prefilter = MeasuredPrefilter::new(Prefilter::new(filter, Description::default())?)?;
 /// let check = Check::new(&prefilter, &FilterOptions::default(), &["https://www.phish.example/a"]);
 /// assert_eq!(check.keywords().as_slice(), [b"phish.example"]);
 /// // Look the keywords up with `Client::start_lookup`, then: check.decide(&answers)
@@ -171,7 +189,7 @@ impl Check {
         let plausible = measured.check(options.max_false_positive_rate);
         let rule = options.rule.as_ref().unwrap_or_else(|| prefilter.rule());
         let max = options.max_hits;
-        let hits: Vec<Result<Vec<String>, Failure>> = urls
+        let mut hits: Vec<Result<Vec<String>, Failure>> = urls
             .iter()
             .map(|url| {
                 let parsed = rule.parse_lenient(url)?;
@@ -183,6 +201,18 @@ impl Check {
                 }
             })
             .collect();
+        {
+            let mut count = measured.hits();
+            let found =
+                urls.iter().zip(&hits).filter_map(|(url, hits)| Some((url, hits.as_ref().ok()?)));
+            found.for_each(|(url, hits)| count.add(url, hits));
+            if let Err(refused) = count.check(options.max_hit_share) {
+                let with_hits = |hits: &&mut Result<Vec<String>, _>| {
+                    hits.as_ref().is_ok_and(|hits| !hits.is_empty())
+                };
+                hits.iter_mut().filter(with_hits).for_each(|hits| *hits = Err(refused.into()));
+            }
+        }
         let mut keywords = Keywords::default();
         for hits in hits.iter().flatten() {
             keywords.add_url(hits.iter().map(String::as_str));
@@ -197,7 +227,7 @@ impl Check {
     }
 
     /// The decision about each URL, in their order. A single hit on the list denies a URL; to allow it,
-    /// every hit needs an answer.
+    /// every hit needs an answer that could be read.
     ///
     /// # Panics
     /// If there are not as many answers as [keywords](Check::keywords).
@@ -254,6 +284,9 @@ impl Check {
             };
         }
         let hits = hits.len();
+        if unreadable > 0 {
+            failure.get_or_insert(Failure::Unreadable { count: unreadable });
+        }
         match failure {
             Some(failure) => self.unknown(hits, unreadable, failure),
             None => Decision {
@@ -274,5 +307,99 @@ impl Check {
         };
         let failure = Some(failure);
         Decision { verdict: Verdict::Unknown, blocked, basis, hits, unreadable, failure }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use filter_core::Prefilter;
+    use filter_core::bloom::{BloomFilter, Sizing};
+    use filter_core::file::Description;
+
+    fn of_sites(sites: usize) -> MeasuredPrefilter<Vec<u8>> {
+        let mut filter =
+            BloomFilter::empty(Sizing::Round.parameters(sites as u64, 1e-9, 1).unwrap());
+        (0..sites).for_each(|site| filter.insert(format!("{site}.example").as_bytes()));
+        let prefilter = Prefilter::new(filter, Description::default()).unwrap();
+        MeasuredPrefilter::with_seed(prefilter, 1)
+    }
+
+    fn answer(value: Option<&str>, is_readable: bool) -> Result<Answer, Arc<Error>> {
+        Ok(Answer { value: value.map(Into::into), source: Source::Service, is_readable })
+    }
+
+    #[test]
+    fn a_reply_that_cannot_be_read_makes_a_verdict_unknown() {
+        let prefilter = of_sites(2);
+        for on_failure in [OnFailure::Open, OnFailure::Closed] {
+            let options = FilterOptions { on_failure, ..FilterOptions::default() };
+            let check = Check::new(&prefilter, &options, &["https://0.example/", "1.example"]);
+            let decisions = check.decide(&[answer(None, false), answer(None, true)]);
+            let [unknown, allowed] = &decisions[..] else { panic!("{decisions:?}") };
+            assert_eq!((&unknown.verdict, unknown.unreadable), (&Verdict::Unknown, 1));
+            assert_eq!(unknown.blocked, on_failure == OnFailure::Closed);
+            assert!(matches!(unknown.failure, Some(Failure::Unreadable { count: 1 })));
+            assert_eq!((&allowed.verdict, allowed.blocked), (&Verdict::Allow, false));
+        }
+    }
+
+    #[test]
+    fn a_listed_hit_denies_whatever_cannot_be_read() {
+        let mut filter = BloomFilter::empty(Sizing::Round.parameters(2, 1e-9, 1).unwrap());
+        ["a.example", "a.example/b"].iter().for_each(|key| filter.insert(key.as_bytes()));
+        let prefilter = Prefilter::new(filter, Description::default()).unwrap();
+        let prefilter = MeasuredPrefilter::with_seed(prefilter, 1);
+        for answers in [
+            [answer(None, false), answer(Some(""), true)],
+            [answer(Some(""), true), answer(None, false)],
+        ] {
+            let check = Check::new(&prefilter, &FilterOptions::default(), &["a.example/b"]);
+            let decision = check.decide(&answers).remove(0);
+            assert!(matches!(decision.verdict, Verdict::Deny { .. }) && decision.blocked);
+        }
+    }
+
+    /// Bits for whatever is visited do not show in a rate.
+    #[test]
+    fn a_prefilter_of_all_that_is_visited_has_nothing_more_asked() {
+        let prefilter = of_sites(200);
+        let asked = |max_hit_share: f64, prefilter: &MeasuredPrefilter<Vec<u8>>| {
+            let options = FilterOptions { max_hit_share, ..FilterOptions::default() };
+            let asks = |site: &usize| {
+                let url = format!("https://www.{site}.example/{site}");
+                let check = Check::new(prefilter, &options, &[&url]);
+                let decision = (
+                    !check.keywords().is_empty(),
+                    check.decide(&vec![answer(None, true); check.keywords().len()]).remove(0),
+                );
+                assert_eq!(decision.0, decision.1.verdict == Verdict::Allow);
+                assert!(decision.0 || matches!(decision.1.failure, Some(Failure::ManyUrlsHit(_))));
+                decision.0
+            };
+            (0..200).filter(asks).count()
+        };
+        assert_eq!(asked(0.5, &prefilter), 63);
+        // A newer prefilter goes on with the count.
+        assert_eq!(asked(0.5, &of_sites(200).replacing(&prefilter)), 0);
+        assert_eq!(asked(1.0, &of_sites(200)), 200);
+        // URLs that do not hit are allowed as before.
+        let check = Check::new(&prefilter, &FilterOptions::default(), &["https://good.test/"]);
+        assert_eq!(check.decide(&[]).remove(0).verdict, Verdict::Allow);
+    }
+
+    /// A list of advertisers is hit by most pages, many times each, and most of what they load is not.
+    #[test]
+    fn pages_with_many_listed_addresses_are_filtered() {
+        let prefilter = of_sites(50);
+        let options = FilterOptions::default();
+        for page in 0..100 {
+            let own = (0..40).map(|part| format!("https://page{page}.test/{part}"));
+            let listed =
+                (0..30).map(|part| format!("https://{}.example/{page}/{part}", (page + part) % 50));
+            let urls: Vec<String> = own.chain(listed).collect();
+            let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+            assert!(!Check::new(&prefilter, &options, &urls).keywords().is_empty(), "{page}");
+        }
     }
 }

@@ -46,12 +46,12 @@ impl PirClient {
         self.0.has_own_transport()
     }
 
-    /// The value of each keyword; `None` for a keyword that the data set does not have, or whose reply cannot
-    /// be read ([`PirClient::answers`] tells the two apart). Keywords without a fresh cached answer are asked
+    /// The value of each keyword; `None` for a keyword that the data set does not have. Keywords without a fresh cached answer are asked
     /// for, in as few requests as the options allow. They count as those of one URL: for others see [`PirClient::answers_to`].
     ///
     /// # Errors
-    /// If any keyword has no fresh answer. The answers that did arrive are cached.
+    /// If any keyword has no fresh answer, or one that cannot be read ([`Error::Unreadable`]); [`PirClient::answers`] has the
+    /// others. The answers that did arrive are cached.
     #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     pub async fn lookup(&self, keywords: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Arc<Error>> {
         let (answers, failure) = self.look_up(&of_one_url(keywords)).await;
@@ -60,6 +60,7 @@ impl PirClient {
                 let failure = failure.as_ref();
                 Err(Arc::clone(failure.expect("stale answers are used if there is a failure")))
             }
+            Answer { is_readable: false, .. } => Err(Arc::new(Error::Unreadable)),
             answer => Ok(answer.value),
         };
         answers.into_iter().map(value).collect()

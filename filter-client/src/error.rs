@@ -158,6 +158,9 @@ pub enum Error {
     /// A stored state cannot be used.
     #[error("the stored state of the client cannot be used")]
     State(#[from] StateError),
+    /// A reply decrypts to nonsense. Do not send anything because of this: no report, no repetition, no new key.
+    #[error("a reply cannot be decrypted")]
+    Unreadable,
     /// The operating system gave no random numbers.
     #[error("the operating system's random source failed")]
     Randomness,

@@ -123,6 +123,7 @@ impl UrlFilter {
         };
         let max = inner.options.max_false_positive_rate;
         newer.prefilter.check(max)?;
+        let newer = newer.replacing(&current);
         inner.client.set_rows(newer.prefilter.rows(max));
         inner.loaded.store(Arc::new(newer));
         // The list changed, so answers from the old one may be wrong.

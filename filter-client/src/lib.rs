@@ -84,6 +84,7 @@ mod endpoint;
 mod error;
 #[cfg(feature = "tokio")]
 mod filter;
+mod hit_count;
 #[cfg(feature = "http")]
 mod http_transport;
 mod measured;
@@ -104,6 +105,7 @@ pub use endpoint::{AddressError, Endpoint, Party};
 pub use error::{Error, ResponseError};
 #[cfg(feature = "tokio")]
 pub use filter::{MIN_REFRESH_INTERVAL, UrlFilter};
+pub use hit_count::TooManyHits;
 #[cfg(feature = "http")]
 pub use http_transport::{HttpTransport, HttpTransportBuilder};
 pub use measured::{ImplausiblePrefilter, MeasuredPrefilter};

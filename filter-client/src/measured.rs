@@ -3,8 +3,11 @@
 //! The prefilter comes from whoever runs the service. One that says yes to everything would make a client ask for
 //! everything that is visited.
 
+use crate::error::Error;
+use crate::hit_count::HitCount;
 use filter_core::Prefilter;
 use filter_core::file::FilterBytes;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Number of keys that are tried.
 const SAMPLES: u32 = 1 << 16;
@@ -29,7 +32,7 @@ pub struct ImplausiblePrefilter {
     pub max: f64,
 }
 
-/// A prefilter, and how often it says yes.
+/// A prefilter, how often it says yes, and how many of the URLs hit it that were checked with it.
 ///
 /// ```
 /// use filter_client::MeasuredPrefilter;
@@ -39,7 +42,7 @@ pub struct ImplausiblePrefilter {
 ///
 /// // A filter that says yes to everything.
 /// let filter = BloomFilter::from_bytes(Parameters::new(16, 1, 0)?, vec![0xff, 0xff])?;
-/// let prefilter = MeasuredPrefilter::new(Prefilter::new(filter, Description::default())?);
+/// let prefilter = MeasuredPrefilter::new(Prefilter::new(filter, Description::default())?)?;
 /// assert_eq!(prefilter.false_positive_rate(), 1.0);
 /// assert_eq!(prefilter.rows(0.02), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -48,19 +51,43 @@ pub struct ImplausiblePrefilter {
 pub struct MeasuredPrefilter<B = FilterBytes> {
     prefilter: Prefilter<B>,
     rate: f64,
+    hits: Arc<Mutex<HitCount>>,
 }
 
 impl<B: AsRef<[u8]>> MeasuredPrefilter<B> {
-    /// Measures a prefilter: reads all its bits, and tries 65,536 keys.
+    /// Measures a prefilter: reads all its bits, and tries 65,536 keys that are drawn now.
+    ///
+    /// # Errors
+    /// [`Error::Randomness`].
+    pub fn new(prefilter: Prefilter<B>) -> Result<Self, Error> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|_| Error::Randomness)?;
+        Ok(Self::with_seed(prefilter, u64::from_le_bytes(seed)))
+    }
+
+    /// As [`new`](Self::new), with keys that follow from a seed. Draw it from a good source, each time: whoever knows it
+    /// can make a prefilter that says yes to a quarter of all keys and to none of these.
     #[must_use]
-    pub fn new(prefilter: Prefilter<B>) -> Self {
+    pub fn with_seed(prefilter: Prefilter<B>, seed: u64) -> Self {
         let filter = prefilter.filter();
         let estimated = filter.statistics().estimated_false_positive_rate;
         let sampled = match filter.parameters().bit_count() >= MIN_SAMPLED_BITS {
-            true => filter.sampled_hit_rate(SAMPLES) - SAMPLING_ERROR,
+            true => filter.sampled_hit_rate(SAMPLES, seed) - SAMPLING_ERROR,
             false => 0.0,
         };
-        Self { rate: estimated.max(sampled), prefilter }
+        Self { rate: estimated.max(sampled), prefilter, hits: Arc::default() }
+    }
+
+    /// Goes on with the count of hits of the prefilter that this one takes the place of: a new one must not begin anew, and have
+    /// other URLs asked for.
+    #[must_use]
+    pub fn replacing<C>(mut self, earlier: &MeasuredPrefilter<C>) -> Self {
+        self.hits = Arc::clone(&earlier.hits);
+        self
+    }
+
+    pub(crate) fn hits(&self) -> MutexGuard<'_, HitCount> {
+        self.hits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The prefilter that was measured, whatever its rate is.
@@ -105,7 +132,7 @@ mod tests {
         let parameters = Parameters::new(bit_count, hash_count, 0).unwrap();
         let filter = BloomFilter::from_bytes(parameters, vec![byte; parameters.byte_count()]);
         let prefilter = Prefilter::new(filter.unwrap(), Description::default());
-        MeasuredPrefilter::new(prefilter.unwrap())
+        MeasuredPrefilter::with_seed(prefilter.unwrap(), 5)
     }
 
     #[test]

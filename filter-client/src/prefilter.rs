@@ -126,6 +126,9 @@ pub enum PrefilterError {
     /// stays in use.
     #[error(transparent)]
     Implausible(#[from] ImplausiblePrefilter),
+    /// The operating system gave no random numbers, without which a prefilter cannot be measured.
+    #[error("the operating system's random source failed")]
+    Randomness,
     /// The server answered with this status instead of 200.
     #[error("the prefilter cannot be fetched: status {0}")]
     Status(u16),
@@ -145,9 +148,17 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    fn new(prefilter: Prefilter) -> Self {
+    fn new(prefilter: Prefilter) -> Result<Self, PrefilterError> {
         let tag = prefilter.tag();
-        Self { prefilter: MeasuredPrefilter::new(prefilter), tag }
+        let prefilter = MeasuredPrefilter::new(prefilter);
+        Ok(Self { prefilter: prefilter.map_err(|_| PrefilterError::Randomness)?, tag })
+    }
+}
+
+impl Loaded {
+    /// Goes on with the count of hits of an earlier one.
+    pub(crate) fn replacing(self, earlier: &Self) -> Self {
+        Self { prefilter: self.prefilter.replacing(&earlier.prefilter), ..self }
     }
 }
 
@@ -196,11 +207,11 @@ impl PrefilterSource {
     ) -> Result<Option<Loaded>, PrefilterError> {
         let raw = |metadata: raw::Metadata, bits: &[u8]| {
             let bits = FilterBytes::from(bits.to_vec());
-            Ok::<_, PrefilterError>(Loaded::new(Prefilter::from_raw(metadata, bits)?))
+            Loaded::new(Prefilter::from_raw(metadata, bits)?)
         };
         let loaded = match self {
-            Self::File(path) => Loaded::new(Prefilter::open(path)?),
-            Self::Plist(content) => Loaded::new(Prefilter::from_plist(content)?),
+            Self::File(path) => Loaded::new(Prefilter::open(path)?)?,
+            Self::Plist(content) => Loaded::new(Prefilter::from_plist(content)?)?,
             Self::Raw { metadata, bits } => raw(raw::Metadata::parse(metadata)?, bits)?,
             Self::Url(url) => match fetch(url, transport, current).await? {
                 Some(loaded) => loaded,
@@ -210,7 +221,7 @@ impl PrefilterSource {
             Self::SignedFile { path, trust } => {
                 let prefilter = Prefilter::open(path)?;
                 trust.check_file(path, &prefilter)?;
-                Loaded::new(prefilter)
+                Loaded::new(prefilter)?
             }
             #[cfg(feature = "signatures")]
             Self::SignedRaw { metadata, bits, trust } => raw(trust.metadata(metadata)?, bits)?,
@@ -252,7 +263,7 @@ async fn fetch(
     let Some(body) = get(&url, transport, MAX_BYTES, known).await? else {
         return Ok(None);
     };
-    Ok(Some(Loaded::new(Prefilter::from_plist(&body)?)))
+    Ok(Some(Loaded::new(Prefilter::from_plist(&body)?)?))
 }
 
 /// Fetches metadata, and then the bits whose path begins with `stem`, unless they are the current ones.
@@ -275,7 +286,7 @@ async fn fetch_raw(
     let bits = bits.ok_or(PrefilterError::Status(304))?;
     // The metadata names the tag of its bits, so the files of two builds are refused.
     let prefilter = Prefilter::from_raw(metadata, FilterBytes::from(Vec::from(bits)))?;
-    Ok(Some(Loaded::new(prefilter)))
+    Ok(Some(Loaded::new(prefilter)?))
 }
 
 /// The body at an address; `None` if the server says that it has the tag that is `known`.

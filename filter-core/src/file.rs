@@ -18,7 +18,13 @@ mod mapped;
 mod open;
 mod plist;
 #[cfg(feature = "plist")]
+mod plist_binary;
+#[cfg(feature = "plist")]
 pub(crate) mod plist_content;
+#[cfg(feature = "plist")]
+mod plist_fields;
+#[cfg(feature = "plist")]
+mod plist_xml;
 pub mod raw;
 mod tag;
 mod unverified;

@@ -136,6 +136,32 @@ fn urls_get_verdicts() {
     succeeds(&output);
 }
 
+/// Somebody replaced the client's evaluation key at the service; here its secret key is replaced.
+#[test]
+fn replies_that_cannot_be_read_make_verdicts_unknown() {
+    let served = serve("bad.example\n", json!({}), json!({}));
+    let state = |name: &str| served.folder.path().join(name);
+    let read = |name| -> Value { serde_json::from_slice(&fs::read(state(name)).unwrap()).unwrap() };
+    for name in ["one.state", "other.state"] {
+        let output = served.query(&["--token", "AAAA", "--state", name, "bad.example"]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    }
+    let mut changed = read("one.state");
+    changed["secretKeys"][0]["key"] = read("other.state")["secretKeys"][0]["key"].take();
+    fs::write(state("one.state"), changed.to_string()).unwrap();
+    let common = ["--token", "AAAA", "--state", "one.state", "bad.example"];
+    for more in [&[][..], &["--filter", "dist"]] {
+        for (mode, blocked) in [("open", false), ("closed", true)] {
+            let output =
+                served.query(&[&common[..], &["--json", "--on-failure", mode], more].concat());
+            assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+            let line = lines(&output).remove(0);
+            assert_eq!((&line["verdict"], &line["blocked"]), (&json!("unknown"), &json!(blocked)));
+            assert!(line["error"].as_str().unwrap().contains("cannot be decrypted"), "{line}");
+        }
+    }
+}
+
 /// Two shards tell one bit of the hash, which says much about a keyword of a short list.
 #[test]
 fn shards_with_few_rows_are_refused() {

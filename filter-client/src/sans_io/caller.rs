@@ -8,6 +8,7 @@ use crate::error::Error;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
+use serde::Deserialize;
 use std::time::Duration;
 
 /// Longest reason of a service that an error repeats, in characters.
@@ -120,10 +121,21 @@ impl HttpCaller {
     }
 }
 
+/// The body of a refusal, as far as it matters. The rest is skipped and not stored.
+#[derive(Deserialize)]
+struct Refusal {
+    error: Reason,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    message: String,
+}
+
 /// The reason that a service gives for a refusal; empty if it is not text.
 fn message(body: &[u8]) -> String {
-    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let inner = json.as_ref().and_then(|json| json["error"]["message"].as_str());
+    let json: Option<Refusal> = serde_json::from_slice(body).ok();
+    let inner = json.as_ref().map(|json| json.error.message.as_str());
     let text = inner.unwrap_or_else(|| str::from_utf8(body).unwrap_or(""));
     text.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect()
 }
@@ -138,6 +150,8 @@ mod tests {
             message(br#"{"error":{"message":"Evaluation key not found"}}"#),
             "Evaluation key not found"
         );
+        let with_more = br#"{"a":[[{}]],"error":{"b":[],"message":"Busy","c":{}},"d":1}"#;
+        assert_eq!(message(with_more), "Busy");
         assert_eq!(message(b"plain\x1b[31m text\n"), "plain[31m text");
         assert_eq!(message(&[0xff, 0xfe]), "");
     }

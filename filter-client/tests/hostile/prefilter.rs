@@ -128,7 +128,8 @@ fn prefilters_of_lists_are_accepted() {
             BloomFilter::empty(Sizing::Round.parameters(entries, tolerance, 1).unwrap());
         (0..entries).for_each(|number| filter.insert(format!("{number}.example").as_bytes()));
         let measured =
-            MeasuredPrefilter::new(Prefilter::new(filter, Description::default()).unwrap());
+            MeasuredPrefilter::new(Prefilter::new(filter, Description::default()).unwrap())
+                .unwrap();
         assert_eq!(measured.check(limit), Ok(()), "{entries} entries, {tolerance}");
         let rows = measured.rows(limit);
         assert!(entries < 1_000 || rows.abs_diff(entries) < entries / 50, "{entries}: {rows}");
@@ -230,7 +231,7 @@ fn a_list_of_keywords_counts_as_one_url() {
 /// The check itself, for those who bring their own network.
 #[test]
 fn the_core_keeps_the_limit_for_a_check() {
-    let measured = MeasuredPrefilter::new(of_one_url());
+    let measured = MeasuredPrefilter::new(of_one_url()).unwrap();
     let check = Check::new(&measured, &FilterOptions::default(), &[URL]);
     let mut client: Client = builder(options()).build(start()).unwrap();
     client.set_rows(measured.rows(0.02));

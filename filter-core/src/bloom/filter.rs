@@ -112,15 +112,15 @@ impl<B: AsRef<[u8]>> BloomFilter<B> {
         Statistics { bits_set, fill, estimated_false_positive_rate }
     }
 
-    /// The share of pseudo-random keys that hit this filter, of `samples` keys (0 counts as 1). They are the same in
-    /// every run.
+    /// The share of pseudo-random keys that hit this filter, of `samples` keys (0 counts as 1). They follow from `seed`:
+    /// whoever knows it when he makes the filter can leave them out, so it is drawn after that.
     ///
     /// [`Statistics::estimated_false_positive_rate`] holds for bits that keys have set. Whoever sets bits by a rule can
     /// make a filter that hits more often: with every second bit set, the probes of a quarter of all keys are odd.
     #[must_use]
-    pub fn sampled_hit_rate(&self, samples: u32) -> f64 {
+    pub fn sampled_hit_rate(&self, samples: u32, seed: u64) -> f64 {
         let samples = samples.max(1);
-        let mut state = 0_u64;
+        let mut state = seed;
         let hits = (0..samples).filter(|_| {
             // SplitMix64.
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -267,15 +267,42 @@ mod tests {
         let parameters = Parameters::new(1 << 16, 30, 1).unwrap();
         let odd = BloomFilter::from_bytes(parameters, vec![0xaa; 1 << 13]).unwrap();
         assert!(odd.statistics().estimated_false_positive_rate < 1e-8);
-        assert!((0.24..0.26).contains(&odd.sampled_hit_rate(1 << 16)));
+        assert!((0.24..0.26).contains(&odd.sampled_hit_rate(1 << 16, 5)));
         let empty = BloomFilter::empty(parameters);
-        assert_eq!(empty.sampled_hit_rate(1 << 10), 0.0);
+        assert_eq!(empty.sampled_hit_rate(1 << 10, 5), 0.0);
         let full = BloomFilter::from_bytes(parameters, vec![0xff; 1 << 13]).unwrap();
-        assert_eq!((full.sampled_hit_rate(0), full.sampled_hit_rate(9)), (1.0, 1.0));
+        assert_eq!((full.sampled_hit_rate(0, 5), full.sampled_hit_rate(9, 5)), (1.0, 1.0));
         let mut honest = BloomFilter::empty(Sizing::Round.parameters(5_000, 0.01, 1).unwrap());
         let keys: Vec<String> = (0..5_000).map(|number| format!("{number}.example")).collect();
         honest.insert_all(keys.iter().map(|key| key.as_bytes()));
-        assert!((0.008..0.012).contains(&honest.sampled_hit_rate(1 << 16)));
+        assert!((0.008..0.012).contains(&honest.sampled_hit_rate(1 << 16, 5)));
+    }
+
+    /// A filter that says yes to a fifth of all keys, and to none of those that a known seed has tried.
+    #[test]
+    fn a_seed_that_was_known_shows_nothing() {
+        const SAMPLES: u32 = 1 << 16;
+        let parameters = Parameters::new(1 << 22, 30, 1).unwrap();
+        let mut bytes = vec![0x55; 1 << 19];
+        let mut state = 0_u64;
+        for _ in 0..SAMPLES {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let mixed = mixed ^ (mixed >> 31);
+            let hash = KeyHash { fnv1a: mixed as u32, murmur3: (mixed >> 32) as u32 };
+            if (hash.fnv1a | hash.murmur3) & 1 == 0 {
+                let bit = hash.position(15) % parameters.bit_count();
+                bytes[(bit >> 3) as usize] &= !(1 << (bit & 7));
+            }
+        }
+        let made = BloomFilter::from_bytes(parameters, bytes).unwrap();
+        assert!(made.statistics().estimated_false_positive_rate < 1e-8);
+        assert_eq!(made.sampled_hit_rate(SAMPLES, 0), 0.0);
+        for seed in [1, 2, u64::MAX] {
+            let rate = made.sampled_hit_rate(SAMPLES, seed);
+            assert!((0.15..0.25).contains(&rate), "{rate}");
+        }
     }
 
     #[test]

@@ -2,114 +2,32 @@
 
 use super::description::Description;
 use super::error::{ContentError, RequiredField, WriteError};
-use super::filter_bytes::FilterBytes;
-use super::unverified::{FileFormat, Unverified};
+use super::unverified::Unverified;
+use super::{plist_binary, plist_xml};
 use crate::bloom::Parameters;
-use crate::parser_message::ParserMessage;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use plist::{Data, Value};
-use serde::{Deserialize, Serialize};
-use std::io::{self, Cursor, Write};
+use plist::Data;
+use serde::Serialize;
+use std::io::{self, Write};
 
 /// The dictionary of the released sample, in the order in which it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Released {
     bit_count: u32,
     byte_count: u64,
-    data: Bits,
+    data: Data,
     false_positive_tolerance: f64,
     hash_count: u32,
     item_count: u64,
     murmur_seed: u32,
 }
 
-/// The dictionary of the first beta sample.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Beta {
-    number_of_items: u64,
-    false_positive_tolerance: f64,
-    murmur_seed: u32,
-    number_of_bits: u32,
-    number_of_bytes: u64,
-    number_of_hashes: u32,
-    bit_vector_data: Bits,
-}
-
-/// Data, or the base64 text that some tools store in its place.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Bits {
-    Data(Data),
-    Text(String),
-}
-
-impl Serialize for Bits {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Data(data) => data.serialize(serializer),
-            Self::Text(text) => serializer.serialize_str(text),
-        }
-    }
-}
-
-impl Bits {
-    fn decode(self) -> Result<Vec<u8>, ContentError> {
-        match self {
-            Self::Data(data) => Ok(data.into()),
-            Self::Text(text) => {
-                let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-                STANDARD.decode(text).map_err(|_| malformed("the data is not base64"))
-            }
-        }
-    }
-}
-
-fn malformed(what: &str) -> ContentError {
-    ContentError::Plist(ParserMessage::from_text(what))
-}
-
-/// Reads a property list of either form, XML or binary.
+/// Reads a property list of either form, XML or binary, in time and memory of its length: whatever is none of the fields,
+/// nested values among it, is refused at once.
 pub(crate) fn parse(content: &[u8]) -> Result<Unverified, ContentError> {
-    let syntax = |error: plist::Error| ContentError::Plist(ParserMessage::of(&error));
-    // The parser stops at the end of the dictionary; a file that is cut off after it is damaged all the same.
-    if !content.starts_with(b"bplist00") && !content.trim_ascii_end().ends_with(b"</plist>") {
-        return Err(malformed("it does not end with </plist>; it may be cut off"));
-    }
-    let value = Value::from_reader(Cursor::new(content)).map_err(syntax)?;
-    let dictionary = value.as_dictionary().ok_or_else(|| malformed("it is not a dictionary"))?;
-    let (released, format) = if dictionary.contains_key("numberOfBits") {
-        (plist::from_value::<Beta>(&value).map_err(syntax)?.into(), FileFormat::BetaPlist)
-    } else {
-        (plist::from_value::<Released>(&value).map_err(syntax)?, FileFormat::Plist)
-    };
-    Ok(Unverified {
-        format,
-        parameters: Parameters::new(released.bit_count, released.hash_count, released.murmur_seed)?,
-        bytes: FilterBytes::from(released.data.decode()?),
-        description: Description {
-            item_count: Some(released.item_count),
-            false_positive_tolerance: Some(released.false_positive_tolerance),
-            ..Description::default()
-        },
-        byte_count: Some(released.byte_count),
-        tag: None,
-    })
-}
-
-impl From<Beta> for Released {
-    fn from(beta: Beta) -> Self {
-        Self {
-            bit_count: beta.number_of_bits,
-            byte_count: beta.number_of_bytes,
-            data: beta.bit_vector_data,
-            false_positive_tolerance: beta.false_positive_tolerance,
-            hash_count: beta.number_of_hashes,
-            item_count: beta.number_of_items,
-            murmur_seed: beta.murmur_seed,
-        }
+    match content.starts_with(plist_binary::MAGIC) {
+        true => plist_binary::read(content)?.finish(),
+        false => plist_xml::read(content)?.finish(),
     }
 }
 
@@ -124,7 +42,7 @@ pub(crate) fn write(
     let released = Released {
         bit_count: parameters.bit_count(),
         byte_count: parameters.byte_count() as u64,
-        data: Bits::Data(Data::new(bits.to_vec())),
+        data: Data::new(bits.to_vec()),
         false_positive_tolerance: description
             .false_positive_tolerance
             .ok_or_else(absent(RequiredField::FalsePositiveTolerance))?,
@@ -205,6 +123,137 @@ mod tests {
             assert_eq!(unverified.format, FileFormat::BetaPlist);
             let prefilter = Prefilter::try_from(unverified).unwrap();
             assert_eq!(prefilter.filter().bytes(), [0x3f, 0x02]);
+        }
+    }
+
+    /// Objects of a binary property list, the first of which is its root.
+    fn binary(objects: &[Vec<u8>]) -> Vec<u8> {
+        let mut content = b"bplist00".to_vec();
+        let mut offsets = Vec::new();
+        for object in objects {
+            offsets.extend((content.len() as u32).to_be_bytes());
+            content.extend(object);
+        }
+        let table = content.len() as u64;
+        content.extend(offsets);
+        content.extend([0, 0, 0, 0, 0, 0, 4, 2]);
+        for number in [objects.len() as u64, 0, table] {
+            content.extend(number.to_be_bytes());
+        }
+        content
+    }
+
+    /// An array of references to one object.
+    fn array(length: u8, object: u16) -> Vec<u8> {
+        [vec![0xaf, 0x10, length], object.to_be_bytes().repeat(length.into())].concat()
+    }
+
+    fn message(content: &[u8]) -> String {
+        Prefilter::from_plist(content).unwrap_err().to_string()
+    }
+
+    /// Seven hundred bytes that stand for a tree of 60^5 values, and one that refers to itself.
+    #[test]
+    fn references_between_objects_are_not_followed() {
+        let name = b"\x54data".to_vec();
+        let mut bomb = vec![vec![0xd1, 0, 1, 0, 2], name.clone()];
+        bomb.extend((3..8).map(|object| array(60, object)));
+        bomb.push(vec![0x10, 1]);
+        let bomb = binary(&bomb);
+        assert!(bomb.len() < 750);
+        let nested = "neither number, data nor text";
+        assert!(message(&bomb).contains(nested), "{}", message(&bomb));
+        let of_itself = binary(&[vec![0xd1, 0, 1, 0, 0], name.clone()]);
+        assert!(message(&of_itself).contains(nested));
+        assert!(message(&binary(&[array(60, 0)])).contains("not a dictionary"));
+        // A dictionary of more pairs than there are bytes, and of as many as there are.
+        for pairs in [0xff, 0xfe] {
+            let head = [vec![0xdf, 0x13], vec![pairs; 8]].concat();
+            assert!(message(&binary(&[head, name.clone()])).contains("outside"));
+        }
+        let many = [vec![0xdf, 0x11, 0xff, 0xff], vec![0; 4 * 0xffff]].concat();
+        assert!(message(&binary(&[many])).contains(nested));
+    }
+
+    #[test]
+    fn nested_values_are_refused_where_they_begin() {
+        let deep = 200_000;
+        for (open, close) in [("<array>", "</array>"), ("<dict><key>data</key>", "</dict>")] {
+            let nested = format!("{}{}", open.repeat(deep), close.repeat(deep));
+            for content in [
+                format!("<plist>{nested}</plist>"),
+                format!("<plist><dict><key>data</key>{nested}</dict></plist>"),
+            ] {
+                assert!(Prefilter::from_plist(content.as_bytes()).is_err());
+            }
+        }
+        let many = format!(
+            "<plist><dict><key>data</key><array>{}</array></dict></plist>",
+            "<true/>".repeat(1000)
+        );
+        assert!(message(many.as_bytes()).contains("neither number, data nor text"));
+    }
+
+    #[test]
+    fn a_field_is_there_once_and_nothing_else_is() {
+        let good = BETA.replace("DATA", "<data>PwI=</data>");
+        let with =
+            |more: &str| message(good.replace("</dict>", &format!("{more}</dict>")).as_bytes());
+        assert!(
+            with("<key>murmurSeed</key><integer>1</integer>")
+                .contains("`murmurSeed` is there twice")
+        );
+        assert!(with("<key>bitVectorData</key><data>PwI=</data>").contains("twice"));
+        // The names of both forms, and one that is a mebibyte long.
+        let mixed = good.replace("numberOfHashes", "hashCount");
+        assert!(message(mixed.as_bytes()).contains("`hashCount` is no field"));
+        let long = with(&format!("<key>{}</key><true/>", "k".repeat(1 << 20)));
+        assert!(long.len() < 200, "{}", long.len());
+        assert!(with("<string>murmurSeed</string>").contains("twice"));
+        let lacking = good.replace("<key>numberOfHashes</key><integer>7</integer>", "");
+        assert!(message(lacking.as_bytes()).contains("no `numberOfHashes`"));
+        for (value, other) in
+            [("<integer>7</integer>", "<true/>"), ("<data>PwI=</data>", "<integer>7</integer>")]
+        {
+            assert!(
+                message(good.replacen(value, other, 1).as_bytes()).contains("kind")
+                    || message(good.replacen(value, other, 1).as_bytes()).contains("neither")
+            );
+        }
+        // The same field by two references to one object.
+        let twice = [vec![0xd2], [0, 1, 0, 1, 0, 2, 0, 2].to_vec()].concat();
+        let twice = binary(&[twice, b"\x5amurmurSeed".to_vec(), vec![0x10, 1]]);
+        assert!(message(&twice).contains("twice"));
+    }
+
+    #[test]
+    fn data_of_another_length_than_the_bits_take_is_refused() {
+        for (data, accepted) in [("Pw==", false), ("PwI=", true), ("PwIA", false)] {
+            let content = BETA.replace("DATA", &format!("<data>{data}</data>"));
+            for content in [to_binary(content.as_bytes()), content.into_bytes()] {
+                assert_eq!(Prefilter::from_plist(&content).is_ok(), accepted, "{data}");
+            }
+        }
+        let long = BETA.replace("DATA", &format!("<data>{}</data>", "AAAA".repeat(1 << 18)));
+        assert!(message(long.as_bytes()).contains("there are 786432"));
+    }
+
+    #[test]
+    fn numbers_have_up_to_64_bits_and_no_sign() {
+        for (number, accepted) in [
+            ("-1", false),
+            ("0", true),
+            ("18446744073709551615", true),
+            ("18446744073709551616", false),
+        ] {
+            let content = BETA.replace("DATA", "<data>PwI=</data>");
+            let content = content.replacen("<integer>1<", &format!("<integer>{number}<"), 1);
+            assert_eq!(Prefilter::from_plist(content.as_bytes()).is_ok(), accepted, "{number}");
+            if accepted {
+                let binary = to_binary(content.as_bytes());
+                let found = Prefilter::from_plist(&binary).unwrap().description().item_count;
+                assert_eq!(found, number.parse().ok());
+            }
         }
     }
 

@@ -273,6 +273,8 @@ fn filtered(
     options.rule = arguments.rule.chosen()?;
     options.refresh_every = None;
     options.max_false_positive_rate = arguments.max_fpr;
+    // Whoever tries a list asks for little but what is listed.
+    options.max_hit_share = 1.0;
     let transport = authority.transport(FILTER_TIMEOUT)?;
     let filter = blocking::UrlFilter::with_transport(source, builder, options, transport)?;
     let texts: Vec<&str> = urls.iter().map(String::as_str).collect();
@@ -340,8 +342,12 @@ impl Asked {
         if let Some((sub_url, _)) = found {
             return Ok(Matched { sub_url: Some(sub_url), asked });
         }
+        let is_unreadable = |answer: &Result<Answer, _>| {
+            answer.as_ref().is_ok_and(|answer: &Answer| !answer.is_readable)
+        };
         match self.lookup.failure() {
             Some(error) => Err(Arc::clone(error).into()),
+            None if answers.iter().any(is_unreadable) => Err(anyhow::anyhow!(UNREADABLE)),
             None => Ok(Matched { sub_url: None, asked }),
         }
     }

@@ -74,13 +74,7 @@ pub(super) fn print(
         (basis, ..) => {
             let plural = if decision.hits == 1 { "" } else { "s" };
             let stale = if basis == Basis::StaleCache { ", by an expired answer" } else { "" };
-            let unreadable = match decision.unreadable {
-                0 => String::new(),
-                count => {
-                    format!("; {count} of the replies cannot be decrypted and count as absent")
-                }
-            };
-            format!("{} hit{plural} by chance, not on the list{stale}{unreadable}", decision.hits)
+            format!("{} hit{plural} by chance, not on the list{stale}", decision.hits)
         }
     };
     results.line(format_args!("{verdict:8} {url}"))?;
