@@ -178,6 +178,12 @@ impl PirClient {
         self.0.read(sans_io::Client::token_count)
     }
 
+    /// Why the latest refill brought no tokens, see [`sans_io::Client::refill_failure`].
+    #[must_use]
+    pub fn refill_failure(&self) -> Option<Arc<Error>> {
+        self.0.read(sans_io::Client::refill_failure)
+    }
+
     /// What was sent, received and computed so far.
     #[must_use]
     pub fn costs(&self) -> Costs {

@@ -9,6 +9,7 @@ use crate::state::StateError;
 use crate::transport::TransportError;
 use pir_api::bounded::BoundedError;
 use pir_api::convert::ConvertError;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A lookup, or a step that it needs, failed. The text contains no keyword and nothing secret.
@@ -99,18 +100,28 @@ pub enum Error {
          of date, or the issuer shows this user a key of its own"
     )]
     IssuerKeyMirror,
+    /// The issuer's directory begins with a key that was not in it for long.
+    #[error(
+        "the issuer's directory begins with a token key that was not in it a day ago: by such keys it could tell when, and to \
+         whom, a token was issued; the key is used once it was there for a day, as keys are that are published ahead"
+    )]
+    IssuerKeyUnannounced,
     /// The issuer's first key changed a short time after an earlier change.
     #[error(
-        "the first key of the issuer's directory changed twice within a day: such keys could tell when \
-         a token was issued; tokens are fetched again a day after the earlier change"
+        "the first key of the issuer's directory changed twice within six days: such keys could tell when \
+         a token was issued; tokens are fetched again six days after the earlier change"
     )]
     IssuerKeyChanged,
     /// There is no token, and none is fetched now, because that would tie the user token to the lookup.
     #[error(
-        "no token is left; new ones are fetched some minutes later, so that their time does not tell \
+        "no token is left; new ones are fetched some hours later, so that their time does not tell \
          which lookup needed them"
     )]
-    NoTokens,
+    NoTokens {
+        /// Why the latest refill brought none, if it failed.
+        #[source]
+        refill: Option<Arc<Error>>,
+    },
     /// The number of shards tells too much about lookups.
     #[error(transparent)]
     Sharding(#[from] ShardingError),

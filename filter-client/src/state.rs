@@ -98,13 +98,24 @@ impl StoredSecret {
     }
 }
 
-/// The first key of an issuer's directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The key of an issuer that is used, and those that may follow it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SeenIssuerKey {
     /// SHA-256 of the key.
     pub(crate) digest: [u8; 32],
     /// When it took the place of another; `None` if it is the first that was seen.
     pub(crate) changed_at: Option<Timestamp>,
+    /// Other keys of the latest directory.
+    pub(crate) others: Vec<OtherIssuerKey>,
+}
+
+/// A key of an issuer's directory that is not used yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OtherIssuerKey {
+    /// SHA-256 of the key.
+    pub(crate) digest: [u8; 32],
+    /// Since when it was in every directory that was fetched.
+    pub(crate) seen_at: Timestamp,
 }
 
 /// A token and when it was fetched.
@@ -224,6 +235,15 @@ struct SeenIssuerKeyText {
     digest: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    others: Vec<OtherIssuerKeyText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OtherIssuerKeyText {
+    digest: String,
+    seen_at: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -330,6 +350,10 @@ impl ClientState {
             config: STANDARD.encode(&config.config),
             key_config: STANDARD.encode(&config.keys),
         };
+        let other_key = |other: &OtherIssuerKey| OtherIssuerKeyText {
+            digest: STANDARD.encode(other.digest),
+            seen_at: other.seen_at,
+        };
         let stored = StoredState {
             version: VERSION,
             user_identifier: self.user_identifier.clone(),
@@ -341,9 +365,10 @@ impl ClientState {
                 other_count: pinned.other_count,
                 key_digest: pinned.key_digest.map(|digest| STANDARD.encode(digest)),
             }),
-            issuer_key: self.issuer_key.map(|seen| SeenIssuerKeyText {
+            issuer_key: self.issuer_key.as_ref().map(|seen| SeenIssuerKeyText {
                 digest: STANDARD.encode(seen.digest),
                 changed_at: seen.changed_at,
+                others: seen.others.iter().map(other_key).collect(),
             }),
             refills: self.refills.as_ref().map(|refills| StoredRefillsText {
                 seed: Zeroizing::new(STANDARD.encode(&refills.seed[..])),
@@ -398,9 +423,14 @@ impl ClientState {
                 key_digest: key_digest.transpose()?,
             })
         };
-        let issuer_key = |text: SeenIssuerKeyText| {
+        let other_key = |text: &OtherIssuerKeyText| -> Result<_, StateError> {
             let digest = digest(&text.digest, StateField::IssuerKey)?;
-            Ok(SeenIssuerKey { digest, changed_at: text.changed_at })
+            Ok(OtherIssuerKey { digest, seen_at: text.seen_at })
+        };
+        let issuer_key = |text: SeenIssuerKeyText| -> Result<_, StateError> {
+            let others = text.others.iter().map(other_key).collect::<Result<_, _>>()?;
+            let digest = digest(&text.digest, StateField::IssuerKey)?;
+            Ok(SeenIssuerKey { digest, changed_at: text.changed_at, others })
         };
         let refills = |text: StoredRefillsText| {
             let seed = digest(&text.seed, StateField::Refills)?;
@@ -444,7 +474,9 @@ mod tests {
             key_digest: Some([8; 32]),
         });
         let changed_at = Some(Timestamp::from_unix_seconds(7));
-        state.issuer_key = Some(SeenIssuerKey { digest: [5; 32], changed_at });
+        let others =
+            vec![OtherIssuerKey { digest: [6; 32], seen_at: Timestamp::from_unix_seconds(8) }];
+        state.issuer_key = Some(SeenIssuerKey { digest: [5; 32], changed_at, others });
         let tried_at = Some(Timestamp::from_unix_seconds(11));
         state.refills = Some(StoredRefills { seed: Zeroizing::new([12; 32]), tried_at });
         state
@@ -472,6 +504,7 @@ mod tests {
             ("CQkJ", StateField::SecretKey),
             ("CAgI", StateField::Sharding),
             ("BQUF", StateField::IssuerKey),
+            ("BgYG", StateField::IssuerKey),
             ("DAwM", StateField::Refills),
         ] {
             let broken = text.replacen(value, &format!("!{}", &value[1..]), 1);

@@ -169,6 +169,7 @@ impl ClientBuilder {
                 rows: None,
                 refills,
                 issuer_key: self.state.issuer_key,
+                refill_failure: None,
             }),
             options,
             revision: AtomicU64::new(0),

@@ -7,6 +7,7 @@ use super::inner::Inner;
 use super::io::Task;
 use super::keywords::Keywords;
 use crate::costs::Costs;
+use crate::error::Error;
 use crate::state::ClientState;
 use crate::transport::TransportError;
 use bytes::Bytes;
@@ -142,7 +143,7 @@ impl Client {
             tokens: state.wallet.tokens().to_vec(),
             config: state.config.clone(),
             sharding: state.sharding,
-            issuer_key: state.issuer_key,
+            issuer_key: state.issuer_key.clone(),
             refills: Some(state.refills.clone()),
         }
     }
@@ -157,6 +158,13 @@ impl Client {
     #[must_use]
     pub fn token_count(&self) -> usize {
         self.inner.lock().wallet.tokens().len()
+    }
+
+    /// Why the latest refill brought no tokens, as when the issuer's key was refused; `None` if it did, or tokens were fetched
+    /// since. Lookups go on with the tokens at hand, and fail when none is left.
+    #[must_use]
+    pub fn refill_failure(&self) -> Option<Arc<Error>> {
+        self.inner.lock().refill_failure.clone()
     }
 
     /// What was sent and received so far. The client has no clock, so

@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) rows: Option<u64>,
     pub(super) refills: StoredRefills,
     pub(super) issuer_key: Option<SeenIssuerKey>,
+    /// Why the latest refill brought no tokens.
+    pub(super) refill_failure: Option<Arc<Error>>,
 }
 
 impl Inner {

@@ -5,7 +5,7 @@ use super::caller::HttpCaller;
 use crate::endpoint::Party;
 use crate::endpoint::{AddressError, DIRECTORY_PATH, Endpoint, endpoint_url};
 use crate::error::{Error, ResponseError};
-use crate::state::SeenIssuerKey;
+use crate::state::{OtherIssuerKey, SeenIssuerKey};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -25,20 +25,40 @@ const MAX_DIRECTORY: usize = 1 << 20;
 /// its users, and during a rotation two. With a key for each user it could tell its users apart.
 const MAX_LIVE_KEYS: usize = 16;
 
-/// Shortest time between two changes of the issuer's first key that are accepted: with a new key every
-/// minute, the key of a token would name the minute in which it was issued.
-const MIN_KEY_INTERVAL: Duration = Duration::from_secs(20 * 3600);
+/// For how long a key must have been in every directory that was fetched before it is used: with a new key every minute, the
+/// key of a token would name the minute in which it was issued. Issuers publish keys ahead, `pir-server` for two days.
+const MIN_SEEN: Duration = Duration::from_secs(24 * 3600);
+/// Shortest time between two changes of the key that are accepted: an issuer whose keys change each week is followed.
+const MIN_KEY_INTERVAL: Duration = Duration::from_secs(6 * 24 * 3600);
+/// Largest number of keys that may follow: those of three tiers, and one more.
+const MAX_OTHER_KEYS: usize = 4;
+/// After so long without any attempt to fetch tokens, a client begins with the key that there is, as at its first start. Nobody
+/// but its user can bring that about.
+const ABSENCE: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// What an issuer's directory offers: the key that everyone uses, and where tokens are requested.
 pub(crate) struct Offer {
     key: PublicKey,
+    upcoming: Vec<[u8; 32]>,
     address: Uri,
 }
 
 impl Offer {
-    pub(crate) fn key(&self) -> &PublicKey {
-        &self.key
+    pub(crate) fn shown(&self) -> Shown {
+        Shown { key: digest(&self.key), upcoming: self.upcoming.clone() }
     }
+}
+
+/// The keys of a directory at one time, by their SHA-256.
+pub(crate) struct Shown {
+    /// The first that may be used.
+    pub(super) key: [u8; 32],
+    /// Those that may be used later.
+    pub(super) upcoming: Vec<[u8; 32]>,
+}
+
+fn digest(key: &PublicKey) -> [u8; 32] {
+    Sha256::digest(key.spki()).into()
 }
 
 /// An issuer, and the user token that it is asked with.
@@ -74,7 +94,7 @@ impl Issuer {
     /// Fetches the directory, without the user token, and compares it with its mirror if there is one.
     ///
     /// The key is the first valid one, the one that devices use from iOS 27.3 on: an issuer cannot choose a
-    /// key for one user. Compare it with what was seen before by [`accept_key`].
+    /// key for one user. Compare it with what was seen before by [`compare`].
     pub(crate) async fn offer(&self, caller: &HttpCaller, now: Timestamp) -> Result<Offer, Error> {
         let directory = Self::directory(caller, Endpoint::Directory, &self.directory_url).await?;
         let key = one_key(&directory, now)?;
@@ -85,7 +105,7 @@ impl Issuer {
             }
         }
         let address = self.issue_address(&directory).map_err(|e| e.at(Endpoint::Directory))?;
-        Ok(Offer { key, address })
+        Ok(Offer { key, upcoming: upcoming(&directory, now), address })
     }
 
     /// Fetches a number of tokens, all at the same time.
@@ -179,23 +199,55 @@ fn one_key(directory: &IssuerDirectory, now: Timestamp) -> Result<PublicKey, Err
     }
 }
 
-/// Compares the directory's key with the one that was seen before.
+/// The keys that are published ahead. One that cannot be read is none.
+fn upcoming(directory: &IssuerDirectory, now: Timestamp) -> Vec<[u8; 32]> {
+    let keys = directory.token_keys.iter().filter(|key| !key.is_valid_at(now));
+    keys.take(MAX_OTHER_KEYS).filter_map(|key| Some(digest(&key.public_key().ok()?))).collect()
+}
+
+/// Whether a client was away for so long that it begins anew with the key that there is.
+pub(super) fn was_away(tried_at: Option<Timestamp>, now: Timestamp) -> bool {
+    tried_at.and_then(|time| age_at(now, time)).is_some_and(|age| age >= ABSENCE)
+}
+
+/// Compares the keys of a directory with those that were seen before: what is to be remembered, and whether the first key is
+/// used. An issuer that shows other keys at other times, or to other users, must not mark tokens by them; so a key is used once
+/// it was in every directory for [`MIN_SEEN`].
 ///
 /// # Errors
-/// [`Error::IssuerKeyChanged`] if that changed a short time ago.
-pub(super) fn accept_key(
-    key: &PublicKey,
-    seen: Option<SeenIssuerKey>,
+/// [`Error::IssuerKeyUnannounced`], [`Error::IssuerKeyChanged`].
+pub(super) fn compare(
+    shown: &Shown,
+    seen: Option<&SeenIssuerKey>,
+    was_away: bool,
     now: Timestamp,
-) -> Result<SeenIssuerKey, Error> {
-    let digest = Sha256::digest(key.spki()).into();
-    let is_recent = |time| age_at(now, time).is_some_and(|age| age < MIN_KEY_INTERVAL);
-    match seen {
-        None => Ok(SeenIssuerKey { digest, changed_at: None }),
-        Some(seen) if seen.digest == digest => Ok(seen),
-        Some(seen) if seen.changed_at.is_some_and(is_recent) => Err(Error::IssuerKeyChanged),
-        Some(_) => Ok(SeenIssuerKey { digest, changed_at: Some(now) }),
+) -> (SeenIssuerKey, Result<(), Error>) {
+    let begin = || SeenIssuerKey { digest: shown.key, ..SeenIssuerKey::default() };
+    let mut new = match seen {
+        Some(seen) if seen.digest == shown.key || !was_away => seen.clone(),
+        _ => begin(),
+    };
+    // One that was away for a while is noticed as new.
+    let known = std::mem::take(&mut new.others);
+    let keys = std::iter::once(&shown.key).chain(&shown.upcoming);
+    for &digest in keys.filter(|key| **key != new.digest).take(MAX_OTHER_KEYS) {
+        let earlier = known.iter().find(|other| other.digest == digest);
+        let earlier = earlier.filter(|other| age_at(now, other.seen_at).is_some());
+        new.others.push(earlier.copied().unwrap_or(OtherIssuerKey { digest, seen_at: now }));
     }
+    if new.digest == shown.key {
+        return (new, Ok(()));
+    }
+    let is_old = |time, least| age_at(now, time).is_some_and(|age| age >= least);
+    let seen_at = new.others.iter().find(|other| other.digest == shown.key);
+    if !seen_at.is_some_and(|other| is_old(other.seen_at, MIN_SEEN)) {
+        return (new, Err(Error::IssuerKeyUnannounced));
+    }
+    if new.changed_at.is_some_and(|time| !is_old(time, MIN_KEY_INTERVAL)) {
+        return (new, Err(Error::IssuerKeyChanged));
+    }
+    new.others.retain(|other| other.digest != shown.key);
+    (SeenIssuerKey { digest: shown.key, changed_at: Some(now), others: new.others }, Ok(()))
 }
 
 fn unauthorized(error: Error) -> Error {

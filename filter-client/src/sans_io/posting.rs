@@ -1,7 +1,7 @@
 //! Requests to the service: each carries a token of its own.
 
 use super::inner::Inner;
-use super::issuance::accept_key;
+use super::issuance::{compare, was_away};
 use super::refills::{MAX_LATE, MAX_SLEEP, Refills, may_fetch_at_once};
 use crate::endpoint::ServiceEndpoint;
 use crate::error::Error;
@@ -24,23 +24,40 @@ impl Inner {
         if count == 0 {
             return Ok(());
         }
-        let offer = issuer.offer(&self.caller, self.now()).await?;
+        // An issuer that lets requests fail, that for the directory among them, must not make lookups fetch tokens, or a client
+        // begin anew with its key. Before it gave any tokens, there are none.
+        let tried_at = self.lock().refills.tried_at;
+        if tried_at.is_some() {
+            self.lock().refills.tried_at = Some(self.now());
+            self.note_change();
+        }
+        let offer = match issuer.offer(&self.caller, self.now()).await {
+            Ok(offer) => offer,
+            Err(error) => {
+                // Without a network nobody noticed anything.
+                if matches!(&error, Error::Transport { source, .. } if !source.may_have_arrived()) {
+                    self.lock().refills.tried_at = tried_at;
+                    self.note_change();
+                }
+                return Err(error);
+            }
+        };
         // Noted before the issuer learns that this user has this key: it could otherwise show another one
         // whenever a request for tokens fails or the process ends.
-        {
-            let mut state = self.lock();
-            let seen = accept_key(offer.key(), state.issuer_key, self.now())?;
+        let outcome = {
+            let (mut state, now) = (self.lock(), self.now());
+            let seen = state.issuer_key.as_ref();
+            let (seen, outcome) = compare(&offer.shown(), seen, was_away(tried_at, now), now);
             state.issuer_key = Some(seen);
-            // An issuer that lets requests fail must not make lookups fetch tokens. Before it gave any, there are none.
-            if state.refills.tried_at.is_some() {
-                state.refills.tried_at = Some(self.now());
-            }
-        }
+            outcome
+        };
         self.note_change();
+        outcome?;
         let tokens = issuer.fetch(&self.caller, &offer, count).await?;
         {
             let mut state = self.lock();
             state.refills.tried_at = Some(self.now());
+            state.refill_failure = None;
             state.wallet.add(tokens, self.now());
         }
         self.note_change();
@@ -62,9 +79,12 @@ impl Inner {
             io.sleep(slot.since(self.now()).min(MAX_SLEEP)).await;
             let now = self.now();
             if now >= slot && now.since(slot) <= MAX_LATE {
-                // A failure appears in the lookup that needs a token. There is no other fetch in its place.
+                // There is no other fetch in the place of one that fails.
                 let fetching = self.fetch_tokens(self.options.wallet.refill_count);
-                drop(io.timeout(self.options.lookup_timeout, fetching).await);
+                let outcome = io.timeout(self.options.lookup_timeout, fetching).await;
+                if let Err(error) = outcome.unwrap_or(Err(Error::Deadline)) {
+                    self.lock().refill_failure = Some(Arc::new(error));
+                }
             }
         }
     }
@@ -86,7 +106,7 @@ impl Inner {
                 if wallet.tokens().is_empty() { wallet.count_when_empty() } else { 0 }
             };
             if count > 0 && !self.may_fetch_at_once() {
-                return Err(Error::NoTokens);
+                return Err(Error::NoTokens { refill: self.lock().refill_failure.clone() });
             }
             self.fetch_tokens(count).await?;
         }

@@ -1,6 +1,8 @@
 use super::*;
 use zeroize::Zeroizing;
 
+#[path = "refills_tests/key_linkage.rs"]
+mod key_linkage;
 #[path = "refills_tests/linkage.rs"]
 mod linkage;
 

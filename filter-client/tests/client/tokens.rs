@@ -1,9 +1,12 @@
 //! How tokens are fetched, stored and spent.
 
 use crate::support::{Case, Function, Outcome, ok, status, without_waits};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use filter_client::{ClientState, Endpoint, Error, PirClient, ResponseError, TransportError};
 use privacy_pass::{DirectoryKey, IssuerDirectory, IssuerKey, Token, TokenRequest};
+use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use unix_clock::Timestamp;
@@ -155,6 +158,15 @@ async fn a_token_that_may_have_arrived_is_not_shown_again() {
     }
 }
 
+/// A state that has seen a key in the directories of the last two days.
+fn having_seen(state: &ClientState, key: &IssuerKey) -> ClientState {
+    let mut json: serde_json::Value = serde_json::from_slice(&state.to_bytes()).unwrap();
+    let seen_at = json["refills"]["triedAt"].as_u64().unwrap() - 2 * 86_400;
+    let digest = STANDARD.encode(Sha256::digest(key.public().spki()));
+    json["issuerKey"]["others"] = serde_json::json!([{ "digest": digest, "seenAt": seen_at }]);
+    ClientState::from_bytes(json.to_string().as_bytes()).unwrap()
+}
+
 #[tokio::test]
 async fn tokens_of_a_retired_key_are_replaced() {
     let transport = service(World::new(), |_, _| None);
@@ -162,9 +174,11 @@ async fn tokens_of_a_retired_key_are_replaced() {
     lookup(&first).await.unwrap();
     let state = first.state();
     assert_eq!(state.token_count(), 2);
-    // The issuer has a new key.
-    let transport = service(World::new(), |_, _| None);
-    let second = client(&transport, Some(state));
+    // The issuer has a new key, which the client has seen ahead.
+    let world = World::new();
+    let seen = having_seen(&state, &world.key);
+    let transport = service(world, |_, _| None);
+    let second = client(&transport, Some(seen));
     lookup(&second).await.unwrap();
     assert_eq!(second.costs().tokens_fetched, 4);
     assert_eq!(second.token_count(), 3);

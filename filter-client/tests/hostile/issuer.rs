@@ -78,56 +78,161 @@ async fn a_directory_for_one_user_differs_from_its_mirror() {
     }
 }
 
-/// With a key for each minute, the key of a token would tell when it was issued.
-#[tokio::test]
-async fn an_issuer_may_change_its_key_once_a_day() {
-    let keys: Vec<IssuerKey> = (0..3).map(|_| IssuerKey::generate().unwrap()).collect();
-    let keys = Arc::new(keys);
-    let current = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let (shown, all) = (Arc::clone(&current), Arc::clone(&keys));
-    let issuer = Function::new(move |request| {
-        let key = &all[shown.load(std::sync::atomic::Ordering::Relaxed)];
-        match request.uri().path() {
-            "/issue" => {
-                let request = privacy_pass::TokenRequest::from_bytes(request.body()).unwrap();
-                ok(key.issue(&request).unwrap().to_vec())
+const HOUR: u64 = 3600;
+
+/// An issuer with some keys, of which it shows some at a time, and clients of it under a clock.
+struct Issuer {
+    keys: Arc<Vec<IssuerKey>>,
+    /// The first key, and the one that is published ahead.
+    shown: Arc<std::sync::Mutex<(usize, Option<usize>)>>,
+    transport: Arc<Function>,
+    clock: Arc<unix_clock::ManualClock>,
+}
+
+impl Issuer {
+    fn new(count: usize) -> Self {
+        let keys: Vec<_> = (0..count).map(|_| IssuerKey::generate().unwrap()).collect();
+        let (keys, shown) = (Arc::new(keys), Arc::new(std::sync::Mutex::new((0, None))));
+        let (all, current) = (Arc::clone(&keys), Arc::clone(&shown));
+        let transport = Function::new(move |request| {
+            let (first, next) = *current.lock().unwrap();
+            match request.uri().path() {
+                "/issue" => {
+                    let request = privacy_pass::TokenRequest::from_bytes(request.body()).unwrap();
+                    ok(all[first].issue(&request).unwrap().to_vec())
+                }
+                _ => {
+                    let later = unix_clock::Timestamp::MAX;
+                    let next = next.map(|key| DirectoryKey::new(all[key].public(), Some(later)));
+                    let first = DirectoryKey::new(all[first].public(), None);
+                    let keys = [Some(first), next].into_iter().flatten().collect();
+                    ok(serde_json::to_vec(&IssuerDirectory::new("/issue", keys)).unwrap())
+                }
             }
-            _ => ok(directory(&[key])),
-        }
-    });
-    let start = unix_clock::Timestamp::from_unix_seconds(1_800_000_000);
-    let clock = Arc::new(unix_clock::ManualClock::new(start));
-    let build = |state: ClientState| {
+        });
+        let start = unix_clock::Timestamp::from_unix_seconds(1_800_000_000);
+        Self { keys, shown, transport, clock: Arc::new(unix_clock::ManualClock::new(start)) }
+    }
+
+    fn client(&self, state: ClientState) -> PirClient {
         PirClient::builder("https://pir.example", case().use_case())
             .issuer("https://issuer.example")
             .user_token("AAAA")
             .transport(Function::new(|_| status(404)))
-            .issuer_transport(Arc::clone(&issuer) as Arc<dyn filter_client::Transport>)
+            .issuer_transport(Arc::clone(&self.transport) as Arc<dyn filter_client::Transport>)
             .options(without_waits())
-            .clock(Arc::clone(&clock))
+            .clock(Arc::clone(&self.clock))
             .state(state)
             .build()
             .unwrap()
-    };
-    let mut client = build(ClientState::new());
-    const HOUR: u64 = 3600;
-    for (seconds, key, is_accepted) in [
-        (0, 0, true),
-        (HOUR, 1, true),
-        (HOUR, 0, false),
-        (HOUR, 1, true),
-        // A change is accepted 20 hours after the last one: at that time, one second before, and one after.
-        (18 * HOUR, 2, true),
-        (20 * HOUR - 1, 0, false),
-        (1, 0, true),
-        (20 * HOUR + 1, 1, true),
-    ] {
-        clock.advance(std::time::Duration::from_secs(seconds));
-        current.store(key, std::sync::atomic::Ordering::Relaxed);
-        let outcome = client.fetch_tokens(1).await;
-        assert_eq!(outcome.is_ok(), is_accepted, "key {key}: {outcome:?}");
-        assert!(is_accepted || matches!(outcome, Err(Error::IssuerKeyChanged)));
-        // It is remembered.
-        client = build(ClientState::from_bytes(&client.state().to_bytes()).unwrap());
     }
+
+    /// A client fetches tokens at these times after each other, in seconds, under these keys, and starts anew each time.
+    async fn run(&self, steps: &[(u64, usize, Option<usize>, Expected)]) {
+        let mut client = self.client(ClientState::new());
+        for &(seconds, first, next, expected) in steps {
+            self.clock.advance(std::time::Duration::from_secs(seconds));
+            *self.shown.lock().unwrap() = (first, next);
+            let outcome = client.fetch_tokens(1).await;
+            let found = match outcome {
+                Ok(()) => Expected::Used,
+                Err(Error::IssuerKeyUnannounced) => Expected::Unannounced,
+                Err(Error::IssuerKeyChanged) => Expected::Changed,
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(found, expected, "{seconds} s, key {first} of {}", self.keys.len());
+            client = self.client(ClientState::from_bytes(&client.state().to_bytes()).unwrap());
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Expected {
+    Used,
+    Unannounced,
+    Changed,
+}
+
+use Expected::{Changed, Unannounced, Used};
+
+/// As `pir-server` rotates them: two days ahead, each month or each week.
+#[tokio::test]
+async fn keys_that_are_published_ahead_are_used_when_they_come_first() {
+    for days in [30, 7] {
+        let mut steps = Vec::new();
+        for key in 0..3 {
+            steps.extend((0..days - 2).map(|_| (24 * HOUR, key, None, Used)));
+            steps.extend((0..2).map(|_| (24 * HOUR, key, Some(key + 1), Used)));
+        }
+        steps.push((24 * HOUR, 3, None, Used));
+        Issuer::new(4).run(&steps).await;
+    }
+}
+
+/// With a key for each hour, the key of a token would tell when it was issued, and soon to whom.
+#[tokio::test]
+async fn a_key_is_used_once_it_was_in_each_directory_for_a_day() {
+    let issuer = Issuer::new(3);
+    issuer
+        .run(&[
+            (0, 0, None, Used),
+            (HOUR, 1, None, Unannounced),
+            (HOUR, 0, None, Used),
+            // A directory without it was fetched in between: it begins anew.
+            (HOUR, 1, None, Unannounced),
+            (24 * HOUR - 1, 1, None, Unannounced),
+            (1, 1, None, Used),
+            (HOUR, 0, None, Unannounced),
+        ])
+        .await;
+    // Published ahead, for one second too short, exactly, and for longer.
+    for (seconds, expected) in
+        [(24 * HOUR - 1, Unannounced), (24 * HOUR, Used), (24 * HOUR + 1, Used)]
+    {
+        issuer.run(&[(0, 0, Some(1), Used), (seconds, 1, None, expected)]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_changes_once_in_six_days() {
+    const DAY: u64 = 24 * HOUR;
+    for (seconds, expected) in [(DAY - 1, Changed), (DAY, Used), (DAY + 1, Used)] {
+        let change = [(0, 0, Some(1), Used), (DAY, 1, None, Used)];
+        let wait = (0..5).map(|_| (DAY, 1, Some(2), Used));
+        let steps: Vec<_> =
+            change.into_iter().chain(wait).chain([(seconds, 2, None, expected)]).collect();
+        Issuer::new(3).run(&steps).await;
+    }
+}
+
+/// As at the first start. An issuer cannot bring it about by failures: attempts count that brought nothing.
+#[tokio::test]
+async fn a_client_that_was_away_for_two_days_begins_with_the_key_that_there_is() {
+    const DAYS: u64 = 48 * HOUR;
+    for (seconds, expected) in [(DAYS - 1, Unannounced), (DAYS, Used), (DAYS + 1, Used)] {
+        Issuer::new(2).run(&[(0, 0, None, Used), (seconds, 1, None, expected)]).await;
+    }
+    let issuer = Issuer::new(2);
+    let client = issuer.client(ClientState::new());
+    client.fetch_tokens(1).await.unwrap();
+    // Directories that fail for three days.
+    let failing = Function::new(|_| status(404));
+    let client = PirClient::builder("https://pir.example", case().use_case())
+        .user_token("AAAA")
+        .transport(Function::new(|_| status(404)))
+        .issuer_transport(failing)
+        .options(without_waits())
+        .clock(Arc::clone(&issuer.clock))
+        .state(client.state())
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        issuer.clock.advance(std::time::Duration::from_secs(24 * HOUR));
+        let error = client.fetch_tokens(1).await.unwrap_err();
+        assert!(matches!(error, Error::Status { .. }), "{error}");
+    }
+    *issuer.shown.lock().unwrap() = (1, None);
+    let client = issuer.client(client.state());
+    let error = client.fetch_tokens(1).await.unwrap_err();
+    assert!(matches!(error, Error::IssuerKeyUnannounced), "{error}");
 }

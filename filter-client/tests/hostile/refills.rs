@@ -95,7 +95,7 @@ fn a_lookup_fetches_tokens_once() {
     let mut world = World::new(builder, |_: &str, _: &[u8]| (401, Vec::new()));
     let is_without_tokens = |world: &mut World<'_>| {
         let lookup = world.look_up(&["a.example"]);
-        matches!(lookup.failure().map(|error| &**error), Some(Error::NoTokens))
+        matches!(lookup.failure().map(|error| &**error), Some(Error::NoTokens { .. }))
     };
     let issued =
         |world: &World<'_>| world.issuer.iter().filter(|(_, path)| path == "/issue").count();

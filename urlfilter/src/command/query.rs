@@ -57,6 +57,10 @@ pub(crate) struct Arguments {
     /// Address of the issuer, if tokens are not issued by the service
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
+    /// Address of a copy of the issuer's directory of token keys, at somebody else's: tokens are fetched only if both begin with
+    /// the same key, so that the issuer cannot give this user a key of its own
+    #[arg(long, value_name = "URL")]
+    directory_mirror: Option<String>,
     /// Name of the use case: the app's bundle id followed by `.url.filtering`
     #[arg(long, value_name = "NAME")]
     usecase: String,
@@ -169,7 +173,12 @@ fn builder(
     authority: &Authority,
     file: Option<&Arc<StateFile>>,
 ) -> anyhow::Result<ClientBuilder> {
-    for address in [Some(&arguments.server), arguments.issuer.as_ref(), arguments.filter.as_ref()] {
+    for address in [
+        Some(&arguments.server),
+        arguments.issuer.as_ref(),
+        arguments.directory_mirror.as_ref(),
+        arguments.filter.as_ref(),
+    ] {
         address.map_or(Ok(()), |address| check_address(address))?;
     }
     let timeout = Duration::from_secs(arguments.timeout);
@@ -191,6 +200,9 @@ fn builder(
         .issuer_transport(authority.transport(timeout)?);
     if let Some(issuer) = &arguments.issuer {
         builder = builder.issuer(issuer);
+    }
+    if let Some(mirror) = &arguments.directory_mirror {
+        builder = builder.directory_mirror(mirror).mirror_transport(authority.transport(timeout)?);
     }
     if let Some(token) = arguments.token.read()? {
         builder = builder.user_token(token.as_str());
