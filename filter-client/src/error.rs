@@ -68,8 +68,8 @@ pub enum Error {
     },
     /// The service has no such use case.
     #[error(
-        "the service has no use case of that name; for a URL filter it is the app's bundle id and \
-         `.url.filtering`"
+        "the service has no use case of that name, or the address is not that of a service (status 404); for a URL filter \
+         the name is the app's bundle id and `.url.filtering`"
     )]
     UseCase,
     /// A response does not follow the protocol.

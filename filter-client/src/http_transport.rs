@@ -4,6 +4,7 @@ use crate::transport::{Exchange, Transport, TransportError};
 use bytes::Bytes;
 use http::uri::Scheme;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::error::Error;
 use std::time::Duration;
 
 /// HTTP/2 and HTTP/1.1, over TLS by rustls with the root certificates of the platform. Redirects are not
@@ -74,9 +75,11 @@ impl Transport for HttpTransport {
                     "https:// addresses need the feature `tls` of filter-client".to_owned(),
                 ));
             }
+            let address = address(request.uri());
             let request = reqwest::Request::try_from(request)
                 .map_err(|error| TransportError::Request(error.without_url().to_string()))?;
-            let response = self.0.execute(request).await.map_err(|error| failure(&error))?;
+            let response =
+                self.0.execute(request).await.map_err(|error| failure(&error, address.clone()))?;
             if response.content_length().is_some_and(|length| length > max_body as u64) {
                 return Err(TransportError::TooLong(max_body));
             }
@@ -85,7 +88,7 @@ impl Transport for HttpTransport {
                 .downcast_ref()
             {
                 _ if error.is::<LengthLimitError>() => TransportError::TooLong(max_body),
-                Some(error) => failure(error),
+                Some(error) => failure(error, address.clone()),
                 None => TransportError::Broken,
             })?;
             Ok(http::Response::from_parts(parts, body.to_bytes()))
@@ -93,12 +96,29 @@ impl Transport for HttpTransport {
     }
 }
 
-fn failure(error: &reqwest::Error) -> TransportError {
+/// Scheme, host and port of an address. The rest may hold a key.
+fn address(uri: &http::Uri) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{}://{host}", uri.scheme_str().unwrap_or("http"))
+}
+
+fn failure(error: &reqwest::Error, address: String) -> TransportError {
     if error.is_builder() {
         return TransportError::Request("not a valid request".to_owned());
     }
     match (error.is_connect(), error.is_timeout()) {
-        (true, _) => TransportError::Unreachable,
+        (true, _) => {
+            let mut cause: &dyn Error = error;
+            while let Some(deeper) = cause.source() {
+                cause = deeper;
+            }
+            let reason = cause.to_string();
+            match reason.contains("certificate") {
+                true => TransportError::Certificate { address, reason },
+                false => TransportError::NotConnected { address, reason },
+            }
+        }
         (false, true) => TransportError::Timeout,
         (false, false) => TransportError::Broken,
     }

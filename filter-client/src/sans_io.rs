@@ -44,7 +44,7 @@
 //!
 //! Some things must not be done twice under one pseudonym, whenever a process ends: a token is sent once, a
 //! keyword is asked for under numbers of shards that nest, the service gets the evaluation key of a secret
-//! key that this client still has, and the issuer's key changes once a day at most. Each request that matters
+//! key that this client still has, and the issuer's key changes once in six days at most. Each request that matters
 //! for this follows an [`Output::Store`]: a caller that keeps the state between runs writes
 //! [`Client::state`] to durable storage before it takes the next output. A client that goes on from what was
 //! stored last repeats nothing of this, wherever it was stopped.

@@ -73,6 +73,12 @@ pub enum StateError {
     /// A field is not base64, or not what it should hold.
     #[error("an invalid value in `{0}`")]
     Field(StateField),
+    /// It is the state of a client of another service, which must not learn its pseudonym and tokens.
+    #[error(
+        "it belongs to the client of another service; use a state of its own for each, and a new one where the address of a \
+         service has changed"
+    )]
+    OtherService,
     /// The user identifier cannot be sent as the value of a header.
     #[error(
         "the user identifier must have 1 to {MAX_USER_IDENTIFIER} bytes that a header can carry"
@@ -189,6 +195,8 @@ pub struct ClientState {
     pub(crate) sharding: Option<PinnedSharding>,
     /// `None` if no token was fetched.
     pub(crate) issuer_key: Option<SeenIssuerKey>,
+    /// The address of the service; `None` in states of earlier releases, and before the first client.
+    pub(crate) service: Option<String>,
     /// `None` in states of earlier releases, and before the first client.
     pub(crate) refills: Option<StoredRefills>,
 }
@@ -207,6 +215,8 @@ struct StoredState {
     issuer_key: Option<SeenIssuerKeyText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refills: Option<StoredRefillsText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -287,6 +297,7 @@ impl ClientState {
             config: None,
             sharding: None,
             issuer_key: None,
+            service: None,
             refills: None,
         }
     }
@@ -374,6 +385,7 @@ impl ClientState {
                 seed: Zeroizing::new(STANDARD.encode(&refills.seed[..])),
                 tried_at: refills.tried_at,
             }),
+            service: self.service.clone(),
         };
         secret_json(&stored).expect("text and numbers always have a JSON form")
     }
@@ -443,6 +455,7 @@ impl ClientState {
             sharding: stored.sharding.map(sharding).transpose()?,
             issuer_key: stored.issuer_key.map(issuer_key).transpose()?,
             refills: stored.refills.map(refills).transpose()?,
+            service: stored.service,
             ..Self::with_user_identifier(stored.user_identifier)?
         })
     }
@@ -477,6 +490,7 @@ mod tests {
         let others =
             vec![OtherIssuerKey { digest: [6; 32], seen_at: Timestamp::from_unix_seconds(8) }];
         state.issuer_key = Some(SeenIssuerKey { digest: [5; 32], changed_at, others });
+        state.service = Some("https://pir.example/".to_owned());
         let tried_at = Some(Timestamp::from_unix_seconds(11));
         state.refills = Some(StoredRefills { seed: Zeroizing::new([12; 32]), tried_at });
         state

@@ -11,6 +11,25 @@ pub enum TransportError {
     /// No connection could be made; nothing was sent.
     #[error("the service cannot be reached")]
     Unreachable,
+    /// No connection could be made, for the reason given; nothing was sent.
+    #[error("no connection to {address}: {reason}")]
+    NotConnected {
+        /// Scheme, host and port of the server.
+        address: String,
+        /// What the system or TLS says.
+        reason: String,
+    },
+    /// The certificate of the server is not accepted; nothing was sent.
+    #[error(
+        "the certificate of {address} is not accepted: {reason}; if a private authority issued it, trust that as well \
+         (`--authority`, `HttpTransportBuilder::trust_pem`)"
+    )]
+    Certificate {
+        /// Scheme, host and port of the server.
+        address: String,
+        /// What TLS says.
+        reason: String,
+    },
     /// The response did not arrive in time. The request may have been received.
     #[error("no response in time")]
     Timeout,
@@ -37,14 +56,21 @@ impl TransportError {
     /// Whether the request may have reached the service, so that its token counts as spent.
     #[must_use]
     pub fn may_have_arrived(&self) -> bool {
-        !matches!(self, Self::Unreachable | Self::Request(_) | Self::NotStored(_))
+        !matches!(
+            self,
+            Self::Unreachable
+                | Self::NotConnected { .. }
+                | Self::Certificate { .. }
+                | Self::Request(_)
+                | Self::NotStored(_)
+        )
     }
 
     /// Whether a later attempt may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable | Self::Timeout | Self::Broken => true,
+            Self::Unreachable | Self::NotConnected { .. } | Self::Timeout | Self::Broken => true,
             Self::Relay(status) => matches!(status, 429 | 500 | 502 | 503 | 504),
             _ => false,
         }

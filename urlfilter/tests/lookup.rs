@@ -229,7 +229,10 @@ fn failures_are_reported() {
         (&["--token", "WRONG"][..], "user token"),
         (&[], "401"),
         (&["--token", "AAAA", "--usecase", "other"], "use case"),
-        (&["--token", "AAAA", "--server", "http://127.0.0.1:1"], "cannot be reached"),
+        (
+            &["--token", "AAAA", "--server", "http://127.0.0.1:1"],
+            "no connection to http://127.0.0.1:1: ",
+        ),
     ] {
         // The arguments replace those of the same name.
         let mut all = vec!["query", "--server", &served.url, "--usecase", USE_CASE];

@@ -113,6 +113,10 @@ impl ClientBuilder {
         let options = self.options;
         let wrong = |party| move |source| Error::Address { party, source };
         let service = parse_address(&self.service).map_err(wrong(Party::Service))?;
+        let address = service.as_str().to_owned();
+        if self.state.service.as_ref().is_some_and(|of| *of != address) {
+            return Err(StateError::OtherService.into());
+        }
         let urls = ServiceUrls::new(&service).map_err(wrong(Party::Service))?;
         let issuer_url = match &self.issuer {
             Some(url) => parse_address(url).map_err(wrong(Party::Issuer))?,
@@ -152,6 +156,7 @@ impl ClientBuilder {
         });
         Ok(Client::new(Inner {
             urls,
+            address,
             issuer,
             use_case: self.use_case,
             pseudonym,

@@ -144,6 +144,7 @@ impl Client {
             config: state.config.clone(),
             sharding: state.sharding,
             issuer_key: state.issuer_key.clone(),
+            service: Some(self.inner.address.clone()),
             refills: Some(state.refills.clone()),
         }
     }

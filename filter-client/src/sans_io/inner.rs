@@ -17,6 +17,8 @@ use unix_clock::Timestamp;
 
 pub(crate) struct Inner {
     pub(super) urls: ServiceUrls,
+    /// The address of the service.
+    pub(super) address: String,
     pub(super) issuer: Option<Issuer>,
     pub(super) use_case: String,
     pub(super) pseudonym: HeaderValue,

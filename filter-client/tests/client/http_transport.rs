@@ -52,6 +52,18 @@ async fn the_length_of_a_body_is_limited() {
 }
 
 #[tokio::test]
+async fn a_connection_that_fails_is_told_with_its_address_and_reason() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let error = get(&format!("{address}/path?key=secret"), 10).await.unwrap_err();
+    let TransportError::NotConnected { address: found, reason } = &error else { panic!("{error}") };
+    assert_eq!(found, &address);
+    assert!(reason.contains("refused"), "{reason}");
+    assert!(!error.may_have_arrived() && error.is_transient());
+}
+
+#[tokio::test]
 async fn redirects_are_not_followed() {
     let response =
         "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";

@@ -1,7 +1,7 @@
 //! What is stored before a request is sent.
 
 use crate::support::{Function, status, without_waits};
-use filter_client::{ClientState, Error, PirClient, TransportError};
+use filter_client::{ClientState, Error, PirClient, StateError, TransportError};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -55,4 +55,22 @@ async fn nothing_is_sent_while_the_state_cannot_be_stored() {
     is_full.store(false, Ordering::Relaxed);
     assert!(matches!(&*client.lookup(&[b"a.example"]).await.unwrap_err(), Error::UseCase));
     assert_eq!(service.paths(), ["/config"]);
+}
+
+/// Its pseudonym would tie requests to both, and the other could spend its tokens.
+#[test]
+fn a_state_belongs_to_one_service() {
+    let build = |service: &str, state: ClientState| {
+        let transport = Function::new(|_| status(404));
+        PirClient::builder(service, "use").transport(transport).state(state).build()
+    };
+    let state = build("https://pir.example", ClientState::new()).unwrap().state();
+    let state = || ClientState::from_bytes(&state.to_bytes()).unwrap();
+    for same in ["https://pir.example", "https://pir.example/", "https://pir.example:443"] {
+        assert!(build(same, state()).is_ok(), "{same}");
+    }
+    for other in ["https://pir.example:444", "http://pir.example", "https://evil.example"] {
+        let error = build(other, state()).err();
+        assert!(matches!(error, Some(Error::State(StateError::OtherService))), "{other}");
+    }
 }

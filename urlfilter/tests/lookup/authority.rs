@@ -26,7 +26,8 @@ fn an_authority_is_trusted_for_lookups_tokens_and_prefilters() {
     let output = served.query(&keyword);
     assert_eq!(output.status.code(), Some(2));
     let error = lines(&output)[0]["error"].as_str().unwrap().to_owned();
-    assert!(error.contains("cannot be reached"), "{error}");
+    let expected = format!("the certificate of {} is not accepted", served.url);
+    assert!(error.contains(&expected) && error.contains("--authority"), "{error}");
     // Files that are no authority are named before anything is sent.
     fs::write(path.join("empty.pem"), "").unwrap();
     fs::write(

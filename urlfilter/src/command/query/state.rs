@@ -58,8 +58,16 @@ impl StateFile {
     }
 }
 
-/// Opens the file that is locked, without following a link.
+/// Opens the file that is locked. A link is an error, and so is anything else that is no file: opening a pipe would wait for
+/// whoever reads it.
 fn open_lock(path: &Path) -> io::Result<File> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -138,6 +146,20 @@ mod tests {
                 assert_eq!(mode(&path), 0o600);
                 assert_eq!(fs::read(&elsewhere).unwrap(), b"kept");
             }
+        }
+
+        #[test]
+        fn the_lock_is_no_link_and_no_pipe() {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, lock) = (folder.path().join("state"), folder.path().join("state.lock"));
+            let elsewhere = folder.path().join("elsewhere");
+            symlink(&elsewhere, &lock).unwrap();
+            let error = format!("{:#}", StateFile::lock(&path).err().unwrap());
+            assert!(error.contains("state.lock") && error.contains("no file"), "{error}");
+            assert!(!elsewhere.exists());
+            fs::remove_file(&lock).unwrap();
+            drop(std::os::unix::net::UnixListener::bind(&lock).unwrap());
+            assert!(StateFile::lock(&path).is_err());
         }
 
         #[test]
