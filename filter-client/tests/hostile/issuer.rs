@@ -95,7 +95,7 @@ impl Issuer {
         let (keys, shown) = (Arc::new(keys), Arc::new(std::sync::Mutex::new((0, None))));
         let (all, current) = (Arc::clone(&keys), Arc::clone(&shown));
         let transport = Function::new(move |request| {
-            let (first, next) = *current.lock().unwrap();
+            let (first, next): (usize, Option<usize>) = *current.lock().unwrap();
             match request.uri().path() {
                 "/issue" => {
                     let request = privacy_pass::TokenRequest::from_bytes(request.body()).unwrap();
