@@ -1,66 +1,132 @@
-//! The memory that all request bodies together may take.
+//! The memory that bodies of requests with a token, or a user token, may take together.
+//!
+//! If it is full, bodies that have not arrived completely make room, as `peer_budget` describes: of the peer that holds
+//! the most, the one that began first. Nothing of such a request was spent, and its client may try again. Small bodies
+//! have memory of their own, so that none of them waits for large ones.
 
+use crate::peer_budget::{Endable, Party, PeerBudget, PeerBudgetExhausted, PeerShare};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
 
-/// Bytes that one permit stands for: fine enough for small bodies, and few enough permits for large ones.
-const PERMIT_BYTES: usize = 1024;
+/// Longest body that counts in the memory for small ones.
+const MAX_SMALL_BODY: usize = 64 << 10;
+/// The part of the memory that is for small bodies, as a divisor.
+const SMALL_PART: usize = 8;
 
-fn permits(bytes: usize) -> usize {
-    bytes.div_ceil(PERMIT_BYTES)
-}
-
-/// All memory for bodies is taken. Requests that are refused for it may be retried.
+/// All memory for bodies is taken by requests that are worked for. Requests that are refused for it may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BudgetExhausted;
 
+impl From<PeerBudgetExhausted> for BudgetExhausted {
+    fn from(PeerBudgetExhausted: PeerBudgetExhausted) -> Self {
+        Self
+    }
+}
+
 /// A number of bytes that bodies share.
 #[derive(Clone)]
-pub(crate) struct BodyBudget(Arc<Semaphore>);
+pub(crate) struct BodyBudget {
+    small: PeerBudget,
+    large: PeerBudget,
+}
 
 impl BodyBudget {
-    /// A budget of `bytes`, rounded up to the next KiB.
-    pub(crate) fn new(bytes: usize) -> Self {
-        // A semaphore has no more permits; a larger budget is the same as no limit.
-        Self(Arc::new(Semaphore::new(permits(bytes).min(Semaphore::MAX_PERMITS))))
+    /// A budget of `bytes`, an eighth of it for small bodies. One body of `longest` bytes fits beside them.
+    pub(crate) fn new(bytes: usize, longest: usize) -> Self {
+        let small = bytes / SMALL_PART;
+        let large = (bytes - small).max(longest);
+        Self { small: PeerBudget::undivided(small), large: PeerBudget::undivided(large) }
     }
 
-    /// An empty share.
-    pub(crate) fn share(&self) -> BodyShare {
-        BodyShare { budget: Arc::clone(&self.0), permits: None, bytes: 0 }
+    /// An empty share of a party, or of nobody else's.
+    pub(crate) fn share(&self, party: Option<Party>) -> BodyShare {
+        BodyShare {
+            small: Some(self.small.share(party)),
+            large: self.large.share(party),
+            end: Arc::default(),
+            bytes: 0,
+        }
     }
 
-    /// Bytes that no share holds.
+    /// Bytes that no share holds: of the memory for small bodies, and of the other.
     #[cfg(test)]
-    pub(crate) fn available_bytes(&self) -> usize {
-        self.0.available_permits() * PERMIT_BYTES
+    pub(crate) fn free_bytes(&self) -> (usize, usize) {
+        (self.small.free_bytes(), self.large.free_bytes())
+    }
+}
+
+/// Whether a body must end, because memory is needed for others.
+#[derive(Default)]
+pub(crate) struct BodyEnd {
+    has_ended: AtomicBool,
+    notify: Notify,
+}
+
+impl Endable for BodyEnd {
+    fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+}
+
+impl BodyEnd {
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Waits until the body must end.
+    pub(crate) async fn wait(&self) {
+        self.notify.notified().await;
     }
 }
 
 /// The part of the budget that one body holds; given back when dropped.
 #[must_use]
 pub(crate) struct BodyShare {
-    budget: Arc<Semaphore>,
-    permits: Option<OwnedSemaphorePermit>,
+    /// `None` once the body is too long, or found no room among small ones.
+    small: Option<PeerShare>,
+    large: PeerShare,
+    end: Arc<BodyEnd>,
     bytes: usize,
 }
 
 impl BodyShare {
-    /// Takes `bytes` more.
+    /// Takes `bytes` more. Others that have not arrived completely are ended for it.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
+        if self.end.has_ended() {
+            return Err(BudgetExhausted);
+        }
         let total = self.bytes.saturating_add(bytes);
-        let more = permits(total) - permits(self.bytes);
-        if more > 0 {
-            let more = u32::try_from(more).map_err(|_| BudgetExhausted)?;
-            let budget = Arc::clone(&self.budget);
-            let permit = budget.try_acquire_many_owned(more).map_err(|_| BudgetExhausted)?;
-            match &mut self.permits {
-                Some(permits) => permits.merge(permit),
-                None => self.permits = Some(permit),
+        match &self.small {
+            Some(small) if total <= MAX_SMALL_BODY && small.grow(bytes).is_ok() => {}
+            Some(_) => {
+                self.large.grow(total)?;
+                self.small = None;
             }
+            None => self.large.grow(bytes)?,
         }
         self.bytes = total;
         Ok(())
+    }
+
+    /// A body begins to arrive. Until [`BodyShare::body_arrived`] it may be ended, which the returned value tells.
+    pub(crate) fn awaits_body(&self) -> Arc<BodyEnd> {
+        for share in self.small.iter().chain([&self.large]) {
+            share.awaits_body(Arc::<BodyEnd>::clone(&self.end));
+        }
+        Arc::clone(&self.end)
+    }
+
+    /// The body is there.
+    ///
+    /// # Errors
+    /// If it was ended at the last moment.
+    pub(crate) fn body_arrived(&self) -> Result<(), BudgetExhausted> {
+        for share in self.small.iter().chain([&self.large]) {
+            share.body_arrived();
+        }
+        if self.end.has_ended() { Err(BudgetExhausted) } else { Ok(()) }
     }
 }
 
@@ -68,31 +134,80 @@ impl BodyShare {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_budget_holds_its_bytes_and_no_more() {
-        for bytes in [1, PERMIT_BYTES - 1, PERMIT_BYTES, PERMIT_BYTES + 1, 10 * PERMIT_BYTES] {
-            let budget = BodyBudget::new(bytes);
-            let whole = budget.available_bytes();
-            assert!((bytes..bytes + PERMIT_BYTES).contains(&whole), "{bytes}");
-            for (asked, fits) in [(whole - 1, true), (whole, true), (whole + 1, false)] {
-                let mut share = budget.share();
-                assert_eq!(share.grow(asked).is_ok(), fits, "{asked} of {whole}");
-                drop(share);
-                assert_eq!(budget.available_bytes(), whole);
-            }
-        }
-        assert!(BodyBudget::new(usize::MAX).share().grow(usize::MAX).is_err());
+    const SMALL: usize = 1 << 20;
+    const LARGE: usize = 7 << 20;
+
+    fn budget() -> BodyBudget {
+        BodyBudget::new(SMALL + LARGE, 1)
+    }
+
+    fn body(budget: &BodyBudget, bytes: usize) -> (BodyShare, Arc<BodyEnd>) {
+        let mut share = budget.share(Some(Party::Uncounted));
+        let end = share.awaits_body();
+        share.grow(bytes).unwrap();
+        (share, end)
     }
 
     #[test]
-    fn small_pieces_share_a_permit() {
-        let budget = BodyBudget::new(2 * PERMIT_BYTES);
-        let mut share = budget.share();
-        for _ in 0..2 * PERMIT_BYTES {
-            share.grow(1).unwrap();
+    fn a_budget_holds_its_bytes_and_no_more() {
+        let budget = budget();
+        for (bytes, fits) in [(LARGE - 1, true), (LARGE, true), (LARGE + 1, false)] {
+            let mut share = budget.share(None);
+            assert_eq!(share.grow(bytes).is_ok(), fits, "{bytes}");
+            drop(share);
+            assert_eq!(budget.free_bytes(), (SMALL, LARGE));
         }
+        // The longest body fits, whatever the rest is.
+        assert!(BodyBudget::new(1000, 1000).share(None).grow(100 << 10).is_err());
+        assert!(BodyBudget::new(100 << 10, 100 << 10).share(None).grow(100 << 10).is_ok());
+        assert!(BodyBudget::new(usize::MAX, 1).share(None).grow(usize::MAX).is_err());
+    }
+
+    #[test]
+    fn small_bodies_have_memory_of_their_own() {
+        let budget = budget();
+        for (bytes, free) in [
+            (MAX_SMALL_BODY - 1, (SMALL - MAX_SMALL_BODY + 1, LARGE)),
+            (MAX_SMALL_BODY, (SMALL - MAX_SMALL_BODY, LARGE)),
+            (MAX_SMALL_BODY + 1, (SMALL, LARGE - MAX_SMALL_BODY - 1)),
+        ] {
+            let mut share = budget.share(None);
+            share.grow(10).unwrap();
+            share.grow(bytes - 10).unwrap();
+            assert_eq!(budget.free_bytes(), free, "{bytes}");
+        }
+        // Large bodies that are worked for leave their memory alone.
+        let (full, _) = body(&budget, LARGE);
+        full.body_arrived().unwrap();
+        let mut share = budget.share(None);
+        share.grow(MAX_SMALL_BODY).unwrap();
         assert_eq!(share.grow(1), Err(BudgetExhausted));
-        drop(share);
-        assert_eq!(budget.available_bytes(), 2 * PERMIT_BYTES);
+        drop((full, share));
+        // Beyond it, they count with the others.
+        let small: Vec<_> = (0..17).map(|_| body(&budget, MAX_SMALL_BODY)).collect();
+        let ended = small.iter().filter(|(_, end)| end.has_ended()).count();
+        assert_eq!((ended, budget.free_bytes()), (1, (0, LARGE)));
+        for (share, _) in &small {
+            let _ = share.body_arrived();
+        }
+        let more = body(&budget, MAX_SMALL_BODY);
+        assert_eq!(budget.free_bytes(), (0, LARGE - MAX_SMALL_BODY));
+        drop((small, more));
+        assert_eq!(budget.free_bytes(), (SMALL, LARGE));
+    }
+
+    #[test]
+    fn a_body_that_has_not_arrived_makes_room() {
+        let budget = budget();
+        let bodies: Vec<_> = (0..7).map(|_| body(&budget, 1 << 20)).collect();
+        bodies[0].0.body_arrived().unwrap();
+        let new = body(&budget, 1 << 20);
+        let ended: Vec<_> = bodies.iter().map(|(_, end)| end.has_ended()).collect();
+        assert_eq!(ended, [false, true, false, false, false, false, false]);
+        assert!(!new.1.has_ended());
+        // What has made room takes none again, small as it may be, and does not count as arrived.
+        let mut bodies = bodies;
+        assert_eq!(bodies[1].0.grow(0), Err(BudgetExhausted));
+        assert_eq!(bodies[1].0.body_arrived(), Err(BudgetExhausted));
     }
 }

@@ -82,6 +82,7 @@ mod lists;
 mod low_priority;
 mod metrics;
 mod minimum_rate;
+mod nonces_in_use;
 mod peer;
 mod peer_budget;
 mod platform;

@@ -1,7 +1,8 @@
 //! The memory that requests take before anyone has proved to be entitled to it.
 //!
 //! One peer may hold as much as it leaves free: half of the budget if it is alone, less if others hold some. So no peer
-//! takes all of it, and none is limited by a number that suits another one.
+//! takes all of it, and none is limited by a number that suits another one. A budget without parts
+//! ([`PeerBudget::undivided`]) may be held by one peer until others need it.
 //!
 //! If there is no room, what waits for its peer makes room: a body that has not arrived completely, or an answer that is
 //! not taken. Of the peer that holds the most, the one goes first that has waited for the longest time: since a body
@@ -23,8 +24,22 @@ pub(crate) trait Endable: Send + Sync {
     fn end(&self);
 }
 
-/// Whose memory it is; `None` for all peers together that are not counted.
-type Party = Option<PeerKey>;
+/// Whose memory it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Party {
+    /// A peer's.
+    Peer(PeerKey),
+    /// That of all peers together that are not counted.
+    Uncounted,
+    /// That of one share alone: nobody else's sender is known.
+    Share(u64),
+}
+
+impl From<Option<PeerKey>> for Party {
+    fn from(peer: Option<PeerKey>) -> Self {
+        peer.map_or(Self::Uncounted, Self::Peer)
+    }
+}
 
 /// What a share waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,6 +74,8 @@ struct Holding {
 
 struct Ledger {
     free: usize,
+    /// Whether one peer gets a part only.
+    is_divided: bool,
     next: u64,
     accounts: HashMap<u64, Account>,
     parties: HashMap<Party, Holding>,
@@ -73,7 +90,8 @@ impl Ledger {
     fn fits(&self, party: Party, bytes: usize) -> bool {
         let held = self.parties.get(&party).map_or(0, |holding| holding.bytes);
         let left = self.free.checked_sub(bytes);
-        left.is_some_and(|left| party.is_none() || held.saturating_add(bytes) <= left)
+        let is_bounded = self.is_divided && matches!(party, Party::Peer(_));
+        left.is_some_and(|left| !is_bounded || held.saturating_add(bytes) <= left)
     }
 
     /// Adds bytes to an account, or takes some from it.
@@ -169,15 +187,26 @@ fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
 }
 
 impl PeerBudget {
+    /// A budget of which one peer gets a part.
     pub(crate) fn new(bytes: usize) -> Self {
-        let (accounts, parties) = (HashMap::new(), HashMap::new());
-        Self(Arc::new(Mutex::new(Ledger { free: bytes, next: 0, accounts, parties })))
+        Self::of(bytes, true)
     }
 
-    /// An empty share; of the peer with this key, if peers are counted.
-    pub(crate) fn share(&self, party: Option<PeerKey>) -> PeerShare {
+    /// A budget that one peer may hold until others need it.
+    pub(crate) fn undivided(bytes: usize) -> Self {
+        Self::of(bytes, false)
+    }
+
+    fn of(free: usize, is_divided: bool) -> Self {
+        let (accounts, parties) = (HashMap::new(), HashMap::new());
+        Self(Arc::new(Mutex::new(Ledger { free, is_divided, next: 0, accounts, parties })))
+    }
+
+    /// An empty share of a party; of no other share's party, if there is none.
+    pub(crate) fn share(&self, party: Option<Party>) -> PeerShare {
         let mut ledger = lock(&self.0);
         let id = ledger.take_number();
+        let party = party.unwrap_or(Party::Share(id));
         let account = Account { party, bytes: 0, waiting: None, has_ended: false };
         ledger.accounts.insert(id, account);
         drop(ledger);
@@ -199,6 +228,12 @@ pub(crate) struct PeerShare {
 }
 
 impl PeerShare {
+    /// Whose memory it is.
+    pub(crate) fn party(&self) -> Party {
+        let ledger = self.ledger();
+        ledger.accounts.get(&self.id).map_or(Party::Uncounted, |account| account.party)
+    }
+
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         lock(&self.ledger)
     }

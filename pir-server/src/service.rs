@@ -30,6 +30,7 @@ use crate::key_cache::KeyCache;
 #[cfg(feature = "lists")]
 use crate::lists::Lists;
 use crate::metrics::{Levels, ListLevel, Metrics};
+use crate::nonces_in_use::NoncesInUse;
 use crate::peer_budget::PeerBudget;
 use crate::store::Store;
 use crate::subscriptions::Subscriptions;
@@ -80,6 +81,7 @@ pub struct Service {
     traffic: Traffic,
     bodies: BodyBudget,
     unauthenticated: PeerBudget,
+    nonces_in_use: NoncesInUse,
     ready: AtomicBool,
     /// Unix seconds of the last garbage collection; 0 before the first.
     last_collection: AtomicU64,
@@ -213,6 +215,11 @@ impl Service {
     /// The memory of requests before their token was verified.
     pub(crate) fn unauthenticated_budget(&self) -> &PeerBudget {
         &self.unauthenticated
+    }
+
+    /// The tokens of requests that are in progress.
+    pub(crate) fn nonces_in_use(&self) -> &NoncesInUse {
+        &self.nonces_in_use
     }
 
     /// What is served at present.

@@ -194,6 +194,10 @@ pub trait Store: Send + Sync + 'static {
     /// does nothing.
     fn refresh(&self) -> StoreFuture<'_, ()>;
 
+    /// Whether a nonce is known to be spent. Nothing is recorded. A nonce that is being spent, or was spent on a node
+    /// whose writes have not arrived here, may count as not spent: [`spend`](Self::spend) decides.
+    fn is_spent<'s>(&'s self, key_id: &'s [u8; 32], nonce: &'s [u8; 32]) -> StoreFuture<'s, bool>;
+
     /// Spends the nonce of a verified token, once. The nonce must be remembered until `until`: from then on no token of the issuer key `key_id` is accepted.
     fn spend<'s>(
         &'s self,

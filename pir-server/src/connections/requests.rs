@@ -74,7 +74,8 @@ impl Requests {
     fn admit(&self, head: Parts, body: Incoming) -> Result<(Request<Body>, Admitted), Refusal> {
         let (headers, head_bytes) = kept(&head.headers);
         let uri = path(&head.uri).ok_or(Refusal::NotFound)?;
-        let share = Arc::new(self.service.unauthenticated_budget().share(self.link.peer.key));
+        let share =
+            Arc::new(self.service.unauthenticated_budget().share(Some(self.link.peer.key.into())));
         // This request is counted already.
         let is_first = self.link.open_requests() <= 1;
         let bytes = REQUEST_BYTES + head_bytes;

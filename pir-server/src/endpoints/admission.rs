@@ -4,6 +4,7 @@ use super::Refusal;
 use crate::configuration::Tier;
 use crate::fields::USER_IDENTIFIER;
 use crate::metrics::TokenRefusal;
+use crate::nonces_in_use::NonceInUse;
 use crate::service::Service;
 use crate::store::Spending;
 use crate::traces;
@@ -52,33 +53,44 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
 }
 
-/// A verified token that is not spent yet.
+/// A verified token that is not spent yet, as far as is known, and that no other request in progress has.
 #[must_use = "a request without a spent token must not be answered"]
 pub(crate) struct Admission {
     tier: Tier,
     key_id: [u8; 32],
-    nonce: [u8; 32],
+    nonce: NonceInUse,
     /// When the nonce may be forgotten, in Unix seconds.
     until: Timestamp,
 }
 
-/// Verifies the token in the `Authorization` header.
-pub(crate) fn private_token(service: &Service, headers: &HeaderMap) -> Result<Admission, Refusal> {
-    let verify = || {
-        let header = headers.get(AUTHORIZATION).ok_or(TokenRefusal::Missing)?;
-        let header = header.to_str().map_err(|_| TokenRefusal::Malformed)?;
-        let token = Token::from_authorization(header).map_err(|error| match error {
-            Error::Authorization => TokenRefusal::Missing,
-            _ => TokenRefusal::Malformed,
-        })?;
-        let (tier, until) =
-            service.issuer().verify(&token, service.now()).map_err(|error| match error {
-                Error::OtherKey => TokenRefusal::UnknownKey,
-                _ => TokenRefusal::Signature,
-            })?;
-        Ok(Admission { tier, key_id: token.key_id(), nonce: token.nonce(), until })
-    };
-    verify().map_err(|reason| refused(service, reason))
+/// Verifies the token in the `Authorization` header. One that was spent before, or that another request has shown and
+/// not spent yet, is refused here, before the body of the request takes memory or anything is reserved for it.
+pub(crate) async fn private_token(
+    service: &Service,
+    headers: &HeaderMap,
+) -> Result<Admission, Refusal> {
+    let admission = verified(service, headers).map_err(|reason| refused(service, reason))?;
+    let is_spent = service.store().is_spent(&admission.key_id, admission.nonce.nonce());
+    match is_spent.instrument(traces::stage("look up token")).await? {
+        true => Err(refused(service, TokenRefusal::Spent)),
+        false => Ok(admission),
+    }
+}
+
+fn verified(service: &Service, headers: &HeaderMap) -> Result<Admission, TokenRefusal> {
+    let header = headers.get(AUTHORIZATION).ok_or(TokenRefusal::Missing)?;
+    let header = header.to_str().map_err(|_| TokenRefusal::Malformed)?;
+    let token = Token::from_authorization(header).map_err(|error| match error {
+        Error::Authorization => TokenRefusal::Missing,
+        _ => TokenRefusal::Malformed,
+    })?;
+    let verified = service.issuer().verify(&token, service.now());
+    let (tier, until) = verified.map_err(|error| match error {
+        Error::OtherKey => TokenRefusal::UnknownKey,
+        _ => TokenRefusal::Signature,
+    })?;
+    let nonce = service.nonces_in_use().begin(token.nonce()).ok_or(TokenRefusal::InUse)?;
+    Ok(Admission { tier, key_id: token.key_id(), nonce, until })
 }
 
 fn refused(service: &Service, reason: TokenRefusal) -> Refusal {
@@ -89,7 +101,7 @@ fn refused(service: &Service, reason: TokenRefusal) -> Refusal {
 impl Admission {
     /// The random part of the token: the owner of work for a request without a pseudonym.
     pub(crate) fn nonce(&self) -> &[u8] {
-        &self.nonce
+        self.nonce.nonce()
     }
 
     /// Spends the token, and runs `work` while its nonce is written.
@@ -106,7 +118,7 @@ impl Admission {
         service: &Service,
         work: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
-        let spending = service.store().spend(&self.key_id, &self.nonce, self.until);
+        let spending = service.store().spend(&self.key_id, self.nonce.nonce(), self.until);
         let durable = match spending.instrument(traces::stage("spend token")).await? {
             Spending::Fresh(durable) => durable,
             Spending::Spent => return Err(refused(service, TokenRefusal::Spent)),

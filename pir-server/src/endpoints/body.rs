@@ -1,15 +1,16 @@
 //! Request bodies: limited in length, in time, and together in memory.
 //!
-//! Bodies of requests with a token or a user token share `limits.bodiesInFlightBytes`. All others count with their
-//! requests in `limits.unauthenticatedBytes`, and not there: they could fill it.
+//! Bodies of requests with a token or a user token share `limits.bodiesInFlightBytes`, see `body_budget`. All others
+//! count with their requests in `limits.unauthenticatedBytes`, and not there: they could fill it. What counts is the
+//! memory that is allocated, which is more than what has arrived.
 
-use crate::body_budget::{BodyBudget, BodyShare, BudgetExhausted};
-use crate::peer_budget::{PeerBudgetExhausted, PeerShare};
+use crate::body_budget::{BodyBudget, BodyEnd, BodyShare, BudgetExhausted};
+use crate::peer_budget::{Party, PeerBudgetExhausted, PeerShare};
 use crate::service::Service;
 use crate::traces;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use std::convert::Infallible;
@@ -17,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
 
-/// Largest buffer that is allocated before any of a body has arrived, in bytes.
-const MAX_FIRST_BUFFER: usize = 64 << 10;
+/// Smallest buffer of a body, unless the body is announced to be shorter, in bytes.
+const MIN_BUFFER: usize = 4 << 10;
 
 /// Times that an unauthenticated body is in memory: as it came, and opened.
 const UNAUTHENTICATED_COPIES: usize = 2;
@@ -47,6 +48,24 @@ enum Room {
 }
 
 impl Room {
+    /// The body begins to arrive, and may have to end before it is complete.
+    fn awaits_body(&self) -> Option<Arc<BodyEnd>> {
+        match self {
+            Self::Bodies(share) => Some(share.awaits_body()),
+            // The body ends by itself, with an error.
+            Self::Unauthenticated { .. } => None,
+        }
+    }
+
+    fn body_arrived(&self) -> Result<(), BodyError> {
+        match self {
+            Self::Bodies(share) => {
+                share.body_arrived().map_err(|BudgetExhausted| BodyError::NoRoom)
+            }
+            Self::Unauthenticated { .. } => Ok(()),
+        }
+    }
+
     fn grow(&mut self, more: usize) -> Result<(), BodyError> {
         match self {
             Self::Bodies(share) => share.grow(more).map_err(|BudgetExhausted| BodyError::NoRoom),
@@ -98,14 +117,22 @@ impl FromRequest<Arc<Service>> for Incoming {
 
     async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Infallible> {
         let limits = service.limits();
-        let body = request.into_body();
-        Ok(Self::new(body, service.body_budget(), limits.body_timeout, limits.body_bytes))
+        // A request that came through the gateway is nobody else's.
+        let party = request.extensions().get::<Arc<PeerShare>>().map(|share| share.party());
+        let (body, budget) = (request.into_body(), service.body_budget());
+        Ok(Self::new(body, budget, party, limits.body_timeout, limits.body_bytes))
     }
 }
 
 impl Incoming {
-    fn new(body: Body, budget: &BodyBudget, time: Duration, max_bytes: usize) -> Self {
-        let room = Some(Room::Bodies(budget.share()));
+    fn new(
+        body: Body,
+        budget: &BodyBudget,
+        party: Option<Party>,
+        time: Duration,
+        max_bytes: usize,
+    ) -> Self {
+        let room = Some(Room::Bodies(budget.share(party)));
         Self { body: Some(body), room, time, max_bytes }
     }
 
@@ -137,8 +164,22 @@ impl Incoming {
             return Err(BodyError::TooLong(max_bytes));
         }
         let mut room = self.room.take().ok_or(BodyError::Broken)?;
-        let mut bytes = BytesMut::new();
-        while let Some(frame) = body.frame().await {
+        let end = room.awaits_body();
+        let must_end = async {
+            match &end {
+                Some(end) => end.wait().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(must_end);
+        let mut bytes = Vec::new();
+        loop {
+            let frame = tokio::select! {
+                biased;
+                () = &mut must_end => return Err(BodyError::NoRoom),
+                frame = body.frame() => frame,
+            };
+            let Some(frame) = frame else { break };
             let frame =
                 frame.map_err(|error| match error.into_inner().is::<PeerBudgetExhausted>() {
                     true => BodyError::NoRoom,
@@ -148,13 +189,17 @@ impl Incoming {
             if data.len() > max_bytes - bytes.len() {
                 return Err(BodyError::TooLong(max_bytes));
             }
-            room.grow(data.len())?;
-            if bytes.is_empty() {
-                bytes.reserve(announced.min(MAX_FIRST_BUFFER));
+            let needed = bytes.len() + data.len();
+            if needed > bytes.capacity() {
+                let longest = if announced > 0 { announced } else { max_bytes };
+                let capacity = needed.max((2 * bytes.capacity()).max(MIN_BUFFER).min(longest));
+                room.grow(capacity - bytes.capacity())?;
+                bytes.reserve_exact(capacity - bytes.len());
             }
             bytes.extend_from_slice(&data);
         }
-        Ok(Held { bytes: bytes.freeze(), _room: room })
+        room.body_arrived()?;
+        Ok(Held { bytes: bytes.into(), _room: room })
     }
 }
 
@@ -196,12 +241,13 @@ impl FromRequest<Arc<Service>> for UnauthenticatedBody {
 mod tests {
     use super::*;
     use crate::peer_budget::PeerBudget;
-    use futures_util::stream;
+    use futures_util::{StreamExt, stream};
 
     const LONG: Duration = Duration::from_secs(3600);
 
+    /// Of which nothing is for small bodies.
     fn budget(kilobytes: usize) -> BodyBudget {
-        BodyBudget::new(kilobytes << 10)
+        BodyBudget::new(0, kilobytes << 10)
     }
 
     async fn read(
@@ -210,7 +256,7 @@ mod tests {
         time: Duration,
         budget: &BodyBudget,
     ) -> Result<Held, BodyError> {
-        Incoming::new(body, budget, time, usize::MAX).read(max_bytes).await
+        Incoming::new(body, budget, None, time, usize::MAX).read(max_bytes).await
     }
 
     #[tokio::test]
@@ -218,11 +264,11 @@ mod tests {
         let memory = budget(4);
         assert!(read(Body::from(vec![7; 2999]), 3000, LONG, &memory).await.is_ok());
         let held = read(Body::from(vec![7; 3000]), 3000, LONG, &memory).await.ok().unwrap();
-        assert_eq!((held.bytes.len(), memory.available_bytes()), (3000, 1024));
-        let second = read(Body::from(vec![7; 1025]), 3000, LONG, &memory).await;
+        assert_eq!((held.bytes.len(), memory.free_bytes()), (3000, (0, 1096)));
+        let second = read(Body::from(vec![7; 1097]), 3000, LONG, &memory).await;
         assert_eq!(second.err(), Some(BodyError::NoRoom));
         drop(held);
-        assert_eq!(memory.available_bytes(), 4096);
+        assert_eq!(memory.free_bytes(), (0, 4096));
         let long = read(Body::from(vec![7; 3001]), 3000, LONG, &memory).await;
         assert_eq!(long.err(), Some(BodyError::TooLong(3000)));
         // A stream has no announced length.
@@ -230,7 +276,37 @@ mod tests {
         let long = read(Body::from_stream(chunks()), 3500, LONG, &memory).await;
         assert_eq!(long.err(), Some(BodyError::TooLong(3500)));
         assert!(read(Body::from_stream(chunks()), 4000, LONG, &memory).await.is_ok());
-        assert_eq!(memory.available_bytes(), 4096);
+        assert_eq!(memory.free_bytes(), (0, 4096));
+    }
+
+    /// A buffer that grows has more room than was needed, and the budget knows.
+    #[tokio::test]
+    async fn the_room_of_buffers_counts() {
+        let memory = budget(64);
+        for (count, counted) in [(1, 4096), (5, 8192), (8, 8192), (9, 16 << 10), (20, 20_000)] {
+            let chunks = stream::iter((0..count).map(|_| Ok::<_, std::io::Error>(vec![0u8; 1000])));
+            let held = read(Body::from_stream(chunks), 20_000, LONG, &memory).await.ok().unwrap();
+            assert_eq!(held.bytes.len(), count * 1000);
+            assert_eq!(memory.free_bytes(), (0, (64 << 10) - counted), "{count}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_began_before_makes_room() {
+        let memory = budget(4);
+        let part = stream::iter([Ok::<_, std::io::Error>(vec![0u8; 3000])]);
+        let never = part.chain(stream::pending());
+        let first = read(Body::from_stream(never), 3000, LONG, &memory);
+        tokio::pin!(first);
+        assert!(futures_util::poll!(&mut first).is_pending());
+        assert_eq!(memory.free_bytes(), (0, 1096));
+        let second = read(Body::from(vec![7; 2000]), 3000, LONG, &memory).await.ok().unwrap();
+        assert_eq!(first.await.err(), Some(BodyError::NoRoom));
+        assert_eq!(memory.free_bytes(), (0, 2096));
+        // One that is complete stays.
+        let third = read(Body::from(vec![7; 2097]), 3000, LONG, &memory).await;
+        assert_eq!(third.err(), Some(BodyError::NoRoom));
+        drop(second);
     }
 
     #[tokio::test]
@@ -259,7 +335,7 @@ mod tests {
                 receive.recv().await.map(|chunk| (chunk, receive))
             });
             let body = Body::from_stream(chunks);
-            drop(Incoming::new(body, &budget(1), LONG, max_bytes));
+            drop(Incoming::new(body, &budget(1), None, LONG, max_bytes));
             let mut count = 0;
             while count < 5 && send.send(Ok(vec![0; 1000])).await.is_ok() {
                 count += 1;

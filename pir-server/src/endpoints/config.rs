@@ -30,7 +30,7 @@ pub(super) async fn config(
     headers: HeaderMap,
     body: Incoming,
 ) -> Result<Reply, Refusal> {
-    let admission = admission::private_token(&service, &headers)?;
+    let admission = admission::private_token(&service, &headers).await?;
     let user = admission::user_identifier(&headers)?;
     let platform = Platform::from_user_agent(admission::user_agent(&headers)?);
     let held = body.read(MAX_BODY).await?;

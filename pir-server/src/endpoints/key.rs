@@ -25,7 +25,7 @@ pub(super) async fn key(
     headers: HeaderMap,
     body: Incoming,
 ) -> Result<Reply, Refusal> {
-    let admission = admission::private_token(&service, &headers)?;
+    let admission = admission::private_token(&service, &headers).await?;
     let user = admission::user_identifier(&headers)?;
     admission::user_agent(&headers)?;
     let limits = service.limits();

@@ -128,7 +128,7 @@ async fn answer_all(
     headers: &HeaderMap,
     body: Incoming,
 ) -> Result<Reply, Refusal> {
-    let admission = admission::private_token(service, headers)?;
+    let admission = admission::private_token(service, headers).await?;
     // `User-Identifier` is optional for queries with their evaluation key in them.
     let user = admission::user_identifier(headers);
     let platform = Platform::from_user_agent(admission::user_agent(headers)?);
@@ -250,7 +250,7 @@ impl Finder<'_> {
         if let Some((_, key)) = self.inline.iter().find(same) {
             return Ok(Arc::clone(key));
         }
-        let mut room = self.service.body_budget().share();
+        let mut room = self.service.body_budget().share(None);
         let bytes = message.encoded_len().saturating_add(key_cache::prepared_bytes(data));
         room.grow(bytes).map_err(|BudgetExhausted| BodyError::NoRoom)?;
         let message = Mutex::new(Some(message));

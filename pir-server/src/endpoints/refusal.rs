@@ -106,6 +106,7 @@ fn token_message(reason: TokenRefusal) -> &'static str {
         TokenRefusal::Missing => "no private token",
         TokenRefusal::UnknownKey => "the token's key is not known, or not accepted any more",
         TokenRefusal::Spent => "the token was spent before",
+        TokenRefusal::InUse => "another request with the token is in progress",
         _ => "the token did not pass verification",
     }
 }

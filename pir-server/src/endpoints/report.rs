@@ -11,6 +11,9 @@ use axum::response::IntoResponse;
 use http::HeaderMap;
 use http::header::USER_AGENT;
 use pir_api::{bounded, report};
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, SeqAccess, Visitor};
+use std::fmt;
 use std::sync::Arc;
 
 /// Largest report, in bytes.
@@ -21,15 +24,14 @@ pub(super) async fn report(
     headers: HeaderMap,
     body: Incoming,
 ) -> Result<Reply, Refusal> {
-    let admission = admission::private_token(&service, &headers)?;
+    let admission = admission::private_token(&service, &headers).await?;
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
     let platform = Platform::from_user_agent(agent);
     let held = body.read(MAX_BODY).await?;
     let live = service.live();
     let entries = live.reports.as_ref().map_or(usize::MAX, |log| log.settings().entries);
-    let urls = decode(&headers, &held.bytes, entries)?;
     // The report is written once its token stays spent, so that it cannot be repeated.
-    admission.spend(&service, async { Ok(()) }).await?;
+    let urls = admission.spend(&service, async { decode(&headers, &held.bytes, entries) }).await?;
     if let Some(log) = live.reports.clone() {
         let now = service.now();
         let written = blocking(move || log.add(&urls, platform, now)).await;
@@ -43,15 +45,51 @@ pub(super) async fn report(
     Ok(Reply::of(held.bytes.len(), ().into_response()))
 }
 
+/// Reads a list of strings, and keeps no more of them than a number.
+struct AtMost(usize);
+
+struct Elements {
+    first: Vec<String>,
+    /// Whether there were more, which were read and dropped.
+    are_more: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for AtMost {
+    type Value = Elements;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Elements, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AtMost {
+    type Value = Elements;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of strings")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Elements, A::Error> {
+        let mut elements = Elements { first: Vec::new(), are_more: false };
+        while let Some(text) = sequence.next_element::<String>()? {
+            match elements.first.len() < self.0 {
+                true => elements.first.push(text),
+                false => elements.are_more = true,
+            }
+        }
+        Ok(elements)
+    }
+}
+
 fn decode(headers: &HeaderMap, bytes: &[u8], max: usize) -> Result<Vec<String>, Refusal> {
     if has_media_type(headers, "application/json") {
-        // The strings take at most 24 times the memory of their text, whose length is bounded.
-        let urls: Vec<String> = serde_json::from_slice(bytes)
-            .map_err(|_| Refusal::Invalid("not a JSON array of strings".to_owned()))?;
-        return match urls.len() > max {
-            true => Err(Refusal::TooMany(max)),
-            false => Ok(urls),
-        };
+        let malformed =
+            |_: serde_json::Error| Refusal::Invalid("not a JSON array of strings".to_owned());
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let read = AtMost(max).deserialize(&mut json);
+        let Elements { first, are_more } = read.map_err(malformed)?;
+        json.end().map_err(malformed)?;
+        return if are_more { Err(Refusal::TooMany(max)) } else { Ok(first) };
     }
     let max = max.min(bytes.len());
     match bounded::decode::<report::UrlFilterReport>(bytes, max) {

@@ -84,6 +84,8 @@ label_values! {
         Signature = "signature",
         /// Spent before.
         Spent = "spent",
+        /// Another request with it is in progress.
+        InUse = "in_use",
         /// The user token is not valid.
         User = "user_token",
         /// Not a valid token request.

@@ -11,6 +11,7 @@ use crate::gateway::Gateway;
 use crate::issuer::Issuer;
 use crate::key_cache::KeyCache;
 use crate::metrics::Metrics;
+use crate::nonces_in_use::NoncesInUse;
 use crate::peer_budget::PeerBudget;
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
@@ -105,8 +106,9 @@ impl Service {
             lists: configuration.lists.clone().map(crate::lists::Lists::new),
             reloading: Mutex::default(),
             keys: KeyCache::new(limits.key_cache_bytes),
-            bodies: BodyBudget::new(limits.bodies_in_flight_bytes),
+            bodies: BodyBudget::new(limits.bodies_in_flight_bytes, limits.body_bytes),
             unauthenticated: PeerBudget::new(limits.unauthenticated_bytes),
+            nonces_in_use: NoncesInUse::default(),
             store,
             issuer,
             gateway,

@@ -263,6 +263,10 @@ impl Store for EmbeddedStore {
         Box::pin(ready(Ok(())))
     }
 
+    fn is_spent<'s>(&'s self, key_id: &'s [u8; 32], nonce: &'s [u8; 32]) -> StoreFuture<'s, bool> {
+        Box::pin(self.nonces.is_spent(key_id, nonce))
+    }
+
     fn spend<'s>(
         &'s self,
         key_id: &'s [u8; 32],

@@ -224,6 +224,11 @@ impl RedisStore {
         format!("{}{{nonces{bucket}}}", self.prefix)
     }
 
+    fn nonce_name(&self, key_id: &[u8; 32], nonce: &[u8; 32]) -> String {
+        let bucket = self.bucket_name(nonce[0] % BUCKETS);
+        format!("{bucket}:{}:{}", hex::encode(&key_id[..8]), hex::encode(nonce))
+    }
+
     /// Records the ids of issuer keys that were read. Those of another generation are forgotten.
     fn record(&self, salt: [u8; 32], tier: Tier, keys: &KeySet) {
         let key_ids: Vec<[u8; 32]> = keys.key_ids().copied().collect();
@@ -248,12 +253,9 @@ impl RedisStore {
         let generation = self.generation.load_full();
         let known = generation.key_ids.values().flatten().any(|id| id == key_id);
         let salt = generation.salt.filter(|_| known).ok_or(Refused::NoncesLost)?;
-        let bucket = self.bucket_name(nonce[0] % BUCKETS);
         let mut script = cmd("EVAL");
         script.arg(SPEND).arg(2);
-        script
-            .arg(format!("{bucket}:{}:{}", hex::encode(&key_id[..8]), hex::encode(nonce)))
-            .arg(bucket);
+        script.arg(self.nonce_name(key_id, nonce)).arg(self.bucket_name(nonce[0] % BUCKETS));
         script
             .arg(&random::<16>()?)
             .arg(until.unix_seconds())
@@ -389,6 +391,13 @@ impl Store for RedisStore {
 
     fn refresh(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.evaluation_keys.tend(false))
+    }
+
+    fn is_spent<'s>(&'s self, key_id: &'s [u8; 32], nonce: &'s [u8; 32]) -> StoreFuture<'s, bool> {
+        Box::pin(async move {
+            let name = self.nonce_name(key_id, nonce);
+            Ok(self.link.command(cmd("EXISTS").arg(name)).await?)
+        })
     }
 
     fn spend<'s>(

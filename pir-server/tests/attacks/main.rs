@@ -27,6 +27,7 @@ mod shared_connections;
 #[cfg(feature = "redis")]
 mod shared_store;
 mod signatures;
+mod spent_tokens;
 #[path = "../service/support.rs"]
 mod support;
 

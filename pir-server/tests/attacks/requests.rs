@@ -110,15 +110,39 @@ async fn messages_of_empty_elements_take_no_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_was_decoded_has_spent_its_token() {
     let running = small().await;
-    // Well-formed on the wire, but text that is not UTF-8.
+    // Well-formed on the wire, but text that is not UTF-8, or without its fields.
     let broken = [0x0a, 0x03, 0x0a, 0x01, 0xff];
-    for path in ["/queries", "/config"] {
-        let body = if path == "/config" { &broken[2..] } else { &broken[..] };
+    let malformed = "not a well-formed message";
+    let protobuf = "application/x-protobuf";
+    let many = format!("[{}0]", "\"\",".repeat(100_000));
+    for (path, media, body, expected) in [
+        ("/queries", protobuf, &broken[..], malformed),
+        ("/config", protobuf, &broken[2..], malformed),
+        ("/key", protobuf, &[0x0a, 0][..], "Evaluation key has unset fields"),
+        ("/report", protobuf, &broken[2..], malformed),
+        ("/report", "application/json", b"[0]", "not a JSON array of strings"),
+        ("/report", "application/json", b"[\"\"] 0", "not a JSON array of strings"),
+        ("/report", "application/json", many.as_bytes(), "not a JSON array of strings"),
+    ] {
         let token = running.token().await;
-        let (status, text) = refusal(running.post_with(&token, path, body).await).await;
-        assert_eq!((status, text.as_str()), (400, "not a well-formed message"), "{path}");
-        assert_eq!(running.post_with(&token, path, body).await.status(), 401, "{path}");
+        let authorization = token.to_authorization();
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("user-identifier", USER),
+            ("user-agent", crate::support::AGENT),
+            ("content-type", media),
+        ];
+        let post =
+            async || running.send(reqwest::Method::POST, path, &headers, body.to_vec()).await;
+        let (status, text) = refusal(post().await).await;
+        assert_eq!((status, text.as_str()), (400, expected), "{path}");
+        let (status, text) = refusal(post().await).await;
+        assert_eq!((status, text.as_str()), (401, "the token was spent before"), "{path}");
     }
+    // Every path that takes a token is above.
+    let endpoints = include_str!("../../src/endpoints.rs");
+    let with_tokens = endpoints.matches("post(").count();
+    assert_eq!(with_tokens, ["/issue", "/queries", "/config", "/key", "/report"].len());
 }
 
 fn stored_bytes(metrics: &str) -> u64 {

@@ -55,6 +55,10 @@ impl Store for HeldStore {
         self.store.refresh()
     }
 
+    fn is_spent<'s>(&'s self, key_id: &'s [u8; 32], nonce: &'s [u8; 32]) -> StoreFuture<'s, bool> {
+        self.store.is_spent(key_id, nonce)
+    }
+
     fn spend<'s>(
         &'s self,
         key_id: &'s [u8; 32],

@@ -115,11 +115,13 @@ async fn traces_have_the_stages_of_requests_and_nothing_of_clients() {
         let expected: &[&str] = match (request.name.as_str(), stages.len()) {
             ("token_key", _) => &["user token"],
             ("issue", _) => &["body", "count tokens", "user token", "work"],
-            ("config", _) => &["body", "nonce durable", "spend token"],
-            ("key", _) => &["body", "nonce durable", "spend token", "store key", "work"],
+            ("config", _) => &["body", "look up token", "nonce durable", "spend token"],
+            ("key", _) => {
+                &["body", "look up token", "nonce durable", "spend token", "store key", "work"]
+            }
             // A request that is refused before its token is spent.
-            ("queries", 1) => &["body"],
-            _ => &["body", "find keys", "nonce durable", "spend token", "work"],
+            ("queries", 2) => &["body", "look up token"],
+            _ => &["body", "find keys", "look up token", "nonce durable", "spend token", "work"],
         };
         assert_eq!(stages, expected, "{}", request.name);
     }

@@ -5,6 +5,7 @@ use super::StateFile;
 use super::database::File;
 use super::generation::Generation;
 use super::writer::{Writer, not_committed};
+use crate::blocking::blocking;
 use crate::causes::WithCauses;
 use redb::{ReadableTableMetadata, TableDefinition};
 use std::fs;
@@ -45,6 +46,7 @@ enum Job {
 }
 
 pub(super) struct Nonces {
+    file: Arc<File>,
     jobs: mpsc::Sender<Job>,
     count: Arc<AtomicU64>,
     _writer: Writer,
@@ -54,6 +56,13 @@ fn prefix(key_id: &[u8; 32]) -> [u8; 8] {
     let mut prefix = [0; 8];
     prefix.copy_from_slice(&key_id[..8]);
     prefix
+}
+
+fn entry(key_id: &[u8; 32], nonce: &[u8; 32]) -> Entry {
+    let mut entry = [0; 40];
+    entry[..8].copy_from_slice(&prefix(key_id));
+    entry[8..].copy_from_slice(nonce);
+    entry
 }
 
 /// More tokens arrive than the disk can commit.
@@ -81,23 +90,36 @@ impl Nonces {
                 return Err(StoreError::Damaged { path, damage, file, source: None });
             }
         }
-        let file = File::open(path, StateFile::Nonces, CACHE_BYTES)?;
+        let file = Arc::new(File::open(path, StateFile::Nonces, CACHE_BYTES)?);
         let generation = Generation::open(directory, &file, has_issuer_keys)?;
         let length = file.write(|transaction| Ok(transaction.open_table(SPENT)?.len()?))?;
         let count = Arc::new(AtomicU64::new(length));
         let (jobs, receiver) = mpsc::channel(MAX_WAITING);
         let counter = Arc::clone(&count);
         let waker = jobs.clone();
+        let written = Arc::clone(&file);
         let writer = Writer::start(
             "nonces",
             move || drop(waker.try_send(Job::Wake)),
-            move |closing| write_all(&file, generation, receiver, &counter, closing),
+            move |closing| write_all(&written, generation, receiver, &counter, closing),
         )?;
-        Ok(Self { jobs, count, _writer: writer })
+        Ok(Self { file, jobs, count, _writer: writer })
     }
 
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether a nonce was committed.
+    pub(super) fn is_spent(
+        &self,
+        key_id: &[u8; 32],
+        nonce: &[u8; 32],
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send + use<> {
+        let (file, entry) = (Arc::clone(&self.file), entry(key_id, nonce));
+        blocking(move || {
+            file.read(|transaction| Ok(transaction.open_table(SPENT)?.get(entry)?.is_some()))
+        })
     }
 
     pub(super) fn spend(
@@ -105,9 +127,7 @@ impl Nonces {
         key_id: &[u8; 32],
         nonce: &[u8; 32],
     ) -> impl Future<Output = Result<Spending, StoreError>> + Send + use<> {
-        let mut entry = [0; 40];
-        entry[..8].copy_from_slice(&prefix(key_id));
-        entry[8..].copy_from_slice(nonce);
+        let entry = entry(key_id, nonce);
         let (fresh, is_fresh) = oneshot::channel();
         let (committed, is_committed) = oneshot::channel();
         let sent = self.jobs.try_send(Job::Spend { entry, fresh, committed });
@@ -230,7 +250,9 @@ mod tests {
     async fn the_number_of_waiting_nonces_is_limited() {
         let (jobs, receiver) = mpsc::channel(MAX_WAITING);
         let writer = Writer::start("none", || (), |_| ()).unwrap();
-        let nonces = Nonces { jobs, count: Arc::default(), _writer: writer };
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::open(folder.path().join(FILE), StateFile::Nonces, 1 << 20).unwrap();
+        let nonces = Nonces { file: Arc::new(file), jobs, count: Arc::default(), _writer: writer };
         let mut waiting = Vec::new();
         for number in 0..MAX_WAITING as u64 {
             let mut nonce = [0; 32];
