@@ -21,6 +21,7 @@
 //! | `changes` | keys that came and went, by source |
 //! | `deliver` | publications, and services that are told |
 //! | `state` | what the run before has finished |
+//! | `last` | what the runs before have made |
 //! | `outcome`, `error` | what a run returns |
 #![forbid(unsafe_code)]
 #![warn(
@@ -42,6 +43,7 @@ mod expiry;
 #[cfg(feature = "http")]
 mod fetch;
 mod folders;
+mod last;
 mod levels;
 mod outcome;
 mod state;

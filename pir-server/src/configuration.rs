@@ -6,6 +6,7 @@
 //! The text is read into plain structures (`Raw…`), and each part is then converted to a type whose
 //! values are known to be usable.
 
+mod advice;
 mod error;
 mod gateway;
 mod issuer;
@@ -21,6 +22,7 @@ mod use_case;
 mod users;
 
 pub use crate::tier::Tier;
+pub(crate) use advice::token_warnings;
 pub use error::{ConfigurationError, Feature};
 pub use gateway::GatewaySettings;
 pub use issuer::IssuerSettings;
@@ -317,6 +319,32 @@ impl Configuration {
     /// a key that needs a feature that is not built in.
     pub fn parse(text: &[u8]) -> Result<Self, ConfigurationError> {
         json::parse::<RawConfiguration>(text)?.try_into()
+    }
+
+    /// Sets other addresses than those of the file: those of `listen`, if there are any, and that for operators.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Value`] if two of all addresses are the same.
+    pub fn with_addresses(
+        mut self,
+        listen: Vec<SocketAddr>,
+        admin: Option<SocketAddr>,
+    ) -> Result<Self, ConfigurationError> {
+        if !listen.is_empty() {
+            self.listen = listen;
+        }
+        self.admin = admin.or(self.admin);
+        let all: Vec<_> = self.listen.iter().chain(&self.admin).collect();
+        // A free port is taken for each port 0.
+        let again = |index: usize| all[index].port() != 0 && all[..index].contains(&all[index]);
+        match (0..all.len()).find(|&index| again(index)) {
+            None => Ok(self),
+            Some(index) => {
+                let key = if index < self.listen.len() { "listen" } else { "admin" };
+                let reason = format!("{} is there twice, in listen or as admin", all[index]);
+                Err(ConfigurationError::value(key, reason))
+            }
+        }
     }
 }
 

@@ -31,8 +31,8 @@ pub(crate) struct DataSet {
     database_key: Option<DatabaseKey>,
     /// Bytes of files that are kept in memory.
     memory_bytes: u64,
-    /// Rows of the manifest.
-    rows: Option<u64>,
+    /// The manifest of the run that wrote the shards, if there is one.
+    manifest: Option<Manifest>,
     /// When the manifest was written, or the first database without one.
     written_at: Option<Timestamp>,
 }
@@ -213,8 +213,8 @@ impl DataSet {
             keys_message,
             database_key,
             memory_bytes: if residence == Residence::Memory { bytes } else { 0 },
-            rows: manifest.as_ref().map(|manifest| manifest.rows).filter(|&rows| rows > 0),
             written_at: written_at(&files, manifest.is_some()),
+            manifest,
         })
     }
 
@@ -240,7 +240,13 @@ impl DataSet {
 
     /// Rows of all shards; `None` if no manifest says so.
     pub(crate) fn rows(&self) -> Option<u64> {
-        self.rows
+        self.manifest.as_ref().map(|manifest| manifest.rows).filter(|&rows| rows > 0)
+    }
+
+    /// The manifest that it was opened with.
+    #[cfg(feature = "lists")]
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
     }
 
     /// When its files were written on this machine.

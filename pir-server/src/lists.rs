@@ -1,6 +1,7 @@
 //! Lists that the service keeps up to date by itself: fetched, built and processed in the background, while the data set of
 //! before is served.
 
+use crate::causes::WithCauses;
 use crate::configuration::ListSettings;
 use crate::low_priority;
 use crate::service::error::ServiceError;
@@ -29,6 +30,12 @@ pub enum ListsError {
     /// The result cannot be served.
     #[error("the updated lists cannot be served")]
     Service(#[from] Box<ServiceError>),
+    /// What is served after a reload is not what was made.
+    #[error(
+        "what is served is not what was made of the lists: its files change while they are read, or another configuration \
+         is served; it is tried again"
+    )]
+    NotServed,
 }
 
 /// How the lists of a service are.
@@ -42,8 +49,10 @@ pub struct ListsStatus {
     pub last_success: Option<Timestamp>,
     /// Why the last update failed, if it did.
     pub error: Option<String>,
-    /// What the last update did that did not fail.
+    /// What the last update did that did not fail; before the first one, what is there from earlier runs.
     pub updated: Option<Updated>,
+    /// Whether what was made last is served; `None` before the first update.
+    pub is_served: Option<bool>,
     /// What the last update did that changed something.
     pub last_change: Option<Updated>,
 }
@@ -51,21 +60,56 @@ pub struct ListsStatus {
 /// The lists of a service.
 pub(crate) struct Lists {
     pub(crate) settings: ListSettings,
+    /// When the service was started.
+    started: Timestamp,
     status: Mutex<ListsStatus>,
 }
 
+/// What earlier runs have made, as their status.
+fn known(settings: &ListSettings) -> ListsStatus {
+    let last = || Ok::<_, ListsError>(Updated::last(&Configuration::read(&settings.file)?)?);
+    match last() {
+        Ok(None) => ListsStatus::default(),
+        Ok(Some((updated, at))) => ListsStatus {
+            last_update: Some(at),
+            last_success: Some(at),
+            updated: Some(updated),
+            ..ListsStatus::default()
+        },
+        Err(error) => {
+            let error = WithCauses(&error).to_string();
+            tracing::warn!(error, "it is not known what earlier updates of the lists have made");
+            ListsStatus { error: Some(error), ..ListsStatus::default() }
+        }
+    }
+}
+
 impl Lists {
-    pub(crate) fn new(settings: ListSettings) -> Self {
-        Self { settings, status: Mutex::default() }
+    /// Lists whose status is that of earlier runs. Reads their record.
+    pub(crate) fn new(settings: ListSettings, now: Timestamp) -> Self {
+        let status = Mutex::new(known(&settings));
+        Self { settings, started: now, status }
+    }
+
+    /// When the last update ended that did not fail. If none did, when the service was started: since then it should have.
+    pub(crate) fn updated_at(&self) -> Timestamp {
+        self.status().last_success.unwrap_or(self.started)
     }
 
     pub(crate) fn status(&self) -> ListsStatus {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn record(&self, now: Timestamp, outcome: Result<&Updated, String>) {
+    /// Records an update. `is_served` says whether what was made last is served, as far as the update came to know.
+    pub(crate) fn record(
+        &self,
+        now: Timestamp,
+        is_served: Option<bool>,
+        outcome: Result<&Updated, String>,
+    ) {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.last_update = Some(now);
+        status.is_served = is_served.or(status.is_served);
         match outcome {
             Ok(updated) => {
                 status.last_success = Some(now);

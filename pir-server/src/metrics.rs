@@ -95,6 +95,8 @@ pub(crate) struct Levels {
     pub(crate) lists: Vec<ListLevel>,
     /// When the last update of lists ended that did not fail.
     pub(crate) lists_updated: Option<Timestamp>,
+    /// Whether what was made of the lists last is served.
+    pub(crate) lists_served: bool,
 }
 
 impl Default for Metrics {

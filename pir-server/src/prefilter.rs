@@ -8,14 +8,12 @@ use filter_core::file::ContentError;
 use pir_dataset::files::DataSetFiles;
 use pir_dataset::level::{self, LevelFile, LevelFileError};
 use pir_dataset::manifest::{Manifest, ManifestError};
-use pir_dataset::publication::{GatherError, check_prefilter};
+use pir_dataset::publication::{GatherError, MAX_FILTER_FILE, check_prefilter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The prefilter as a property list, as `urlfilter build` names it.
 const PLIST_FILE: &str = "bloom_filter.plist";
-/// Longest prefilter that is given out, in bytes: as long as clients take.
-const MAX_BYTES: u64 = 256 << 20;
 
 /// A prefilter cannot be given out.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +90,7 @@ impl ServedPrefilter {
 
     /// Reads a property list.
     pub(crate) fn read(path: &Path) -> Result<Self, PrefilterError> {
-        let plist = durable_file::read(path, MAX_BYTES)?;
+        let plist = durable_file::read(path, MAX_FILTER_FILE)?;
         let tag = match Prefilter::from_plist(&plist) {
             Ok(prefilter) => prefilter.tag(),
             Err(source) => {
@@ -137,6 +135,12 @@ impl Prefilters {
     /// That of a publication, whose publisher decides when it is given out.
     pub(crate) fn published(prefilter: ServedPrefilter) -> Self {
         Self { newest: Arc::new(prefilter), before: None }
+    }
+
+    /// The tag of the newest one.
+    #[cfg(feature = "lists")]
+    pub(crate) fn newest_tag(&self) -> &str {
+        &self.newest.tag
     }
 
     /// The one that is given out. While clients switch to the newest version, some query the one before, which does not

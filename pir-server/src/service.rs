@@ -141,10 +141,21 @@ impl fmt::Display for Readiness {
 /// From how many days before its end on a certificate is warned of.
 const CERTIFICATE_WARNING_DAYS: u64 = 21;
 
-/// A sentence about a certificate that has ended or ends soon.
-pub(crate) fn certificate_warning(end: Option<Timestamp>, now: Timestamp) -> Option<String> {
-    let end = end?;
+/// A sentence about a certificate that has not begun, has ended, or ends soon.
+pub(crate) fn certificate_warning(
+    begin: Option<Timestamp>,
+    end: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<String> {
     let days = |span: std::time::Duration| span.as_secs() / 86_400;
+    if let Some(begin) = begin.filter(|&begin| begin > now) {
+        let days = days(begin.since(now));
+        return Some(format!(
+            "tls: the certificate is not valid yet, for {days} more days, and no client accepts it; serve another one until \
+             then, or set the clock of this machine if it is wrong"
+        ));
+    }
+    let end = end?;
     let replace = "replace its files; the service reads them again by itself";
     if end <= now {
         let days = days(now.since(end));
@@ -226,8 +237,17 @@ impl Service {
     #[must_use]
     pub fn loaded(&self) -> Loaded {
         let mut loaded = self.live().loaded();
-        loaded.warnings.extend(certificate_warning(self.certificate_end(), self.now()));
+        loaded.warnings.extend(certificate_warning(
+            self.certificate_begin(),
+            self.certificate_end(),
+            self.now(),
+        ));
         loaded
+    }
+
+    /// When the certificate begins to be valid; `None` without one.
+    fn certificate_begin(&self) -> Option<Timestamp> {
+        self.certificates.as_ref()?.begin()
     }
 
     /// When the certificate ends; `None` without one.
@@ -255,7 +275,17 @@ impl Service {
 
     #[cfg(feature = "lists")]
     fn lists_updated(&self) -> Option<Timestamp> {
-        self.lists_status()?.last_success
+        Some(self.lists()?.updated_at())
+    }
+
+    #[cfg(feature = "lists")]
+    fn serves_lists_made(&self) -> bool {
+        self.lists_status().and_then(|status| status.is_served).unwrap_or(true)
+    }
+
+    #[cfg(not(feature = "lists"))]
+    fn serves_lists_made(&self) -> bool {
+        true
     }
 
     #[cfg(not(feature = "lists"))]
@@ -287,6 +317,7 @@ impl Service {
             certificate_end: self.certificate_end(),
             lists: self.list_levels(),
             lists_updated: self.lists_updated(),
+            lists_served: self.serves_lists_made(),
         })
     }
 
@@ -299,12 +330,6 @@ impl Service {
     #[cfg(feature = "lists")]
     pub(crate) fn lists(&self) -> Option<&Lists> {
         self.lists.as_ref()
-    }
-
-    /// Whether a data set of lists is not served yet.
-    #[cfg(feature = "lists")]
-    pub(crate) fn awaits_lists(&self) -> bool {
-        self.live().awaits_any_files()
     }
 
     /// The tier of a user token; `None` if it is not valid.
@@ -378,8 +403,12 @@ mod tests {
     fn a_certificate_is_warned_of_three_weeks_before_its_end() {
         let now = Timestamp::from_unix_seconds(1_795_000_000);
         let day = Duration::from_secs(86_400);
-        let warning = |end| certificate_warning(Some(end), now);
-        assert_eq!(certificate_warning(None, now), None);
+        let warning = |end| certificate_warning(None, Some(end), now);
+        assert_eq!(certificate_warning(None, None, now), None);
+        let begins = |begin| certificate_warning(Some(begin), Some(begin + 90 * day), now);
+        assert_eq!(begins(now), None);
+        let text = begins(now + 5 * day).unwrap();
+        assert!(text.contains("not valid yet, for 5 more days"), "{text}");
         assert_eq!(warning(now + 22 * day), None);
         assert_eq!(warning(now + 21 * day), None);
         let text = warning(now + 21 * day - Duration::from_secs(1)).unwrap();

@@ -8,6 +8,11 @@ use unix_clock::Timestamp;
 
 /// Largest `current.json` and `release.json`, in bytes.
 pub const MAX_TEXT: usize = 64 << 20;
+/// Longest file of a prefilter that is given out, in bytes: as long as clients take.
+pub const MAX_FILTER_FILE: u64 = 256 << 20;
+/// Length of all files of prefilters of a release that are given out, those of levels included, in bytes at most: nodes keep
+/// the property lists in memory.
+pub const MAX_FILTER_FILES: u64 = 2 << 30;
 /// What the names of a data set's files begin with in a release.
 pub const STEM: &str = "data";
 /// What the names of a prefilter's files begin with in a release.
@@ -255,6 +260,19 @@ impl Release {
         levels.filter(|(_, kind)| *kind == KINDS[0]).map(|(level, _)| level)
     }
 
+    /// The name of the first file of prefilters that is too long, by itself or together with those before it; `None` if all can
+    /// be given out.
+    #[must_use]
+    pub fn overlong_filter(&self) -> Option<&str> {
+        let mut total = 0_u64;
+        let mut files = self.filter_files();
+        let overlong = files.find(|file| {
+            total = total.saturating_add(file.bytes);
+            file.bytes > MAX_FILTER_FILE || total > MAX_FILTER_FILES
+        });
+        overlong.map(|file| file.name.as_str())
+    }
+
     /// The files of the prefilter, and of those of levels.
     pub fn filter_files(&self) -> impl Iterator<Item = &ReleasedFile> {
         self.files.iter().filter(|file| file.name.starts_with(FILTER))
@@ -310,6 +328,31 @@ mod tests {
         other.id = "../..".to_owned();
         let text = serde_json::to_vec(&other).unwrap();
         assert!(Release::parse(&text).is_err());
+    }
+
+    #[test]
+    fn lengths_of_prefilters_are_limited() {
+        let with = |lengths: &[u64]| {
+            let mut all = release(&ONE, 1).unwrap();
+            let files = lengths.iter().enumerate();
+            all.files.extend(files.map(|(level, &bytes)| {
+                let name = level_file(&level.to_string(), "plist");
+                ReleasedFile { bytes, ..file(&name) }
+            }));
+            all.overlong_filter().map(str::to_owned)
+        };
+        assert_eq!(with(&[MAX_FILTER_FILE - 1, MAX_FILTER_FILE]), None);
+        assert_eq!(with(&[MAX_FILTER_FILE + 1]).unwrap(), "filter/level-0.plist");
+        let mut all = [MAX_FILTER_FILE; 8];
+        assert_eq!((MAX_FILTER_FILES, with(&all)), (8 * MAX_FILTER_FILE, None));
+        all[0] -= 1;
+        assert_eq!(with(&[&all[..], &[1]].concat()), None);
+        assert_eq!(with(&[&all[..], &[2]].concat()).unwrap(), "filter/level-8.plist");
+        assert_eq!(with(&[u64::MAX, u64::MAX]).unwrap(), "filter/level-0.plist");
+        // What is long and no prefilter is a shard.
+        let mut long = release(&ONE, 1).unwrap();
+        long.files[0].bytes = u64::MAX;
+        assert_eq!(long.overlong_filter(), None);
     }
 
     #[test]

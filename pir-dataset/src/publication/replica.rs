@@ -359,6 +359,10 @@ impl Replica {
     /// [`ReleaseStoreError`], if the store fails, or a file is not what the release says.
     pub async fn fetch_filters(&self) -> Result<Option<Vec<(String, PathBuf)>>, ReleaseStoreError> {
         let Some(release) = &self.active else { return Ok(None) };
+        if let Some(name) = release.overlong_filter() {
+            let name = format!("{}/{name} of release {}", self.store.address(), release.id);
+            return Err(ReleaseStoreError::Damaged { name, damage: Damage::TooLong });
+        }
         if !self.store.has_filter(release).await? {
             return Ok(None);
         }
@@ -470,6 +474,31 @@ impl Replica {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+
+    /// Nothing is there to be read: whether the length is refused before is all that differs.
+    #[tokio::test]
+    async fn a_prefilter_that_is_too_long_is_not_read() {
+        use super::super::release::MAX_FILTER_FILE;
+        let folder = tempfile::tempdir().unwrap();
+        let store = ReleaseStore::open(folder.path().to_str().unwrap(), &BTreeMap::new()).unwrap();
+        let mut replica = Replica::new(store, "use".to_owned(), folder.path().join("node"));
+        let names = ["data-0.bin", "data-0.params.txtpb", "data-manifest.json", PLIST];
+        let file =
+            |name: &str, bytes| ReleasedFile::new(name.to_owned(), bytes, "a".repeat(64)).unwrap();
+        for bytes in [MAX_FILTER_FILE - 1, MAX_FILTER_FILE, MAX_FILTER_FILE + 1] {
+            let files = names.iter().map(|name| file(name, bytes)).collect();
+            let (id, use_case) = ("1".to_owned(), "use".to_owned());
+            let release = Release::new(id, use_case, 1, String::new(), Timestamp::MIN, files);
+            replica.active = Some(release.unwrap());
+            match replica.fetch_filters().await {
+                Ok(found) => assert!(found.is_none() && bytes <= MAX_FILTER_FILE, "{bytes}"),
+                Err(ReleaseStoreError::Damaged { damage: Damage::TooLong, .. }) => {
+                    assert!(bytes > MAX_FILTER_FILE, "{bytes}");
+                }
+                Err(error) => panic!("{bytes}: {error}"),
+            }
+        }
+    }
 
     /// The file is sparse and no JSON: it is read whole, or refused by its length.
     #[tokio::test]

@@ -444,13 +444,23 @@ impl ReleaseStore {
     /// [`ReleaseStoreError`], if the store fails.
     pub async fn has_filter(&self, release: &Release) -> Result<bool, ReleaseStoreError> {
         for file in release.filter_files() {
-            let read = match self.store.get(&self.key(&file.name)).await {
+            let found = match self.store.get(&self.key(&file.name)).await {
                 Ok(found) if found.meta.size != file.bytes => return Ok(false),
-                Ok(found) => found.bytes().await,
+                Ok(found) => found,
                 Err(Error::NotFound { .. }) => return Ok(false),
-                Err(error) => Err(error),
+                Err(error) => return Err(self.failed(&file.name)(error)),
             };
-            if sha256(&read.map_err(self.failed(&file.name))?) != file.sha256 {
+            let (mut digest, mut length) = (Sha256::new(), 0);
+            let mut pieces = found.into_stream();
+            while let Some(piece) = pieces.next().await {
+                let piece = piece.map_err(self.failed(&file.name))?;
+                length += piece.len() as u64;
+                if length > file.bytes {
+                    return Ok(false);
+                }
+                digest.update(&piece);
+            }
+            if hex::encode(digest.finalize()) != file.sha256 {
                 return Ok(false);
             }
         }

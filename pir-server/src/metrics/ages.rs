@@ -32,6 +32,7 @@ pub(super) struct Ages {
     list_entries: Family<ListLabel, Gauge>,
     list_old: Family<ListLabel, Gauge>,
     lists_updated: Gauge,
+    lists_served: Gauge,
     build: Family<BuildLabel, Gauge>,
     resident: Gauge,
     started: Gauge,
@@ -58,6 +59,7 @@ impl Default for Ages {
             list_entries: Family::default(),
             list_old: Family::default(),
             lists_updated: Gauge::default(),
+            lists_served: Gauge::default(),
             build: Family::default(),
             resident: Gauge::default(),
             started: Gauge::default(),
@@ -121,9 +123,14 @@ impl Ages {
         );
         registry.register_with_unit(
             "lists_updated_timestamp",
-            "When the last update of lists ended that did not fail, since 1970; 0 without one",
+            "When the last update of lists ended that did not fail, or the service was started if none did, since 1970; 0 without lists",
             Unit::Seconds,
             self.lists_updated.clone(),
+        );
+        registry.register(
+            "lists_served",
+            "0 if what was made of the lists last is not served, otherwise 1",
+            self.lists_served.clone(),
         );
         registry.register("build_info", "The version of the program; 1", self.build.clone());
     }
@@ -153,6 +160,7 @@ impl Ages {
     pub(super) fn now(&self, levels: &Levels) {
         self.certificate_end.set(levels.certificate_end.map_or(0, seconds));
         self.lists_updated.set(levels.lists_updated.map_or(0, seconds));
+        self.lists_served.set(levels.lists_served.into());
         self.resident.set(signed(resident_bytes().unwrap_or(0)));
         for family in [&self.list_fetched, &self.list_entries, &self.list_old] {
             family.clear();

@@ -1,9 +1,10 @@
 //! Keeps the lists of a service up to date.
 
 use super::Service;
+use crate::blocking::{TaskFailed, blocking};
 use crate::causes::WithCauses;
 use crate::lists::{self, ListsError, ListsStatus};
-use list_update::Updated;
+use list_update::{UpdateError, Updated};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_secs(300);
 
 impl Service {
-    /// Updates the lists once, and serves the result if it has changed. What is served stays until the new data set is
-    /// verified.
+    /// Updates the lists once, and serves what was made of them if it is not what is served, whichever run has made it.
+    /// What is served stays until the new data set is verified.
     ///
     /// # Errors
     /// [`ListsError`]; what is served has not changed then.
@@ -22,20 +23,41 @@ impl Service {
 
     async fn update_lists_timed(self: &Arc<Self>) -> Result<(Updated, Duration), ListsError> {
         let lists = self.lists().ok_or(ListsError::None)?;
-        let outcome = async {
-            let (updated, interval) = lists::run(&lists.settings).await?;
-            if !updated.is_unchanged() || self.awaits_lists() {
-                self.reload_in_background().await.map_err(Box::new)?;
+        let run = lists::run(&lists.settings).await;
+        let served = match &run {
+            Ok((updated, _)) => Some(self.serve_lists(Some(&updated.tag)).await),
+            // What cannot be delivered elsewhere is whole, and served here.
+            Err(ListsError::Update(UpdateError::Deliver { .. })) => {
+                Some(self.serve_lists(None).await)
             }
-            Ok((updated, interval))
+            Err(_) => None,
         };
-        let outcome: Result<_, ListsError> = outcome.await;
+        let is_served = served.as_ref().map(Result::is_ok);
+        let outcome = served.unwrap_or(Ok(())).and(run);
         let recorded = match &outcome {
             Ok((updated, _)) => Ok(updated),
             Err(error) => Err(WithCauses(error).to_string()),
         };
-        lists.record(self.now(), recorded);
+        lists.record(self.now(), is_served, recorded);
         outcome
+    }
+
+    /// Serves the data set that is there, unless it is served. Its prefilter has this tag, if it is known.
+    async fn serve_lists(self: &Arc<Self>, tag: Option<&str>) -> Result<(), ListsError> {
+        if self.serves_lists(tag).await {
+            return Ok(());
+        }
+        self.reload_in_background().await.map_err(Box::new)?;
+        match self.serves_lists(tag).await {
+            true => Ok(()),
+            false => Err(ListsError::NotServed),
+        }
+    }
+
+    async fn serves_lists(&self, tag: Option<&str>) -> bool {
+        let (live, tag) = (self.live(), tag.map(str::to_owned));
+        let read = blocking(move || Ok::<_, TaskFailed>(live.serves_files(tag.as_deref())));
+        read.await.unwrap_or(false)
     }
 
     /// How the lists are; `None` without lists.

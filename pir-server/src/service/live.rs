@@ -8,6 +8,12 @@ use crate::prefilter::{Prefilters, ServedPrefilter};
 use crate::reports::ReportLog;
 use crate::subscriptions::Subscriptions;
 use crate::user_tokens::{UserTable, UserTokens};
+#[cfg(feature = "lists")]
+use pir_dataset::files::DataSetFiles;
+#[cfg(feature = "lists")]
+use pir_dataset::level::{self, LevelFile};
+#[cfg(feature = "lists")]
+use pir_dataset::manifest::Manifest;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,6 +97,34 @@ impl Live {
     /// Whether any use case waits for files that this service makes.
     pub(crate) fn awaits_any_files(&self) -> bool {
         self.use_cases.iter().any(|use_case| self.awaits_files(use_case.name()))
+    }
+
+    /// Whether the use cases whose files this service makes are served as their files are now, with a prefilter of this tag
+    /// if it is known. Reads manifests, and what says which build levels are of.
+    #[cfg(feature = "lists")]
+    pub(super) fn serves_files(&self, tag: Option<&str>) -> bool {
+        let mut made_here = self.use_cases.iter().filter(|use_case| use_case.awaits_files);
+        made_here.all(|use_case| {
+            let UseCaseSource::Files(files) = use_case.source() else { return true };
+            let manifest = Manifest::read(&DataSetFiles::new(&files.stem).manifest()).ok();
+            let newest = self.catalog.newest(use_case.name());
+            let of_level = |level: &str| {
+                let key = (use_case.name().to_owned(), level.to_owned());
+                self.prefilters.get(&key).map(Prefilters::newest_tag)
+            };
+            let has_levels = use_case.levels.as_ref().is_none_or(|folder| {
+                let served = self.levels(use_case.name()).count();
+                let found = level::folders(folder).unwrap_or_default();
+                let has = |(name, path): &(String, PathBuf)| {
+                    LevelFile::read(path).is_ok_and(|file| of_level(name) == Some(&file.tag))
+                };
+                served == found.len() && found.iter().all(has)
+            });
+            manifest.is_some()
+                && newest.and_then(|newest| newest.manifest()) == manifest.as_ref()
+                && tag.is_none_or(|tag| of_level("") == Some(tag))
+                && has_levels
+        })
     }
 
     /// The prefilter of a use case and a level, if it is one that is given out. The level of the whole data set is empty.

@@ -6,10 +6,12 @@ use super::settings::Settings;
 use super::{Service, certificate_warning, worker_count};
 use crate::blocking::blocking;
 use crate::body_budget::BodyBudget;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, read_users, token_warnings};
 use crate::gateway::Gateway;
 use crate::issuer::Issuer;
 use crate::key_cache::KeyCache;
+#[cfg(feature = "lists")]
+use crate::lists::Lists;
 use crate::metrics::Metrics;
 use crate::nonces_in_use::NoncesInUse;
 use crate::peer_budget::PeerBudget;
@@ -103,7 +105,7 @@ impl Service {
             live: ArcSwap::from_pointee(live),
             subscriptions,
             #[cfg(feature = "lists")]
-            lists: configuration.lists.clone().map(crate::lists::Lists::new),
+            lists: configuration.lists.clone().map(|lists| Lists::new(lists, clock.now())),
             reloading: Mutex::default(),
             keys: KeyCache::new(limits.key_cache_bytes),
             bodies: BodyBudget::new(limits.bodies_in_flight_bytes, limits.body_bytes),
@@ -133,14 +135,22 @@ impl Service {
         let user_tokens =
             UserTokens::new(&configuration.user_tokens).map_err(io_error("prepare userTokens"))?;
         let certificates = configuration.tls.as_ref().map(Certificates::open).transpose()?;
-        let end = certificates.and_then(|certificates| certificates.end());
+        let (begin, end) = certificates.map_or((None, None), |all| (all.begin(), all.end()));
         let quiet = Configuration { report_directory: None, ..configuration.clone() };
         let nothing = Subscriptions::default();
         let load = move || -> Result<Loaded, ServiceError> {
             Ok(Live::load(&quiet, &nothing, &user_tokens, None, Timestamp::MIN)?.loaded())
         };
         let mut loaded = blocking(load).await?;
-        loaded.warnings.extend(certificate_warning(end, std::time::SystemTime::now().into()));
+        if let Some(path) = configuration.user_tokens.file.clone() {
+            let read = move || Ok::<_, ServiceError>(read_users(&path)?);
+            loaded.warnings.extend(token_warnings("userTokens.file: ", &blocking(read).await?));
+        }
+        loaded.warnings.extend(certificate_warning(
+            begin,
+            end,
+            std::time::SystemTime::now().into(),
+        ));
         Ok(Checked { loaded, releases })
     }
 }

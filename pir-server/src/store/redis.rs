@@ -396,7 +396,7 @@ impl Store for RedisStore {
     fn is_spent<'s>(&'s self, key_id: &'s [u8; 32], nonce: &'s [u8; 32]) -> StoreFuture<'s, bool> {
         Box::pin(async move {
             let name = self.nonce_name(key_id, nonce);
-            Ok(self.link.command(cmd("EXISTS").arg(name)).await?)
+            self.link.command(cmd("EXISTS").arg(name)).await
         })
     }
 

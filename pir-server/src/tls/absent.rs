@@ -35,6 +35,10 @@ impl Certificates {
         match *self {}
     }
 
+    pub(crate) fn begin(&self) -> Option<unix_clock::Timestamp> {
+        match *self {}
+    }
+
     pub(crate) fn server_tls(self: &Arc<Self>) -> Result<ServerTls, TlsError> {
         match **self {}
     }

@@ -123,7 +123,15 @@ impl Certificates {
     /// When the first certificate of the chain ends; `None` if none of them says so in a form that is known.
     pub(crate) fn end(&self) -> Option<Timestamp> {
         let current = self.current.load();
-        current.cert.iter().filter_map(|certificate| expiry::not_after(certificate)).min()
+        let times = current.cert.iter().filter_map(|certificate| expiry::validity(certificate));
+        times.map(|(_, end)| end).min()
+    }
+
+    /// From when on the certificate, and all that are sent with it, are valid; `None` if that cannot be read.
+    pub(crate) fn begin(&self) -> Option<Timestamp> {
+        let current = self.current.load();
+        let times = current.cert.iter().filter_map(|certificate| expiry::validity(certificate));
+        times.map(|(begin, _)| begin).max()
     }
 
     /// How connections are accepted: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.

@@ -1,4 +1,4 @@
-//! When a certificate ends: the one field that the TLS library does not tell.
+//! When a certificate begins and ends: the fields that the TLS library does not tell.
 
 use crate::calendar::days_since_1970;
 use unix_clock::Timestamp;
@@ -30,8 +30,8 @@ fn sequence(input: &[u8]) -> Option<(&[u8], &[u8])> {
     (tag == SEQUENCE).then_some((content, rest))
 }
 
-/// `notAfter` of a certificate in DER form (RFC 5280, section 4.1); `None` if it cannot be read.
-pub(super) fn not_after(certificate: &[u8]) -> Option<Timestamp> {
+/// `notBefore` and `notAfter` of a certificate in DER form (RFC 5280, section 4.1); `None` if they cannot be read.
+pub(super) fn validity(certificate: &[u8]) -> Option<(Timestamp, Timestamp)> {
     let (certificate, _) = sequence(certificate)?;
     let (mut fields, _) = sequence(certificate)?;
     if fields.first() == Some(&EXPLICIT_VERSION) {
@@ -42,9 +42,13 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<Timestamp> {
         fields = element(fields)?.2;
     }
     let (validity, _) = sequence(fields)?;
-    let (_, _, validity) = element(validity)?;
-    let (tag, text, _) = element(validity)?;
-    time(tag, std::str::from_utf8(text).ok()?)
+    let next = |fields| {
+        let (tag, text, rest) = element(fields)?;
+        Some((time(tag, std::str::from_utf8(text).ok()?)?, rest))
+    };
+    let (begin, validity) = next(validity)?;
+    let (end, _) = next(validity)?;
+    Some((begin, end))
 }
 
 /// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`.
@@ -104,19 +108,21 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_certificate_is_read() {
+    fn the_times_of_a_certificate_are_read() {
         let names = vec!["localhost".to_owned()];
         for (year, expected) in [(2027, 1_798_761_600), (2060, 2_840_140_800)] {
             let mut parameters = rcgen::CertificateParams::new(names.clone()).unwrap();
+            parameters.not_before = rcgen::date_time_ymd(2000, 1, 1);
             parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
             let key = rcgen::KeyPair::generate().unwrap();
             let certificate = parameters.self_signed(&key).unwrap();
-            let end = not_after(certificate.der()).unwrap();
-            assert_eq!(end.unix_seconds(), expected, "{year}");
+            let (begin, end) = validity(certificate.der()).unwrap();
+            let found = (begin.unix_seconds(), end.unix_seconds());
+            assert_eq!(found, (946_684_800, expected), "{year}");
             // No part of it is one, and none makes it panic.
             let der: &[u8] = certificate.der();
             for length in 0..der.len() {
-                assert!(not_after(&der[..length]).is_none(), "{length}");
+                assert!(validity(&der[..length]).is_none(), "{length}");
             }
         }
     }

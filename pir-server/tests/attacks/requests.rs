@@ -17,7 +17,8 @@ async fn small() -> Running {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn evaluation_keys_in_queries_take_no_more_memory_than_bodies_may() {
-    const BODIES: usize = 24 << 20;
+    // So long that an allocator gives them back to the system at once, and keeps none for later.
+    const BODIES: usize = 40 << 20;
     let case = Case::new("synthetic_small_logt5");
     let folder = tempfile::tempdir().unwrap();
     let limits = json!({ "bodyBytes": BODIES, "bodiesInFlightBytes": BODIES });
@@ -44,7 +45,7 @@ async fn evaluation_keys_in_queries_take_no_more_memory_than_bodies_may() {
     };
     assert_eq!(post(2).await, 200);
     let before = peak_megabytes(&process);
-    // As many as fit into a body by their own length.
+    // As many as fit into a body by their own length, or a request may have.
     let many = (BODIES / length).min(128) as u64;
     assert!(many > 20, "{length}");
     for _ in 0..4 * factor() {

@@ -67,18 +67,18 @@ async fn a_spent_token_is_refused_before_its_body_is_read() {
     assert_eq!(running.post_with(&token, "/config", &configs).await.status(), 200);
     for path in PATHS {
         let authorization = token.to_authorization();
-        let mut upload = Upload::begin(&running, path, authorization.as_str(), 1 << 20).await;
+        let mut upload = Upload::begin(&running, path, authorization.as_str(), 100 << 10).await;
         assert_eq!(upload.status().await, 401, "{path}");
         // A good one is asked for its body.
         let authorization = running.token().await.to_authorization();
-        let mut upload = Upload::begin(&running, path, authorization.as_str(), 1 << 20).await;
+        let mut upload = Upload::begin(&running, path, authorization.as_str(), 100 << 10).await;
         assert_eq!(upload.status().await, 100, "{path}");
     }
     // After a restart, too.
     let (folder, settings) = running.stop().await;
     let running = Running::start(folder, settings).await;
     let authorization = token.to_authorization();
-    let mut upload = Upload::begin(&running, "/queries", authorization.as_str(), 1 << 20).await;
+    let mut upload = Upload::begin(&running, "/queries", authorization.as_str(), 100 << 10).await;
     assert_eq!(upload.status().await, 401);
 }
 
@@ -224,10 +224,10 @@ async fn a_token_that_another_node_has_spent_is_refused_before_its_body_is_read(
         for path in PATHS {
             let token = nodes[0].token().await;
             let authorization = token.to_authorization();
-            let fresh = Upload::begin(&nodes[1], path, authorization.as_str(), 1 << 20);
+            let fresh = Upload::begin(&nodes[1], path, authorization.as_str(), 100 << 10);
             assert_eq!(fresh.await.status().await, 100, "{path}");
             assert_eq!(nodes[0].post_with(&token, "/config", &[]).await.status(), 200);
-            let begun = Upload::begin(&nodes[1], path, authorization.as_str(), 1 << 20);
+            let begun = Upload::begin(&nodes[1], path, authorization.as_str(), 100 << 10);
             assert_eq!(begun.await.status().await, 401, "{path}");
         }
     }

@@ -46,9 +46,17 @@ struct Running {
 
 impl Running {
     async fn start(folder: &TempDir) -> Self {
+        Self::start_with(folder, Arc::default()).await
+    }
+
+    /// A service whose configuration cannot be read while `is_broken` says so.
+    async fn start_with(folder: &TempDir, is_broken: Arc<AtomicBool>) -> Self {
         let path = folder.path().to_owned();
         let opened = Service::open(&configuration(&path), Arc::new(SystemClock)).await.unwrap();
-        let source = Arc::new(move || Ok(configuration(&path)));
+        let source = Arc::new(move || match is_broken.load(Ordering::Relaxed) {
+            true => Configuration::parse(b"{\"half\": "),
+            false => Ok(configuration(&path)),
+        });
         let service = Arc::new(opened.with_source(source));
         let any = ["127.0.0.1:0".parse().unwrap()];
         let mut urls = Vec::new();
@@ -267,4 +275,132 @@ fn a_list_configuration_that_cannot_be_served_is_refused() {
         let error = configuration.clone().with_lists(lists()).err().unwrap().to_string();
         assert!(error.starts_with("lists: ") && error.contains(expected), "{error}");
     }
+}
+
+/// What `urlfilter update` does in the folder of a service that runs.
+async fn update_beside(folder: &TempDir, accepted: &str) {
+    let path = folder.path().join("lists.toml");
+    let accepted = accepted.to_owned();
+    let run = move || {
+        let configuration = list_update::Configuration::read(&path).unwrap();
+        list_update::Update::new(&configuration).accept(accepted).run().unwrap()
+    };
+    assert!(!tokio::task::spawn_blocking(run).await.unwrap().is_unchanged());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_served_is_served_by_the_next_update() {
+    let folder = folder("bad.example\n");
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let running = Running::start_with(&folder, Arc::clone(&is_broken)).await;
+    running.service.update_lists().await.unwrap();
+    assert!(running.seen().await.2.contains("pir_lists_served 1\n"));
+
+    fs::write(folder.path().join("list.txt"), "bad.example\nnew.example\n").unwrap();
+    is_broken.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        let error = running.service.update_lists().await.unwrap_err();
+        assert!(matches!(error, ListsError::Service(_)), "{error}");
+        let (page, status, metrics) = running.seen().await;
+        assert!(page.contains("the updated lists cannot be served"), "{page}");
+        assert_eq!(status["lists"]["isServed"], json!(false));
+        assert!(metrics.contains("pir_lists_served 0\n"), "{metrics}");
+        assert!(!running.has("new.example").await);
+    }
+    is_broken.store(false, Ordering::Relaxed);
+    assert!(running.service.update_lists().await.unwrap().is_unchanged());
+    assert!(running.has("new.example").await);
+    let (_, status, metrics) = running.seen().await;
+    assert_eq!(status["lists"]["isServed"], json!(true));
+    assert!(metrics.contains("pir_lists_served 1\n"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_run_has_made_is_served() {
+    let folder = folder("bad.example\nworse.example\nworst.example\n");
+    let running = Running::start(&folder).await;
+    running.service.update_lists().await.unwrap();
+    fs::write(folder.path().join("list.txt"), "bad.example\n").unwrap();
+    let updated = running.service.update_lists().await.unwrap();
+    assert_eq!(updated.sources[0].state, SourceState::Old);
+    update_beside(&folder, "a").await;
+    assert!(running.has("worse.example").await);
+    assert!(running.service.update_lists().await.unwrap().is_unchanged());
+    assert!(!running.has("worse.example").await && running.has("bad.example").await);
+
+    // Keys that change while their number, and so the parameters of the data set, does not.
+    fs::write(folder.path().join("list.txt"), "else.example\n").unwrap();
+    update_beside(&folder, "a").await;
+    assert!(running.service.update_lists().await.unwrap().is_unchanged());
+    assert!(!running.has("bad.example").await && running.has("else.example").await);
+
+    // Levels alone.
+    let path = folder.path().join("lists.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("[service]", "levels = [\"family\"]\n[service]")).unwrap();
+    update_beside(&folder, "a").await;
+    let level = format!("/filter/{USE_CASE}/family");
+    assert_eq!(running.get(&level).await.0, 404);
+    assert!(running.service.update_lists().await.unwrap().is_unchanged());
+    assert_eq!(running.get(&level).await.0, 200);
+}
+
+#[cfg(feature = "lists")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_published_is_served_here() {
+    let folder = folder("bad.example\n");
+    let path = folder.path().join("lists.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let nodes =
+        "publish = \"published\"\nnodes = [\"http://127.0.0.1:1\"]\nnode_timeout_seconds = 1\n";
+    fs::write(&path, format!("{text}{nodes}")).unwrap();
+    let running = Running::start(&folder).await;
+    let error = running.service.update_lists().await.unwrap_err();
+    assert!(matches!(error, ListsError::Update(_)), "{error}");
+    assert_eq!(running.get("/readyz").await.0, 200);
+    assert!(running.has("bad.example").await);
+    let (page, status, _) = running.seen().await;
+    assert!(page.contains("The last update failed: "), "{page}");
+    assert_eq!(status["lists"]["isServed"], json!(true));
+}
+
+fn value(metrics: &str, name: &str) -> u64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_knows_when_lists_were_updated_last() {
+    const UPDATED: &str = "pir_lists_updated_timestamp_seconds";
+    let folder = folder("bad.example\nworse.example\n");
+    let running = Running::start(&folder).await;
+    // Since then they should have been updated.
+    let started = value(&running.seen().await.2, UPDATED);
+    assert!(started > 0);
+    running.service.update_lists().await.unwrap();
+    drop(running);
+    // Its tasks may still have the files of the store open, which a copy leaves out.
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["lists.toml", "list.txt", "state"] {
+        let from = folder.path().join(name);
+        let status = std::process::Command::new("cp").arg("-r").arg(from).arg(copy.path()).status();
+        assert!(status.unwrap().success());
+    }
+    let folder = copy;
+    let path = folder.path().join("lists.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{text}\n[build]\nmin_keys = 100\n")).unwrap();
+    fs::write(folder.path().join("list.txt"), "bad.example\nother.example\n").unwrap();
+    let record = folder.path().join("state/state.json");
+    let days_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(5 * 86_400);
+    fs::File::options().write(true).open(record).unwrap().set_modified(days_ago).unwrap();
+
+    let again = Running::start(&folder).await;
+    again.service.update_lists().await.unwrap_err();
+    let (page, status, metrics) = again.seen().await;
+    assert!(value(&metrics, UPDATED) < started - 4 * 86_400, "{metrics}");
+    assert!(metrics.contains("pir_list_entries{list=\"a\"} 2\n"), "{metrics}");
+    assert!(page.contains("last one without a failure 5 days ago"), "{page}");
+    assert_eq!(status["lists"]["updated"]["keys"], json!(2));
+    assert!(again.has("worse.example").await);
 }

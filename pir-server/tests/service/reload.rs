@@ -381,6 +381,48 @@ async fn signals_reload_and_drain() {
 }
 
 #[test]
+fn a_check_tells_what_is_probably_not_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::new("synthetic_small_logt5");
+    let users = serde_json::json!([
+        { "tier": "tier1", "tokens": ["AAAA", "eyJh.eyJz.c2ln"] },
+        { "tier": "tier2", "tokens": ["AAAA", "Bearer BBBB"] },
+    ]);
+    let mut settings = Settings::new(vec![case.install(folder.path(), "data")])
+        .with("users", users)
+        .with("issuerRequestUri", serde_json::json!("https://issuer.example/issue"));
+    let path = folder.path().join("service-config.json");
+    let check = |settings: &Settings, more: &[&str]| {
+        fs::write(&path, settings.text(folder.path())).unwrap();
+        run(&[&["--config", path.to_str().unwrap(), "--check-config"], more].concat())
+    };
+    let (code, out, told) = check(&settings, &[]);
+    assert_eq!(code, 0, "{told}");
+    assert!(out.ends_with("the configuration is good\n"), "{out}");
+    for sentence in [
+        "users[0].tokens[1]: it is not standard base64",
+        "users[1].tokens[0]: users[0].tokens[0] is the same token, with tier1; the last one counts, tier2",
+        "users[1].tokens[1]: it has white space",
+        "issuerRequestUri: devices send token requests to issuer.example;",
+    ] {
+        assert!(told.contains(&format!("pir-server: {sentence}")), "{sentence}: {told}");
+    }
+    assert_eq!(told.lines().count(), 4, "{told}");
+    assert!(!told.contains("AAAA") && !told.contains("BBBB"), "{told}");
+    // Addresses that are there twice, from the file and from arguments.
+    let twice = "127.0.0.1:8080 is there twice, in listen or as admin";
+    let (code, _, error) = check(&settings, &["--admin", "127.0.0.1:8080"]);
+    assert!(code == 2 && error.contains(twice), "{code} {error}");
+    settings = settings
+        .with("listen", serde_json::json!(["127.0.0.1:8081", "127.0.0.1:8080"]))
+        .with("admin", serde_json::json!("127.0.0.1:8080"));
+    let (code, _, error) = check(&settings, &[]);
+    assert!(code == 2 && error.contains(twice), "{code} {error}");
+    let (code, _, error) = check(&settings, &["--admin", "127.0.0.1:8082"]);
+    assert_eq!(code, 0, "{error}");
+}
+
+#[test]
 fn configurations_are_checked_before_they_are_used() {
     let folder = tempfile::tempdir().unwrap();
     let case = Case::new("synthetic_ios26_fixed4_logt5");

@@ -99,7 +99,7 @@ pub enum ReleaseStoreError {
 pub enum Damage {
     /// It has another length.
     Length,
-    /// It is longer than [`MAX_TEXT`](super::super::MAX_TEXT).
+    /// It is longer than [`MAX_TEXT`](super::super::MAX_TEXT), or than a prefilter that is given out may be.
     TooLong,
     /// It has another digest.
     Digest,

@@ -119,12 +119,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (path, listen, admin) =
         (arguments.config.clone().unwrap_or_default(), arguments.listen.clone(), arguments.admin);
     let read = move || -> Result<Configuration, ConfigurationError> {
-        let mut configuration = Configuration::read(&path)?.with_lists(lists.clone())?;
-        if !listen.is_empty() {
-            configuration.listen = listen.clone();
-        }
-        configuration.admin = admin.or(configuration.admin);
-        Ok(configuration)
+        let configuration = Configuration::read(&path)?.with_lists(lists.clone())?;
+        configuration.with_addresses(listen.clone(), admin)
     };
     let configuration = read()?;
     if arguments.check_config {
@@ -168,7 +164,7 @@ async fn check(configuration: &Configuration) -> anyhow::Result<()> {
         writeln!(out, "{release}")?;
     }
     writeln!(out, "{} user tokens", loaded.user_tokens)?;
-    for warning in &loaded.warnings {
+    for warning in configuration.warnings().iter().chain(&loaded.warnings) {
         writeln!(stderr().lock(), "pir-server: {warning}")?;
     }
     Ok(writeln!(out, "the configuration is good")?)
