@@ -162,6 +162,34 @@ fn replies_that_cannot_be_read_make_verdicts_unknown() {
     }
 }
 
+/// An issuer that shows this user a key of its own differs from its mirror.
+#[test]
+fn the_directory_of_the_issuer_is_compared_with_its_mirror() {
+    let (served, other) = (
+        serve("bad.example\n", json!({}), json!({})),
+        serve("bad.example\n", json!({}), json!({})),
+    );
+    for (mirror, code) in [(&served, 1), (&other, 2)] {
+        let mirror = format!("{}/.well-known/private-token-issuer-directory", mirror.url);
+        let output =
+            served.query(&["--token", "AAAA", "--directory-mirror", &mirror, "bad.example"]);
+        assert_eq!(output.status.code(), Some(code), "{}", stdout(&output));
+        assert_eq!(stdout(&output).contains("its mirror"), code == 2, "{}", stdout(&output));
+    }
+}
+
+/// A state is for one service.
+#[test]
+fn a_state_is_not_used_at_another_service() {
+    let served = serve("bad.example\n", json!({}), json!({}));
+    let arguments = ["--token", "AAAA", "--state", "one.state", "bad.example"];
+    assert_eq!(served.query(&arguments).status.code(), Some(1));
+    let other = ["query", "--server", "http://127.0.0.1:1", "--usecase", USE_CASE];
+    let output = run(served.folder.path(), &[&other[..], &arguments].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("another service"), "{}", stderr(&output));
+}
+
 /// Two shards tell one bit of the hash, which says much about a keyword of a short list.
 #[test]
 fn shards_with_few_rows_are_refused() {
