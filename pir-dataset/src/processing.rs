@@ -15,6 +15,7 @@
 //! | file | what it has |
 //! | --- | --- |
 //! | `run` | the order of the steps |
+//! | `names` | that all files have names of their own |
 //! | `rows` | the rows in memory, divided among shards |
 //! | `layout` | which layout shards get, where the configuration leaves it open |
 //! | `reuse` | layouts of the previous data set |
@@ -34,6 +35,7 @@ mod fingerprint;
 mod format;
 mod journal;
 mod layout;
+mod names;
 mod outcome;
 mod plaintexts;
 mod reuse;

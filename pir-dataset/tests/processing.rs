@@ -240,3 +240,40 @@ fn configurations_of_the_recordings_are_read() {
     }
     assert!(read > 2);
 }
+
+#[test]
+fn names_that_coincide_end_the_run_before_anything_is_written() {
+    let first = Place::new(json!({}), &rows(0..20));
+    first.run();
+    let files = || -> Vec<_> {
+        let mut all: Vec<_> = fs::read_dir(first.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (fs::read(&path).unwrap(), path))
+            .collect();
+        all.sort();
+        all
+    };
+    let before = files();
+    let path = |name: &str| first.path().join(name).display().to_string();
+    for (key, name) in [
+        ("outputPirParameters", "urls-SHARD_ID.bin"),
+        ("outputEvaluationKeyConfig", "urls-0.bin"),
+        ("outputEvaluationKeyConfig", "urls-0.params.txtpb"),
+        ("outputEvaluationKeyConfig", "urls-manifest.json"),
+        ("outputDatabase", "in.txtpb"),
+    ] {
+        let mut json = json!({
+            "rlweParameters": "n_4096_logq_27_28_28_logt_5",
+            "inputDatabase": path("in.txtpb"),
+            "outputDatabase": path("urls-SHARD_ID.bin"),
+            "outputPirParameters": path("urls-SHARD_ID.params.txtpb"),
+        });
+        json[key] = json!(path(name));
+        let configuration = Configuration::parse(json.to_string().as_bytes()).unwrap();
+        let error = Run::new(&configuration).fresh(true).replace_foreign(true).finish();
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains("are both"), "{error}");
+        assert_eq!(files(), before, "{key} {name}");
+    }
+}

@@ -77,6 +77,19 @@ pub enum ProcessError {
         /// What the arithmetic refused.
         source: Cause,
     },
+    /// Two files of a run have one name.
+    #[error(
+        "{first} and {second} are both {}: nothing was written; give each file a name of its own",
+        path.display()
+    )]
+    SameFile {
+        /// The key of one, or what it is.
+        first: &'static str,
+        /// The key of the other, or what it is.
+        second: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// Several shards would be written to one file.
     #[error(
         "outputDatabase: the path must contain SHARD_ID, because there are {shard_count} shards"

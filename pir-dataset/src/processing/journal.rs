@@ -31,7 +31,8 @@ impl Journals {
         Self { stem: manifest.with_extension("") }
     }
 
-    fn path(&self, selection: Option<&Range<u32>>) -> PathBuf {
+    /// The journal of a run of some shards, or of all.
+    pub(super) fn path(&self, selection: Option<&Range<u32>>) -> PathBuf {
         let part = selection.map_or(String::new(), |s| format!(".{}-{}", s.start, s.end));
         with_suffix(&self.stem, &format!("{part}.journal"))
     }

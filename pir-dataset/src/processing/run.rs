@@ -6,6 +6,7 @@ use super::fingerprint;
 use super::format::DatabaseFormat;
 use super::journal::Journals;
 use super::layout::{self, Circumstances};
+use super::names;
 use super::outcome::{Layouts, Outcome, PartSummary, ShardSummary, Summary};
 use super::plaintexts;
 use super::reuse::ReusedLayout;
@@ -110,6 +111,7 @@ impl<'r> Run<'r> {
     /// [`ProcessError`]. The previous data set is as it was unless the error is about renaming a file.
     pub fn finish(self) -> Result<Outcome, ProcessError> {
         let start = Instant::now();
+        names::check(self.configuration)?;
         let mut builder = rayon::ThreadPoolBuilder::new();
         if let Some(jobs) = self.jobs {
             builder = builder.num_threads(jobs.get());
