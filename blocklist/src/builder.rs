@@ -29,7 +29,8 @@ mod tests;
 mod uses;
 
 pub use guards::{
-    DEFAULT_MAX_REFUSED, Guards, MaxShrink, NotAReport, PreviousBuild, SourceProblem,
+    DEFAULT_MAX_REFUSED, Guards, MaxShrink, NotAReport, PreviousBuild, PreviousSource,
+    PreviousStillCovered, SourceProblem,
 };
 pub use key_set::KeySet;
 pub use measure::FalsePositiveRate;
@@ -210,7 +211,7 @@ impl Builder {
     }
 
     /// Adds a list of what must not be blocked: its entries take back those of all other lists, wherever the list
-    /// stands, and so do its exceptions. It may be empty.
+    /// stands, and so do its exceptions. It may be empty, unless [`Guards::max_shrink`] has one with entries.
     ///
     /// # Errors
     /// Those of [`add_list`](Self::add_list).
@@ -265,11 +266,9 @@ impl Builder {
             self.report.sources[source].without_effect =
                 options.without_effect(&summary.format, summary.is_in_archive);
         }
-        match guards.problem(&self.report.sources[source], &summary) {
+        let may_be_empty = speaker == Speaker::AllowList;
+        match guards.problem(&self.report.sources[source], &summary, may_be_empty) {
             None => Ok(self),
-            Some(SourceProblem::Empty { refused: 0, .. }) if speaker == Speaker::AllowList => {
-                Ok(self)
-            }
             Some(problem) => {
                 let main = self.report.refused_counts().into_iter().map(|(refusal, count)| {
                     let before = refused_before.get(&refusal).map_or(0, |&before| before);

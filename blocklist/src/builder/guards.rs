@@ -68,8 +68,61 @@ impl Default for Guards {
 pub struct PreviousBuild {
     /// Its distinct keys.
     pub keys: u64,
-    /// The entries with a key of each list that it names them for.
-    pub taken: BTreeMap<String, u64>,
+    /// Its lists, by their names.
+    pub sources: BTreeMap<String, PreviousSource>,
+}
+
+/// The numbers of a list in a build before. Lists of one name count together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PreviousSource {
+    /// Its entries with a key.
+    pub taken: u64,
+    /// Its entries that took others back.
+    pub exceptions: u64,
+    /// Its entries without a key.
+    pub refused: u64,
+    /// Its exceptions without full effect.
+    pub still_covered: u64,
+    /// The first five keys that block what they name.
+    pub first_still_covered: Vec<PreviousStillCovered>,
+}
+
+/// An exception of a build before, and a key that blocks what it names.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct PreviousStillCovered {
+    /// The exception's line, counted from 1.
+    pub line: u64,
+    /// The first 200 characters of what it names.
+    pub entry: String,
+    /// The key that blocks.
+    pub key: String,
+}
+
+/// Exceptions of a list that also has entries with a key are only compared with those before if there were so many: one
+/// that goes says nothing about a list.
+const MIN_EXCEPTIONS: u64 = 10;
+/// The number of keys that are named for a list.
+const MAX_NAMED: usize = 5;
+
+impl PreviousSource {
+    /// What the list has lost if it has `taken` entries with a key and `exceptions` that take others back now, and more is lost than
+    /// `is_exceeded` says of the number before and that now.
+    #[must_use]
+    pub fn lost(
+        &self,
+        taken: u64,
+        exceptions: u64,
+        is_exceeded: impl Fn(u64, u64) -> bool,
+    ) -> Option<SourceProblem> {
+        if is_exceeded(self.taken, taken) {
+            return Some(SourceProblem::Shrunk { before: self.taken, now: taken });
+        }
+        let is_counted = self.taken == 0 || self.exceptions >= MIN_EXCEPTIONS;
+        (is_counted && is_exceeded(self.exceptions, exceptions))
+            .then_some(SourceProblem::ShrunkExceptions { before: self.exceptions, now: exceptions })
+    }
 }
 
 /// A text that is no report of a build.
@@ -84,9 +137,12 @@ impl PreviousBuild {
     /// [`NotAReport`] says what is wrong, and where.
     pub fn from_report(json: &[u8]) -> Result<Self, NotAReport> {
         #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
         struct Fields {
             keys: u64,
             sources: Vec<SourceFields>,
+            #[serde(default)]
+            still_covered: Vec<CoveredFields>,
         }
         #[derive(Deserialize)]
         struct SourceFields {
@@ -94,17 +150,41 @@ impl PreviousBuild {
             entries: Option<EntryFields>,
         }
         #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
         struct EntryFields {
             taken: u64,
+            #[serde(default)]
+            exceptions: u64,
+            #[serde(default)]
+            refused_understood: u64,
+            #[serde(default)]
+            refused_unknown: u64,
+        }
+        #[derive(Deserialize)]
+        struct CoveredFields {
+            source: String,
+            #[serde(flatten)]
+            covered: PreviousStillCovered,
         }
         let fields: Fields = serde_json::from_slice(json).map_err(NotAReport)?;
-        let mut taken = BTreeMap::new();
+        let mut sources = BTreeMap::<String, PreviousSource>::new();
         for source in fields.sources {
             if let Some(entries) = source.entries {
-                *taken.entry(source.name).or_default() += entries.taken;
+                let numbers = sources.entry(source.name).or_default();
+                numbers.taken += entries.taken;
+                numbers.exceptions += entries.exceptions;
+                numbers.refused += entries.refused_understood + entries.refused_unknown;
             }
         }
-        Ok(Self { keys: fields.keys, taken })
+        let mut lines = BTreeSet::new();
+        for CoveredFields { source, covered } in fields.still_covered {
+            let Some(numbers) = sources.get_mut(&source) else { continue };
+            numbers.still_covered += u64::from(lines.insert((source, covered.line)));
+            if numbers.first_still_covered.len() < MAX_NAMED {
+                numbers.first_still_covered.push(covered);
+            }
+        }
+        Ok(Self { keys: fields.keys, sources })
     }
 }
 
@@ -141,6 +221,14 @@ pub enum SourceProblem {
         /// Entries with a key now.
         now: u64,
     },
+    /// It has far fewer entries that take others back than before.
+    #[non_exhaustive]
+    ShrunkExceptions {
+        /// Entries that took others back.
+        before: u64,
+        /// Those of now.
+        now: u64,
+    },
 }
 
 impl fmt::Display for SourceProblem {
@@ -166,6 +254,12 @@ impl fmt::Display for SourceProblem {
             }
             Self::Shrunk { before, now } => {
                 write!(f, "{now} entries have a key, and there were {before} before")
+            }
+            Self::ShrunkExceptions { before, now } => {
+                write!(
+                    f,
+                    "{now} entries say what must not be blocked, and there were {before} before"
+                )
             }
         }
     }
@@ -218,8 +312,13 @@ impl Guards {
         self.accepted.contains(name)
     }
 
-    /// What is wrong with a list that was read to its end.
-    pub(super) fn problem(&self, source: &Source, summary: &Summary) -> Option<SourceProblem> {
+    /// What is wrong with a list that was read to its end. One that `may_be_empty` needs no entry, unless it had some before.
+    pub(super) fn problem(
+        &self,
+        source: &Source,
+        summary: &Summary,
+        may_be_empty: bool,
+    ) -> Option<SourceProblem> {
         if self.accepts(&source.name) || self.max_refused.is_infinite() {
             return None;
         }
@@ -230,20 +329,22 @@ impl Guards {
             return Some(SourceProblem::Refused { refused, good });
         }
         if entries.taken + entries.exceptions == 0 {
-            if let Some(rows) = &summary.left_out {
-                return Some(SourceProblem::LeftOut(rows.clone()));
-            }
             let lines = source.lines.total();
-            return Some(SourceProblem::Empty { lines, refused: entries.read });
+            let problem = match &summary.left_out {
+                Some(rows) => SourceProblem::LeftOut(rows.clone()),
+                None => SourceProblem::Empty { lines, refused: entries.read },
+            };
+            if !(may_be_empty && matches!(problem, SourceProblem::Empty { refused: 0, .. })) {
+                return Some(problem);
+            }
         }
         if summary.is_one_object {
             return Some(SourceProblem::OneObject);
         }
         let max_shrink = self.max_shrink.as_ref()?;
-        let before = *max_shrink.before.taken.get(&source.name)?;
-        max_shrink
-            .is_exceeded(before, entries.taken)
-            .then_some(SourceProblem::Shrunk { before, now: entries.taken })
+        let before = max_shrink.before.sources.get(&source.name)?;
+        let is_exceeded = |before, now| max_shrink.is_exceeded(before, now);
+        before.lost(entries.taken, entries.exceptions, is_exceeded)
     }
 
     /// The number of keys before, if there are too few now.

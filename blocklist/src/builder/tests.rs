@@ -267,6 +267,68 @@ fn too_few_keys_and_lists_that_shrink_end_the_build() {
 }
 
 #[test]
+fn exceptions_may_become_as_few_as_keys_may() {
+    let list = |count: usize| (0..count).map(|i| format!("host{i}.example\n")).collect::<String>();
+    let rules = |keys: usize, exceptions: usize| -> String {
+        let exceptions = (0..exceptions).map(|i| format!("@@||x{i}.example^\n"));
+        (0..keys).map(|i| format!("||host{i}.example^\n")).chain(exceptions).collect()
+    };
+    let build = |block: &str, allow: &str, guards| {
+        let builder = Builder::new(Options::default().with_guards(guards));
+        let builder = builder.add_list("block", block.as_bytes(), None)?;
+        let read = ReadOptions::default();
+        builder.add_allow_list("allow", allow.as_bytes(), &read)?.finish()
+    };
+    let before = |built: Built| {
+        PreviousBuild::from_report(&serde_json::to_vec(&built.report).unwrap()).unwrap()
+    };
+    // Of an allow list each entry counts; what is empty from the beginning may stay so.
+    let first = before(build(&list(20), &list(10), Guards::default()).unwrap());
+    let sizes = &first.sources;
+    assert_eq!((sizes["block"].taken, sizes["allow"].exceptions), (20, 10));
+    for (count, is_enough) in [(0, false), (1, false), (4, false), (5, true), (6, true), (11, true)]
+    {
+        let guards = Guards::default().with_max_shrink(Some(MaxShrink::new(0.5, first.clone())));
+        let outcome = build(&list(20), &list(count), guards.clone());
+        assert_eq!(outcome.is_ok(), is_enough, "{count}");
+        if let Err(error) = outcome {
+            let said = format!("{count} entries say what must not be blocked, and there were 10");
+            assert!(error.to_string().contains(&said), "{error}");
+        }
+        assert!(build(&list(20), &list(count), guards.with_accepted("allow")).is_ok());
+    }
+    let empty = before(build(&list(20), "", Guards::default()).unwrap());
+    let guards = Guards::default().with_max_shrink(Some(MaxShrink::new(0.0, empty)));
+    assert!(build(&list(20), "", guards).is_ok());
+
+    // Among rules they count if there were ten.
+    for (had, is_guarded) in [(9, false), (10, true), (11, true)] {
+        let first = before(build(&rules(20, had), "", Guards::default()).unwrap());
+        let guards = Guards::default().with_max_shrink(Some(MaxShrink::new(0.5, first)));
+        assert_eq!(build(&rules(20, 0), "", guards).is_err(), is_guarded, "{had}");
+    }
+}
+
+#[test]
+fn a_report_names_the_exceptions_without_effect_of_each_list() {
+    let builder = Builder::new(Options::default());
+    let builder = builder.add_list("block", &b"bank.example\n"[..], None).unwrap();
+    let allow: String = (0..7).map(|i| format!("login{i}.bank.example\n")).collect();
+    let read = ReadOptions::default();
+    let built = builder.add_allow_list("allow", allow.as_bytes(), &read).unwrap().finish().unwrap();
+    let read = PreviousBuild::from_report(&serde_json::to_vec(&built.report).unwrap()).unwrap();
+    let source = &read.sources["allow"];
+    assert_eq!((source.exceptions, source.still_covered), (7, 7));
+    assert_eq!(source.first_still_covered.len(), 5);
+    let first = &source.first_still_covered[0];
+    assert_eq!(
+        (first.line, &*first.entry, &*first.key),
+        (1, "login0.bank.example", "bank.example")
+    );
+    assert_eq!(read.sources["block"].still_covered, 0);
+}
+
+#[test]
 fn it_is_said_which_filter_leaves_out_all_rows() {
     let csv = "url,status,kind\na.example,offline,x\nb.example,,x\nc.example,offline,y\n";
     let json = r#"[{"url":"a.example","status":"offline","kind":"x"},{"url":"b.example","kind":"x"},{"url":"c.example","status":["offline"],"kind":"y"}]"#;
