@@ -33,6 +33,10 @@ async fn reload(State(service): State<Arc<Service>>, headers: HeaderMap) -> Resp
                     "name": use_case.name,
                     "versions": use_case.versions,
                     "shards": use_case.shards,
+                    "configId": use_case.config_id,
+                    "rows": use_case.rows,
+                    "keywordsSha256": use_case.keywords_sha256,
+                    "tag": use_case.tag,
                 })
             });
             let body = serde_json::json!({

@@ -63,6 +63,10 @@ pub struct ServedUseCase {
     pub written_at: Option<Timestamp>,
     /// The configuration id of the newest version, hexadecimal.
     pub config_id: String,
+    /// SHA-256 of the keywords of the newest version, hexadecimal; `None` if no manifest has it.
+    pub keywords_sha256: Option<String>,
+    /// The tag of the prefilter of the newest version, even if it is not given out yet; `None` without one.
+    pub tag: Option<String>,
 }
 
 /// All use cases with their versions.
@@ -158,6 +162,8 @@ impl Catalog {
             rows: versions.newest.rows(),
             written_at: versions.newest.written_at(),
             config_id: hex::encode(versions.newest.config_id()),
+            keywords_sha256: versions.newest.keywords_sha256().map(str::to_owned),
+            tag: None,
         });
         served.collect()
     }

@@ -249,6 +249,11 @@ impl DataSet {
         self.manifest.as_ref()
     }
 
+    /// SHA-256 of all keywords, hexadecimal, if the manifest has it.
+    pub(crate) fn keywords_sha256(&self) -> Option<&str> {
+        self.manifest.as_ref()?.keywords_sha256.as_deref()
+    }
+
     /// When its files were written on this machine.
     pub(crate) fn written_at(&self) -> Option<Timestamp> {
         self.written_at

@@ -137,8 +137,7 @@ impl Prefilters {
         Self { newest: Arc::new(prefilter), before: None }
     }
 
-    /// The tag of the newest one.
-    #[cfg(feature = "lists")]
+    /// The tag of the newest one, whether or not it is given out yet.
     pub(crate) fn newest_tag(&self) -> &str {
         &self.newest.tag
     }

@@ -55,55 +55,5 @@ fn describe_value(path: &str, text: &str) -> (String, String) {
         "." | "" => "the whole text",
         path => path,
     };
-    // The last one: what comes before may quote the value, what comes after is of the program.
-    let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
-    let reason = match (expected, text.strip_prefix("invalid type: ")) {
-        (Some(expected), Some(found)) => {
-            format!("{} is expected, not {}", expected_kind(expected), found_kind(found))
-        }
-        (Some(expected), None) => format!("{} is expected", expected_range(expected)),
-        (None, _) => "a value of another kind is expected".to_owned(),
-    };
-    (key.to_owned(), reason)
-}
-
-fn expected_kind(expected: &str) -> &str {
-    match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a number",
-        "a sequence" => "a list",
-        "a map" => "an object",
-        "a boolean" => "true or false",
-        "a string" | "a borrowed string" | "path string" => "text",
-        other if other.starts_with("struct ") => "an object",
-        other => other,
-    }
-}
-
-fn expected_range(expected: &str) -> String {
-    let max = match expected {
-        "u8" => u64::from(u8::MAX),
-        "u16" => u64::from(u16::MAX),
-        "u32" => u64::from(u32::MAX),
-        "u64" => u64::MAX,
-        "usize" => usize::MAX as u64,
-        other => return expected_kind(other).to_owned(),
-    };
-    format!("a whole number from 0 to {max}")
-}
-
-fn found_kind(found: &str) -> &'static str {
-    for (prefix, kind) in [
-        ("string", "text"),
-        ("integer", "a number"),
-        ("floating point", "a number with a fraction"),
-        ("boolean", "true or false"),
-        ("null", "null"),
-        ("sequence", "a list"),
-        ("map", "an object"),
-    ] {
-        if found.starts_with(prefix) {
-            return kind;
-        }
-    }
-    "this"
+    (key.to_owned(), pir_dataset::configuration::value_reason(text))
 }

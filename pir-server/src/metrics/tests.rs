@@ -39,6 +39,8 @@ fn all_metrics() -> String {
         rows: Some(1),
         written_at: Some(Timestamp::MIN),
         config_id: String::new(),
+        keywords_sha256: None,
+        tag: None,
     };
     metrics.loaded(&[served], Timestamp::MIN);
     let lists = vec![ListLevel { name: "list".to_owned(), ..ListLevel::default() }];

@@ -160,7 +160,11 @@ impl Live {
     }
 
     pub(super) fn loaded(&self) -> Loaded {
-        let use_cases = self.catalog.served();
+        let mut use_cases = self.catalog.served();
+        for use_case in &mut use_cases {
+            let prefilters = self.prefilters.get(&(use_case.name.clone(), String::new()));
+            use_case.tag = prefilters.map(|prefilters| prefilters.newest_tag().to_owned());
+        }
         let odd = use_cases.iter().filter(|use_case| !use_case.shards.is_power_of_two());
         let other = self.use_cases.iter().filter_map(|use_case| {
             let UseCaseSource::Files(files) = use_case.source() else { return None };
