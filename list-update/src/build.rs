@@ -6,7 +6,9 @@ use crate::error::{SourceProblem, UpdateError};
 use crate::folders::Folders;
 use crate::state::SourceCopy;
 use blocklist::BuildError;
-use blocklist::builder::{Builder, Built, Guards, Options, PreviousBuild, REPORT_FILE};
+use blocklist::builder::{
+    self, Builder, Built, Guards, Options, PreviousBuild, PreviousSource, REPORT_FILE,
+};
 use blocklist::list::ReadOptions;
 use durable_file::Operation;
 use filter_core::Prefilter;
@@ -155,13 +157,23 @@ fn problem(
     if let Some(&option) = source.without_effect.first() {
         return Some(SourceProblem::WithoutEffect(option));
     }
-    let found = source.entries.taken;
-    if found < list.min_keys {
-        return Some(SourceProblem::TooFewKeys { found, min: list.min_keys });
+    let (taken, exceptions) = (source.entries.taken, source.entries.exceptions);
+    let min = list.min_keys;
+    match list.is_allow_list {
+        true if exceptions < min => {
+            return Some(SourceProblem::TooFewExceptions { found: exceptions, min });
+        }
+        false if taken < min => return Some(SourceProblem::TooFewKeys { found: taken, min }),
+        _ => {}
     }
-    let before = *previous?.taken.get(&list.name)?;
-    is_shrunk(before, found, list.max_shrink)
-        .then_some(SourceProblem::Shrunk { now: found, before })
+    let before: &PreviousSource = previous?.sources.get(&list.name)?;
+    let is_exceeded = |before, now| is_shrunk(before, now, list.max_shrink);
+    match before.lost(taken, exceptions, is_exceeded)? {
+        builder::SourceProblem::Shrunk { now, before, .. } => {
+            Some(SourceProblem::Shrunk { now, before })
+        }
+        _ => Some(SourceProblem::ShrunkExceptions { now: exceptions, before: before.exceptions }),
+    }
 }
 
 fn options(settings: &BuildSettings, accepted: &BTreeSet<String>) -> Options {
@@ -179,15 +191,21 @@ fn options(settings: &BuildSettings, accepted: &BTreeSet<String>) -> Options {
         .with_guards(guards)
 }
 
-/// The numbers of the build before.
-pub(crate) fn previous(folders: &Folders) -> Result<Option<PreviousBuild>, UpdateError> {
+/// The numbers of the build before; none if its report is damaged.
+pub(crate) fn previous(
+    folders: &Folders,
+    is_intact: bool,
+) -> Result<Option<PreviousBuild>, UpdateError> {
     let path = folders.build().join(REPORT_FILE);
     let json = match durable_file::read(&path, MAX_REPORT) {
         Err(error) if error.is_not_found() => return Ok(None),
         json => json?,
     };
-    let previous = PreviousBuild::from_report(&json);
-    Ok(Some(previous.map_err(|source| UpdateError::Report { path, source })?))
+    match PreviousBuild::from_report(&json) {
+        Ok(previous) => Ok(Some(previous)),
+        Err(source) if is_intact => Err(UpdateError::Report { path, source }),
+        Err(_) => Ok(None),
+    }
 }
 
 /// SHA-256 of everything that decides what the result is: the settings, the lists, and this version.

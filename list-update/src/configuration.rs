@@ -5,6 +5,7 @@
 
 mod error;
 mod raw;
+mod service;
 
 pub use error::ConfigurationError;
 
@@ -29,10 +30,14 @@ pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 /// The default of [`ProcessSettings::rows_per_shard`].
 pub const DEFAULT_ROWS_PER_SHARD: u64 = 50_000;
-/// Longest name of a source, in bytes.
+/// Longest name of a source, in characters.
 const MAX_NAME: usize = 100;
 /// Most sources and allow lists together.
 const MAX_LISTS: usize = 1000;
+/// The default of [`Configuration::interval`].
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(3600);
+/// The longest time of any key: a year.
+const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Where a list comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,9 +82,10 @@ pub struct List {
     pub is_defanged: bool,
     /// Whether Adblock rules for some requests become keys, which block every request.
     pub is_widening_rules: bool,
-    /// The fewest entries with a key. Default: 1; 0 for allow lists.
+    /// The fewest entries with a key, of an allow list the fewest entries. Default: 1; 0 for allow lists.
     pub min_keys: u64,
-    /// The largest share of its entries with a key that it may lose from one update to the next, from 0 to 1;
+    /// The largest share of its entries with a key, and of those that say what must not be blocked, that it may lose from one
+    /// update to the next, from 0 to 1;
     /// [`DEFAULT_MAX_SHRINK`] unless the configuration says otherwise.
     pub max_shrink: f64,
     /// The levels whose prefilters have its keys; empty for all levels.
@@ -144,6 +150,8 @@ pub enum Delivery {
         address: String,
         /// Admin addresses of nodes that are waited for.
         nodes: Vec<String>,
+        /// Admin address whose host has the addresses of all nodes, in place of `nodes`.
+        nodes_name: Option<String>,
         /// The file of the key that signs.
         key: Option<PathBuf>,
         /// Seconds until nodes switch; `None` for the default.
@@ -228,13 +236,10 @@ impl Configuration {
         let build = check_build(raw.build).map_err(|error| error.within("build"))?;
         let process = check_process(raw.process).map_err(|error| error.within("process"))?;
         let service = raw.service.unwrap_or_default();
-        let interval = Duration::from_secs(60 * service.every_minutes.unwrap_or(60));
-        if interval.is_zero() {
-            let reason = "at least 1 is expected";
-            return Err(ConfigurationError::value("service.every_minutes", reason));
-        }
+        let interval = time("service.every_minutes", service.every_minutes, 60, 1)?;
+        let interval = interval.unwrap_or(DEFAULT_INTERVAL);
         let use_case = service.use_case.clone();
-        let delivery = check_delivery(service, folder).map_err(|error| error.within("service"))?;
+        let delivery = service::check(service, folder).map_err(|error| error.within("service"))?;
         let folders = Folders::new(folder.join(raw.out));
         let configuration = Self { folders, build, process, lists, use_case, delivery, interval };
         check_with_levels(&configuration.levels(), &configuration.build)?;
@@ -251,6 +256,26 @@ impl Configuration {
     #[must_use]
     pub fn list(&self, name: &str) -> Option<&List> {
         self.lists.iter().find(|list| list.name == name)
+    }
+}
+
+/// A time in units of so many seconds, at least `min` of them and at most a year.
+fn time(
+    key: &str,
+    count: Option<u64>,
+    unit_seconds: u64,
+    min: u64,
+) -> Result<Option<Duration>, ConfigurationError> {
+    let max = MAX_TIME.as_secs() / unit_seconds;
+    match count {
+        None => Ok(None),
+        Some(count) if (min..=max).contains(&count) => {
+            Ok(Some(Duration::from_secs(count * unit_seconds)))
+        }
+        Some(_) => {
+            let reason = format!("a number from {min} to {max} is expected, a year at most");
+            Err(ConfigurationError::value(key, reason))
+        }
     }
 }
 
@@ -292,10 +317,14 @@ fn check_list(
         (None, Location::Path(path)) if is_allow_list => {
             path.file_name().unwrap_or_default().to_string_lossy().into_owned()
         }
+        (None, _) if is_allow_list => {
+            let reason = "it is missing; only an allow list with a path has a name by itself";
+            return Err(ConfigurationError::value("name", reason));
+        }
         (None, _) => return Err(ConfigurationError::value("name", "it is missing")),
     };
-    if !(1..=MAX_NAME).contains(&name.len()) || name.contains(char::is_control) {
-        let reason = format!("1 to {MAX_NAME} bytes without control characters are expected");
+    if !(1..=MAX_NAME).contains(&name.chars().count()) || name.contains(char::is_control) {
+        let reason = format!("1 to {MAX_NAME} characters are expected, without control characters");
         return Err(ConfigurationError::value("name", reason));
     }
     let format =
@@ -322,10 +351,7 @@ fn check_list(
     if max_bytes == 0 {
         return Err(ConfigurationError::value("max_bytes", "at least 1 is expected"));
     }
-    let timeout = raw.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
-    if timeout.is_zero() {
-        return Err(ConfigurationError::value("timeout_seconds", "at least 1 is expected"));
-    }
+    let timeout = time("timeout_seconds", raw.timeout_seconds, 1, 1)?.unwrap_or(DEFAULT_TIMEOUT);
     Ok(List {
         name,
         location,
@@ -352,10 +378,21 @@ fn check_build(raw: raw::RawBuild) -> Result<BuildSettings, ConfigurationError> 
     }
     let systems = match raw.systems {
         None => Systems::default(),
-        Some(names) => names
-            .join(",")
-            .parse::<Systems>()
-            .map_err(|error| ConfigurationError::value("systems", error.to_string()))?,
+        Some(names) if names.is_empty() => {
+            return Err(ConfigurationError::value("systems", "at least one system is expected"));
+        }
+        Some(names) => {
+            for (index, name) in names.iter().enumerate() {
+                if name.contains(',') {
+                    let reason = "one system is expected; others stand beside it in the list";
+                    return Err(ConfigurationError::value(format!("systems[{index}]"), reason));
+                }
+            }
+            names
+                .join(",")
+                .parse::<Systems>()
+                .map_err(|error| ConfigurationError::value("systems", error.to_string()))?
+        }
     };
     let names = names(&raw.allow_suffixes, &raw.protect, &raw.unprotect)?;
     let watched = watched_keys(&raw.watch, systems)?;
@@ -464,53 +501,15 @@ fn check_process(raw: raw::RawProcess) -> Result<ProcessSettings, ConfigurationE
     if rows_per_shard == 0 {
         return Err(ConfigurationError::value("rows_per_shard", "at least 1 is expected"));
     }
+    let rlwe_parameters =
+        raw.rlwe_parameters.unwrap_or_else(|| "n_4096_logq_27_28_28_logt_5".to_owned());
+    pir_dataset::configuration::check_parameter_set(&rlwe_parameters)
+        .map_err(|error| ConfigurationError::value("rlwe_parameters", error.without_key()))?;
     Ok(ProcessSettings {
-        rlwe_parameters: raw
-            .rlwe_parameters
-            .unwrap_or_else(|| "n_4096_logq_27_28_28_logt_5".to_owned()),
+        rlwe_parameters,
         rows_per_shard,
         trials_per_shard: raw.trials_per_shard.unwrap_or(1),
     })
-}
-
-fn check_delivery(raw: raw::RawService, folder: &Path) -> Result<Delivery, ConfigurationError> {
-    let seconds = |seconds: u64| Duration::from_secs(seconds);
-    match (raw.publish, raw.reload) {
-        (Some(_), Some(_)) => {
-            Err(ConfigurationError::value("reload", "either publish or reload is expected"))
-        }
-        (None, Some(address)) => match cfg!(feature = "http") {
-            true => Ok(Delivery::Reload { address: address.trim_end_matches('/').to_owned() }),
-            false => Err(ConfigurationError::feature("reload", "http")),
-        },
-        (Some(address), None) => {
-            if raw.use_case.is_none() {
-                let reason = "it is missing; a publication is of one use case";
-                return Err(ConfigurationError::value("use_case", reason));
-            }
-            if !cfg!(feature = "publish") {
-                return Err(ConfigurationError::feature("publish", "publish"));
-            }
-            let is_local = !address.contains("://");
-            if !is_local && !address.starts_with("file://") && !cfg!(feature = "cloud") {
-                return Err(ConfigurationError::feature("publish", "cloud"));
-            }
-            let address = match is_local {
-                true => folder.join(address).display().to_string(),
-                false => address,
-            };
-            Ok(Delivery::Publish {
-                address,
-                nodes: raw.nodes,
-                key: raw.sign.map(|path| folder.join(path)),
-                lead: raw.lead_seconds.map(seconds),
-                filter_delay: seconds(raw.filter_delay_seconds.unwrap_or(120)),
-                node_timeout: seconds(raw.node_timeout_seconds.unwrap_or(600)),
-                keep: raw.keep.unwrap_or(5),
-            })
-        }
-        (None, None) => Ok(Delivery::None),
-    }
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ pub enum SourceProblem {
     #[error(transparent)]
     Away(#[from] FetchError),
     /// It is no list, is damaged, or most of it makes no sense.
-    #[error(transparent)]
+    #[error("{}", in_keys(.0))]
     Unusable(Box<BuildError>),
     /// It has fewer entries with a key than its configuration asks for.
     #[error("{found} of its entries have a key, and min_keys asks for {min}")]
@@ -97,6 +97,25 @@ pub enum SourceProblem {
         /// Entries with a key before.
         before: u64,
     },
+    /// It is an allow list with fewer entries than its configuration asks for.
+    #[error("{found} of its entries say what must not be blocked, and min_keys asks for {min}")]
+    TooFewExceptions {
+        /// Entries that take others back.
+        found: u64,
+        /// The fewest that are taken.
+        min: u64,
+    },
+    /// It has far fewer entries that take others back than before.
+    #[error(
+        "{now} of its entries say what must not be blocked, and there were {before} before; more is lost than \
+         max_shrink allows (--accept NAME takes it once)"
+    )]
+    ShrunkExceptions {
+        /// Those of now.
+        now: u64,
+        /// Those of before.
+        before: u64,
+    },
     /// A setting of it has no effect on a list of its format, so that it would not be read as it is meant.
     #[error("{} is for {}, which it is not; leave it out", setting(*.0), .0.lists())]
     WithoutEffect(ListOption),
@@ -115,6 +134,14 @@ const fn setting(option: ListOption) -> &'static str {
         ListOption::WidenedRules => "widen_rules",
         _ => "an option",
     }
+}
+
+/// An error of a build with its causes, in which flags of `urlfilter build` have the names of keys.
+fn in_keys(error: &BuildError) -> String {
+    let text = describe(error);
+    [("--format", "format"), ("--defanged", "defanged"), ("--where", "where")]
+        .iter()
+        .fold(text, |text, (flag, key)| text.replace(flag, &format!("`{key}`")))
 }
 
 /// A problem and its causes on one line.
@@ -212,6 +239,12 @@ pub enum UpdateError {
     /// The data set cannot be read again.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The key that signs cannot be used.
+    #[error("nothing was done; the key that signs the publication cannot be used")]
+    SigningKey {
+        /// Why.
+        source: Cause,
+    },
     /// The result cannot be published, or the service cannot be told. The next update tries again.
     #[error("the result is there and is not delivered to {to}; the next update tries again")]
     Deliver {

@@ -28,25 +28,20 @@ impl Updated {
         }
         let written = std::fs::metadata(folders.state()).and_then(|about| about.modified());
         let written = written.map_or(built.built_at, Timestamp::from);
-        let taken = build::previous(folders)?.map(|build| build.taken).unwrap_or_default();
+        let numbers = build::previous(folders, false)?.map(|build| build.sources);
+        let numbers = numbers.unwrap_or_default();
         let source = |list: &crate::configuration::List| {
             let copy = state.sources.get(&list.name)?;
-            Some(SourceReport {
-                name: list.name.clone(),
-                state: SourceState::Unchanged,
-                problem: None,
-                fetched_at: copy.fetched_at,
-                bytes: copy.bytes,
-                entries: taken.get(&list.name).copied().unwrap_or(0),
-                keys_in: None,
-                keys_out: None,
-            })
+            let numbers = numbers.get(&list.name).cloned().unwrap_or_default();
+            Some(SourceReport::new(&list.name, SourceState::Unchanged, copy, numbers))
         };
         let updated = Self {
             built: false,
             processed: false,
             delivered: None,
             sources: configuration.lists.iter().filter_map(source).collect(),
+            removed: Vec::new(),
+            warnings: Vec::new(),
             levels: Vec::new(),
             keys: built.keys,
             keys_in: None,

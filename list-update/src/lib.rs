@@ -14,12 +14,14 @@
 //! | --- | --- |
 //! | `configuration` | `lists.toml` |
 //! | `update` | the order of the steps |
+//! | `obtain` | which sources are due, and what they gave |
 //! | `copies` | sources as they were last good, by content |
 //! | `fetch`, `address` | HTTP, and which addresses it may reach |
 //! | `build` | lists to keys, with the limits of each source |
 //! | `levels` | prefilters of some of the lists |
 //! | `changes` | keys that came and went, by source |
 //! | `deliver` | publications, and services that are told |
+//! | `files` | what a run wrote, and whether it is still there |
 //! | `state` | what the run before has finished |
 //! | `last` | what the runs before have made |
 //! | `outcome`, `error` | what a run returns |
@@ -42,9 +44,11 @@ mod error;
 mod expiry;
 #[cfg(feature = "http")]
 mod fetch;
+mod files;
 mod folders;
 mod last;
 mod levels;
+mod obtain;
 mod outcome;
 mod state;
 mod update;
@@ -52,7 +56,7 @@ mod update;
 pub use configuration::{Configuration, ConfigurationError};
 pub use error::{FetchError, SourceProblem, UpdateError, describe};
 pub use folders::Folders;
-pub use outcome::{Delivered, LevelReport, SourceReport, SourceState, Updated};
+pub use outcome::{Delivered, LevelReport, SourceReport, SourceState, StillCovered, Updated};
 pub use pir_dataset::level::LEVEL_FILE;
 pub use update::{Stage, Update};
 

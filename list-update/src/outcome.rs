@@ -1,5 +1,7 @@
 //! What an update returns. The fields are those of the JSON report.
 
+use crate::state::SourceCopy;
+use blocklist::builder::PreviousSource;
 use serde::Serialize;
 use unix_clock::Timestamp;
 
@@ -34,14 +36,68 @@ pub struct SourceReport {
     pub fetched_at: Timestamp,
     /// The length of that copy.
     pub bytes: u64,
-    /// Its entries with a key; 0 for allow lists.
+    /// Its entries that have a key or say what must not be blocked.
     pub entries: u64,
+    /// Those that say what must not be blocked.
+    pub exceptions: u64,
+    /// Its entries that neither have a key nor take others back.
+    pub refused: u64,
+    /// Its entries that say what must not be blocked and have no full effect.
+    pub still_covered: u64,
+    /// The first five keys that block what those name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub first_still_covered: Vec<StillCovered>,
     /// Keys that it has and the build before had not; `None` if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys_in: Option<u64>,
     /// Keys that it had and the build has not any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys_out: Option<u64>,
+}
+
+impl SourceReport {
+    /// A source with the numbers of the build that was made of a copy.
+    pub(crate) fn new(
+        name: &str,
+        state: SourceState,
+        copy: &SourceCopy,
+        numbers: PreviousSource,
+    ) -> Self {
+        let still_covered = numbers.first_still_covered.into_iter();
+        Self {
+            name: name.to_owned(),
+            state,
+            problem: None,
+            fetched_at: copy.fetched_at,
+            bytes: copy.bytes,
+            entries: numbers.taken + numbers.exceptions,
+            exceptions: numbers.exceptions,
+            refused: numbers.refused,
+            still_covered: numbers.still_covered,
+            first_still_covered: still_covered
+                .map(|covered| StillCovered {
+                    line: covered.line,
+                    entry: covered.entry,
+                    key: covered.key,
+                })
+                .collect(),
+            keys_in: None,
+            keys_out: None,
+        }
+    }
+}
+
+/// An entry that says what must not be blocked, and a key that blocks it all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct StillCovered {
+    /// The line of the entry, counted from 1.
+    pub line: u64,
+    /// The first 200 characters of what it names.
+    pub entry: String,
+    /// The key.
+    pub key: String,
 }
 
 /// A level.
@@ -85,6 +141,12 @@ pub struct Updated {
     pub delivered: Option<Delivered>,
     /// The sources in their order.
     pub sources: Vec<SourceReport>,
+    /// Lists that the build before had, and that the configuration does not name any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<String>,
+    /// What deserves a look although nothing failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The levels that were made in this run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<LevelReport>,

@@ -1,6 +1,7 @@
 //! What the last run has finished: one file, which is replaced whole after each step.
 
 use crate::error::UpdateError;
+use crate::files::FileRecords;
 use crate::folders::Folders;
 use durable_file::Access;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,9 @@ pub(crate) struct BuiltState {
 pub(crate) struct DeliveredState {
     pub(crate) inputs: String,
     pub(crate) to: String,
+    /// SHA-256 of everything else that decides what is delivered and how, hexadecimal. Records of earlier versions have none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) settings: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) release: Option<String>,
     pub(crate) delivered_at: Timestamp,
@@ -70,6 +74,12 @@ pub(crate) struct State {
     pub(crate) processed: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) delivered: Option<DeliveredState>,
+    /// The files of the build and of its levels. Records of earlier versions have none: their files are made again.
+    #[serde(skip_serializing_if = "FileRecords::is_empty", default)]
+    pub(crate) build_files: FileRecords,
+    /// The files of the data set.
+    #[serde(skip_serializing_if = "FileRecords::is_empty", default)]
+    pub(crate) data_files: FileRecords,
 }
 
 impl Default for State {
@@ -80,6 +90,8 @@ impl Default for State {
             built: None,
             processed: None,
             delivered: None,
+            build_files: FileRecords::new(),
+            data_files: FileRecords::new(),
         }
     }
 }
@@ -105,7 +117,8 @@ impl State {
     pub(crate) fn write(&self, folders: &Folders) -> Result<(), UpdateError> {
         let mut json = serde_json::to_vec_pretty(self).expect("a record is JSON");
         json.push(b'\n');
-        Ok(durable_file::write(&folders.state(), Access::Everyone, &json)?)
+        // Addresses of lists may hold a key.
+        Ok(durable_file::write(&folders.state(), Access::Owner, &json)?)
     }
 }
 

@@ -1,16 +1,17 @@
 //! An update: the order of its steps.
 
-use crate::build::{self, BuildFailure, Input};
+use crate::build::{self, BuildFailure};
 use crate::changes::{Before, Changes};
-use crate::configuration::{Configuration, List, Location};
+use crate::configuration::Configuration;
 use crate::copies;
-use crate::deliver;
-use crate::error::{FetchError, SourceProblem, UpdateError, describe};
-#[cfg(feature = "http")]
-use crate::fetch::{Fetched, Fetcher, Reach};
+use crate::deliver::{self, Delivering, Found};
+use crate::error::{UpdateError, describe};
+use crate::files;
 use crate::levels;
+use crate::obtain::{Obtained, Sources};
 use crate::outcome::{Delivered, LevelReport, SourceReport, SourceState, Updated};
-use crate::state::{BuiltState, DeliveredState, SourceCopy, State};
+use crate::state::{BuiltState, DeliveredState, State};
+use blocklist::builder::PreviousSource;
 use durable_file::Operation;
 use pir_dataset::Manifest;
 use pir_dataset::files::DataSetFiles;
@@ -20,12 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::num::NonZero;
 use std::path::Path;
-use std::time::{Duration, Instant};
-use unix_clock::{Clock, SystemClock, Timestamp};
-
-/// Sources that are fetched at the same time.
-#[cfg(feature = "http")]
-const CONCURRENT_FETCHES: usize = 8;
+use std::time::Instant;
+use unix_clock::{Clock, SystemClock};
 
 /// What an update is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,23 +49,7 @@ pub struct Update<'u> {
     jobs: Option<NonZero<usize>>,
     allow_private: bool,
     refresh: bool,
-}
-
-/// A source with what was got of it.
-struct Obtained<'c> {
-    input: Input<'c>,
-    state: SourceState,
-    problem: Option<SourceProblem>,
-    /// The copy that is used if this one cannot be.
-    fallback: Option<SourceCopy>,
-}
-
-/// An answer of a source.
-enum Got {
-    Copy(SourceCopy),
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only servers say so"))]
-    Current,
-    NotDue,
+    trust_current: bool,
 }
 
 impl<'u> Update<'u> {
@@ -83,6 +64,7 @@ impl<'u> Update<'u> {
             jobs: None,
             allow_private: false,
             refresh: false,
+            trust_current: false,
         }
     }
 
@@ -95,6 +77,13 @@ impl<'u> Update<'u> {
     /// Whether all sources are fetched whole, even if they say that they have not changed.
     pub fn refresh(mut self, is_refreshed: bool) -> Self {
         self.refresh = is_refreshed;
+        self
+    }
+
+    /// Whether a publication goes on from what is published now, whoever signed it: for the first signed release, and for
+    /// another key.
+    pub fn trust_current(mut self, is_trusted: bool) -> Self {
+        self.trust_current = is_trusted;
         self
     }
 
@@ -149,23 +138,37 @@ impl<'u> Update<'u> {
         let mut state = State::read(folders)?;
         copies::remove_unfinished(folders)?;
 
+        let delivering = Delivering::new(configuration, self.trust_current)?;
+
         (self.on_stage)(Stage::Fetching);
-        let mut obtained = self.obtain_all(&state)?;
+        let sources = Sources {
+            configuration,
+            now: self.clock.now(),
+            allows_private: self.allow_private,
+            refreshes: self.refresh,
+        };
+        let mut obtained = sources.obtain_all(&state)?;
+        let names_before: Vec<String> = state.sources.keys().cloned().collect();
         let (is_built, changes, levels) = self.build(&mut state, &mut obtained)?;
         self.confirm(&mut state, &obtained)?;
         let built = state.built.clone().expect("a build was there or was made");
-        let is_processed = self.process(&mut state, &built)?;
-        let manifest = Manifest::read(&DataSetFiles::new(folders.stem()).manifest())?;
-        let delivered = self.deliver(&mut state, &built, &manifest)?;
+        let (is_processed, manifest) = self.process(&mut state, &built)?;
+        let is_new = is_built || is_processed;
+        let (delivered, warnings) =
+            self.deliver(&mut state, &delivering, &built, &manifest, is_new)?;
         copies::remove_unused(&state, folders)?;
 
-        let taken = build::previous(folders)?.map(|build| build.taken).unwrap_or_default();
-        let sources = obtained.iter().map(|source| report(source, &taken, changes.as_ref()));
+        let numbers =
+            build::previous(folders, true)?.map(|build| build.sources).unwrap_or_default();
+        let sources = obtained.iter().map(|source| report(source, &numbers, changes.as_ref()));
+        let is_removed = |name: &String| configuration.list(name).is_none();
         Ok(Updated {
             built: is_built,
             processed: is_processed,
             delivered,
             sources: sources.collect(),
+            removed: names_before.into_iter().filter(is_removed).collect(),
+            warnings,
             levels,
             keys: built.keys,
             keys_in: changes.as_ref().map(|changes| changes.keys_in),
@@ -179,114 +182,6 @@ impl<'u> Update<'u> {
         })
     }
 
-    /// Gets all sources. One that cannot be had is replaced by its last good copy.
-    fn obtain_all(&self, state: &State) -> Result<Vec<Obtained<'u>>, UpdateError> {
-        let configuration = self.configuration;
-        let folders = &configuration.folders;
-        let now = self.clock.now();
-        let known: Vec<Option<SourceCopy>> = configuration
-            .lists
-            .iter()
-            .map(|list| copies::last_good(list, state, folders))
-            .collect();
-        let answers = self.ask_all(&known, now)?;
-        let (mut obtained, mut missing) = (Vec::new(), Vec::new());
-        for ((list, known), answer) in configuration.lists.iter().zip(known).zip(answers) {
-            let same = |copy: SourceCopy, state| Obtained {
-                input: Input { list, copy },
-                state,
-                problem: None,
-                fallback: None,
-            };
-            match (answer, known) {
-                (Err(FetchError::Store(error)), _) => return Err(error.into()),
-                (Ok(Got::Copy(copy)), known) => {
-                    let is_same = known.as_ref().is_some_and(|known| known.sha256 == copy.sha256);
-                    obtained.push(match known {
-                        Some(known) if is_same => same(known, SourceState::Unchanged),
-                        fallback => Obtained { fallback, ..same(copy, SourceState::Changed) },
-                    });
-                }
-                (Ok(Got::Current), Some(known)) => {
-                    obtained.push(same(known, SourceState::Unchanged));
-                }
-                (Ok(Got::NotDue), Some(known)) => obtained.push(same(known, SourceState::NotDue)),
-                (Ok(Got::Current | Got::NotDue), None) => {
-                    let status = FetchError::Status { status: 304 };
-                    missing.push((list.name.clone(), status.into()));
-                }
-                (Err(error), Some(known)) => obtained.push(Obtained {
-                    problem: Some(error.into()),
-                    ..same(known, SourceState::Old)
-                }),
-                (Err(error), None) => missing.push((list.name.clone(), error.into())),
-            }
-        }
-        match missing.is_empty() {
-            true => Ok(obtained),
-            false => Err(UpdateError::Sources { sources: missing }),
-        }
-    }
-
-    /// Whether a source asks to be left alone.
-    fn is_due(&self, known: Option<&SourceCopy>, now: Timestamp) -> bool {
-        let expiry = known.and_then(|known| {
-            let span = Duration::from_secs(known.expires_seconds?);
-            Some((known.fetched_at, known.fetched_at + span))
-        });
-        // A copy from the future is of a clock that was wrong.
-        self.refresh || expiry.is_none_or(|(from, to)| now < from || now >= to)
-    }
-
-    #[cfg(feature = "http")]
-    fn ask_all(
-        &self,
-        known: &[Option<SourceCopy>],
-        now: Timestamp,
-    ) -> Result<Vec<Result<Got, FetchError>>, UpdateError> {
-        use futures_util::StreamExt;
-        use futures_util::stream;
-
-        let folders = &self.configuration.folders;
-        let reach = if self.allow_private { Reach::Any } else { Reach::Public };
-        let fetcher = Fetcher::new(reach)?;
-        let ask = async |(list, known): (&List, &Option<SourceCopy>)| {
-            let known = known.as_ref();
-            match &list.location {
-                Location::Path(path) => of_file(list, path, known, self.configuration, now),
-                Location::Url(_) if !self.is_due(known, now) => Ok(Got::NotDue),
-                Location::Url(address) => {
-                    let known = known.filter(|_| !self.refresh);
-                    match fetcher.fetch(list, address, known, folders, now).await? {
-                        Fetched::Unchanged => Ok(Got::Current),
-                        Fetched::New(copy) => Ok(Got::Copy(copy)),
-                    }
-                }
-            }
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| UpdateError::Client { source: error.into() })?;
-        let all = self.configuration.lists.iter().zip(known);
-        Ok(runtime.block_on(stream::iter(all).map(ask).buffered(CONCURRENT_FETCHES).collect()))
-    }
-
-    #[cfg(not(feature = "http"))]
-    fn ask_all(
-        &self,
-        known: &[Option<SourceCopy>],
-        now: Timestamp,
-    ) -> Result<Vec<Result<Got, FetchError>>, UpdateError> {
-        let all = self.configuration.lists.iter().zip(known);
-        let ask = |(list, known): (&List, &Option<SourceCopy>)| match &list.location {
-            Location::Path(path) => of_file(list, path, known.as_ref(), self.configuration, now),
-            Location::Url(_) if !self.is_due(known.as_ref(), now) => Ok(Got::NotDue),
-            Location::Url(_) => Err(FetchError::Address),
-        };
-        Ok(all.map(ask).collect())
-    }
-
     /// Builds, unless the build that is there is of the same lists. Sources that turn out to be broken are replaced by
     /// their last good copies.
     fn build(
@@ -296,12 +191,14 @@ impl<'u> Update<'u> {
     ) -> Result<(bool, Option<Changes>, Vec<LevelReport>), UpdateError> {
         let configuration = self.configuration;
         let folders = &configuration.folders;
-        let previous = build::previous(folders)?;
+        let is_intact = files::are_intact(&state.build_files, folders, self.refresh);
+        let previous = build::previous(folders, is_intact)?;
         let mut is_told = false;
         let (inputs, built) = loop {
             let inputs: Vec<_> = obtained.iter().map(|source| source.input.clone()).collect();
             let digest = build::inputs_digest(configuration, &inputs);
-            let is_there = previous.is_some()
+            let is_there = is_intact
+                && previous.is_some()
                 && state.built.as_ref().is_some_and(|built| built.inputs == digest);
             if is_there {
                 return Ok((false, None, Vec::new()));
@@ -342,6 +239,7 @@ impl<'u> Update<'u> {
             .iter()
             .map(|source| (source.input.list.name.clone(), source.input.copy.clone()));
         state.sources = copies.collect();
+        state.build_files = files::of_build(folders, &configuration.levels())?;
         state.built = Some(BuiltState {
             inputs,
             tag: built.prefilter.tag(),
@@ -369,62 +267,73 @@ impl<'u> Update<'u> {
     }
 
     /// Processes the rows of a build, unless the data set has them.
-    fn process(&self, state: &mut State, built: &BuiltState) -> Result<bool, UpdateError> {
+    fn process(
+        &self,
+        state: &mut State,
+        built: &BuiltState,
+    ) -> Result<(bool, Manifest), UpdateError> {
         let folders = &self.configuration.folders;
-        let manifest = DataSetFiles::new(folders.stem()).manifest();
-        if state.processed.as_ref() == Some(&built.inputs) && manifest.is_file() {
-            return Ok(false);
+        let path = DataSetFiles::new(folders.stem()).manifest();
+        let is_there = state.processed.as_ref() == Some(&built.inputs)
+            && files::are_intact(&state.data_files, folders, self.refresh);
+        if is_there {
+            return Ok((false, Manifest::read(&path)?));
         }
         (self.on_stage)(Stage::Processing);
         let text = process_configuration(self.configuration)?;
         let configuration = pir_dataset::configuration::Configuration::parse(text.as_bytes())?;
-        let mut run = Run::new(&configuration).progress(self.progress);
+        // Whatever has these names was made here: files of a run whose manifest is gone are replaced.
+        let mut run = Run::new(&configuration).replace_foreign(true).progress(self.progress);
         if let Some(jobs) = self.jobs {
             run = run.jobs(jobs);
         }
         run.finish()?;
+        let manifest = Manifest::read(&path)?;
         state.processed = Some(built.inputs.clone());
+        state.data_files = files::of_data(folders, &manifest)?;
         state.write(folders)?;
-        Ok(true)
+        Ok((true, manifest))
     }
 
-    /// Delivers the result, unless it was.
+    /// Delivers the result, unless it was. Also returns what deserves a look.
     fn deliver(
         &self,
         state: &mut State,
+        delivering: &Delivering<'_>,
         built: &BuiltState,
         manifest: &Manifest,
-    ) -> Result<Option<Delivered>, UpdateError> {
+        is_new: bool,
+    ) -> Result<(Option<Delivered>, Vec<String>), UpdateError> {
         let configuration = self.configuration;
-        let Some(to) = deliver::destination(&configuration.delivery) else { return Ok(None) };
-        let is_delivered = state
-            .delivered
-            .as_ref()
-            .is_some_and(|delivered| delivered.inputs == built.inputs && delivered.to == to);
-        if is_delivered {
-            return Ok(None);
+        let Some(to) = deliver::destination(&configuration.delivery) else {
+            return Ok((None, Vec::new()));
+        };
+        let settings = delivering.digest();
+        let before = state.delivered.as_ref().filter(|delivered| {
+            !is_new
+                && delivered.inputs == built.inputs
+                && delivered.to == to
+                && delivered.settings.as_ref() == Some(&settings)
+        });
+        if let Some(before) = before {
+            match delivering.look(before.release.as_deref()) {
+                Found::AsDelivered => return Ok((None, Vec::new())),
+                Found::Unlike(warning) => return Ok((None, vec![warning])),
+                Found::Missing => {}
+            }
         }
         (self.on_stage)(Stage::Delivering);
-        let delivered = deliver::deliver(configuration, manifest.shard_count, self.progress)?;
+        let delivered = delivering.deliver(built, manifest, self.progress)?;
         state.delivered = delivered.as_ref().map(|delivered| DeliveredState {
             inputs: built.inputs.clone(),
             to: delivered.to.clone(),
+            settings: Some(settings),
             release: delivered.release.clone(),
             delivered_at: self.clock.now(),
         });
         state.write(&configuration.folders)?;
-        Ok(delivered)
+        Ok((delivered, Vec::new()))
     }
-}
-
-fn of_file(
-    list: &List,
-    path: &Path,
-    known: Option<&SourceCopy>,
-    configuration: &Configuration,
-    now: Timestamp,
-) -> Result<Got, FetchError> {
-    copies::of_file(list, path, known, &configuration.folders, now).map(Got::Copy)
 }
 
 /// Holds the lock of the folder until it is dropped. The system releases it when the process ends.
@@ -465,19 +374,16 @@ fn process_configuration(configuration: &Configuration) -> Result<String, Update
 
 fn report(
     source: &Obtained<'_>,
-    taken: &BTreeMap<String, u64>,
+    numbers: &BTreeMap<String, PreviousSource>,
     changes: Option<&Changes>,
 ) -> SourceReport {
     let name = &source.input.list.name;
     let moved = changes.map(|changes| changes.by_source.get(name).copied().unwrap_or_default());
+    let numbers = numbers.get(name).cloned().unwrap_or_default();
     SourceReport {
-        name: name.clone(),
-        state: source.state,
         problem: source.problem.as_ref().map(|problem| describe(problem)),
-        fetched_at: source.input.copy.fetched_at,
-        bytes: source.input.copy.bytes,
-        entries: taken.get(name).copied().unwrap_or(0),
         keys_in: moved.map(|(keys, _)| keys),
         keys_out: moved.map(|(_, keys)| keys),
+        ..SourceReport::new(name, source.state, &source.input.copy, numbers)
     }
 }

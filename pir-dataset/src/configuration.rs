@@ -4,6 +4,7 @@
 //! silently change a data set. Commas before a closing bracket are allowed, because the reference's manual
 //! has them.
 
+mod kinds;
 mod sharding;
 
 use crate::Cause;
@@ -14,6 +15,7 @@ use keyword_pir::{MAX_HASH_FUNCTIONS, ShardingFunction};
 use serde::Deserialize;
 use std::path::PathBuf;
 
+pub use kinds::value_reason;
 pub use sharding::{Rounding, ShardCount, Sharding};
 
 /// Largest configuration that is read, in bytes.
@@ -48,6 +50,14 @@ pub enum ConfigurationError {
         /// All names.
         known: String,
     },
+    /// The set of encryption parameters is for tests.
+    #[error(
+        "rlweParameters: queries under {name} can be read by anybody; it is for tests of the arithmetic alone"
+    )]
+    Insecure {
+        /// Its name.
+        name: String,
+    },
     /// A path needs the number of the shard.
     #[error("{key}: the path must contain SHARD_ID, which becomes the number of the shard")]
     ShardId {
@@ -72,6 +82,36 @@ pub enum ConfigurationError {
         /// Why.
         why: &'static str,
     },
+}
+
+impl ConfigurationError {
+    /// What is wrong with `rlweParameters`, for other files that have it under another name.
+    #[must_use]
+    pub fn without_key(&self) -> String {
+        let text = self.to_string();
+        text.strip_prefix("rlweParameters: ").map(str::to_owned).unwrap_or(text)
+    }
+}
+
+/// Checks the name of a set of encryption parameters.
+///
+/// # Errors
+/// [`ConfigurationError::ParameterSet`] if there is none of this name, [`ConfigurationError::Insecure`] if it protects nothing.
+pub fn check_parameter_set(name: &str) -> Result<(), ConfigurationError> {
+    parameter_set(name).map(drop)
+}
+
+fn parameter_set(name: &str) -> Result<bfv::Parameters, ConfigurationError> {
+    let is_insecure = |name: &str| name.starts_with("insecure");
+    let parameters = bfv::Parameters::predefined(name).ok_or_else(|| {
+        let known = bfv::Parameters::predefined_names().filter(|name| !is_insecure(name));
+        let known: Vec<_> = known.collect();
+        ConfigurationError::ParameterSet { name: name.to_owned(), known: known.join(", ") }
+    })?;
+    match is_insecure(name) {
+        true => Err(ConfigurationError::Insecure { name: name.to_owned() }),
+        false => Ok(parameters),
+    }
 }
 
 fn at(key: &str) -> String {
@@ -298,6 +338,17 @@ pub struct Configuration {
     pub encoding_entry_size: bool,
 }
 
+/// A mistake in the words of the file, with its place.
+fn mistake(error: serde_json::Error) -> Cause {
+    let (line, column) = (error.line(), error.column());
+    let text = error.to_string();
+    let text = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+    match text.starts_with("invalid ") {
+        true => format!("{} (line {line}, column {column})", value_reason(text)).into(),
+        false => error.into(),
+    }
+}
+
 /// Blanks out commas before a closing bracket, so that offsets stay.
 fn without_trailing_commas(json: &[u8]) -> Vec<u8> {
     let mut out = json.to_vec();
@@ -336,7 +387,7 @@ impl Configuration {
         let mut deserializer = serde_json::Deserializer::from_slice(&json);
         let raw = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let key = error.path().to_string();
-            ConfigurationError::Json { key, source: error.into_inner().into() }
+            ConfigurationError::Json { key, source: mistake(error.into_inner()) }
         })?;
         deserializer.end().map_err(|error| ConfigurationError::Json {
             key: ".".to_owned(),
@@ -356,11 +407,7 @@ impl Configuration {
     }
 
     fn check(raw: RawConfiguration) -> Result<Self, ConfigurationError> {
-        let name = &raw.rlwe_parameters;
-        let encryption = bfv::Parameters::predefined(name).ok_or_else(|| {
-            let known: Vec<_> = bfv::Parameters::predefined_names().collect();
-            ConfigurationError::ParameterSet { name: name.clone(), known: known.join(", ") }
-        })?;
+        let encryption = parameter_set(&raw.rlwe_parameters)?;
         if matches!(raw.algorithm, Algorithm::AclsPir) {
             let why = "aclsPir is known to the format, but only mulPir can be processed";
             return Err(ConfigurationError::Conflict { key: "algorithm", why });

@@ -32,6 +32,8 @@ mod release;
 mod replica;
 #[cfg(feature = "publisher")]
 mod signed_filter;
+#[cfg(feature = "publisher")]
+mod signing_key;
 mod store;
 mod trust;
 mod trust_error;
@@ -51,6 +53,8 @@ pub use release::{
     ReleasedFile, STEM, level_file,
 };
 pub use replica::{Fetched, Replica, ReplicaStatus, UseCaseStatus};
+#[cfg(feature = "publisher")]
+pub use signing_key::{SIGNING_KEY_VARIABLE, SigningKeyError, signing_key};
 pub use store::{Damage, ReleaseStore, ReleaseStoreError, Revision};
 pub use trust_error::TrustError;
 

@@ -157,6 +157,54 @@ fn lists_by_address_become_verdicts_and_follow_their_changes() {
     );
 }
 
+#[test]
+fn a_service_of_other_files_is_not_believed() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (list, answer) = list_server();
+    answer.lock().unwrap().1 = "bad.example\n".to_owned();
+    let lists = |folder: &TempDir, service: &str| {
+        let text =
+            format!("out = \"state\"\n[[source]]\nname = \"a\"\nurl = \"{list}\"\n{service}");
+        fs::write(folder.path().join("lists.toml"), text).unwrap();
+    };
+    lists(&other, "");
+    update(&other, 0);
+    let runtime = Runtime::new().unwrap();
+    let (_, operators) = serve(&runtime, other.path());
+    // As many shards and rows, and another host.
+    answer.lock().unwrap().1 = "worse.example\n".to_owned();
+    lists(&folder, &format!("[service]\nuse_case = \"{USE_CASE}\"\nreload = \"{operators}\"\n"));
+    for _ in 0..2 {
+        let (_, text) = update(&folder, 2);
+        assert!(text.contains("its fileStem names other files"), "{text}");
+    }
+}
+
+#[test]
+fn the_key_that_signs_may_be_in_a_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("a.txt"), "bad.example\n").unwrap();
+    let text = format!(
+        "out = \"state\"\n[[source]]\nname = \"a\"\npath = \"a.txt\"\n[service]\nuse_case = \"{USE_CASE}\"\npublish = \"p\"\n"
+    );
+    fs::write(path.join("lists.toml"), text).unwrap();
+    let made = run(path, &["signing-key", "a.key"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let with = |key: &str| {
+        let mut command = command(path);
+        command.args(["update", "lists.toml"]).env("URLFILTER_SIGNING_KEY", key).output().unwrap()
+    };
+    let wrong = with("no key");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("URLFILTER_SIGNING_KEY: cannot sign with it"));
+    assert!(!path.join("state/build").exists());
+    let signed = with(&fs::read_to_string(path.join("a.key")).unwrap());
+    assert!(signed.status.success(), "{}", stderr(&signed));
+    let current = fs::read_to_string(path.join("p/current.json")).unwrap();
+    assert!(current.contains("signature"), "{current}");
+}
+
 /// The prefilter as an app fetches it: status, tag and content.
 fn prefilter(
     runtime: &Runtime,

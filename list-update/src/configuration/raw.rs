@@ -88,6 +88,7 @@ pub(super) struct RawService {
     pub(super) publish: Option<String>,
     pub(super) reload: Option<String>,
     pub(super) nodes: Vec<String>,
+    pub(super) nodes_name: Option<String>,
     pub(super) sign: Option<PathBuf>,
     pub(super) lead_seconds: Option<u64>,
     pub(super) filter_delay_seconds: Option<u64>,
@@ -135,5 +136,6 @@ fn describe(path: &str, message: &str) -> (String, String) {
     if message.starts_with("missing field ") {
         return (child(quoted), "it is missing".to_owned());
     }
-    (if path == "." { "the whole text".to_owned() } else { path.to_owned() }, message.to_owned())
+    let key = if path == "." { "the whole text" } else { path };
+    (key.to_owned(), pir_dataset::configuration::value_reason(message))
 }

@@ -37,9 +37,12 @@ fn unknown_keys_are_refused_by_name_with_their_path() {
 #[test]
 fn values_of_another_kind_are_refused_with_their_path() {
     for (text, start) in [
-        (format!("{SMALL}min_keys = \"1\"\n"), "source[0].min_keys: invalid type: string"),
+        (
+            format!("{SMALL}min_keys = \"1\"\n"),
+            "source[0].min_keys: a number is expected, not text",
+        ),
         (format!("{SMALL}where = 1\n"), "source[0].where: a text or a list of texts is expected"),
-        ("out = 1\n".to_owned(), "out: invalid type"),
+        ("out = 1\n".to_owned(), "out: text is expected, not a number"),
         ("[[source]]\n".to_owned(), "out: it is missing"),
         ("out = \"\n".to_owned(), "not valid TOML"),
         ("out = \"\"\n".to_owned(), "out: a folder is expected"),
@@ -57,14 +60,17 @@ fn what_cannot_be_meant_is_refused() {
         (SMALL.replace("path = \"a.txt\"", ""), "source[0].path: either path or url"),
         (SMALL.replace("path = \"a.txt\"", "url = \"ftp://x\""), "source[0].url: an address that"),
         (SMALL.replace("name = \"a\"", ""), "source[0].name: it is missing"),
-        (SMALL.replace("name = \"a\"", "name = \"\""), "source[0].name: 1 to 100 bytes"),
+        (SMALL.replace("name = \"a\"", "name = \"\""), "source[0].name: 1 to 100 characters"),
         (
             format!("{SMALL}[[source]]\nname = \"a\"\npath = \"b\"\n"),
             "source[1].name: another list",
         ),
         (format!("{SMALL}max_shrink = 1.5\n"), "source[0].max_shrink: a number from 0 to 1"),
         (format!("{SMALL}max_bytes = 0\n"), "source[0].max_bytes: at least 1"),
-        (format!("{SMALL}timeout_seconds = 0\n"), "source[0].timeout_seconds: at least 1"),
+        (
+            format!("{SMALL}timeout_seconds = 0\n"),
+            "source[0].timeout_seconds: a number from 1 to 31536000",
+        ),
         (format!("{SMALL}format = \"cvs\"\n"), "source[0].format: "),
         (format!("{SMALL}where = \"a=b\"\n"), "source[0].where: rows are chosen of a table"),
         (format!("{SMALL}[build]\nfpr = 1.0\n"), "build.fpr: a number above 0 and below 1"),
@@ -76,7 +82,19 @@ fn what_cannot_be_meant_is_refused() {
         (format!("{SMALL}[build]\nallow_suffixes = [\"x!\"]\n"), "build.allow_suffixes[0]: \"x!\""),
         (format!("{SMALL}[build]\nunprotect = [\"\"]\n"), "build.unprotect[0]: "),
         (format!("{SMALL}[process]\nrows_per_shard = 0\n"), "process.rows_per_shard: at least 1"),
-        (format!("{SMALL}[service]\nevery_minutes = 0\n"), "service.every_minutes: at least 1"),
+        (
+            format!("{SMALL}[process]\nrlwe_parameters = \"n_1\"\n"),
+            "process.rlwe_parameters: there is no set `n_1`; known are n_",
+        ),
+        (
+            format!("{SMALL}[process]\nrlwe_parameters = \"insecure_n_8_logq_5x18_logt_5\"\n"),
+            "process.rlwe_parameters: queries under insecure_n_8",
+        ),
+        (format!("{SMALL}[service]\nkeep = 1\n"), "service.keep: it has no effect without publish"),
+        (
+            format!("{SMALL}[service]\nevery_minutes = 0\n"),
+            "service.every_minutes: a number from 1 to 525600",
+        ),
     ] {
         let error = parse(&text).unwrap_err();
         assert!(error.starts_with(start), "{text}: {error}");
@@ -98,7 +116,7 @@ fn a_result_is_published_or_a_service_told() {
     assert_eq!((filter_delay, keep), (Duration::from_secs(120), 5));
     let error = parse(&text.replace("use_case = \"u\"\n", "")).unwrap_err();
     assert!(error.starts_with("service.use_case: it is missing"), "{error}");
-    let error = parse(&format!("{text}reload = \"r\"\n")).unwrap_err();
+    let error = parse(&format!("{text}reload = \"http://r\"\n")).unwrap_err();
     assert!(error.starts_with("service.reload: either publish or reload"), "{error}");
 }
 
@@ -107,6 +125,10 @@ fn limits_hold_at_their_edges() {
     let named = |length: usize| SMALL.replace("\"a\"", &format!("\"{}\"", "n".repeat(length)));
     for length in [MAX_NAME - 1, MAX_NAME, MAX_NAME + 1] {
         assert_eq!(parse(&named(length)).is_ok(), length <= MAX_NAME, "{length}");
+    }
+    for minutes in [525_599, 525_600, 525_601, u64::MAX / 2] {
+        let outcome = parse(&format!("{SMALL}[service]\nevery_minutes = {minutes}\n"));
+        assert_eq!(outcome.is_ok(), minutes <= MAX_TIME.as_secs() / 60, "{minutes}");
     }
     for count in [MAX_LISTS - 1, MAX_LISTS, MAX_LISTS + 1] {
         let more: String = (1..count - 1)

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod delivery;
+mod exceptions;
 mod hostile;
 mod interrupted;
+mod repair;
 mod schema;
 mod server;
 mod unchanged;
@@ -139,7 +142,7 @@ fn allow_lists_take_keys_back_and_may_be_files() {
     assert_eq!(place.rows(), ["bad.example"]);
 
     fs::write(place.path("allow.txt"), "").unwrap();
-    place.update().unwrap();
+    place.update_with(|update| update.accept("allow.txt")).unwrap();
     assert_eq!(place.rows(), ["bad.example", "good.example"]);
 }
 
@@ -238,65 +241,4 @@ fn the_folder_may_be_deleted() {
     let second = place.update().unwrap();
     assert!(second.built && second.processed);
     assert_eq!(first.tag, second.tag);
-}
-
-#[test]
-fn a_result_is_published_and_only_when_it_is_new() {
-    let mut place = Place::new(&[("a", "")]);
-    place
-        .text
-        .push_str("[service]\nuse_case = \"com.example.url.filtering\"\npublish = \"releases\"\n");
-    place.text.push_str("lead_seconds = 0\nfilter_delay_seconds = 0\n");
-    place.server.set("/a", Answer::list("bad.example\n"));
-    let first = place.update().unwrap();
-    let release = first.delivered.unwrap().release.unwrap();
-    let current = fs::read_to_string(place.path("releases/current.json")).unwrap();
-    assert!(current.contains(&release), "{current}");
-    assert!(place.update().unwrap().is_unchanged());
-}
-
-#[test]
-fn a_service_is_told_and_its_answer_is_checked() {
-    let mut place = Place::new(&[("a", "")]);
-    let service = Server::start();
-    let address = service.url("");
-    place.text.push_str(&format!("[service]\nuse_case = \"u\"\nreload = \"{address}\"\n"));
-    place.server.set("/a", Answer::list("bad.example\n"));
-
-    // Nothing is delivered until the service says that it serves the data set.
-    for (answer, expected) in [
-        (Answer::Status(500), "status 500"),
-        (Answer::list("{}"), "not the answer of a pir-server"),
-        (Answer::list("{\"useCases\":[]}"), "does not serve the use case u"),
-        (Answer::list("{\"useCases\":[{\"name\":\"u\",\"shards\":2}]}"), "serves 2 shards"),
-    ] {
-        service.set("/reload", answer);
-        let error = place.update().unwrap_err();
-        let text = list_update::describe(&error);
-        assert!(matches!(error, UpdateError::Deliver { .. }), "{text}");
-        assert!(text.contains(expected), "{text}");
-    }
-    service.set("/reload", Answer::list("{\"useCases\":[{\"name\":\"u\",\"shards\":1}]}"));
-    let updated = place.update().unwrap();
-    assert!(!updated.built && !updated.processed);
-    assert_eq!(updated.delivered.unwrap().to, address);
-    service.requests();
-    assert!(place.update().unwrap().is_unchanged());
-    assert!(service.requests().is_empty());
-}
-
-#[test]
-fn answers_of_a_service_are_read_up_to_their_limit() {
-    const MAX: usize = 1 << 20;
-    let mut place = Place::new(&[("a", "")]);
-    let service = Server::start();
-    let address = service.url("");
-    place.text.push_str(&format!("[service]\nuse_case = \"u\"\nreload = \"{address}\"\n"));
-    for length in [MAX - 1, MAX, MAX + 1] {
-        place.server.set("/a", Answer::list(format!("host{length}.example\n")));
-        let answer = "{\"useCases\":[{\"name\":\"u\",\"shards\":1}]}";
-        let padding = " ".repeat(length - answer.len());
-        service.set("/reload", Answer::list(format!("{answer}{padding}")));
-        assert_eq!(place.update().is_ok(), length <= MAX, "{length}");
-    }
 }

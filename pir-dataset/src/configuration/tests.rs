@@ -19,7 +19,17 @@ fn told(error: ConfigurationError) -> String {
 fn values_of_the_wrong_kind_are_named_by_their_path() {
     let error = parse(r#", "sharding": {"shardCount": "3"}"#).unwrap_err();
     assert_eq!(error.to_string(), "sharding.shardCount: not a valid value");
-    assert!(told(error).contains("expected u32"));
+    let told_of = told(error);
+    assert!(told_of.contains("a number is expected, not text (line "), "{told_of}");
+    let set = |name: &str| {
+        let text = MINIMAL.replace("n_4096_logq_27_28_28_logt_5", name).replace("MORE", "");
+        Configuration::parse(text.as_bytes()).unwrap_err().to_string()
+    };
+    let unknown = set("n_1");
+    assert!(unknown.contains("n_4096_logq_27_28_28_logt_5"), "{unknown}");
+    assert!(!unknown.contains("insecure"), "{unknown}");
+    let insecure = set("insecure_n_8_logq_5x18_logt_5");
+    assert!(insecure.contains("queries under insecure_n_8"), "{insecure}");
     let error = Configuration::parse(b"{").unwrap_err();
     assert_eq!(error.to_string(), "not a valid configuration");
 }

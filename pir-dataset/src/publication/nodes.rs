@@ -109,8 +109,16 @@ impl Nodes {
     /// times instead of nodes.
     ///
     /// # Errors
-    /// [`NodesError::Client`].
+    /// [`NodesError::Url`] or [`NodesError::Client`]. No node is asked yet.
     pub fn new(addresses: &[String], use_case: &str) -> Result<Self, NodesError> {
+        for address in addresses {
+            let is_usable = url::Url::parse(address)
+                .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            if !is_usable {
+                let source = "an address such as http://10.0.0.1:9090 is expected".into();
+                return Err(NodesError::Url { url: address.clone(), source });
+            }
+        }
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .build()

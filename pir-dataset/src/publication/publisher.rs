@@ -90,8 +90,8 @@ pub enum PublishError {
     },
     /// What is published now is not signed with the key of this publisher.
     #[error(
-        "{name}: what is published now is not signed with this key; look at it, and if it is right, publish \
-         once with --trust-current"
+        "{name}: what is published now is not signed with this key; look at it, and if it is right, publish (or \
+         update) once with --trust-current"
     )]
     NotSigned {
         /// Address and name.
@@ -101,8 +101,8 @@ pub enum PublishError {
     },
     /// What is published now is signed, and this publisher has no key.
     #[error(
-        "{name}: the publication is signed, and nodes with its public key refuse what is not; give the key \
-         with --sign, or publish with --trust-current"
+        "{name}: the publication is signed, and nodes with its public key refuse what is not; give the key (--sign, \
+         service.sign of a list configuration, or URLFILTER_SIGNING_KEY), or publish with --trust-current"
     )]
     Signed {
         /// Address and name.

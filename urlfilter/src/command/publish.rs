@@ -1,9 +1,9 @@
 //! `urlfilter publish`: a data set and its prefilter to the store from which nodes and apps fetch them.
 
-use super::signing_key;
 use crate::output::{Bars, Exit, Results, check_address, note};
+use clap::builder::RangedU64ValueParser;
 use pir_dataset::publication::{
-    Nodes, Publisher, ReleaseStore, Schedule, gather, gather_with_levels,
+    Nodes, Publisher, ReleaseStore, Schedule, gather, gather_with_levels, signing_key,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -64,14 +64,14 @@ pub(crate) struct Arguments {
     nodes: Option<String>,
     /// Seconds until nodes switch to the release: after all nodes have it, or after now without --node, so that they
     /// have time to fetch it. Default: 15 with --node, 120 without
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
     lead: Option<u64>,
     /// Seconds until the prefilter is given out, after all nodes serve the release, if devices must fetch a new
     /// configuration: for two minutes nodes answer devices that fetch it from them from the previous data set
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(), default_value_t = 120)]
     filter_delay: u64,
     /// Limit for waiting for nodes, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, alias = "patience")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(), default_value_t = 600, alias = "patience")]
     node_timeout: u64,
     /// Sign with the key in this file, which `urlfilter signing-key` wrote. Nodes that have the public key in their
     /// configuration follow nothing else. Without it, the variable URLFILTER_SIGNING_KEY may hold the content of such a
@@ -130,6 +130,11 @@ struct LevelFound<'r> {
     blocked_by_chance: f64,
 }
 
+/// Numbers of seconds up to a year.
+fn seconds() -> RangedU64ValueParser {
+    clap::value_parser!(u64).range(..=365 * 24 * 3600)
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(publish(arguments))
@@ -144,7 +149,7 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<Exit> {
         (Some(data), Some(filter), Some(levels)) => Some(gather_with_levels(data, filter, levels)?),
         _ => None,
     };
-    let key = signing_key::chosen(arguments.sign.as_deref())?;
+    let key = signing_key(arguments.sign.as_deref())?;
     let nodes = match &arguments.nodes {
         Some(name) => Nodes::resolve(name, &arguments.usecase).await?,
         None => Nodes::new(&arguments.node, &arguments.usecase)?,

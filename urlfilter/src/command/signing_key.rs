@@ -1,13 +1,11 @@
 //! `urlfilter signing-key`: a key pair for signing what is published.
 
 use crate::output::{Exit, Results, note};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use durable_file::{Access, FileSet};
 use release_signature::SecretKey;
-use std::env::VarError;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// Make a key pair for `urlfilter publish --sign`
 ///
@@ -52,31 +50,4 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     results.line(format_args!("{}", key.public()))?;
     results.finish()?;
     Ok(Exit::Success)
-}
-
-/// The variable that holds a secret key where secrets come in variables.
-const VARIABLE: &str = "URLFILTER_SIGNING_KEY";
-
-/// The secret key in a file or, if none is named, in the variable; `None` if there is neither.
-pub(super) fn chosen(file: Option<&Path>) -> anyhow::Result<Option<SecretKey>> {
-    if let Some(path) = file {
-        return read(path).map(Some);
-    }
-    match std::env::var(VARIABLE).map(Zeroizing::new) {
-        Ok(text) => {
-            let key = SecretKey::parse(&text);
-            key.with_context(|| format!("{VARIABLE}: cannot sign with it")).map(Some)
-        }
-        Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(_)) => bail!("{VARIABLE}: expected text in UTF-8"),
-    }
-}
-
-/// Reads the secret key in a file that only its owner may have access to.
-fn read(path: &Path) -> anyhow::Result<SecretKey> {
-    let text = Zeroizing::new(durable_file::read_private(path, super::MAX_TEXT)?);
-    std::str::from_utf8(&text)
-        .map_err(anyhow::Error::from)
-        .and_then(|text| Ok(SecretKey::parse(text)?))
-        .with_context(|| format!("{}: cannot sign with it", path.display()))
 }

@@ -1,7 +1,8 @@
 //! `urlfilter update`: lists by path or URL to what is served, as far as they have changed.
 
 use crate::output::{Bars, Exit, Results, note};
-use list_update::{Configuration, SourceState, Stage, Update, Updated};
+use list_update::{Configuration, SourceReport, SourceState, Stage, Update, Updated};
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ Examples:
   urlfilter update lists.toml
   urlfilter update lists.toml --json >> updates.json      (from a timer)
   urlfilter update lists.toml --accept phishing           (after a list shrank, and that is meant)
+  urlfilter update lists.toml --refresh                   (after the folder was damaged)
 
 A small configuration:
   out = \"state\"
@@ -28,7 +30,7 @@ A small configuration:
 
 Exit codes:
   0  up to date; also if there was nothing to do
-  1  up to date but for lists whose old copies are used
+  1  up to date but for lists whose old copies are used, or for what a warning says
   2  failure; nothing was done, or the result is there and could not be delivered")]
 pub(crate) struct Arguments {
     /// List configuration, in TOML
@@ -37,9 +39,13 @@ pub(crate) struct Arguments {
     /// Fetch lists from private and loopback addresses, too
     #[arg(long)]
     allow_private: bool,
-    /// Fetch all lists whole, even if they have not changed or not expired
+    /// Fetch all lists whole, even if they have not changed or not expired, and compare the contents of all files that were
+    /// made with what was written
     #[arg(long)]
     refresh: bool,
+    /// Publish on top of what is published now, whoever signed it: for the first signed release, and for another key
+    #[arg(long)]
+    trust_current: bool,
     /// List that is taken whatever it has, this time; can be repeated
     #[arg(long, value_name = "NAME")]
     accept: Vec<String>,
@@ -65,6 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let mut update = Update::new(&configuration)
         .allow_private(arguments.allow_private)
         .refresh(arguments.refresh)
+        .trust_current(arguments.trust_current)
         .progress(&bars)
         .on_stage(&told);
     for name in &arguments.accept {
@@ -80,7 +87,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         results.finish()?;
     }
     describe(&updated, configuration.build.tolerance, arguments.json);
-    Ok(if updated.old_sources().next().is_some() { Exit::Attention } else { Exit::Success })
+    let needs_a_look = updated.old_sources().next().is_some() || !updated.warnings.is_empty();
+    Ok(if needs_a_look { Exit::Attention } else { Exit::Success })
 }
 
 fn stage_text(stage: Stage) -> Option<&'static str> {
@@ -97,10 +105,17 @@ fn describe(updated: &Updated, tolerance: f64, only_problems: bool) {
     for source in &updated.sources {
         if let Some(problem) = &source.problem {
             note(format_args!(
-                "{}: an old copy is used ({} entries): {problem}",
-                source.name, source.entries
+                "{}: an old copy is used ({}): {problem}",
+                source.name,
+                numbers(source)
             ));
         }
+    }
+    for warning in &updated.warnings {
+        note(format_args!("{warning}"));
+    }
+    for source in &updated.sources {
+        describe_still_covered(source);
     }
     if only_problems {
         return;
@@ -120,11 +135,14 @@ fn describe(updated: &Updated, tolerance: f64, only_problems: bool) {
             _ => "unchanged",
         };
         note(format_args!(
-            "{}: {state}, {} entries{}",
+            "{}: {state}, {}{}",
             source.name,
-            source.entries,
+            numbers(source),
             moved(source.keys_in, source.keys_out)
         ));
+    }
+    for name in &updated.removed {
+        note(format_args!("{name}: no longer in the configuration"));
     }
     note(format_args!(
         "{} keys{}, {} rows in {} shards, tag {}, in {:.2} s",
@@ -154,5 +172,37 @@ fn describe(updated: &Updated, tolerance: f64, only_problems: bool) {
             Some(release) => note(format_args!("published at {}: {release}", delivered.to)),
             None => note(format_args!("{}: serves it", delivered.to)),
         }
+    }
+}
+
+/// What a list has, such as `12 entries (2 exceptions), 3 refused`.
+fn numbers(source: &SourceReport) -> String {
+    let mut text = match (source.entries, source.exceptions) {
+        (entries, 0) => format!("{entries} entries"),
+        (entries, exceptions) if entries == exceptions => format!("{exceptions} exceptions"),
+        (entries, exceptions) => format!("{entries} entries ({exceptions} exceptions)"),
+    };
+    if source.refused > 0 {
+        text.push_str(&format!(", {} refused", source.refused));
+    }
+    text
+}
+
+/// What a list says must not be blocked, and is.
+fn describe_still_covered(source: &SourceReport) {
+    for covered in &source.first_still_covered {
+        note(format_args!(
+            "{}:{} {:?} stays blocked by the key {:?}",
+            source.name, covered.line, covered.entry, covered.key
+        ));
+    }
+    let named: BTreeSet<u64> =
+        source.first_still_covered.iter().map(|covered| covered.line).collect();
+    let more = source.still_covered.saturating_sub(named.len() as u64);
+    if more > 0 {
+        note(format_args!(
+            "{}: {more} more exceptions have no full effect; report.json names them",
+            source.name
+        ));
     }
 }
