@@ -14,6 +14,7 @@ use unix_clock::ManualClock;
 
 const FIRST: &str = "synthetic_small_logt5";
 const SECOND: &str = "synthetic_shards3_logt4";
+const PREFILTER: &str = "filter/bloom_filter.plist";
 
 /// A publication with two releases: `old` has one shard, `new` has three.
 struct Publication {
@@ -37,6 +38,11 @@ impl Publication {
     }
 
     async fn put(&self, case: &str, id: &str, published_at: u64) {
+        self.put_with(case, id, published_at, None).await;
+    }
+
+    /// With a prefilter, which is given out.
+    async fn put_with(&self, case: &str, id: &str, published_at: u64, prefilter: Option<&[u8]>) {
         let source = tempfile::tempdir().unwrap();
         let shards = Case::new(case).install(source.path(), "data").shards;
         let manifest = json!({ "version": 1, "shardCount": shards, "shards": [] });
@@ -49,6 +55,17 @@ impl Publication {
                 Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             let file = ReleasedFile::new(name, content.len() as u64, sha256).unwrap();
+            self.store.put_object(&file, &path).await.unwrap();
+            files.push(file);
+        }
+        if let Some(prefilter) = prefilter {
+            let path = self.folder.path().join(PREFILTER);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, prefilter).unwrap();
+            let sha256 =
+                Sha256::digest(prefilter).iter().map(|byte| format!("{byte:02x}")).collect();
+            let file = ReleasedFile::new(PREFILTER.to_owned(), prefilter.len() as u64, sha256);
+            let file = file.unwrap();
             self.store.put_object(&file, &path).await.unwrap();
             files.push(file);
         }
@@ -206,4 +223,61 @@ async fn a_check_of_the_configuration_checks_signatures() {
     assert!(Service::open(&configuration, clock).await.is_err());
     let keys = TrustedKeys::new(vec![publication.key.public()]).unwrap();
     assert!(publication.current("old").await.verify("any", &keys).is_err());
+}
+
+/// A binary property list of a few hundred bytes: arrays of arrays, each of which refers sixty times to the one before.
+fn references() -> Vec<u8> {
+    const WIDTH: u8 = 60;
+    const DEPTH: u8 = 5;
+    let (mut list, mut offsets) = (b"bplist00".to_vec(), Vec::new());
+    let mut object = |list: &mut Vec<u8>, bytes: &[u8]| {
+        offsets.push(u16::try_from(list.len()).unwrap());
+        list.extend_from_slice(bytes);
+    };
+    for of in 1..=DEPTH {
+        object(&mut list, &[&[0xaf, 0x10, WIDTH][..], &vec![of; WIDTH.into()]].concat());
+    }
+    object(&mut list, &[0x09]);
+    let table = list.len() as u64;
+    offsets.iter().for_each(|offset| list.extend_from_slice(&offset.to_be_bytes()));
+    list.extend_from_slice(&[0, 0, 0, 0, 0, 0, 2, 1]);
+    for number in [u64::from(DEPTH) + 1, 0, table] {
+        list.extend_from_slice(&number.to_be_bytes());
+    }
+    list
+}
+
+/// Whoever writes to a store that is not signed decides what is blocked, and no more: the data set is served, the prefilter
+/// is not, and the node goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_prefilter_does_not_end_a_node() {
+    let depth = 200_000 * crate::factor().min(10);
+    let nested = format!(
+        "<?xml version=\"1.0\"?><plist version=\"1.0\">{}{}</plist>",
+        "<array>".repeat(depth),
+        "</array>".repeat(depth)
+    );
+    let many = format!(
+        "<?xml version=\"1.0\"?><plist version=\"1.0\"><array>{}</array></plist>",
+        "<true/>".repeat(depth)
+    );
+    for prefilter in [nested.into_bytes(), many.into_bytes(), references(), vec![0; 1 << 20]] {
+        let publication = Publication::new().await;
+        publication.write(&publication.current("old").await);
+        let node = publication.node(false).await;
+        publication.put_with(SECOND, "hostile", NOW + 200, Some(&prefilter)).await;
+        publication.write(&publication.current("hostile").await);
+        let error = node.service.poll_publications().await.unwrap_err();
+        let error = format!("{:#}", anyhow::Error::from(error));
+        assert!(error.contains("not a prefilter"), "{error}");
+        assert_eq!(shards(&node), 3);
+        // It is not read again at each poll, and the next start is no other.
+        node.service.poll_publications().await.unwrap();
+        let (folder, settings) = node.stop().await;
+        let node = Running::start(folder, settings).await;
+        assert!(node.service.poll_publications().await.is_err());
+        assert_eq!(shards(&node), 3);
+        let path = format!("/filter/{}", Publication::use_case());
+        assert_eq!(node.send(reqwest::Method::GET, &path, &[], "").await.status(), 404);
+    }
 }
