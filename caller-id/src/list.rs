@@ -64,7 +64,7 @@ pub enum RowError {
     #[error("category is {0:?}; expected person, business, or nothing")]
     Category(String),
     /// What stands in `cacheMinutes` is no number of minutes.
-    #[error("cacheMinutes is {0:?}; expected a whole number of minutes")]
+    #[error("cacheMinutes is {0:?}; expected a whole number of minutes, from 0 to 4294967295")]
     Minutes(String),
     /// The icon cannot be read.
     #[error("the icon of {number}")]
@@ -288,8 +288,10 @@ fn row(
     // A column that is not there says as much as an empty field.
     let text = |column: usize| field(column).unwrap_or("");
     let is_blocked = match field(2) {
-        None | Some("false") => false,
-        Some("true") => true,
+        None => false,
+        // Spreadsheets write them in upper case.
+        Some(text) if text.eq_ignore_ascii_case("false") => false,
+        Some(text) if text.eq_ignore_ascii_case("true") => true,
         Some(other) => return Err(RowError::Block(other.to_owned())),
     };
     let minutes = text(5);

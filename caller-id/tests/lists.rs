@@ -50,10 +50,10 @@ fn text_of(error: &ListError) -> String {
 fn a_table_and_a_json_list_give_the_same_rows() {
     let table = "\u{feff}number,name,block,category,cacheMinutes\n\
         # a comment\n\
-        +1 408-555-1212,Johnny Appleseed,false,person,60\n\
+        +1 408-555-1212,Johnny Appleseed,False,person,60\n\
         \n\
         +442079460000,,true,,\n\
-        +49301234567,\"Example, Inc.\",true,business,\n";
+        +49301234567,\"Example, Inc.\",TRUE,business,\n";
     let list = r#"[
         { "number": "+14085551212", "name": "Johnny Appleseed", "category": "person", "cacheMinutes": 60 },
         { "number": "+44 20 7946 0000", "block": true },
@@ -92,6 +92,10 @@ fn mistakes_are_named_with_their_place() {
         ("number,block\n+14085551212,\n", "line 2: block is \"\""),
         ("number,name,category\n+14085551212,A,people\n", "line 2: category is \"people\""),
         ("number,name,cacheMinutes\n+14085551212,A,-1\n", "line 2: cacheMinutes is \"-1\""),
+        (
+            "number,name,cacheMinutes\n+14085551212,A,4294967296\n",
+            "line 2: cacheMinutes is \"4294967296\"; expected a whole number of minutes, from 0 to",
+        ),
         (
             "number,block,category\n+14085551212,true,person\n",
             "line 2: +14085551212 has an icon, a category",

@@ -35,9 +35,11 @@ Examples:
 
 Exit codes:
   0  done
-  1  done, and the answer needs attention: some URLs may match (check), are blocked (why) or denied (query),
-     keys are missing (diagnose), no layout keeps the limits (tune), the deployment is not ready (doctor), old copies of
-     lists are used (update), or vectors differ
+  1  done, and the answer needs attention:
+     some URLs may match (check), are blocked (why) or denied (query),
+     keys are missing (diagnose), no layout keeps the limits (tune),
+     the deployment is not ready (doctor), old copies of lists are used (update),
+     or vectors differ
   2  failure"
 )]
 struct Arguments {
@@ -96,6 +98,30 @@ fn main() -> ExitCode {
         Err(error) => {
             output::note(format_args!("urlfilter: {error:#}"));
             Exit::Failure.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Widest line that the help shows as it is, in characters.
+    const WIDTH: usize = 100;
+
+    #[test]
+    fn examples_of_help_can_be_pasted_into_a_shell() {
+        let root = Arguments::command();
+        for command in root.get_subcommands().chain([&root]) {
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines() {
+                assert!(line.chars().count() <= WIDTH, "{name}: {line}");
+                // What explains a command stands behind `#`.
+                let is_command = line.trim_start().starts_with("urlfilter ");
+                assert!(!is_command || !line.contains("   ("), "{name}: {line}");
+            }
         }
     }
 }

@@ -486,3 +486,14 @@ async fn started_requests_are_answered_after_sigterm() {
     assert_eq!(asking.await.unwrap().unwrap(), vec![None; 120]);
     assert!(http.get(format!("{url}/healthz")).send().await.is_err());
 }
+
+#[test]
+fn a_name_as_an_address_to_listen_on_is_explained() {
+    for (flag, value) in
+        [("--listen", "localhost:8080"), ("--listen", ":8080"), ("--admin", "9090")]
+    {
+        let (code, _, error) = run(&["--config", "service.json", flag, value]);
+        assert_eq!(code, 2, "{error}");
+        assert!(error.contains("expected an IP address and a port"), "{error}");
+    }
+}

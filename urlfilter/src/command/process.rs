@@ -29,8 +29,8 @@ use std::path::PathBuf;
 Examples:
   urlfilter process process.json
   urlfilter process process.json --jobs 4 --json > report.json
-  urlfilter process process.json --shards 0..64      (64..128 on another machine, then without --shards)
-  urlfilter process process.json --part 0/8          (1/8 to 7/8 on others, then without --part)
+  urlfilter process process.json --shards 0..64   # 64..128 on another machine, then without
+  urlfilter process process.json --part 0/8       # 1/8 to 7/8 on others, then without
 
 A small configuration:
   { \"rlweParameters\": \"n_4096_logq_27_28_28_logt_5\",

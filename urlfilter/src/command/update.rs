@@ -15,9 +15,9 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   urlfilter update lists.toml
-  urlfilter update lists.toml --json >> updates.json      (from a timer)
-  urlfilter update lists.toml --accept phishing           (after a list shrank, and that is meant)
-  urlfilter update lists.toml --refresh                   (after the folder was damaged)
+  urlfilter update lists.toml --json >> updates.json   # from a timer
+  urlfilter update lists.toml --accept phishing        # after a list shrank, and that is meant
+  urlfilter update lists.toml --refresh                # after the folder was damaged
 
 A small configuration:
   out = \"state\"

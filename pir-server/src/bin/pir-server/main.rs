@@ -37,10 +37,13 @@ Examples:
   pir-server --config service-config.json --listen 0.0.0.0:8080 --admin 127.0.0.1:9090
   pir-server --config service-config.json --check-config
 
-Addresses are printed to standard output once they accept connections, everything else goes to standard error.
+Addresses are printed to standard output once they accept connections, everything else
+goes to standard error.
 
-Exit codes: 0 stopped by a signal, the configuration can be used (--check-config), or the service is healthy
-(--probe); 2 an error."
+Exit codes:
+  0  stopped by a signal, the configuration can be used (--check-config),
+     or the service is healthy (--probe)
+  2  an error"
 )]
 struct Arguments {
     /// Configuration file, JSON
@@ -57,10 +60,10 @@ struct Arguments {
     #[arg(long, requires = "lists")]
     allow_private: bool,
     /// Address for devices, instead of those of the configuration; port 0 takes a free port
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     listen: Vec<SocketAddr>,
     /// Address for health checks, metrics and reloads, instead of the configuration's
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     admin: Option<SocketAddr>,
     /// Check the configuration and all files that it names, print a summary, and exit
     #[arg(long)]
@@ -75,6 +78,14 @@ struct Arguments {
     /// Minimum level of log lines; debug has a line for each request
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LevelFilter,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "expected an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080; names such as localhost are \
+         not looked up"
+            .to_owned()
+    })
 }
 
 fn part(name: &str) -> Result<StateFile, &'static str> {
