@@ -125,7 +125,7 @@ pub enum BuildError {
     #[error("a build takes at most {} lists", Origin::MAX_SOURCES)]
     TooManySources,
     /// No entry of the lists became a key. A filter without keys would allow everything.
-    #[error("no entry of the input can become a key: {read} lines read, {refused} entries refused{}", main_refusal(*.main))]
+    #[error("{}", no_keys(*.read, *.refused, *.main, *.revoked))]
     #[non_exhaustive]
     NoKeys {
         /// Lines of all lists.
@@ -134,6 +134,8 @@ pub enum BuildError {
         refused: u64,
         /// The most frequent reason, if there were entries.
         main: Option<Refusal>,
+        /// Keys that exceptions took back.
+        revoked: u64,
     },
     /// There are more distinct keys, or bytes of keys, than one data set holds.
     #[error("the keys take more than {} GiB of text, which one data set cannot hold; split the list", key_set::MAX_BYTES >> 30)]
@@ -142,6 +144,18 @@ pub enum BuildError {
 
 fn main_refusal(main: Option<Refusal>) -> String {
     main.map_or_else(String::new, |refusal| format!(", most as {refusal}"))
+}
+
+fn no_keys(read: u64, refused: u64, main: Option<Refusal>, revoked: u64) -> String {
+    let main = main_refusal(main);
+    match revoked {
+        0 => format!(
+            "no entry of the input can become a key: {read} lines read, {refused} entries refused{main}"
+        ),
+        revoked => format!(
+            "exceptions take back all {revoked} keys of the input: {read} lines read, {refused} entries refused{main}"
+        ),
+    }
 }
 
 /// A build that takes lists.
@@ -315,6 +329,7 @@ impl Builder {
                 read: self.report.lines.total(),
                 refused: self.report.entries.refused,
                 main: refused.max_by_key(|(_, seen)| seen.count()).map(|(&refusal, _)| refusal),
+                revoked: self.report.revoked_keys(),
             });
         }
         self.report.keys = self.keys.len() as u64;

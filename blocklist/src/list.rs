@@ -3,7 +3,8 @@
 //! One reader per format turns lines into [`Event`]s. Every line is counted, and everything that might
 //! be meant as an entry is an event. Input may be compressed or in an archive ([`Container`]), in UTF-8 or
 //! UTF-16. The format is detected from the first 64 KiB unless the caller names it. Memory is bounded by the
-//! longest permitted line and the window of the decompressor, whatever the input.
+//! longest permitted line and the window of the decompressor, whatever the input; of unbound configuration, zones and names
+//! whose data decide about them are kept as well, once each.
 //!
 //! ```
 //! use blocklist::list::{self, Action, Event, Format, ReadOptions};
@@ -41,6 +42,7 @@ mod pdnsd;
 mod quotes;
 mod rows;
 mod rpz;
+mod section;
 mod sinks;
 mod table;
 mod tabular;
@@ -148,6 +150,8 @@ pub struct Summary {
     pub is_one_object: bool,
     /// Whether it was taken out of an archive.
     pub is_in_archive: bool,
+    /// The first line that begins a section, with its number, if the format has none: what the lines below mean is not known.
+    pub section: Option<(u64, String)>,
 }
 
 impl Summary {
@@ -160,6 +164,7 @@ impl Summary {
             left_out: None,
             is_one_object: false,
             is_in_archive: false,
+            section: None,
         }
     }
 }
@@ -186,6 +191,19 @@ type Outcome<'l> = Result<Entry<'l>, (Refusal, &'l str)>;
 trait LineFormat {
     /// Reads one line, given without its end.
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind;
+
+    /// Takes note of a line that is too long to be read.
+    fn skipped(&mut self) {}
+
+    /// Whether each line is an entry by itself, so that it has no sections.
+    fn is_of_names(&self) -> bool {
+        false
+    }
+
+    /// Whether lines of Adblock syntax among its own mean what they mean there.
+    fn takes_rules(&self) -> bool {
+        self.is_of_names()
+    }
 
     /// Says what the last lines still owe. It counts for the last line.
     fn end(&mut self, _emit: &mut Emit<'_>) {}
@@ -275,6 +293,10 @@ fn read_text(
         left_out = rows;
         lines
     };
+    let mut section = None;
+    let mut each_line = |input, format: &mut dyn LineFormat, visit: &mut dyn FnMut(Event<'_>)| {
+        each_line(input, format, options, &mut section, visit)
+    };
     let lines = match &format {
         Format::Urls => each_line(input, &mut urls::Urls::new(options), visit)?,
         Format::Hosts => each_line(input, &mut hosts::Hosts::new(options), visit)?,
@@ -295,7 +317,7 @@ fn read_text(
         }
         Format::Txtpb => txtpb::read(input, visit)?,
     };
-    Ok(Summary { format, certainty, lines, left_out, is_one_object, is_in_archive: false })
+    Ok(Summary { format, certainty, lines, left_out, is_one_object, is_in_archive: false, section })
 }
 
 fn boxed<'i>((start, input): (Vec<u8>, impl Read + 'i)) -> (Vec<u8>, Box<dyn Read + 'i>) {
@@ -305,8 +327,11 @@ fn boxed<'i>((start, input): (Vec<u8>, impl Read + 'i)) -> (Vec<u8>, Box<dyn Rea
 fn each_line(
     input: impl BufRead,
     format: &mut dyn LineFormat,
+    options: &ReadOptions,
+    section: &mut Option<(u64, String)>,
     visit: &mut dyn FnMut(Event<'_>),
 ) -> Result<LineCounts, ListError> {
+    let mut rules = adblock::Adblock::new(options);
     let mut counts = LineCounts::default();
     let mut lines = Lines::new(input);
     let mut last = 0;
@@ -315,11 +340,24 @@ fn each_line(
         let mut emit = |before: u64, outcome: Outcome<'_>| visit(event(number - before, outcome));
         let kind = match line {
             Line::TooLong => {
+                format.skipped();
                 emit(0, Err((Refusal::TooLong, "")));
                 LineKind::Entry
             }
             Line::Bytes(bytes) => match std::str::from_utf8(bytes) {
-                Ok(line) => format.line_from(line, &mut emit),
+                Ok(line) => {
+                    if format.is_of_names()
+                        && let Some(header) = section::header(line)
+                    {
+                        emit(0, Err((Refusal::Directive, header)));
+                        section.get_or_insert_with(|| (number, header.chars().take(100).collect()));
+                        LineKind::Entry
+                    } else if format.takes_rules() && is_adblock_rule(line) {
+                        rules.line_from(line, &mut emit)
+                    } else {
+                        format.line_from(line, &mut emit)
+                    }
+                }
                 // Comments in another encoding are no entries, and take nothing from those before them.
                 Err(_) => {
                     format.line_from(&String::from_utf8_lossy(bytes), &mut |before, outcome| {
@@ -339,6 +377,12 @@ fn each_line(
     }
     format.end_from(&mut |before, outcome| visit(event(last - before, outcome)));
     Ok(counts)
+}
+
+/// Whether a line begins as a rule of Adblock syntax does and no name can.
+fn is_adblock_rule(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("||") || line.starts_with("@@")
 }
 
 fn event(line: u64, outcome: Outcome<'_>) -> Event<'_> {

@@ -270,3 +270,38 @@ fn a_key_that_blocks_what_an_exception_names_is_inexact() {
     let built = build("||a.example^\n@@||a.example^\n", "", &Format::Adblock.into());
     assert_eq!(built.report.inexact(|_| false).count(), 0);
 }
+
+#[test]
+fn exceptions_for_both_schemes_take_back_and_those_without_a_key_are_exceptions() {
+    gives("||z.example^\n@@|http*://z.example^\n||w.example^\n@@|*://w.example^\n", &[], &[]);
+    let list = "||z.example^\n@@|h*p://z.example^\n@@||example^\n";
+    gives(list, &["z.example"], &["h*p://z.example by z.example"]);
+    let built = build(list, "", &Format::Adblock.into());
+    let refused: Vec<_> = built.report.refused.keys().map(|refusal| refusal.name()).collect();
+    assert_eq!(refused, ["exception"]);
+}
+
+#[test]
+fn of_exceptions_for_some_requests_the_first_of_each_host_are_named() {
+    for (count, named) in [(99, 99), (100, 100), (101, 100)] {
+        let rules = (0..count).map(|number| format!("@@||a.example^$domain=d{number}.example\n"));
+        let list = format!("||a.example^\n{}", rules.collect::<String>());
+        let built = build(&list, "", &Format::Adblock.into());
+        assert_eq!(built.report.still_covered.len(), named);
+        assert_eq!(built.report.entries.refused, count);
+    }
+    // Those that take back are never too many.
+    let rules = (0..300).map(|number| format!("@@||a.example^$domain=d{number}.example\n"));
+    let list = format!("||a.example^\n{}@@||a.example^\n", rules.collect::<String>());
+    gives(&list, &[], &[]);
+}
+
+#[test]
+fn a_build_whose_keys_are_all_taken_back_says_so() {
+    let list = &b"||a.example^\n||b.example^\n@@||a.example^\n@@||b.example^\n"[..];
+    let builder = Builder::new(Options::default()).add_list("list", list, None).unwrap();
+    assert_eq!(
+        builder.finish().unwrap_err().to_string(),
+        "exceptions take back all 2 keys of the input: 4 lines read, 0 entries refused"
+    );
+}

@@ -194,11 +194,9 @@ impl Check {
             .map(|url| {
                 let parsed = rule.parse_lenient(url)?;
                 plausible?;
-                let hits = parsed.sub_urls().hits_in(prefilter.filter());
-                match hits.len() > max {
-                    true => Err(Failure::TooManyHits { found: hits.len(), max }),
-                    false => Ok(hits),
-                }
+                let hits = parsed.sub_urls().hits_within(prefilter.filter(), max);
+                // The search ends with the first one that is too many.
+                hits.map_err(|_| Failure::TooManyHits { found: max.saturating_add(1), max })
             })
             .collect();
         {

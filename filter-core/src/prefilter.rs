@@ -5,7 +5,7 @@ use crate::file::raw::Metadata;
 use crate::file::{
     ContentError, Description, FileError, FileFormat, FilterBytes, Unverified, open_unverified, tag,
 };
-use crate::sub_url::{Profile, SubUrlRule, UrlError};
+use crate::sub_url::{MAX_HITS, Profile, SubUrlRule, UrlError};
 use std::path::Path;
 
 /// The rule of a filter whose file names none.
@@ -120,9 +120,11 @@ impl<B: AsRef<[u8]>> Prefilter<B> {
     /// mean that the URL is on the list.
     ///
     /// # Errors
-    /// [`UrlError`] if the text is not a URL that a device could request.
+    /// [`UrlError`] if the text is not a URL that a device could request, or has more than [`MAX_HITS`] hits.
     pub fn hits(&self, url: &str) -> Result<Vec<String>, UrlError> {
-        Ok(self.rule().parse_lenient(url)?.sub_urls().hits_in(&self.filter))
+        let parsed = self.rule().parse_lenient(url)?;
+        let hits = parsed.sub_urls().hits_within(&self.filter, MAX_HITS);
+        hits.map_err(|error| UrlError::TooManyHits(error.limit))
     }
 
     /// The tag of the bits: their SHA-256 in lower-case hexadecimal. A device that holds a filter with this tag does

@@ -41,6 +41,6 @@ pub use parsing_configuration::{
 pub use pattern::{PatternError, UrlPattern};
 pub(crate) use rule::RuleFields;
 pub use rule::{Profile, RuleError, SubUrlRule};
-pub use sub_urls::{SubUrls, TooManySubUrls};
+pub use sub_urls::{MAX_HITS, SubUrls, TooManyHits, TooManySubUrls};
 pub use system::{Certainty, Grade, System, UnknownSystem};
 pub use url_parts::{Case, HostKind, MAX_URL_LENGTH, UrlError};

@@ -168,7 +168,7 @@ fn readings_that_all_hit_are_certain_together() {
         let mut filter = BloomFilter::empty(Sizing::Round.parameters(10, 1e-9, 5).unwrap());
         filter.insert_all(keys.iter().map(|key| key.as_bytes()));
         let rule = SubUrlRule::System(system);
-        let hits = rule.parse(url).unwrap().sub_urls().graded_hits_in(&filter);
+        let hits = rule.parse(url).unwrap().sub_urls().graded_hits_within(&filter, 100).unwrap();
         assert_eq!(hits.len(), keys.len(), "{hits:?}");
         hits.iter().fold(Certainty::NEVER, |all, (_, certainty)| all.or(*certainty)).is_certain()
     };

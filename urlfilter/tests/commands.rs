@@ -38,6 +38,10 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
 fn json_lines(output: &Output) -> Vec<Value> {
     let text = std::str::from_utf8(&output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -481,12 +485,23 @@ fn why_names_the_lists_and_lines_of_keys() {
     let answers = json_lines(&output);
     assert_eq!(
         answers[0]["keys"],
-        serde_json::json!([{"key": "x.example", "lines": [{"list": one, "line": 1}, {"list": two, "line": 1}]}])
+        serde_json::json!([{"key": "x.example", "systems": ["26", "27"], "lines": [{"list": one, "line": 1}, {"list": two, "line": 1}]}])
     );
     assert_eq!(answers[1]["keys"][0]["lines"][0]["line"], 2);
     assert_eq!(answers[2]["isBlocked"], false);
-    // An option that it would not follow is refused.
-    assert_eq!(code(&run(&["why", &out, "--system", "27", "https://x.example/"])), 2);
+    // Systems that spell a URL in another way are named.
+    let output = run(&["why", &out, "https://phish.example//login", "https://x.example/"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("            by phish.example/login (on 26, 27)\n"),
+        "{}",
+        stdout(&output)
+    );
+    assert!(stdout(&output).contains("            by x.example\n"), "{}", stdout(&output));
+    let of = |arguments: &[&str]| {
+        code(&run(&[&["why", &out, "https://phish.example//login"], arguments].concat()))
+    };
+    assert_eq!((of(&["--system", "26"]), of(&["--profile", "current"])), (1, 0));
     // The origins of another build are not used.
     assert_eq!(
         code(&run(&[&["build", &one, "--out", &folder.path("other")], &fpr[..]].concat())),

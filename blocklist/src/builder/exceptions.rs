@@ -20,10 +20,18 @@ use std::hash::BuildHasher;
 /// Keys are covered by others on some system at least: a parent with a path counts.
 const REACH: Reach = Reach { parents: true, parents_with_paths: true, ports: true };
 
+/// The exceptions for some requests that are kept for one key. They take nothing back, and those that are kept are named in the
+/// report; without a bound, a list of such exceptions for one host would take time with the square of its length.
+const MAX_PARTIAL: usize = 100;
+
 /// What a build must not block.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exceptions {
     by_key: BTreeMap<Vec<u8>, Vec<Exception>>,
+    /// Hashes of keys with what their exceptions say, each with the place of the first one that has it.
+    said: HashMap<u64, usize>,
+    /// Numbers of exceptions for some requests, by key, where there are some.
+    partial: HashMap<Vec<u8>, usize>,
     /// `$badfilter` of rules that block, and of exceptions, by what they have in common with these.
     retractions: HashMap<(u64, u32), Retraction>,
     exception_retractions: HashMap<(u64, u32), Retraction>,
@@ -39,7 +47,7 @@ pub(super) struct Exceptions {
 }
 
 /// Who says what must not be blocked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Speaker {
     /// A list that blocks.
     BlockList,
@@ -88,11 +96,21 @@ impl Exceptions {
     }
 
     fn insert(&mut self, key: &str, exception: Exception) {
-        self.any_wide |= exception.is_wide();
+        let hash = self.hasher.hash_one((key.as_bytes(), exception.said()));
         let all = self.by_key.entry(key.as_bytes().to_vec()).or_default();
-        if !all.iter().any(|known| known.says_the_same(&exception)) {
-            all.push(exception);
+        let place = *self.said.entry(hash).or_insert(all.len());
+        if all.get(place).is_some_and(|known| known.said() == exception.said()) {
+            return;
         }
+        if exception.is_partial() {
+            let kept = self.partial.entry(key.as_bytes().to_vec()).or_default();
+            if *kept == MAX_PARTIAL {
+                return;
+            }
+            *kept += 1;
+        }
+        self.any_wide |= exception.is_wide();
+        all.push(exception);
     }
 
     /// Adds a rule with `$badfilter`, which takes back the rule of the same text; `text` is reported.

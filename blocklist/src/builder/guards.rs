@@ -200,6 +200,14 @@ pub enum SourceProblem {
         /// Its entries, all refused.
         refused: u64,
     },
+    /// A line begins a section, which its format does not have. What a section blocks and what it allows is not known.
+    #[non_exhaustive]
+    Sections {
+        /// The number of the line.
+        line: u64,
+        /// The line, up to 100 characters.
+        text: String,
+    },
     /// Its only row is one JSON object, as in a message of a server.
     OneObject,
     /// The filters of rows leave out all of its rows.
@@ -241,6 +249,10 @@ impl fmt::Display for SourceProblem {
                     "none of its entries can become a key (lines: {lines}, refused: {refused})"
                 )
             }
+            Self::Sections { line, text } => write!(
+                f,
+                "line {line}, `{text}`, begins a section, so that some of its lines may mean to allow; give the lines that are meant to block as a list of their own"
+            ),
             Self::OneObject => f.write_str(
                 "it is one object, not rows; is it a message of a server? A list of one row is an array with one object",
             ),
@@ -321,6 +333,9 @@ impl Guards {
     ) -> Option<SourceProblem> {
         if self.accepts(&source.name) || self.max_refused.is_infinite() {
             return None;
+        }
+        if let Some((line, text)) = summary.section.clone() {
+            return Some(SourceProblem::Sections { line, text });
         }
         let entries = &source.entries;
         let good = entries.taken + entries.exceptions + entries.refused_understood;

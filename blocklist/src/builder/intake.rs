@@ -134,11 +134,35 @@ pub(super) struct Intake<'b> {
 }
 
 impl Intake<'_> {
+    /// Takes an entry that no key can be made of.
+    fn refuse_entry(&mut self, line: u64, refusal: Refusal, entry: &Entry<'_>, rules: &KeyRules) {
+        match entry.action {
+            // It asked to block nothing.
+            Action::Allow | Action::RetractException if self.speaker == Speaker::BlockList => {
+                self.refuse_line(line, Refusal::Exception, entry.text, true, rules);
+            }
+            _ => self.refuse(line, refusal, entry.text, rules),
+        }
+    }
+
     /// Takes something that no key can be made of.
     pub(super) fn refuse(&mut self, line: u64, refusal: Refusal, text: &str, rules: &KeyRules) {
+        self.refuse_line(line, refusal, text, false, rules);
+    }
+
+    /// Takes something that no key can be made of; `is_exception` says that it is an exception without its `@@`.
+    fn refuse_line(
+        &mut self,
+        line: u64,
+        refusal: Refusal,
+        text: &str,
+        is_exception: bool,
+        rules: &KeyRules,
+    ) {
         self.report.refuse(self.source, line, refusal, text);
         // In an allow list, rules for some requests are exceptions for some requests.
         let is_exception = match (refusal, self.speaker) {
+            _ if is_exception => true,
             (Refusal::Exception, _) => false,
             (Refusal::RuleOption | Refusal::Wildcard | Refusal::Pattern, Speaker::AllowList) => {
                 true
@@ -172,7 +196,7 @@ impl Intake<'_> {
                 return;
             }
             Outcome::Refused(refusal) => {
-                self.refuse(line, *refusal, entry.text, rules);
+                self.refuse_entry(line, *refusal, &entry, rules);
                 return;
             }
         };

@@ -5,10 +5,14 @@ use filter_core::sub_url::parts::{first_segments, last_labels};
 use filter_core::sub_url::{DeviceUrl, HostKind, PLACEHOLDER, ParsingConfiguration, Profile};
 use std::borrow::Cow;
 
+/// Whether the entry has the default port of its scheme, and devices on 27 ask for it. They know none for ws and wss.
+pub(super) fn is_default_kept(url: &DeviceUrl<'_>) -> bool {
+    url.default_port_written() && !matches!(url.scheme(), "ws" | "wss")
+}
+
 /// `:port` as the key has it; empty if the entry names no port.
 fn port_suffix(url: &DeviceUrl<'_>, remarks: &mut Remarks) -> String {
-    let written =
-        url.port().or_else(|| url.effective_port().filter(|_| url.default_port_written()));
+    let written = url.port().or_else(|| url.effective_port().filter(|_| is_default_kept(url)));
     match written {
         Some(port) => {
             if matches!(port, 80 | 443) {

@@ -41,6 +41,10 @@ reasons! {
         FragmentKept = "fragment-kept", "the key matches only requests that carry the fragment";
         /// The Adblock rule has a path without an end.
         PathPrefix = "path-prefix", "the rule matches any longer path, the key only whole segments";
+        /// A star at the end was removed, which stands for whatever follows.
+        EndStarRemoved = "end-star-removed", "the star at the end means whatever follows, the key covers whole segments";
+        /// The key contains a star.
+        StarKept = "star-kept", "devices take the star for a character, so the key matches only URLs that have it";
         /// The key is a public suffix, such as `co.uk`.
         AllowedSuffix = "allowed-suffix", "the key blocks every site under this registry suffix, as an option allows";
         /// The entry names a host alone, and the key blocks the hosts below it as well.
@@ -53,6 +57,8 @@ reasons! {
         CoversAnotherHost = "covers-another-host", "the entry names the hosts below, the key blocks the host itself as well";
         /// The chosen systems spell the URL in different ways, and each spelling has a key.
         SecondSpelling = "second-spelling", "the chosen systems spell this URL in different ways, so it has a key for each";
+        /// The spelling for 26 is that of another page on 27.
+        CoversAnotherPage = "covers-another-page", "26 decodes the escapes of this path, and its spelling is that of another page on 27";
         /// The key has no effect on 26.
         NotOn26 = "not-on-26", "devices on 26 never ask for this key";
         /// The key has no effect on 27.
@@ -105,10 +111,13 @@ impl Remark {
             | Self::CoversSubdomains
             | Self::CoversPaths
             | Self::CoversWholeHost
-            | Self::CoversAnotherHost => Effect::Widened,
+            | Self::CoversAnotherHost
+            | Self::CoversAnotherPage => Effect::Widened,
             Self::DefaultPortKept
             | Self::FragmentKept
             | Self::PathPrefix
+            | Self::EndStarRemoved
+            | Self::StarKept
             | Self::AllowedSuffix
             | Self::NotOn26
             | Self::NotOn27

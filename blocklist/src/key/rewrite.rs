@@ -7,8 +7,61 @@ use filter_core::sub_url::parts::{authority, is_hostless, split_scheme, split_sp
 use filter_core::sub_url::{Case, DeviceUrl, HostKind, SubUrlRule, UrlError};
 use std::borrow::Cow;
 
-/// Takes an entry apart and puts its key together.
+/// Takes an entry apart and puts its key together. Stars at the end of a path or query are left out, as browser policies and
+/// match patterns mean them.
 pub(super) fn rewrite<'e>(
+    entry: &'e str,
+    kind: EntryKind,
+    rules: &KeyRules,
+) -> Result<CanonicalKey<'e>, Refusal> {
+    let mut key = rewrite_as_written(entry, kind, rules)?;
+    if !key.text.contains('*') || !matches!(rules.rule(), SubUrlRule::Profile(_)) {
+        return Ok(key);
+    }
+    let Some(open) = without_end_star(&key.text) else {
+        key.remarks.add(Remark::StarKept);
+        return Ok(key);
+    };
+    let scheme = split_special_scheme(entry).map(|(scheme, _)| [scheme, "://"]);
+    let wildcard = if key.remarks.contains(Remark::SubdomainWildcard) { "*." } else { "" };
+    let meant = [&scheme.unwrap_or_default().concat(), wildcard, open].concat();
+    let is_segment = key.text[open.len()..].starts_with('/');
+    // It is shorter than the entry, so that this ends.
+    let CanonicalKey { text, others, remarks } = rewrite(&meant, kind, rules)?;
+    key.remarks.extend(remarks);
+    key.remarks.add(Remark::EndStarRemoved);
+    if is_segment {
+        return Ok(CanonicalKey {
+            text: Cow::Owned(text.into_owned()),
+            others,
+            remarks: key.remarks,
+        });
+    }
+    // The rule of Adblock syntax. A URL may have the star as it is, too.
+    key.remarks.add(Remark::PathPrefix);
+    for other in [text.into_owned()].into_iter().chain(others) {
+        if other != key.text && !key.others.contains(&other) {
+            key.others.push(other);
+        }
+    }
+    Ok(key)
+}
+
+/// A key without the stars at the end of its path or query, and without the slash before stars that are all of a segment;
+/// `None` if it has none there.
+fn without_end_star(key: &str) -> Option<&str> {
+    let open = key.trim_end_matches('*');
+    if open.len() == key.len() || open.contains('#') {
+        return None;
+    }
+    Some(match open.strip_suffix('/') {
+        Some(before) if !open.contains('?') => before,
+        _ => open,
+    })
+}
+
+/// Takes an entry apart in which a star is a character.
+fn rewrite_as_written<'e>(
     entry: &'e str,
     kind: EntryKind,
     rules: &KeyRules,

@@ -1,6 +1,6 @@
 //! The keys that serve several systems together.
 
-use super::compose::{assembled, profile_keys};
+use super::compose::{assembled, is_default_kept, profile_keys};
 use super::{KeyRules, Refusal, Remark, Remarks};
 use filter_core::sub_url::{DeviceUrl, Profile, SubUrlRule, System, UrlError};
 
@@ -42,6 +42,10 @@ pub(super) fn system_keys(
     }
     if systems.contains(System::V26) {
         let parsed = parse(&RULE_26).map_err(|_| Refusal::NotAUrl)?;
+        let has_others = systems.contains(System::V27) || systems.contains(System::V27Unconfigured);
+        if has_others && parsed.spelled_path() != parsed.path() && has_escaped_mark(parsed.path()) {
+            remarks.add(Remark::CoversAnotherPage);
+        }
         keys_of_26(&parsed, host, has_scheme, &mut keys, remarks);
     }
     let Some(first) = keys.first else { return Err(Refusal::NeverAsked) };
@@ -49,6 +53,14 @@ pub(super) fn system_keys(
         remarks.add(Remark::SecondSpelling);
     }
     Ok((first, keys.others))
+}
+
+/// Whether a path has an escape of a character that means something else in a URL when it is not escaped.
+fn has_escaped_mark(path: &str) -> bool {
+    const MARKS: [&str; 5] = ["23", "25", "2f", "3f", "5c"];
+    let escapes =
+        memchr::memchr_iter(b'%', path.as_bytes()).filter_map(|at| path.get(at + 1..at + 3));
+    escapes.into_iter().any(|digits| MARKS.iter().any(|mark| mark.eq_ignore_ascii_case(digits)))
 }
 
 /// Distinct keys in the order in which they were added.
@@ -81,10 +93,10 @@ fn keys_of_26(
     keys: &mut Keys,
     remarks: &mut Remarks,
 ) {
-    if url.port().is_some() || url.default_port_written() {
+    if url.port().is_some() || is_default_kept(url) {
         // A browser leaves the default port out of the URL that it requests.
         let is_default =
-            url.default_port_written() || !has_scheme && matches!(url.port(), Some(80 | 443));
+            is_default_kept(url) || !has_scheme && matches!(url.port(), Some(80 | 443));
         if is_default {
             remarks.add(Remark::NotOn26);
         } else {

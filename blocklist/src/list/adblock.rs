@@ -71,6 +71,15 @@ impl LineFormat for Adblock {
         emit(self.rule(line).map_err(|refusal| (refusal, line)));
         LineKind::Entry
     }
+
+    fn is_of_names(&self) -> bool {
+        true
+    }
+
+    fn takes_rules(&self) -> bool {
+        // All of its own lines are such rules, and conditions concern them.
+        false
+    }
 }
 
 /// Whether a line is a comment of the kind that hosts files have, and not a cosmetic rule for all pages.
@@ -179,10 +188,13 @@ fn network_rule(pattern: &str) -> Result<Entry<'_>, Refusal> {
     let (scheme, place) = match anchor {
         Anchor::Label => (None, text),
         Anchor::Start => match text.split_once("://") {
+            // `|http*://` is written for both schemes.
+            Some(("*" | "http*", place)) => (None, place),
             Some((scheme, place)) => (Some(scheme), place),
             None => (None, text),
         },
     };
+    let text = if scheme.is_none() { place } else { text };
     let (host_and_path, is_wildcard) = match place.strip_prefix("*.") {
         Some(rest) => (rest, true),
         None => (place, false),
@@ -282,6 +294,8 @@ mod tests {
                 "1 example.com/a?u=http://b.example path-prefix host-only-on-26",
             ),
             ("|https://example.com/a|", "1 https://example.com/a"),
+            ("|http*://example.com/a|", "1 example.com/a"),
+            ("|*://*.example.com^", "1 *.example.com"),
             ("|https://[2001:db8::1]", "1 https://[2001:db8::1]"),
             ("||[2001:db8::1]", "1 -pattern"),
             ("||[2001:db8::1]^", "1 [2001:db8::1]"),
@@ -407,6 +421,9 @@ mod tests {
             ("@@||a.example^$badfilter", "1 retractexception site a.example"),
             ("@@||a.example^$script,badfilter", "1 -exception"),
             ("@@||a.example^$csp=a ## b", "1 -exception"),
+            ("@@|http*://a.example^", "1 allow host a.example"),
+            ("@@|*://a.example/x|", "1 allow page a.example/x"),
+            ("@@|h*p://a.example^", "1 allow host h*p://a.example"),
             ("@@/ads/*", "1 -exception"),
             ("@@||a*.example^", "1 -exception"),
             ("@@", "1 -exception"),

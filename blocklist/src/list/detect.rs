@@ -2,11 +2,11 @@
 
 use super::adblock::{COSMETIC, options};
 use super::defang::refang;
-use super::{Format, ListError, sinks, tabular};
+use super::{Format, ListError, section, sinks, tabular};
 use filter_core::sub_url::parts::{self, split_special_scheme};
 use serde::{Serialize, Serializer};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The number of lines that are looked at.
 pub(super) const MAX_LINES: usize = 1_000;
@@ -254,9 +254,7 @@ fn ambiguous(candidates: &[(Format, usize, usize)], total: usize) -> ListError {
 
 /// The format that says its name, or that has a line which no other format has.
 fn header(lines: &[&str]) -> Option<Format> {
-    let first = lines.first()?;
-    let lower = first.to_ascii_lowercase();
-    if ["[adblock", "[adguard", "[ublock", "[abp"].iter().any(|name| lower.starts_with(name)) {
+    if section::is_adblock_header(lines.first()?) {
         return Some(Format::Adblock);
     }
     if lines.iter().find(|line| !line.starts_with('#')).is_some_and(|line| is_txtpb(line)) {
@@ -416,7 +414,11 @@ fn is_host_first(text: &str) -> bool {
             // Bytes in another encoding are refused when the list is read.
             && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '\u{fffd}'))
     };
-    host.starts_with('[') || is_name(host)
+    let is_address = |host: &str| {
+        let inner = host.strip_prefix('[').and_then(|host| host.split_once(']'));
+        inner.is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
+    };
+    is_address(host) || is_name(host)
 }
 
 /// The columns of a table, whose header is the first line or a comment before it that has as many fields.

@@ -14,6 +14,10 @@ impl LineFormat for Dnscrypt {
         emit(rule(content).map_err(|refusal| (refusal, content)));
         LineKind::Entry
     }
+
+    fn is_of_names(&self) -> bool {
+        true
+    }
 }
 
 fn rule(content: &str) -> Result<Entry<'_>, Refusal> {

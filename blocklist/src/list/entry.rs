@@ -87,6 +87,10 @@ impl Scope {
         if text.starts_with("*.") {
             return Self::Subdomains;
         }
+        // A star at the end stands for whatever follows.
+        if text.ends_with('*') && text.contains('/') && !text.contains(['?', '#']) {
+            return Self::Host;
+        }
         let has_scheme = || {
             text.contains(':')
                 && (split_special_scheme(text).is_some() || split_scheme(text).is_some())
@@ -147,6 +151,9 @@ mod tests {
             "[2001:db8::1]/x",
         ] {
             assert_eq!(Scope::of(text), Scope::Page, "{text}");
+        }
+        for text in ["a.example/*", "https://a.example/*", "https://a.example/x*"] {
+            assert_eq!(Scope::of(text), Scope::Host, "{text}");
         }
         for text in ["a.example", "a.example.", ".a.example", "a.example:8080", "2001:db8::1"] {
             assert_eq!(Scope::of(text), Scope::Site, "{text}");

@@ -39,6 +39,10 @@ impl LineFormat for Hosts {
         names(content, &self.sinks, emit);
         LineKind::Entry
     }
+
+    fn is_of_names(&self) -> bool {
+        true
+    }
 }
 
 /// Emits the names of a line without its comment. A line without an address consists of names.

@@ -187,3 +187,27 @@ pub(in crate::list) fn details(text: &str, options: &ReadOptions) -> Vec<String>
     .unwrap();
     events
 }
+
+#[test]
+fn exceptions_among_names_hold_wherever_they_stand() {
+    for (format, start) in [(Format::Urls, ""), (Format::Hosts, "0.0.0.0 ")] {
+        let names: String =
+            (0..1_100).map(|number| format!("{start}d{number}.example\n")).collect();
+        let text = format!("{names}@@||d5.example^\n||x.example^$badfilter\n||y.example^\n");
+        let all = details(&text, &ReadOptions::default());
+        assert_eq!(
+            all[1_100..],
+            [
+                "1101 allow site d5.example",
+                "1102 retract site x.example",
+                "1103 block site y.example"
+            ],
+            "{format}"
+        );
+        let built = crate::builder::Builder::new(crate::builder::Options::default());
+        let built = built.add_list("list", text.as_bytes(), None).unwrap().finish().unwrap();
+        assert_eq!(built.report.sources[0].format, format.to_string());
+        let has = |key: &str| built.keys.iter().any(|of| of == key.as_bytes());
+        assert!(!has("d5.example") && has("d6.example") && has("y.example"));
+    }
+}

@@ -1,7 +1,7 @@
 //! One URL or host a line.
 
 use super::{Emit, Entry, LineFormat, LineKind, ReadOptions, defang::refang};
-use crate::key::EntryKind;
+use crate::key::{EntryKind, Refusal};
 use filter_core::sub_url::parts::split_scheme;
 use std::borrow::Cow;
 
@@ -24,9 +24,21 @@ impl LineFormat for Urls {
         if line.starts_with(['#', '!', ';']) {
             return LineKind::Comment;
         }
+        // Other lists have comments like this, and one without white space would be taken for a host without a scheme.
+        if let Some(rest) = line.strip_prefix("//") {
+            if rest.is_empty() || rest.starts_with(char::is_whitespace) {
+                return LineKind::Comment;
+            }
+            emit(Err((Refusal::Scheme, line)));
+            return LineKind::Entry;
+        }
         let line = if self.is_defanged { refang(line) } else { Cow::Borrowed(line) };
         emit(Ok(Entry::new(without_comment(&line), EntryKind::Url)));
         LineKind::Entry
+    }
+
+    fn is_of_names(&self) -> bool {
+        true
     }
 }
 
@@ -64,6 +76,15 @@ mod tests {
                 "10 example.com;x",
                 "11 https://example.com/e ; f",
             ]
+        );
+    }
+
+    #[test]
+    fn slashes_begin_comments_and_never_entries() {
+        let text = "// My list\n//good.example\n//\n//\tx\na.example\nhttps://a.example//x\n";
+        assert_eq!(
+            events(text, Format::Urls),
+            ["2 -unsupported-scheme", "5 a.example", "6 https://a.example//x"]
         );
     }
 

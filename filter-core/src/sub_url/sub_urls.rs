@@ -10,8 +10,12 @@ use crate::bloom::BloomFilter;
 use std::ops::ControlFlow;
 use std::slice;
 
-/// Bytes of sub-URLs that [`SubUrls::sorted`] holds at most.
+/// Bytes of sub-URLs that [`SubUrls::sorted`] and [`SubUrls::hits_within`] hold at most.
 const MAX_TEXT: usize = 1 << 26;
+
+/// Sub-URLs of one URL that hit a filter, at most, where the caller names no limit: [`Prefilter::hits`](crate::Prefilter::hits).
+/// A URL of a list has a handful.
+pub const MAX_HITS: usize = 10_000;
 
 /// The sub-URLs of one URL under its rule, not yet spelled out. Made by [`DeviceUrl::sub_urls`].
 #[derive(Clone, Debug)]
@@ -35,6 +39,17 @@ enum Expansion<'u> {
 #[error("the URL has more than {limit} sub-URLs, or more than {MAX_TEXT} bytes of them")]
 #[non_exhaustive]
 pub struct TooManySubUrls {
+    /// The caller's limit.
+    pub limit: usize,
+}
+
+/// More sub-URLs of a URL hit a filter than the caller wants to hold: the URL is made to have many, or the filter is too full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "more than {limit} sub-URLs of the URL hit the filter, or more than {MAX_TEXT} bytes of them"
+)]
+#[non_exhaustive]
+pub struct TooManyHits {
     /// The caller's limit.
     pub limit: usize,
 }
@@ -146,48 +161,85 @@ impl SubUrls<'_> {
 
     /// The sub-URLs that may be in `filter`, in byte order: those that a device would ask the private service
     /// about. A sub-URL that was inserted is always among them.
+    ///
+    /// A URL of 64 KiB can have millions of sub-URLs of that length, and a small or full filter lets many of them pass: URLs of
+    /// unknown origin are for [`hits_within`](Self::hits_within).
     #[must_use]
     pub fn hits_in<B: AsRef<[u8]>>(&self, filter: &BloomFilter<B>) -> Vec<String> {
-        let mut hits = Vec::new();
-        self.each_hit(filter, |text, _| hits.push(text));
-        hits.sort_unstable();
-        hits
+        let hits = self.collect_hits(filter, usize::MAX, usize::MAX, |text, _| text);
+        hits.expect("there are fewer sub-URLs than bytes of memory")
     }
 
-    /// As [`hits_in`](Self::hits_in), with what is known of each sub-URL; see
+    /// As [`hits_in`](Self::hits_in), with a bound.
+    ///
+    /// # Errors
+    /// [`TooManyHits`] if there are more than `limit`, or more than 64 MiB of text. The search ends there.
+    pub fn hits_within<B: AsRef<[u8]>>(
+        &self,
+        filter: &BloomFilter<B>,
+        limit: usize,
+    ) -> Result<Vec<String>, TooManyHits> {
+        self.collect_hits(filter, limit, MAX_TEXT, |text, _| text)
+    }
+
+    /// As [`hits_within`](Self::hits_within), with what is known of each sub-URL; see
     /// [`for_each_graded`](Self::for_each_graded).
-    #[must_use]
-    pub fn graded_hits_in<B: AsRef<[u8]>>(
+    ///
+    /// # Errors
+    /// [`TooManyHits`].
+    pub fn graded_hits_within<B: AsRef<[u8]>>(
         &self,
         filter: &BloomFilter<B>,
-    ) -> Vec<(String, Certainty)> {
-        let mut hits = Vec::new();
-        self.each_hit(filter, |text, is_lowered| {
+        limit: usize,
+    ) -> Result<Vec<(String, Certainty)>, TooManyHits> {
+        self.collect_hits(filter, limit, MAX_TEXT, |text, is_lowered| {
             let certainty = certainty(self.url, &text, is_lowered);
-            hits.push((text, certainty));
-        });
-        hits.sort_unstable();
-        hits
+            (text, certainty)
+        })
     }
 
-    fn each_hit<B: AsRef<[u8]>>(
+    /// What `make` makes of each hit, sorted.
+    fn collect_hits<B: AsRef<[u8]>, H: Ord>(
         &self,
         filter: &BloomFilter<B>,
-        mut visit: impl FnMut(String, bool),
-    ) {
+        limit: usize,
+        max_text: usize,
+        make: impl Fn(String, bool) -> H,
+    ) -> Result<Vec<H>, TooManyHits> {
+        let mut hits = Vec::new();
+        let mut bytes = 0_usize;
+        let outcome = self.each_hit(filter, |text, is_lowered| {
+            bytes = bytes.saturating_add(text.len());
+            if hits.len() == limit || bytes > max_text {
+                return ControlFlow::Break(TooManyHits { limit });
+            }
+            hits.push(make(text, is_lowered));
+            ControlFlow::Continue(())
+        });
+        if let ControlFlow::Break(error) = outcome {
+            return Err(error);
+        }
+        hits.sort_unstable();
+        Ok(hits)
+    }
+
+    fn each_hit<B: AsRef<[u8]>, T>(
+        &self,
+        filter: &BloomFilter<B>,
+        mut visit: impl FnMut(String, bool) -> ControlFlow<T>,
+    ) -> ControlFlow<T> {
         let (products, others) = self.pieces();
         for product in products {
-            let outcome = lookup::visit_hits(product, filter, |head, variant| {
-                visit(lookup::spell(product, head, variant), product.lowered);
-                ControlFlow::<()>::Continue(())
-            });
-            debug_assert!(outcome.is_continue(), "the visit never breaks");
+            lookup::visit_hits(product, filter, |head, variant| {
+                visit(lookup::spell(product, head, variant), product.lowered)
+            })?;
         }
         for (at, text) in others.iter().enumerate() {
             if filter.contains(text.as_bytes()) {
-                visit(text.clone(), at > 0);
+                visit(text.clone(), at > 0)?;
             }
         }
+        ControlFlow::Continue(())
     }
 
     /// Whether any sub-URL may be in `filter`, that is, whether a device would ask the private service about this

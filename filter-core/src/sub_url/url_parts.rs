@@ -41,6 +41,9 @@ pub enum UrlError {
     /// The URL is longer than [`MAX_URL_LENGTH`].
     #[error("the URL has {0} bytes; the limit is {MAX_URL_LENGTH}")]
     TooLong(usize),
+    /// More of its sub-URLs hit a prefilter than [`Prefilter::hits`](crate::Prefilter::hits) holds.
+    #[error("more than {0} sub-URLs of the URL hit the prefilter, or they are too long")]
+    TooManyHits(usize),
     /// The URL is not written in its normal form, and the crate was built without the feature `url`, whose
     /// parser would normalise it.
     #[error(

@@ -364,6 +364,10 @@ fn add(builder: Builder, list: &Input, arguments: &Arguments) -> anyhow::Result<
         BuildError::List { ref source, .. } if source.is_page() => {
             anyhow!("{error}: {source}; --accept {} builds without it", path.display())
         }
+        BuildError::List { ref source, .. } => match arguments.inputs.advice(list, source) {
+            Some(advice) => anyhow!("{error}: {source}; {advice}"),
+            None => error.into(),
+        },
         error => error.into(),
     })
 }

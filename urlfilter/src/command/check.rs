@@ -6,7 +6,7 @@ use super::urls::{Answer, UrlArguments};
 use crate::output::{Exit, Results};
 use blocklist::builder::DATA_SET_FILE;
 use filter_core::Prefilter;
-use filter_core::sub_url::{Certainty, Grade, System};
+use filter_core::sub_url::{Certainty, Grade, MAX_HITS, System};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -161,7 +161,7 @@ fn run_systems(arguments: &Arguments, systems: &[System]) -> anyhow::Result<Exit
     let urls = arguments.urls.texts()?;
     let hits_of = |url: &str| {
         under_each(systems, url, |system, parsed| {
-            Ok((system, parsed.sub_urls().graded_hits_in(prefilter.filter())))
+            Ok((system, parsed.sub_urls().graded_hits_within(prefilter.filter(), MAX_HITS)?))
         })
     };
     let listed = match data_set(arguments) {
@@ -190,7 +190,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let prefilter = Prefilter::open(&arguments.filter)?;
     let rule = chosen.as_ref().unwrap_or_else(|| prefilter.rule());
     arguments.urls.answer_each(rule, |url, parsed| {
-        let hits = parsed.sub_urls().hits_in(prefilter.filter());
+        let hits = parsed.sub_urls().hits_within(prefilter.filter(), MAX_HITS)?;
         Ok(Verdict { url: url.to_owned(), may_match: !hits.is_empty(), hits })
     })
 }

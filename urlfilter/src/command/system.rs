@@ -1,4 +1,4 @@
-//! The option `--system` of `check` and `explain`: what released systems do with a URL.
+//! The option `--system` of `check`, `why` and `explain`: what released systems do with a URL.
 
 use filter_core::sub_url::{Certainty, DeviceUrl, SubUrlRule, System};
 use serde::Serialize;

@@ -92,9 +92,13 @@ impl Exception {
         self
     }
 
-    pub(super) fn says_the_same(&self, other: &Self) -> bool {
-        let said = |of: &Self| (of.speaker, of.manner, of.rule, of.is_partial);
-        said(self) == said(other) && self.text == other.text
+    /// What two exceptions for the same key have in common, if one of them is enough.
+    pub(super) fn said(&self) -> (Speaker, Manner, Option<RuleText>, bool, &str) {
+        (self.speaker, self.manner, self.rule, self.is_partial, &self.text)
+    }
+
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     /// What it has in common with the line that revokes it. Nothing revokes what an allow list has.

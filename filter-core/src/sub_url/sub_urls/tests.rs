@@ -1,5 +1,6 @@
 use super::*;
 use crate::bloom::{Parameters, Sizing};
+use crate::sub_url::UrlError;
 use proptest::prelude::*;
 
 fn list(url: &str, rule: &str) -> Vec<String> {
@@ -168,6 +169,35 @@ fn rules() -> impl Strategy<Value = SubUrlRule> {
         rules.push(r#"{"urlParsingRegularExpression":"//(?<host>[^/]+)/(?<first>[a-z]+)"}"#);
     }
     prop::sample::select(rules).prop_map(|json| SubUrlRule::from_json(json).unwrap())
+}
+
+#[test]
+fn the_hits_of_one_url_are_bounded_in_number_and_text() {
+    let mut filter = BloomFilter::empty(Parameters::new(64, 1, 1).unwrap());
+    (0..10_000_u32).for_each(|number| filter.insert(&number.to_le_bytes()));
+    let rule = SubUrlRule::default();
+    let url = rule.parse("https://a.b.example/x/y").unwrap();
+    let sub_urls = url.sub_urls();
+    let all = sub_urls.hits_in(&filter);
+    assert!(all == sub_urls.sorted(1_000).unwrap(), "every bit of the filter is set");
+    for (limit, is_held) in [(all.len() - 1, false), (all.len(), true), (all.len() + 1, true)] {
+        let held = sub_urls.hits_within(&filter, limit);
+        assert_eq!(held.is_ok(), is_held, "{limit}");
+        assert_eq!(sub_urls.graded_hits_within(&filter, limit).is_ok(), is_held, "{limit}");
+    }
+    let text = all.iter().map(String::len).sum::<usize>();
+    for (max, is_held) in [(text - 1, false), (text, true), (text + 1, true)] {
+        assert_eq!(sub_urls.collect_hits(&filter, 1_000, max, |_, _| ()).is_ok(), is_held, "{max}");
+    }
+}
+
+#[test]
+fn a_url_with_millions_of_hits_is_refused() {
+    let mut filter = BloomFilter::empty(Parameters::new(64, 1, 1).unwrap());
+    (0..10_000_u32).for_each(|number| filter.insert(&number.to_le_bytes()));
+    let prefilter = crate::Prefilter::new(filter, crate::file::Description::default()).unwrap();
+    let url = format!("https://{}example/{}", "a.".repeat(100), "a/".repeat(30_000));
+    assert!(matches!(prefilter.hits(&url), Err(UrlError::TooManyHits(_))));
 }
 
 const URL: &str = "https?://(www\\.)?([a-c]{1,2}\\.){0,5}[a-z]{2}(:80|:8443)?(/[a-cA-C]{0,2}){0,6}(\\?[a-d=&]{0,6})?(#[a-c]{0,2})?";

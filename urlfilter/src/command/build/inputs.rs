@@ -1,6 +1,6 @@
 //! The lists of a build, each with the format that holds for it.
 
-use blocklist::list::Format;
+use blocklist::list::{Format, ListError};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches};
@@ -15,6 +15,8 @@ pub(crate) struct Input {
     pub(crate) format: Option<Format>,
     /// Whether it says what must not be blocked.
     pub(crate) is_allow_list: bool,
+    /// Whether a `--format` stands in front of it.
+    is_behind_format: bool,
 }
 
 /// What standard input is called in reports and errors.
@@ -33,6 +35,55 @@ impl Input {
 /// All lists, in the order of the command line.
 #[derive(Clone, Debug)]
 pub(crate) struct Inputs(pub(crate) Vec<Input>);
+
+impl Inputs {
+    /// The lists of a command that may work, if `list` is one of several and needs another format than they have.
+    pub(crate) fn advice(&self, list: &Input, error: &ListError) -> Option<String> {
+        if self.0.len() < 2 {
+            return None;
+        }
+        let auto = || "auto".to_owned();
+        let given = |of: &Input| of.format.as_ref().map_or_else(auto, Format::to_string);
+        let format_of: Box<dyn Fn(&Input) -> String> = match error {
+            ListError::CsvColumnNeeded { .. } | ListError::Ambiguous { .. } => {
+                let wanted = match error {
+                    ListError::CsvColumnNeeded { options, .. } => {
+                        let first = options.split_whitespace().nth(1);
+                        first.unwrap_or("csv=COLUMN").trim_end_matches(',').to_owned()
+                    }
+                    _ => "FORMAT".to_owned(),
+                };
+                Box::new(move |of| if of.path == list.path { wanted.clone() } else { given(of) })
+            }
+            // The one format, which holds for all of them, is meant for those behind it.
+            ListError::CsvColumnMissing { .. }
+            | ListError::JsonFieldMissing { .. }
+            | ListError::JsonMalformed { .. }
+                if self.0.iter().all(|of| of.format == list.format) =>
+            {
+                Box::new(move |of| match of.is_behind_format && of.path != list.path {
+                    true => given(of),
+                    false => auto(),
+                })
+            }
+            _ => return None,
+        };
+        let mut command = String::new();
+        let mut last = None;
+        for input in &self.0 {
+            let format = format_of(input);
+            if last.as_ref() != Some(&format) {
+                command += &format!(" --format {format}");
+                last = Some(format);
+            }
+            let flag = if input.is_allow_list { " --allow" } else { "" };
+            command += &format!("{flag} {}", input.path.display());
+        }
+        Some(format!(
+            "a single --format holds for all lists, and of several each for those behind it: urlfilter build{command}"
+        ))
+    }
+}
 
 const FILE: &str = "files";
 const ALLOW: &str = "allow";
@@ -118,7 +169,9 @@ impl FromArgMatches for Inputs {
         let mut inputs = Vec::new();
         for (name, is_allow_list) in [(FILE, false), (ALLOW, true)] {
             for (place, path) in placed::<PathBuf>(matches, name) {
-                inputs.push((place, Input { path, format: format_at(place), is_allow_list }));
+                let is_behind_format = formats.iter().any(|(at, _)| *at < place);
+                let format = format_at(place);
+                inputs.push((place, Input { path, format, is_allow_list, is_behind_format }));
             }
         }
         inputs.sort_by_key(|(place, _)| *place);
@@ -166,6 +219,39 @@ mod tests {
             format!("{} {format}{allow}", input.path.display())
         };
         inputs.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn the_command_that_gives_each_list_its_format_is_named() {
+        let advice = |arguments: &[&str], at: usize, error: &ListError| {
+            let command = Inputs::augment_args(Command::new("build"));
+            let matches = command.get_matches_from([&["build"], arguments].concat());
+            let inputs = Inputs::from_arg_matches(&matches).unwrap();
+            let advice = inputs.advice(&inputs.0[at], error)?;
+            advice.split_once("urlfilter build").map(|(_, lists)| lists.to_owned())
+        };
+        let error_of = |text: &str, format: Option<&str>| {
+            let options = blocklist::list::ReadOptions::default()
+                .with_format(format.map(|format| format.parse().unwrap()));
+            blocklist::list::read(text.as_bytes(), &options, |_| {}).unwrap_err()
+        };
+        let table = error_of("id,url\n1,https://a.example/\n2,https://b.example/\n", None);
+        assert_eq!(
+            advice(&["a.hosts", "b.txt", "feed.csv"], 2, &table).as_deref(),
+            Some(" --format auto a.hosts b.txt --format csv=url feed.csv")
+        );
+        assert_eq!(advice(&["feed.csv"], 0, &table), None);
+        let other = error_of("0.0.0.0 a.example\n0.0.0.0 b.example\n", Some("csv=url"));
+        let mixed = ["a.hosts", "b.txt", "--format", "csv=url", "feed.csv", "--allow", "c"];
+        assert_eq!(
+            advice(&mixed, 0, &other).as_deref(),
+            Some(" --format auto a.hosts b.txt --format csv=url feed.csv --allow c")
+        );
+        let unclear = error_of("a\nb\nc\n", None);
+        assert_eq!(
+            advice(&["a", "--allow", "b"], 1, &unclear).as_deref(),
+            Some(" --format auto a --format FORMAT --allow b")
+        );
     }
 
     #[test]
