@@ -165,6 +165,7 @@ impl SubUrls<'_> {
     /// A URL of 64 KiB can have millions of sub-URLs of that length, and a small or full filter lets many of them pass: URLs of
     /// unknown origin are for [`hits_within`](Self::hits_within).
     #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "no panic is possible")]
     pub fn hits_in<B: AsRef<[u8]>>(&self, filter: &BloomFilter<B>) -> Vec<String> {
         let hits = self.collect_hits(filter, usize::MAX, usize::MAX, |text, _| text);
         hits.expect("there are fewer sub-URLs than bytes of memory")
