@@ -22,6 +22,10 @@ const URLS: &[&str] = &[
     "https://localhost/a",
     "ftps://example.com/a",
     "wss://example.com/a",
+    "https://example.com/p?",
+    "https://example.com/p#",
+    "https://example.com:8080/p?#",
+    "https://example.com/?",
 ];
 
 const ENTRIES: &[&str] = &[
@@ -37,6 +41,8 @@ const ENTRIES: &[&str] = &[
     "*.example.com/x",
     "a.www.example.com/x",
     "com",
+    "https://example.com/p?",
+    "https://example.com:8080/p?#",
 ];
 
 pub(super) fn systems() -> Value {
