@@ -52,7 +52,7 @@ pub enum Basis {
     StaleCache,
     /// There is no answer, and [`OnFailure::Open`] allows the URL.
     FailedOpen,
-    /// There is no answer, and [`OnFailure::Closed`] blocks the URL.
+    /// There is no answer, and [`OnFailure::Closed`] blocks the URL, or [`Failure::ManyUrlsHit`] does.
     FailedClosed,
 }
 
@@ -95,7 +95,7 @@ pub enum Failure {
     #[error(transparent)]
     Prefilter(#[from] ImplausiblePrefilter),
     /// So many of the latest URLs hit the prefilter that it may have been made for them, see
-    /// [`FilterOptions::max_hit_share`]. Nothing was asked for this one.
+    /// [`FilterOptions::max_hit_share`]. Nothing was asked for this one. It is blocked, whatever [`OnFailure`] says.
     #[error(transparent)]
     ManyUrlsHit(#[from] TooManyHits),
     /// Replies decrypt to nonsense: the service has another evaluation key than that of this client, or answers wrongly. Do
@@ -132,8 +132,9 @@ pub struct FilterOptions {
     pub max_false_positive_rate: f64,
     /// Largest share of the latest 1,024 different URLs that may hit the prefilter, 0 to 1, beyond chance and once there are
     /// 64 of them; URLs with a listed part in common count once. Above it, nothing is asked for URLs that hit, and their
-    /// verdict is unknown: a prefilter with bits for most of what is visited would have most of it asked for. Default: 0.5.
-    /// 1 is no limit, for those who check little but what is listed.
+    /// verdict is unknown: a prefilter with bits for most of what is visited would have most of it asked for. They are
+    /// blocked, also with [`OnFailure::Open`]: otherwise whoever visits listed sites, one after another, would turn the filter
+    /// off. Default: 0.5. 1 is no limit, for those who check little but what is listed.
     pub max_hit_share: f64,
 }
 
@@ -299,9 +300,10 @@ impl Check {
     }
 
     fn unknown(&self, hits: usize, unreadable: usize, failure: Failure) -> Decision {
-        let (blocked, basis) = match self.on_failure {
-            OnFailure::Open => (false, Basis::FailedOpen),
-            OnFailure::Closed => (true, Basis::FailedClosed),
+        let (blocked, basis) = match (self.on_failure, &failure) {
+            // Who is filtered can bring this about by what they visit.
+            (_, Failure::ManyUrlsHit(_)) | (OnFailure::Closed, _) => (true, Basis::FailedClosed),
+            (OnFailure::Open, _) => (false, Basis::FailedOpen),
         };
         let failure = Some(failure);
         Decision { verdict: Verdict::Unknown, blocked, basis, hits, unreadable, failure }
@@ -373,6 +375,8 @@ mod tests {
                 );
                 assert_eq!(decision.0, decision.1.verdict == Verdict::Allow);
                 assert!(decision.0 || matches!(decision.1.failure, Some(Failure::ManyUrlsHit(_))));
+                // Whoever visits listed sites on purpose does not turn the filter off.
+                assert_eq!(decision.0, !decision.1.blocked);
                 decision.0
             };
             (0..200).filter(asks).count()

@@ -182,6 +182,8 @@ async fn blocks_every_url(deployment: &Deployment) {
     let served = deployment.serve("url").await;
     let mut options = FilterOptions::default();
     options.refresh_every = None;
+    // Nothing but what is listed is checked here.
+    options.max_hit_share = 1.0;
     let source = PrefilterSource::File(deployment.path().join("dist"));
     let client = served.client().build().unwrap();
     let filter = UrlFilter::new(source, client, options).await.unwrap();

@@ -89,7 +89,7 @@ pub struct PreviousSource {
 }
 
 /// An exception of a build before, and a key that blocks what it names.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PreviousStillCovered {
     /// The exception's line, counted from 1.
@@ -163,8 +163,9 @@ impl PreviousBuild {
         #[derive(Deserialize)]
         struct CoveredFields {
             source: String,
-            #[serde(flatten)]
-            covered: PreviousStillCovered,
+            line: u64,
+            entry: String,
+            key: String,
         }
         let fields: Fields = serde_json::from_slice(json).map_err(NotAReport)?;
         let mut sources = BTreeMap::<String, PreviousSource>::new();
@@ -177,11 +178,11 @@ impl PreviousBuild {
             }
         }
         let mut lines = BTreeSet::new();
-        for CoveredFields { source, covered } in fields.still_covered {
+        for CoveredFields { source, line, entry, key } in fields.still_covered {
             let Some(numbers) = sources.get_mut(&source) else { continue };
-            numbers.still_covered += u64::from(lines.insert((source, covered.line)));
+            numbers.still_covered += u64::from(lines.insert((source, line)));
             if numbers.first_still_covered.len() < MAX_NAMED {
-                numbers.first_still_covered.push(covered);
+                numbers.first_still_covered.push(PreviousStillCovered { line, entry, key });
             }
         }
         Ok(Self { keys: fields.keys, sources })
