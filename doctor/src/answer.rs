@@ -19,7 +19,7 @@ const MAX_QUOTED: usize = 200;
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    /// The address.
+    /// The address with scheme, path and query.
     pub(crate) url: String,
     /// Length of the body, in bytes.
     pub(crate) sent: u64,
@@ -37,7 +37,7 @@ pub(crate) enum Outcome {
     Timeout,
     /// The connection ended before the answer did.
     Broken,
-    /// No connection.
+    /// No connection came about: refused, no such host, or a failed TLS handshake.
     Unreachable,
     /// The answer is longer than any that is expected.
     TooLong,

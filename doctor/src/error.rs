@@ -26,7 +26,7 @@ pub enum ExamineError {
     /// The file with the additional authority holds no certificate.
     #[error("{}: expected a certificate in PEM form", path.display())]
     Certificate {
-        /// The file.
+        /// The file with the additional authority.
         path: PathBuf,
         /// What its reader says.
         source: Box<dyn Error + Send + Sync>,
@@ -37,17 +37,17 @@ pub enum ExamineError {
     /// The keys of the local prefilter cannot be read.
     #[error("{}: the keys of the prefilter cannot be read", path.display())]
     Keys {
-        /// The file.
+        /// The data set with the keys, `input.txtpb`.
         path: PathBuf,
-        /// Why.
+        /// What the system or the reader of rows says.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The prefilter on this machine cannot be read.
     #[error("{}: the prefilter cannot be read; --filter is the folder that `urlfilter build` wrote", path.display())]
     Prefilter {
-        /// The folder.
+        /// The folder that was given as the prefilter.
         path: PathBuf,
-        /// Why.
+        /// The file that is damaged, absent or of another build, and what is wrong with it.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The data set on this machine cannot be read.
@@ -61,9 +61,9 @@ pub enum ExamineError {
     /// The app's Info.plist cannot be read.
     #[error("{}: the Info.plist cannot be read", path.display())]
     InfoPlist {
-        /// The file.
+        /// The file that was given as the Info.plist.
         path: PathBuf,
-        /// Why.
+        /// What the system or the reader of property lists says.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The levels on this machine cannot be read.

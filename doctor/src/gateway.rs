@@ -32,7 +32,7 @@ fn resource(gateway: &str) -> String {
 pub(crate) struct Direct {
     /// The issuer answers as it should, whether it knows the user token or not.
     pub(crate) issuer_answers: bool,
-    /// Lookups succeed.
+    /// A lookup without the gateway succeeded.
     pub(crate) has_lookups: bool,
 }
 

@@ -20,7 +20,8 @@ pub(crate) async fn check(
     if let Some(advice) = exchanged.advice() {
         return findings.bad_for(check, seen, advice);
     }
-    match exchanged.status().unwrap_or_default() {
+    let status = exchanged.status().expect("whatever is no answer has advice");
+    match status {
         200..=299 => findings.good(check, format!("{url} takes reports")),
         404 | 405 => findings.bad(
             check,

@@ -84,6 +84,10 @@ impl<'c> Delivering<'c> {
     }
 
     /// Looks whether the release that was published last is still the one that is announced. Services are not asked.
+    #[cfg_attr(
+        not(feature = "publish"),
+        expect(unused_variables, reason = "only publications have releases")
+    )]
     pub(crate) fn look(&self, release: Option<&str>) -> Found {
         #[cfg(feature = "publish")]
         if let Delivery::Publish { address, .. } = &self.configuration.delivery {
@@ -102,11 +106,14 @@ impl<'c> Delivering<'c> {
                 )),
             };
         }
-        let _ = release;
         Found::AsDelivered
     }
 
     /// Delivers a result.
+    #[cfg_attr(
+        not(all(feature = "http", feature = "publish")),
+        expect(unused_variables, reason = "services and publications each need some of them")
+    )]
     pub(crate) fn deliver(
         &self,
         built: &BuiltState,
@@ -135,7 +142,6 @@ impl<'c> Delivering<'c> {
             #[cfg(not(all(feature = "http", feature = "publish")))]
             _ => None,
         };
-        let _ = (built, manifest, progress);
         Ok(Some(Delivered { to: to.to_owned(), release }))
     }
 

@@ -189,7 +189,7 @@ pub enum UpdateError {
     /// The HTTP client cannot be set up.
     #[error("cannot set up an HTTP client")]
     Client {
-        /// Why.
+        /// What the system or the TLS library says.
         source: Cause,
     },
     /// Sources cannot be used, and there is no good copy of them.
@@ -242,15 +242,15 @@ pub enum UpdateError {
     /// The key that signs cannot be used.
     #[error("nothing was done; the key that signs the publication cannot be used")]
     SigningKey {
-        /// Why.
+        /// The file or variable with the key, and what is wrong with it.
         source: Cause,
     },
     /// The result cannot be published, or the service cannot be told. The next update tries again.
     #[error("the result is there and is not delivered to {to}; the next update tries again")]
     Deliver {
-        /// Where to.
+        /// The address of the publication or of the service.
         to: String,
-        /// Why.
+        /// What of the delivery failed.
         source: Cause,
     },
 }

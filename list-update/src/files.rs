@@ -37,14 +37,15 @@ pub(crate) struct FileRecord {
 /// Files by their paths in the folder of the state.
 pub(crate) type FileRecords = BTreeMap<String, FileRecord>;
 
-/// Size and time of a regular file.
+/// Length in bytes of a regular file, and the nanoseconds from 1970 to when it was written.
 fn size_and_time(path: &Path) -> io::Result<(u64, u64)> {
     let about = fs::symlink_metadata(path)?;
     if !about.is_file() {
         return Err(io::Error::other("expected a file"));
     }
-    let since = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok((about.len(), u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+    let since = about.modified()?.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+    let modified = u64::try_from(since.as_nanos()).map_err(io::Error::other)?;
+    Ok((about.len(), modified))
 }
 
 /// Records the files of a build and of its levels.
@@ -84,7 +85,7 @@ fn record(
             Some(sha256) => sha256,
             None => pir_dataset::file_sha256(&path).map_err(&failed)?,
         };
-        let name = path.strip_prefix(folders.out()).unwrap_or(&path);
+        let name = path.strip_prefix(folders.out()).expect("all that a run writes is below it");
         records.insert(name.to_string_lossy().into_owned(), FileRecord { bytes, modified, sha256 });
     }
     Ok(records)

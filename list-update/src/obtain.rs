@@ -49,13 +49,12 @@ impl<'u> Sources<'u> {
     pub(crate) fn obtain_all(&self, state: &State) -> Result<Vec<Obtained<'u>>, UpdateError> {
         let configuration = self.configuration;
         let folders = &configuration.folders;
-        let now = self.now;
         let known: Vec<Option<SourceCopy>> = configuration
             .lists
             .iter()
             .map(|list| copies::last_good(list, state, folders))
             .collect();
-        let answers = self.ask_all(&known, now)?;
+        let answers = self.ask_all(&known)?;
         let (mut obtained, mut missing) = (Vec::new(), Vec::new());
         for ((list, known), answer) in configuration.lists.iter().zip(known).zip(answers) {
             let same = |copy: SourceCopy, state| Obtained {
@@ -95,20 +94,19 @@ impl<'u> Sources<'u> {
     }
 
     /// Whether a source asks to be left alone.
-    fn is_due(&self, known: Option<&SourceCopy>, now: Timestamp) -> bool {
+    fn is_due(&self, known: Option<&SourceCopy>) -> bool {
         let expiry = known.and_then(|known| {
             let span = Duration::from_secs(known.expires_seconds?);
             Some((known.fetched_at, known.fetched_at + span))
         });
         // A copy from the future is of a clock that was wrong.
-        self.refreshes || expiry.is_none_or(|(from, to)| now < from || now >= to)
+        self.refreshes || expiry.is_none_or(|(from, to)| self.now < from || self.now >= to)
     }
 
     #[cfg(feature = "http")]
     fn ask_all(
         &self,
         known: &[Option<SourceCopy>],
-        now: Timestamp,
     ) -> Result<Vec<Result<Got, FetchError>>, UpdateError> {
         use futures_util::StreamExt;
         use futures_util::stream;
@@ -119,11 +117,11 @@ impl<'u> Sources<'u> {
         let ask = async |(list, known): (&List, &Option<SourceCopy>)| {
             let known = known.as_ref();
             match &list.location {
-                Location::Path(path) => of_file(list, path, known, self.configuration, now),
-                Location::Url(_) if !self.is_due(known, now) => Ok(Got::NotDue),
+                Location::Path(path) => self.of_file(list, path, known),
+                Location::Url(_) if !self.is_due(known) => Ok(Got::NotDue),
                 Location::Url(address) => {
                     let known = known.filter(|_| !self.refreshes);
-                    match fetcher.fetch(list, address, known, folders, now).await? {
+                    match fetcher.fetch(list, address, known, folders, self.now).await? {
                         Fetched::Unchanged => Ok(Got::Current),
                         Fetched::New(copy) => Ok(Got::Copy(copy)),
                     }
@@ -142,24 +140,23 @@ impl<'u> Sources<'u> {
     fn ask_all(
         &self,
         known: &[Option<SourceCopy>],
-        now: Timestamp,
     ) -> Result<Vec<Result<Got, FetchError>>, UpdateError> {
         let all = self.configuration.lists.iter().zip(known);
         let ask = |(list, known): (&List, &Option<SourceCopy>)| match &list.location {
-            Location::Path(path) => of_file(list, path, known.as_ref(), self.configuration, now),
-            Location::Url(_) if !self.is_due(known.as_ref(), now) => Ok(Got::NotDue),
+            Location::Path(path) => self.of_file(list, path, known.as_ref()),
+            Location::Url(_) if !self.is_due(known.as_ref()) => Ok(Got::NotDue),
             Location::Url(_) => Err(FetchError::Address),
         };
         Ok(all.map(ask).collect())
     }
-}
 
-fn of_file(
-    list: &List,
-    path: &Path,
-    known: Option<&SourceCopy>,
-    configuration: &Configuration,
-    now: Timestamp,
-) -> Result<Got, FetchError> {
-    copies::of_file(list, path, known, &configuration.folders, now).map(Got::Copy)
+    fn of_file(
+        &self,
+        list: &List,
+        path: &Path,
+        known: Option<&SourceCopy>,
+    ) -> Result<Got, FetchError> {
+        let folders = &self.configuration.folders;
+        copies::of_file(list, path, known, folders, self.now).map(Got::Copy)
+    }
 }

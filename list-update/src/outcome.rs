@@ -96,7 +96,7 @@ pub struct StillCovered {
     pub line: u64,
     /// The first 200 characters of what it names.
     pub entry: String,
-    /// The key.
+    /// The key that blocks it.
     pub key: String,
 }
 
@@ -105,7 +105,7 @@ pub struct StillCovered {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct LevelReport {
-    /// Its name.
+    /// Its name in the configuration.
     pub name: String,
     /// Its keys.
     pub keys: u64,

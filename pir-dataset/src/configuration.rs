@@ -55,7 +55,7 @@ pub enum ConfigurationError {
         "rlweParameters: queries under {name} can be read by anybody; it is for tests of the arithmetic alone"
     )]
     Insecure {
-        /// Its name.
+        /// The name of the set, which begins with `insecure`.
         name: String,
     },
     /// A path needs the number of the shard.

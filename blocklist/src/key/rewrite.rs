@@ -22,9 +22,10 @@ pub(super) fn rewrite<'e>(
         key.remarks.add(Remark::StarKept);
         return Ok(key);
     };
-    let scheme = split_special_scheme(entry).map(|(scheme, _)| [scheme, "://"]);
+    let scheme =
+        split_special_scheme(entry).map_or_else(String::new, |(scheme, _)| format!("{scheme}://"));
     let wildcard = if key.remarks.contains(Remark::SubdomainWildcard) { "*." } else { "" };
-    let meant = [&scheme.unwrap_or_default().concat(), wildcard, open].concat();
+    let meant = [&scheme, wildcard, open].concat();
     let is_segment = key.text[open.len()..].starts_with('/');
     // It is shorter than the entry, so that this ends.
     let CanonicalKey { text, others, remarks } = rewrite(&meant, kind, rules)?;

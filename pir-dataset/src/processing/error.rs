@@ -87,7 +87,7 @@ pub enum ProcessError {
         first: &'static str,
         /// The key of the other, or what it is.
         second: &'static str,
-        /// The file.
+        /// The path that both have.
         path: PathBuf,
     },
     /// Several shards would be written to one file.

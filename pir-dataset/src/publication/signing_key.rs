@@ -22,7 +22,7 @@ pub enum SigningKeyError {
     /// The file holds no key.
     #[error("{}: cannot sign with it", path.display())]
     Key {
-        /// The file.
+        /// The file that was named for the key.
         path: PathBuf,
         /// What is wrong with it.
         source: Cause,
