@@ -3,22 +3,20 @@
 use http::HeaderName;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
-    DATE, ETAG, EXPIRES, IF_NONE_MATCH, LAST_MODIFIED, ORIGIN, RETRY_AFTER, USER_AGENT, VARY,
+    DATE, ETAG, EXPIRES, IF_NONE_MATCH, LAST_MODIFIED, RETRY_AFTER, USER_AGENT, VARY,
     WWW_AUTHENTICATE,
 };
 
 /// The header with a device's pseudonym.
 pub(crate) const USER_IDENTIFIER: &str = "user-identifier";
 
-/// The fields of requests that endpoints read.
-pub(crate) const REQUEST_FIELDS: [HeaderName; 8] = [
+/// The fields of requests of devices that endpoints read.
+pub(crate) const REQUEST_FIELDS: [HeaderName; 7] = [
     ACCEPT,
     ACCEPT_ENCODING,
     AUTHORIZATION,
     CONTENT_TYPE,
     IF_NONE_MATCH,
-    // Browsers alone send it, and no device does.
-    ORIGIN,
     USER_AGENT,
     HeaderName::from_static(USER_IDENTIFIER),
 ];

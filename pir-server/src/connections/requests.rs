@@ -15,6 +15,7 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use http::header::ORIGIN;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
@@ -50,7 +51,8 @@ pub(super) struct Requests {
 /// The fields that endpoints read, in memory of their own, and their length.
 fn kept(headers: &HeaderMap) -> (HeaderMap, usize) {
     let (mut kept, mut bytes) = (HeaderMap::new(), 0);
-    for name in REQUEST_FIELDS {
+    // No device sends an origin. Browsers do, which is why the endpoints for operators read it.
+    for name in REQUEST_FIELDS.into_iter().chain([ORIGIN]) {
         for value in headers.get_all(&name).iter().take(MAX_VALUES) {
             let copy = HeaderValue::from_bytes(value.as_bytes()).expect("it is a value already");
             bytes += name.as_str().len() + copy.len();

@@ -1,8 +1,9 @@
 //! The state after a crash.
 
+use crate::balanced::client_of;
 use crate::process::{Process, run};
 use crate::support::{Case, Device, Settings, for_key};
-use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy};
+use filter_client::{ClientOptions, ClientState, Error, RetryPolicy};
 use futures_util::future::join_all;
 use pir_api::{Message, api};
 use privacy_pass::Token;
@@ -119,11 +120,9 @@ async fn damaged_state_is_reported_and_can_be_discarded() {
     options.wallet.refill_count = 0;
     options.wallet.when_empty = filter_client::EmptyWallet::Fetch;
     options.outage_backoff = Duration::ZERO;
-    // A day lies between two losses: clients accept a new issuer key once a day.
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let client = |url: &str, state: ClientState| {
-        clock.advance(Duration::from_secs(86_400));
-        PirClient::builder(url, case.use_case())
+        client_of(url, case.use_case())
             .user_token("AAAA")
             .options(options.clone())
             .clock(Arc::clone(&clock))
@@ -132,12 +131,13 @@ async fn damaged_state_is_reported_and_can_be_discarded() {
             .unwrap()
     };
     let mut kept = ClientState::new();
-    // Uploads of keys at first, and after each file was damaged and discarded.
-    for (file, part, uploads) in [
-        ("", "", 1),
-        ("evaluation-keys.redb", "evaluation-keys", 1),
-        ("nonces.redb", "nonces", 0),
-        ("issuer-tier1.json", "issuer-keys", 0),
+    // Uploads of keys at first, and after each file was damaged and discarded; and how many days pass before tokens are fetched
+    // under the key of the issuer that there is then.
+    for (file, part, uploads, days) in [
+        ("", "", 1, 0),
+        ("evaluation-keys.redb", "evaluation-keys", 1, 0),
+        ("nonces.redb", "nonces", 0, 1),
+        ("issuer-tier1.json", "issuer-keys", 1, 6),
     ] {
         if !file.is_empty() {
             let path = state.join(file);
@@ -159,7 +159,17 @@ async fn damaged_state_is_reported_and_can_be_discarded() {
         let arguments: &[&str] = if part.is_empty() { &[] } else { &["--discard", part] };
         let process = Process::start(folder.path(), &settings, arguments);
         let client = client(&process.url, kept);
-        let found = client.lookup(&[case.expected()[0].0.as_bytes()]).await.unwrap();
+        let expected = case.expected();
+        let keywords = [expected[0].0.as_bytes()];
+        for _ in 0..days {
+            let refused = client.lookup(&keywords).await.unwrap_err();
+            assert!(
+                matches!(*refused, Error::IssuerKeyUnannounced | Error::IssuerKeyChanged),
+                "{part}: {refused}"
+            );
+            clock.advance(Duration::from_secs(86_400));
+        }
+        let found = client.lookup(&keywords).await.unwrap();
         assert!(found[0].is_some());
         assert_eq!(client.costs().keys_uploaded, uploads, "{part}");
         kept = client.state();

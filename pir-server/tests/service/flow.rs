@@ -1,9 +1,11 @@
 //! Lookups with the project's own client.
 
+use crate::balanced::client_of;
 use crate::support::{Case, NOW, Running, Settings, at};
 use filter_client::{ClientOptions, ClientState, PirClient, RetryPolicy};
 use futures_util::future::join_all;
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn keywords(expected: &[(String, Option<String>)]) -> Vec<&[u8]> {
@@ -79,7 +81,11 @@ async fn a_client_resumes_from_its_state() {
     let case = Case::new("synthetic_small_logt5");
     let running = Running::of(&case).await;
     let expected = case.expected();
-    let client = running.client_with(without_retries());
+    let client = client_of(&running.url, case.use_case())
+        .user_token("AAAA")
+        .options(without_retries())
+        .build()
+        .unwrap();
     client.lookup(&keywords(&expected)).await.unwrap();
     assert!(client.revision() > 0);
     let state = client.state().to_bytes();
@@ -87,7 +93,7 @@ async fn a_client_resumes_from_its_state() {
     // The service restarts meanwhile.
     let (folder, settings) = running.stop().await;
     let running = Running::start(folder, settings).await;
-    let client = PirClient::builder(&running.url, case.use_case())
+    let client = client_of(&running.url, case.use_case())
         .user_token("AAAA")
         .state(ClientState::from_bytes(&state).unwrap())
         .options(without_retries())
@@ -104,19 +110,28 @@ async fn lost_keys_are_uploaded_again() {
     let case = Case::new("synthetic_small_logt5");
     let running = Running::of(&case).await;
     let expected = case.expected();
-    let client = running.client_with(without_retries());
+    let client = client_of(&running.url, case.use_case())
+        .user_token("AAAA")
+        .options(without_retries())
+        .build()
+        .unwrap();
     client.lookup(&keywords(&expected)).await.unwrap();
     let state = client.state();
     let (folder, settings) = running.stop().await;
     fs::remove_dir_all(folder.path().join("state")).unwrap();
     let running = Running::start(folder, settings).await;
-    let client = PirClient::builder(&running.url, case.use_case())
+    let clock = Arc::clone(&running.clock);
+    let client = client_of(&running.url, case.use_case())
         .user_token("AAAA")
         .state(state)
+        .clock(Arc::clone(&clock))
         .options(without_retries())
         .build()
         .unwrap();
-    // Neither its tokens nor its key are valid any more.
+    // Neither its tokens nor its key are valid any more, and the issuer's key was not announced before.
+    let refused = client.lookup(&keywords(&expected)).await.unwrap_err();
+    assert!(matches!(*refused, filter_client::Error::IssuerKeyUnannounced), "{refused}");
+    clock.advance(Duration::from_secs(86_400));
     let found = client.lookup(&keywords(&expected)).await.unwrap();
     assert_eq!(found, values(&expected));
     assert_eq!(client.costs().keys_uploaded, 1);

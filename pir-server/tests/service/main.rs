@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod balanced;
 #[cfg(feature = "tls")]
 mod balancer;
 mod connections;

@@ -1,5 +1,6 @@
 //! Several nodes that share their state in Redis.
 
+use crate::balanced::client_of;
 use crate::process::{Process, run};
 use crate::redis_server::{self, Kind, RedisServer};
 use crate::support::{Case, Device, Running, Settings, refusal};
@@ -169,7 +170,7 @@ async fn a_newer_key_replaces_cached_keys_on_all_nodes() {
     let mut options = ClientOptions::default();
     options.outage_backoff = Duration::ZERO;
     let client = |node: usize, state: ClientState, seconds: u64| {
-        PirClient::builder(&nodes.processes[node].url, nodes.case.use_case())
+        client_of(&nodes.processes[node].url, nodes.case.use_case())
             .user_token("AAAA")
             .options(options.clone())
             .clock(ManualClock::new(start + Duration::from_secs(seconds)))
