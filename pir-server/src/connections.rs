@@ -30,6 +30,7 @@ use table::{Admission, Place, Table};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
 
 /// Concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 128;
@@ -198,7 +199,8 @@ impl Acceptor {
                     continue;
                 }
             };
-            if let Some(place) = self.admit(source) {
+            // Without addresses all wait while one does, in the order in which they have come.
+            if let Some(place) = admit(&self.table, &self.service, source).await {
                 self.spawn(self.connection(stream, place));
             }
         }
@@ -216,10 +218,6 @@ impl Acceptor {
         });
     }
 
-    fn admit(&self, source: Option<std::net::IpAddr>) -> Option<Place> {
-        admit(&self.table, &self.service, source)
-    }
-
     /// A connection from a balancer that says whose it is.
     fn forwarded(&self, mut stream: TcpStream) -> impl Future<Output = ()> + Send + use<> {
         let limit = self.service.limits().header_timeout;
@@ -229,7 +227,7 @@ impl Acceptor {
             let read = proxy_header::read(&mut stream);
             match tokio::time::timeout(limit, read).await {
                 Ok(Ok(source)) => {
-                    if let Some(place) = admit(&table, &service, source) {
+                    if let Some(place) = admit(&table, &service, source).await {
                         serving.run(stream, place).await;
                     }
                 }
@@ -257,17 +255,25 @@ impl Acceptor {
     }
 }
 
-fn admit(table: &Arc<Table>, service: &Service, source: Option<std::net::IpAddr>) -> Option<Place> {
-    match table.admit(source) {
-        Admission::Admitted { place, replaced } => {
-            if replaced {
-                service.metrics().connection_ended(Closing::Replaced);
+/// A place in the table as soon as there is one. `None` if the service works for all connections that might make room.
+async fn admit(
+    table: &Arc<Table>,
+    service: &Service,
+    source: Option<std::net::IpAddr>,
+) -> Option<Place> {
+    loop {
+        match table.admit(source) {
+            Admission::Admitted { place, replaced } => {
+                if replaced {
+                    service.metrics().connection_ended(Closing::Replaced);
+                }
+                return Some(place);
             }
-            Some(place)
-        }
-        Admission::Refused => {
-            service.metrics().connection_ended(Closing::Refused);
-            None
+            Admission::Later(time) => sleep_until(time).await,
+            Admission::Refused => {
+                service.metrics().connection_ended(Closing::Refused);
+                return None;
+            }
         }
     }
 }

@@ -112,6 +112,11 @@ impl Link {
         self.moved.load(Ordering::Relaxed)
     }
 
+    /// When it was accepted.
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
+    }
+
     /// Whether the service works for it: closing it would lose work. It is not while all of its requests wait for the
     /// peer.
     pub(super) fn is_working(&self) -> bool {

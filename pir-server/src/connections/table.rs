@@ -2,7 +2,8 @@
 //!
 //! A connection makes room only while the service does not work for it. Of those, the one goes first on which nothing
 //! has moved for the longest time; and it is one of the peer that has the most connections, so that one peer cannot
-//! keep the others out.
+//! keep the others out. Where connections are not counted by peer, a new one waits until another has been open for
+//! [`MIN_RESIDENCE`]: otherwise whoever connects fast enough would close each connection before its request arrives.
 
 use super::link::Link;
 use crate::configuration::Limits;
@@ -21,11 +22,17 @@ const CANDIDATES: usize = 64;
 /// the other costs less, and a peer that connects all the time costs little.
 const SETTLED: Duration = Duration::from_secs(1);
 
+/// How long a connection is open at least before it makes room, where connections are not counted by peer. A request
+/// that a balancer passes on arrives within it.
+const MIN_RESIDENCE: Duration = Duration::from_millis(100);
+
 /// What a newcomer meets.
 #[derive(Debug)]
 pub(super) enum Admission {
     /// It is admitted; another connection was closed for it, or not.
     Admitted { place: Place, replaced: bool },
+    /// There may be room at this time.
+    Later(Instant),
     /// There is no room that it may take.
     Refused,
 }
@@ -34,6 +41,8 @@ pub(super) enum Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     All,
+    /// Those that have been open for [`MIN_RESIDENCE`].
+    Resident,
     Of(PeerKey),
 }
 
@@ -41,6 +50,7 @@ impl Scope {
     fn has(self, link: &Link) -> bool {
         match self {
             Self::All => true,
+            Self::Resident => link.opened().elapsed() >= MIN_RESIDENCE,
             Self::Of(key) => link.peer.key == Some(key),
         }
     }
@@ -96,12 +106,12 @@ impl Table {
                 Arc::clone(inner.peers.entry(key).or_insert_with(new))
             }
         };
-        let replaced = match self.make_room(&mut inner, &peer) {
-            Some(replaced) => replaced,
-            None => {
-                inner.forget_if_unused(&peer);
-                return Admission::Refused;
-            }
+        let Some(replaced) = self.make_room(&mut inner, &peer) else {
+            inner.forget_if_unused(&peer);
+            return match inner.next_resident() {
+                Some(time) if peer.key.is_none() => Admission::Later(time),
+                _ => Admission::Refused,
+            };
         };
         // The connection that made room may have been the last of the same peer.
         if let Some(key) = peer.key {
@@ -140,7 +150,7 @@ impl Table {
             return Some(replaced);
         }
         let Some(key) = peer.key else {
-            return inner.close_one(Scope::All, u64::MAX).then_some(true);
+            return inner.close_one(Scope::Resident, u64::MAX).then_some(true);
         };
         let heaviest = inner.peers.values().max_by_key(|peer| peer.connections());
         let heaviest = heaviest
@@ -186,6 +196,12 @@ impl Inner {
         link.peer.connections.fetch_sub(1, Ordering::Relaxed);
         self.forget_if_unused(&link.peer);
         Some(link)
+    }
+
+    /// When the first of the connections that the service does not work for will have been open for [`MIN_RESIDENCE`].
+    fn next_resident(&self) -> Option<Instant> {
+        let idle = self.links.values().filter(|link| !link.is_working());
+        idle.map(|link| link.opened()).min().map(|opened| opened + MIN_RESIDENCE)
     }
 
     /// Closes the connection in `scope` on which nothing has moved for the longest time, and not after `until`, and that
@@ -265,7 +281,7 @@ mod tests {
     fn admit(table: &Arc<Table>, address: Option<IpAddr>) -> Option<(Place, bool)> {
         match table.admit(address) {
             Admission::Admitted { place, replaced } => Some((place, replaced)),
-            Admission::Refused => None,
+            Admission::Later(_) | Admission::Refused => None,
         }
     }
 
@@ -346,9 +362,29 @@ mod tests {
         let table = table(3, 1);
         let places: Vec<Place> = (0..3).map(|_| admit(&table, None).unwrap().0).collect();
         let working: Vec<_> = places.iter().map(|place| place.link.begin()).collect();
-        assert!(admit(&table, None).is_none());
+        assert!(matches!(table.admit(None), Admission::Refused));
         drop(working);
+        wait().await;
         assert!(admit(&table, None).unwrap().1);
+    }
+
+    /// At one below the time, and at it.
+    #[tokio::test(start_paused = true)]
+    async fn connections_without_addresses_stay_open_for_a_while() {
+        let millisecond = Duration::from_millis(1);
+        let table = table(3, 1);
+        let first = admit(&table, None).unwrap().0;
+        tokio::time::advance(millisecond).await;
+        let _others = [admit(&table, None).unwrap().0, admit(&table, None).unwrap().0];
+        // The first moves last: it is the one that has been open for the time, all the same.
+        drop(first.link.begin());
+        tokio::time::advance(MIN_RESIDENCE - 2 * millisecond).await;
+        let later = Instant::now() + millisecond;
+        assert!(matches!(table.admit(None), Admission::Later(time) if time == later));
+        assert!(!is_closed(&first));
+        tokio::time::advance(millisecond).await;
+        assert!(admit(&table, None).unwrap().1);
+        assert!(is_closed(&first));
     }
 
     #[tokio::test(start_paused = true)]

@@ -289,7 +289,7 @@ async fn pings(address: SocketAddr) {
 async fn slow_readers(address: SocketAddr) {
     let Ok(mut stream) = deaf(address).await else { return };
     let request = format!("GET {DIRECTORY} HTTP/1.1\r\nHost: a\r\n\r\n");
-    let _ = stream.write_all(request.repeat(200).as_bytes()).await;
+    let _ = stream.write_all(request.repeat(60).as_bytes()).await;
     // One byte now and then.
     while stream.read_u8().await.is_ok() {
         tokio::time::sleep(Duration::from_secs(1)).await;
