@@ -18,7 +18,7 @@ from pathlib import Path
 PAGE = Path("docs/limits.md")
 NAME = re.compile(r"(^|_)(MAX|MIN|LIMIT)(_|$)")
 CONSTANT = re.compile(r"^\s*(?:pub(?:\([^)]*\))?\s+)?const\s+([A-Z0-9_]+)\s*:\s*[^=]+=\s*(.*)$")
-UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "s": 1, "minutes": 60, "hours": 3600, "days": 86400}
+UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "ms": 0.001, "s": 1, "minutes": 60, "hours": 3600, "days": 86400}
 LARGEST = {"u8": 2**8 - 1, "u16": 2**16 - 1, "u32": 2**32 - 1}
 OPERATORS = {
     ast.Add: operator.add,
@@ -62,6 +62,7 @@ def constants(texts):
 def evaluated(text, path, found):
     """The value of the source text of a constant, or None if it is no arithmetic."""
     text = re.sub(r"Duration::from_secs\(", "(", text)
+    text = re.sub(r"Duration::from_millis\(([^()]*)\)", r"((\1) * 0.001)", text)
     text = re.sub(r"\b(u8|u16|u32)::MAX\b", lambda match: str(LARGEST[match[1]]), text)
     text = re.sub(r"\s+as\s+\w+", "", text)
     text = re.sub(r"(?<=\d)_(?=\d)", "", text)
