@@ -16,9 +16,9 @@ pub const PARAMETERS: &str = "n_4096_logq_27_28_28_logt_5";
 
 /// Both ends of a lookup, ready to be timed.
 pub struct Lookup {
-    /// The shard.
+    /// The service, with one shard of the plan.
     pub server: Server,
-    /// Its client.
+    /// The client for the parameters of the shard.
     pub client: Client,
     /// The client's key.
     pub secret: SecretKey,

@@ -32,7 +32,7 @@ pub enum Error {
     /// A number of bytes is not what the parameters make it.
     #[error("{what}: expected {expected} bytes, found {found}")]
     Length {
-        /// The object.
+        /// What the bytes are of, such as a ciphertext, for the message.
         what: &'static str,
         /// Its size under these parameters.
         expected: usize,
@@ -42,7 +42,7 @@ pub enum Error {
     /// A residue is not below its modulus.
     #[error("a residue is not below its modulus {modulus}")]
     Residue {
-        /// The modulus.
+        /// The modulus of the residue's row.
         modulus: u64,
     },
     /// A plaintext coefficient is not in the range of its encoding.
@@ -65,7 +65,7 @@ pub enum Error {
     /// A number is not a Galois element of the ring.
     #[error("{element} is not a Galois element: expected an odd number above 1 and below {bound}")]
     GaloisElement {
-        /// The element.
+        /// The number that was given.
         element: u64,
         /// 2N, for polynomials of degree N.
         bound: u64,

@@ -39,7 +39,7 @@ pub use origins::{KeyOrigin, KeyOrigins, OriginsError};
 pub use protected::{ProtectError, protect};
 pub use report::{
     EntryCounts, Example, LineRange, Occurrences, Report, ReportedOptions, Revoked,
-    RevokedException, STILL_COVERED, Source, SourceEntries, StillCovered,
+    RevokedException, STILL_COVERED, Source, SourceEntries, StillCovered, reason_named,
 };
 pub use uses::Origin;
 

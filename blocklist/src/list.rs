@@ -86,14 +86,14 @@ pub enum Event<'l> {
     Entry {
         /// The line on which it begins, counted from 1.
         line: u64,
-        /// The entry.
+        /// What the line says is to be blocked or left alone.
         entry: Entry<'l>,
     },
     /// Something that cannot become a key, as its format alone shows.
     Refused {
         /// The line on which it begins, counted from 1.
         line: u64,
-        /// The reason.
+        /// Why it cannot become a key.
         refusal: Refusal,
         /// Its text; empty if it is not UTF-8 or too long.
         text: &'l str,

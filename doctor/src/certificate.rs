@@ -8,11 +8,16 @@ use std::io;
 use std::time::{Duration, SystemTime};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
+use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::ext::pkix::AuthorityInfoAccessSyntax;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Whoever renews certificates by hand needs that long. Certificates of a few days are renewed by programs, in the last
 /// quarter of their time at the latest.
 const MIN_LEFT: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// The access method of an address that has the authority's certificate (RFC 5280, section 4.2.2.1).
+const AUTHORITY_CERTIFICATES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.2");
 
 /// What is wrong between two ends of a connection, and what to do about it.
 pub(crate) struct Refusal {
@@ -86,14 +91,34 @@ pub(crate) fn refusal(error: &rustls::Error) -> Option<Refusal> {
     Some(Refusal { cause, fix })
 }
 
-/// The same for a certificate, in DER form, that TLS refused because of who signed it.
-pub(crate) fn self_signed(certificate: &[u8]) -> Option<Refusal> {
+/// The same for a certificate, in DER form, that TLS refused because of who signed it. `None` if it cannot be read.
+pub(crate) fn unknown_signer(certificate: &[u8]) -> Option<Refusal> {
     let certificate = Certificate::from_der(certificate).ok()?;
     let content = certificate.tbs_certificate();
-    (content.issuer() == content.subject()).then_some(Refusal {
-        cause: "the certificate is self-signed: no authority that devices know stands behind it",
-        fix: "use a certificate of a public authority; for tests, sign one for the server with an authority of your own, \
-              which devices have as a profile, and give that as --authority FILE",
+    if content.issuer() == content.subject() {
+        return Some(Refusal {
+            cause: "the certificate is self-signed: no authority that devices know stands behind it",
+            fix: "use a certificate of a public authority; for tests, sign one for the server with an authority of your \
+                  own, which devices have as a profile, and give that as --authority FILE",
+        });
+    }
+    // Certificates of public authorities say where that of the authority is (RFC 5280, section 4.2.2.1); the Baseline
+    // Requirements of the CA/Browser Forum ask for it. Devices do not fetch it.
+    let access = content.get_extension::<AuthorityInfoAccessSyntax>().ok().flatten();
+    let names_its_authority = access.is_some_and(|(_, access)| {
+        access.0.iter().any(|place| place.access_method == AUTHORITY_CERTIFICATES)
+    });
+    Some(match names_its_authority {
+        true => Refusal {
+            cause: "the intermediate certificate is not sent, or the authority is one that devices do not know: the \
+                    server's certificate is that of an authority that publishes its own",
+            fix: "configure the whole chain, the server's certificate first (fullchain.pem, not cert.pem)",
+        },
+        false => Refusal {
+            cause: "the certificate comes from an authority of its own, which devices do not know",
+            fix: "use a certificate of a public authority; --authority FILE accepts another one here, as devices with a \
+                  profile would",
+        },
     })
 }
 
@@ -145,6 +170,37 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         let der = parameters.self_signed(&key).unwrap().der().to_vec();
         (der, SystemTime::from(begin) + lifetime)
+    }
+
+    #[test]
+    fn a_missing_intermediate_is_told_from_an_unknown_authority() {
+        // One place: the certificate of the authority is at http://a.example/.
+        let address = b"http://a.example/";
+        let method = [6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2];
+        let place = [&method[..], &[0x86, address.len() as u8], address].concat();
+        let list = [&[0x30, place.len() as u8], &place[..]].concat();
+        let access = [&[0x30, list.len() as u8], &list[..]].concat();
+        let access = rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = |name: &str| {
+            let mut parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+            parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+            parameters
+        };
+        let authority = rcgen::Issuer::new(parameters("authority.example"), &key);
+        for (extension, expected) in [
+            (Some(access), "the intermediate certificate is not sent"),
+            (None, "an authority of its own"),
+        ] {
+            let mut own = parameters("a.example");
+            own.custom_extensions.extend(extension);
+            let certificate = own.signed_by(&key, &authority).unwrap();
+            let refusal = unknown_signer(certificate.der()).unwrap();
+            assert!(refusal.cause.contains(expected), "{}", refusal.cause);
+        }
+        let itself = parameters("a.example").self_signed(&key).unwrap();
+        assert!(unknown_signer(itself.der()).unwrap().cause.contains("self-signed"));
+        assert!(unknown_signer(b"nonsense").is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Why an examination cannot be made.
 
 use durable_file::FileError;
+use error_reporter::Report;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -78,6 +79,5 @@ pub enum ExamineError {
 
 /// An error and its causes on one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    Report::new(error).to_string()
 }

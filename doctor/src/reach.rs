@@ -202,10 +202,14 @@ fn is_about_names(error: &reqwest::Error) -> bool {
     chain(error).contains("dns error")
 }
 
-/// Why TLS refused a certificate that is self-signed.
-async fn self_signed(error: &reqwest::Error, network: &Network, address: &str) -> Option<Refusal> {
+/// Why TLS refused a certificate because of who signed it.
+async fn unknown_signer(
+    error: &reqwest::Error,
+    network: &Network,
+    address: &str,
+) -> Option<Refusal> {
     certificate::tls_error(error).filter(|error| certificate::is_about_signer(error))?;
-    certificate::self_signed(&network.refused_certificate(address).await?)
+    certificate::unknown_signer(&network.refused_certificate(address).await?)
 }
 
 /// Why a server does not answer, and what to do about it. `None` if it does not speak HTTP.
@@ -256,7 +260,7 @@ async fn unreachable(
     let (role, address) = origin[0];
     let seen = format!("{address}: {}", root_cause(error));
     let is_plain = address.starts_with("http://");
-    let refusal = match self_signed(error, network, address).await {
+    let refusal = match unknown_signer(error, network, address).await {
         Some(refusal) => Some(refusal),
         None => refusal(error),
     };

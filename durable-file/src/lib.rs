@@ -95,7 +95,7 @@ pub enum FileError {
     /// The file is longer than its reader allows.
     #[error("{} is longer than the {max} bytes that are allowed", path.display())]
     TooLong {
-        /// The file.
+        /// The file that was read.
         path: PathBuf,
         /// The largest length, in bytes.
         max: u64,
@@ -103,7 +103,7 @@ pub enum FileError {
     /// Other users than the owner have access to a private file.
     #[error("{} is open to other users than its owner; run `chmod 600` on it", path.display())]
     Exposed {
-        /// The file.
+        /// The file that was read.
         path: PathBuf,
     },
 }

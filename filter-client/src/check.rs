@@ -61,7 +61,7 @@ pub enum Basis {
 #[non_exhaustive]
 #[must_use]
 pub struct Decision {
-    /// The verdict.
+    /// Whether the URL is listed, and how that is known.
     pub verdict: Verdict,
     /// Whether to block the URL.
     pub blocked: bool,

@@ -57,7 +57,7 @@ impl HttpTransportBuilder {
         Ok(Self { builder: self.builder.tls_certs_merge(certificates) })
     }
 
-    /// The transport.
+    /// A transport with these settings.
     ///
     /// # Errors
     /// [`TransportError::Request`] if TLS cannot be set up.

@@ -63,7 +63,7 @@ pub enum PrefilterSource {
     /// As [`Url`](Self::Url), for the address of a `.json` that a trusted key has signed.
     #[cfg(feature = "signatures")]
     SignedUrl {
-        /// The address.
+        /// The address of the `.json`.
         url: String,
         /// Whose signatures count.
         trust: PrefilterTrust,

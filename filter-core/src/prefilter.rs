@@ -83,7 +83,7 @@ impl<B: AsRef<[u8]>> Prefilter<B> {
         Self::try_from(metadata.with_bits(bits)?)
     }
 
-    /// The bits.
+    /// The Bloom filter, with its bits and parameters.
     #[must_use]
     pub fn filter(&self) -> &BloomFilter<B> {
         &self.filter

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    /// The modulus.
+    /// The modulus of the row.
     pub modulus: u64,
     /// The first eight residues.
     pub first8: Vec<u64>,
@@ -41,7 +41,7 @@ pub struct Outcome {
 
 /// What was recorded for one parameter set.
 pub struct Recording {
-    /// The file.
+    /// The file of the recording.
     pub path: PathBuf,
     /// The parameter set.
     pub parameters: EncryptionParameters,
@@ -51,7 +51,7 @@ pub struct Recording {
     pub salt: u64,
     /// The transform of i² + 7·salt, i from 0, modulo each modulus.
     pub ntt_output: Vec<Row>,
-    /// A seed.
+    /// A seed of the generator of random numbers.
     pub seed: [u8; 32],
     /// What the generator gives first for the seed.
     pub seed_bytes: [u8; 64],

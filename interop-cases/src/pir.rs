@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 /// A row of the keyword database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The keyword.
+    /// The keyword, as rows have it.
     pub keyword: String,
-    /// Its value.
+    /// The value of the keyword.
     pub value: String,
 }
 
@@ -48,7 +48,7 @@ pub struct UploadedKey {
     pub config_hash: Vec<u8>,
     /// When it was made, in seconds since 1970.
     pub timestamp: u64,
-    /// The key.
+    /// The key as the client serialized it.
     pub key: EvaluationKey,
 }
 

@@ -58,9 +58,9 @@ pub enum CuckooError {
     /// A setting is out of range.
     #[error("{what} is {found}; {range} is possible")]
     Setting {
-        /// The setting.
+        /// The name of the setting.
         what: &'static str,
-        /// Its value.
+        /// The value that was given.
         found: f64,
         /// What it can be.
         range: &'static str,

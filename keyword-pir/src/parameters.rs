@@ -31,7 +31,7 @@ pub enum ParameterError {
     Range {
         /// The number's name, for the message.
         what: &'static str,
-        /// Its value.
+        /// The value that was given.
         found: u64,
         /// The smallest possible value.
         min: u64,

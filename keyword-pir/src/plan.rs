@@ -52,7 +52,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The defaults.
+    /// A plan for these encryption parameters, with the defaults of [`Plan`]'s fields.
     #[must_use]
     pub fn new(encryption: bfv::Parameters) -> Self {
         Self {

@@ -7,7 +7,7 @@ use crate::folders::Folders;
 use crate::state::SourceCopy;
 use blocklist::BuildError;
 use blocklist::builder::{
-    self, Builder, Built, Guards, Options, PreviousBuild, PreviousSource, REPORT_FILE,
+    self, Builder, Built, Guards, Options, PreviousBuild, PreviousSource, REPORT_FILE, Report,
 };
 use blocklist::list::ReadOptions;
 use durable_file::Operation;
@@ -60,12 +60,13 @@ pub(crate) fn build(
             AddFailure::Other(error) => BuildFailure::Other(error),
         })?;
         if !accepted.contains(&input.list.name)
-            && let Some(problem) = problem(input.list, &builder, previous)
+            && let Some(problem) = problem(input.list, settings, &builder, previous)
         {
             return Err(BuildFailure::Source(index, problem));
         }
     }
     let built = builder.finish()?;
+    check_strict(settings, inputs, accepted, &built.report)?;
     if let Some(before) = previous.map(|previous| previous.keys)
         && is_shrunk(before, built.report.keys, settings.max_shrink)
     {
@@ -143,6 +144,24 @@ fn add(builder: Builder, input: &Input<'_>, folders: &Folders) -> Result<Builder
     })
 }
 
+/// What exceptions leave covered is known at the end, and has no list of its own.
+fn check_strict(
+    settings: &BuildSettings,
+    inputs: &[Input<'_>],
+    accepted: &BTreeSet<String>,
+    report: &Report,
+) -> Result<(), UpdateError> {
+    let Some(tolerated) = &settings.tolerated else { return Ok(()) };
+    let is_accepted = |index: &usize| accepted.contains(&inputs[*index].list.name);
+    let accepted: BTreeSet<&str> = (0..inputs.len())
+        .filter(is_accepted)
+        .flat_map(|index| report.inexact_of(index, |_| false))
+        .collect();
+    let is_tolerated = |name: &str| tolerated.contains(name) || accepted.contains(name);
+    let reasons: Vec<&str> = report.inexact(is_tolerated).collect();
+    if reasons.is_empty() { Ok(()) } else { Err(UpdateError::Inexact { reasons }) }
+}
+
 fn is_shrunk(before: u64, now: u64, max_shrink: f64) -> bool {
     (now as f64) < before as f64 * (1.0 - max_shrink)
 }
@@ -150,12 +169,21 @@ fn is_shrunk(before: u64, now: u64, max_shrink: f64) -> bool {
 /// What is wrong with the list that was added last.
 fn problem(
     list: &List,
+    settings: &BuildSettings,
     builder: &Builder,
     previous: Option<&PreviousBuild>,
 ) -> Option<SourceProblem> {
     let source = builder.report().sources.last()?;
     if let Some(&option) = source.without_effect.first() {
         return Some(SourceProblem::WithoutEffect(option));
+    }
+    if let Some(tolerated) = &settings.tolerated {
+        let place = builder.report().sources.len() - 1;
+        let reasons = builder.report().inexact_of(place, |name| tolerated.contains(name));
+        let reasons: Vec<&str> = reasons.collect();
+        if !reasons.is_empty() {
+            return Some(SourceProblem::Inexact { reasons });
+        }
     }
     let (taken, exceptions) = (source.entries.taken, source.entries.exceptions);
     let min = list.min_keys;
@@ -223,11 +251,16 @@ pub(crate) fn inputs_digest(configuration: &Configuration, inputs: &[Input<'_>])
         systems,
         names,
         watched,
+        tolerated,
         max_refused: _,
         max_shrink: _,
         min_keys: _,
     } = &configuration.build;
     part(format!("{tolerance} {is_compressed} {onboarding_entry} {systems} {names:?} {watched:?}"));
+    // Earlier releases had no such setting, and nothing is built anew without it.
+    if let Some(tolerated) = tolerated {
+        part(format!("strict {tolerated:?}"));
+    }
     part(format!("{:?}", configuration.process));
     for Input { list, copy } in inputs {
         let format = list.format.as_ref().map(ToString::to_string);

@@ -10,6 +10,7 @@ mod service;
 pub use error::ConfigurationError;
 
 use crate::folders::Folders;
+use blocklist::builder::reason_named;
 use blocklist::key::{EntryKind, InvalidName, KeyRules, NameRules, Refusal, Systems, canonicalise};
 use blocklist::list::{Format, RowFilter};
 use pir_dataset::level;
@@ -114,6 +115,8 @@ pub struct BuildSettings {
     pub max_shrink: f64,
     /// The largest share of the entries of a list that may make no sense. Default: 0.5.
     pub max_refused: f64,
+    /// The reasons for which keys may differ from what lists ask for, as reports name them; `None` if all reasons may.
+    pub tolerated: Option<BTreeSet<&'static str>>,
     /// Which names may become keys: those of `allow_suffixes`, `protect` and `unprotect`.
     pub names: NameRules,
     /// Keys of hosts that are in the prefilter and have no row: devices ask about them, so that a row that is added later
@@ -396,6 +399,7 @@ fn check_build(raw: raw::RawBuild) -> Result<BuildSettings, ConfigurationError> 
     };
     let names = names(&raw.allow_suffixes, &raw.protect, &raw.unprotect)?;
     let watched = watched_keys(&raw.watch, systems)?;
+    let tolerated = tolerated(raw.strict, &raw.tolerate)?;
     Ok(BuildSettings {
         watched,
         tolerance,
@@ -409,8 +413,30 @@ fn check_build(raw: raw::RawBuild) -> Result<BuildSettings, ConfigurationError> 
             raw.max_refused,
             blocklist::builder::DEFAULT_MAX_REFUSED,
         )?,
+        tolerated,
         names,
     })
+}
+
+fn tolerated(
+    is_strict: bool,
+    names: &[String],
+) -> Result<Option<BTreeSet<&'static str>>, ConfigurationError> {
+    let mut tolerated = BTreeSet::new();
+    for (index, name) in names.iter().enumerate() {
+        let reason = reason_named(name).ok_or_else(|| {
+            let reason = format!("{name:?} is no reason; report.json has their names");
+            ConfigurationError::value(format!("tolerate[{index}]"), reason)
+        })?;
+        tolerated.insert(reason);
+    }
+    if !is_strict && !names.is_empty() {
+        return Err(ConfigurationError::value(
+            "tolerate",
+            "it has no effect without strict = true",
+        ));
+    }
+    Ok(is_strict.then_some(tolerated))
 }
 
 fn names(

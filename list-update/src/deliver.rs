@@ -95,7 +95,7 @@ impl<'c> Delivering<'c> {
             return match current {
                 Err(error) => Found::Unlike(format!(
                     "what is published cannot be read: {}",
-                    crate::error::describe(&*error)
+                    error_reporter::Report::new(&*error)
                 )),
                 Ok(None) => Found::Missing,
                 Ok(Some((_, false))) => Found::Missing,

@@ -4,6 +4,7 @@ use blocklist::BuildError;
 use blocklist::builder::NotAReport;
 use blocklist::list::ListOption;
 use durable_file::FileError;
+use error_reporter::Report;
 use pir_dataset::Cause;
 use pir_dataset::configuration::ConfigurationError as ProcessConfigurationError;
 use pir_dataset::manifest::ManifestError;
@@ -21,7 +22,7 @@ pub enum FetchError {
     /// The source is larger than its configuration allows.
     #[error("it has more than {max} bytes; raise max_bytes if that is meant")]
     TooLong {
-        /// The limit.
+        /// `max_bytes` of the source, in bytes.
         max: u64,
     },
     /// The text is not an address.
@@ -32,9 +33,9 @@ pub enum FetchError {
         "{host} has the address {address}, which is not of the open internet (--allow-private)"
     )]
     Private {
-        /// The host.
+        /// The host of the source, or of where it redirects to.
         host: String,
-        /// The address.
+        /// The first address of the host that is refused.
         address: IpAddr,
     },
     /// It redirects to where no list is fetched from.
@@ -54,13 +55,13 @@ pub enum FetchError {
     /// The time is over.
     #[error("it was not there whole after {seconds} s; raise timeout_seconds if it is slow")]
     Timeout {
-        /// The limit.
+        /// `timeout_seconds` of the source, in seconds.
         seconds: u64,
     },
     /// The connection failed, or ended before its end.
     #[error("it cannot be fetched")]
     Http {
-        /// Why.
+        /// What the HTTP client says.
         source: Cause,
     },
     /// What was fetched cannot be stored. This is no failure of the source.
@@ -116,6 +117,16 @@ pub enum SourceProblem {
         /// Those of before.
         before: u64,
     },
+    /// Its keys would not be exactly what it asks for, and `build.strict` asks for that.
+    #[error(
+        "entries of it cannot become keys, or their keys would cover more than they name ({}); build.tolerate lets a reason \
+         pass",
+        reasons.join(", ")
+    )]
+    Inexact {
+        /// The names of the reasons, as reports have them.
+        reasons: Vec<&'static str>,
+    },
     /// A setting of it has no effect on a list of its format, so that it would not be read as it is meant.
     #[error("{} is for {}, which it is not; leave it out", setting(*.0), .0.lists())]
     WithoutEffect(ListOption),
@@ -138,22 +149,15 @@ const fn setting(option: ListOption) -> &'static str {
 
 /// An error of a build with its causes, in which flags of `urlfilter build` have the names of keys.
 fn in_keys(error: &BuildError) -> String {
-    let text = describe(error);
+    let text = Report::new(error).to_string();
     [("--format", "format"), ("--defanged", "defanged"), ("--where", "where")]
         .iter()
         .fold(text, |text, (flag, key)| text.replace(flag, &format!("`{key}`")))
 }
 
-/// A problem and its causes on one line.
-#[must_use]
-pub fn describe(problem: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(problem.source(), |&cause| cause.source());
-    causes.fold(problem.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 /// Sources that cannot be used and have no good copy, with their problems.
 fn names(sources: &[(String, SourceProblem)]) -> String {
-    let each = sources.iter().map(|(name, problem)| format!("{name}: {}", describe(problem)));
+    let each = sources.iter().map(|(name, problem)| format!("{name}: {}", Report::new(problem)));
     each.collect::<Vec<_>>().join("; ")
 }
 
@@ -164,7 +168,7 @@ pub enum UpdateError {
     /// Another update works in the same folder.
     #[error("{}: another update is running there", path.display())]
     Busy {
-        /// The folder.
+        /// The folder of the state.
         path: PathBuf,
     },
     /// A file of the folder cannot be read or written.
@@ -173,7 +177,7 @@ pub enum UpdateError {
     /// The record of the run before cannot be used.
     #[error("{}: not the record of an update; delete its folder to start anew", path.display())]
     State {
-        /// The file.
+        /// `state.json` in the folder of the state.
         path: PathBuf,
         /// What is wrong with it.
         source: Cause,
@@ -181,7 +185,7 @@ pub enum UpdateError {
     /// The report of the build before cannot be used.
     #[error("{}: delete its folder to start anew", path.display())]
     Report {
-        /// The file.
+        /// `report.json` of the build before.
         path: PathBuf,
         /// What is wrong with it.
         source: NotAReport,
@@ -201,7 +205,7 @@ pub enum UpdateError {
     /// The name that was given to be accepted is that of no list.
     #[error("--accept {name}: no list of the configuration is called so")]
     UnknownName {
-        /// The name.
+        /// The name as it was given.
         name: String,
     },
     /// The lists make no prefilter.
@@ -218,10 +222,20 @@ pub enum UpdateError {
         /// Keys before.
         before: u64,
     },
+    /// Keys block what exceptions name, and `build.strict` asks for exact keys.
+    #[error(
+        "nothing was done; keys block what exceptions name ({}), and build.strict asks for exact keys; build.tolerate lets a \
+         reason pass",
+        reasons.join(", ")
+    )]
+    Inexact {
+        /// The names of the reasons, as reports have them.
+        reasons: Vec<&'static str>,
+    },
     /// A level has no key.
     #[error("nothing was done; no list of the level {level} gives a key")]
     EmptyLevel {
-        /// Its name.
+        /// The name of the level in the configuration.
         level: String,
     },
     /// The settings of `[process]` cannot be used.
@@ -230,7 +244,7 @@ pub enum UpdateError {
     /// A path is not text in UTF-8.
     #[error("{}: a path in UTF-8 is expected", path.display())]
     Path {
-        /// The path.
+        /// The path, with what is no UTF-8 replaced when it is shown.
         path: PathBuf,
     },
     /// The rows cannot be processed.

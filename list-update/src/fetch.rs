@@ -34,7 +34,7 @@ const MAX_VALIDATOR: usize = 1024;
 pub(crate) enum Reach {
     /// Those of the open internet.
     Public,
-    /// All.
+    /// All addresses, also private ones.
     Any,
     /// Those of the open internet, and one more.
     #[cfg(test)]

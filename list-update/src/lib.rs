@@ -54,7 +54,7 @@ mod state;
 mod update;
 
 pub use configuration::{Configuration, ConfigurationError};
-pub use error::{FetchError, SourceProblem, UpdateError, describe};
+pub use error::{FetchError, SourceProblem, UpdateError};
 pub use folders::Folders;
 pub use outcome::{Delivered, LevelReport, SourceReport, SourceState, StillCovered, Updated};
 pub use pir_dataset::level::LEVEL_FILE;

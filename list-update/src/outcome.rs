@@ -20,7 +20,7 @@ pub enum SourceState {
     Old,
 }
 
-/// A source.
+/// What became of a list in an update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -100,14 +100,14 @@ pub struct StillCovered {
     pub key: String,
 }
 
-/// A level.
+/// What an update made for a level.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct LevelReport {
     /// Its name in the configuration.
     pub name: String,
-    /// Its keys.
+    /// Keys of the lists of this level, each counted once.
     pub keys: u64,
     /// The tag of its prefilter.
     pub tag: String,
@@ -164,7 +164,7 @@ pub struct Updated {
     pub built_at: Timestamp,
     /// Rows of the data set.
     pub rows: u64,
-    /// Its shards.
+    /// Number of shards of the data set.
     pub shard_count: u32,
     /// SHA-256 of its configuration, hexadecimal.
     pub config_id: String,

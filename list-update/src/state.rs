@@ -21,7 +21,7 @@ pub(crate) struct SourceCopy {
     pub(crate) location: String,
     /// SHA-256 of its content, hexadecimal: the name of its file.
     pub(crate) sha256: String,
-    /// Its length.
+    /// Length of its content, in bytes.
     pub(crate) bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) etag: Option<String>,
@@ -60,7 +60,7 @@ pub(crate) struct DeliveredState {
     pub(crate) delivered_at: Timestamp,
 }
 
-/// The record.
+/// What an update leaves for the next one: `state.json` in the folder of the state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct State {

@@ -5,7 +5,7 @@ use crate::changes::{Before, Changes};
 use crate::configuration::Configuration;
 use crate::copies;
 use crate::deliver::{self, Delivering, Found};
-use crate::error::{UpdateError, describe};
+use crate::error::UpdateError;
 use crate::files;
 use crate::levels;
 use crate::obtain::{Obtained, Sources};
@@ -13,6 +13,7 @@ use crate::outcome::{Delivered, LevelReport, SourceReport, SourceState, Updated}
 use crate::state::{BuiltState, DeliveredState, State};
 use blocklist::builder::PreviousSource;
 use durable_file::Operation;
+use error_reporter::Report;
 use pir_dataset::Manifest;
 use pir_dataset::files::DataSetFiles;
 use pir_dataset::processing::Run;
@@ -381,7 +382,7 @@ fn report(
     let moved = changes.map(|changes| changes.by_source.get(name).copied().unwrap_or_default());
     let numbers = numbers.get(name).cloned().unwrap_or_default();
     SourceReport {
-        problem: source.problem.as_ref().map(|problem| describe(problem)),
+        problem: source.problem.as_ref().map(|problem| Report::new(problem).to_string()),
         keys_in: moved.map(|(keys, _)| keys),
         keys_out: moved.map(|(_, keys)| keys),
         ..SourceReport::new(name, source.state, &source.input.copy, numbers)

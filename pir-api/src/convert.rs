@@ -34,9 +34,9 @@ pub enum ConvertError {
     /// A value is possible in the schema, but cannot be used here.
     #[error("{what} is {found}; {expected} is needed")]
     Value {
-        /// The field.
+        /// The name of the field in the schema.
         what: &'static str,
-        /// Its value.
+        /// The value that the message has.
         found: String,
         /// What is possible.
         expected: &'static str,

@@ -45,7 +45,7 @@ pub enum ConfigurationError {
     /// No set of encryption parameters has this name.
     #[error("rlweParameters: there is no set `{name}`; known are {known}")]
     ParameterSet {
-        /// The name.
+        /// The name as it was given.
         name: String,
         /// All names.
         known: String,
@@ -61,15 +61,15 @@ pub enum ConfigurationError {
     /// A path needs the number of the shard.
     #[error("{key}: the path must contain SHARD_ID, which becomes the number of the shard")]
     ShardId {
-        /// The key.
+        /// The key of the configuration with the path.
         key: &'static str,
     },
     /// A value is out of range.
     #[error("{key} is {found}; {expected}")]
     Value {
-        /// The key.
+        /// The key of the configuration.
         key: &'static str,
-        /// Its value.
+        /// The value as it was given.
         found: String,
         /// What is possible.
         expected: String,
@@ -77,9 +77,9 @@ pub enum ConfigurationError {
     /// A key does not go with others.
     #[error("{key}: {why}")]
     Conflict {
-        /// The key.
+        /// The key of the configuration that has to go.
         key: &'static str,
-        /// Why.
+        /// With which other key it does not go, and what to do.
         why: &'static str,
     },
 }

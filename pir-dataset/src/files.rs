@@ -85,7 +85,7 @@ pub enum ParametersError {
     /// The file is not the text form of parameters.
     #[error("{}: not the text form of PIR parameters", path.display())]
     Text {
-        /// The file.
+        /// The file of the parameters.
         path: PathBuf,
         /// The mistake and its line.
         source: TextError,
@@ -93,13 +93,13 @@ pub enum ParametersError {
     /// The file is not a serialized message.
     #[error("{}: not a serialized PirParameters message", path.display())]
     Serialized {
-        /// The file.
+        /// The file of the parameters.
         path: PathBuf,
     },
     /// The parameters cannot be used.
     #[error("{}: these parameters cannot be served", path.display())]
     Parameters {
-        /// The file.
+        /// The file of the parameters.
         path: PathBuf,
         /// What is missing or out of range.
         source: ConvertError,

@@ -101,7 +101,7 @@ pub enum ManifestError {
     /// The file is not the JSON of a manifest.
     #[error("{}: not the manifest of a data set", path.display())]
     Json {
-        /// The file.
+        /// The file that was read as a manifest.
         path: PathBuf,
         /// The mistake and its place.
         source: Cause,
@@ -109,7 +109,7 @@ pub enum ManifestError {
     /// The format has another version.
     #[error("{}: version {found} of the format is not known, only {VERSION}; use a newer program", path.display())]
     Version {
-        /// The file.
+        /// The file that was read as a manifest.
         path: PathBuf,
         /// The version that the file names.
         found: u32,
@@ -117,7 +117,7 @@ pub enum ManifestError {
     /// The data set has another number of shards.
     #[error("{}: the run made {found} shards, and the configuration names {expected}", path.display())]
     ShardCount {
-        /// The manifest.
+        /// The manifest of the data set.
         path: PathBuf,
         /// Shards of the manifest.
         found: u32,
@@ -127,9 +127,9 @@ pub enum ManifestError {
     /// A record has a number that no shard has.
     #[error("{}: it records shard {shard} of {shard_count} shards", path.display())]
     ShardNumber {
-        /// The manifest.
+        /// The manifest of the data set.
         path: PathBuf,
-        /// The number.
+        /// The number that the record has.
         shard: u32,
         /// Number of shards.
         shard_count: u32,
@@ -137,7 +137,7 @@ pub enum ManifestError {
     /// A file of the data set cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
+        /// The file that cannot be read.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
@@ -148,9 +148,9 @@ pub enum ManifestError {
         path.display(), manifest.display()
     )]
     Digest {
-        /// The file.
+        /// The file that differs.
         path: PathBuf,
-        /// The manifest.
+        /// The manifest of the data set.
         manifest: PathBuf,
     },
 }

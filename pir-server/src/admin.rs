@@ -2,7 +2,6 @@
 //! network.
 
 use crate::blocking::blocking;
-use crate::causes::WithCauses;
 use crate::endpoints::health;
 use crate::reports::{self, CountOptions, Day};
 use crate::service::{Loaded, Service, ServiceError};
@@ -11,6 +10,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use error_reporter::Report;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, ORIGIN};
 use http::{StatusCode, Uri};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ async fn reload(State(service): State<Arc<Service>>, headers: HeaderMap) -> Resp
             (StatusCode::OK, body)
         }
         Err(error) => {
-            let reason = WithCauses(&error).to_string();
+            let reason = Report::new(&error).to_string();
             let body = serde_json::json!({ "error": { "message": reason } });
             (StatusCode::CONFLICT, body)
         }
@@ -131,7 +131,7 @@ pub async fn reload_and_log(service: &Arc<Service>) -> Result<Loaded, ServiceErr
             Ok(loaded)
         }
         Err(error) => {
-            let reason = WithCauses(&error).to_string();
+            let reason = Report::new(&error).to_string();
             tracing::error!(reason, "not reloaded; everything stays as it was");
             Err(error)
         }

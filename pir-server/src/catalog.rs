@@ -4,11 +4,11 @@
 //! itself are soon told to do so; those whose configuration comes from caches are answered for as long as caches may give it
 //! out.
 
-use crate::causes::WithCauses;
 use crate::configuration::{MemoryLimits, ShardFiles, UseCase};
 use crate::data_set::DataSet;
 use crate::data_set_error::DataSetError;
 use crate::platform::Platform;
+use error_reporter::Report;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,13 +80,13 @@ impl Catalog {
     /// that are not named are no longer served.
     ///
     /// # Errors
-    /// [`DataSetError`] for the first data set that cannot be served.
+    /// The name of the first use case whose data set cannot be served, and why.
     pub(crate) fn open(
         use_cases: &[(UseCase, ShardFiles)],
         earlier: &Self,
         memory: MemoryLimits,
         now: Timestamp,
-    ) -> Result<Self, DataSetError> {
+    ) -> Result<Self, (String, DataSetError)> {
         let mut catalog = Self::default();
         for (use_case, files) in use_cases.iter().filter(|(use_case, _)| use_case.is_served()) {
             let known = earlier.use_cases.get(&use_case.name);
@@ -95,12 +95,12 @@ impl Catalog {
                 // The service makes them itself, and a run that was killed is continued.
                 Err(error) if use_case.awaits_files && known.is_none() => {
                     tracing::warn!(
-                        use_case = use_case.name, error = %WithCauses(&error),
+                        use_case = use_case.name, error = %Report::new(&error),
                         "there is no data set yet that can be served; waiting for the update of the lists"
                     );
                     continue;
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err((use_case.name.clone(), error)),
             };
             if let Some(versions) = known {
                 catalog.use_cases.insert(use_case.name.clone(), versions.clone());

@@ -38,6 +38,8 @@ const MAX_STREAMS: u32 = 128;
 const STREAM_WINDOW: u32 = 256 << 10;
 /// Pause after a failed `accept`: the process may have too many open files.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);
+/// How long the other requests of a connection may take that ends because memory for its answers is needed for others.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections that wait to be accepted; the system may have a smaller limit.
 const BACKLOG: u32 = 4096;
 
@@ -298,7 +300,6 @@ impl Serving {
             () = self.accept(stream, Arc::clone(&link)) => {}
             // The table has counted it.
             () = link.closed() => {}
-            () = link.must_make_room() => service.metrics().connection_ended(Closing::Memory),
             () = link.overdue(Due::Slow) => service.metrics().connection_ended(Closing::Slow),
         }
         drop(place);
@@ -335,22 +336,31 @@ impl Serving {
         let stream = TokioIo::new(Watched::new(rate, Arc::clone(&link)));
         let requests = Requests { router, link: Arc::clone(&link), service: Arc::clone(&service) };
         let mut connection = std::pin::pin!(builder.serve_connection(stream, requests));
+        // `None` if memory is needed at once.
         let limit = tokio::select! {
             biased;
             // An error is one of the peer: it disconnected or broke the protocol.
             _ = connection.as_mut() => return,
             () = link.overdue(Due::Idle) => {
                 service.metrics().connection_ended(Closing::Idle);
-                limits.header_timeout
+                Some(limits.header_timeout)
             }
             // Other requests of the connection may be those of other clients of a balancer. When the last of them is over, or
             // overdue as well, the link is.
-            () = link.overdue(Due::Stalled) => limits.request_timeout + limits.answer_timeout,
-            () = ended(&mut draining) => limits.drain_timeout,
+            () = link.overdue(Due::Stalled) => Some(limits.request_timeout + limits.answer_timeout),
+            () = link.must_make_room() => None,
+            () = ended(&mut draining) => Some(limits.drain_timeout),
         };
         // The peer of HTTP/2 is told that no further request is taken. Those that are on their way are answered.
         connection.as_mut().graceful_shutdown();
-        let _ = tokio::time::timeout(limit, connection).await;
+        if let Some(limit) = limit {
+            tokio::select! {
+                _ = tokio::time::timeout(limit, connection.as_mut()) => return,
+                () = link.must_make_room() => {}
+            }
+        }
+        service.metrics().connection_ended(Closing::Memory);
+        let _ = tokio::time::timeout(ROOM_TIMEOUT, connection).await;
     }
 }
 

@@ -1,11 +1,11 @@
 //! One version of a data set: its files are open, checked against each other, and ready for queries.
 
-use crate::causes::WithCauses;
 use crate::configuration::{ShardCount, ShardFiles, UseCase};
 use crate::data_set_error::{DataSetError, Difference, Mismatch, mismatch};
 use crate::database_key::{self, DatabaseKey};
 use crate::platform::Platform;
 use durable_file::{FileError, Operation};
+use error_reporter::Report;
 use keyword_pir::database::{Database, Residence};
 use keyword_pir::{DatabaseError, DatabaseKind, Scheme, Server, ShardParameters, ShardingFunction};
 use pir_api::convert::{self, MAX_SHARDS};
@@ -56,7 +56,7 @@ impl Shard {
     pub(crate) fn unreadable(&self, error: &DatabaseError) {
         if !self.is_reported.swap(true, Ordering::Relaxed) {
             tracing::error!(
-                path = %self.path.display(), error = %WithCauses(error),
+                path = %self.path.display(), error = %Report::new(error),
                 "the file of a shard cannot be read any more, and queries of the shard fail; restore the file \
                  by renaming, and reload"
             );

@@ -26,9 +26,9 @@ pub enum DataSetError {
     #[cfg(feature = "symmetric")]
     #[error("{}: the key cannot be used", path.display())]
     DatabaseKey {
-        /// The file.
+        /// The file with the key.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the key.
         source: keyword_pir::symmetric::SymmetricError,
     },
     /// A parameter file cannot be used.
@@ -40,23 +40,23 @@ pub enum DataSetError {
     /// The parameters of the shards cannot be expressed as one configuration for clients.
     #[error("{}: the parameters make no configuration for clients", path.display())]
     Parameters {
-        /// The file.
+        /// The parameter file of the first shard.
         path: PathBuf,
-        /// Why.
+        /// The parameter that a configuration cannot express.
         source: ConvertError,
     },
     /// A database cannot be read, is damaged, or belongs to other parameters.
     #[error("{}: the database is damaged, or belongs to other parameters", path.display())]
     Database {
-        /// The file.
+        /// The file of the database.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the database.
         source: DatabaseError,
     },
     /// The files come from different processing runs.
     #[error("{path}: not of the same run as {other}: {difference}; copy all files of one run")]
     Mixed {
-        /// The file.
+        /// The file that was read later.
         path: PathBuf,
         /// The file that it does not match.
         other: PathBuf,
@@ -68,7 +68,7 @@ pub enum DataSetError {
     Scheme {
         /// Name of the use case.
         use_case: String,
-        /// Why.
+        /// What is wrong with the parameters.
         source: keyword_pir::Error,
     },
 }

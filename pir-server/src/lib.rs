@@ -63,7 +63,6 @@ mod blocking;
 mod body_budget;
 mod calendar;
 mod catalog;
-mod causes;
 pub mod configuration;
 mod connections;
 mod data_set;

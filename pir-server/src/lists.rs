@@ -1,10 +1,10 @@
 //! Lists that the service keeps up to date by itself: fetched, built and processed in the background, while the data set of
 //! before is served.
 
-use crate::causes::WithCauses;
 use crate::configuration::ListSettings;
 use crate::low_priority;
 use crate::service::error::ServiceError;
+use error_reporter::Report;
 use list_update::{Configuration, Update, UpdateError, Updated};
 use serde::Serialize;
 use std::sync::{Mutex, PoisonError};
@@ -77,7 +77,7 @@ fn known(settings: &ListSettings) -> ListsStatus {
             ..ListsStatus::default()
         },
         Err(error) => {
-            let error = WithCauses(&error).to_string();
+            let error = Report::new(&error).to_string();
             tracing::warn!(error, "it is not known what earlier updates of the lists have made");
             ListsStatus { error: Some(error), ..ListsStatus::default() }
         }

@@ -3,7 +3,7 @@
 //! On Linux a thread has a nice value of its own, which the threads that it starts inherit. Elsewhere the value is one of the
 //! whole process, so that nothing is done there: the number of threads alone bounds what background work takes.
 
-use crate::causes::WithCauses;
+use error_reporter::Report;
 use std::io;
 use std::num::NonZero;
 use std::thread;
@@ -26,7 +26,7 @@ pub(crate) fn max_threads() -> NonZero<usize> {
 /// other work later: the priority cannot be raised again. Without success the work goes on all the same.
 pub(crate) fn lower() {
     if let Err(error) = try_lower() {
-        tracing::warn!(error = %WithCauses(&error), "background work runs at the priority of queries");
+        tracing::warn!(error = %Report::new(&error), "background work runs at the priority of queries");
     }
 }
 

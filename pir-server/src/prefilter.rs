@@ -25,7 +25,7 @@ pub enum PrefilterError {
     /// The file is no prefilter.
     #[error("{}: not a prefilter", path.display())]
     Content {
-        /// The file.
+        /// The file of the prefilter.
         path: PathBuf,
         /// What is wrong with it.
         source: ContentError,
@@ -39,7 +39,7 @@ pub enum PrefilterError {
     /// The prefilter of a level is not of the build that is served.
     #[error("{}: not a level of the prefilter that is given out; update the lists again", path.display())]
     OtherLevel {
-        /// Its folder.
+        /// The folder of the level.
         path: PathBuf,
     },
     /// Reading the file did not finish.

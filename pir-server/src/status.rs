@@ -3,6 +3,7 @@
 mod chart;
 mod doctor;
 mod page;
+mod problems;
 
 use doctor::DoctorReport;
 pub(crate) use page::page;
@@ -27,6 +28,8 @@ pub(crate) struct Status {
     ready: bool,
     /// The sentence of `/readyz`.
     readiness: String,
+    /// What is old, late or not served.
+    problems: Vec<String>,
     warnings: Vec<String>,
     use_cases: Vec<UseCaseReport>,
     #[cfg(feature = "lists")]
@@ -96,11 +99,12 @@ impl Status {
             config_id: served.config_id,
         });
         let store = service.store().statistics();
-        Self {
+        let mut status = Self {
             version: env!("CARGO_PKG_VERSION"),
             now: service.now(),
             ready: readiness.is_ready(),
             readiness: readiness.to_string(),
+            problems: Vec::new(),
             warnings: loaded.warnings,
             use_cases: use_cases.collect(),
             #[cfg(feature = "lists")]
@@ -120,6 +124,8 @@ impl Status {
             user_tokens: loaded.user_tokens,
             minutes: service.traffic().minutes(service.now()),
             doctor,
-        }
+        };
+        status.problems = problems::problems(&status);
+        status
     }
 }

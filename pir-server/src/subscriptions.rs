@@ -2,11 +2,11 @@
 //! served from their activation time on.
 
 use crate::blocking::blocking;
-use crate::causes::WithCauses;
 use crate::configuration::{Configuration, ShardCount, ShardFiles, UseCase, UseCaseSource};
 use crate::data_set::DataSet;
 use crate::prefilter::{PrefilterError, ServedPrefilter};
 use arc_swap::ArcSwap;
+use error_reporter::Report;
 use pir_dataset::publication::{
     Fetched, Release, ReleaseStore, ReleaseStoreError, Replica, ReplicaStatus, UseCaseStatus,
 };
@@ -59,7 +59,7 @@ pub enum SubscriptionError {
     Store {
         /// Name of the use case.
         use_case: String,
-        /// Why.
+        /// What the store of the publication says.
         source: Box<ReleaseStoreError>,
     },
     /// The prefilter of a release cannot be given out.
@@ -67,7 +67,7 @@ pub enum SubscriptionError {
     Prefilter {
         /// Name of the use case.
         use_case: String,
-        /// Why.
+        /// What is wrong with the prefilter, or with its file.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The configuration no longer has the use case.
@@ -81,7 +81,7 @@ pub enum SubscriptionError {
     DataSet {
         /// Name of the use case.
         use_case: String,
-        /// Why.
+        /// What is wrong with the data set.
         source: Box<dyn Error + Send + Sync>,
     },
 }
@@ -322,7 +322,7 @@ impl Subscriptions {
             match self.poll(service).await {
                 Ok(()) => last_failure.clear(),
                 Err(error) => {
-                    let failure = WithCauses(&error).to_string();
+                    let failure = Report::new(&error).to_string();
                     if failure != last_failure {
                         tracing::error!(
                             error = failure,
@@ -342,7 +342,7 @@ fn log_fetched(use_case: &str, replica: &mut Replica, before: Fetched) {
     if let Some(error) = replica.take_unusable_delta() {
         tracing::warn!(
             use_case,
-            error = %WithCauses(&error),
+            error = %Report::new(&error),
             "a delta of the publication cannot be used; whole files are fetched instead"
         );
     }
@@ -367,7 +367,7 @@ async fn last_active(
     match replica.load_last_active().await {
         Ok(Some(release)) => {
             tracing::error!(
-                use_case, release = release.id, error = %WithCauses(&error),
+                use_case, release = release.id, error = %Report::new(&error),
                 "the publication cannot be followed; the release that was served last is served again"
             );
             Ok(release)
@@ -375,7 +375,7 @@ async fn last_active(
         Ok(None) => Err(store_error(use_case)(error)),
         Err(unusable) => {
             tracing::error!(
-                use_case, error = %WithCauses(&unusable),
+                use_case, error = %Report::new(&unusable),
                 "the release that was served last cannot be read"
             );
             Err(store_error(use_case)(error))

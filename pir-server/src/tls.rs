@@ -23,15 +23,15 @@ pub enum TlsError {
     /// A file cannot be read, or is not PEM with a certificate or a key.
     #[error("{}: cannot be read as PEM", path.display())]
     File {
-        /// The file.
+        /// The file as the configuration names it.
         path: PathBuf,
-        /// Why.
+        /// What the system or the reader of PEM says.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The certificate file has no certificate.
     #[error("{}: expected at least one certificate in PEM form, found none", path.display())]
     NoCertificate {
-        /// The file.
+        /// The file of the certificate.
         path: PathBuf,
     },
     /// The certificate and the key do not match, or the TLS library refuses them or its settings.

@@ -58,7 +58,7 @@ impl IssuerDirectory {
     /// The media type of the document.
     pub const MEDIA_TYPE: &str = "application/private-token-issuer-directory";
 
-    /// A directory.
+    /// A directory with this request URI and these keys, the one to use first in front.
     #[must_use]
     pub fn new(issuer_request_uri: impl Into<String>, token_keys: Vec<DirectoryKey>) -> Self {
         Self { issuer_request_uri: issuer_request_uri.into(), token_keys }

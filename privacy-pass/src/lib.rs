@@ -120,7 +120,7 @@ pub enum Error {
     /// A message has the wrong length.
     #[error("{kind}: expected {expected} bytes, found {found}")]
     Length {
-        /// The message.
+        /// Which message of the protocol it is.
         kind: MessageKind,
         /// Its length in bytes.
         expected: usize,

@@ -91,7 +91,7 @@ impl TrustedKeys {
         Self::new(keys.iter().map(|key| PublicKey::parse(key.as_ref())).collect::<Result<_, _>>()?)
     }
 
-    /// The keys.
+    /// The keys, each of which is trusted alone.
     #[must_use]
     pub fn keys(&self) -> &[PublicKey] {
         &self.0

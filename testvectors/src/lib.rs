@@ -54,7 +54,7 @@ pub const VERSION: u32 = 2;
 pub struct VectorFile {
     /// Path relative to the folder of all vectors, such as `prefilter/hashes.json`.
     pub path: PathBuf,
-    /// Its bytes.
+    /// The bytes of the file.
     pub content: Vec<u8>,
 }
 
@@ -159,7 +159,7 @@ pub enum CheckError {
     /// A folder could not be listed.
     #[error("cannot list {}", path.display())]
     Folder {
-        /// The folder.
+        /// The folder that was to be listed.
         path: PathBuf,
         /// The system's error.
         source: io::Error,

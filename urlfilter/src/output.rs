@@ -1,5 +1,6 @@
 //! Results on standard output, everything else on standard error.
 
+use error_reporter::Report;
 use indicatif::{ProgressBar, ProgressStyle};
 use pir_dataset::progress::{Notice, Phase, Progress};
 use serde::Serialize;
@@ -72,8 +73,7 @@ pub(crate) fn note(text: Arguments<'_>) {
 
 /// An error and its causes on one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    Report::new(error).to_string()
 }
 
 /// The error of a command, option or address that this build does not support.

@@ -89,7 +89,7 @@ pub(crate) trait Lanes<W: MachineWord>: Copy {
 pub(crate) trait NarrowLanes: Lanes<u32> {
     /// Asks for the cache line at an address, which need not be valid.
     fn prefetch(cpu: Self::Cpu, from: *const u32);
-    /// Zeros.
+    /// A vector whose lanes are all 0.
     fn zero(cpu: Self::Cpu) -> Self;
     /// The second lanes in the place of the first ones.
     #[inline(always)]

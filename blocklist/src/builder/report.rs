@@ -18,6 +18,14 @@ use std::collections::BTreeMap;
 /// The name of the reason for which keys block more than lists ask for where exceptions are [still covered](StillCovered).
 pub const STILL_COVERED: &str = "still-covered";
 
+/// The name of the reason that is called so in reports: of a [`Refusal`], of a [`Remark`], or [`STILL_COVERED`].
+#[must_use]
+pub fn reason_named(name: &str) -> Option<&'static str> {
+    let refusals = Refusal::ALL.iter().map(|refusal| refusal.name());
+    let remarks = Remark::ALL.iter().map(|remark| remark.name());
+    refusals.chain(remarks).chain([STILL_COVERED]).find(|known| *known == name)
+}
+
 /// The number of examples that are kept for a reason.
 const MAX_EXAMPLES: usize = 5;
 
@@ -185,6 +193,12 @@ impl Occurrences {
         &self.examples
     }
 
+    /// Whether an entry of a list, by its place among the lists, is one of them.
+    fn concerns(&self, source: usize) -> bool {
+        // The last list is asked for most of the time.
+        self.lines.iter().rev().any(|range| range.source as usize == source)
+    }
+
     fn add(&mut self, source: usize, line: u64) {
         self.count += 1;
         match self.lines.last_mut() {
@@ -339,6 +353,21 @@ impl Report {
             .chain(widened)
             .chain(covered)
             .filter(move |name| !is_tolerated(name))
+    }
+
+    /// As [`Report::inexact`], of one list by its place in [`Report::sources`]. What exceptions of all lists leave covered is
+    /// not among them.
+    pub fn inexact_of<'r>(
+        &'r self,
+        source: usize,
+        is_tolerated: impl Fn(&str) -> bool + 'r,
+    ) -> impl Iterator<Item = &'static str> + 'r {
+        let refused = self.refused.iter().filter(|(refusal, _)| refusal.asked_to_block());
+        let refused = refused.map(|(refusal, seen)| (refusal.name(), seen));
+        let widened =
+            self.remarks_with(Effect::Widened).map(|(remark, seen)| (remark.name(), seen));
+        let reasons = refused.chain(widened).filter(move |(_, seen)| seen.concerns(source));
+        reasons.map(|(name, _)| name).filter(move |name| !is_tolerated(name))
     }
 
     /// The remarks that have this effect, with the entries that they concern.

@@ -18,15 +18,17 @@ pub(super) fn rewrite<'e>(
     if !key.text.contains('*') || !matches!(rules.rule(), SubUrlRule::Profile(_)) {
         return Ok(key);
     }
-    let Some(open) = without_end_star(&key.text) else {
+    if without_end_star(&key.text).is_none() {
         key.remarks.add(Remark::StarKept);
         return Ok(key);
-    };
+    }
+    let spelling = fullest_spelling(&key);
+    let open = without_end_star(spelling).expect("it has the path of the key");
     let scheme =
         split_special_scheme(entry).map_or_else(String::new, |(scheme, _)| format!("{scheme}://"));
     let wildcard = if key.remarks.contains(Remark::SubdomainWildcard) { "*." } else { "" };
     let meant = [&scheme, wildcard, open].concat();
-    let is_segment = key.text[open.len()..].starts_with('/');
+    let is_segment = spelling[open.len()..].starts_with('/');
     // It is shorter than the entry, so that this ends.
     let CanonicalKey { text, others, remarks } = rewrite(&meant, kind, rules)?;
     key.remarks.extend(remarks);
@@ -46,6 +48,20 @@ pub(super) fn rewrite<'e>(
         }
     }
     Ok(key)
+}
+
+/// The spelling of a key that has most of the entry: letters as they are written, and `www.` in front. 26 asks for these.
+fn fullest_spelling<'k>(key: &'k CanonicalKey<'_>) -> &'k str {
+    let plain = without_www(&key.text);
+    let is_same = |other: &&String| without_www(other).eq_ignore_ascii_case(plain);
+    key.others.iter().rev().find(is_same).map_or(&*key.text, String::as_str)
+}
+
+fn without_www(mut key: &str) -> &str {
+    while let Some(rest) = key.strip_prefix("www.") {
+        key = rest;
+    }
+    key
 }
 
 /// A key without the stars at the end of its path or query, and without the slash before stars that are all of a segment;

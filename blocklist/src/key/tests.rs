@@ -227,7 +227,14 @@ fn rules() -> impl Strategy<Value = SubUrlRule> {
 fn a_star_at_the_end_stands_for_whatever_follows() {
     for (entry, text, others) in [
         ("https://c.example/login*", "c.example/login*", &["c.example/login"][..]),
-        ("c.example/Login*", "c.example/login*", &["c.example/Login*", "c.example/login"]),
+        (
+            "c.example/Login*",
+            "c.example/login*",
+            &["c.example/Login*", "c.example/login", "c.example/Login"],
+        ),
+        ("c.example/Login/*", "c.example/login", &["c.example/Login"]),
+        ("https://www.c.example/x/*", "c.example/x", &["www.c.example/x"]),
+        ("https://www.c.example/X/*", "c.example/x", &["www.c.example/x", "www.c.example/X"]),
         ("c.example/x?q=*", "c.example/x?q=*", &["c.example/x?q="]),
         ("c.example/x/*/", "c.example/x", &[]),
         ("c.example/x*/*", "c.example/x*", &["c.example/x"]),
@@ -284,6 +291,24 @@ proptest! {
             prop_assert!(sub_urls.contains(second));
             let again = canonicalise(second, EntryKind::Url, &rules).unwrap();
             prop_assert_eq!((&again.text, &again.others), (&key.text, &key.others));
+        }
+    }
+
+    /// On all systems, which spell hosts and paths in several ways.
+    #[test]
+    fn a_star_behind_a_slash_changes_no_key(
+        entry in "(https?://)?(www\\.){0,2}([a-zA-Z0-9-]{1,4}\\.){1,2}[a-z]{2,3}(:[0-9]{2,4})?(/[a-zA-Z0-9%_=-]{1,6}){0,2}"
+    ) {
+        for rules in [KeyRules::default(), all_systems()] {
+            let Ok(key) = canonicalise(&entry, EntryKind::Url, &rules) else { return Ok(()) };
+            let starred = format!("{entry}/*");
+            let starred = canonicalise(&starred, EntryKind::Url, &rules).unwrap();
+            prop_assert_eq!(starred.text, key.text);
+            let sorted = |mut others: Vec<String>| {
+                others.sort_unstable();
+                others
+            };
+            prop_assert_eq!(sorted(starred.others), sorted(key.others));
         }
     }
 

@@ -281,7 +281,7 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// A value that is no row, or may be one. Gives whether it is a scalar.
+/// A value that is no row, or may be one. Gives whether a field that has it can be chosen: a scalar, or an array of them.
 struct Node<'n, 'w> {
     walk: &'n mut Walk<'w>,
     /// The number of containers around it.
@@ -355,9 +355,12 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
             walk.end_row();
         }
         walk.arrays += 1;
-        while items.next_element_seed(walk.value(depth + 1))?.is_some() {}
+        let mut has_scalars = false;
+        while let Some(is_scalar) = items.next_element_seed(walk.value(depth + 1))? {
+            has_scalars |= is_scalar;
+        }
         walk.arrays -= 1;
-        Ok(false)
+        Ok(has_scalars)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<bool, A::Error> {
@@ -371,7 +374,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
             row.walk.has_content = true;
             row.choose(&name, depth)?;
             row.walk.lines.begin_record(MAX_VALUE);
-            let scalar = if row.is_chosen() {
+            let can_be_chosen = if row.is_chosen() {
                 fields.next_value_seed(Chosen { row: &mut row, inside_array: false })?
             } else {
                 let inside_row = row.walk.row_depth.is_some_and(|rows| depth >= rows);
@@ -382,7 +385,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
                 }
             };
             // The names of the first rows.
-            if scalar || row.has_field {
+            if can_be_chosen || row.has_field {
                 row.walk.name(&name);
             }
         }

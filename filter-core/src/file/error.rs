@@ -13,7 +13,7 @@ pub enum FileError {
     /// The file system refused.
     #[error("cannot read {}", path.display())]
     Io {
-        /// The file.
+        /// The file as it was named.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
@@ -24,7 +24,7 @@ pub enum FileError {
     /// The content is malformed or contradicts itself.
     #[error("{} is not a sound prefilter", path.display())]
     Content {
-        /// The file.
+        /// The file as it was named.
         path: PathBuf,
         /// What is wrong with it.
         source: ContentError,

@@ -29,6 +29,8 @@ pub(super) struct RawBuild {
     pub(super) min_keys: Option<u64>,
     pub(super) max_shrink: Option<f64>,
     pub(super) max_refused: Option<f64>,
+    pub(super) strict: bool,
+    pub(super) tolerate: Vec<String>,
     pub(super) allow_suffixes: Vec<String>,
     pub(super) protect: Vec<String>,
     pub(super) unprotect: Vec<String>,

@@ -70,7 +70,7 @@ pub(super) fn check(raw: RawService, folder: &Path) -> Result<Delivery, Configur
                 && let Err(error) =
                     pir_dataset::publication::ReleaseStore::open(&address, &Default::default())
             {
-                return refuse("publish", &crate::error::describe(&error));
+                return refuse("publish", &error_reporter::Report::new(&error).to_string());
             }
             let address = match is_local {
                 true => folder.join(address).display().to_string(),

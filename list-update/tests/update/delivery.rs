@@ -2,6 +2,7 @@
 
 use super::{Answer, Place, Server};
 use durable_file::Access;
+use error_reporter::Report;
 use list_update::UpdateError;
 use pir_dataset::Manifest;
 use release_signature::SecretKey;
@@ -81,7 +82,7 @@ fn a_release_that_still_waits_for_nodes_is_replaced_and_one_of_somebody_else_sta
     // No time is announced: nodes were away, and the lists have gone back since.
     other["activateAt"] = Value::Null;
     fs::write(&path, other.to_string()).unwrap();
-    let error = list_update::describe(&place.update().unwrap_err());
+    let error = Report::new(&place.update().unwrap_err()).to_string();
     assert!(error.contains(&format!("1-{digest}/release.json")), "{error}");
 }
 
@@ -91,7 +92,7 @@ fn what_changes_in_the_settings_of_the_service_is_delivered() {
         let updated = place.update_with(|update| update.trust_current(is_trusted));
         let error = updated.unwrap_err();
         assert!(matches!(error, UpdateError::Deliver { .. }), "{error}");
-        list_update::describe(&error)
+        Report::new(&error).to_string()
     };
     let mut place = publishing();
     place.update().unwrap();
@@ -140,7 +141,7 @@ fn a_service_is_told_and_must_serve_this_data_set() {
     place.text.push_str(&format!("[service]\nuse_case = \"u\"\nreload = \"{address}\"\n"));
     place.server.set("/a", Answer::list("bad.example\n"));
     service.set("/reload", Answer::Status(500));
-    let error = list_update::describe(&place.update().unwrap_err());
+    let error = Report::new(&place.update().unwrap_err()).to_string();
     assert!(error.contains("status 500"), "{error}");
 
     // Nothing is delivered until the service says that it serves the data set.
@@ -164,7 +165,7 @@ fn a_service_is_told_and_must_serve_this_data_set() {
     ] {
         service.set("/reload", answer);
         let error = place.update().unwrap_err();
-        let text = list_update::describe(&error);
+        let text = Report::new(&error).to_string();
         assert!(matches!(error, UpdateError::Deliver { .. }), "{text}");
         assert!(text.contains(expected), "{text}");
     }

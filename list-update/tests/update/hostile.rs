@@ -125,6 +125,63 @@ fn a_whole_build_that_shrank_does_nothing() {
 }
 
 #[test]
+fn a_list_that_would_not_be_exact_is_not_used_if_that_is_asked_for() {
+    let exact = "||one.example^\n||two.example^\n";
+    let inexact = "||one.example^\n||two.example^$third-party\n||three.example^\n";
+    for (settings, is_taken) in [
+        ("", true),
+        ("strict = true", false),
+        ("strict = true\ntolerate = [\"wildcard\"]", false),
+        ("strict = true\ntolerate = [\"rule-option\"]", true),
+    ] {
+        let mut place = Place::new(&[("a", ""), ("b", "")]);
+        place.text.push_str(&format!("[build]\n{settings}\n"));
+        place.server.set("/a", Answer::list(exact));
+        place.server.set("/b", Answer::list("||b.example^\n"));
+        place.update().unwrap();
+
+        place.server.set("/a", Answer::list(inexact));
+        let updated = place.update().unwrap();
+        let expected = if is_taken { SourceState::Changed } else { SourceState::Old };
+        assert_eq!(states(&updated)[0], expected, "{settings}");
+        if !is_taken {
+            let problem = updated.sources[0].problem.clone().unwrap();
+            assert!(problem.contains("(rule-option); build.tolerate"), "{problem}");
+            // The list that comes after is not blamed for it.
+            let accepted = place.update_with(|update| update.accept("a")).unwrap();
+            assert_eq!(states(&accepted)[0], SourceState::Changed, "{settings}");
+        }
+        assert!(place.rows().contains(&"three.example".to_owned()), "{settings}");
+    }
+}
+
+/// Turning it on is reason enough to build, although no list has changed.
+#[test]
+fn exact_keys_can_be_asked_for_later() {
+    let mut place = Place::new(&[("a", "")]);
+    place.server.set("/a", Answer::list("||one.example^\n||two.example^$third-party\n"));
+    place.update().unwrap();
+    place.text.push_str("[build]\nstrict = true\n");
+    let error = place.update().unwrap_err();
+    assert!(error.to_string().contains("rule-option"), "{error}");
+}
+
+#[test]
+fn keys_that_block_what_exceptions_name_are_not_exact() {
+    let mut place = Place::new(&[("a", "")]);
+    place.text.push_str("[build]\nstrict = true\n");
+    place.server.set("/a", Answer::list("||one.example^\n@@||www2.one.example^\n"));
+    let error = place.update().unwrap_err();
+    assert!(
+        matches!(&error, UpdateError::Inexact { reasons } if reasons == &["still-covered"]),
+        "{error}"
+    );
+    place.text =
+        place.text.replace("strict = true", "strict = true\ntolerate = [\"still-covered\"]");
+    place.update().unwrap();
+}
+
+#[test]
 fn a_copy_that_was_damaged_is_not_built_from() {
     let place = Place::new(&[("a", ""), ("b", "")]);
     place.server.set("/a", good());

@@ -2,6 +2,7 @@
 
 use list_update::Configuration;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -93,6 +94,9 @@ fn schema_and_program_take_the_same_documents() {
         named(&"ü".repeat(100)),
         build("fpr = 0.5\nsystems = [\"26\"]"),
         build("systems = [\"27\", \"26\"]\nmin_keys = 3\nmax_refused = 1.0"),
+        build("strict = true"),
+        build("strict = true\ntolerate = [\"covers-subdomains\", \"wildcard\", \"still-covered\"]"),
+        build("tolerate = []"),
         process("trials_per_shard = 0\nrows_per_shard = 1"),
         process("trials_per_shard = 4294967295"),
         allow("path = \"x.txt\""),
@@ -144,6 +148,11 @@ fn schema_and_program_take_the_same_documents() {
         build("systems = [\"26,27\"]"),
         build("systems = [\"25\"]"),
         build("max_refused = -0.1"),
+        build("strict = 1"),
+        build("strict = true\ntolerate = \"wildcard\""),
+        build("strict = true\ntolerate = [\"wildcards\"]"),
+        build("tolerate = [\"wildcard\"]"),
+        build("strict = false\ntolerate = [\"wildcard\"]"),
         process("rows_per_shard = 0"),
         process("trials_per_shard = 4294967296"),
         process("rlwe_parameters = \"insecure_n_8_logq_5x18_logt_5\""),
@@ -195,4 +204,20 @@ fn schema_and_program_take_the_same_documents() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn the_schema_has_the_names_of_all_reasons() {
+    use blocklist::builder::{STILL_COVERED, reason_named};
+    use blocklist::key::{Refusal, Remark};
+    let schema = schema();
+    let described = &schema["properties"]["build"]["properties"]["tolerate"]["items"]["enum"];
+    let described: BTreeSet<&str> =
+        described.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let refusals = Refusal::ALL.iter().map(|refusal| refusal.name());
+    let remarks = Remark::ALL.iter().map(|remark| remark.name());
+    let known: BTreeSet<&str> = refusals.chain(remarks).chain([STILL_COVERED]).collect();
+    assert_eq!(described, known);
+    assert!(known.iter().all(|name| reason_named(name) == Some(*name)));
+    assert_eq!(reason_named("wildcards"), None);
 }

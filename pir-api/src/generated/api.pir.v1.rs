@@ -151,13 +151,13 @@ impl ::prost::Name for PirResponse {
 /// Recent changes that the processed database lacks.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StashOfEntries {
-    /// Ascending.
+    /// In ascending order.
     #[prost(uint64, repeated, tag = "1")]
     pub hashed_keywords: ::prost::alloc::vec::Vec<u64>,
     /// In the order of the hashes.
     #[prost(bytes = "vec", repeated, tag = "2")]
     pub values: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
-    /// Ascending.
+    /// In ascending order.
     #[prost(uint64, repeated, tag = "3")]
     pub removed_hashed_keywords: ::prost::alloc::vec::Vec<u64>,
 }

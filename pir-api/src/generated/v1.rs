@@ -209,7 +209,7 @@ impl ::prost::Name for SerializedEvaluationKey {
 pub struct EvaluationKeyConfig {
     #[prost(message, optional, tag = "1")]
     pub encryption_parameters: ::core::option::Option<EncryptionParameters>,
-    /// Ascending.
+    /// In ascending order.
     #[prost(uint32, repeated, tag = "2")]
     pub galois_elements: ::prost::alloc::vec::Vec<u32>,
     #[prost(bool, tag = "3")]

@@ -20,13 +20,13 @@ pub enum ProcessError {
     /// The input is a folder.
     #[error("inputDatabase: {} is a folder; the path of a file is expected", path.display())]
     InputIsFolder {
-        /// The path.
+        /// The path of `inputDatabase`.
         path: PathBuf,
     },
     /// The input has a mistake, or cannot be read to its end.
     #[error("cannot read the rows of {}", path.display())]
     Rows {
-        /// The input.
+        /// The path of the input.
         path: PathBuf,
         /// The mistake and its place.
         source: Cause,
@@ -34,7 +34,7 @@ pub enum ProcessError {
     /// The input has more rows than can be numbered.
     #[error("{}: more than {} rows", path.display(), u32::MAX)]
     TooManyRows {
-        /// The input.
+        /// The path of the input.
         path: PathBuf,
     },
     /// Two rows cannot both be stored.
@@ -106,7 +106,7 @@ pub enum ProcessError {
         manifest.display()
     )]
     ForeignFile {
-        /// The file.
+        /// The file that stands in the way.
         path: PathBuf,
         /// Where the manifest of the data set would be.
         manifest: PathBuf,
@@ -129,9 +129,9 @@ pub enum ProcessError {
     /// A shard cannot be made.
     #[error("cannot make shard {shard}")]
     Shard {
-        /// Its number.
+        /// The number of the shard, from 0.
         shard: u32,
-        /// Why.
+        /// What is wrong with its rows or with the settings.
         source: ShardError,
     },
     /// The shards make no configuration for clients.
@@ -197,7 +197,7 @@ pub enum ShardError {
     /// A value is longer than the format allows.
     #[error("{row}: a value of {length} bytes; the format has room for {max}")]
     ValueTooLong {
-        /// The row.
+        /// The keyword of the row, as it is shown in messages.
         row: String,
         /// Length of its value, in bytes.
         length: usize,
@@ -211,7 +211,7 @@ pub enum ShardError {
          shorten the value"
     )]
     BucketTooSmall {
-        /// The row.
+        /// The keyword of the row, as it is shown in messages.
         row: String,
         /// Length of its value, in bytes.
         length: usize,
@@ -242,7 +242,7 @@ pub enum ShardError {
     /// The cuckoo tables cannot be made.
     #[error("cannot make the cuckoo tables")]
     Tables {
-        /// Why.
+        /// What is wrong with the tables.
         source: CuckooError,
     },
     /// A shard of a database by number has no rows.
@@ -251,21 +251,21 @@ pub enum ShardError {
     /// The shard's parameters are not valid.
     #[error("cannot choose the parameters")]
     Parameters {
-        /// Why.
+        /// The parameter that is not valid.
         source: keyword_pir::ParameterError,
     },
     /// The arithmetic refused the shard.
     #[error("cannot compute")]
     Arithmetic {
-        /// Why.
+        /// What the arithmetic says.
         source: keyword_pir::Error,
     },
     /// The database file cannot be written or read.
     #[error("{}: cannot write or read the database", path.display())]
     Database {
-        /// The file.
+        /// The file of the database.
         path: PathBuf,
-        /// Why.
+        /// What the system says, or what is wrong with the file.
         source: DatabaseError,
     },
     /// The parameter file of an earlier run cannot be read.

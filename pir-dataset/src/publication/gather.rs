@@ -86,27 +86,27 @@ pub enum GatherError {
         path.display()
     )]
     OtherContent {
-        /// The file.
+        /// The file whose content differs.
         path: PathBuf,
     },
     /// The prefilter is not a folder.
     #[error("{}: not the folder of a prefilter", path.display())]
     NoPrefilter {
-        /// The path.
+        /// The path as it was given.
         path: PathBuf,
     },
     /// The prefilter cannot be opened.
     #[error("{}: not a prefilter that can be used", path.display())]
     Prefilter {
-        /// The folder.
+        /// The folder of the prefilter.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with it, or what the system says.
         source: Cause,
     },
     /// The rows of the prefilter's build cannot be read.
     #[error("{}: cannot read the rows", path.display())]
     Rows {
-        /// The file.
+        /// The file of the rows.
         path: PathBuf,
         /// The mistake and its place.
         source: Cause,
@@ -132,7 +132,7 @@ pub enum GatherError {
         path.display()
     )]
     NoKeywords {
-        /// The manifest.
+        /// The manifest of the data set.
         path: PathBuf,
     },
     /// The folder of a level, or what says which build it is of, cannot be used.

@@ -3,6 +3,7 @@
 use super::replica::UseCaseStatus;
 use crate::Cause;
 use crate::progress::{Notice, Phase, Progress, Running};
+use error_reporter::Report;
 use http_body_util::{BodyExt, Limited};
 use std::time::{Duration, Instant};
 
@@ -30,13 +31,13 @@ pub enum NodesError {
     /// The HTTP client cannot be set up.
     #[error("cannot set up an HTTP client")]
     Client {
-        /// Why.
+        /// What the HTTP client says.
         source: Cause,
     },
     /// The name of the nodes is not a URL with a host.
     #[error("{url}: the URL of the nodes' admin listeners is expected, such as http://nodes:9090")]
     Url {
-        /// The text.
+        /// The URL as it was given.
         url: String,
         /// What is wrong with it.
         source: Cause,
@@ -96,12 +97,6 @@ impl Goal {
             Self::Served => is(&status.replica.active),
         }
     }
-}
-
-/// An error and its causes on one line.
-pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl Nodes {
@@ -198,7 +193,7 @@ impl Nodes {
                     });
                 }
                 // The first failure, another one, and from time to time that it is still so.
-                let reason = status.err().map(|error| with_causes(&*error));
+                let reason = status.err().map(|error| Report::new(&*error).to_string());
                 let is_due = |(at, known): &(Instant, Option<String>)| {
                     at.elapsed() >= NOTICE_INTERVAL || (reason.is_some() && *known != reason)
                 };

@@ -83,7 +83,7 @@ pub enum PublishError {
     /// The address has releases of another use case.
     #[error("{address}: has releases of another use case, {use_case}")]
     OtherUseCase {
-        /// The address.
+        /// The address of the publication.
         address: String,
         /// The use case of its releases.
         use_case: String,
@@ -96,7 +96,7 @@ pub enum PublishError {
     NotSigned {
         /// Address and name.
         name: String,
-        /// Why.
+        /// What is wrong with the signature, or that there is none.
         source: TrustError,
     },
     /// What is published now is signed, and this publisher has no key.
@@ -111,19 +111,19 @@ pub enum PublishError {
     /// There is no release to go on with.
     #[error("{address}: nothing was published yet")]
     NothingPublished {
-        /// The address.
+        /// The address of the publication.
         address: String,
     },
     /// There is no release that was announced with a time.
     #[error("{address}: nothing was published yet, or not to its end")]
     NotAnnounced {
-        /// The address.
+        /// The address of the publication.
         address: String,
     },
     /// There is no release to go back to.
     #[error("{address}: there is no release before {id}")]
     NoEarlierRelease {
-        /// The address.
+        /// The address of the publication.
         address: String,
         /// The current release.
         id: String,
@@ -131,17 +131,17 @@ pub enum PublishError {
     /// The release to go back to is the current one.
     #[error("{address}: {id} is the release that counts already")]
     AlreadyCurrent {
-        /// The address.
+        /// The address of the publication.
         address: String,
-        /// The release.
+        /// The id of the release.
         id: String,
     },
     /// The release to go back to does not exist.
     #[error("{address}: there is no release {id:?}; there are {known}")]
     UnknownRelease {
-        /// The address.
+        /// The address of the publication.
         address: String,
-        /// The release.
+        /// The id of the release.
         id: String,
         /// The releases that exist.
         known: String,
@@ -152,7 +152,7 @@ pub enum PublishError {
          follow"
     )]
     NodesNotReady {
-        /// The release.
+        /// The id of the release.
         id: String,
         /// Which node, and why.
         source: NodesError,
@@ -175,7 +175,7 @@ pub enum PublishError {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Announced {
-    /// The release.
+    /// The release, as its `release.json` describes it.
     pub release: Release,
     /// When it is activated.
     pub activate_at: Timestamp,
@@ -189,7 +189,7 @@ pub struct Announced {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Published {
-    /// The release.
+    /// The release, and when nodes switch to it.
     pub announced: Announced,
     /// Objects that were uploaded, without deltas.
     pub uploaded_objects: usize,

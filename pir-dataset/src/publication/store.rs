@@ -45,6 +45,20 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> Cause {
     text.into()
 }
 
+/// Where the clouds give credentials to their machines. It is asked if no others are configured.
+const MACHINE_CREDENTIALS: &str = "169.254.169.254";
+
+/// The variables that hold credentials of a store with this address.
+fn credential_variables(address: &str) -> &'static str {
+    match address.split_once("://") {
+        Some(("gs", _)) => "GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS",
+        Some(("az" | "azure" | "abfs" | "abfss" | "adl", _)) => {
+            "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
+        }
+        _ => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    }
+}
+
 /// The revision of `current.json`, for changing it only if no other publisher has changed it since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision(UpdateVersion);
@@ -156,7 +170,14 @@ impl ReleaseStore {
                 ReleaseStoreError::Changed { name }
             }
             Error::NotFound { .. } => ReleaseStoreError::NotFound { name, source: cause(&error) },
-            error => ReleaseStoreError::Store { name, source: cause(&error) },
+            error => {
+                let source = cause(&error);
+                if source.to_string().contains(MACHINE_CREDENTIALS) {
+                    let variables = credential_variables(&name);
+                    return ReleaseStoreError::Credentials { name, variables, source };
+                }
+                ReleaseStoreError::Store { name, source }
+            }
         }
     }
 

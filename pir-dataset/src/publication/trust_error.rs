@@ -21,7 +21,7 @@ pub enum TrustError {
     /// It is signed as another release than the one that it is stored as.
     #[error("it is signed as the release {found}")]
     OtherRelease {
-        /// The release.
+        /// The id of the release that the signature names.
         found: String,
     },
     /// A newer announcement was seen before.
@@ -38,7 +38,7 @@ pub enum TrustError {
     /// Two announcements have the same number.
     #[error("it has the number of another announcement ({sequence}); publish again")]
     Ambiguous {
-        /// The number.
+        /// The sequence number of both.
         sequence: u64,
     },
     /// The release is older than the one that is served, and the publisher did not go back on purpose.

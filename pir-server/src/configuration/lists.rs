@@ -41,8 +41,9 @@ impl ListSettings {
         let wrong = |reason: String| {
             ConfigurationError::value("lists", format!("{}: {reason}", self.file.display()))
         };
-        let lists = list_update::Configuration::read(&self.file)
-            .map_err(|error| ConfigurationError::value("lists", list_update::describe(&error)))?;
+        let lists = list_update::Configuration::read(&self.file).map_err(|error| {
+            ConfigurationError::value("lists", error_reporter::Report::new(&error).to_string())
+        })?;
         if matches!(lists.delivery, Delivery::Reload { .. }) {
             let reason = "service.reload is for other services; this one serves what it makes";
             return Err(wrong(reason.to_owned()));

@@ -69,7 +69,7 @@ pub(crate) struct Link {
     make_room: Notify,
 }
 
-/// Answers that are handed over already can be taken back only with the connection.
+/// Answers that are handed over already can be taken back only with the connection. Its other requests have a short time to end.
 impl Endable for Link {
     fn end(&self) {
         self.make_room.notify_one();

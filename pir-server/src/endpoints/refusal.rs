@@ -4,13 +4,13 @@
 //! `{"error":{"message":…}}`, and contain nothing that a request brought.
 
 use crate::blocking::TaskFailed;
-use crate::causes::WithCauses;
 use crate::endpoints::body::BodyError;
 use crate::metrics::TokenRefusal;
 use crate::store::StoreError;
 use crate::user_tokens::HookError;
 use crate::work::{QueueFull, WorkError};
 use axum::response::{IntoResponse, Response};
+use error_reporter::Report;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use std::time::Duration;
@@ -170,7 +170,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         // Failures of the service are for the operator; the client is not told their causes.
         match &self {
-            Self::Store(error) => tracing::error!(error = %WithCauses(error), "the store failed"),
+            Self::Store(error) => tracing::error!(error = %Report::new(error), "the store failed"),
             Self::Internal => tracing::error!("a request failed with an internal error"),
             _ => {}
         }

@@ -11,7 +11,7 @@ use unix_clock::Timestamp;
 /// A list that the service keeps up to date.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ListLevel {
-    /// Its name.
+    /// Name of the list in the list configuration.
     pub(crate) name: String,
     /// When the copy that is used was fetched.
     pub(crate) fetched_at: Timestamp,
@@ -21,7 +21,7 @@ pub(crate) struct ListLevel {
     pub(crate) is_old: bool,
 }
 
-/// The metrics.
+/// When what is served was made, fetched or ends: the metrics for what ages.
 #[derive(Debug)]
 pub(super) struct Ages {
     rows: Family<UseCaseLabel, Gauge>,

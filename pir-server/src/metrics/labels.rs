@@ -38,15 +38,15 @@ label_values! {
         TokenKey = "token_key",
         /// Token requests.
         Issue = "issue",
-        /// Configurations.
+        /// `POST /config` and `GET /config`.
         Config = "config",
         /// Evaluation keys.
         Key = "key",
-        /// Queries.
+        /// `POST /queries`.
         Queries = "queries",
-        /// Reports.
+        /// `POST /report`.
         Report = "report",
-        /// Prefilters.
+        /// `GET /filter`.
         Filter = "filter",
         /// The gateway. A request inside of an encapsulated one is also counted for its own endpoint.
         Gateway = "gateway",
@@ -66,7 +66,7 @@ label_values! {
         First = "first_dimension",
         /// Products of ciphertexts.
         Second = "second_dimension",
-        /// The reply.
+        /// Putting the reply together and serializing it.
         Reply = "reply",
     }
 }

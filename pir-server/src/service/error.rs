@@ -18,15 +18,20 @@ pub enum ServiceError {
     /// The configuration is not usable.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
-    /// A data set cannot be served.
-    #[error("a data set cannot be served")]
-    DataSet(#[from] DataSetError),
+    /// The data set of a use case cannot be served.
+    #[error("use case {use_case}: its data set cannot be served")]
+    DataSet {
+        /// Name of the use case.
+        use_case: String,
+        /// What is wrong with the data set, with the file.
+        source: DataSetError,
+    },
     /// The prefilter of a use case cannot be given out.
     #[error("use case {use_case}: its prefilter cannot be given out")]
     Prefilter {
         /// Name of the use case.
         use_case: String,
-        /// Why.
+        /// What is wrong with the prefilter, with the file.
         source: PrefilterError,
     },
     /// The store cannot be opened.

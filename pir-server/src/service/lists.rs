@@ -2,8 +2,8 @@
 
 use super::Service;
 use crate::blocking::{TaskFailed, blocking};
-use crate::causes::WithCauses;
 use crate::lists::{self, ListsError, ListsStatus};
+use error_reporter::Report;
 use list_update::{UpdateError, Updated};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl Service {
         let outcome = served.unwrap_or(Ok(())).and(run);
         let recorded = match &outcome {
             Ok((updated, _)) => Ok(updated),
-            Err(error) => Err(WithCauses(error).to_string()),
+            Err(error) => Err(Report::new(error).to_string()),
         };
         lists.record(self.now(), is_served, recorded);
         outcome
@@ -80,7 +80,7 @@ impl Service {
                     tokio::time::sleep(pause).await;
                 }
                 Err(error) => {
-                    let error = WithCauses(&error).to_string();
+                    let error = Report::new(&error).to_string();
                     tracing::error!(error, "the lists cannot be updated; what is served stays");
                     tokio::time::sleep(pause.min(RETRY)).await;
                 }

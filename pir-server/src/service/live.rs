@@ -64,8 +64,9 @@ impl Live {
         let none = Catalog::default();
         let earlier_catalog = earlier.map_or(&none, |live| &live.catalog);
         let use_cases = subscriptions.resolve(&configuration.use_cases);
-        let catalog =
-            Catalog::open(&use_cases, earlier_catalog, configuration.limits.memory(), now)?;
+        let memory = configuration.limits.memory();
+        let catalog = Catalog::open(&use_cases, earlier_catalog, memory, now)
+            .map_err(|(use_case, source)| ServiceError::DataSet { use_case, source })?;
         let configured_users = UserTable::new(user_tokens.hasher(), &configuration.users);
         let issuer_request_uri = configuration.issuer_request_uri.clone();
         let mut live = Self {

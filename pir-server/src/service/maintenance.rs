@@ -4,9 +4,9 @@
 use super::Service;
 use super::error::{ServiceError, io_error};
 use crate::blocking::blocking;
-use crate::causes::WithCauses;
 use crate::metrics::Outcome;
 use crate::reports;
+use error_reporter::Report;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -61,7 +61,7 @@ impl Service {
                 ticks.tick().await;
                 if let Err(error) = self.maintain().await {
                     self.metrics.store_failed();
-                    tracing::error!(error = %WithCauses(&error), "maintenance failed and will be retried");
+                    tracing::error!(error = %Report::new(&error), "maintenance failed and will be retried");
                 }
             }
         };
@@ -111,7 +111,7 @@ impl Service {
             match self.send_reports().await {
                 Ok(_) => wait = WEBHOOK_INTERVAL,
                 Err(error) => {
-                    let error = WithCauses(&error).to_string();
+                    let error = Report::new(&error).to_string();
                     tracing::error!(
                         error,
                         "counts of reports cannot be sent; they will be sent later"
@@ -144,7 +144,7 @@ impl RefreshLog {
                 tracing::info!(file, "read again");
             }
             Err(error) => {
-                let error = WithCauses(&error).to_string();
+                let error = Report::new(&error).to_string();
                 if self.last_failure.as_ref() != Some(&error) {
                     tracing::error!(
                         file,

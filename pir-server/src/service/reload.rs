@@ -138,11 +138,20 @@ impl Serve for Service {
     ) -> Result<Arc<DataSet>, SubscriptionError> {
         let name = use_case.name().to_owned();
         let max_memory = self.settings.limits.data_set_bytes;
-        let open = move || DataSet::open(&use_case, &files, max_memory);
-        let opened = self.on_loading_threads(open).await;
-        opened
-            .map(Arc::new)
-            .map_err(|error| SubscriptionError::DataSet { use_case: name, source: Box::new(error) })
+        let open = move || {
+            DataSet::open(&use_case, &files, max_memory).map_err(|source| ServiceError::DataSet {
+                use_case: use_case.name().to_owned(),
+                source,
+            })
+        };
+        self.on_loading_threads(open).await.map(Arc::new).map_err(|error| {
+            // The use case is told once.
+            let source: Box<dyn std::error::Error + Send + Sync> = match error {
+                ServiceError::DataSet { source, .. } => Box::new(source),
+                error => Box::new(error),
+            };
+            SubscriptionError::DataSet { use_case: name, source }
+        })
     }
 
     async fn lock_reloads(&self) -> MutexGuard<'_, ()> {

@@ -1,6 +1,5 @@
 //! The last findings of the doctor, as `urlfilter doctor --json` wrote them to a file.
 
-use crate::causes::WithCauses;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -55,7 +54,7 @@ impl DoctorReport {
         };
         let text = match durable_file::read(path, MAX_REPORT) {
             Ok(text) => text,
-            Err(error) => return unusable(WithCauses(&error).to_string()),
+            Err(error) => return unusable(error_reporter::Report::new(&error).to_string()),
         };
         let report: Report = match serde_json::from_slice(&text) {
             Ok(report) => report,

@@ -11,6 +11,9 @@ use unix_clock::Timestamp;
 
 const TEMPLATE: &str = include_str!("page.html");
 
+/// For how long findings of the doctor tell how a deployment is.
+const MAX_DOCTOR_AGE: Duration = Duration::from_secs(2 * 24 * 3600);
+
 /// A text whose characters have no meaning in HTML, also in attributes, which are in double quotes on this page.
 pub(super) struct Escaped<T>(pub(super) T);
 
@@ -31,7 +34,7 @@ fn span(span: Duration) -> String {
     }
 }
 
-fn ago(now: Timestamp, time: Option<Timestamp>) -> String {
+pub(super) fn ago(now: Timestamp, time: Option<Timestamp>) -> String {
     time.map_or_else(|| "never".to_owned(), |time| format!("{} ago", span(now.since(time))))
 }
 
@@ -63,7 +66,7 @@ fn table(out: &mut String, title: &str, names: &[&str], rows: &[Vec<String>]) {
     out.push_str("</tbody>\n</table>\n");
 }
 
-/// The page.
+/// The page as a whole: HTML with the style inside.
 pub(crate) fn page(status: &Status) -> String {
     let now = status.now;
     let mut out = String::new();
@@ -74,6 +77,9 @@ pub(crate) fn page(status: &Status) -> String {
         Escaped(status.version),
         Escaped(&status.readiness)
     );
+    for problem in &status.problems {
+        let _ = writeln!(out, "<p class=\"bad\">{}</p>", Escaped(problem));
+    }
     for warning in &status.warnings {
         let _ = writeln!(out, "<p class=\"warning\">{}</p>", Escaped(warning));
     }
@@ -169,7 +175,11 @@ fn doctor(out: &mut String, status: &Status) {
         true => out.push_str("<h2>Doctor</h2>\n"),
         false => table(out, "Doctor", &["state", "check", "seen", "cause", "fix"], &rows),
     }
+    let is_old = written_at.is_none_or(|time| status.now.since(time) > MAX_DOCTOR_AGE);
     let (class, verdict) = match (ready, rows.is_empty()) {
+        (true, true) if is_old => {
+            ("warning", "Devices could use this deployment; run the doctor again.")
+        }
         (true, true) => ("good", "Devices can use this deployment; nothing is to be done."),
         (true, false) => ("warning", "Devices can use this deployment; there are warnings."),
         (false, _) => ("bad", "Devices cannot use this deployment."),

@@ -17,9 +17,9 @@ use super::{
     StoredKey,
 };
 use crate::blocking::blocking;
-use crate::causes::WithCauses;
 use crate::configuration::{IssuanceLimit, StoreSettings, Tier};
 use durable_file::{FileError, Operation};
+use error_reporter::Report;
 use evaluation_keys::EvaluationKeys;
 use key_file::KeyText;
 use nonces::Nonces;
@@ -141,7 +141,7 @@ fn read_keys<T, E: Error + Send + Sync + 'static>(
     let Some(KeyText { text, has_checksum }) = read else { return Ok(None) };
     let keys = parse(&text).map_err(|error| damaged(Damage::Content, Some(Arc::new(error))))?;
     if !has_checksum && let Err(error) = key_file::write(path, &text) {
-        tracing::warn!(error = %WithCauses(&error), "a file of keys stays without a checksum");
+        tracing::warn!(error = %Report::new(&error), "a file of keys stays without a checksum");
     }
     Ok(Some(keys))
 }
@@ -433,7 +433,7 @@ mod tests {
         fs::write(&path, "{}").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let error = store.issuer_keys(Tier::Tier2, Rotation::default()).await.err().unwrap();
-        assert!(WithCauses(&error).to_string().contains("chmod 600"), "{error}");
+        assert!(Report::new(&error).to_string().contains("chmod 600"), "{error}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let error = store.issuer_keys(Tier::Tier2, Rotation::default()).await.err().unwrap();
         assert!(error.to_string().contains("--discard issuer-keys"), "{error}");

@@ -35,7 +35,7 @@ pub enum StoreError {
         .file.consequence()
     )]
     Damaged {
-        /// The file.
+        /// The damaged file.
         path: PathBuf,
         /// What is wrong with it.
         damage: Damage,
@@ -49,7 +49,7 @@ pub enum StoreError {
         "{key} in redis is damaged ({damage}). Restore it, or delete all of {all}, which makes all tokens invalid"
     )]
     DamagedShared {
-        /// Its key.
+        /// The key in Redis that holds it.
         key: String,
         /// What is wrong with it.
         damage: Damage,
@@ -65,7 +65,7 @@ pub enum StoreError {
     #[cfg(feature = "redis")]
     #[error("store.redis.{key} cannot be used")]
     Setting {
-        /// Its name.
+        /// Name of the setting under `store.redis`.
         key: &'static str,
         /// What is wrong with it.
         source: SettingError,

@@ -1,7 +1,7 @@
 //! Work that one node does at a time, and how the others wait for it.
 
 use super::{Store, StoreError};
-use crate::causes::WithCauses;
+use error_reporter::Report;
 use std::time::Duration;
 
 /// The right to create and retire keys. It ends by itself after a while.
@@ -31,7 +31,7 @@ pub(crate) async fn with_lease<T, E: From<StoreError>>(
     let outcome = work(&lease).await;
     if let Err(error) = store.release(lease).await {
         // It ends by itself; until then other nodes wait.
-        tracing::warn!(error = %WithCauses(&error), "a lease cannot be given back");
+        tracing::warn!(error = %Report::new(&error), "a lease cannot be given back");
     }
     outcome.map(Some)
 }

@@ -304,6 +304,7 @@ async fn what_could_not_be_served_is_served_by_the_next_update() {
         let (page, status, metrics) = running.seen().await;
         assert!(page.contains("the updated lists cannot be served"), "{page}");
         assert_eq!(status["lists"]["isServed"], json!(false));
+        assert!(page.contains("what was made of the lists is not served"), "{page}");
         assert!(metrics.contains("pir_lists_served 0\n"), "{metrics}");
         assert!(!running.has("new.example").await);
     }

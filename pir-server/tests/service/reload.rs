@@ -122,6 +122,10 @@ async fn a_wrong_number_of_shards_without_a_manifest_is_refused_by_name() {
             (Ok(_), None) => {}
             (Err(error), Some(expected)) => {
                 let mut text = error.to_string();
+                assert_eq!(
+                    text,
+                    format!("use case {}: its data set cannot be served", case.use_case())
+                );
                 let mut cause = std::error::Error::source(&error);
                 while let Some(found) = cause {
                     text.push_str(&format!(": {found}"));

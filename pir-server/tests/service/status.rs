@@ -1,8 +1,9 @@
 //! The page of the admin address: traffic, and what the doctor found.
 
-use crate::support::{Case, Running, Settings};
+use crate::support::{Case, NOW, Running, Settings, at};
 use serde_json::json;
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 async fn admin(running: &Running, path: &str) -> String {
     let response = running.http.get(format!("{}{path}", running.admin)).send().await.unwrap();
@@ -60,5 +61,40 @@ async fn the_last_findings_of_the_doctor_are_shown() {
     assert_eq!(status(&running).await["doctor"]["findings"][1], finding);
 
     fs::write(&findings, json!({ "ready": true, "findings": [good] }).to_string()).unwrap();
-    assert!(admin(&running, "/").await.contains("nothing is to be done"));
+    let day = Duration::from_secs(24 * 3600);
+    let second = Duration::from_secs(1);
+    for (age, is_old) in [
+        (Duration::ZERO, false),
+        (2 * day - second, false),
+        (2 * day, false),
+        (2 * day + second, true),
+    ] {
+        let written = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW) - age;
+        fs::File::options().write(true).open(&findings).unwrap().set_modified(written).unwrap();
+        let page = admin(&running, "/").await;
+        assert_eq!(page.contains("nothing is to be done"), !is_old, "{age:?}");
+        assert_eq!(page.contains("run the doctor again"), is_old, "{age:?}");
+    }
+}
+
+/// A publisher that stops is nothing that a node notices but by the age of what it serves.
+#[tokio::test(flavor = "multi_thread")]
+async fn data_sets_that_are_old_are_told() {
+    let case = Case::new("synthetic_small_logt5");
+    let running = Running::of(&case).await;
+    let day = Duration::from_secs(24 * 3600);
+    let told = async || {
+        let problems = status(&running).await["problems"].clone();
+        let page = admin(&running, "/").await;
+        let is_told = page.contains("look at the log of what builds and publishes it");
+        assert_eq!(is_told, !problems.as_array().unwrap().is_empty(), "{problems}");
+        is_told
+    };
+    let written_at = status(&running).await["useCases"][0]["writtenAt"].as_u64().unwrap();
+    for (age, expected) in
+        [(day, false), (3 * day, false), (3 * day + Duration::from_secs(1), true)]
+    {
+        running.clock.set(at(written_at) + age);
+        assert_eq!(told().await, expected, "{age:?}");
+    }
 }

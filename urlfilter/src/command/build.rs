@@ -8,9 +8,9 @@ use crate::output::{BYTES, Exit, bar_style, note};
 use anyhow::{Context, anyhow, bail};
 use blocklist::builder::{
     BuildError, Builder, DEFAULT_MAX_REFUSED, DEFAULT_SEED, DEFAULT_TOLERANCE, Guards, MaxShrink,
-    Options, PreviousBuild, REPORT_FILE, Report, STILL_COVERED, protect,
+    Options, PreviousBuild, REPORT_FILE, Report, protect, reason_named,
 };
-use blocklist::key::{NameRules, Refusal, Remark, Systems};
+use blocklist::key::{NameRules, Systems};
 use blocklist::list::{Format, ListOption, ReadOptions, RowFilter};
 use clap::ValueEnum;
 use filter_core::bloom::Sizing;
@@ -150,13 +150,10 @@ fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 fn parse_reason(name: &str) -> Result<String, String> {
-    let refusals = Refusal::ALL.iter().map(|refusal| refusal.name());
-    let remarks = Remark::ALL.iter().map(|remark| remark.name());
-    let mut known = refusals.chain(remarks).chain([STILL_COVERED]);
-    if known.any(|reason| reason == name) {
-        return Ok(name.to_owned());
-    }
-    Err("no reason is called so; the summary and report.json have their names".to_owned())
+    let reason = reason_named(name).map(str::to_owned);
+    reason.ok_or_else(|| {
+        "no reason is called so; the summary and report.json have their names".to_owned()
+    })
 }
 
 #[derive(Clone, Copy, ValueEnum)]

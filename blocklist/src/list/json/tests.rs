@@ -242,6 +242,8 @@ fn json_is_recognised_in_place_of_another_list() {
         (ARRAY, "phish_id, url, ip_address, page, verified"),
         (BY_NUMBER, "dateadded, url, url_status, tags"),
         ("{\"message\": \"no such list\"}", "message"),
+        (r#"{"domains": ["a.example"], "count": 1, "of": {}}"#, "domains, count"),
+        (r#"[{"names": []}, {"names": ["a.example"]}]"#, "names"),
         ("[\"a.example\"]", ""),
         ("{}", ""),
     ] {

@@ -3,9 +3,9 @@
 use super::Publisher;
 use crate::progress::{Notice, Phase, Running};
 use crate::publication::delta::{Delta, Deltas};
-use crate::publication::nodes::with_causes;
 use crate::publication::release::{Release, ReleasedFile};
 use crate::publication::store::ReleaseStoreError;
+use error_reporter::Report;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -60,7 +60,7 @@ impl Publisher<'_> {
 
     /// Tells that there is no delta. Nodes fetch whole files then.
     fn no_delta(&self, name: &str, error: ReleaseStoreError) -> usize {
-        let reason = with_causes(&error);
+        let reason = Report::new(&error).to_string();
         self.progress.notice(Notice::NoDelta { name: name.to_owned(), reason });
         0
     }

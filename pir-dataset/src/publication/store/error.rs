@@ -36,6 +36,20 @@ pub enum ReleaseStoreError {
         /// The answer of the store.
         source: Cause,
     },
+    /// No credentials are configured, and the machine has none either.
+    #[error(
+        "{name}: no credentials: {variables} are not set, and the address at which machines of a cloud get theirs \
+         (169.254.169.254) does not give any"
+    )]
+    #[non_exhaustive]
+    Credentials {
+        /// Address and name of what was read or written.
+        name: String,
+        /// The variables of the environment, or options, that hold credentials of such a store.
+        variables: &'static str,
+        /// Why the machine has none.
+        source: Cause,
+    },
     /// The store failed.
     #[error("{name}: the store failed")]
     Store {

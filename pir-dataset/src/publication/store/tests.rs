@@ -43,3 +43,26 @@ async fn texts_are_read_up_to_their_limit() {
         assert_eq!(is_too_long, length > MAX_TEXT, "{length}: {error}");
     }
 }
+
+#[test]
+fn missing_credentials_are_told_by_the_names_of_their_variables() {
+    let store = ReleaseStore::open("memory:///x", &BTreeMap::new()).unwrap();
+    for (cause, is_told) in [
+        ("error sending request for url (http://169.254.169.254/latest/api/token)", true),
+        ("error sending request for url (https://s3.example/bucket)", false),
+    ] {
+        let error = Error::Generic { store: "S3", source: cause.into() };
+        let error = store.failed("current.json")(error);
+        let is_credentials = matches!(&error, ReleaseStoreError::Credentials { .. });
+        assert_eq!(is_credentials, is_told, "{error}");
+        assert_eq!(error.to_string().contains("AWS_ACCESS_KEY_ID"), is_told, "{error}");
+    }
+    for (address, variable) in [
+        ("s3://bucket/x", "AWS_SECRET_ACCESS_KEY"),
+        ("https://bucket.s3.eu.amazonaws.com", "AWS_SECRET_ACCESS_KEY"),
+        ("gs://bucket", "GOOGLE_SERVICE_ACCOUNT"),
+        ("az://container/x", "AZURE_STORAGE_ACCOUNT_KEY"),
+    ] {
+        assert!(credential_variables(address).contains(variable), "{address}");
+    }
+}

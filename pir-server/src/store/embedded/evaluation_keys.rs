@@ -5,8 +5,8 @@ use super::StateFile;
 use super::database::File;
 use super::writer::{Writer, not_committed};
 use crate::blocking::blocking;
-use crate::causes::WithCauses;
 use crate::configuration::StoreSettings;
+use error_reporter::Report;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -282,7 +282,7 @@ impl WriteKeys {
             match &outcome {
                 Ok(()) => self.totals.apply(change),
                 Err(error) => {
-                    tracing::error!(error = %WithCauses(error), "evaluation keys cannot be written");
+                    tracing::error!(error = %Report::new(error), "evaluation keys cannot be written");
                 }
             }
             for done in waiting {

@@ -33,7 +33,7 @@ type Mark = [u8; 16];
 #[serde(deny_unknown_fields)]
 struct Recorded {
     version: u32,
-    /// Hexadecimal.
+    /// The mark of the file of nonces, 16 bytes in hexadecimal digits.
     nonces: String,
 }
 

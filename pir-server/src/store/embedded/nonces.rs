@@ -6,7 +6,7 @@ use super::database::File;
 use super::generation::Generation;
 use super::writer::{Writer, not_committed};
 use crate::blocking::blocking;
-use crate::causes::WithCauses;
+use error_reporter::Report;
 use redb::{ReadableTableMetadata, TableDefinition};
 use std::fs;
 use std::io;
@@ -186,7 +186,7 @@ fn write_all(
 ) {
     let note = |marked: Result<(), StoreError>| {
         if let Err(error) = marked {
-            tracing::warn!(error = %WithCauses(&error), "the generation of the nonces stays as it was");
+            tracing::warn!(error = %Report::new(&error), "the generation of the nonces stays as it was");
         }
     };
     let mut batch = Vec::with_capacity(MAX_BATCH);
@@ -228,7 +228,7 @@ fn write_all(
                 count.fetch_sub(removed, Ordering::Relaxed);
             }
             Err(error) => {
-                tracing::error!(error = %WithCauses(error), "nonces cannot be written");
+                tracing::error!(error = %Report::new(error), "nonces cannot be written");
             }
         }
         for committed in waiting {
@@ -262,7 +262,7 @@ mod tests {
             waiting.push(spending);
         }
         let error = nonces.spend(&[0; 32], &[1; 32]).await.unwrap_err();
-        assert!(crate::causes::WithCauses(&error).to_string().contains("16384"), "{error}");
+        assert!(Report::new(&error).to_string().contains("16384"), "{error}");
         drop(receiver);
     }
 

@@ -1,0 +1,54 @@
+//! What is wrong with what is served, in sentences: the alerts of deploy/prometheus/alerts.yaml that concern data, for those who
+//! look at the page.
+
+use super::Status;
+use super::page::ago;
+use std::time::Duration;
+
+/// From when on a data set, or the last update of lists, is too old. As in the alert `PirDataSetOld`.
+const STALE: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// Sentences about what is old, late or not served.
+pub(super) fn problems(status: &Status) -> Vec<String> {
+    let now = status.now;
+    let mut problems = Vec::new();
+    for use_case in &status.use_cases {
+        if let Some(written_at) = use_case.written_at
+            && now.since(written_at) > STALE
+        {
+            problems.push(format!(
+                "use case {}: its data set was made {}; look at the log of what builds and publishes it",
+                use_case.name,
+                ago(now, Some(written_at))
+            ));
+        }
+    }
+    for release in status.releases.iter().filter(|release| release.late) {
+        problems.push(format!(
+            "use case {}: a release is announced that this node cannot serve yet, and it is late; the log has the reason",
+            release.use_case
+        ));
+    }
+    #[cfg(feature = "lists")]
+    lists(status, &mut problems);
+    problems
+}
+
+#[cfg(feature = "lists")]
+fn lists(status: &Status, problems: &mut Vec<String>) {
+    let Some(lists) = &status.lists else { return };
+    if lists.is_served == Some(false) {
+        problems
+            .push("what was made of the lists is not served; the log has the reason".to_owned());
+    }
+    if let Some(time) = lists.last_success
+        && status.now.since(time) > STALE
+    {
+        problems.push(format!(
+            "the lists were updated without a failure {} for the last time",
+            ago(status.now, Some(time))
+        ));
+    }
+    let sources = lists.updated.iter().flat_map(|updated| updated.old_sources());
+    problems.extend(sources.map(|source| format!("list {}: an old copy is used", source.name)));
+}
