@@ -18,43 +18,57 @@ pub(super) fn rewrite<'e>(
     if !key.text.contains('*') || !matches!(rules.rule(), SubUrlRule::Profile(_)) {
         return Ok(key);
     }
-    if without_end_star(&key.text).is_none() {
+    let Some(open) = without_end_star(&key.text) else {
         key.remarks.add(Remark::StarKept);
         return Ok(key);
+    };
+    let is_segment = key.text[open.len()..].starts_with('/');
+    // As it is written, it keeps what systems spell in different ways. Each is shorter than the entry, so that this ends.
+    let (mut meant, mut meant_remarks) = (Vec::new(), Remarks::default());
+    for open in written_without_end_star(entry)
+        .map_or_else(|| opened(entry, &key), |one| vec![one.to_owned()])
+    {
+        let CanonicalKey { text, others, remarks } = rewrite(&open, kind, rules)?;
+        meant_remarks.extend(remarks);
+        for one in [text.into_owned()].into_iter().chain(others) {
+            if !meant.contains(&one) {
+                meant.push(one);
+            }
+        }
     }
-    let spelling = fullest_spelling(&key);
-    let open = without_end_star(spelling).expect("it has the path of the key");
-    let scheme =
-        split_special_scheme(entry).map_or_else(String::new, |(scheme, _)| format!("{scheme}://"));
-    let wildcard = if key.remarks.contains(Remark::SubdomainWildcard) { "*." } else { "" };
-    let meant = [&scheme, wildcard, open].concat();
-    let is_segment = spelling[open.len()..].starts_with('/');
-    // It is shorter than the entry, so that this ends.
-    let CanonicalKey { text, others, remarks } = rewrite(&meant, kind, rules)?;
-    key.remarks.extend(remarks);
+    key.remarks.extend(meant_remarks);
     key.remarks.add(Remark::EndStarRemoved);
     if is_segment {
-        return Ok(CanonicalKey {
-            text: Cow::Owned(text.into_owned()),
-            others,
-            remarks: key.remarks,
-        });
+        let text = Cow::Owned(meant.remove(0));
+        return Ok(CanonicalKey { text, others: meant, remarks: key.remarks });
     }
     // The rule of Adblock syntax. A URL may have the star as it is, too.
     key.remarks.add(Remark::PathPrefix);
-    for other in [text.into_owned()].into_iter().chain(others) {
-        if other != key.text && !key.others.contains(&other) {
-            key.others.push(other);
+    for one in meant {
+        if one != key.text && !key.others.contains(&one) {
+            key.others.push(one);
         }
     }
     Ok(key)
 }
 
-/// The spelling of a key that has most of the entry: letters as they are written, and `www.` in front. 26 asks for these.
-fn fullest_spelling<'k>(key: &'k CanonicalKey<'_>) -> &'k str {
+/// An entry without stars at the end of its path or query, if that is how it is written.
+fn written_without_end_star(entry: &str) -> Option<&str> {
+    let entry = entry.trim_end();
+    let entry = if entry.contains('?') { entry } else { entry.strip_suffix('/').unwrap_or(entry) };
+    without_end_star(entry)
+}
+
+/// The spellings of a key that differ in `www.` and the case of letters alone, as entries without the stars at the end.
+fn opened(entry: &str, key: &CanonicalKey<'_>) -> Vec<String> {
+    let scheme =
+        split_special_scheme(entry).map_or_else(String::new, |(scheme, _)| format!("{scheme}://"));
+    let wildcard = if key.remarks.contains(Remark::SubdomainWildcard) { "*." } else { "" };
     let plain = without_www(&key.text);
-    let is_same = |other: &&String| without_www(other).eq_ignore_ascii_case(plain);
-    key.others.iter().rev().find(is_same).map_or(&*key.text, String::as_str)
+    let others = key.others.iter().map(String::as_str);
+    let same = others.filter(|other| without_www(other).eq_ignore_ascii_case(plain));
+    let spellings = [&*key.text].into_iter().chain(same).filter_map(without_end_star);
+    spellings.map(|spelling| [&scheme, wildcard, spelling].concat()).collect()
 }
 
 fn without_www(mut key: &str) -> &str {

@@ -233,8 +233,8 @@ fn a_star_at_the_end_stands_for_whatever_follows() {
             &["c.example/Login*", "c.example/login", "c.example/Login"],
         ),
         ("c.example/Login/*", "c.example/login", &["c.example/Login"]),
-        ("https://www.c.example/x/*", "c.example/x", &["www.c.example/x"]),
-        ("https://www.c.example/X/*", "c.example/x", &["www.c.example/x", "www.c.example/X"]),
+        ("https://www.c.example/x/*", "c.example/x", &[]),
+        ("https://www.c.example/X/*", "c.example/x", &["c.example/X"]),
         ("c.example/x?q=*", "c.example/x?q=*", &["c.example/x?q="]),
         ("c.example/x/*/", "c.example/x", &[]),
         ("c.example/x*/*", "c.example/x*", &["c.example/x"]),
@@ -303,12 +303,13 @@ proptest! {
             let Ok(key) = canonicalise(&entry, EntryKind::Url, &rules) else { return Ok(()) };
             let starred = format!("{entry}/*");
             let starred = canonicalise(&starred, EntryKind::Url, &rules).unwrap();
-            prop_assert_eq!(starred.text, key.text);
-            let sorted = |mut others: Vec<String>| {
-                others.sort_unstable();
-                others
-            };
-            prop_assert_eq!(sorted(starred.others), sorted(key.others));
+            prop_assert_eq!(&starred.text, &key.text);
+            let has = |others: &[String], one: &String| others.contains(one);
+            prop_assert!(key.others.iter().all(|one| has(&starred.others, one)), "{:?}", starred);
+            // With a port, 26 asks for the whole URL alone, so that hosts with and without `www.` are told apart.
+            let has_port = entry.trim_start_matches("http://").trim_start_matches("https://").contains(':');
+            let is_same = starred.others.iter().all(|one| has(&key.others, one));
+            prop_assert!(has_port || is_same, "{:?}", starred);
         }
     }
 
