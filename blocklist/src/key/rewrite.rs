@@ -56,7 +56,8 @@ pub(super) fn rewrite<'e>(
 fn written_without_end_star(entry: &str) -> Option<&str> {
     let entry = entry.trim_end();
     let entry = if entry.contains('?') { entry } else { entry.strip_suffix('/').unwrap_or(entry) };
-    without_end_star(entry)
+    // White space at the end would be lost.
+    without_end_star(entry).filter(|open| !open.ends_with(|last: char| last <= ' '))
 }
 
 /// The spellings of a key that differ in `www.` and the case of letters alone, as entries without the stars at the end.
@@ -78,17 +79,24 @@ fn without_www(mut key: &str) -> &str {
     key
 }
 
-/// A key without the stars at the end of its path or query, and without the slash before stars that are all of a segment;
-/// `None` if it has none there.
+/// A key without the stars at the end of its path or query, and without the segments at the end that are stars alone; `None` if
+/// it has none there.
 fn without_end_star(key: &str) -> Option<&str> {
     let open = key.trim_end_matches('*');
     if open.len() == key.len() || open.contains('#') {
         return None;
     }
-    Some(match open.strip_suffix('/') {
-        Some(before) if !open.contains('?') => before,
-        _ => open,
-    })
+    if open.contains('?') {
+        return Some(open);
+    }
+    let Some(mut open) = open.strip_suffix('/') else { return Some(open) };
+    // All at once: an entry may have thousands.
+    while let Some(before) = open.strip_suffix('*').map(|rest| rest.trim_end_matches('*'))
+        && let Some(before) = before.strip_suffix('/')
+    {
+        open = before;
+    }
+    Some(open)
 }
 
 /// Takes an entry apart in which a star is a character.

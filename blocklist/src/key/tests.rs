@@ -249,6 +249,20 @@ fn a_star_at_the_end_stands_for_whatever_follows() {
     }
 }
 
+/// Each star was a call inside of the one before.
+#[test]
+fn entries_may_have_thousands_of_stars() {
+    for (entry, text) in [
+        (format!("https://c.example{}", "/*".repeat(30_000)), "c.example"),
+        (format!("https://c.example/x{}/", "/**".repeat(20_000)), "c.example/x"),
+        (format!("c.example/{}a*", "*/".repeat(30_000)), "c.example/"),
+        (format!("c.example/?{}", "*".repeat(60_000)), "c.example/?"),
+    ] {
+        let key = canonicalise(&entry, EntryKind::Url, &KeyRules::default()).unwrap();
+        assert!(key.text.starts_with(text), "{}", &key.text[..20]);
+    }
+}
+
 #[test]
 fn a_decoded_spelling_that_is_another_page_is_told() {
     for (entry, is_told) in [
