@@ -4,10 +4,8 @@
 //! the most, the one that began first. Nothing of such a request was spent, and its client may try again. Small bodies
 //! have memory of their own, so that none of them waits for large ones.
 
-use crate::peer_budget::{Endable, Party, PeerBudget, PeerBudgetExhausted, PeerShare};
+use crate::peer_budget::{BodyEnd, Party, PeerBudget, PeerBudgetExhausted, PeerShare};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::Notify;
 
 /// Longest body that counts in the memory for small ones.
 const MAX_SMALL_BODY: usize = 64 << 10;
@@ -53,31 +51,6 @@ impl BodyBudget {
     #[cfg(test)]
     pub(crate) fn free_bytes(&self) -> (usize, usize) {
         (self.small.free_bytes(), self.large.free_bytes())
-    }
-}
-
-/// Whether a body must end, because memory is needed for others.
-#[derive(Default)]
-pub(crate) struct BodyEnd {
-    has_ended: AtomicBool,
-    notify: Notify,
-}
-
-impl Endable for BodyEnd {
-    fn end(&self) {
-        self.has_ended.store(true, Ordering::Release);
-        self.notify.notify_one();
-    }
-}
-
-impl BodyEnd {
-    fn has_ended(&self) -> bool {
-        self.has_ended.load(Ordering::Acquire)
-    }
-
-    /// Waits until the body must end.
-    pub(crate) async fn wait(&self) {
-        self.notify.notified().await;
     }
 }
 

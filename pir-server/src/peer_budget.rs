@@ -10,8 +10,12 @@
 //! arrives, and nobody keeps others out by holding what never ends.
 
 use crate::peer::PeerKey;
+use futures_util::task::AtomicWaker;
 use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 /// The budget is taken, or the peer holds its part of it. Requests that are refused for it may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +26,37 @@ pub(crate) struct PeerBudgetExhausted;
 pub(crate) trait Endable: Send + Sync {
     /// Ends it soon. Its memory counts as free at once.
     fn end(&self);
+}
+
+/// Whether a body must end, because memory is needed for others. One task at a time waits for it.
+#[derive(Default)]
+pub(crate) struct BodyEnd {
+    has_ended: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Endable for BodyEnd {
+    fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+impl BodyEnd {
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Ready when the body must end, from then on.
+    pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.waker.register(context.waker());
+        if self.has_ended() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Waits until the body must end.
+    pub(crate) async fn wait(&self) {
+        poll_fn(|context| self.poll(context)).await;
+    }
 }
 
 /// Whose memory it is.

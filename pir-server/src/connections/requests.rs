@@ -7,14 +7,13 @@ use super::link::{Link, Open, Waiting};
 use crate::endpoints::{AnswerBytes, Refusal, SharedAnswer};
 use crate::fields::REQUEST_FIELDS;
 use crate::metrics::Endpoint;
-use crate::peer_budget::{Endable, PeerBudgetExhausted, PeerShare};
+use crate::peer_budget::{BodyEnd, Endable, PeerBudgetExhausted, PeerShare};
 use crate::service::Service;
 use axum::BoxError;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use futures_util::task::AtomicWaker;
 use http::header::ORIGIN;
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -23,7 +22,6 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use tower::ServiceExt;
@@ -168,20 +166,6 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     }
 }
 
-/// Whether a body must end, because memory is needed for others.
-#[derive(Default)]
-struct UploadEnd {
-    must_end: AtomicBool,
-    waker: AtomicWaker,
-}
-
-impl Endable for UploadEnd {
-    fn end(&self) {
-        self.must_end.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-}
-
 /// The body of a request. The connection counts as working for it only while the body does not keep it waiting. It may
 /// be ended for others: with [`PeerBudgetExhausted`], once. What comes after that can be read and discarded.
 struct Upload {
@@ -191,15 +175,17 @@ struct Upload {
     link: Arc<Link>,
     /// Not kept alive by what is read and discarded after the answer.
     share: Weak<PeerShare>,
-    end: Arc<UploadEnd>,
+    end: Arc<BodyEnd>,
+    /// Whether it was told that it must end.
+    has_ended: bool,
 }
 
 impl Upload {
     fn new(body: Incoming, link: &Arc<Link>, share: &Arc<PeerShare>) -> Self {
-        let end = Arc::new(UploadEnd::default());
-        share.awaits_body(Arc::<UploadEnd>::clone(&end));
+        let end = Arc::new(BodyEnd::default());
+        share.awaits_body(Arc::<BodyEnd>::clone(&end));
         let (open, link, share) = (Open::new(link), Arc::clone(link), Arc::downgrade(share));
-        Self { body, waiting: None, _open: open, link, share, end }
+        Self { body, waiting: None, _open: open, link, share, end, has_ended: false }
     }
 
     fn has_arrived(&self) {
@@ -224,8 +210,8 @@ impl hyper::body::Body for Upload {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        this.end.waker.register(context.waker());
-        if this.end.must_end.swap(false, Ordering::AcqRel) {
+        if !this.has_ended && this.end.poll(context).is_ready() {
+            this.has_ended = true;
             return Poll::Ready(Some(Err(PeerBudgetExhausted.into())));
         }
         let frame = Pin::new(&mut this.body).poll_frame(context);

@@ -4,8 +4,8 @@
 //! count with their requests in `limits.unauthenticatedBytes`, and not there: they could fill it. What counts is the
 //! memory that is allocated, which is more than what has arrived.
 
-use crate::body_budget::{BodyBudget, BodyEnd, BodyShare, BudgetExhausted};
-use crate::peer_budget::{Party, PeerBudgetExhausted, PeerShare};
+use crate::body_budget::{BodyBudget, BodyShare, BudgetExhausted};
+use crate::peer_budget::{BodyEnd, Party, PeerBudgetExhausted, PeerShare};
 use crate::service::Service;
 use crate::traces;
 use axum::body::Body;
