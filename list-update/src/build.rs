@@ -155,11 +155,19 @@ fn check_strict(
     let is_accepted = |index: &usize| accepted.contains(&inputs[*index].list.name);
     let accepted: BTreeSet<&str> = (0..inputs.len())
         .filter(is_accepted)
-        .flat_map(|index| report.inexact_of(index, |_| false))
+        .flat_map(|index| report.inexact_of(index, |_| false).map(|(name, _)| name))
         .collect();
     let is_tolerated = |name: &str| tolerated.contains(name) || accepted.contains(name);
     let reasons: Vec<&str> = report.inexact(is_tolerated).collect();
-    if reasons.is_empty() { Ok(()) } else { Err(UpdateError::Inexact { reasons }) }
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let first = report.still_covered.first().map(|covered| {
+        let (origin, key) = (covered.origin, &covered.key);
+        let list = origin.source().map_or("", |source| &*report.sources[source].name);
+        format!("; first: {key} blocks {}, an exception in {list}:{}", covered.entry, origin.line())
+    });
+    Err(UpdateError::Inexact { reasons, first: first.unwrap_or_default() })
 }
 
 fn is_shrunk(before: u64, now: u64, max_shrink: f64) -> bool {
@@ -180,7 +188,7 @@ fn problem(
     if let Some(tolerated) = &settings.tolerated {
         let place = builder.report().sources.len() - 1;
         let reasons = builder.report().inexact_of(place, |name| tolerated.contains(name));
-        let reasons: Vec<&str> = reasons.collect();
+        let reasons: Vec<(&str, u64)> = reasons.collect();
         if !reasons.is_empty() {
             return Some(SourceProblem::Inexact { reasons });
         }

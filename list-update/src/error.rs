@@ -121,11 +121,11 @@ pub enum SourceProblem {
     #[error(
         "entries of it cannot become keys, or their keys would cover more than they name ({}); build.tolerate lets a reason \
          pass",
-        reasons.join(", ")
+        in_lines(reasons)
     )]
     Inexact {
-        /// The names of the reasons, as reports have them.
-        reasons: Vec<&'static str>,
+        /// The names of the reasons, as reports have them, and the first line that each concerns.
+        reasons: Vec<(&'static str, u64)>,
     },
     /// A setting of it has no effect on a list of its format, so that it would not be read as it is meant.
     #[error("{} is for {}, which it is not; leave it out", setting(*.0), .0.lists())]
@@ -153,6 +153,12 @@ fn in_keys(error: &BuildError) -> String {
     [("--format", "format"), ("--defanged", "defanged"), ("--where", "where")]
         .iter()
         .fold(text, |text, (flag, key)| text.replace(flag, &format!("`{key}`")))
+}
+
+/// Reasons with their first lines.
+fn in_lines(reasons: &[(&'static str, u64)]) -> String {
+    let each = reasons.iter().map(|(reason, line)| format!("{reason}, first in line {line}"));
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// Sources that cannot be used and have no good copy, with their problems.
@@ -197,7 +203,7 @@ pub enum UpdateError {
         source: Cause,
     },
     /// Sources cannot be used, and there is no good copy of them.
-    #[error("nothing was done; no copy is there of {}", names(sources))]
+    #[error("nothing was done; there is no copy that can be used of {}", names(sources))]
     Sources {
         /// Their names and problems.
         sources: Vec<(String, SourceProblem)>,
@@ -225,12 +231,14 @@ pub enum UpdateError {
     /// Keys block what exceptions name, and `build.strict` asks for exact keys.
     #[error(
         "nothing was done; keys block what exceptions name ({}), and build.strict asks for exact keys; build.tolerate lets a \
-         reason pass",
+         reason pass{first}",
         reasons.join(", ")
     )]
     Inexact {
         /// The names of the reasons, as reports have them.
         reasons: Vec<&'static str>,
+        /// The first exception, and the key that blocks what it names; it may be empty.
+        first: String,
     },
     /// A level has no key.
     #[error("nothing was done; no list of the level {level} gives a key")]

@@ -11,7 +11,7 @@ use crate::folders::Folders;
 use crate::state::SourceCopy;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
-    ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    DATE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
 };
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode};
@@ -26,6 +26,8 @@ use url::{Host, Url};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most redirects in a row.
 const MAX_REDIRECTS: usize = 5;
+/// How much older than its answer content must be for its time to tell it from later content.
+const MIN_AGE: Duration = Duration::from_secs(1);
 /// Longest validator that is kept, in bytes.
 const MAX_VALIDATOR: usize = 1024;
 
@@ -208,7 +210,7 @@ async fn copy(
         return Err(FetchError::TooLong { max: list.max_bytes });
     }
     let etag = validator(response.headers(), &ETAG);
-    let last_modified = validator(response.headers(), &LAST_MODIFIED);
+    let last_modified = last_modified(response.headers());
     let mut copy = PendingCopy::create(folders, list.max_bytes)?;
     while let Some(bytes) = response.chunk().await.map_err(http)? {
         copy.write(&bytes)?;
@@ -220,6 +222,14 @@ async fn copy(
 fn validator(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?;
     (value.len() <= MAX_VALIDATOR).then(|| value.to_owned())
+}
+
+/// `Last-Modified`, if no later content can have the same: a file that is written again within its second keeps the time (RFC
+/// 9110, section 8.8.2.2).
+fn last_modified(headers: &HeaderMap) -> Option<String> {
+    let time = |name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
+    let age = time(DATE)?.duration_since(time(LAST_MODIFIED)?).ok()?;
+    validator(headers, &LAST_MODIFIED).filter(|_| age >= MIN_AGE)
 }
 
 fn private(error: NotReachable) -> FetchError {

@@ -104,6 +104,8 @@ pub(crate) enum Readiness {
     Late,
     /// Nothing was published yet of a use case.
     NothingPublished,
+    /// The publication of a use case cannot be followed, and no release of it is here.
+    PublicationUnusable,
     /// The lists are fetched and processed for the first time.
     FirstUpdate,
     /// The store has no memory for nonces.
@@ -129,6 +131,10 @@ impl fmt::Display for Readiness {
             Self::NothingPublished => f.write_str(
                 "not ready: nothing was published yet for a use case; the first release is served as soon as it is \
                  (urlfilter publish)",
+            ),
+            Self::PublicationUnusable => f.write_str(
+                "not ready: the publication of a use case cannot be followed, and no release of it is here; the admin page \
+                 and the log say why",
             ),
             Self::FirstUpdate => f.write_str(
                 "not ready: the lists are fetched and processed for the first time; the log says what they lack",
@@ -374,6 +380,9 @@ impl Service {
         }
         if self.live().awaits_any_files() {
             return Readiness::FirstUpdate;
+        }
+        if self.subscriptions.waits_in_vain() {
+            return Readiness::PublicationUnusable;
         }
         if self.subscriptions.is_waiting() {
             return Readiness::NothingPublished;

@@ -5,7 +5,7 @@ use crate::blocking::blocking;
 use crate::configuration::{Configuration, ShardCount, ShardFiles, UseCase, UseCaseSource};
 use crate::data_set::DataSet;
 use crate::prefilter::{PrefilterError, ServedPrefilter};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use error_reporter::Report;
 use pir_dataset::publication::{
     Fetched, Release, ReleaseStore, ReleaseStoreError, Replica, ReplicaStatus, UseCaseStatus,
@@ -96,6 +96,8 @@ struct Subscription {
     state: Mutex<SubscriptionState>,
     /// A copy for readers that cannot wait until a download is finished.
     snapshot: ArcSwap<Snapshot>,
+    /// Why the publication could not be followed when it was looked at last.
+    problem: ArcSwapOption<String>,
 }
 
 struct SubscriptionState {
@@ -119,6 +121,9 @@ struct Snapshot {
     served: Option<ShardFiles>,
 }
 
+/// The problem of a publication that has had releases.
+const EMPTIED: &str = "nothing is published there any more";
+
 fn release_files(replica: &Replica, release: &Release) -> ShardFiles {
     let count = ShardCount::Release(release.shard_count);
     ShardFiles { stem: replica.files(release).stem().to_owned(), count }
@@ -128,6 +133,11 @@ impl Snapshot {
     fn of(replica: &Replica) -> Self {
         let served = replica.active().map(|release| release_files(replica, release));
         Self { status: replica.status(), served }
+    }
+
+    /// Whether a release is served, and none is published.
+    fn is_emptied(&self) -> bool {
+        self.status.active.is_some() && self.status.published.is_none()
     }
 
     /// Since when another release should have been served.
@@ -170,9 +180,18 @@ impl Subscriptions {
                 Err(error) => Err(error),
             };
             log_fetched(&use_case.name, &mut replica, Fetched::default());
+            let mut problem = None;
             let release = match fetched {
-                Ok(release) => release,
-                Err(error) => Some(last_active(&replica, &use_case.name, error).await?),
+                Ok(Some(release)) => Some(release),
+                Ok(None) => {
+                    let last = last_of_nothing(&replica, &use_case.name, address).await;
+                    problem = last.as_ref().map(|_| EMPTIED.to_owned());
+                    last
+                }
+                Err(error) => {
+                    problem = Some(Report::new(&error).to_string());
+                    Some(last_active(&replica, &use_case.name, error).await?)
+                }
             };
             match release {
                 Some(release) => replica.record_active(release).await.map_err(&failed)?,
@@ -185,6 +204,7 @@ impl Subscriptions {
             subscriptions.push(Subscription {
                 use_case: use_case.name.clone(),
                 snapshot: ArcSwap::from_pointee(Snapshot::of(&replica)),
+                problem: ArcSwapOption::from_pointee(problem),
                 state: Mutex::new(SubscriptionState { replica, opened: None, filter_of: None }),
             });
         }
@@ -253,7 +273,9 @@ impl Subscriptions {
         let status = |subscription: &Subscription| {
             let snapshot = subscription.snapshot.load();
             let late = snapshot.late_since(now).is_some();
+            let problem = subscription.problem.load().as_deref().cloned();
             UseCaseStatus::new(subscription.use_case.clone(), snapshot.status.clone(), late)
+                .with_problem(problem)
         };
         self.subscriptions.iter().map(status).collect()
     }
@@ -263,6 +285,13 @@ impl Subscriptions {
     pub(crate) fn is_waiting(&self) -> bool {
         let mut all = self.subscriptions.iter();
         all.any(|subscription| subscription.snapshot.load().served.is_none())
+    }
+
+    /// Whether one of those that [wait](Self::is_waiting) has a publication that cannot be followed.
+    #[must_use]
+    pub(crate) fn waits_in_vain(&self) -> bool {
+        let mut all = self.subscriptions.iter();
+        all.any(|known| known.snapshot.load().served.is_none() && known.problem.load().is_some())
     }
 
     /// Whether a use case is one of those that [wait](Self::is_waiting).
@@ -302,8 +331,14 @@ impl Subscriptions {
         let mut outcome = Ok(());
         for subscription in &self.subscriptions {
             let polled = subscription.poll(service).await;
-            let late = subscription.snapshot.load().late_since(service.now()).is_some();
-            service.polled(&subscription.use_case, polled.is_ok(), late);
+            let snapshot = subscription.snapshot.load();
+            let late = snapshot.late_since(service.now()).is_some();
+            let problem = match &polled {
+                Err(error) => Some(Report::new(error).to_string()),
+                Ok(()) => snapshot.is_emptied().then(|| EMPTIED.to_owned()),
+            };
+            service.polled(&subscription.use_case, problem.is_none(), late);
+            subscription.problem.store(problem.map(Arc::new));
             if polled.is_err() {
                 outcome = polled;
             }
@@ -356,6 +391,28 @@ fn log_fetched(use_case: &str, replica: &mut Replica, before: Fetched) {
             "files of a release fetched"
         );
     }
+}
+
+/// The release that was served last, if nothing is published where it was: whoever emptied a store did not mean that nothing is
+/// blocked.
+async fn last_of_nothing(replica: &Replica, use_case: &str, address: &str) -> Option<Release> {
+    let release = match replica.load_last_active().await {
+        Ok(release) => release?,
+        Err(unusable) => {
+            tracing::error!(
+                use_case, error = %Report::new(&unusable),
+                "the release that was served last cannot be read"
+            );
+            return None;
+        }
+    };
+    tracing::error!(
+        use_case,
+        address,
+        release = release.id,
+        "nothing is published there any more; the release that was served last is served again"
+    );
+    Some(release)
 }
 
 /// The release that was served last, because the publication cannot be read.

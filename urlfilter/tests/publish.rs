@@ -249,6 +249,9 @@ fn the_prefilter_follows_when_all_nodes_have_switched() {
     assert_eq!(back["release"], first["release"]);
     assert!(nodes.iter().all(|node| node.finds("a.example") && !node.finds("c.example")));
     assert_ne!(vendor.served_prefilter(), newer);
+    // Once more would go forward again.
+    fails(&vendor.publish(&["--rollback"]), "is newer; name the release to go back to");
+    assert!(nodes.iter().all(|node| node.finds("a.example") && !node.finds("c.example")));
     let id = second["release"].as_str().unwrap();
     let again = ["--rollback", id, "--lead", "0"];
     succeeds(&vendor.publish(&[&again, &admins[..]].concat()));

@@ -152,7 +152,7 @@ fn lists_by_address_become_verdicts_and_follow_their_changes() {
     fs::remove_dir_all(path.join("state")).unwrap();
     let (_, text) = update(&folder, 2);
     assert!(
-        text.contains("nothing was done; no copy is there of a: the answer has the status 500"),
+        text.contains("nothing was done; there is no copy that can be used of a: the answer has the status 500"),
         "{text}"
     );
 }

@@ -193,10 +193,9 @@ impl Occurrences {
         &self.examples
     }
 
-    /// Whether an entry of a list, by its place among the lists, is one of them.
-    fn concerns(&self, source: usize) -> bool {
-        // The last list is asked for most of the time.
-        self.lines.iter().rev().any(|range| range.source as usize == source)
+    /// The first line of a list, by its place among the lists, that has one of them.
+    fn first_line_of(&self, source: usize) -> Option<u64> {
+        self.lines.iter().find(|range| range.source as usize == source).map(|range| range.first)
     }
 
     fn add(&mut self, source: usize, line: u64) {
@@ -355,19 +354,19 @@ impl Report {
             .filter(move |name| !is_tolerated(name))
     }
 
-    /// As [`Report::inexact`], of one list by its place in [`Report::sources`]. What exceptions of all lists leave covered is
-    /// not among them.
+    /// As [`Report::inexact`], of one list by its place in [`Report::sources`], with the first line that each reason concerns.
+    /// What exceptions of all lists leave covered is not among them.
     pub fn inexact_of<'r>(
         &'r self,
         source: usize,
         is_tolerated: impl Fn(&str) -> bool + 'r,
-    ) -> impl Iterator<Item = &'static str> + 'r {
+    ) -> impl Iterator<Item = (&'static str, u64)> + 'r {
         let refused = self.refused.iter().filter(|(refusal, _)| refusal.asked_to_block());
         let refused = refused.map(|(refusal, seen)| (refusal.name(), seen));
         let widened =
             self.remarks_with(Effect::Widened).map(|(remark, seen)| (remark.name(), seen));
-        let reasons = refused.chain(widened).filter(move |(_, seen)| seen.concerns(source));
-        reasons.map(|(name, _)| name).filter(move |name| !is_tolerated(name))
+        let reasons = refused.chain(widened).filter(move |(name, _)| !is_tolerated(name));
+        reasons.filter_map(move |(name, seen)| Some((name, seen.first_line_of(source)?)))
     }
 
     /// The remarks that have this effect, with the entries that they concern.

@@ -82,3 +82,20 @@ fn validators_are_kept_up_to_their_limit() {
         assert_eq!(kept.is_some(), length <= MAX_VALIDATOR, "{length}");
     }
 }
+
+/// At one below the age, and at it.
+#[test]
+fn a_time_that_later_content_may_have_is_not_kept() {
+    for (date, modified, is_kept) in [
+        (Some("Thu, 26 Nov 2026 10:00:01 GMT"), "Thu, 26 Nov 2026 10:00:00 GMT", true),
+        (Some("Thu, 26 Nov 2026 10:00:00 GMT"), "Thu, 26 Nov 2026 10:00:00 GMT", false),
+        (Some("Thu, 26 Nov 2026 09:59:59 GMT"), "Thu, 26 Nov 2026 10:00:00 GMT", false),
+        (None, "Thu, 26 Nov 2026 10:00:00 GMT", false),
+        (Some("Thu, 26 Nov 2026 10:00:01 GMT"), "yesterday", false),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.extend(date.map(|date| (DATE, date.parse().unwrap())));
+        headers.insert(LAST_MODIFIED, modified.parse().unwrap());
+        assert_eq!(last_modified(&headers).is_some(), is_kept, "{date:?} {modified}");
+    }
+}

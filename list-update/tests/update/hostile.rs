@@ -53,7 +53,7 @@ fn a_source_that_is_away_or_broken_keeps_its_last_good_copy() {
         }
         let error = place.update().unwrap_err();
         assert!(matches!(error, UpdateError::Sources { .. }), "{error}");
-        assert!(error.to_string().contains("no copy is there of a: "), "{error}");
+        assert!(error.to_string().contains("there is no copy that can be used of a: "), "{error}");
         assert!(!place.path("state/build").exists());
         assert!(!place.path("state/state.json").exists());
     }
@@ -146,7 +146,10 @@ fn a_list_that_would_not_be_exact_is_not_used_if_that_is_asked_for() {
         assert_eq!(states(&updated)[0], expected, "{settings}");
         if !is_taken {
             let problem = updated.sources[0].problem.clone().unwrap();
-            assert!(problem.contains("(rule-option); build.tolerate"), "{problem}");
+            assert!(
+                problem.contains("(rule-option, first in line 2); build.tolerate"),
+                "{problem}"
+            );
             // The list that comes after is not blamed for it.
             let accepted = place.update_with(|update| update.accept("a")).unwrap();
             assert_eq!(states(&accepted)[0], SourceState::Changed, "{settings}");
@@ -173,9 +176,11 @@ fn keys_that_block_what_exceptions_name_are_not_exact() {
     place.server.set("/a", Answer::list("||one.example^\n@@||www2.one.example^\n"));
     let error = place.update().unwrap_err();
     assert!(
-        matches!(&error, UpdateError::Inexact { reasons } if reasons == &["still-covered"]),
+        matches!(&error, UpdateError::Inexact { reasons, .. } if reasons == &["still-covered"]),
         "{error}"
     );
+    let first = "first: one.example blocks www2.one.example, an exception in a:2";
+    assert!(error.to_string().contains(first), "{error}");
     place.text =
         place.text.replace("strict = true", "strict = true\ntolerate = [\"still-covered\"]");
     place.update().unwrap();

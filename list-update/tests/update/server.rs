@@ -103,7 +103,8 @@ fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> 
             let is = |name: &str, value: Option<&str>| {
                 value.is_some() && headers.get(name).map(String::as_str) == value
             };
-            let mut head = String::new();
+            // Long after any content.
+            let mut head = "Date: Fri, 01 Jan 2038 00:00:00 GMT\r\n".to_owned();
             for (name, value) in [("ETag", etag), ("Last-Modified", last_modified)] {
                 if let Some(value) = value {
                     head.push_str(&format!("{name}: {value}\r\n"));

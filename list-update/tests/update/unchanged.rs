@@ -90,7 +90,10 @@ fn another_address_is_another_list() {
     // The copy of the other address is no copy of this one.
     place.server.set("/b", Answer::Status(500));
     let error = place.update().unwrap_err().to_string();
-    assert!(error.starts_with("nothing was done; no copy is there of a: "), "{error}");
+    assert!(
+        error.starts_with("nothing was done; there is no copy that can be used of a: "),
+        "{error}"
+    );
     place.server.requests();
     let content = "y.example\n".to_owned();
     place.server.set("/b", Answer::List { content, etag: Some("\"1\""), last_modified: None });

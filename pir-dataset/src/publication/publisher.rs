@@ -1,19 +1,22 @@
 //! The publisher, in its steps: upload, announce, wait for the nodes, and only then the prefilter.
 
 mod deltas;
+mod error;
 
 use super::current::Current;
 use super::gather::Gathered;
 use super::nodes::{Goal, Nodes, NodesError};
-use super::release::{FormatError, Release, ReleaseName};
+use super::release::{Release, ReleaseName};
 use super::signed_filter::SignedFiles;
-use super::store::{CURRENT, ReleaseStore, ReleaseStoreError, Revision};
+use super::store::{CURRENT, ReleaseStore, Revision};
 use super::trust_error::TrustError;
 use crate::progress::{Notice, Phase, Progress, Running, Silent};
 use release_signature::{SecretKey, TrustedKeys};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use unix_clock::{Clock, SystemClock, Timestamp};
+
+pub use error::PublishError;
 
 /// How much later than announced a release may be served by nodes that cannot be asked.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -68,107 +71,6 @@ impl Schedule {
         }
         at
     }
-}
-
-/// A release cannot be published.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] ReleaseStoreError),
-    /// The files make no release.
-    #[error("these files make no release")]
-    Format(#[from] FormatError),
-    /// The address has releases of another use case.
-    #[error("{address}: has releases of another use case, {use_case}")]
-    OtherUseCase {
-        /// The address of the publication.
-        address: String,
-        /// The use case of its releases.
-        use_case: String,
-    },
-    /// What is published now is not signed with the key of this publisher.
-    #[error(
-        "{name}: what is published now is not signed with this key; look at it, and if it is right, publish (or \
-         update) once with --trust-current"
-    )]
-    NotSigned {
-        /// Address and name.
-        name: String,
-        /// What is wrong with the signature, or that there is none.
-        source: TrustError,
-    },
-    /// What is published now is signed, and this publisher has no key.
-    #[error(
-        "{name}: the publication is signed, and nodes with its public key refuse what is not; give the key (--sign, \
-         service.sign of a list configuration, or URLFILTER_SIGNING_KEY), or publish with --trust-current"
-    )]
-    Signed {
-        /// Address and name.
-        name: String,
-    },
-    /// There is no release to go on with.
-    #[error("{address}: nothing was published yet")]
-    NothingPublished {
-        /// The address of the publication.
-        address: String,
-    },
-    /// There is no release that was announced with a time.
-    #[error("{address}: nothing was published yet, or not to its end")]
-    NotAnnounced {
-        /// The address of the publication.
-        address: String,
-    },
-    /// There is no release to go back to.
-    #[error("{address}: there is no release before {id}")]
-    NoEarlierRelease {
-        /// The address of the publication.
-        address: String,
-        /// The current release.
-        id: String,
-    },
-    /// The release to go back to is the current one.
-    #[error("{address}: {id} is the release that counts already")]
-    AlreadyCurrent {
-        /// The address of the publication.
-        address: String,
-        /// The id of the release.
-        id: String,
-    },
-    /// The release to go back to does not exist.
-    #[error("{address}: there is no release {id:?}; there are {known}")]
-    UnknownRelease {
-        /// The address of the publication.
-        address: String,
-        /// The id of the release.
-        id: String,
-        /// The releases that exist.
-        known: String,
-    },
-    /// Nodes did not get the release in time. It is not activated.
-    #[error(
-        "release {id} is announced, and nodes go on with the one before it; publish again when they can \
-         follow"
-    )]
-    NodesNotReady {
-        /// The id of the release.
-        id: String,
-        /// Which node, and why.
-        source: NodesError,
-    },
-    /// Nodes did not activate the release in time. Its prefilter is not given out.
-    #[error(
-        "the prefilter was not given out: devices would ask for what a node does not have yet; run \
-         `urlfilter publish --filter-only` when it does"
-    )]
-    NodesDoNotServe {
-        /// Which node, and why.
-        source: NodesError,
-    },
-    /// Another release was published before the prefilter was given out.
-    #[error("another release was published meanwhile; its publisher gives its prefilter out")]
-    Superseded,
 }
 
 /// A release that is announced with an activation time.
@@ -438,6 +340,7 @@ impl<'p> Publisher<'p> {
         let Some((current, _)) = &self.current else {
             return Err(PublishError::NothingPublished { address });
         };
+        let is_named = id.is_some();
         let id = match (id, &current.before) {
             (Some(id), _) => id.to_owned(),
             (None, Some(before)) => before.id.clone(),
@@ -457,12 +360,27 @@ impl<'p> Publisher<'p> {
         };
         match found {
             Err(error) if error.is_not_found() => {
-                let mut known = self.store.releases().await?;
-                known.sort();
-                Err(PublishError::UnknownRelease { address, id, known: known.join(", ") })
+                Err(PublishError::UnknownRelease { address, id, known: self.known().await? })
             }
-            found => Ok(found?),
+            found => {
+                let found = found?;
+                if is_named
+                    || found.1.published_at
+                        <= self.store.release(&current.release).await?.published_at
+                {
+                    return Ok(found);
+                }
+                let (id, before) = (current.release.id.clone(), id);
+                Err(PublishError::Forward { address, id, before, known: self.known().await? })
+            }
         }
+    }
+
+    /// The ids of all releases, for messages.
+    async fn known(&self) -> Result<String, PublishError> {
+        let mut known = self.store.releases().await?;
+        known.sort();
+        Ok(known.join(", "))
     }
 
     /// Makes a release the effective one: at once if it is the first, otherwise when nodes had time for it.

@@ -84,13 +84,22 @@ pub struct UseCaseStatus {
     /// Whether another release should be served by now.
     #[serde(default)]
     pub late: bool,
+    /// Why the publication could not be followed when it was looked at last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 impl UseCaseStatus {
     /// The status of a use case.
     #[must_use]
     pub fn new(use_case: String, replica: ReplicaStatus, late: bool) -> Self {
-        Self { use_case, replica, late }
+        Self { use_case, replica, late, problem: None }
+    }
+
+    /// The same with why the publication cannot be followed.
+    #[must_use]
+    pub fn with_problem(self, problem: Option<String>) -> Self {
+        Self { problem, ..self }
     }
 }
 

@@ -93,13 +93,18 @@ pub(crate) fn page(status: &Status) -> String {
             .map(|release| {
                 let id = |id: &Option<String>| id.clone().unwrap_or_else(|| "none".to_owned());
                 let replica = &release.replica;
-                let late = if release.late { "late" } else { "in step" };
+                let state = match (&release.problem, release.late) {
+                    (Some(_), _) => "cannot be followed",
+                    (None, true) => "late",
+                    (None, false) if replica.active == replica.published => "in step",
+                    (None, false) => "waits for its time",
+                };
                 vec![
                     release.use_case.clone(),
                     id(&replica.active),
                     id(&replica.ready),
                     id(&replica.published),
-                    late.to_owned(),
+                    state.to_owned(),
                 ]
             })
             .collect();

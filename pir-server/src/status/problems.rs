@@ -23,6 +23,14 @@ pub(super) fn problems(status: &Status) -> Vec<String> {
             ));
         }
     }
+    for release in &status.releases {
+        if let Some(problem) = &release.problem {
+            problems.push(format!(
+                "use case {}: its publication cannot be followed: {problem}",
+                release.use_case
+            ));
+        }
+    }
     for release in status.releases.iter().filter(|release| release.late) {
         problems.push(format!(
             "use case {}: a release is announced that this node cannot serve yet, and it is late; the log has the reason",

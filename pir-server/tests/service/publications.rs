@@ -401,6 +401,42 @@ async fn a_node_waits_for_the_first_release() {
     assert!(node.answers(FIRST).await);
 }
 
+/// Whoever empties a store, or mounts another one, does not mean that nothing is blocked.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_publication_ends_nothing_and_is_told() {
+    let shelf = Shelf::new();
+    let address = shelf.folder.path().join("shelf");
+    let store = ReleaseStore::open(address.to_str().unwrap(), &BTreeMap::new()).unwrap();
+    put(&store, FIRST, "1").await;
+    set(&store, "1", Some(NOW), None).await;
+    let clock = clock();
+    let running = node(address.to_str().unwrap(), &clock).await;
+    let status = async |running: &Running| {
+        let status = running.http.get(format!("{}/status", running.admin)).send().await.unwrap();
+        let status: serde_json::Value =
+            serde_json::from_slice(&status.bytes().await.unwrap()).unwrap();
+        (status["problems"].to_string(), status["releases"][0]["problem"].clone())
+    };
+    assert_eq!(status(&running).await, ("[]".to_owned(), serde_json::Value::Null));
+
+    let (folder, settings) = running.stop().await;
+    fs::rename(&address, shelf.folder.path().join("away")).unwrap();
+    fs::create_dir(&address).unwrap();
+    let running = Running::start_at(folder, settings, Arc::clone(&clock)).await;
+    for _ in 0..2 {
+        assert!(running.is_ready().await && running.answers(FIRST).await);
+        let (problems, problem) = status(&running).await;
+        assert_eq!(problem, "nothing is published there any more");
+        assert!(problems.contains("its publication cannot be followed: nothing is"), "{problems}");
+        running.service.poll_publications().await.unwrap();
+    }
+    // It is followed when it is back.
+    fs::remove_dir_all(&address).unwrap();
+    fs::rename(shelf.folder.path().join("away"), &address).unwrap();
+    running.service.poll_publications().await.unwrap();
+    assert_eq!(status(&running).await, ("[]".to_owned(), serde_json::Value::Null));
+}
+
 #[tokio::test]
 async fn publishers_do_not_overwrite_each_other_and_leave_what_is_needed() {
     let shelf = Shelf::new();
