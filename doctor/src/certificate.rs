@@ -91,8 +91,9 @@ pub(crate) fn refusal(error: &rustls::Error) -> Option<Refusal> {
     Some(Refusal { cause, fix })
 }
 
-/// The same for a certificate, in DER form, that TLS refused because of who signed it. `None` if it cannot be read.
-pub(crate) fn unknown_signer(certificate: &[u8]) -> Option<Refusal> {
+/// The same for a certificate, in DER form, that TLS refused because of who signed it, where an authority was given or not.
+/// `None` if it cannot be read.
+pub(crate) fn unknown_signer(certificate: &[u8], has_authority: bool) -> Option<Refusal> {
     let certificate = Certificate::from_der(certificate).ok()?;
     let content = certificate.tbs_certificate();
     if content.issuer() == content.subject() {
@@ -113,6 +114,12 @@ pub(crate) fn unknown_signer(certificate: &[u8]) -> Option<Refusal> {
             cause: "the intermediate certificate is not sent, or the authority is one that devices do not know: the \
                     server's certificate is that of an authority that publishes its own",
             fix: "configure the whole chain, the server's certificate first (fullchain.pem, not cert.pem)",
+        },
+        false if has_authority => Refusal {
+            cause: "the certificate was signed neither by the authority of --authority nor by one that devices know; or an \
+                    intermediate certificate signed it, and the server does not send that one",
+            fix: "configure the whole chain, the server's certificate first, without the authority itself; or give the \
+                  authority that signed it",
         },
         false => Refusal {
             cause: "the certificate comes from an authority of its own, which devices do not know",
@@ -195,12 +202,14 @@ mod tests {
             let mut own = parameters("a.example");
             own.custom_extensions.extend(extension);
             let certificate = own.signed_by(&key, &authority).unwrap();
-            let refusal = unknown_signer(certificate.der()).unwrap();
+            let refusal = unknown_signer(certificate.der(), false).unwrap();
             assert!(refusal.cause.contains(expected), "{}", refusal.cause);
+            let refusal = unknown_signer(certificate.der(), true).unwrap();
+            assert!(refusal.cause.contains("intermediate certificate"), "{}", refusal.cause);
         }
         let itself = parameters("a.example").self_signed(&key).unwrap();
-        assert!(unknown_signer(itself.der()).unwrap().cause.contains("self-signed"));
-        assert!(unknown_signer(b"nonsense").is_none());
+        assert!(unknown_signer(itself.der(), false).unwrap().cause.contains("self-signed"));
+        assert!(unknown_signer(b"nonsense", false).is_none());
     }
 
     #[test]

@@ -59,6 +59,8 @@ impl FetchError {
 pub(crate) struct Network {
     http: reqwest::Client,
     timeout: Duration,
+    /// Whether another authority than those of the platform was given.
+    pub(crate) has_authority: bool,
     log: Mutex<Vec<LoggedExchange>>,
     last: Mutex<Option<Exchanged>>,
 }
@@ -77,6 +79,10 @@ impl Network {
             let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| {
                 ExamineError::Certificate { path: path.clone(), source: error.into() }
             })?;
+            if certificates.is_empty() {
+                let source = "it has none".into();
+                return Err(ExamineError::Certificate { path: path.clone(), source });
+            }
             builder = builder.tls_certs_merge(certificates);
         }
         // The content of a certificate is parsed here, not when its PEM form is.
@@ -84,8 +90,8 @@ impl Network {
             Some(path) => ExamineError::Certificate { path: path.clone(), source: error.into() },
             None => ExamineError::Tls(error.into()),
         })?;
-        let timeout = deployment.timeout;
-        Ok(Self { http, timeout, log: Mutex::default(), last: Mutex::default() })
+        let (timeout, has_authority) = (deployment.timeout, deployment.authority.is_some());
+        Ok(Self { http, timeout, has_authority, log: Mutex::default(), last: Mutex::default() })
     }
 
     /// The exchanges that went through this as a [`Transport`].

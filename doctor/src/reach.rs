@@ -209,7 +209,8 @@ async fn unknown_signer(
     address: &str,
 ) -> Option<Refusal> {
     certificate::tls_error(error).filter(|error| certificate::is_about_signer(error))?;
-    certificate::unknown_signer(&network.refused_certificate(address).await?)
+    let certificate = network.refused_certificate(address).await?;
+    certificate::unknown_signer(&certificate, network.has_authority)
 }
 
 /// Why a server does not answer, and what to do about it. `None` if it does not speak HTTP.

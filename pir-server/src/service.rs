@@ -39,7 +39,7 @@ use crate::tls::Certificates;
 use crate::traffic::Traffic;
 use crate::user_tokens::{HookError, UserTokens};
 use crate::work::WorkPool;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use live::Live;
 use pir_dataset::publication::UseCaseStatus;
 use settings::Settings;
@@ -70,6 +70,8 @@ pub struct Service {
     lists: Option<Lists>,
     /// One reload at a time.
     reloading: Mutex<()>,
+    /// Why the last reload failed, if it did.
+    reload_failure: ArcSwapOption<String>,
     store: Arc<dyn Store>,
     issuer: Arc<Issuer>,
     gateway: Option<Arc<Gateway>>,
@@ -327,6 +329,11 @@ impl Service {
         })
     }
 
+    /// Whether a use case has nothing to serve yet, and is waited for.
+    pub(crate) fn waits_for_any(&self) -> bool {
+        self.subscriptions.is_waiting() || self.live().awaits_any_files()
+    }
+
     /// Whether a use case is configured and nothing was published of it yet.
     pub(crate) fn waits_for(&self, use_case: &str) -> bool {
         self.subscriptions.waits_for(use_case) || self.live().awaits_files(use_case)
@@ -395,6 +402,11 @@ impl Service {
             Some(percent) if percent >= NEARLY_FULL_PERCENT => Readiness::StoreNearlyFull(percent),
             _ => Readiness::Ready,
         }
+    }
+
+    /// Why the last reload failed, if it did.
+    pub(crate) fn reload_failure(&self) -> Option<String> {
+        self.reload_failure.load().as_deref().cloned()
     }
 
     /// Reports the service as not ready from now on. Requests are still answered.

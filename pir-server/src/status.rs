@@ -30,6 +30,9 @@ pub(crate) struct Status {
     readiness: String,
     /// What is old, late or not served.
     problems: Vec<String>,
+    /// Why the last reload failed, if it did.
+    #[serde(skip)]
+    reload_failure: Option<String>,
     warnings: Vec<String>,
     use_cases: Vec<UseCaseReport>,
     #[cfg(feature = "lists")]
@@ -105,6 +108,7 @@ impl Status {
             ready: readiness.is_ready(),
             readiness: readiness.to_string(),
             problems: Vec::new(),
+            reload_failure: service.reload_failure(),
             warnings: loaded.warnings,
             use_cases: use_cases.collect(),
             #[cfg(feature = "lists")]

@@ -91,6 +91,10 @@ pub(super) async fn public(
     headers: HeaderMap,
 ) -> Result<Reply, Refusal> {
     let live = service.live();
+    // Caches would keep an answer without the use case that has nothing to serve yet.
+    if service.waits_for_any() {
+        return Err(Refusal::NotPublished);
+    }
     // Clients that use it are new enough for the newest form.
     let response = answer(&service, None, Platform::Unknown, all(&live.catalog)).await?;
     let bytes = response.encode_to_vec();

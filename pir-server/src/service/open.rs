@@ -23,7 +23,7 @@ use crate::tls::Certificates;
 use crate::traffic::Traffic;
 use crate::user_tokens::UserTokens;
 use crate::work::{WorkLimits, WorkPool};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use tokio::sync::Mutex;
@@ -107,6 +107,7 @@ impl Service {
             #[cfg(feature = "lists")]
             lists: configuration.lists.clone().map(|lists| Lists::new(lists, clock.now())),
             reloading: Mutex::default(),
+            reload_failure: ArcSwapOption::empty(),
             keys: KeyCache::new(limits.key_cache_bytes),
             bodies: BodyBudget::new(limits.bodies_in_flight_bytes, limits.body_bytes),
             unauthenticated: PeerBudget::new(limits.unauthenticated_bytes),

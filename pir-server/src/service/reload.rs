@@ -11,6 +11,7 @@ use crate::file_mark::FileMark;
 use crate::metrics::Outcome;
 use crate::prefilter::{Prefilters, ServedPrefilter};
 use crate::subscriptions::{Serve, SubscriptionError};
+use error_reporter::Report;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::MutexGuard;
@@ -66,6 +67,8 @@ impl Service {
             Ok(loaded) => self.metrics.loaded(&loaded.use_cases, self.now()),
             Err(_) => self.metrics.load_failed(),
         }
+        let failure = outcome.as_ref().err().map(|error| Arc::new(Report::new(error).to_string()));
+        self.reload_failure.store(failure);
         outcome
     }
 

@@ -2,6 +2,7 @@
 //! look at the page.
 
 use super::Status;
+use super::doctor::DoctorReport;
 use super::page::ago;
 use std::time::Duration;
 
@@ -12,6 +13,16 @@ const STALE: Duration = Duration::from_secs(3 * 24 * 3600);
 pub(super) fn problems(status: &Status) -> Vec<String> {
     let now = status.now;
     let mut problems = Vec::new();
+    if let Some(reason) = &status.reload_failure {
+        problems.push(format!("the last reload failed, and everything stayed as it was: {reason}"));
+    }
+    match &status.doctor {
+        Some(DoctorReport::Found { ready: false, .. }) => {
+            problems.push("the doctor found that devices cannot use this deployment".to_owned());
+        }
+        Some(DoctorReport::Unusable { problem }) => problems.push(problem.clone()),
+        _ => {}
+    }
     for use_case in &status.use_cases {
         if let Some(written_at) = use_case.written_at
             && now.since(written_at) > STALE
@@ -45,6 +56,9 @@ pub(super) fn problems(status: &Status) -> Vec<String> {
 #[cfg(feature = "lists")]
 fn lists(status: &Status, problems: &mut Vec<String>) {
     let Some(lists) = &status.lists else { return };
+    if let Some(error) = &lists.error {
+        problems.push(format!("the last update of the lists failed: {error}"));
+    }
     if lists.is_served == Some(false) {
         problems
             .push("what was made of the lists is not served; the log has the reason".to_owned());

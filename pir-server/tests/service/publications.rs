@@ -388,6 +388,9 @@ async fn a_node_waits_for_the_first_release() {
         }
         let queries = Case::new(FIRST).first("/queries").request;
         assert_eq!(node.post("/queries", &queries).await.status(), 503);
+        // Caches keep no answer that lacks the use case.
+        let public = node.http.get(format!("{}/config", node.url)).send().await.unwrap();
+        assert_eq!((public.status().as_u16(), public.headers().get("cache-control")), (503, None));
         node.service.poll_publications().await.unwrap();
         // A reload of the configuration has nothing else to serve either.
         node.service.reload().await.unwrap();

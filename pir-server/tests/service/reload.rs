@@ -256,6 +256,9 @@ async fn a_failed_reload_changes_nothing() {
         let text = response.text().await.unwrap();
         assert!(text.contains(what), "{text}");
         assert_eq!(current_id(&running).await, id);
+        let status = running.http.get(format!("{}/status", running.admin)).send().await.unwrap();
+        let status = status.text().await.unwrap();
+        assert!(status.contains("the last reload failed"), "{status}");
     };
     // From a page in a browser, even of the same address.
     let posted = running.http.post(format!("{}/reload", running.admin));
