@@ -68,7 +68,12 @@ impl<'u> Sources<'u> {
                 (Ok(Got::Copy(copy)), known) => {
                     let is_same = known.as_ref().is_some_and(|known| known.sha256 == copy.sha256);
                     obtained.push(match known {
-                        Some(known) if is_same => same(known, SourceState::Unchanged),
+                        // The next request is about the content as it was given now.
+                        Some(known) if is_same => {
+                            let SourceCopy { etag, last_modified, .. } = copy;
+                            let copy = SourceCopy { etag, last_modified, ..known };
+                            same(copy, SourceState::Unchanged)
+                        }
                         fallback => Obtained { fallback, ..same(copy, SourceState::Changed) },
                     });
                 }

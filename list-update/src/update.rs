@@ -251,16 +251,21 @@ impl<'u> Update<'u> {
         Ok((true, changes, levels))
     }
 
-    /// Remembers that copies which had expired are current, so that their sources are left alone for as long again.
+    /// Remembers that copies which had expired are current, so that their sources are left alone for as long again; and by what
+    /// their sources know the content now.
     fn confirm(&self, state: &mut State, obtained: &[Obtained<'_>]) -> Result<(), UpdateError> {
         let now = self.clock.now();
         let mut is_changed = false;
         for source in obtained.iter().filter(|source| source.state == SourceState::Unchanged) {
-            if let Some(copy) = state.sources.get_mut(&source.input.list.name)
-                && copy.expires_seconds.is_some()
-                && copy.fetched_at != now
-            {
+            let Some(copy) = state.sources.get_mut(&source.input.list.name) else { continue };
+            if copy.expires_seconds.is_some() && copy.fetched_at != now {
                 copy.fetched_at = now;
+                is_changed = true;
+            }
+            let given = &source.input.copy;
+            if (&copy.etag, &copy.last_modified) != (&given.etag, &given.last_modified) {
+                copy.etag.clone_from(&given.etag);
+                copy.last_modified.clone_from(&given.last_modified);
                 is_changed = true;
             }
         }

@@ -34,8 +34,22 @@ pub enum TlsError {
         /// The file of the certificate.
         path: PathBuf,
     },
-    /// The certificate and the key do not match, or the TLS library refuses them or its settings.
-    #[error("tls: the certificate and its key cannot be used")]
+    /// The certificate and the key do not match, or the TLS library refuses them.
+    #[error(
+        "tls: the certificate {} and the private key {} cannot be used together",
+        certificate.display(),
+        private_key.display()
+    )]
+    Pair {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        private_key: PathBuf,
+        /// What the TLS library says.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The TLS library refuses its settings.
+    #[error("tls: cannot be set up")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
     /// The program was built without TLS.
     #[error(

@@ -231,6 +231,13 @@ fn the_prefilter_follows_when_all_nodes_have_switched() {
     let again = succeeds(&vendor.publish_data(&admins));
     assert_eq!((&again["unchanged"], &again["uploadedObjects"]), (&true.into(), &0.into()));
     assert_eq!(again["release"], first["release"]);
+    // What was removed, because it was damaged, is put back.
+    let objects = Path::new(&vendor.address).join("objects");
+    let removed = fs::read_dir(&objects).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(&removed).unwrap();
+    let again = succeeds(&vendor.publish_data(&admins));
+    assert_eq!((&again["unchanged"], &again["uploadedObjects"]), (&true.into(), &1.into()));
+    assert!(removed.exists());
 
     // Rows are removed and added. The layout is kept, so only the nodes are waited for.
     vendor.build("b.example\nc.example\n", 2);

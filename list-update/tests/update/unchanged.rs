@@ -31,6 +31,19 @@ fn nothing_is_touched_when_nothing_has_changed() {
 }
 
 #[test]
+fn content_that_has_another_validator_now_is_asked_for_by_that() {
+    let place = Place::new(&[("a", "")]);
+    for etag in ["\"1\"", "\"2\""] {
+        let content = "x.example\n".to_owned();
+        place.server.set("/a", Answer::List { content, etag: Some(etag), last_modified: None });
+        place.update().unwrap();
+        assert_eq!(place.server.answered(), [200], "{etag}");
+        assert!(place.update().unwrap().is_unchanged());
+        assert_eq!(place.server.answered(), [304], "{etag}");
+    }
+}
+
+#[test]
 fn a_refresh_asks_without_conditions() {
     let place = Place::new(&[("a", "")]);
     let content = "! Expires: 1 day\n||x.example^\n".to_owned();

@@ -205,7 +205,12 @@ impl<'p> Publisher<'p> {
             && let Some(announced) = self.last_announced().await?
             && announced.release.files.iter().eq(signed.files.iter().map(|(file, _)| file))
         {
-            return Ok(Published { announced, uploaded_objects: 0, deltas: 0, unchanged: true });
+            // Objects that somebody removed, such as damaged ones, are put back.
+            let mut uploaded_objects = 0;
+            for (file, path) in &signed.files {
+                uploaded_objects += usize::from(self.store.put_object(file, path).await?);
+            }
+            return Ok(Published { announced, uploaded_objects, deltas: 0, unchanged: true });
         }
         let (name, release, uploaded_objects) = self.upload(gathered, &signed).await?;
         let deltas = self.upload_deltas(&release, &signed.files).await;

@@ -64,6 +64,15 @@ impl StateFile {
         }
     }
 
+    /// What to do if it is damaged, up to the option that discards it. No backup of nonces knows what was spent since.
+    #[must_use]
+    pub(super) const fn repair(self) -> &'static str {
+        match self {
+            Self::Nonces => "Start once with, also if a backup is restored,",
+            _ => "Restore it from a backup, or start once with",
+        }
+    }
+
     /// What happens when it is discarded, as a clause for operators.
     #[must_use]
     pub const fn consequence(self) -> &'static str {

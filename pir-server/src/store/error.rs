@@ -29,8 +29,9 @@ pub enum StoreError {
     },
     /// A file of the state folder is damaged.
     #[error(
-        "{} is damaged ({damage}). Restore it from a backup, or start once with `--discard {}`: {}",
+        "{} is damaged ({damage}). {} `--discard {}`: {}",
         path.display(),
+        .file.repair(),
         .file.name(),
         .file.consequence()
     )]

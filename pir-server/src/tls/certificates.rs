@@ -78,14 +78,18 @@ fn read(settings: &TlsSettings) -> Result<CertifiedKey, TlsError> {
     let key = PrivateKeyDer::from_pem_file(&settings.private_key)
         .map_err(|error| unreadable(&settings.private_key, error))?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    CertifiedKey::from_der(chain, key, &provider).map_err(refused)
+    CertifiedKey::from_der(chain, key, &provider).map_err(|error| TlsError::Pair {
+        certificate: settings.certificate.clone(),
+        private_key: settings.private_key.clone(),
+        source: error.into(),
+    })
 }
 
 impl Certificates {
     /// Reads the files that the configuration names.
     ///
     /// # Errors
-    /// [`TlsError::File`] and [`TlsError::NoCertificate`] if a file cannot be used; [`TlsError::Refused`] if the
+    /// [`TlsError::File`] and [`TlsError::NoCertificate`] if a file cannot be used; [`TlsError::Pair`] if the
     /// certificate and the key do not match.
     pub(crate) fn open(settings: &TlsSettings) -> Result<Arc<Self>, TlsError> {
         // Marked before they are read: the next comparison finds a change in between.

@@ -59,7 +59,7 @@ pub enum ReleaseStoreError {
         source: Cause,
     },
     /// Content is not what was published.
-    #[error("{name}: not what was published: {damage}; publish again")]
+    #[error("{name}: not what was published: {damage}; remove it, and publish again")]
     Damaged {
         /// Address and name.
         name: String,
