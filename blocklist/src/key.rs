@@ -103,4 +103,4 @@ pub fn canonicalise<'e>(
 const MAX_LABEL: usize = 63;
 
 /// The longest name in bytes: the 255 of RFC 1035 section 2.3.4 without the first and the last length byte.
-const MAX_NAME: usize = 253;
+pub(crate) const MAX_NAME: usize = 253;

@@ -345,6 +345,12 @@ fn each_line(
                 LineKind::Entry
             }
             Line::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                // Lists with other ends of lines were joined to this one. What stands behind one is no part of the line.
+                Ok(line) if line.contains('\r') => {
+                    format.skipped();
+                    emit(0, Err((Refusal::ControlCharacter, line)));
+                    LineKind::Entry
+                }
                 Ok(line) => {
                     if format.is_of_names()
                         && let Some(header) = section::header(line)

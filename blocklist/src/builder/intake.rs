@@ -173,7 +173,14 @@ impl Intake<'_> {
         let origin = Origin::new(self.source, line);
         if entry.action == Action::RetractException {
             self.exceptions.retract(&entry, origin, text);
-        } else if let Ok(key) = canonicalise(entry.text, entry.kind, rules) {
+            return;
+        }
+        let key = canonicalise(entry.text, entry.kind, rules).or_else(|refusal| match refusal {
+            // The chosen systems ask for less than it names, such as for no port.
+            Refusal::NeverAsked => canonicalise(entry.text, entry.kind, &KeyRules::default()),
+            refusal => Err(refusal),
+        });
+        if let Ok(key) = key {
             let manner = Manner::of(&entry, &key.text, key.remarks);
             let exception = Exception::new(&entry, manner, origin, self.speaker, text).partial();
             self.exceptions.add(texts(&key), exception);

@@ -532,3 +532,16 @@ fn a_list_that_breaks_off_behind_full_batches_is_an_error() {
         assert!(matches!(error, BuildError::List { .. }), "{error}");
     }
 }
+
+/// 26 alone asks for no port 80, and blocks what an exception with it names.
+#[test]
+fn exceptions_that_a_system_never_asks_for_are_told() {
+    let list = "0.0.0.0 a.example\n@@||a.example:80/x^\n||k.example^\n";
+    for systems in ["26", "26,27"] {
+        let options = Options::default().with_systems(systems.parse().unwrap());
+        let built = of(&[(list, Format::Adblock)], options).unwrap();
+        let covered: Vec<&str> =
+            built.report.still_covered.iter().map(|covered| &*covered.key).collect();
+        assert_eq!(covered, ["a.example"], "{systems}");
+    }
+}

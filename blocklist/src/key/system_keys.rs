@@ -33,8 +33,12 @@ pub(super) fn system_keys(
             |host| assembled(host, &port, respelled.spelled_path(), url.query(), url.fragment());
         keys.add(respelled(host));
         // Whether `www.` is removed is not known for this system.
-        if systems.contains(System::V27Unconfigured) && host != url.host() {
-            keys.add(respelled(url.host()));
+        if systems.contains(System::V27Unconfigured) {
+            let mut with = url.host();
+            while with != host {
+                keys.add(respelled(with));
+                with = with.strip_prefix("www.").unwrap_or(host);
+            }
         }
     }
     if systems.contains(System::V27Unconfigured) && remarks.contains(Remark::SubdomainWildcard) {

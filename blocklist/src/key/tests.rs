@@ -264,6 +264,15 @@ fn entries_may_have_thousands_of_stars() {
 }
 
 #[test]
+fn hosts_with_www_twice_have_a_key_for_each_spelling() {
+    let key = canonicalise("https://www.www.a.example/x", EntryKind::Url, &all_systems()).unwrap();
+    assert_eq!(key.text, "a.example/x");
+    for other in ["www.a.example/x", "www.www.a.example/x"] {
+        assert!(key.others.iter().any(|key| key == other), "{other}: {:?}", key.others);
+    }
+}
+
+#[test]
 fn a_decoded_spelling_that_is_another_page_is_told() {
     for (entry, is_told) in [
         ("https://s.example/a%3Fb=1", true),

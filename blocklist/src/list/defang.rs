@@ -71,8 +71,22 @@ fn replace_marks(text: &str) -> Cow<'_, str> {
             }
         };
         rest = &rest[taken..];
+        // Paths and queries have such marks of their own.
+        if replaced.ends_with(['/', '?', '#']) && has_whole_authority(&replaced) {
+            replaced.push_str(rest);
+            break;
+        }
     }
     Cow::Owned(replaced)
+}
+
+/// Whether what names the host is there whole, and a path, query or fragment has begun.
+fn has_whole_authority(text: &str) -> bool {
+    let rest = match text.split_once(':') {
+        Some((scheme, rest)) if !scheme.contains(['/', '?', '#']) => rest,
+        _ => text,
+    };
+    rest.trim_start_matches(['/', '\\']).contains(['/', '?', '#'])
 }
 
 #[cfg(test)]
@@ -88,6 +102,10 @@ mod tests {
             ("https[://]a[DOT]example", "https://a.example"),
             ("HXXP://a.example", "http://a.example"),
             ("fxp://a.example/", "ftp://a.example/"),
+            ("hxxp://a[.]example/wiki/Full_stop_(.)", "http://a.example/wiki/Full_stop_(.)"),
+            ("a[.]example[/]x[.]html?m=u[at]v", "a.example/x[.]html?m=u[at]v"),
+            ("a[.]example:8443?[.]", "a.example:8443?[.]"),
+            ("hxxps[:]//a[.]example#(.)", "https://a.example#(.)"),
             ("hxxp:\\\\a.example\\x", "http:\\\\a.example\\x"),
             ("HXXPS:/\\a[.]example\\x", "https:/\\a.example\\x"),
             ("hxxps[:]\\\\a.example", "https:\\\\a.example"),

@@ -45,8 +45,8 @@ impl LineFormat for Dnsmasq {
             let domain = domain.strip_prefix('.').unwrap_or(domain);
             let entry = |scope| Ok(Entry::new(domain, EntryKind::Host).with_scope(scope));
             emit(match (domain, action) {
-                ("" | "#", Some(Action::Block)) => Err((Refusal::Wildcard, content)),
-                ("" | "#", _) | (_, None) => Err((Refusal::NotABlock, content)),
+                ("" | "#", Some(Action::Block)) => Err((Refusal::Wildcard, domain)),
+                ("" | "#", _) | (_, None) => Err((Refusal::NotABlock, domain)),
                 (_, Some(Action::Block)) => entry(Scope::Site),
                 // Lines for the domains below prevail, so that they stay blocked where they are.
                 (_, Some(action)) => {

@@ -71,5 +71,6 @@ impl<R: BufRead> Lines<R> {
 /// A line without the byte-order mark that it has if files were put together, and without the rest of its end.
 fn bytes(line: &[u8]) -> Line<'_> {
     let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
-    Line::Bytes(line.strip_suffix(b"\r").unwrap_or(line))
+    let length = line.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
+    Line::Bytes(&line[..length])
 }

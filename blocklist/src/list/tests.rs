@@ -211,3 +211,34 @@ fn exceptions_among_names_hold_wherever_they_stand() {
         assert!(!has("d5.example") && has("d6.example") && has("y.example"));
     }
 }
+
+/// Lists with other ends of lines were joined: what stands behind the first end would vanish with its comment, or be read as a
+/// name of the line before.
+#[test]
+fn returns_inside_of_a_line_are_refused() {
+    let refused = "-control-character";
+    let hosts = "# A\n0.0.0.0 a.example\r\r\n# B\r0.0.0.0 b.example\r\n0.0.0.0 c.example\r192.0.2.5 nas.example\n";
+    assert_eq!(
+        events(hosts, Format::Hosts),
+        ["2 a.example".to_owned(), format!("3 {refused}"), format!("4 {refused}")]
+    );
+    let rules = "! A\n||a.example^\n! B\r||b.example^\n";
+    assert_eq!(events(rules, Format::Adblock), ["2 a.example".to_owned(), format!("3 {refused}")]);
+}
+
+/// Each took time that grew with the square of its length, minutes for a line of 60 KB. A test that is linear ends at once.
+#[test]
+fn long_lines_of_one_character_are_read_in_linear_time() {
+    let dollars = format!("||a.example/{}\n||k.example^\n", "$".repeat(60_000));
+    assert_eq!(events(&dollars, Format::Adblock).last().unwrap(), "2 k.example");
+    let slashes = format!("address={}0.0.0.0\n", "/".repeat(60_000));
+    assert!(events(&slashes, Format::Dnsmasq).iter().all(|event| event == "1 -wildcard"));
+    let origin = "a.".repeat(30_000);
+    let zone = format!(
+        "$ORIGIN r.\n@ SOA a. b.\n$ORIGIN {origin}r.\n$GENERATE 0-65535 $ CNAME .\n$ORIGIN r.\nk.example CNAME .\n"
+    );
+    assert!(events(&zone, Format::Rpz).last().unwrap().ends_with(" k.example"));
+    let data = format!("local-data: \"{origin}example A 192.0.2.1\"\n").repeat(10);
+    let unbound = format!("local-zone: \"example\" static\n{data}");
+    assert!(events(&unbound, Format::Unbound).iter().any(|event| event.ends_with(" example")));
+}

@@ -6,7 +6,7 @@
 use super::adblock::RuleText;
 use super::sinks::Sinks;
 use super::{Action, Emit, EmitFrom, Entry, LineFormat, LineKind, ReadOptions, RuleOptions, Scope};
-use crate::key::{EntryKind, Refusal};
+use crate::key::{EntryKind, MAX_NAME, Refusal};
 use std::collections::{HashMap, HashSet};
 
 pub(super) struct Unbound {
@@ -269,6 +269,9 @@ fn clause(content: &str) -> Option<(Clause, &str)> {
 
 /// Whether a name, or one that it lies below, is among `zones`.
 fn has_self_or_parent(zones: &HashSet<String>, name: &str) -> bool {
+    if name.len() > MAX_NAME {
+        return false;
+    }
     let mut name = Some(name);
     while let Some(of) = name {
         if zones.contains(of) {

@@ -24,7 +24,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 
 /// How long a connection is open at least before it makes room, where connections are not counted by peer. A request
 /// that a balancer passes on arrives within it.
-const MIN_RESIDENCE: Duration = Duration::from_millis(100);
+const MIN_RESIDENCE: Duration = Duration::from_millis(250);
 
 /// What a newcomer meets.
 #[derive(Debug)]

@@ -36,6 +36,11 @@ const MAX_GROWTH: u64 = 256 << 20;
 /// else and a release build; here it is long enough for any machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The limit of connections: a quarter of those that attackers have at once.
+fn max_connections() -> usize {
+    250 * factor().min(20)
+}
+
 /// The resident memory of a process, and the most that it had, in bytes.
 fn memory(id: u32) -> (u64, u64) {
     let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
@@ -106,7 +111,7 @@ impl Target {
         let case = Case::new(CASE);
         let many = 1_000_000_000;
         let mut limits = json!({
-            "connections": 250 * factor().min(20),
+            "connections": max_connections(),
             "tokens": { "tier1": { "perHour": many, "perDay": many } },
         });
         let installed = case.install(folder.path(), "data");
@@ -198,7 +203,7 @@ impl Target {
         let mut attacks = JoinSet::new();
         while Instant::now() < end {
             // A part at a time: the machine is the attacker's, too.
-            for _ in 0..(at_once - attacks.len()).min(1000) {
+            for _ in 0..(at_once - attacks.len()).min(max_connections()) {
                 attacks.spawn(hostile(self.address));
                 started += 1;
             }

@@ -131,12 +131,15 @@ const OTHERS: [&str; 27] = [
     "to",
 ];
 
+/// Longer than the name of any option with white space behind it, in bytes.
+const MAX_NAME: usize = 64;
+
 /// Splits a rule into its pattern and its options. Values of options may have every character, so the first `$` before the
 /// name of an option begins them; else the last one, if words follow that are no option anywhere.
 pub(super) fn split(rule: &str) -> Option<(&str, &str)> {
     for at in memchr::memchr_iter(b'$', rule.as_bytes()) {
         let (pattern, options) = (&rule[..at], &rule[at + 1..]);
-        if !pattern.ends_with('\\') && is_known(name_of(options)) {
+        if !pattern.ends_with('\\') && begins_with_known(options) {
             return Some((pattern, options));
         }
     }
@@ -200,6 +203,17 @@ fn name_of(options: &str) -> &str {
     let options = options.trim_start();
     let options = options.strip_prefix('~').unwrap_or(options);
     options[..options.find([',', '=']).unwrap_or(options.len())].trim_end()
+}
+
+/// Whether the first of some options is known. Looks at no more than its name: a rule may have thousands of `$`.
+fn begins_with_known(options: &str) -> bool {
+    let options = options.trim_start();
+    let options = options.strip_prefix('~').unwrap_or(options);
+    let start = &options[..options.floor_char_boundary(MAX_NAME)];
+    match start.find([',', '=']) {
+        None if start.len() < options.len() => false,
+        end => is_known(start[..end.unwrap_or(start.len())].trim_end()),
+    }
 }
 
 fn is_known(name: &str) -> bool {

@@ -112,9 +112,25 @@ pub(super) fn tar(
         }
         whole = true;
     }
+    refuse_more(archive.into_inner())?;
     members.check()?;
     let summary = outcome.expect("the member was read when it was chosen")?;
     Ok(Summary { is_in_archive: true, ..summary })
+}
+
+/// Fails unless nothing but zeros follows the end of an archive: another archive would be left out in silence.
+fn refuse_more(mut rest: impl Read) -> io::Result<()> {
+    let mut buffer = [0; 1 << 13];
+    loop {
+        let count = rest.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        if buffer[..count].iter().any(|&byte| byte != 0) {
+            let text = "more follows the end of the tar archive, such as another archive; give them one by one";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+    }
 }
 
 fn text_of(entry: &mut impl Read) -> io::Result<String> {
@@ -155,11 +171,26 @@ pub(super) fn zip(
             chosen = Some(number);
         }
     }
+    refuse_before(&mut archive)?;
     members.check()?;
     let number = chosen.expect("the check counts what is chosen");
     let member = archive.by_index(number).map_err(unreadable)?;
     let summary = unpacker.inflated(member, depth)?;
     Ok(Summary { is_in_archive: true, ..summary })
+}
+
+/// Fails unless the first member begins the file: another archive in front of it would be left out in silence.
+fn refuse_before(archive: &mut zip::ZipArchive<impl Read + Seek>) -> Result<(), ListError> {
+    let mut first = 0;
+    for number in 0..archive.len() {
+        let start = archive.by_index_raw(number).map_err(unreadable)?.header_start();
+        first = if number == 0 { start } else { first.min(start) };
+    }
+    if first > 0 {
+        let text = "something stands before the zip archive, such as another archive; give them one by one";
+        return Err(ListError::Io(io::Error::new(io::ErrorKind::InvalidData, text)));
+    }
+    Ok(())
 }
 
 fn unreadable(error: zip::result::ZipError) -> ListError {

@@ -136,6 +136,23 @@ mod others {
         }
     }
 
+    /// Archives that were put behind each other: only one of them would be read.
+    #[test]
+    fn several_archives_are_not_taken_for_one() {
+        let options = ReadOptions::default();
+        let (first, second) = (&[("a", &b"a.example\n"[..])], &[("b", &b"b.example\n"[..])]);
+        for (one, other) in [(tar(first), tar(second)), (zip(first), zip(second))] {
+            let (entries, _) = read_with(&one, &options).unwrap();
+            assert_eq!(entries, ["1 a.example"]);
+            let both = [one, other].concat();
+            assert!(read_with(&both, &options).is_err());
+            assert!(read_with(&gzip(&both), &options).is_err());
+        }
+        // A tape is filled with zeros.
+        let padded = [tar(first), vec![0; 1 << 14]].concat();
+        assert_eq!(read_with(&padded, &options).unwrap().0, ["1 a.example"]);
+    }
+
     #[test]
     fn zstandard_files_may_have_several_frames() {
         let frame = bytes(ZSTD);

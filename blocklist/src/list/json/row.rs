@@ -12,6 +12,8 @@ pub(super) struct Row<'r, 'w> {
     pub(super) has_field: bool,
     /// Values of the field so far.
     found: usize,
+    /// What stands beside them and is no text.
+    odd: usize,
     /// Values that are not visited before the filters are known to hold.
     values: Vec<(String, u64)>,
     /// The values for each filter.
@@ -29,6 +31,7 @@ impl<'r, 'w> Row<'r, 'w> {
             walk,
             has_field: false,
             found: 0,
+            odd: 0,
             values: Vec::new(),
             compared,
             held: 0,
@@ -57,6 +60,11 @@ impl<'r, 'w> Row<'r, 'w> {
         self.for_field || !self.for_filters.is_empty()
     }
 
+    /// Takes note of a value of the field that can be no entry.
+    fn note_odd(&mut self) {
+        self.odd += usize::from(self.for_field);
+    }
+
     /// Takes a scalar of a chosen field.
     fn take<E: Error>(&mut self, text: &str, is_string: bool) -> Result<(), E> {
         for &number in &self.for_filters {
@@ -73,6 +81,9 @@ impl<'r, 'w> Row<'r, 'w> {
                 self.values.push((text.to_owned(), place));
             }
         }
+        if !is_string && !text.is_empty() {
+            self.note_odd();
+        }
         if self.held > MAX_VALUE {
             let line = self.walk.lines.line();
             return Err(self.walk.fail(ListError::JsonTooLong { line, max: MAX_VALUE }));
@@ -81,7 +92,7 @@ impl<'r, 'w> Row<'r, 'w> {
     }
 
     pub(super) fn end<E: Error>(self, depth: usize, started: u64) -> Result<(), E> {
-        let Self { walk, has_field, found, values, compared, .. } = self;
+        let Self { walk, has_field, found, odd, values, compared, .. } = self;
         if !has_field && walk.row_depth != Some(depth) {
             if walk.row_depth.is_none()
                 && let Some(field) = walk.field
@@ -106,6 +117,9 @@ impl<'r, 'w> Row<'r, 'w> {
         } else {
             for (text, place) in values {
                 walk.take(&text, place);
+            }
+            for _ in 0..odd {
+                walk.miss(if walk.records.is_some() { walk.place() } else { started });
             }
         }
         walk.end_row();
@@ -162,6 +176,7 @@ impl<'de> Visitor<'de> for Chosen<'_, '_, '_> {
         let Self { row, inside_array } = self;
         row.walk.rows.has_array |= row.for_field;
         if inside_array {
+            row.note_odd();
             return skip_items(row.walk, items);
         }
         loop {
@@ -173,6 +188,7 @@ impl<'de> Visitor<'de> for Chosen<'_, '_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<bool, A::Error> {
+        self.row.note_odd();
         skip_fields(self.row.walk, fields)
     }
 }

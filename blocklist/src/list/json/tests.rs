@@ -139,6 +139,14 @@ fn a_document_on_one_line_has_numbers_of_rows() {
 }
 
 #[test]
+fn what_is_no_text_among_texts_is_refused() {
+    let text = r#"[{"url": ["a.example", ["b.example"], {"x": "c.example"}, 5, null, ""]}]"#;
+    let missing = "1 -missing-column";
+    assert_eq!(rows(text, "json=url", &[]), ["1 a.example", missing, missing, missing]);
+    assert_eq!(rows(r#"[{"url": [5, 6]}]"#, "json=url", &[]), [missing]);
+}
+
+#[test]
 fn nothing_that_is_meant_is_left_out_in_silence() {
     let message = |text, format, filters: &[&str]| mistake(text, format, filters).to_string();
     // An answer of a server.

@@ -18,6 +18,9 @@ pub(super) struct Names {
     is_used: bool,
 }
 
+/// The longest origin that is kept, in bytes: longer than any name of the DNS (RFC 1035, section 2.3.4).
+const MAX_ORIGIN: usize = 512;
+
 impl Names {
     pub(super) fn new(zone: Option<&str>) -> Self {
         Self { zone: zone.map(|zone| without_dot(zone).to_owned()), ..Self::default() }
@@ -26,7 +29,9 @@ impl Names {
     /// Takes the name of an `$ORIGIN`.
     pub(super) fn set_origin(&mut self, name: &str) {
         let (origin, is_absolute) = self.full(name);
-        self.origin = origin.into_owned();
+        // A name behind a longer one is no name, whatever the rest of that is.
+        let length = origin.floor_char_boundary(MAX_ORIGIN);
+        self.origin = origin[..length].to_owned();
         self.is_origin_absolute = is_absolute;
         let is_better = self.candidate.as_ref().is_none_or(String::is_empty);
         if is_absolute && is_better && !self.is_used {
