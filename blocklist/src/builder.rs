@@ -43,7 +43,7 @@ pub use report::{
 };
 pub use uses::Origin;
 
-use crate::key::parents::any_cover;
+use crate::key::parents::{Lengths, any_cover};
 use crate::key::{KeyRules, ONBOARDING_ENTRY, Refusal};
 use crate::list::{self, Certainty, Format, ListError, ReadOptions, Summary};
 use durable_file::{Access, FileError, FileSet};
@@ -379,9 +379,10 @@ impl Builder {
         let reach = self.options.reach().ok_or(BuildError::CannotCompress)?;
         let keep = self.onboarding_key();
         let mut covered = vec![false; self.keys.numbers()];
+        let lengths = Lengths::of(self.keys.iter());
         for (number, key) in self.keys.numbered().filter(|&(number, _)| keep != Some(number)) {
             let Ok(text) = std::str::from_utf8(key) else { continue };
-            covered[number] = any_cover(text, reach, |cover| {
+            covered[number] = any_cover(text, reach, &lengths, |cover| {
                 self.keys.number_of(cover.as_bytes()).is_some_and(|cover| keep != Some(cover))
             });
         }

@@ -8,7 +8,7 @@ use super::manner::Manner;
 use super::report::{MAX_EXAMPLE_TEXT, MAX_KEYS, Report, RevokedException, StillCovered};
 use super::uses::Origin;
 use crate::key::names::split_host;
-use crate::key::parents::{Reach, any_cover};
+use crate::key::parents::{Lengths, Reach, any_cover};
 use crate::list::{Action, Entry, RuleText};
 pub(super) use exception::Exception;
 use exception::{Relation, Use};
@@ -28,6 +28,8 @@ const MAX_PARTIAL: usize = 100;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exceptions {
     by_key: BTreeMap<Vec<u8>, Vec<Exception>>,
+    /// The lengths of their keys.
+    lengths: Lengths,
     /// Hashes of keys with what their exceptions say, each with the place of the first one that has it.
     said: HashMap<u64, usize>,
     /// Numbers of exceptions for some requests, by key, where there are some.
@@ -97,6 +99,7 @@ impl Exceptions {
 
     fn insert(&mut self, key: &str, exception: Exception) {
         let hash = self.hasher.hash_one((key.as_bytes(), exception.said()));
+        self.lengths.add(key.len());
         let all = self.by_key.entry(key.as_bytes().to_vec()).or_default();
         let place = *self.said.entry(hash).or_insert(all.len());
         if all.get(place).is_some_and(|known| known.said() == exception.said()) {
@@ -221,7 +224,7 @@ impl Exceptions {
                 };
                 exceptions.iter().filter(names).for_each(|exception| visit(exception, relation));
             };
-            any_cover(key, REACH, |cover| {
+            any_cover(key, REACH, &self.lengths, |cover| {
                 visit_cover(cover);
                 false
             });
@@ -306,6 +309,7 @@ impl Exceptions {
                 });
             }
         };
+        let lengths = Lengths::of(keys.iter());
         for (key, exceptions) in &self.by_key {
             let Ok(text) = std::str::from_utf8(key) else { continue };
             let mut look = |text: &str| {
@@ -315,7 +319,7 @@ impl Exceptions {
                 false
             };
             look(text);
-            any_cover(text, REACH, look);
+            any_cover(text, REACH, &lengths, look);
         }
         for &number in &self.weakened {
             let key = keys.get(number as usize);

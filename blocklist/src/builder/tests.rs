@@ -545,3 +545,19 @@ fn exceptions_that_a_system_never_asks_for_are_told() {
         assert_eq!(covered, ["a.example"], "{systems}");
     }
 }
+
+/// Each of them has millions of texts that would cover it. A build that made them all would take minutes.
+#[test]
+fn long_keys_are_compared_with_few_texts() {
+    let base = format!("https://{}example:8443{}", "a.".repeat(120), "/a".repeat(32_000));
+    let urls: String = (0..3).map(|number| format!("{base}{number}\n")).collect();
+    for compress in [false, true] {
+        let options = Options::default().with_compression(compress);
+        let builder = Builder::new(options)
+            .add_source("a", (urls.clone() + "k.example\n").as_bytes(), &Format::Urls.into())
+            .unwrap();
+        let builder =
+            builder.add_allow_list("b", &b"zz.example\n"[..], &Format::Urls.into()).unwrap();
+        assert_eq!(builder.finish().unwrap().keys.len(), 4, "{compress}");
+    }
+}

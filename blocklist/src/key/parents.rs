@@ -13,10 +13,46 @@ pub(crate) struct Reach {
     pub(crate) ports: bool,
 }
 
-/// Calls `visit` for each text other than `key` itself that, as a key, blocks everything that `key` blocks: its host
-/// with each shorter path, and the parents of the host, as far as `reach` says. Stops when `visit` returns `true`, and
-/// returns whether it did. `key` has no scheme.
-pub(crate) fn any_cover(key: &str, reach: Reach, mut visit: impl FnMut(&str) -> bool) -> bool {
+/// The lengths that some keys have, in bytes. A long key has millions of texts that would cover it, and most of them have no length
+/// that a key has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lengths(Vec<u64>);
+
+impl Lengths {
+    /// The lengths of these keys.
+    pub(crate) fn of<'k>(keys: impl Iterator<Item = &'k [u8]>) -> Self {
+        let mut lengths = Self::default();
+        keys.for_each(|key| lengths.add(key.len()));
+        lengths
+    }
+
+    pub(crate) fn add(&mut self, length: usize) {
+        let word = length / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (length % 64);
+    }
+
+    /// A length that is larger than all.
+    fn bound(&self) -> usize {
+        64 * self.0.len()
+    }
+
+    fn has(&self, length: usize) -> bool {
+        self.0.get(length / 64).is_some_and(|word| word >> (length % 64) & 1 == 1)
+    }
+}
+
+/// Calls `visit` for each text other than `key` itself that, as a key, blocks everything that `key` blocks, and has one of
+/// `lengths`: its host with each shorter path, and the parents of the host, as far as `reach` says. Stops when `visit` returns
+/// `true`, and returns whether it did. `key` has no scheme.
+pub(crate) fn any_cover(
+    key: &str,
+    reach: Reach,
+    lengths: &Lengths,
+    mut visit: impl FnMut(&str) -> bool,
+) -> bool {
     let (host, rest) = split_host(key);
     let is_name = !host.starts_with('[') && host.parse::<std::net::Ipv4Addr>().is_err();
     let (port, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -29,15 +65,17 @@ pub(crate) fn any_cover(key: &str, reach: Reach, mut visit: impl FnMut(&str) -> 
             text.clear();
             text.push_str(head);
             text.push_str(port);
-            if text.len() < key.len() && visit(&text) {
+            if text.len() < key.len() && lengths.has(text.len()) && visit(&text) {
                 return true;
             }
             if is_host_itself || reach.parents_with_paths {
                 let head_length = text.len();
-                for end in path_ends(tail) {
+                let bound = key.len().min(lengths.bound());
+                let ends = path_ends(tail).take_while(|end| head_length + end < bound);
+                for end in ends.filter(|end| lengths.has(head_length + end)) {
                     text.truncate(head_length);
                     text.push_str(&tail[..end]);
-                    if text.len() < key.len() && visit(&text) {
+                    if visit(&text) {
                         return true;
                     }
                 }
@@ -70,7 +108,9 @@ mod tests {
 
     fn covers(key: &str, reach: Reach) -> Vec<String> {
         let mut found = Vec::new();
-        any_cover(key, reach, |text| {
+        let mut lengths = Lengths::default();
+        (0..key.len()).for_each(|length| lengths.add(length));
+        any_cover(key, reach, &lengths, |text| {
             found.push(text.to_owned());
             false
         });
@@ -89,6 +129,29 @@ mod tests {
         assert_eq!(covers("b.example", ALL), [""; 0]);
         assert_eq!(covers("192.0.2.1", ALL), [""; 0]);
         assert_eq!(covers("[2001:db8::1]:80", ALL), ["[2001:db8::1]"]);
+    }
+
+    /// At one below a length that keys have, at it, and one above.
+    #[test]
+    fn texts_of_other_lengths_are_left_out() {
+        let key = "a.b.example/xy/z";
+        for (length, expected) in [
+            ("b.example".len(), vec!["b.example"]),
+            ("b.example".len() + 1, vec![]),
+            ("a.b.example".len(), vec!["a.b.example"]),
+            ("a.b.example".len() + 1, vec!["b.example/xy"]),
+            ("a.b.example".len() + 3, vec!["a.b.example/xy", "b.example/xy/z"]),
+            (key.len(), vec![]),
+        ] {
+            let lengths = Lengths::of([&vec![b'x'; length][..]].into_iter());
+            let mut found = Vec::new();
+            any_cover(key, ALL, &lengths, |text| {
+                found.push(text.to_owned());
+                false
+            });
+            found.dedup();
+            assert_eq!(found, expected, "{length}");
+        }
     }
 
     #[test]

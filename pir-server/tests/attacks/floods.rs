@@ -135,6 +135,9 @@ impl Target {
         // This client looks more up within a minute than wallets are made for.
         let mut options = ClientOptions::default();
         options.wallet.when_empty = EmptyWallet::Fetch;
+        // Attackers have the same processors as the service: what is asked may be closed before it was read. A page that is
+        // loaded again asks again; here the client does, within `PATIENCE`.
+        options.retry.max_attempts = 20;
         let client = |url: &str, transport: &dyn Fn() -> Arc<dyn Transport>| {
             PirClient::builder(url, case.use_case())
                 .user_token("AAAA")
