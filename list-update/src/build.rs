@@ -164,10 +164,11 @@ fn check_strict(
     }
     let first = report.still_covered.first().map(|covered| {
         let (origin, key) = (covered.origin, &covered.key);
-        let list = origin.source().map_or("", |source| &*report.sources[source].name);
+        let source = origin.source().expect("exceptions stand in lists");
+        let list = &report.sources[source].name;
         format!("; first: {key} blocks {}, an exception in {list}:{}", covered.entry, origin.line())
     });
-    Err(UpdateError::Inexact { reasons, first: first.unwrap_or_default() })
+    Err(UpdateError::Inexact { reasons, first })
 }
 
 fn is_shrunk(before: u64, now: u64, max_shrink: f64) -> bool {

@@ -231,14 +231,15 @@ pub enum UpdateError {
     /// Keys block what exceptions name, and `build.strict` asks for exact keys.
     #[error(
         "nothing was done; keys block what exceptions name ({}), and build.strict asks for exact keys; build.tolerate lets a \
-         reason pass{first}",
-        reasons.join(", ")
+         reason pass{}",
+        reasons.join(", "),
+        first.as_deref().unwrap_or("")
     )]
     Inexact {
         /// The names of the reasons, as reports have them.
         reasons: Vec<&'static str>,
-        /// The first exception, and the key that blocks what it names; it may be empty.
-        first: String,
+        /// The first exception, and the key that blocks what it names, as a clause; `None` if no exception is the reason.
+        first: Option<String>,
     },
     /// A level has no key.
     #[error("nothing was done; no list of the level {level} gives a key")]

@@ -360,6 +360,7 @@ impl Serving {
             }
         }
         service.metrics().connection_ended(Closing::Memory);
+        // It is over, whether its other requests were answered or not.
         let _ = tokio::time::timeout(ROOM_TIMEOUT, connection).await;
     }
 }

@@ -344,14 +344,17 @@ impl Report {
         &'r self,
         is_tolerated: impl Fn(&str) -> bool + 'r,
     ) -> impl Iterator<Item = &'static str> + 'r {
-        let refused = self.refused.keys().filter(|refusal| refusal.asked_to_block());
-        let widened = self.remarks_with(Effect::Widened).map(|(remark, _)| remark.name());
         let covered = (!self.still_covered.is_empty()).then_some(STILL_COVERED);
+        let reasons = self.inexact_entries().map(|(name, _)| name).chain(covered);
+        reasons.filter(move |name| !is_tolerated(name))
+    }
+
+    /// The reasons for which keys of entries are not exactly what they ask for, with these entries.
+    fn inexact_entries(&self) -> impl Iterator<Item = (&'static str, &Occurrences)> {
+        let refused = self.refused.iter().filter(|(refusal, _)| refusal.asked_to_block());
+        let refused = refused.map(|(refusal, seen)| (refusal.name(), seen));
         refused
-            .map(|refusal| refusal.name())
-            .chain(widened)
-            .chain(covered)
-            .filter(move |name| !is_tolerated(name))
+            .chain(self.remarks_with(Effect::Widened).map(|(remark, seen)| (remark.name(), seen)))
     }
 
     /// As [`Report::inexact`], of one list by its place in [`Report::sources`], with the first line that each reason concerns.
@@ -361,11 +364,7 @@ impl Report {
         source: usize,
         is_tolerated: impl Fn(&str) -> bool + 'r,
     ) -> impl Iterator<Item = (&'static str, u64)> + 'r {
-        let refused = self.refused.iter().filter(|(refusal, _)| refusal.asked_to_block());
-        let refused = refused.map(|(refusal, seen)| (refusal.name(), seen));
-        let widened =
-            self.remarks_with(Effect::Widened).map(|(remark, seen)| (remark.name(), seen));
-        let reasons = refused.chain(widened).filter(move |(name, _)| !is_tolerated(name));
+        let reasons = self.inexact_entries().filter(move |(name, _)| !is_tolerated(name));
         reasons.filter_map(move |(name, seen)| Some((name, seen.first_line_of(source)?)))
     }
 

@@ -8,7 +8,7 @@ use pir_server::{Configuration, Service, ServiceError};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 use unix_clock::{ManualClock, SystemClock, Timestamp};
@@ -55,7 +55,7 @@ impl Shelf {
     }
 
     /// The object of a file of a release.
-    fn object(&self, release: &Release, name: &str) -> std::path::PathBuf {
+    fn object(&self, release: &Release, name: &str) -> PathBuf {
         let file = release.files.iter().find(|file| file.name == name).unwrap();
         self.folder.path().join("objects").join(&file.sha256)
     }
@@ -301,14 +301,20 @@ async fn unreadable_words_change_nothing() {
     assert!(error.contains("another use case"), "{error}");
 }
 
-/// With the store away, a node starts from what it has.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_served_last_is_served_again() {
+/// A release in a folder inside of the shelf's, which can be moved away.
+async fn published_apart() -> (Shelf, PathBuf, ReleaseStore) {
     let shelf = Shelf::new();
     let address = shelf.folder.path().join("shelf");
     let store = ReleaseStore::open(address.to_str().unwrap(), &BTreeMap::new()).unwrap();
     put(&store, FIRST, "1").await;
     set(&store, "1", Some(NOW), None).await;
+    (shelf, address, store)
+}
+
+/// With the store away, a node starts from what it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_served_last_is_served_again() {
+    let (shelf, address, store) = published_apart().await;
     let clock = clock();
     let running = node(address.to_str().unwrap(), &clock).await;
     let (folder, settings) = running.stop().await;
@@ -407,11 +413,7 @@ async fn a_node_waits_for_the_first_release() {
 /// Whoever empties a store, or mounts another one, does not mean that nothing is blocked.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_publication_ends_nothing_and_is_told() {
-    let shelf = Shelf::new();
-    let address = shelf.folder.path().join("shelf");
-    let store = ReleaseStore::open(address.to_str().unwrap(), &BTreeMap::new()).unwrap();
-    put(&store, FIRST, "1").await;
-    set(&store, "1", Some(NOW), None).await;
+    let (shelf, address, _) = published_apart().await;
     let clock = clock();
     let running = node(address.to_str().unwrap(), &clock).await;
     let status = async |running: &Running| {

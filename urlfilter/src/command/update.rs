@@ -167,16 +167,15 @@ fn describe(updated: &Updated, tolerance: f64, only_problems: bool) {
             "a URL that only other levels list is blocked under a level with the probability {tolerance}, by chance"
         ));
     }
-    if updated.delivered.is_none() {
+    let Some(delivered) = &updated.delivered else {
         note(format_args!(
             "no service is told: the configuration has neither `reload` nor `publish` under [service]"
         ));
-    }
-    if let Some(delivered) = &updated.delivered {
-        match &delivered.release {
-            Some(release) => note(format_args!("published at {}: {release}", delivered.to)),
-            None => note(format_args!("{}: serves it", delivered.to)),
-        }
+        return;
+    };
+    match &delivered.release {
+        Some(release) => note(format_args!("published at {}: {release}", delivered.to)),
+        None => note(format_args!("{}: serves it", delivered.to)),
     }
 }
 
