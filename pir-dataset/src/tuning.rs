@@ -9,7 +9,8 @@
 //!
 //! let tuned = Tuning::new(Rows::Synthetic { rows: 1500, value_bytes: 1 }).trials(1).finish()?;
 //! let best = tuned.best().expect("no limits were set");
-//! assert_eq!((best.shard_count, best.settings.hash_functions()), (1, 1));
+//! assert_eq!(best.shard_count, 1);
+//! assert!(best.has_room_to_grow && best.noise_budget >= 3.0);
 //! # Ok::<(), pir_dataset::tuning::TuneError>(())
 //! ```
 

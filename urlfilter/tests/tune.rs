@@ -28,13 +28,16 @@ fn what_is_recommended_is_what_process_makes_of_the_configuration() {
     let tuned: Value = serde_json::from_slice(&output.stdout).unwrap();
     let position = usize::try_from(tuned["recommended"].as_u64().unwrap()).unwrap();
     let best = &tuned["candidates"][position];
-    assert_eq!((&best["shardCount"], &best["bits"]), (&2.into(), &1.into()));
+    // Which of both numbers of shards is faster is up to the machine.
+    let bits = best["bits"].as_u64().unwrap();
+    assert!(bits <= 1);
+    assert_eq!(best["shardCount"], 1_u64 << bits);
     assert!(best["serverMilliseconds"].as_f64().unwrap() > 0.0);
 
     let output = urlfilter(folder.path(), &["process", "process.json", "--json"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["shardCount"], &report["layout"]), (&2.into(), &"configured".into()));
+    assert_eq!((&report["shardCount"], &report["layout"]), (&best["shardCount"], &"configured".into()));
     let shards = report["shards"].as_array().unwrap();
     let largest = shards.iter().max_by_key(|shard| shard["rows"].as_u64()).unwrap();
     assert_eq!(largest["rows"], best["rowsPerShard"]);
