@@ -1,5 +1,8 @@
 //! What is done with a result: it is published, or a running service is told.
 
+#[cfg(feature = "http")]
+mod service;
+
 use crate::configuration::{Configuration, Delivery};
 use crate::error::UpdateError;
 use crate::outcome::Delivered;
@@ -12,13 +15,6 @@ use pir_dataset::progress::Progress;
 use release_signature::SecretKey;
 use sha2::{Digest, Sha256};
 
-/// Largest answer of a service that is read, in bytes.
-#[cfg(feature = "http")]
-const MAX_ANSWER: usize = 1 << 20;
-/// How long a service may take to reload.
-#[cfg(feature = "http")]
-const RELOAD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
-
 /// Where a result goes; `None` if it stays where it is.
 pub(crate) fn destination(delivery: &Delivery) -> Option<&str> {
     match delivery {
@@ -28,7 +24,10 @@ pub(crate) fn destination(delivery: &Delivery) -> Option<&str> {
 }
 
 /// What is found where a result was delivered.
-#[cfg_attr(not(feature = "publish"), expect(dead_code, reason = "only publications are looked at"))]
+#[cfg_attr(
+    not(any(feature = "http", feature = "publish")),
+    expect(dead_code, reason = "nothing can be looked at")
+)]
 pub(crate) enum Found {
     /// The result, as far as that can be seen.
     AsDelivered,
@@ -83,12 +82,33 @@ impl<'c> Delivering<'c> {
         hex::encode(digest.finalize())
     }
 
-    /// Looks whether the release that was published last is still the one that is announced. Services are not asked.
+    /// Looks whether the release that was published last is still the one that is announced, or whether the service that was
+    /// told still serves the result.
     #[cfg_attr(
-        not(feature = "publish"),
-        expect(unused_variables, reason = "only publications have releases")
+        not(all(feature = "http", feature = "publish")),
+        expect(unused_variables, reason = "services and publications each need some of them")
     )]
-    pub(crate) fn look(&self, release: Option<&str>) -> Found {
+    pub(crate) fn look(
+        &self,
+        release: Option<&str>,
+        built: &BuiltState,
+        manifest: &Manifest,
+    ) -> Found {
+        #[cfg(feature = "http")]
+        if let Delivery::Reload { address } = &self.configuration.delivery {
+            let use_case = self.configuration.use_case.as_deref();
+            let looked = runtime().and_then(|runtime| {
+                runtime.block_on(service::serves(address, use_case, &built.tag, manifest))
+            });
+            return match looked {
+                Ok(Some(false)) => Found::Missing,
+                Ok(Some(true) | None) => Found::AsDelivered,
+                Err(error) => Found::Unlike(format!(
+                    "{address}: cannot be asked what it serves: {}; it reads this data set when it starts",
+                    error_reporter::Report::new(&*error)
+                )),
+            };
+        }
         #[cfg(feature = "publish")]
         if let Delivery::Publish { address, .. } = &self.configuration.delivery {
             let current = runtime().and_then(|runtime| runtime.block_on(announced(address)));
@@ -128,7 +148,7 @@ impl<'c> Delivering<'c> {
                 let use_case = self.configuration.use_case.as_deref();
                 runtime()
                     .and_then(|runtime| {
-                        runtime.block_on(reload(address, use_case, &built.tag, manifest))
+                        runtime.block_on(service::reload(address, use_case, &built.tag, manifest))
                     })
                     .map_err(|source| failed(to, source))?;
                 None
@@ -219,114 +239,4 @@ async fn announced(address: &str) -> Result<Option<(String, bool)>, Cause> {
 
     let current = ReleaseStore::open(address, &BTreeMap::new())?.current(None).await?;
     Ok(current.map(|(current, _)| (current.release.id, current.activate_at.is_some())))
-}
-
-/// Tells a service to reload, and checks that it serves this data set with this prefilter.
-#[cfg(feature = "http")]
-async fn reload(
-    address: &str,
-    use_case: Option<&str>,
-    tag: &str,
-    manifest: &Manifest,
-) -> Result<(), Cause> {
-    use http_body_util::{BodyExt, Limited};
-    use serde::Deserialize;
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Reloaded {
-        use_cases: Vec<ReloadedUseCase>,
-    }
-    #[derive(Deserialize)]
-    struct Refused {
-        error: Message,
-    }
-    #[derive(Deserialize)]
-    struct Message {
-        message: String,
-    }
-
-    let client = reqwest::Client::builder().timeout(RELOAD_TIMEOUT).no_proxy().build()?;
-    let response = client.post(format!("{address}/reload")).send().await?;
-    let status = response.status();
-    let body = Limited::new(reqwest::Body::from(response), MAX_ANSWER).collect().await?.to_bytes();
-    if !status.is_success() {
-        let reason = serde_json::from_slice::<Refused>(&body).map(|refused| refused.error.message);
-        return Err(match reason {
-            Ok(reason) => format!("the service does not reload: {reason}").into(),
-            Err(_) => {
-                format!("the answer to POST /reload has the status {}", status.as_u16()).into()
-            }
-        });
-    }
-    let reloaded: Reloaded = serde_json::from_slice(&body)
-        .map_err(|error| format!("not the answer of a pir-server: {error}"))?;
-    let Some(use_case) = use_case else {
-        let mut served = reloaded.use_cases.iter();
-        return match served.any(|served| served.difference(tag, manifest).is_none()) {
-            true => Ok(()),
-            false => Err("none of the use cases of the service is this data set; its fileStem names other files, or the \
-                          service is older than this program"
-                .into()),
-        };
-    };
-    let served = reloaded.use_cases.iter().find(|served| served.name == use_case);
-    let served =
-        served.ok_or_else(|| format!("the service does not serve the use case {use_case}"))?;
-    match served.difference(tag, manifest) {
-        None => Ok(()),
-        Some(difference) => Err(format!("the service serves {use_case}, and {difference}").into()),
-    }
-}
-
-/// What a service says of a use case after a reload.
-#[cfg(feature = "http")]
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ReloadedUseCase {
-    name: String,
-    shards: u32,
-    config_id: Option<String>,
-    rows: Option<u64>,
-    keywords_sha256: Option<String>,
-    tag: Option<String>,
-}
-
-#[cfg(feature = "http")]
-impl ReloadedUseCase {
-    /// What shows that something else is served; `None` if this data set is.
-    fn difference(&self, tag: &str, manifest: &Manifest) -> Option<String> {
-        let other_files = "its fileStem names other files";
-        if self.shards != manifest.shard_count {
-            let (served, here) = (self.shards, manifest.shard_count);
-            return Some(format!("it has {served} shards there, and {here} here; {other_files}"));
-        }
-        let Some(config_id) = &self.config_id else {
-            return Some(
-                "it does not say which data set that is; update the service to the version of this program"
-                    .to_owned(),
-            );
-        };
-        if *config_id != manifest.config_id {
-            return Some(format!(
-                "its configuration there is {config_id}, and {} here; {other_files}",
-                manifest.config_id
-            ));
-        }
-        if let Some(rows) = self.rows.filter(|rows| *rows != manifest.rows) {
-            return Some(format!(
-                "it has {rows} rows there, and {} here; {other_files}",
-                manifest.rows
-            ));
-        }
-        if self.keywords_sha256 != manifest.keywords_sha256 {
-            return Some(format!("it has other keywords there; {other_files}"));
-        }
-        match &self.tag {
-            Some(served) if served != tag => Some(format!(
-                "its prefilter there has the tag {served}, and {tag} here; its filter names another folder"
-            )),
-            _ => None,
-        }
-    }
 }

@@ -322,10 +322,14 @@ impl<'u> Update<'u> {
                 && delivered.settings.as_ref() == Some(&settings)
         });
         if let Some(before) = before {
-            match delivering.look(before.release.as_deref()) {
+            match delivering.look(before.release.as_deref(), built, manifest) {
                 Found::AsDelivered => return Ok((None, Vec::new())),
                 Found::Unlike(warning) => return Ok((None, vec![warning])),
-                Found::Missing => {}
+                Found::Missing => {
+                    // If this delivery fails, the next run delivers, whatever it can see.
+                    state.delivered = None;
+                    state.write(&configuration.folders)?;
+                }
             }
         }
         (self.on_stage)(Stage::Delivering);

@@ -6,7 +6,7 @@
 
 use crate::configuration::{MemoryLimits, ShardFiles, UseCase};
 use crate::data_set::DataSet;
-use crate::data_set_error::DataSetError;
+use crate::data_set_error::{DataSetError, Mismatch};
 use crate::platform::Platform;
 use error_reporter::Report;
 use std::collections::BTreeMap;
@@ -94,10 +94,19 @@ impl Catalog {
                 Ok(newest) => Arc::new(newest),
                 // The service makes them itself, and a run that was killed is continued.
                 Err(error) if use_case.awaits_files && known.is_none() => {
-                    tracing::warn!(
-                        use_case = use_case.name, error = %Report::new(&error),
-                        "there is no data set yet that can be served; waiting for the update of the lists"
-                    );
+                    let use_case = &use_case.name;
+                    match error {
+                        DataSetError::Mismatch {
+                            mismatch: Mismatch::UnknownShardCount, ..
+                        } => tracing::info!(
+                            use_case,
+                            "there is no data set yet; waiting for the update of the lists"
+                        ),
+                        error => tracing::warn!(
+                            use_case, error = %Report::new(&error),
+                            "there is no data set that can be served; waiting for the update of the lists"
+                        ),
+                    }
                     continue;
                 }
                 Err(error) => return Err((use_case.name.clone(), error)),

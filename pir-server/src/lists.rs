@@ -114,8 +114,12 @@ impl Lists {
             Ok(updated) => {
                 status.last_success = Some(now);
                 status.error = None;
+                let is_later = |change: &Updated| change.built_at != updated.built_at;
                 if !updated.is_unchanged() {
                     status.last_change = Some(updated.clone());
+                } else if status.last_change.as_ref().is_some_and(is_later) {
+                    // Another program has updated them since, and what it changed is not known.
+                    status.last_change = None;
                 }
                 status.updated = Some(updated.clone());
             }

@@ -6,6 +6,7 @@ mod lists;
 mod live;
 mod maintenance;
 mod open;
+mod refresh;
 mod reload;
 mod settings;
 
@@ -42,6 +43,8 @@ use crate::work::WorkPool;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use live::Live;
 use pir_dataset::publication::UseCaseStatus;
+pub(crate) use refresh::RefreshedFile;
+use refresh::Refreshes;
 use settings::Settings;
 use std::fmt;
 use std::num::NonZero;
@@ -72,6 +75,8 @@ pub struct Service {
     reloading: Mutex<()>,
     /// Why the last reload failed, if it did.
     reload_failure: ArcSwapOption<String>,
+    /// How the last reads of files went that are read again when they change.
+    refreshes: Refreshes,
     store: Arc<dyn Store>,
     issuer: Arc<Issuer>,
     gateway: Option<Arc<Gateway>>,
@@ -150,7 +155,7 @@ impl fmt::Display for Readiness {
 const CERTIFICATE_WARNING_DAYS: u64 = 21;
 
 /// A sentence about a certificate that has not begun, has ended, or ends soon.
-pub(crate) fn certificate_warning(
+fn certificate_warning(
     begin: Option<Timestamp>,
     end: Option<Timestamp>,
     now: Timestamp,
@@ -174,6 +179,14 @@ pub(crate) fn certificate_warning(
     let left = days(end.since(now));
     (left < CERTIFICATE_WARNING_DAYS)
         .then(|| format!("tls: the certificate expires in {left} days; {replace}"))
+}
+
+/// What operators should know about the certificates that are served.
+fn certificate_warnings(certificates: Option<&Certificates>, now: Timestamp) -> Vec<String> {
+    let Some(certificates) = certificates else { return Vec::new() };
+    let time = certificate_warning(certificates.begin(), certificates.end(), now);
+    let chain = certificates.chain_problem().map(|problem| format!("tls: {problem}"));
+    time.into_iter().chain(chain).collect()
 }
 
 /// Threads that compute: as configured, or one for each core.
@@ -245,17 +258,8 @@ impl Service {
     #[must_use]
     pub fn loaded(&self) -> Loaded {
         let mut loaded = self.live().loaded();
-        loaded.warnings.extend(certificate_warning(
-            self.certificate_begin(),
-            self.certificate_end(),
-            self.now(),
-        ));
+        loaded.warnings.extend(certificate_warnings(self.certificates.as_deref(), self.now()));
         loaded
-    }
-
-    /// When the certificate begins to be valid; `None` without one.
-    fn certificate_begin(&self) -> Option<Timestamp> {
-        self.certificates.as_ref()?.begin()
     }
 
     /// When the certificate ends; `None` without one.
@@ -402,6 +406,11 @@ impl Service {
             Some(percent) if percent >= NEARLY_FULL_PERCENT => Readiness::StoreNearlyFull(percent),
             _ => Readiness::Ready,
         }
+    }
+
+    /// Files that changed and could not be read again, and why.
+    pub(crate) fn refresh_failures(&self) -> Vec<(RefreshedFile, String)> {
+        self.refreshes.failures()
     }
 
     /// Why the last reload failed, if it did.

@@ -12,7 +12,7 @@ use crate::blocking::{TaskFailed, blocking};
 use crate::metrics::resident_bytes;
 #[cfg(feature = "lists")]
 use crate::service::ListsStatus;
-use crate::service::Service;
+use crate::service::{RefreshedFile, Service};
 use crate::traffic::Minute;
 use pir_dataset::publication::UseCaseStatus;
 use serde::Serialize;
@@ -33,6 +33,9 @@ pub(crate) struct Status {
     /// Why the last reload failed, if it did.
     #[serde(skip)]
     reload_failure: Option<String>,
+    /// Files that changed and could not be read again, and why.
+    #[serde(skip)]
+    refresh_failures: Vec<(RefreshedFile, String)>,
     warnings: Vec<String>,
     use_cases: Vec<UseCaseReport>,
     #[cfg(feature = "lists")]
@@ -59,6 +62,8 @@ struct UseCaseReport {
     rows: Option<u64>,
     written_at: Option<Timestamp>,
     config_id: String,
+    /// SHA-256 of the keywords, hexadecimal.
+    keywords_sha256: Option<String>,
     /// The tag of the prefilter that is given out.
     prefilter_tag: Option<String>,
     levels: Vec<String>,
@@ -100,6 +105,7 @@ impl Status {
             rows: served.rows,
             written_at: served.written_at,
             config_id: served.config_id,
+            keywords_sha256: served.keywords_sha256,
         });
         let store = service.store().statistics();
         let mut status = Self {
@@ -109,6 +115,7 @@ impl Status {
             readiness: readiness.to_string(),
             problems: Vec::new(),
             reload_failure: service.reload_failure(),
+            refresh_failures: service.refresh_failures(),
             warnings: loaded.warnings,
             use_cases: use_cases.collect(),
             #[cfg(feature = "lists")]

@@ -5,7 +5,7 @@ mod absent;
 #[cfg(feature = "tls")]
 mod certificates;
 #[cfg(feature = "tls")]
-mod expiry;
+mod chain;
 
 #[cfg(not(feature = "tls"))]
 pub(crate) use absent::{Acceptor, Certificates};

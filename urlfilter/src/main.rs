@@ -6,8 +6,8 @@
 mod command;
 mod output;
 
-use clap::{Parser, Subcommand};
-use output::Exit;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use output::{Exit, Results};
 use std::process::ExitCode;
 
 /// Build prefilters and PIR data sets for private URL filtering, explain them, and look URLs up privately
@@ -40,7 +40,7 @@ Exit codes:
      keys are missing (diagnose), no layout keeps the limits (tune),
      the deployment is not ready (doctor), old copies of lists are used (update),
      or vectors differ
-  2  failure"
+  2  failure; with --json, an object with the reason, `error`, ends the standard output"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -71,7 +71,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let matches = Arguments::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let outcome = match arguments.command {
         Command::Build(arguments) => command::build::run(&arguments),
         Command::Inspect(arguments) => command::inspect::run(&arguments),
         Command::Check(arguments) => command::check::run(&arguments),
@@ -97,15 +99,34 @@ fn main() -> ExitCode {
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::note(format_args!("urlfilter: {error:#}"));
+            if is_json(&matches) {
+                // Standard error has the reason if standard output is closed.
+                let _ = print_failure(&error);
+            }
             Exit::Failure.into()
         }
     }
 }
 
+/// Whether results are asked for as JSON.
+fn is_json(matches: &ArgMatches) -> bool {
+    // Commands without the flag know no such name.
+    let flag = |(_, command): (_, &ArgMatches)| {
+        matches!(command.try_get_one::<bool>("json"), Ok(Some(true)))
+    };
+    matches.subcommand().is_some_and(flag)
+}
+
+/// Prints why a command failed, for scripts that read its JSON.
+fn print_failure(error: &anyhow::Error) -> anyhow::Result<()> {
+    let mut results = Results::new();
+    results.json(&serde_json::json!({ "error": format!("{error:#}") }))?;
+    results.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     /// Widest line that the help shows as it is, in characters.
     const WIDTH: usize = 100;

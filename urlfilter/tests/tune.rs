@@ -37,7 +37,10 @@ fn what_is_recommended_is_what_process_makes_of_the_configuration() {
     let output = urlfilter(folder.path(), &["process", "process.json", "--json"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["shardCount"], &report["layout"]), (&best["shardCount"], &"configured".into()));
+    assert_eq!(
+        (&report["shardCount"], &report["layout"]),
+        (&best["shardCount"], &"configured".into())
+    );
     let shards = report["shards"].as_array().unwrap();
     let largest = shards.iter().max_by_key(|shard| shard["rows"].as_u64()).unwrap();
     assert_eq!(largest["rows"], best["rowsPerShard"]);

@@ -261,6 +261,58 @@ fn the_service_gives_the_prefilter_out() {
 }
 
 #[test]
+fn a_service_that_serves_something_else_is_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (operators, says) = list_server();
+    let operators = operators.strip_suffix("/list.txt").unwrap();
+    let text = format!(
+        "out = \"state\"\n[[source]]\nname = \"a\"\npath = \"a.txt\"\n[service]\nuse_case = \"{USE_CASE}\"\n"
+    );
+    fs::write(folder.path().join("a.txt"), "bad.example\n").unwrap();
+    fs::write(folder.path().join("lists.toml"), &text).unwrap();
+    let (built, _) = update(&folder, 0);
+    let manifest = fs::read(folder.path().join("state/data/urls-manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let serve = |rows: u64| {
+        let served = json!({ "name": USE_CASE, "shards": built["shardCount"], "configId": built["configId"], "rows": rows,
+            "keywordsSha256": manifest["keywordsSha256"], "prefilterTag": built["tag"] });
+        says.lock().unwrap().1 = json!({ "useCases": [served] }).to_string();
+    };
+    serve(1);
+    fs::write(folder.path().join("lists.toml"), format!("{text}reload = \"{operators}\"\n"))
+        .unwrap();
+    let (told, _) = update(&folder, 0);
+    assert_eq!(told["delivered"]["to"], operators);
+    let (again, _) = update(&folder, 0);
+    assert_eq!((&again["delivered"], &again["warnings"]), (&Value::Null, &Value::Null));
+
+    // It was started with the data set of before: it is told, and this one goes on with the old one.
+    serve(2);
+    let (failed, said) = update(&folder, 2);
+    assert!(said.contains("it has 2 rows there, and 1 here"), "{said}");
+    // Scripts that read the JSON get the reason there.
+    let reason = failed["error"].as_str().unwrap();
+    assert!(said.contains(reason) && failed.as_object().unwrap().len() == 1, "{failed} {said}");
+    // Earlier versions do not say what they serve.
+    says.lock().unwrap().0 = 404;
+    let (unknown, _) = update(&folder, 2);
+    assert!(unknown["error"].as_str().unwrap().contains("status 404"), "{unknown}");
+    says.lock().unwrap().0 = 200;
+    serve(1);
+    let (told, _) = update(&folder, 0);
+    assert_eq!(told["delivered"]["to"], operators);
+    says.lock().unwrap().0 = 404;
+    assert_eq!(update(&folder, 0).0["warnings"], Value::Null);
+    // A service that is away is no failure: it reads the data set when it starts.
+    says.lock().unwrap().0 = 0;
+    let (away, _) = update(&folder, 1);
+    assert!(
+        away["warnings"][0].as_str().unwrap().contains("cannot be asked what it serves"),
+        "{away}"
+    );
+}
+
+#[test]
 fn a_run_that_is_killed_at_any_moment_is_continued() {
     let folder = tempfile::tempdir().unwrap();
     let (list, answer) = list_server();

@@ -174,9 +174,10 @@ fn a_service_is_told_and_must_serve_this_data_set() {
     let updated = place.update().unwrap();
     assert!(!updated.built && !updated.processed);
     assert_eq!(updated.delivered.unwrap().to, address);
-    service.requests();
+    service.answered();
     assert!(place.update().unwrap().is_unchanged());
-    assert!(service.requests().is_empty());
+    // It is asked what it serves, which services of earlier versions do not say, and is told nothing.
+    assert_eq!(service.answered(), [404]);
 
     // Another use case is told, too, and without one any may have the data set.
     place.text = place.text.replace("use_case = \"u\"", "use_case = \"v\"");

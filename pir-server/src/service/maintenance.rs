@@ -3,6 +3,7 @@
 
 use super::Service;
 use super::error::{ServiceError, io_error};
+use super::refresh::RefreshedFile;
 use crate::blocking::blocking;
 use crate::metrics::Outcome;
 use crate::reports;
@@ -53,6 +54,16 @@ impl Service {
         Ok(())
     }
 
+    /// Reads the files of user tokens and of the certificate again if they have changed. Those that cannot be read change
+    /// nothing, and are problems of the page and of `/status` until they can.
+    pub async fn refresh_files(self: &Arc<Self>) {
+        self.refreshes.note(RefreshedFile::UserTokens, self.refresh_users().await);
+        if let Some(certificates) = self.certificates.clone() {
+            let refresh = move || certificates.refresh().map_err(ServiceError::from);
+            self.refreshes.note(RefreshedFile::Certificate, blocking(refresh).await);
+        }
+    }
+
     /// Maintains the service until the future is dropped.
     pub async fn maintain_always(self: Arc<Self>) {
         let rotation = async {
@@ -67,15 +78,9 @@ impl Service {
         };
         let files = async {
             let mut ticks = tokio::time::interval(FILE_INTERVAL);
-            let (mut users, mut certificate) =
-                (RefreshLog::of("user tokens"), RefreshLog::of("certificate"));
             loop {
                 ticks.tick().await;
-                users.note(self.refresh_users().await);
-                if let Some(certificates) = self.certificates.clone() {
-                    let refresh = move || certificates.refresh().map_err(ServiceError::from);
-                    certificate.note(blocking(refresh).await);
-                }
+                self.refresh_files().await;
             }
         };
         let subscriptions = self.subscriptions.run(&*self);
@@ -120,40 +125,6 @@ impl Service {
                 }
             }
             tokio::time::sleep(wait).await;
-        }
-    }
-}
-
-/// Logs the outcomes of repeated reads of a file. A failure that repeats is logged once.
-struct RefreshLog {
-    file: &'static str,
-    last_failure: Option<String>,
-}
-
-impl RefreshLog {
-    fn of(file: &'static str) -> Self {
-        Self { file, last_failure: None }
-    }
-
-    fn note(&mut self, outcome: Result<bool, ServiceError>) {
-        let file = self.file;
-        match outcome {
-            Ok(false) => {}
-            Ok(true) => {
-                self.last_failure = None;
-                tracing::info!(file, "read again");
-            }
-            Err(error) => {
-                let error = Report::new(&error).to_string();
-                if self.last_failure.as_ref() != Some(&error) {
-                    tracing::error!(
-                        file,
-                        error,
-                        "cannot be read again; the earlier content stays in use"
-                    );
-                    self.last_failure = Some(error);
-                }
-            }
         }
     }
 }

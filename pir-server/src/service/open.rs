@@ -2,8 +2,9 @@
 
 use super::error::{ServiceError, io_error};
 use super::live::{Live, Loaded};
+use super::refresh::Refreshes;
 use super::settings::Settings;
-use super::{Service, certificate_warning, worker_count};
+use super::{Service, certificate_warnings, worker_count};
 use crate::blocking::blocking;
 use crate::body_budget::BodyBudget;
 use crate::configuration::{Configuration, read_users, token_warnings};
@@ -108,6 +109,7 @@ impl Service {
             lists: configuration.lists.clone().map(|lists| Lists::new(lists, clock.now())),
             reloading: Mutex::default(),
             reload_failure: ArcSwapOption::empty(),
+            refreshes: Refreshes::default(),
             keys: KeyCache::new(limits.key_cache_bytes),
             bodies: BodyBudget::new(limits.bodies_in_flight_bytes, limits.body_bytes),
             unauthenticated: PeerBudget::new(limits.unauthenticated_bytes),
@@ -136,7 +138,6 @@ impl Service {
         let user_tokens =
             UserTokens::new(&configuration.user_tokens).map_err(io_error("prepare userTokens"))?;
         let certificates = configuration.tls.as_ref().map(Certificates::open).transpose()?;
-        let (begin, end) = certificates.map_or((None, None), |all| (all.begin(), all.end()));
         let quiet = Configuration { report_directory: None, ..configuration.clone() };
         let nothing = Subscriptions::default();
         let load = move || -> Result<Loaded, ServiceError> {
@@ -147,11 +148,8 @@ impl Service {
             let read = move || Ok::<_, ServiceError>(read_users(&path)?);
             loaded.warnings.extend(token_warnings("userTokens.file: ", &blocking(read).await?));
         }
-        loaded.warnings.extend(certificate_warning(
-            begin,
-            end,
-            std::time::SystemTime::now().into(),
-        ));
+        let now = std::time::SystemTime::now().into();
+        loaded.warnings.extend(certificate_warnings(certificates.as_deref(), now));
         Ok(Checked { loaded, releases })
     }
 }

@@ -16,6 +16,11 @@ pub(super) fn problems(status: &Status) -> Vec<String> {
     if let Some(reason) = &status.reload_failure {
         problems.push(format!("the last reload failed, and everything stayed as it was: {reason}"));
     }
+    for (file, reason) in &status.refresh_failures {
+        problems.push(format!(
+            "{file}: cannot be read again, and the earlier content stays in use: {reason}"
+        ));
+    }
     match &status.doctor {
         Some(DoctorReport::Found { ready: false, .. }) => {
             problems.push("the doctor found that devices cannot use this deployment".to_owned());

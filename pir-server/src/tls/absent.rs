@@ -39,6 +39,10 @@ impl Certificates {
         match *self {}
     }
 
+    pub(crate) fn chain_problem(&self) -> Option<&'static str> {
+        match *self {}
+    }
+
     pub(crate) fn server_tls(self: &Arc<Self>) -> Result<ServerTls, TlsError> {
         match **self {}
     }

@@ -1,6 +1,6 @@
 //! TLS by rustls: the certificate is read at the start, and again when its files change.
 
-use super::{ServerTls, TlsError, expiry};
+use super::{ServerTls, TlsError, chain};
 use crate::configuration::TlsSettings;
 use crate::file_mark::FileMark;
 use arc_swap::ArcSwap;
@@ -127,15 +127,20 @@ impl Certificates {
     /// When the first certificate of the chain ends; `None` if none of them says so in a form that is known.
     pub(crate) fn end(&self) -> Option<Timestamp> {
         let current = self.current.load();
-        let times = current.cert.iter().filter_map(|certificate| expiry::validity(certificate));
+        let times = current.cert.iter().filter_map(|certificate| chain::validity(certificate));
         times.map(|(_, end)| end).min()
     }
 
     /// From when on the certificate, and all that are sent with it, are valid; `None` if that cannot be read.
     pub(crate) fn begin(&self) -> Option<Timestamp> {
         let current = self.current.load();
-        let times = current.cert.iter().filter_map(|certificate| expiry::validity(certificate));
+        let times = current.cert.iter().filter_map(|certificate| chain::validity(certificate));
         times.map(|(begin, _)| begin).max()
+    }
+
+    /// What is wrong with the order and the completeness of the chain.
+    pub(crate) fn chain_problem(&self) -> Option<&'static str> {
+        chain::problem(&self.current.load().cert)
     }
 
     /// How connections are accepted: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.

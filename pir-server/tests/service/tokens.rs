@@ -229,6 +229,19 @@ async fn the_file_of_user_tokens_is_read_again_when_it_changes() {
     let error = running.service.refresh_users().await.unwrap_err().to_string();
     assert!(error.contains("users.json") && !error.contains("SECRET"), "{error}");
     assert_eq!(status("ANOTHER").await, 200);
+    // The page says so until the file can be read.
+    let problems = async || {
+        running.service.refresh_files().await;
+        let status = running.http.get(format!("{}/status", running.admin)).send().await.unwrap();
+        let status = status.text().await.unwrap();
+        serde_json::from_str::<serde_json::Value>(&status).unwrap()["problems"].clone()
+    };
+    let problem = problems().await[0].as_str().unwrap().to_owned();
+    assert!(problem.contains("user tokens: cannot be read again"), "{problem}");
+    assert!(problem.contains("users.json") && !problem.contains("SECRET"), "{problem}");
+    std::fs::write(&next, r#"[{"tier": "tier3", "tokens": ["ANOTHER"]}]"#).unwrap();
+    std::fs::rename(&next, &file).unwrap();
+    assert_eq!(problems().await, serde_json::json!([]));
 }
 
 /// The operator's address is asked about user tokens, and its answers are cached.
