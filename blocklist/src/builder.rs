@@ -23,6 +23,7 @@ mod origins;
 mod pipeline;
 pub(crate) mod plausible;
 mod protected;
+mod reach;
 mod report;
 #[cfg(test)]
 mod tests;

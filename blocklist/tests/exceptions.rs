@@ -274,11 +274,37 @@ fn a_key_that_blocks_what_an_exception_names_is_inexact() {
 #[test]
 fn exceptions_for_both_schemes_take_back_and_those_without_a_key_are_exceptions() {
     gives("||z.example^\n@@|http*://z.example^\n||w.example^\n@@|*://w.example^\n", &[], &[]);
-    let list = "||z.example^\n@@|h*p://z.example^\n@@||example^\n";
+    let list = "||z.example^\n@@|h*p://z.example^\n@@||no-domain^\n";
     gives(list, &["z.example"], &["h*p://z.example by z.example"]);
     let built = build(list, "", &Format::Adblock.into());
     let refused: Vec<_> = built.report.refused.keys().map(|refusal| refusal.name()).collect();
     assert_eq!(refused, ["exception"]);
+}
+
+#[test]
+fn an_exception_for_a_top_level_domain_takes_back_all_below() {
+    gives("||x.gov^\n||a.b.gov/p^\n||b.com^\n@@||gov^\n", &["b.com"], &[]);
+    gives("||x.gov^\n||b.com^\n@@||*.gov^\n", &["b.com"], &[]);
+    gives("||x.gov^$important\n||b.com^\n@@||gov^\n", &["x.gov", "b.com"], &["gov by x.gov"]);
+    let list = "||x.gov^\n||good.com^\n||b.com^\n";
+    let built = build(list, "*.gov\n*.edu\ngood.com\n", &Format::Adblock.into());
+    assert_eq!(outcome(&built).0, ["b.com"]);
+    // A file, or a host of a hosts list, is no domain with all below it.
+    gives("||x.gov^\n@@||js^\n", &["x.gov"], &[]);
+}
+
+/// Each is another way of writing the same, so that one is enough: all of them took time with the square of their number.
+#[test]
+fn exceptions_and_rules_that_differ_in_case_alone_count_once() {
+    let way = |number: u32| {
+        let letter = |(place, c): (usize, char)| match number >> place & 1 {
+            1 => c.to_ascii_uppercase(),
+            _ => c,
+        };
+        "abcdefghijklmn".chars().enumerate().map(letter).collect::<String>()
+    };
+    let rules = (0..10_000).map(|number| format!("@@||{0}.com/x\n||{0}.com/X\n", way(number)));
+    gives(&rules.collect::<String>(), &[], &[]);
 }
 
 #[test]

@@ -22,36 +22,51 @@ const MARGIN: f64 = 4.0;
      asked for, so nothing more is; if so many of them are listed, set `FilterOptions::max_hit_share`"
 )]
 pub struct TooManyHits {
-    /// How many different URLs hit it; those with a listed part in common count once.
+    /// How many different URLs hit it; those of which only the same parts hit count once.
     pub hits: usize,
     /// How many different URLs were counted, at most 1,024.
     pub counted: usize,
 }
 
-/// The latest different URLs, each by a hash with a key of the process.
+/// The latest different URLs, each by hashes with a key of the process.
 #[derive(Default)]
 pub(crate) struct HitCount {
     keys: RandomState,
-    latest: VecDeque<(u64, bool)>,
+    latest: VecDeque<Counted>,
     known: HashSet<u64>,
     hits: usize,
 }
 
+/// A URL that hit nothing, or the hits of a URL that none before it had.
+struct Counted {
+    hashes: Vec<u64>,
+    is_hit: bool,
+}
+
 impl HitCount {
-    /// Counts a URL and what of it hits the prefilter. URLs that hit by the same least part count once: a page asks for many
-    /// addresses below one name.
+    /// Counts a URL and what of it hits the prefilter. URLs of which nothing else hits than of those before them count once: a
+    /// page asks for many addresses below one name. One of which something else hits counts, whatever they have in common: a
+    /// prefilter with a bit for `co.uk` would otherwise have all names below asked for.
     pub(crate) fn add(&mut self, url: &str, hits: &[String]) {
-        let least = hits.iter().min_by_key(|hit| hit.len());
-        let hash = self.keys.hash_one((least.is_some(), least.map_or(url, String::as_str)));
-        if !self.known.insert(hash) {
+        let is_hit = !hits.is_empty();
+        let hash = |text: &str| self.keys.hash_one((is_hit, text));
+        let hashes: HashSet<u64> = match is_hit {
+            true => hits.iter().map(|hit| hash(hit)).collect(),
+            false => [hash(url)].into(),
+        };
+        let hashes: Vec<u64> = hashes.difference(&self.known).copied().collect();
+        if hashes.is_empty() {
             return;
         }
-        self.hits += usize::from(least.is_some());
-        self.latest.push_back((hash, least.is_some()));
+        self.known.extend(&hashes);
+        self.hits += usize::from(is_hit);
+        self.latest.push_back(Counted { hashes, is_hit });
         if self.latest.len() > WINDOW
-            && let Some((hash, is_hit)) = self.latest.pop_front()
+            && let Some(Counted { hashes, is_hit }) = self.latest.pop_front()
         {
-            self.known.remove(&hash);
+            hashes.iter().for_each(|hash| {
+                self.known.remove(hash);
+            });
             self.hits -= usize::from(is_hit);
         }
     }
@@ -112,13 +127,24 @@ mod tests {
     fn the_same_url_or_listed_part_counts_once() {
         let mut count = counted(0, 40);
         for number in 0..500 {
-            count.add(
-                &format!("https://ads.example/{number}"),
-                &["ads.example".to_owned(), format!("ads.example/{number}")],
-            );
+            count.add(&format!("https://ads.example/{number}"), &["ads.example".to_owned()]);
             count.add("https://0.example/", &[]);
         }
         assert_eq!((count.hits, count.latest.len()), (1, 41));
+    }
+
+    /// A bit for a name that many sites are below must not make all of them one.
+    #[test]
+    fn urls_count_for_each_part_that_none_before_them_hit_by() {
+        let mut count = counted(0, 40);
+        for number in 0..100 {
+            let site = format!("shop{number}.co.uk");
+            for _ in 0..2 {
+                count.add(&format!("https://{site}/"), &["co.uk".to_owned(), site.clone()]);
+            }
+        }
+        assert_eq!((count.hits, count.latest.len()), (100, 140));
+        assert!(count.check(0.5).is_err());
     }
 
     #[test]
@@ -127,7 +153,9 @@ mod tests {
             let mut count = counted(100, 0);
             (0..more).for_each(|number| count.add(&format!("https://{number}.example/"), &[]));
             assert_eq!(count.hits, hits, "{more}");
-            assert!(count.latest.len() <= WINDOW && count.known.len() == count.latest.len());
+            assert!(count.latest.len() <= WINDOW);
+            let known: usize = count.latest.iter().map(|one| one.hashes.len()).sum();
+            assert_eq!(count.known.len(), known);
         }
     }
 }

@@ -193,6 +193,8 @@ pub struct ClientState {
     pub(crate) config: Option<StoredConfig>,
     /// `None` if nothing was asked that needs it.
     pub(crate) sharding: Option<PinnedSharding>,
+    /// Most bits of a keyword's hash that the index of its shard has told.
+    pub(crate) told_bits: u32,
     /// `None` if no token was fetched.
     pub(crate) issuer_key: Option<SeenIssuerKey>,
     /// The address of the service; `None` in states of earlier releases, and before the first client.
@@ -211,6 +213,8 @@ struct StoredState {
     configuration: Option<StoredConfigText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sharding: Option<PinnedShardingText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told_bits: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     issuer_key: Option<SeenIssuerKeyText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -296,6 +300,7 @@ impl ClientState {
             tokens: Vec::new(),
             config: None,
             sharding: None,
+            told_bits: 0,
             issuer_key: None,
             service: None,
             refills: None,
@@ -376,6 +381,7 @@ impl ClientState {
                 other_count: pinned.other_count,
                 key_digest: pinned.key_digest.map(|digest| STANDARD.encode(digest)),
             }),
+            told_bits: Some(self.told_bits).filter(|&bits| bits > 0),
             issuer_key: self.issuer_key.as_ref().map(|seen| SeenIssuerKeyText {
                 digest: STANDARD.encode(seen.digest),
                 changed_at: seen.changed_at,
@@ -453,6 +459,7 @@ impl ClientState {
             tokens: stored.tokens.into_iter().map(token).collect::<Result<_, _>>()?,
             config: stored.configuration.map(config).transpose()?,
             sharding: stored.sharding.map(sharding).transpose()?,
+            told_bits: stored.told_bits.unwrap_or(0),
             issuer_key: stored.issuer_key.map(issuer_key).transpose()?,
             refills: stored.refills.map(refills).transpose()?,
             service: stored.service,
@@ -486,6 +493,7 @@ mod tests {
             other_count: None,
             key_digest: Some([8; 32]),
         });
+        state.told_bits = 9;
         let changed_at = Some(Timestamp::from_unix_seconds(7));
         let others =
             vec![OtherIssuerKey { digest: [6; 32], seen_at: Timestamp::from_unix_seconds(8) }];

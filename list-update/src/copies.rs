@@ -67,7 +67,8 @@ impl PendingCopy {
             expires_seconds: expiry::of(&self.start).map(|span| span.as_secs()),
         };
         let destination = self.folder.join(&copy.sha256);
-        if is_there(&destination, copy.bytes) {
+        // What is there may have been damaged since.
+        if is_there(&destination, copy.bytes) && has_digest(&destination, &copy.sha256) {
             return Ok(copy);
         }
         self.file.commit_as(&destination).map_err(FetchError::Store)?;
@@ -78,6 +79,10 @@ impl PendingCopy {
 /// Whether a copy is there, by its length.
 fn is_there(path: &Path, bytes: u64) -> bool {
     fs::symlink_metadata(path).is_ok_and(|about| about.is_file() && about.len() == bytes)
+}
+
+fn has_digest(path: &Path, sha256: &str) -> bool {
+    pir_dataset::file_sha256(path).is_ok_and(|found| found == sha256)
 }
 
 impl SourceCopy {
@@ -94,7 +99,7 @@ impl SourceCopy {
 
     /// Whether its file has the content that was stored.
     pub(crate) fn is_intact(&self, folders: &Folders) -> bool {
-        pir_dataset::file_sha256(&self.path(folders)).is_ok_and(|sha256| sha256 == self.sha256)
+        has_digest(&self.path(folders), &self.sha256)
     }
 }
 
@@ -123,6 +128,7 @@ pub(crate) fn of_file(
     }
     if let Some(known) = known.filter(|known| known.bytes == about.len())
         && pir_dataset::file_sha256(path).map_err(failed)? == known.sha256
+        && known.is_intact(folders)
     {
         return Ok(known.clone());
     }

@@ -118,9 +118,15 @@ impl<'c> Delivering<'c> {
                     error_reporter::Report::new(&*error)
                 )),
                 Ok(None) => Found::Missing,
-                Ok(Some((_, false))) => Found::Missing,
-                Ok(Some((id, true))) if Some(id.as_str()) == release => Found::AsDelivered,
-                Ok(Some((id, true))) => Found::Unlike(format!(
+                Ok(Some(announced)) if !announced.is_active => Found::Missing,
+                Ok(Some(Announced { id, has_filter, .. })) if Some(id.as_str()) == release => {
+                    if has_filter {
+                        Found::AsDelivered
+                    } else {
+                        Found::Missing
+                    }
+                }
+                Ok(Some(Announced { id, .. })) => Found::Unlike(format!(
                     "{address}: announces the release {id}, which somebody else published or went back to; the lists \
                      are published again when they change"
                 )),
@@ -231,12 +237,27 @@ fn runtime() -> Result<tokio::runtime::Runtime, Cause> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// The release that a publication announces, and whether its time is set.
+/// The release that a publication announces.
 #[cfg(feature = "publish")]
-async fn announced(address: &str) -> Result<Option<(String, bool)>, Cause> {
+struct Announced {
+    id: String,
+    /// Whether the time of its activation is set.
+    is_active: bool,
+    /// Whether the prefilters that belong to it are where apps fetch them.
+    has_filter: bool,
+}
+
+#[cfg(feature = "publish")]
+async fn announced(address: &str) -> Result<Option<Announced>, Cause> {
     use pir_dataset::publication::ReleaseStore;
     use std::collections::BTreeMap;
 
-    let current = ReleaseStore::open(address, &BTreeMap::new())?.current(None).await?;
-    Ok(current.map(|(current, _)| (current.release.id, current.activate_at.is_some())))
+    let store = ReleaseStore::open(address, &BTreeMap::new())?;
+    let Some((current, _)) = store.current(None).await? else { return Ok(None) };
+    let release = store.release(&current.release).await?;
+    Ok(Some(Announced {
+        has_filter: store.has_filter_files(&release).await?,
+        is_active: current.activate_at.is_some(),
+        id: current.release.id,
+    }))
 }

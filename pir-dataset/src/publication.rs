@@ -49,8 +49,8 @@ pub use nodes::{Goal, Nodes, NodesError};
 #[cfg(feature = "publisher")]
 pub use publisher::{Announced, PublishError, Published, Publisher, Schedule};
 pub use release::{
-    FILTER, FormatError, MAX_FILTER_FILE, MAX_FILTER_FILES, MAX_TEXT, Release, ReleaseName,
-    ReleasedFile, STEM, level_file,
+    FILTER, FormatError, MAX_CURRENT, MAX_FILTER_FILE, MAX_FILTER_FILES, MAX_TEXT, Release,
+    ReleaseName, ReleasedFile, STEM, level_file,
 };
 pub use replica::{Fetched, Replica, ReplicaStatus, UseCaseStatus};
 #[cfg(feature = "publisher")]

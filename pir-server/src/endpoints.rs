@@ -60,6 +60,10 @@ impl IntoResponse for Reply {
     }
 }
 
+/// That a response was had without a token, although its request was no GET, as an extension of the response.
+#[derive(Clone, Copy)]
+pub(crate) struct OpenToAll;
+
 /// Length of the body of a response before it is compressed, as an extension of the response.
 #[derive(Clone, Copy)]
 pub(crate) struct AnswerBytes(pub(crate) usize);

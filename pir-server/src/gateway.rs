@@ -46,6 +46,16 @@ pub enum GatewayError {
     Feature(Feature),
 }
 
+/// The answer to an encapsulated request. A refusal is one, too.
+pub(crate) struct GatewayAnswer {
+    /// In Binary HTTP.
+    pub(crate) message: Vec<u8>,
+    /// Why the request was refused, for the metrics.
+    pub(crate) refusal: Option<GatewayRefusal>,
+    /// Whether the request needed no token, so that whoever asks may have it.
+    pub(crate) is_open_to_all: bool,
+}
+
 /// An answer cannot be sealed.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer cannot be sealed")]

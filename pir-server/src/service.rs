@@ -67,6 +67,8 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     source: Option<Source>,
     settings: Settings,
+    /// What is probably not meant in the configuration that is in use.
+    advice: ArcSwap<Vec<String>>,
     live: ArcSwap<Live>,
     subscriptions: Subscriptions,
     #[cfg(feature = "lists")]
@@ -177,7 +179,9 @@ fn certificate_warning(
         ));
     }
     let left = days(end.since(now));
-    (left < CERTIFICATE_WARNING_DAYS)
+    // Certificates that live for days are renewed in the last quarter of their time.
+    let quarter = begin.map_or(CERTIFICATE_WARNING_DAYS, |begin| days(end.since(begin)) / 4);
+    (left < CERTIFICATE_WARNING_DAYS.min(quarter))
         .then(|| format!("tls: the certificate expires in {left} days; {replace}"))
 }
 
@@ -258,6 +262,7 @@ impl Service {
     #[must_use]
     pub fn loaded(&self) -> Loaded {
         let mut loaded = self.live().loaded();
+        loaded.warnings.extend(self.advice.load().iter().cloned());
         loaded.warnings.extend(certificate_warnings(self.certificates.as_deref(), self.now()));
         loaded
     }
@@ -445,6 +450,12 @@ mod tests {
         assert!(text.contains("expires in 20 days"), "{text}");
         let text = warning(now + Duration::from_secs(1)).unwrap();
         assert!(text.contains("expires in 0 days"), "{text}");
+        // One that lives for 15 days, in the last quarter of its time.
+        let short = |left| {
+            certificate_warning(Some(now + left * day - 15 * day), Some(now + left * day), now)
+        };
+        assert_eq!(short(3), None);
+        assert!(short(2).unwrap().contains("expires in 2 days"));
         for (end, days) in [(now, 0), (now - 2 * day, 2)] {
             let text = warning(end).unwrap();
             assert!(text.contains(&format!("has expired, {days} days ago")), "{text}");

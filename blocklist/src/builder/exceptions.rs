@@ -12,10 +12,12 @@ use crate::key::parents::{Lengths, Reach, any_cover};
 use crate::list::{Action, Entry, RuleText};
 pub(super) use exception::Exception;
 use exception::{Relation, Use};
+use filter_core::sub_url::parts::last_labels;
 use hashbrown::DefaultHashBuilder;
 use open_ends::OpenEnds;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
+use std::ops::ControlFlow;
 
 /// Keys are covered by others on some system at least: a parent with a path counts.
 const REACH: Reach = Reach { parents: true, parents_with_paths: true, ports: true };
@@ -64,7 +66,7 @@ struct Retraction {
 }
 
 /// A rule that blocks, of which its manner alone does not tell enough.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Note {
     key: u64,
     manner: Manner,
@@ -169,12 +171,15 @@ impl Exceptions {
             .revoked_exceptions
             .sort_unstable_by_key(|revoked| (revoked.origin, revoked.exception));
         report.revoked_exceptions.dedup();
-        self.notes.sort_by_key(|note| note.key);
+        // Rules that say the same of a key count once: there may be one for each way of writing it.
+        self.notes.sort_unstable();
+        self.notes.dedup();
         for (key, exceptions) in &self.by_key {
-            if exceptions.iter().any(Exception::is_open)
+            let open: Vec<_> = exceptions.iter().filter(|one| one.is_open()).cloned().collect();
+            if !open.is_empty()
                 && let Ok(key) = std::str::from_utf8(key)
             {
-                self.open_ends.add(key);
+                self.open_ends.add(key, open);
             }
         }
     }
@@ -193,14 +198,16 @@ impl Exceptions {
         uses
     }
 
-    /// Calls `visit` for each exception that names requests that a key blocks. Adblock patterns ignore the case of letters,
-    /// and keys of 26 keep it.
-    fn each_related<'e>(&'e self, key: &str, mut visit: impl FnMut(&'e Exception, Relation)) {
+    /// Calls `visit` for each exception that names requests that a key blocks, until it breaks. Adblock patterns ignore the case
+    /// of letters, and keys of 26 keep it.
+    fn each_related<'e>(
+        &'e self,
+        key: &str,
+        mut visit: impl FnMut(&'e Exception, Relation) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let lower = key.bytes().any(|b| b.is_ascii_uppercase()).then(|| key.to_ascii_lowercase());
         for key in [Some(key), lower.as_deref()].into_iter().flatten() {
-            for exception in self.of(key) {
-                visit(exception, Relation::Same);
-            }
+            self.of(key).iter().try_for_each(|exception| visit(exception, Relation::Same))?;
             if !self.any_wide {
                 continue;
             }
@@ -208,7 +215,7 @@ impl Exceptions {
             let mut visit_cover = |cover: &str| {
                 let exceptions = self.of(cover);
                 if exceptions.is_empty() {
-                    return;
+                    return ControlFlow::Continue(());
                 }
                 let (cover_host, cover_rest) = split_host(cover);
                 let relation = match cover_host == host {
@@ -222,18 +229,22 @@ impl Exceptions {
                 let names = |exception: &&Exception| {
                     exception.names(relation) && (is_behind_slash || !exception.has_slash())
                 };
-                exceptions.iter().filter(names).for_each(|exception| visit(exception, relation));
+                exceptions.iter().filter(names).try_for_each(|exception| visit(exception, relation))
             };
-            any_cover(key, REACH, &self.lengths, |cover| {
-                visit_cover(cover);
-                false
-            });
-            self.open_ends.each_prefix(key, |prefix, relation| {
-                let exceptions = self.of(prefix).iter();
-                let names = |of: &&Exception| of.is_open() && of.names(relation);
-                exceptions.filter(names).for_each(|exception| visit(exception, relation));
-            });
+            if any_cover(key, REACH, &self.lengths, |cover| visit_cover(cover).is_break()) {
+                return ControlFlow::Break(());
+            }
+            // Keys have two labels or more, exceptions may name a top-level domain.
+            let last = last_labels(host, 1);
+            if last.len() < host.len() {
+                visit_cover(last)?;
+            }
+            self.open_ends.each_prefix(key, |exceptions, relation| {
+                let mut named = exceptions.iter().filter(|one| one.names(relation));
+                named.try_for_each(|exception| visit(exception, relation))
+            })?;
         }
+        ControlFlow::Continue(())
     }
 
     fn of(&self, key: &str) -> &[Exception] {
@@ -260,11 +271,14 @@ impl Exceptions {
                 }
             }
         }
-        self.each_related(key, |exception, relation| {
+        // Nothing more can be taken from what is gone.
+        let is_gone = |uses: &[Use]| uses.iter().all(Use::is_gone);
+        let _ = self.each_related(key, |exception, relation| {
             is_weakened = true;
             take(&mut uses, exception.origin, &exception.text, &|of| exception.take(of, relation));
+            if is_gone(&uses) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        match uses.iter().all(Use::is_gone) {
+        match is_gone(&uses) {
             true => KeyState::Revoked,
             false if is_weakened => KeyState::Weakened,
             false => KeyState::Kept,
@@ -324,7 +338,10 @@ impl Exceptions {
         for &number in &self.weakened {
             let key = keys.get(number as usize);
             if let (Some(number), Ok(text)) = (keys.number_of(key), std::str::from_utf8(key)) {
-                self.each_related(text, |exception, _| name(exception, number));
+                let _ = self.each_related(text, |exception, _| {
+                    name(exception, number);
+                    ControlFlow::Continue(())
+                });
             }
         }
         report.still_covered.sort_by_key(|covered| covered.origin);

@@ -2,12 +2,14 @@
 
 use super::exceptions::{Exception, Exceptions, Speaker};
 use super::manner::Manner;
-use super::{KeySet, Options, Origin, Report, plausible};
+use super::{KeySet, Options, Origin, Report, plausible, reach};
+use crate::key::names::has_known_suffix;
 use crate::key::{
     CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remarks, canonicalise,
 };
 use crate::list::adblock::excepted;
-use crate::list::{Action, Entry, Event, RuleOptions};
+use crate::list::{Action, Entry, Event, RuleOptions, Scope};
+use filter_core::sub_url::SubUrlRule;
 use std::borrow::Cow;
 
 /// What becomes of an entry.
@@ -91,20 +93,56 @@ impl KeyMaker<'_> {
         if !is_row {
             plausible::check_text(entry.text.trim(), entry.kind)?;
         }
-        let mut key = canonicalise(entry.text, entry.kind, self.rules)?;
+        let mut key = match canonicalise(entry.text, entry.kind, self.rules) {
+            Err(Refusal::SingleLabel) => top_level(entry).ok_or(Refusal::SingleLabel)?,
+            key => key?,
+        };
         key.remarks.extend(entry.remarks);
-        if !is_row
-            && entry.action == Action::Block
-            && let Some(text) = plausible::without_scheme(&key.text, self.rules.rule())
-        {
-            if let Some(remark) = self.options.names.check(text)? {
-                key.remarks.add(remark);
-            }
-            plausible::coverage(entry.scope, text, &mut key.remarks);
-            plausible::hosts_below(entry.scope, text, self.rules.systems(), &mut key.remarks);
+        if !is_row && entry.action == Action::Block {
+            self.check_names(&mut key, entry)?;
         }
         Ok(key)
     }
+}
+
+impl KeyMaker<'_> {
+    /// Refuses keys of names that no list means, and says what keys block beyond their entry: all spellings of a key, since one
+    /// without the star at the end may be a whole host.
+    fn check_names(&self, key: &mut CanonicalKey<'_>, entry: &Entry<'_>) -> Result<(), Refusal> {
+        let (names, rule) = (&self.options.names, self.rules.rule());
+        let mut remarks = key.remarks;
+        for text in texts(key).filter_map(|text| plausible::without_scheme(text, rule)) {
+            if let Some(remark) = names.check(text)? {
+                remarks.add(remark);
+            }
+            plausible::coverage(entry.scope, text, &mut remarks);
+        }
+        if let Some(text) = plausible::without_scheme(&key.text, rule) {
+            plausible::hosts_below(entry.scope, text, self.rules.systems(), &mut remarks);
+        }
+        key.remarks = remarks;
+        match rule {
+            SubUrlRule::Profile(_) | SubUrlRule::System(_) => Ok(()),
+            rule => reach::check(key, entry, rule, names),
+        }
+    }
+}
+
+/// The top-level domain of an exception that names all hosts below it, such as `@@||gov^` or `*.gov` in an allow list. No key can
+/// block one, but it takes back keys below.
+fn top_level<'e>(entry: &Entry<'e>) -> Option<CanonicalKey<'e>> {
+    let is_exception = matches!(entry.action, Action::Allow | Action::RetractException);
+    let text = entry.text.trim();
+    let label = text.strip_prefix("*.").unwrap_or(text);
+    let names_all =
+        label.len() < text.len() || matches!(entry.scope, Scope::Site | Scope::Subdomains);
+    let is_label = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let label = label.to_ascii_lowercase();
+    (is_exception && names_all && is_label && has_known_suffix(&label)).then(|| CanonicalKey {
+        text: Cow::Owned(label),
+        others: Vec::new(),
+        remarks: Remarks::default(),
+    })
 }
 
 /// An event of a list as its speaker means it: entries of an allow list take others back, whether they ask to block or to

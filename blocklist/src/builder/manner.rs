@@ -4,7 +4,7 @@ use crate::key::{Remark, Remarks};
 use crate::list::{Entry, RuleOptions, Scope};
 
 /// One of 64 ways of asking for a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Manner(u8);
 
 /// Flags beside the scope, which has the two lowest bits.

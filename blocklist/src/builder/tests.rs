@@ -348,10 +348,13 @@ fn it_is_said_which_filter_leaves_out_all_rows() {
                 &["status=online"][..],
                 "no row meets `status=online`; the values of status are \"offline\", \"\"",
             ),
-            (&["kind!=z", "status=online"], "the values of status are \"offline\", \"\""),
+            (
+                &["kind!=z", "status=online"],
+                "the values of status, in rows that meet the conditions before it, are \"offline\", \"\"",
+            ),
             (
                 &["kind=y", "status=x"],
-                "no row meets `status=x`; the values of status are \"offline\"",
+                "no row meets `status=x`; the values of status, in rows that meet the conditions before it, are \"offline\"",
             ),
             (
                 &["kind=z", "status=offline"],

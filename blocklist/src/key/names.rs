@@ -213,14 +213,14 @@ impl NameRules {
     /// [`Refusal::SinkAddress`], [`Refusal::UnknownSuffix`], [`Refusal::PublicSuffix`] or [`Refusal::Protected`].
     pub fn check(&self, key: &str) -> Result<Option<Remark>, Refusal> {
         let (host, rest) = split_host(key);
-        if host.starts_with('[') || is_ipv4(host) {
-            return if is_sink_address(host) { Err(Refusal::SinkAddress) } else { Ok(None) };
-        }
         // Requests to the default port are all that most sites have.
         let is_whole_host =
             rest.is_empty() || rest.starts_with(':') && !rest.contains(['/', '?', '#']);
         if is_whole_host && self.is_protected(host) {
             return Err(Refusal::Protected);
+        }
+        if host.starts_with('[') || is_ipv4(host) {
+            return if is_sink_address(host) { Err(Refusal::SinkAddress) } else { Ok(None) };
         }
         let last = last_labels(host, 1);
         let suffix = psl::suffix(host.as_bytes());
@@ -249,12 +249,13 @@ impl NameRules {
     }
 }
 
-/// A host and its parents of at least two labels.
+/// A host and its parents of at least two labels. An address has none.
 fn parents(host: &str) -> impl Iterator<Item = &str> {
+    let is_name = !(host.starts_with('[') || is_ipv4(host));
     let mut rest = Some(host);
     std::iter::from_fn(move || {
-        let host = rest.filter(|host| host.contains('.'))?;
-        rest = host.split_once('.').map(|(_, parent)| parent);
+        let host = rest.filter(|host| host.contains('.') || !is_name)?;
+        rest = host.split_once('.').map(|(_, parent)| parent).filter(|_| is_name);
         Some(host)
     })
 }
@@ -380,6 +381,19 @@ mod tests {
             assert_eq!(rules.check(key), Ok(None), "{key}");
         }
         assert_eq!(rules.without_protected("apple.com").unwrap().check("apple.com"), Ok(None));
+    }
+
+    #[test]
+    fn addresses_can_be_protected() {
+        let rules = NameRules::default().with_protected("203.0.113.7").unwrap();
+        let rules = rules.with_protected("2001:DB8::1").unwrap().with_protected("::2").unwrap();
+        for key in ["203.0.113.7", "203.0.113.7:8443", "[2001:db8::1]", "[2001:db8::1]:80", "[::2]"]
+        {
+            assert_eq!(rules.check(key), Err(Refusal::Protected), "{key}");
+        }
+        for key in ["203.0.113.7/x", "203.0.113.8", "[2001:db8::2]", "113.7.example"] {
+            assert_eq!(rules.check(key), Ok(None), "{key}");
+        }
     }
 
     #[test]

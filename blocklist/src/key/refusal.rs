@@ -60,6 +60,8 @@ reasons! {
         UnknownSuffix = "unknown-suffix", "the last label of the host is no known top-level domain";
         /// The host is a registry suffix, such as `co.uk`, with nothing behind it.
         PublicSuffix = "public-suffix", "the key would block every site under this registry suffix";
+        /// Under the parsing configuration, the key is that of every URL.
+        EveryUrl = "every-url", "the parsing configuration leaves nothing of this entry, so that its key would block every URL";
         /// The host is an address that lists use as the target of blocked names.
         SinkAddress = "sink-address", "the address stands for the machine itself or for no machine";
         /// The address of a sink and the name behind it are one word.
@@ -95,6 +97,7 @@ impl Refusal {
                 | Self::NotABlock
                 | Self::AddressRange
                 | Self::PublicSuffix
+                | Self::EveryUrl
                 | Self::Protected
         )
     }

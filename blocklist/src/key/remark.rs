@@ -22,7 +22,7 @@ reasons! {
         /// The Adblock rule had an option that does not change what is blocked.
         OptionDropped = "option-dropped", "the option does not change what is blocked";
         /// A leading `www.` was removed.
-        WwwRemoved = "www-removed", "devices never ask for www., so the key covers the whole host";
+        WwwRemoved = "www-removed", "devices leave www. out, or ask for the host without it as well, so the key covers the whole host";
         /// User name and password were removed.
         UserInfoRemoved = "user-info-removed", "devices drop user names and passwords";
         /// A scheme other than http and https was removed.
@@ -57,8 +57,8 @@ reasons! {
         CoversAnotherHost = "covers-another-host", "the entry names the hosts below, the key blocks the host itself as well";
         /// The chosen systems spell the URL in different ways, and each spelling has a key.
         SecondSpelling = "second-spelling", "the chosen systems spell this URL in different ways, so it has a key for each";
-        /// The spelling for 26 is that of another page on 27.
-        CoversAnotherPage = "covers-another-page", "26 decodes the escapes of this path, and its spelling is that of another page on 27";
+        /// The spelling of a system is that of another page.
+        CoversAnotherPage = "covers-another-page", "a system decodes escapes of this path or leaves out its empty segments, which is the spelling of another page";
         /// The key has no effect on 26.
         NotOn26 = "not-on-26", "devices on 26 never ask for this key";
         /// The key has no effect on 27.

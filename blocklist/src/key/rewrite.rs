@@ -15,20 +15,33 @@ pub(super) fn rewrite<'e>(
     rules: &KeyRules,
 ) -> Result<CanonicalKey<'e>, Refusal> {
     let mut key = rewrite_as_written(entry, kind, rules)?;
-    if !key.text.contains('*') || !matches!(rules.rule(), SubUrlRule::Profile(_)) {
+    let has_star = match rules.rule() {
+        SubUrlRule::Profile(_) => key.text.contains('*'),
+        // Keys may have placeholders with stars, or leave out where the star stands.
+        _ => behind_scheme(entry).trim_start_matches("*.").contains('*'),
+    };
+    if !has_star {
         return Ok(key);
     }
-    let Some(open) = without_end_star(&key.text) else {
+    let open = match (written_without_end_star(entry), rules.rule()) {
+        (Some(open), _) => vec![open.to_owned()],
+        (None, SubUrlRule::Profile(_)) => opened(entry, &key),
+        (None, _) => Vec::new(),
+    };
+    let Some(first) = open.first() else {
         key.remarks.add(Remark::StarKept);
         return Ok(key);
     };
-    let is_segment = key.text[open.len()..].starts_with('/');
+    let is_segment = match rules.rule() {
+        SubUrlRule::Profile(_) => {
+            without_end_star(&key.text).is_some_and(|open| key.text[open.len()..].starts_with('/'))
+        }
+        _ => entry[first.len()..].starts_with('/'),
+    };
     // As it is written, it keeps what systems spell in different ways. Each is shorter than the entry, so that this ends.
     let (mut meant, mut meant_remarks) = (Vec::new(), Remarks::default());
-    for open in written_without_end_star(entry)
-        .map_or_else(|| opened(entry, &key), |one| vec![one.to_owned()])
-    {
-        let CanonicalKey { text, others, remarks } = rewrite(&open, kind, rules)?;
+    for open in &open {
+        let CanonicalKey { text, others, remarks } = rewrite(open, kind, rules)?;
         meant_remarks.extend(remarks);
         for one in [text.into_owned()].into_iter().chain(others) {
             if !meant.contains(&one) {
@@ -52,12 +65,19 @@ pub(super) fn rewrite<'e>(
     Ok(key)
 }
 
+fn behind_scheme(entry: &str) -> &str {
+    let rest = split_special_scheme(entry).map_or(entry, |(_, rest)| rest);
+    rest.trim_start_matches(['/', '\\'])
+}
+
 /// An entry without stars at the end of its path or query, if that is how it is written.
 fn written_without_end_star(entry: &str) -> Option<&str> {
-    let entry = entry.trim_end();
+    // An empty fragment and an empty query are no part of a key.
+    let entry = entry.trim_end().trim_end_matches('#').trim_end_matches('?');
     let entry = if entry.contains('?') { entry } else { entry.strip_suffix('/').unwrap_or(entry) };
-    // White space at the end would be lost.
-    without_end_star(entry).filter(|open| !open.ends_with(|last: char| last <= ' '))
+    // White space at the end would be lost, and dot segments name another path.
+    without_end_star(entry)
+        .filter(|open| !open.ends_with(|last: char| last <= ' ') && !ends_in_dot_segment(open))
 }
 
 /// The spellings of a key that differ in `www.` and the case of letters alone, as entries without the stars at the end.
@@ -69,6 +89,7 @@ fn opened(entry: &str, key: &CanonicalKey<'_>) -> Vec<String> {
     let others = key.others.iter().map(String::as_str);
     let same = others.filter(|other| without_www(other).eq_ignore_ascii_case(plain));
     let spellings = [&*key.text].into_iter().chain(same).filter_map(without_end_star);
+    let spellings = spellings.filter(|spelling| !ends_in_dot_segment(spelling));
     spellings.map(|spelling| [&scheme, wildcard, spelling].concat()).collect()
 }
 
@@ -77,6 +98,13 @@ fn without_www(mut key: &str) -> &str {
         key = rest;
     }
     key
+}
+
+/// Whether the last segment of a path is `.` or `..`, escaped or not.
+fn ends_in_dot_segment(open: &str) -> bool {
+    let last = &open[open.rfind(['/', '\\']).map_or(0, |at| at + 1)..];
+    let dots = last.to_ascii_lowercase().replace("%2e", ".");
+    !open.contains('?') && matches!(dots.as_str(), "." | "..")
 }
 
 /// A key without the stars at the end of its path or query, and without the segments at the end that are stars alone; `None` if
@@ -180,8 +208,18 @@ fn rewrite_as_written<'e>(
             (text, second.into_iter().collect())
         }
         SubUrlRule::RegularExpression(_) => {
-            let sub_urls = url.sub_urls();
-            (sub_urls.expression_key().ok_or(Refusal::NoMatch)?.to_owned(), Vec::new())
+            let of = |url: &DeviceUrl<'_>| url.sub_urls().expression_key().map(str::to_owned);
+            let mut keys: Vec<String> = of(&url).into_iter().collect();
+            // An entry without a scheme means both, and the expression may keep it.
+            if scheme.is_none()
+                && let Ok(url) = parse(entry, written, Some("https"), true, rule)
+            {
+                keys.extend(of(&url).filter(|key| !keys.contains(key)));
+            }
+            if keys.is_empty() {
+                return Err(Refusal::NoMatch);
+            }
+            (keys.remove(0), keys)
         }
         _ => return Err(Refusal::UnknownRule),
     };

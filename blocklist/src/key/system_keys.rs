@@ -29,6 +29,9 @@ pub(super) fn system_keys(
         let port = port[..port.find(['/', '?', '#']).unwrap_or(port.len())].to_owned();
         keys.add(documented);
         let respelled = parse(&RULE_27).map_err(|_| Refusal::NotAUrl)?;
+        if loses_segments(&respelled) {
+            remarks.add(Remark::CoversAnotherPage);
+        }
         let respelled =
             |host| assembled(host, &port, respelled.spelled_path(), url.query(), url.fragment());
         keys.add(respelled(host));
@@ -47,7 +50,9 @@ pub(super) fn system_keys(
     if systems.contains(System::V26) {
         let parsed = parse(&RULE_26).map_err(|_| Refusal::NotAUrl)?;
         let has_others = systems.contains(System::V27) || systems.contains(System::V27Unconfigured);
-        if has_others && parsed.spelled_path() != parsed.path() && has_escaped_mark(parsed.path()) {
+        let is_decoded =
+            has_others && parsed.spelled_path() != parsed.path() && has_escaped_mark(parsed.path());
+        if is_decoded || loses_segments(&parsed) {
             remarks.add(Remark::CoversAnotherPage);
         }
         keys_of_26(&parsed, host, has_scheme, &mut keys, remarks);
@@ -57,6 +62,11 @@ pub(super) fn system_keys(
         remarks.add(Remark::SecondSpelling);
     }
     Ok((first, keys.others))
+}
+
+/// Whether a system leaves out empty segments of a path, which name another page (URL Standard, *URL path serializing*).
+fn loses_segments(url: &DeviceUrl<'_>) -> bool {
+    url.path().contains("//") && url.spelled_path() != url.path()
 }
 
 /// Whether a path has an escape of a character that means something else in a URL when it is not escaped.

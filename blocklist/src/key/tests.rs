@@ -1,8 +1,8 @@
 use super::plain::{PlainEntry, plain_entry};
 use super::rewrite::rewrite;
 use super::*;
-use filter_core::sub_url::MAX_URL_LENGTH;
 use filter_core::sub_url::parts::split_scheme;
+use filter_core::sub_url::{MAX_URL_LENGTH, System};
 use proptest::prelude::*;
 
 /// The documented rule alone.
@@ -374,4 +374,63 @@ proptest! {
         let _ = canonicalise(&entry, kind, &all_systems());
         let _ = canonicalise(&entry, EntryKind::Key, &all_systems());
     }
+}
+
+/// What stands behind the star's place is resolved away by URL parsers, so that the rest would be another page or the host.
+#[test]
+fn a_star_behind_a_dot_segment_stays() {
+    let rules = KeyRules::default();
+    for entry in [
+        "https://a.example/.*",
+        "https://a.example/%2e*",
+        "https://a.example/d/..*",
+        "https://a.example/d/.%2E*",
+        "https://a.example/d/..*?",
+        "ws://a.example/%2e*/.",
+    ] {
+        let key = canonicalise(entry, EntryKind::Url, &rules).unwrap();
+        assert!(key.remarks.contains(Remark::StarKept), "{entry}: {key:?}");
+        let texts = [&*key.text].into_iter().chain(key.others.iter().map(String::as_str));
+        assert!(texts.into_iter().all(|text| text.ends_with('*')), "{entry}: {key:?}");
+    }
+    let only_26 = KeyRules::from(Systems::NONE.with(System::V26));
+    let key = canonicalise("https://a.example/.%2a", EntryKind::Url, &only_26).unwrap();
+    assert!(key.remarks.contains(Remark::StarKept), "{key:?}");
+}
+
+#[test]
+fn stars_at_the_end_mean_the_same_under_a_parsing_configuration() {
+    for rule in [
+        r#"{"urlParsingConfiguration": {}}"#,
+        r#"{"urlParsingConfiguration": {"path": {"excluded": true}}}"#,
+    ] {
+        let rules = KeyRules::from(SubUrlRule::from_json(rule).unwrap());
+        let of = |entry| canonicalise(entry, EntryKind::Url, &rules).unwrap();
+        let (host, star) = (of("https://mine.example"), of("https://mine.example/*"));
+        assert_eq!((&star.text, &star.others), (&host.text, &host.others));
+        assert!(star.remarks.contains(Remark::EndStarRemoved));
+        let prefix = of("https://mine.example/p*");
+        let page = of("https://mine.example/p").text.into_owned();
+        assert!(prefix.text == page || prefix.others.contains(&page), "{prefix:?}");
+        assert!(of("https://mine.example/*/x").remarks.contains(Remark::StarKept));
+        assert!(!of("*.mine.example").remarks.contains(Remark::StarKept));
+    }
+}
+
+#[test]
+fn an_entry_without_a_scheme_has_the_keys_of_both_under_an_expression() {
+    let of = |expression: &str, entry: &str| {
+        let rule = format!(r#"{{"urlParsingRegularExpression": "{expression}"}}"#);
+        let rules = KeyRules::from(SubUrlRule::from_json(&rule).unwrap());
+        let key = canonicalise(entry, EntryKind::Url, &rules).ok()?;
+        Some([key.text.into_owned()].into_iter().chain(key.others).collect::<Vec<_>>())
+    };
+    let origin = "^(?<origin>[a-z]+://[^/]+)";
+    assert_eq!(
+        of(origin, "bad.example").unwrap(),
+        ["origin=http://bad.example", "origin=https://bad.example"]
+    );
+    assert_eq!(of(origin, "https://bad.example/").unwrap(), ["origin=https://bad.example"]);
+    assert_eq!(of("^https://(?<host>[^/]+)", "bad.example").unwrap(), ["host=bad.example"]);
+    assert_eq!(of("^ftp://(?<host>[^/]+)", "bad.example"), None);
 }

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod excepted;
+mod hints;
 mod normalised;
 pub(crate) mod options;
 pub(super) mod rule_text;
@@ -21,6 +22,8 @@ pub(super) struct Adblock {
     sinks: Sinks,
     is_widening: bool,
     conditions: Conditions,
+    /// Whether hints say that the next rule is for other platforms.
+    is_for_others: bool,
 }
 
 /// Marks between the domains and the body of a cosmetic or scriptlet rule.
@@ -36,6 +39,7 @@ impl Adblock {
             sinks: Sinks::new(&options.sinks),
             is_widening: options.is_widening_rules,
             conditions: Conditions::default(),
+            is_for_others: false,
         }
     }
 }
@@ -51,14 +55,26 @@ impl LineFormat for Adblock {
             emit(Err((Refusal::Directive, line)));
             return LineKind::Entry;
         }
+        if let Some(hints) = line.strip_prefix("!+") {
+            self.is_for_others = hints::are_for_others(hints);
+            return LineKind::Comment;
+        }
         if line.starts_with('!') || is_number_sign_comment(line) {
             return LineKind::Comment;
         }
         if line.starts_with('[') && line.ends_with(']') && !line.starts_with("[$") {
             return LineKind::Structure;
         }
+        let is_for_others = std::mem::take(&mut self.is_for_others);
         if self.conditions.is_skipping() {
             emit(Err((Refusal::Directive, line)));
+            return LineKind::Entry;
+        }
+        if is_for_others {
+            // An exception for other platforms takes nothing back, and is reported.
+            let is_exception = line.starts_with("@@");
+            let refusal = if is_exception { Refusal::Exception } else { Refusal::Directive };
+            emit(Err((refusal, line)));
             return LineKind::Entry;
         }
         if let Some((first, _)) = line.split_once(char::is_whitespace)
@@ -479,6 +495,16 @@ mod tests {
         assert_eq!(
             details("||a.example^$3p,badfilter", &widened),
             ["1 retract site a.example rule-option-dropped +dropped"]
+        );
+    }
+
+    #[test]
+    fn rules_behind_hints_for_other_platforms_are_refused() {
+        let text = "!+ PLATFORM(windows)\n||a.example^\n||b.example^\n!+ NOT_PLATFORM(ios)\n! why\n@@||c.example^\n\
+                    !+ NOT_OPTIMIZED\n||d.example^\n";
+        assert_eq!(
+            events(text, Format::Adblock),
+            ["2 -directive", "3 b.example", "6 -exception", "8 d.example"]
         );
     }
 

@@ -26,7 +26,7 @@ pub struct Entry<'l> {
 
 impl<'l> Entry<'l> {
     /// An entry to block, with the usual scope of its text.
-    pub(super) fn new(text: &'l str, kind: EntryKind) -> Self {
+    pub(crate) fn new(text: &'l str, kind: EntryKind) -> Self {
         Self {
             text,
             kind,

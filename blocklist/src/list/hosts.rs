@@ -33,7 +33,7 @@ const LOCAL_NAMES: [&str; 12] = [
 impl LineFormat for Hosts {
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
         let content = line.split_once('#').map_or(line, |(content, _)| content).trim();
-        if content.is_empty() {
+        if content.is_empty() || is_comment(content) {
             return if line.trim().is_empty() { LineKind::Blank } else { LineKind::Comment };
         }
         names(content, &self.sinks, emit);
@@ -45,12 +45,21 @@ impl LineFormat for Hosts {
     }
 }
 
-/// Emits the names of a line without its comment. A line without an address consists of names.
+/// Whether a line, or a word behind a name, begins a comment. Hosts files know `#` alone, lists in their form have these as well.
+fn is_comment(text: &str) -> bool {
+    text.starts_with([';', '!']) || text.starts_with("//")
+}
+
+/// Emits the names of a line without its comment. A line without an address is one name.
 pub(super) fn names(content: &str, sinks: &Sinks, emit: &mut Emit<'_>) {
-    let mut words = content.split_whitespace().peekable();
+    let mut words = content.split_whitespace().take_while(|word| !is_comment(word)).peekable();
     let target = words.peek().and_then(|word| address(word));
     if target.is_some() {
         words.next();
+    } else if words.clone().nth(1).is_some() {
+        // Prose, not names.
+        emit(Err((Refusal::WhiteSpace, content)));
+        return;
     }
     if words.peek().is_none() {
         emit(Err((Refusal::NotAHost, content)));
@@ -90,6 +99,26 @@ mod tests {
                 "4 -not-a-block",
                 "5 d.example",
                 "8 -not-a-host",
+            ]
+        );
+    }
+
+    #[test]
+    fn comments_and_prose_are_no_names() {
+        let text = "; not good.example\n// mirror: good.example\n! by good.example\n0.0.0.0 a.example ; by good.example\n\
+                    0.0.0.0 b.example !by good.example\n0.0.0.0 c.example d.example // good.example\n\
+                    write to good.example\ne.example ; good.example\n0.0.0.0 ; good.example\n0.0.0.0 f.example;good.example\n";
+        assert_eq!(
+            events(text, Format::Hosts),
+            [
+                "4 a.example",
+                "5 b.example",
+                "6 c.example",
+                "6 d.example",
+                "7 -white-space",
+                "8 e.example",
+                "9 -not-a-host",
+                "10 f.example;good.example",
             ]
         );
     }

@@ -135,10 +135,10 @@ impl<'o> RowChoice<'o> {
         if counts.entry > 0 || counts.filtered == 0 {
             return None;
         }
-        let mut all = self.filters.iter().zip(self.seen);
-        let (filter, seen) = all.find(|(_, seen)| !seen.is_met)?;
+        let mut all = self.filters.iter().zip(self.seen).enumerate();
+        let (number, (filter, seen)) = all.find(|(_, (_, seen))| !seen.is_met)?;
         let Seen { values, has_more, .. } = seen;
-        Some(RowsLeftOut { filter: filter.clone(), values, has_more })
+        Some(RowsLeftOut { filter: filter.clone(), values, has_more, is_first: number == 0 })
     }
 }
 
@@ -152,16 +152,19 @@ pub struct RowsLeftOut {
     pub values: Vec<String>,
     /// Whether the column had more values.
     pub has_more: bool,
+    /// Whether it is the first filter, which all rows reach.
+    pub is_first: bool,
 }
 
 impl fmt::Display for RowsLeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { filter, values, has_more } = self;
+        let Self { filter, values, has_more, is_first } = self;
         let values: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
         write!(
             f,
-            "no row meets `{filter}`; the values of {} are {}",
+            "no row meets `{filter}`; the values of {}{} are {}",
             filter.column,
+            if *is_first { "" } else { ", in rows that meet the conditions before it," },
             values.join(", ")
         )?;
         f.write_str(if *has_more { " and others" } else { "" })

@@ -149,6 +149,11 @@ impl ClientBuilder {
         // States of earlier releases do not tell under which sharding keywords were asked for.
         let told = || config.as_ref().and_then(|config| config.sharding().told());
         let sharding = self.state.sharding.or_else(told);
+        let config_bits = config.as_ref().map_or(0, |config| config.sharding().bits());
+        let told_bits = match self.state.told_bits {
+            0 if sharding.is_some() => config_bits,
+            told => told,
+        };
         let session = config.and_then(|config| {
             let hash = &config.key_config_hash;
             let secret = secrets.iter().find(|secret| secret.key_config_hash == *hash)?;
@@ -167,6 +172,7 @@ impl ClientBuilder {
                 secrets,
                 config: session.as_ref().map(|session| session.stored_config().clone()),
                 sharding,
+                told_bits,
                 wallet: Wallet::new(options.wallet, self.state.tokens),
                 checked_at: session.is_some().then_some(now.unix),
                 session,

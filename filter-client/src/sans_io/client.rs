@@ -143,6 +143,7 @@ impl Client {
             tokens: state.wallet.tokens().to_vec(),
             config: state.config.clone(),
             sharding: state.sharding,
+            told_bits: state.told_bits,
             issuer_key: state.issuer_key.clone(),
             service: Some(self.inner.address.clone()),
             refills: Some(state.refills.clone()),

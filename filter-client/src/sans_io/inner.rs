@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) secrets: Vec<StoredSecret>,
     pub(super) config: Option<StoredConfig>,
     pub(super) sharding: Option<PinnedSharding>,
+    /// Most bits of a keyword's hash that this pseudonym has told by the index of a shard.
+    pub(super) told_bits: u32,
     pub(super) wallet: Wallet,
     pub(super) session: Option<Arc<Session>>,
     /// When the configuration was last compared with the service's.

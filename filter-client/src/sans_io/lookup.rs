@@ -82,7 +82,8 @@ impl Inner {
         found: &mut Found<'k>,
     ) -> Result<(), Error> {
         let first = self.session(None).await?;
-        let (bits, max) = (first.sharding().bits(), self.options.sharding.max_bits_per_url);
+        let (bits, max) =
+            (self.told_bits(first.sharding()), self.options.sharding.max_bits_per_url);
         let allowed = keywords.within_bits(bits, max);
         let (asked, withheld): (Vec<&[u8]>, Vec<&[u8]>) =
             missing.iter().partition(|keyword| allowed.contains(**keyword));

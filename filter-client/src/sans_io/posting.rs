@@ -31,17 +31,8 @@ impl Inner {
             self.lock().refills.tried_at = Some(self.now());
             self.note_change();
         }
-        let offer = match issuer.offer(&self.caller, self.now()).await {
-            Ok(offer) => offer,
-            Err(error) => {
-                // Without a network nobody noticed anything.
-                if matches!(&error, Error::Transport { source, .. } if !source.may_have_arrived()) {
-                    self.lock().refills.tried_at = tried_at;
-                    self.note_change();
-                }
-                return Err(error);
-            }
-        };
+        // Also an attempt that met nobody: whoever runs the issuer can refuse connections, or present a wrong certificate.
+        let offer = issuer.offer(&self.caller, self.now()).await?;
         // Noted before the issuer learns that this user has this key: it could otherwise show another one
         // whenever a request for tokens fails or the process ends.
         let outcome = {

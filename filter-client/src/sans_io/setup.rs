@@ -74,7 +74,10 @@ impl Inner {
         let max_shards = self.options.sharding.max_count;
         let max_body = max_config_bytes(max_shards);
         let body = match self.post(ServiceEndpoint::Config, body, max_body).await {
-            Err(Error::Status { status: 404, .. }) => return Err(Error::UseCase),
+            // A request for a token comes before it, and may have met a wrong address.
+            Err(Error::Status { endpoint: Endpoint::Config, status: 404, .. }) => {
+                return Err(Error::UseCase);
+            }
             body => body?,
         };
         let mut response: api::ConfigResponse =

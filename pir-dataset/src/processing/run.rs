@@ -1,5 +1,7 @@
 //! A run: the order of its steps.
 
+mod foreign;
+
 use super::context::Context;
 use super::error::{ProcessError, ShardError};
 use super::fingerprint;
@@ -332,34 +334,6 @@ struct Maker<'r> {
 }
 
 impl Maker<'_> {
-    /// Refuses to replace a file that neither the manifest nor a journal has: another tool made it.
-    fn refuse_foreign(
-        &self,
-        configuration: &Configuration,
-        shard_count: u32,
-    ) -> Result<(), ProcessError> {
-        // A manifest that is damaged or incomplete says who made the files, too.
-        if self.existing.is_none() && self.manifest_path.symlink_metadata().is_ok() {
-            return Ok(());
-        }
-        let existing = self.existing.iter().flat_map(|existing| &existing.shards);
-        let journaled = self.journals.records();
-        let own: BTreeSet<u32> = existing.chain(&journaled).map(|record| record.shard).collect();
-        let keys = configuration.output_evaluation_key_config.clone().filter(|_| own.is_empty());
-        let shards = (0..shard_count).filter(|shard| !own.contains(shard)).flat_map(|shard| {
-            [
-                configuration.output_database.of_shard(shard),
-                configuration.output_parameters.of_shard(shard),
-            ]
-        });
-        match keys.into_iter().chain(shards).find(|path| path.symlink_metadata().is_ok()) {
-            Some(path) => {
-                Err(ProcessError::ForeignFile { path, manifest: self.manifest_path.clone() })
-            }
-            None => Ok(()),
-        }
-    }
-
     /// Makes the selected shards, as far as no earlier run has made them.
     fn make_shards(
         &self,

@@ -6,8 +6,10 @@ use crate::level;
 use serde::{Deserialize, Serialize};
 use unix_clock::Timestamp;
 
-/// Largest `current.json` and `release.json`, in bytes.
+/// Largest `release.json`, in bytes.
 pub const MAX_TEXT: usize = 64 << 20;
+/// Largest `current.json`, in bytes. It is read before its signature is verified, at each poll.
+pub const MAX_CURRENT: usize = 64 << 10;
 /// Longest file of a prefilter that is given out, in bytes: as long as clients take.
 pub const MAX_FILTER_FILE: u64 = 256 << 20;
 /// Length of all files of prefilters of a release that are given out, those of levels included, in bytes at most: nodes keep

@@ -8,7 +8,9 @@ mod retention;
 mod signing;
 
 use super::current::Current;
-use super::release::{FILTER, MAX_TEXT, Release, ReleaseName, ReleasedFile, level_of};
+use super::release::{
+    FILTER, KINDS, MAX_CURRENT, MAX_TEXT, Release, ReleaseName, ReleasedFile, level_of,
+};
 use crate::Cause;
 use crate::digest::sha256;
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{
     Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion,
+    WriteMultipart,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -81,6 +84,8 @@ pub struct ReleaseStore {
     store: Arc<dyn ObjectStore>,
     prefix: Key,
     address: String,
+    /// Whether it is a folder of this machine.
+    is_folder: bool,
 }
 
 pub(super) const CURRENT: &str = "current.json";
@@ -145,7 +150,8 @@ impl ReleaseStore {
                 object_store::parse_url_opts(&url, all).map_err(|error| wrong(cause(&error)))?;
             (Arc::from(store), prefix)
         };
-        Ok(Self { store, prefix, address: address.trim_end_matches('/').to_owned() })
+        let is_folder = url.scheme() == "file";
+        Ok(Self { store, prefix, address: address.trim_end_matches('/').to_owned(), is_folder })
     }
 
     /// The address as it was given, without `/` at its end.
@@ -185,8 +191,13 @@ impl ReleaseStore {
         ReleaseStoreError::Damaged { name: self.name(name), damage }
     }
 
-    /// Reads a text of at most [`MAX_TEXT`] bytes.
-    async fn text(&self, name: &str, options: GetOptions) -> Result<(Bytes, Revision), ReadError> {
+    /// Reads a text of at most `max` bytes.
+    async fn text(
+        &self,
+        name: &str,
+        options: GetOptions,
+        max: usize,
+    ) -> Result<(Bytes, Revision), ReadError> {
         let result = match self.store.get_opts(&self.key(name), options).await {
             Err(Error::NotModified { .. }) => return Err(ReadError::NotModified),
             result => result.map_err(self.failed(name))?,
@@ -199,7 +210,7 @@ impl ReleaseStore {
         let mut pieces = result.into_stream();
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(self.failed(name))?;
-            if text.len() + piece.len() > MAX_TEXT {
+            if text.len() + piece.len() > max {
                 return Err(self.damaged(name, Damage::TooLong).into());
             }
             text.extend_from_slice(&piece);
@@ -217,7 +228,7 @@ impl ReleaseStore {
     ) -> Result<Option<(Current, Revision)>, ReleaseStoreError> {
         let if_none_match = known.and_then(|revision| revision.0.e_tag.clone());
         let options = GetOptions { if_none_match, ..GetOptions::default() };
-        let (text, revision) = match self.text(CURRENT, options).await {
+        let (text, revision) = match self.text(CURRENT, options, MAX_CURRENT).await {
             Ok(read) => read,
             Err(ReadError::NotModified) => return Ok(None),
             Err(ReadError::Failed(error)) if error.is_not_found() && known.is_none() => {
@@ -273,7 +284,7 @@ impl ReleaseStore {
 
     /// Reads a text as it is now.
     async fn present_text(&self, name: &str) -> Result<Bytes, ReleaseStoreError> {
-        match self.text(name, GetOptions::default()).await {
+        match self.text(name, GetOptions::default(), MAX_TEXT).await {
             Ok((text, _)) => Ok(text),
             Err(ReadError::Failed(error)) => Err(error),
             Err(ReadError::NotModified) => Err(ReleaseStoreError::Store {
@@ -435,10 +446,53 @@ impl ReleaseStore {
         let mut files: Vec<&ReleasedFile> = release.filter_files().collect();
         files.sort_by_key(|file| file.name.ends_with(".json"));
         for file in files {
-            let from = self.key(&Self::object(file));
-            self.store.copy(&from, &self.key(&file.name)).await.map_err(self.failed(&file.name))?;
+            let (from, to) = (self.key(&Self::object(file)), self.key(&file.name));
+            let copied = match self.is_folder {
+                true => self.copy_in_folder(&from, &to).await,
+                false => self.store.copy(&from, &to).await,
+            };
+            copied.map_err(self.failed(&file.name))?;
+        }
+        if self.is_folder {
+            self.remove_left_links();
         }
         Ok(())
+    }
+
+    /// Writes a file anew. The store would link it, and a link that replaces another to the same file leaves both (POSIX,
+    /// `rename`).
+    async fn copy_in_folder(&self, from: &Key, to: &Key) -> Result<(), Error> {
+        let mut pieces = self.store.get(from).await?.into_stream();
+        let mut copy = WriteMultipart::new(self.store.put_multipart(to).await?);
+        while let Some(piece) = pieces.next().await {
+            match piece {
+                Ok(piece) => copy.write(&piece),
+                Err(error) => {
+                    copy.abort().await?;
+                    return Err(error);
+                }
+            }
+        }
+        copy.finish().await.map(drop)
+    }
+
+    /// Removes the links that earlier versions left beside prefilters: `NAME#0`, `NAME#1` and so on, which the store does not
+    /// list. What cannot be removed takes space, and nothing reads it.
+    fn remove_left_links(&self) {
+        let folder = format!("/{}", self.key(FILTER.trim_end_matches('/')));
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let is_left = entry.file_name().to_str().is_some_and(|name| {
+                name.rsplit_once('#').is_some_and(|(name, number)| {
+                    let name = format!("{FILTER}{name}");
+                    let is_number =
+                        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+                    is_number && KINDS.iter().any(|kind| name.ends_with(&format!(".{kind}")))
+                })
+            });
+            if is_left {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// Removes what apps are given of levels that a release has not: keys of such a level may have no row any more.
@@ -457,6 +511,21 @@ impl ReleaseStore {
             }
         }
         Ok(())
+    }
+
+    /// Whether there are files of the lengths of a release's prefilters where apps fetch them. Their content is not read.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError`], if the store fails.
+    pub async fn has_filter_files(&self, release: &Release) -> Result<bool, ReleaseStoreError> {
+        for file in release.filter_files() {
+            match self.store.head(&self.key(&file.name)).await {
+                Ok(found) if found.size == file.bytes => {}
+                Ok(_) | Err(Error::NotFound { .. }) => return Ok(false),
+                Err(error) => return Err(self.failed(&file.name)(error)),
+            }
+        }
+        Ok(true)
     }
 
     /// Whether apps are given the prefilter of a release, and those of its levels.

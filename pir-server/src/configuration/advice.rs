@@ -22,14 +22,19 @@ impl Configuration {
                 ));
             }
         }
-        if let Some(uri) = &self.issuer_request_uri
-            && let Some((_, rest)) = uri.split_once("://")
-        {
-            let host = rest.split('/').next().unwrap_or_default();
-            warnings.push(format!(
-                "issuerRequestUri: devices send token requests to {host}; only this service, or a node with the same store, \
-                 issues tokens that are accepted here"
-            ));
+        match self.issuer_request_uri.as_deref().map(|uri| (uri, uri.split_once("://"))) {
+            None | Some(("/issue", _)) => {}
+            Some((_, Some((_, rest)))) => {
+                let host = rest.split('/').next().unwrap_or_default();
+                warnings.push(format!(
+                    "issuerRequestUri: devices send token requests to {host}; only this service, or a node with the same \
+                     store, issues tokens that are accepted here"
+                ));
+            }
+            Some((uri, None)) => warnings.push(format!(
+                "issuerRequestUri: {uri:?} is a path below the address of the directory, and this service issues tokens at \
+                 /issue; leave the key out, or give a whole address"
+            )),
         }
         warnings
     }

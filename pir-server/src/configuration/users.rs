@@ -75,6 +75,16 @@ pub struct UserTokenSettings {
     pub(crate) timeout: Duration,
 }
 
+impl UserTokenSettings {
+    /// The program that is asked.
+    pub(crate) fn program(&self) -> Option<&Path> {
+        match &self.authority {
+            TokenAuthority::Command { program, .. } => Some(Path::new(program)),
+            TokenAuthority::None | TokenAuthority::Url(_) => None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct RawUserTokens {

@@ -4,7 +4,7 @@
 //! So the fields that endpoints read are copied, and all others are dropped, before anything waits.
 
 use super::link::{Link, Open, Waiting};
-use crate::endpoints::{AnswerBytes, Refusal, SharedAnswer};
+use crate::endpoints::{AnswerBytes, OpenToAll, Refusal, SharedAnswer};
 use crate::fields::REQUEST_FIELDS;
 use crate::metrics::Endpoint;
 use crate::peer_budget::{BodyEnd, Endable, PeerBudgetExhausted, PeerShare};
@@ -139,7 +139,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (handling, open) = self.link.begin();
         let (head, body) = request.into_parts();
-        // An answer to anything else needs a token, or is as short as a head.
+        // An answer to anything else needs a token, is as short as a head, or says that it is open to all.
         let is_open_to_all = head.method == Method::GET;
         let (request, admitted) = match self.admit(head, body) {
             Ok(admitted) => admitted,
@@ -156,6 +156,8 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             tokio::task::yield_now().await;
             let mut response = answering.await.unwrap_or_else(|never| match never {});
             drop(handling);
+            let is_open_to_all =
+                is_open_to_all || response.extensions().get::<OpenToAll>().is_some();
             let more = if is_open_to_all { uncounted(&response) } else { 0 };
             if admitted.answered(&this.link, more).is_err() {
                 response = this.refuse(Refusal::Busy);

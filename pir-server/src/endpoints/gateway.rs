@@ -1,7 +1,7 @@
 //! The gateway's resource (RFC 9540): GET for key configurations, POST for encapsulated requests.
 
 use super::body::UnauthenticatedBody;
-use super::{Refusal, Reply, has_media_type};
+use super::{OpenToAll, Refusal, Reply, has_media_type};
 use crate::blocking::blocking;
 use crate::gateway::GatewayRefusal;
 use crate::service::Service;
@@ -74,12 +74,17 @@ async fn pass_on(
             return Ok(Reply::of(received, wrong_key()));
         }
     };
-    let (answer, refused) = gateway.answer(opened.request(), &local).await;
-    if let Some(refusal) = refused {
+    let answer = gateway.answer(opened.request(), &local).await;
+    if let Some(refusal) = answer.refusal {
         service.metrics().gateway_refused(refusal);
     }
-    let seal = move || opened.seal(&answer).map_err(|_| Refusal::Internal);
+    let is_open_to_all = answer.is_open_to_all;
+    let seal = move || opened.seal(&answer.message).map_err(|_| Refusal::Internal);
     let sealed = blocking(seal).await?;
     let headers = [(CONTENT_TYPE, RESPONSE), (CACHE_CONTROL, NO_STORE)];
-    Ok(Reply::of(received, (headers, sealed).into_response()))
+    let mut response = (headers, sealed).into_response();
+    if is_open_to_all {
+        response.extensions_mut().insert(OpenToAll);
+    }
+    Ok(Reply::of(received, response))
 }

@@ -36,7 +36,7 @@ impl Gateway {
         match *self {}
     }
 
-    pub(crate) async fn answer(&self, _: &[u8], _: &Router) -> (Vec<u8>, Option<GatewayRefusal>) {
+    pub(crate) async fn answer(&self, _: &[u8], _: &Router) -> GatewayAnswer {
         match *self {}
     }
 }

@@ -2,7 +2,7 @@
 
 use super::keys::{GatewayKeys, KeyError, KeyRotation, Ring};
 use super::message::{parse_request, write_response};
-use super::{GatewayError, GatewayRefusal, SealError};
+use super::{GatewayAnswer, GatewayError, GatewayRefusal, SealError};
 use crate::configuration::{DeviceRequest, GatewaySettings, Origin};
 use crate::host::host_name;
 use crate::store::{Lease, Store, wait_for_keys, with_lease};
@@ -146,31 +146,32 @@ impl Gateway {
         Ok(OpenedRequest { request, response })
     }
 
-    /// Has a request in Binary HTTP answered, and returns the answer in Binary HTTP. A refusal is such an answer,
-    /// too; its reason is returned for the metrics.
-    pub(crate) async fn answer(
-        &self,
-        request: &[u8],
-        local: &Router,
-    ) -> (Vec<u8>, Option<GatewayRefusal>) {
-        let answer = self.pass_on(request, local).await;
+    /// Has a request in Binary HTTP answered in Binary HTTP.
+    pub(crate) async fn answer(&self, request: &[u8], local: &Router) -> GatewayAnswer {
+        let request = parse_request(request).map_err(|_| GatewayRefusal::Message);
+        let is_open_to_all =
+            request.as_ref().is_ok_and(|request| request.method() == http::Method::GET);
+        let answer = match request {
+            Ok(request) => self.pass_on(request, local).await,
+            Err(refusal) => Err(refusal),
+        };
         let answer =
             answer.and_then(|response| write_response(&response).ok_or(GatewayRefusal::Origin));
-        match answer {
-            Ok(bytes) => (bytes, None),
+        let (message, refusal) = match answer {
+            Ok(message) => (message, None),
             Err(refusal) => {
-                let bytes = write_response(&refusal_response(refusal));
-                (bytes.expect("refusals have final statuses"), Some(refusal))
+                let message = write_response(&refusal_response(refusal));
+                (message.expect("refusals have final statuses"), Some(refusal))
             }
-        }
+        };
+        GatewayAnswer { message, refusal, is_open_to_all }
     }
 
     async fn pass_on(
         &self,
-        request: &[u8],
+        request: Request<Bytes>,
         local: &Router,
     ) -> Result<Response<Bytes>, GatewayRefusal> {
-        let request = parse_request(request).map_err(|_| GatewayRefusal::Message)?;
         let host = request.uri().authority().map(host_name).ok_or(GatewayRefusal::Message)?;
         if self.hosts.contains(&host) {
             let request = request.map(Body::from);

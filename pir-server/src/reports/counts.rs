@@ -6,7 +6,7 @@
 use super::day::Day;
 use super::log::{ReportLog, next_line};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -96,7 +96,9 @@ pub fn count(directory: &Path, options: &CountOptions) -> Result<Vec<DayCounts>,
             let is_wanted = options.from.is_none_or(|from| from <= day)
                 && options.to.is_none_or(|to| day <= to);
             if is_wanted {
-                read.urls.into_iter().for_each(|key| counter.add(day, key));
+                // A device that met a key often reports it once.
+                let keys: HashSet<String> = read.urls.into_iter().collect();
+                keys.into_iter().for_each(|key| counter.add(day, key));
             }
         }
     }

@@ -25,8 +25,10 @@ use crate::traffic::Traffic;
 use crate::user_tokens::UserTokens;
 use crate::work::{WorkLimits, WorkPool};
 use arc_swap::{ArcSwap, ArcSwapOption};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::{fs, io};
 use tokio::sync::Mutex;
 use unix_clock::{Clock, Timestamp};
 
@@ -103,6 +105,7 @@ impl Service {
         Ok(Self {
             source: None,
             settings: Settings::of(configuration),
+            advice: ArcSwap::from_pointee(configuration.warnings()),
             live: ArcSwap::from_pointee(live),
             subscriptions,
             #[cfg(feature = "lists")]
@@ -134,6 +137,7 @@ impl Service {
     /// # Errors
     /// A [`ServiceError`] for the first part that cannot be used.
     pub async fn check(configuration: &Configuration) -> Result<Checked, ServiceError> {
+        check_places(configuration)?;
         let releases = Subscriptions::check(configuration).await?;
         let user_tokens =
             UserTokens::new(&configuration.user_tokens).map_err(io_error("prepare userTokens"))?;
@@ -151,5 +155,61 @@ impl Service {
         let now = std::time::SystemTime::now().into();
         loaded.warnings.extend(certificate_warnings(certificates.as_deref(), now));
         Ok(Checked { loaded, releases })
+    }
+}
+
+/// Checks, without changing anything, that the folders of a service can be made, that the store's addresses and files can be
+/// used, and that the command for user tokens is there. What stands in the store is not looked at.
+fn check_places(configuration: &Configuration) -> Result<(), ServiceError> {
+    #[cfg(feature = "redis")]
+    if let Some(redis) = &configuration.store.redis {
+        RedisStore::check(redis)?;
+    }
+    let has_redis = configuration.store.redis.is_some();
+    let store = Some(&configuration.store.directory).filter(|_| !has_redis);
+    let reports = configuration.report_directory.as_ref();
+    for (key, path) in [("store.directory", store), ("reportDirectory", reports)] {
+        if let Some(path) = path {
+            let failed = io_error(format!("use {key} {}", path.display()));
+            check_folder(path).map_err(failed)?;
+        }
+    }
+    if let Some(program) = configuration.user_tokens.program() {
+        let failed = io_error(format!("run userTokens.command {}", program.display()));
+        find_program(program).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Whether a path is a folder, or one can be made there.
+fn check_folder(path: &Path) -> io::Result<()> {
+    for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+        match fs::metadata(part) {
+            Ok(about) if about.is_dir() => return Ok(()),
+            Ok(_) => {
+                let text = format!("expected a folder, and {} is none", part.display());
+                return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
+            }
+            // What lies above decides.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Whether a program is a file, by its path or in one of the folders of `PATH`.
+fn find_program(program: &Path) -> io::Result<()> {
+    if program.components().count() > 1 {
+        return fs::metadata(program).map(drop);
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    match std::env::split_paths(&folders).any(|folder| folder.join(program).is_file()) {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::NotFound, "no folder of PATH has it")),
     }
 }

@@ -57,9 +57,10 @@ impl Service {
             if let (Some(certificates), Some(tls)) = (&service.certificates, &configuration.tls) {
                 certificates.reload(tls)?;
             }
-            let mut loaded = live.loaded();
-            loaded.after_restart = service.settings.changed(&Settings::of(&configuration));
             service.live.store(Arc::new(live));
+            service.advice.store(Arc::new(configuration.warnings()));
+            let mut loaded = service.loaded();
+            loaded.after_restart = service.settings.changed(&Settings::of(&configuration));
             Ok::<_, ServiceError>(loaded)
         })
         .await;

@@ -21,6 +21,12 @@ pub(super) fn problems(status: &Status) -> Vec<String> {
             "{file}: cannot be read again, and the earlier content stays in use: {reason}"
         ));
     }
+    if let Some(end) = status.certificate_ends_at.filter(|&end| end <= now) {
+        problems.push(format!(
+            "the certificate has expired, {}, and no client accepts it; replace its files",
+            ago(now, Some(end))
+        ));
+    }
     match &status.doctor {
         Some(DoctorReport::Found { ready: false, .. }) => {
             problems.push("the doctor found that devices cannot use this deployment".to_owned());

@@ -150,6 +150,14 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
 }
 
 impl RedisStore {
+    /// Checks the addresses and files of the settings. Connects to nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Setting`] if a setting cannot be used.
+    pub(crate) fn check(redis: &RedisSettings) -> Result<(), StoreError> {
+        Link::new(redis).map(drop)
+    }
+
     /// Connects to the servers of `redis`. Evaluation keys have the bounds of `settings`.
     ///
     /// # Errors

@@ -245,6 +245,9 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     let mut guards =
         Guards::default().with_max_refused(arguments.max_refused).with_min_keys(arguments.min_keys);
     let lists: Vec<String> = arguments.inputs.0.iter().map(Input::name).collect();
+    if lists.iter().filter(|list| *list == STANDARD_INPUT).count() > 1 {
+        bail!("-: standard input can be read once, and more than one list is to come from it");
+    }
     for accepted in &arguments.accept {
         if Path::new(accepted) == arguments.out {
             guards = guards.with_accepted_shrink();

@@ -5,6 +5,7 @@ use crate::builder::manner::Manner;
 use crate::builder::uses::Origin;
 use crate::key::Remark;
 use crate::list::{Entry, RuleOptions, RuleText, Scope};
+use std::hash::Hash;
 
 /// An entry that must not be blocked.
 #[derive(Clone, Debug)]
@@ -92,9 +93,11 @@ impl Exception {
         self
     }
 
-    /// What two exceptions for the same key have in common, if one of them is enough.
-    pub(super) fn said(&self) -> (Speaker, Manner, Option<RuleText>, bool, &str) {
-        (self.speaker, self.manner, self.rule, self.is_partial, &self.text)
+    /// What two exceptions for the same key have in common, if one of them is enough. Texts that differ, as in the case of
+    /// letters, say the same unless only the report has them.
+    pub(super) fn said(&self) -> impl Eq + Hash {
+        let text = self.is_partial.then_some(self.text.as_str());
+        (self.speaker, self.manner, self.rule, self.options, self.is_open, text)
     }
 
     pub(super) fn is_partial(&self) -> bool {

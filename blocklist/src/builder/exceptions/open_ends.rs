@@ -1,26 +1,30 @@
 //! Exceptions that name every path that begins with theirs, also inside of a segment: `@@||host/x` names `/xy`.
 
-use super::exception::Relation;
+use super::exception::{Exception, Relation};
 use crate::key::names::split_host;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
 
-/// Paths with what stands in front of them, by host.
+/// Paths with what stands in front of them, and their exceptions, by host.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OpenEnds(BTreeMap<String, BTreeSet<String>>);
+pub(super) struct OpenEnds(BTreeMap<String, BTreeMap<String, Vec<Exception>>>);
 
 impl OpenEnds {
-    /// Adds a key.
-    pub(super) fn add(&mut self, key: &str) {
+    /// Adds the exceptions of a key.
+    pub(super) fn add(&mut self, key: &str, exceptions: Vec<Exception>) {
         let (host, rest) = split_host(key);
-        self.0.entry(host.to_owned()).or_default().insert(rest.to_owned());
+        self.0.entry(host.to_owned()).or_default().insert(rest.to_owned(), exceptions);
     }
 
-    /// Calls `visit` for each text that was added whose host is that of `key` or a parent of it, and whose path is a
-    /// beginning of that of `key`.
-    pub(super) fn each_prefix(&self, key: &str, mut visit: impl FnMut(&str, Relation)) {
+    /// Calls `visit` with the exceptions of each text that was added whose host is that of `key` or a parent of it, and whose
+    /// path is a beginning of that of `key`, until it breaks.
+    pub(super) fn each_prefix<'e>(
+        &'e self,
+        key: &str,
+        mut visit: impl FnMut(&'e [Exception], Relation) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         if self.0.is_empty() {
-            return;
+            return ControlFlow::Continue(());
         }
         let (host, rest) = split_host(key);
         let mut relation = Relation::PageBelow;
@@ -29,12 +33,12 @@ impl OpenEnds {
             if let Some(paths) = self.0.get(of) {
                 let mut end = rest;
                 // The largest path up to the end is a beginning of it, or all beginnings are among what both have in common.
-                while let Some(path) = up_to(paths, end) {
+                while let Some((path, exceptions)) = up_to(paths, end) {
                     if !path.is_empty()
                         && path.len() < rest.len()
                         && rest.starts_with(path.as_str())
                     {
-                        visit(&format!("{of}{path}"), relation);
+                        visit(exceptions, relation)?;
                     }
                     end = before(end, path);
                     if end.is_empty() {
@@ -45,11 +49,12 @@ impl OpenEnds {
             relation = Relation::HostBelow;
             parent = of.split_once('.').map(|(_, parent)| parent);
         }
+        ControlFlow::Continue(())
     }
 }
 
 /// The last of some paths in their order that is not behind `end`.
-fn up_to<'p>(paths: &'p BTreeSet<String>, end: &str) -> Option<&'p String> {
+fn up_to<'p, T>(paths: &'p BTreeMap<String, T>, end: &str) -> Option<(&'p String, &'p T)> {
     paths.range::<str, _>((Bound::Unbounded, Bound::Included(end))).next_back()
 }
 
@@ -65,7 +70,12 @@ fn before<'t>(text: &'t str, path: &str) -> &'t str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Speaker;
     use super::*;
+    use crate::builder::manner::Manner;
+    use crate::builder::uses::Origin;
+    use crate::key::{EntryKind, Remarks};
+    use crate::list::Entry;
 
     #[test]
     fn all_beginnings_of_a_path_are_found() {
@@ -80,11 +90,19 @@ mod tests {
             "a.example:81/x",
             "example/x",
         ] {
-            ends.add(key);
+            let entry = Entry::new(key, EntryKind::Url);
+            let manner = Manner::of(&entry, key, Remarks::default());
+            let origin = Origin::new(0, 1);
+            let exception = Exception::new(&entry, manner, origin, Speaker::BlockList, key);
+            ends.add(key, vec![exception]);
         }
         let found = |key: &str| {
             let mut found = Vec::new();
-            ends.each_prefix(key, |text, relation| found.push(format!("{text} {relation:?}")));
+            let all = ends.each_prefix(key, |exceptions, relation| {
+                found.push(format!("{} {relation:?}", exceptions[0].text));
+                ControlFlow::Continue(())
+            });
+            assert!(all.is_continue());
             found
         };
         assert_eq!(

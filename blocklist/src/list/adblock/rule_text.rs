@@ -6,7 +6,7 @@ use std::hash::Hasher;
 /// Hashes of the text of a rule. Two rules are the same if patterns and options are, but for the case of letters, stars at
 /// the end of the pattern and the order of options: so does uBlock Origin compare a rule with its `$badfilter`. AdGuard
 /// compares patterns letter by letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RuleText {
     /// Of the pattern with its anchors.
     pub(crate) pattern: u64,
@@ -19,7 +19,7 @@ pub(crate) struct RuleText {
 }
 
 /// The scheme that a rule begins with, as `|https://`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum RuleScheme {
     Http,
     Https,

@@ -1,6 +1,6 @@
 //! Releases with their signatures: `release.json.minisig` beside `release.json`.
 
-use super::super::release::{Release, ReleaseName};
+use super::super::release::{MAX_CURRENT, Release, ReleaseName};
 use super::super::trust_error::TrustError;
 use super::{ReadError, ReleaseStore, ReleaseStoreError, signature_key};
 use crate::digest::sha256;
@@ -43,7 +43,7 @@ impl ReleaseStore {
         let (key, text) = self.release_text(id).await?;
         let trust = |source| ReleaseStoreError::Trust { name: self.name(&key), source };
         let path = signature_key(id);
-        let signature = match self.text(&path, GetOptions::default()).await {
+        let signature = match self.text(&path, GetOptions::default(), MAX_CURRENT).await {
             Ok((signature, _)) => signature,
             Err(ReadError::Failed(error)) if !error.is_not_found() => return Err(error),
             Err(_) => return Err(trust(TrustError::Unsigned)),

@@ -34,13 +34,20 @@ fn addresses_that_name_no_store() {
 async fn texts_are_read_up_to_their_limit() {
     let folder = tempfile::tempdir().unwrap();
     let store = ReleaseStore::open(folder.path().to_str().unwrap(), &BTreeMap::new()).unwrap();
-    let file = std::fs::File::create(folder.path().join("current.json")).unwrap();
-    for length in [MAX_TEXT - 1, MAX_TEXT, MAX_TEXT + 1] {
-        file.set_len(length as u64).unwrap();
-        let error = store.current(None).await.unwrap_err();
-        let is_too_long =
-            matches!(error, ReleaseStoreError::Damaged { damage: Damage::TooLong, .. });
-        assert_eq!(is_too_long, length > MAX_TEXT, "{length}: {error}");
+    let release = ReleaseName { id: "r".to_owned(), sha256: "00".repeat(32) };
+    std::fs::create_dir_all(folder.path().join("releases/r")).unwrap();
+    for (name, max) in [("current.json", MAX_CURRENT), ("releases/r/release.json", MAX_TEXT)] {
+        let file = std::fs::File::create(folder.path().join(name)).unwrap();
+        for length in [max - 1, max, max + 1] {
+            file.set_len(length as u64).unwrap();
+            let error = match max {
+                MAX_CURRENT => store.current(None).await.map(drop).unwrap_err(),
+                _ => store.release(&release).await.map(drop).unwrap_err(),
+            };
+            let is_too_long =
+                matches!(error, ReleaseStoreError::Damaged { damage: Damage::TooLong, .. });
+            assert_eq!(is_too_long, length > max, "{name} {length}: {error}");
+        }
     }
 }
 

@@ -192,7 +192,7 @@ async fn serve(configuration: &Configuration, service: Arc<Service>) -> anyhow::
     let devices = devices.with_tls(tls).with_peers(configuration.peers.clone());
     let admin: Vec<SocketAddr> = configuration.admin.into_iter().collect();
     let operators = Listener::bind(&admin, admin::router(&service)).await?;
-    for warning in configuration.warnings().iter().chain(&service.loaded().warnings) {
+    for warning in &service.loaded().warnings {
         tracing::warn!("{warning}");
     }
     announce("listening", scheme, &devices)?;
