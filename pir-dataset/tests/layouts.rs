@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod configured;
+
 use keyword_pir::DatabaseKind;
 use pir_dataset::configuration::Configuration;
 use pir_dataset::processing::{
@@ -32,16 +34,7 @@ impl Place {
     }
 
     fn configuration(&self, changes: &Value) -> Configuration {
-        let mut json = json!({
-            "rlweParameters": "n_4096_logq_27_28_28_logt_5",
-            "inputDatabase": self.path("in.txtpb"),
-            "outputDatabase": self.path("urls-SHARD_ID.bin"),
-            "outputPirParameters": self.path("urls-SHARD_ID.params.txtpb"),
-        });
-        for (key, value) in changes.as_object().unwrap() {
-            json[key] = value.clone();
-        }
-        Configuration::parse(json.to_string().as_bytes()).unwrap()
+        configured::configuration(self.0.path(), "urls", &[changes])
     }
 
     fn run(&self, changes: &Value, input: &str) -> Summary {
@@ -55,10 +48,7 @@ impl Place {
         with: impl for<'r> FnOnce(Run<'r>) -> Run<'r>,
     ) -> Summary {
         fs::write(self.path("in.txtpb"), input).unwrap();
-        match with(Run::new(&self.configuration(changes))).finish().unwrap() {
-            Outcome::Whole(summary) => summary,
-            Outcome::Part(_) => panic!("a part"),
-        }
+        configured::whole(with(Run::new(&self.configuration(changes))))
     }
 
     fn hash_functions(&self) -> usize {

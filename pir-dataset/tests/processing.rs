@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod configured;
+
 use pir_dataset::Manifest;
 use pir_dataset::configuration::Configuration;
 use pir_dataset::processing::{DatabaseFormat, Layouts, Outcome, Run, ShardSelection, Summary};
@@ -24,20 +26,10 @@ struct Place {
 impl Place {
     fn new(changes: Value, input: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let mut json = json!({
-            "rlweParameters": "n_4096_logq_27_28_28_logt_5",
-            "inputDatabase": path("in.txtpb"),
-            "outputDatabase": path("urls-SHARD_ID.bin"),
-            "outputPirParameters": path("urls-SHARD_ID.params.txtpb"),
-            "sharding": {"shardCount": 3},
-            "trialsPerShard": 0,
-        });
-        for (key, value) in changes.as_object().unwrap() {
-            json[key] = value.clone();
-        }
-        fs::write(path("in.txtpb"), input).unwrap();
-        let configuration = Configuration::parse(json.to_string().as_bytes()).unwrap();
+        fs::write(folder.path().join("in.txtpb"), input).unwrap();
+        let defaults = json!({"sharding": {"shardCount": 3}, "trialsPerShard": 0});
+        let configuration =
+            configured::configuration(folder.path(), "urls", &[&defaults, &changes]);
         Self { folder, configuration }
     }
 
@@ -46,10 +38,7 @@ impl Place {
     }
 
     fn run(&self) -> Summary {
-        match Run::new(&self.configuration).finish().unwrap() {
-            Outcome::Whole(summary) => summary,
-            Outcome::Part(_) => panic!("a part"),
-        }
+        configured::whole(Run::new(&self.configuration))
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod configured;
+
 use pir_dataset::DataSetFiles;
 use pir_dataset::configuration::Configuration;
 use pir_dataset::processing::{Layouts, Outcome, Run, Summary};
@@ -27,28 +29,15 @@ struct Place {
 impl Place {
     fn new(changes: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let mut json = json!({
-            "rlweParameters": "n_4096_logq_27_28_28_logt_5",
-            "inputDatabase": path("in.txtpb"),
-            "outputDatabase": path("out/urls-SHARD_ID.bin"),
-            "outputPirParameters": path("out/urls-SHARD_ID.params.txtpb"),
-            "sharding": {"shardCount": 2},
-            "trialsPerShard": 0,
-        });
-        for (key, value) in changes.as_object().unwrap() {
-            json[key] = value.clone();
-        }
-        let configuration = Configuration::parse(json.to_string().as_bytes()).unwrap();
+        let defaults = json!({"sharding": {"shardCount": 2}, "trialsPerShard": 0});
+        let configuration =
+            configured::configuration(folder.path(), "out/urls", &[&defaults, changes]);
         Self { folder, configuration }
     }
 
     fn run(&self, input: &str) -> Summary {
         fs::write(self.folder.path().join("in.txtpb"), input).unwrap();
-        match Run::new(&self.configuration).finish().unwrap() {
-            Outcome::Whole(summary) => summary,
-            Outcome::Part(_) => panic!("a part"),
-        }
+        configured::whole(Run::new(&self.configuration))
     }
 
     fn database(&self, shard: u32) -> PathBuf {

@@ -4,6 +4,7 @@ use error_reporter::Report;
 use indicatif::{ProgressBar, ProgressStyle};
 use pir_dataset::progress::{Notice, Phase, Progress};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Arguments;
 use std::io::{self, StdoutLock, Write};
@@ -48,7 +49,7 @@ impl Results {
     }
 
     pub(crate) fn line(&mut self, text: Arguments<'_>) -> anyhow::Result<()> {
-        Ok(writeln!(self.out, "{text}")?)
+        Ok(writeln!(self.out, "{}", printable(&text.to_string()))?)
     }
 
     /// Writes out what is buffered. Errors would be lost if the buffer were only dropped.
@@ -68,7 +69,21 @@ pub(crate) fn bar_style(template: &str) -> ProgressStyle {
 /// Writes a line to standard error.
 pub(crate) fn note(text: Arguments<'_>) {
     // There is no other place to report that standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));
+}
+
+/// A text with its control characters escaped, but for line ends and tabs. URLs, lists and answers of servers are printed, and a
+/// terminal would obey what is in them.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = text.chars().map(|c| match is_obeyed(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    });
+    Cow::Owned(escaped.collect())
 }
 
 /// An error and its causes on one line.
@@ -171,5 +186,19 @@ impl Progress for Bars {
             )),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(printable("a\tb\nü\u{200d}"), "a\tb\nü\u{200d}");
+        assert_eq!(
+            printable("https://a.example/\u{1b}[31m\r\u{9b}"),
+            "https://a.example/\\u{1b}[31m\\r\\u{9b}"
+        );
     }
 }

@@ -16,17 +16,23 @@ pub(super) fn rewrite<'e>(
 ) -> Result<CanonicalKey<'e>, Refusal> {
     let mut key = rewrite_as_written(entry, kind, rules)?;
     let has_star = match rules.rule() {
-        SubUrlRule::Profile(_) => key.text.contains('*'),
         // Keys may have placeholders with stars, or leave out where the star stands.
-        _ => behind_scheme(entry).trim_start_matches("*.").contains('*'),
+        SubUrlRule::Parsing(_) => behind_scheme(entry).trim_start_matches("*.").contains('*'),
+        _ => key.text.contains('*'),
     };
     if !has_star {
         return Ok(key);
     }
+    // A key stands for what follows it where devices ask for the beginnings of a path as well.
     let open = match (written_without_end_star(entry), rules.rule()) {
-        (Some(open), _) => vec![open.to_owned()],
+        (Some(open), SubUrlRule::Profile(_)) => vec![open.to_owned()],
         (None, SubUrlRule::Profile(_)) => opened(entry, &key),
-        (None, _) => Vec::new(),
+        (Some(open), SubUrlRule::Parsing(configuration))
+            if configuration.path.enumerate_hierarchy =>
+        {
+            vec![open.to_owned()]
+        }
+        _ => Vec::new(),
     };
     let Some(first) = open.first() else {
         key.remarks.add(Remark::StarKept);

@@ -305,7 +305,9 @@ proptest! {
         let sub_urls = url.sub_urls().sorted(100_000).unwrap();
         prop_assert!(sub_urls.iter().any(|s| *s == key.text), "{} not in {:?}", key.text, sub_urls);
         let again = canonicalise(&key.text, EntryKind::Url, &rules).unwrap();
-        prop_assert_eq!(&again.text, &key.text);
+        // A configuration can leave out what stands behind a star, which is at the end then.
+        let is_star_left = key.remarks.contains(Remark::StarKept) && !matches!(rule, SubUrlRule::Profile(_));
+        prop_assert!(again.text == key.text || is_star_left, "{} {}", again.text, key.text);
         // What stands before a star at the end is a page of its own.
         if key.remarks.contains(Remark::EndStarRemoved) {
             return Ok(());

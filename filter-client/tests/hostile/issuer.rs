@@ -2,7 +2,7 @@
 
 use crate::service::case;
 use crate::support::{Function, ok, status, without_waits};
-use filter_client::{ClientState, Error, PirClient};
+use filter_client::{ClientState, Error, PirClient, TransportError};
 use privacy_pass::{DirectoryKey, IssuerDirectory, IssuerKey};
 use std::sync::Arc;
 
@@ -212,27 +212,36 @@ async fn a_client_that_was_away_for_two_days_begins_with_the_key_that_there_is()
     for (seconds, expected) in [(DAYS - 1, Unannounced), (DAYS, Used), (DAYS + 1, Used)] {
         Issuer::new(2).run(&[(0, 0, None, Used), (seconds, 1, None, expected)]).await;
     }
-    let issuer = Issuer::new(2);
-    let client = issuer.client(ClientState::new());
-    client.fetch_tokens(1).await.unwrap();
-    // Directories that fail for three days.
-    let failing = Function::new(|_| status(404));
-    let client = PirClient::builder("https://pir.example", case().use_case())
-        .user_token("AAAA")
-        .transport(Function::new(|_| status(404)))
-        .issuer_transport(failing)
-        .options(without_waits())
-        .clock(Arc::clone(&issuer.clock))
-        .state(client.state())
-        .build()
-        .unwrap();
-    for _ in 0..3 {
-        issuer.clock.advance(std::time::Duration::from_secs(24 * HOUR));
+    // Directories that fail for three days, also for want of a connection: whoever runs the issuer can close its port, or let its
+    // certificate expire.
+    let (address, reason) = ("https://pir.example".to_owned(), "it says so".to_owned());
+    let failures = [
+        status(404),
+        Err(TransportError::Unreachable),
+        Err(TransportError::NotConnected { address: address.clone(), reason: reason.clone() }),
+        Err(TransportError::Certificate { address, reason }),
+    ];
+    for failure in failures {
+        let issuer = Issuer::new(2);
+        let client = issuer.client(ClientState::new());
+        client.fetch_tokens(1).await.unwrap();
+        let name = format!("{failure:?}");
+        let client = PirClient::builder("https://pir.example", case().use_case())
+            .user_token("AAAA")
+            .transport(Function::new(|_| status(404)))
+            .issuer_transport(Function::new(move |_| failure.clone()))
+            .options(without_waits())
+            .clock(Arc::clone(&issuer.clock))
+            .state(client.state())
+            .build()
+            .unwrap();
+        for _ in 0..3 {
+            issuer.clock.advance(std::time::Duration::from_secs(24 * HOUR));
+            client.fetch_tokens(1).await.unwrap_err();
+        }
+        *issuer.shown.lock().unwrap() = (1, None);
+        let client = issuer.client(client.state());
         let error = client.fetch_tokens(1).await.unwrap_err();
-        assert!(matches!(error, Error::Status { .. }), "{error}");
+        assert!(matches!(error, Error::IssuerKeyUnannounced), "{name}: {error}");
     }
-    *issuer.shown.lock().unwrap() = (1, None);
-    let client = issuer.client(client.state());
-    let error = client.fetch_tokens(1).await.unwrap_err();
-    assert!(matches!(error, Error::IssuerKeyUnannounced), "{error}");
 }

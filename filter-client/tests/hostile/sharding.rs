@@ -104,6 +104,34 @@ fn powers_of_two_may_change_between_lookups() {
     assert_eq!(paths, ["/config", "/queries"].repeat(4));
 }
 
+/// Keywords that did not fit below the limit of bits must not be asked for once each tells less: the first ones have told theirs.
+#[test]
+fn fewer_shards_make_no_room_for_more_keywords_of_a_url() {
+    let count = Cell::new(8);
+    let answer = |path: &str, body: &[u8]| honest(count.get(), path, body);
+    let mut options = options();
+    options.batch_size = 32;
+    options.answers = filter_client::AnswerPolicy::disabled();
+    options.config_lifetime = std::time::Duration::ZERO;
+    let texts: Vec<String> = (0..12).map(|part| format!("a.example/{part}")).collect();
+    let keywords: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut world = World::new(builder(options.clone()), answer);
+    let mut asked = |world: &mut World<'_>, shards| {
+        count.set(shards);
+        world.look_up(&keywords).answers().iter().filter(|answer| answer.is_ok()).count()
+    };
+    // Six times three bits; then no more than these, also from a state that was stored.
+    assert_eq!(asked(&mut world, 8), 6);
+    assert_eq!(asked(&mut world, 2), 6);
+    let state = ClientState::from_bytes(&world.client().state().to_bytes()).unwrap();
+    let mut later = World::new(builder(options).state(state), answer);
+    assert_eq!(asked(&mut later, 2), 6);
+    // More shards leave fewer, and fewer again leave that. One tells nothing.
+    assert_eq!(asked(&mut later, 512), 2);
+    assert_eq!(asked(&mut later, 8), 2);
+    assert_eq!(asked(&mut later, 1), 12);
+}
+
 #[test]
 fn a_fixed_count_is_pinned() {
     let mut policy = ShardingPolicy::default();
