@@ -287,7 +287,11 @@ fn an_exception_for_a_top_level_domain_takes_back_all_below() {
     gives("||x.gov^\n||b.com^\n@@||*.gov^\n", &["b.com"], &[]);
     gives("||x.gov^$important\n||b.com^\n@@||gov^\n", &["x.gov", "b.com"], &["gov by x.gov"]);
     let list = "||x.gov^\n||good.com^\n||b.com^\n";
-    let built = build(list, "*.gov\n*.edu\ngood.com\nfine.com\nok.com\nfour.com\n", &Format::Adblock.into());
+    let built = build(
+        list,
+        "*.gov\n*.edu\ngood.com\nfine.com\nok.com\nfour.com\n",
+        &Format::Adblock.into(),
+    );
     assert_eq!(outcome(&built).0, ["b.com"]);
     // A file, or a host of a hosts list, is no domain with all below it.
     gives("||x.gov^\n@@||js^\n", &["x.gov"], &[]);

@@ -111,7 +111,8 @@ impl<'c> Delivering<'c> {
         }
         #[cfg(feature = "publish")]
         if let Delivery::Publish { address, .. } = &self.configuration.delivery {
-            let current = runtime().and_then(|runtime| runtime.block_on(announced(address)));
+            let current =
+                runtime().and_then(|runtime| runtime.block_on(announced(address, release)));
             return match current {
                 Err(error) => Found::Unlike(format!(
                     "what is published cannot be read: {}",
@@ -243,20 +244,24 @@ struct Announced {
     id: String,
     /// Whether the time of its activation is set.
     is_active: bool,
-    /// Whether the prefilters that belong to it are where apps fetch them.
+    /// Whether the prefilters that belong to it are where apps fetch them; of another release than the expected one this is
+    /// not looked at.
     has_filter: bool,
 }
 
 #[cfg(feature = "publish")]
-async fn announced(address: &str) -> Result<Option<Announced>, Cause> {
+async fn announced(address: &str, expected: Option<&str>) -> Result<Option<Announced>, Cause> {
     use pir_dataset::publication::ReleaseStore;
     use std::collections::BTreeMap;
 
     let store = ReleaseStore::open(address, &BTreeMap::new())?;
     let Some((current, _)) = store.current(None).await? else { return Ok(None) };
-    let release = store.release(&current.release).await?;
+    let has_filter = match expected == Some(current.release.id.as_str()) {
+        true => store.has_filter_files(&store.release(&current.release).await?).await?,
+        false => true,
+    };
     Ok(Some(Announced {
-        has_filter: store.has_filter_files(&release).await?,
+        has_filter,
         is_active: current.activate_at.is_some(),
         id: current.release.id,
     }))

@@ -6,9 +6,7 @@ mod configured;
 
 use keyword_pir::DatabaseKind;
 use pir_dataset::configuration::Configuration;
-use pir_dataset::processing::{
-    DatabaseFormat, LayoutName, Layouts, Outcome, Run, ShardSelection, Summary,
-};
+use pir_dataset::processing::{DatabaseFormat, LayoutName, Layouts, Run, ShardSelection, Summary};
 use pir_dataset::{DataSetFiles, files};
 use serde_json::{Value, json};
 use std::fs;

@@ -6,7 +6,7 @@ mod configured;
 
 use pir_dataset::DataSetFiles;
 use pir_dataset::configuration::Configuration;
-use pir_dataset::processing::{Layouts, Outcome, Run, Summary};
+use pir_dataset::processing::{Layouts, Run, Summary};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -590,3 +590,26 @@ fn shards_without_rows_are_written() {
     succeeds(&output);
     assert_eq!(files(folder.path()).keys().filter(|name| name.ends_with(".bin")).count(), 3);
 }
+
+/// The way back to Apple's tool, which runs again under the names of files that were this one's.
+#[test]
+fn files_of_another_tool_under_names_of_this_one_are_not_replaced() {
+    let folder = folder_with(json!({}), rows(0..100));
+    succeeds(&process(folder.path(), &[]));
+    let ours = files(folder.path());
+    let apples = [&[1, 2, 0, 0, 0, 1][..], &[7; 100]].concat();
+    fs::write(folder.path().join("urls-1.bin"), &apples).unwrap();
+    // Also where the manifest is of another tool, or empty.
+    for manifest in [None, Some("{}"), Some("")] {
+        if let Some(text) = manifest {
+            fs::write(folder.path().join("urls-manifest.json"), text).unwrap();
+        }
+        let refused = process(folder.path(), &[]);
+        assert_eq!(refused.status.code(), Some(2), "{manifest:?}");
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(text.contains("urls-1.bin") && text.contains("--force"), "{manifest:?} {text}");
+        assert_eq!(fs::read(folder.path().join("urls-1.bin")).unwrap(), apples);
+    }
+    succeeds(&process(folder.path(), &["--force"]));
+    assert!(files(folder.path()) == ours);
+}

@@ -28,7 +28,7 @@ pub(super) fn rewrite<'e>(
         (Some(open), SubUrlRule::Profile(_)) => vec![open.to_owned()],
         (None, SubUrlRule::Profile(_)) => opened(entry, &key),
         (Some(open), SubUrlRule::Parsing(configuration))
-            if configuration.path.enumerate_hierarchy =>
+            if configuration.path.enumerate_hierarchy && !configuration.exclude_intermediates =>
         {
             vec![open.to_owned()]
         }

@@ -116,7 +116,7 @@ fn fewer_shards_make_no_room_for_more_keywords_of_a_url() {
     let texts: Vec<String> = (0..12).map(|part| format!("a.example/{part}")).collect();
     let keywords: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut world = World::new(builder(options.clone()), answer);
-    let mut asked = |world: &mut World<'_>, shards| {
+    let asked = |world: &mut World<'_>, shards| {
         count.set(shards);
         world.look_up(&keywords).answers().iter().filter(|answer| answer.is_ok()).count()
     };

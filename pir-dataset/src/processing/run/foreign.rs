@@ -5,7 +5,6 @@ use crate::configuration::Configuration;
 use crate::file_sha256;
 use crate::manifest::ShardRecord;
 use crate::processing::error::ProcessError;
-use keyword_pir::database::format::MAGIC;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -34,14 +33,15 @@ impl Maker<'_> {
             let parameters = configuration.output_parameters.of_shard(shard);
             match records.get(&shard) {
                 Some(records) => {
-                    let is_ours = !is_there(&database)
-                        || begins_as_ours(&database)
-                        || file_sha256(&database).is_ok_and(|sha256| {
+                    let is_recorded = || {
+                        file_sha256(&database).is_ok_and(|sha256| {
                             records.iter().any(|record| record.database_sha256 == sha256)
-                        });
-                    (!is_ours).then_some(database)
+                        })
+                    };
+                    // What is damaged is made again.
+                    (begins_as_apples(&database) && !is_recorded()).then_some(database)
                 }
-                None if has_unread_manifest && begins_as_ours(&database) => None,
+                None if has_unread_manifest => begins_as_apples(&database).then_some(database),
                 None => [database, parameters].into_iter().find(|path| is_there(path)),
             }
         };
@@ -56,9 +56,11 @@ impl Maker<'_> {
     }
 }
 
-/// Whether a file begins as the databases of this project do.
-fn begins_as_ours(path: &Path) -> bool {
-    let mut first = [0; MAGIC.len()];
+/// Whether a file begins as the databases of Apple's tool do: a byte 1, the number of plaintexts, and whether the first one is
+/// there.
+fn begins_as_apples(path: &Path) -> bool {
+    let mut first = [0; 6];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut first));
-    read.is_ok() && first == *MAGIC
+    let [version, count @ .., tag] = first;
+    read.is_ok() && version == 1 && u32::from_le_bytes(count) > 0 && tag <= 1
 }
