@@ -29,6 +29,16 @@ pub enum ConfigurationError {
         "{0} is the name of the use case; the bundle identifier of the app has no `.url.filtering`"
     )]
     UseCase(String),
+    /// An extension has another identifier than its app can have.
+    #[error(
+        "{provider:?} is no extension of {app:?}: its identifier begins with that of the app and a dot"
+    )]
+    Provider {
+        /// The bundle identifier of the extension.
+        provider: String,
+        /// The bundle identifier of the app.
+        app: String,
+    },
     /// The property list cannot be written.
     #[error("the property list cannot be written")]
     PropertyList(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -127,7 +137,14 @@ impl FilterConfiguration {
                 return Err(ConfigurationError::UseCase(id.clone()));
             }
         }
-        Ok(())
+        let extension = self.provider.strip_prefix(&self.app);
+        match extension.and_then(|extension| extension.strip_prefix('.')) {
+            Some(_) => Ok(()),
+            None => Err(ConfigurationError::Provider {
+                provider: self.provider.clone(),
+                app: self.app.clone(),
+            }),
+        }
     }
 
     /// The profile, an XML property list (`.mobileconfig`), for iOS, iPadOS and macOS 26 and later. It is not signed, and
@@ -272,6 +289,22 @@ mod tests {
         let content = profile["PayloadContent"].as_array().unwrap();
         assert_eq!(content.len(), 1);
         content[0].as_dictionary().unwrap().clone()
+    }
+
+    #[test]
+    fn the_extension_is_one_of_the_app() {
+        for (provider, is_taken) in [
+            ("com.example.app.control", true),
+            ("com.example.app", false),
+            ("com.example.application", false),
+            ("com.example.app.", false),
+            ("org.other.ext", false),
+        ] {
+            let mut configuration = configuration();
+            configuration.provider = provider.to_owned();
+            assert_eq!(configuration.profile().is_ok(), is_taken, "{provider}");
+            assert_eq!(configuration.declarations().is_ok(), is_taken, "{provider}");
+        }
     }
 
     #[test]

@@ -287,6 +287,9 @@ fn an_exception_for_a_top_level_domain_takes_back_all_below() {
     gives("||x.gov^\n||b.com^\n@@||*.gov^\n", &["b.com"], &[]);
     gives("||x.gov^$important\n||b.com^\n@@||gov^\n", &["x.gov", "b.com"], &["gov by x.gov"]);
     let list = "||x.gov^\n||good.com^\n||b.com^\n";
+    // A word of a list of names may be prose.
+    let words = "gov\ngood.com\nfine.com\nok.com\nfour.com\n";
+    assert_eq!(outcome(&build(list, words, &Format::Adblock.into())).0, ["x.gov", "b.com"]);
     let built = build(
         list,
         "*.gov\n*.edu\ngood.com\nfine.com\nok.com\nfour.com\n",

@@ -45,6 +45,8 @@ pub struct CallerRows<W> {
     block: Writer<W>,
     identity: Writer<W>,
     seen: HashMap<Number, Place>,
+    /// Whether a list had the entry that Apple looks up, as Apple expects it.
+    has_onboarding_entry: bool,
     counts: Counts,
 }
 
@@ -55,6 +57,7 @@ impl<W: Write> CallerRows<W> {
             block: Writer::binary(block),
             identity: Writer::binary(identity),
             seen: HashMap::new(),
+            has_onboarding_entry: false,
             counts: Counts::default(),
         }
     }
@@ -78,14 +81,16 @@ impl<W: Write> CallerRows<W> {
         list::read_json(input, icons, |place, caller| self.add(place, &caller))
     }
 
-    /// Adds the number that Apple looks up before it approves a distribution, unless a list had it.
+    /// Adds the number that Apple looks up before it approves a distribution, unless a list had it with the name that Apple
+    /// expects.
     ///
     /// # Errors
-    /// [`ListError::Write`] if the rows cannot be written.
+    /// [`ListError::Row`] if a list has the number with another name, or blocks it; [`ListError::Write`] if the rows cannot be
+    /// written.
     #[expect(clippy::missing_panics_doc, reason = "the number and the name are valid")]
     pub fn add_onboarding_entry(&mut self) -> Result<(), ListError> {
         let number = Number::parse(ONBOARDING_NUMBER).expect("the number is valid");
-        if self.seen.contains_key(&number) {
+        if self.has_onboarding_entry {
             return Ok(());
         }
         let identity = Identity::new(ONBOARDING_NAME).expect("the name is valid");
@@ -100,6 +105,10 @@ impl<W: Write> CallerRows<W> {
             return Err(ListError::Row { place, source });
         }
         let key = number.to_string();
+        let has_name = |identity: &Identity| identity.name() == ONBOARDING_NAME;
+        self.has_onboarding_entry |= key == ONBOARDING_NUMBER
+            && !caller.is_blocked
+            && caller.identity.as_ref().is_some_and(has_name);
         self.block.write(key.as_bytes(), &block_value(caller.is_blocked))?;
         self.counts.numbers += 1;
         self.counts.blocked += u64::from(caller.is_blocked);

@@ -167,6 +167,19 @@ fn the_onboarding_entry_is_added_once() {
     })
     .unwrap();
     assert_eq!(block.len(), 1);
+    // Apple's check would fail.
+    for other in [
+        "number,name\n+14085551212,Mine\n",
+        "number,name,block\n+14085551212,Johnny Appleseed,true\n",
+    ] {
+        let error = made(|all| {
+            all.add_csv(other.as_bytes(), &Icons::none())?;
+            all.add_onboarding_entry()
+        })
+        .unwrap_err();
+        assert!(text_of(&error).contains("the entry for onboarding"), "{}", text_of(&error));
+        assert!(text_of(&error).contains("+14085551212 is in"), "{}", text_of(&error));
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Canonicalisation: a key stays as it is when canonicalised again, and devices generate it.
 #![no_main]
 
-use blocklist::key::{EntryKind, KeyRules, canonicalise};
+use blocklist::key::{EntryKind, KeyRules, Remark, canonicalise};
 use filter_core::sub_url::SubUrlRule;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
@@ -29,7 +29,10 @@ fuzz_target!(|data: &[u8]| {
     }
     let Ok(key) = canonicalise(entry, kind, rule) else { return };
     let again = canonicalise(&key.text, EntryKind::Url, rule).unwrap();
-    assert_eq!(again.text, key.text);
+    // A configuration can leave out what stands behind a star, which is at the end then.
+    let is_star_left =
+        key.remarks.contains(Remark::StarKept) && !matches!(rule.rule(), SubUrlRule::Profile(_));
+    assert!(again.text == key.text || is_star_left, "{} {}", again.text, key.text);
     // The key names a URL that leads back to it.
     let url = rule.rule().parse_lenient(&key.text).unwrap();
     if let Ok(all) = url.sub_urls().sorted(5_000) {

@@ -58,7 +58,8 @@ pub enum Notice {
     },
     /// The operation sleeps until a release is activated.
     WaitingForActivation(Duration),
-    /// The operation sleeps until devices that fetch their configuration from the nodes have the new one.
+    /// The operation sleeps until the prefilter can be given out: nodes that cannot be asked serve the release, and devices have
+    /// its configuration if that is new.
     WaitingForPrevious(Duration),
 }
 

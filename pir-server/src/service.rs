@@ -154,7 +154,7 @@ impl fmt::Display for Readiness {
 }
 
 /// From how many days before its end on a certificate is warned of.
-const CERTIFICATE_WARNING_DAYS: u64 = 21;
+const CERTIFICATE_WARNING: std::time::Duration = std::time::Duration::from_secs(21 * 86_400);
 
 /// A sentence about a certificate that has not begun, has ended, or ends soon.
 fn certificate_warning(
@@ -178,17 +178,22 @@ fn certificate_warning(
             "tls: the certificate has expired, {days} days ago, and no client accepts it; {replace}"
         ));
     }
-    let left = days(end.since(now));
+    let left = end.since(now);
     // Certificates that live for days are renewed in the last quarter of their time.
-    let quarter = begin.map_or(CERTIFICATE_WARNING_DAYS, |begin| days(end.since(begin)) / 4);
-    (left < CERTIFICATE_WARNING_DAYS.min(quarter))
-        .then(|| format!("tls: the certificate expires in {left} days; {replace}"))
+    let quarter = begin.map_or(CERTIFICATE_WARNING, |begin| end.since(begin) / 4);
+    (left < CERTIFICATE_WARNING.min(quarter))
+        .then(|| format!("tls: the certificate expires in {} days; {replace}", days(left)))
 }
 
 /// What operators should know about the certificates that are served.
 fn certificate_warnings(certificates: Option<&Certificates>, now: Timestamp) -> Vec<String> {
     let Some(certificates) = certificates else { return Vec::new() };
-    let time = certificate_warning(certificates.begin(), certificates.end(), now);
+    let time = match certificates.end() {
+        Some(end) => certificate_warning(certificates.begin(), Some(end), now),
+        None => Some(
+            "tls: the certificate cannot be read here, so that its end is not known".to_owned(),
+        ),
+    };
     let chain = certificates.chain_problem().map(|problem| format!("tls: {problem}"));
     time.into_iter().chain(chain).collect()
 }
@@ -454,8 +459,8 @@ mod tests {
         let short = |left| {
             certificate_warning(Some(now + left * day - 15 * day), Some(now + left * day), now)
         };
-        assert_eq!(short(3), None);
-        assert!(short(2).unwrap().contains("expires in 2 days"));
+        assert_eq!(short(4), None);
+        assert!(short(3).unwrap().contains("expires in 3 days"));
         for (end, days) in [(now, 0), (now - 2 * day, 2)] {
             let text = warning(end).unwrap();
             assert!(text.contains(&format!("has expired, {days} days ago")), "{text}");

@@ -44,8 +44,16 @@ impl Results {
     }
 
     pub(crate) fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
-        serde_json::to_writer(&mut self.out, value)?;
-        Ok(self.out.write_all(b"\n")?)
+        let mut text = serde_json::to_string(value)?;
+        // JSON escapes those below U+0020 alone.
+        if text.contains(char::is_control) {
+            let escaped = text.chars().map(|c| match c.is_control() {
+                true => format!("\\u{:04x}", u32::from(c)),
+                false => c.to_string(),
+            });
+            text = escaped.collect();
+        }
+        Ok(writeln!(self.out, "{text}")?)
     }
 
     pub(crate) fn line(&mut self, text: Arguments<'_>) -> anyhow::Result<()> {
@@ -181,7 +189,8 @@ impl Progress for Bars {
                 note(format_args!("waiting {} s until the release is served", left.as_secs()));
             }
             Notice::WaitingForPrevious(left) => note(format_args!(
-                "waiting {} s until devices that fetch their configuration from the nodes have the new one",
+                "waiting {} s with the prefilter, until nodes that cannot be asked serve the release and devices have its \
+                 configuration if that is new",
                 left.as_secs()
             )),
             _ => {}

@@ -129,13 +129,12 @@ impl KeyMaker<'_> {
 }
 
 /// The top-level domain of an exception that names all hosts below it, such as `@@||gov^` or `*.gov` in an allow list. No key can
-/// block one, but it takes back keys below.
+/// block one, but it takes back keys below. A word alone is no such exception: it may be prose.
 fn top_level<'e>(entry: &Entry<'e>) -> Option<CanonicalKey<'e>> {
     let is_exception = matches!(entry.action, Action::Allow | Action::RetractException);
     let text = entry.text.trim();
     let label = text.strip_prefix("*.").unwrap_or(text);
-    let names_all =
-        label.len() < text.len() || matches!(entry.scope, Scope::Site | Scope::Subdomains);
+    let names_all = label.len() < text.len() || entry.rule.is_some() && entry.scope == Scope::Site;
     let is_label = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let label = label.to_ascii_lowercase();
     (is_exception && names_all && is_label && has_known_suffix(&label)).then(|| CanonicalKey {

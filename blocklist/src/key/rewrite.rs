@@ -78,8 +78,10 @@ fn behind_scheme(entry: &str) -> &str {
 
 /// An entry without stars at the end of its path or query, if that is how it is written.
 fn written_without_end_star(entry: &str) -> Option<&str> {
-    // An empty fragment and an empty query are no part of a key.
-    let entry = entry.trim_end().trim_end_matches('#').trim_end_matches('?');
+    let entry = entry.trim_end();
+    // An empty fragment, and an empty query in front of it, are no part of a key. A second mark is a character of the first part.
+    let entry = entry.strip_suffix('#').filter(|rest| !rest.contains('#')).unwrap_or(entry);
+    let entry = entry.strip_suffix('?').filter(|rest| !rest.contains(['?', '#'])).unwrap_or(entry);
     let entry = if entry.contains('?') { entry } else { entry.strip_suffix('/').unwrap_or(entry) };
     // White space at the end would be lost, and dot segments name another path.
     without_end_star(entry)
@@ -243,6 +245,7 @@ fn parse<'r>(
     match scheme {
         // The parser is given the entry itself, so that it may strip and repair as browsers do.
         Some(_) if !wildcard => rule.parse(entry),
+        Some(scheme) if is_bare_ipv6(written) => rule.parse(&format!("{scheme}://[{written}]")),
         Some(scheme) => rule.parse(&format!("{scheme}://{written}")),
         None if is_bare_ipv6(written) => rule.parse_schemeless(&format!("[{written}]")),
         None => rule.parse_schemeless(written),

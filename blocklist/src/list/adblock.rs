@@ -52,11 +52,12 @@ impl LineFormat for Adblock {
         }
         if let Some(directive) = line.strip_prefix("!#") {
             self.conditions.directive(directive);
+            self.is_for_others = false;
             emit(Err((Refusal::Directive, line)));
             return LineKind::Entry;
         }
         if let Some(hints) = line.strip_prefix("!+") {
-            self.is_for_others = hints::are_for_others(hints);
+            self.is_for_others |= hints::are_for_others(hints);
             return LineKind::Comment;
         }
         if line.starts_with('!') || is_number_sign_comment(line) {
@@ -501,10 +502,10 @@ mod tests {
     #[test]
     fn rules_behind_hints_for_other_platforms_are_refused() {
         let text = "!+ PLATFORM(windows)\n||a.example^\n||b.example^\n!+ NOT_PLATFORM(ios)\n! why\n@@||c.example^\n\
-                    !+ NOT_OPTIMIZED\n||d.example^\n";
+                    !+ NOT_OPTIMIZED\n||d.example^\n!+ PLATFORM(windows)\n!+ NOT_OPTIMIZED\n||e.example^\n";
         assert_eq!(
             events(text, Format::Adblock),
-            ["2 -directive", "3 b.example", "6 -exception", "8 d.example"]
+            ["2 -directive", "3 b.example", "6 -exception", "8 d.example", "11 -directive"]
         );
     }
 

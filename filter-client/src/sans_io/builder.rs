@@ -149,7 +149,11 @@ impl ClientBuilder {
         // States of earlier releases do not tell under which sharding keywords were asked for.
         let told = || config.as_ref().and_then(|config| config.sharding().told());
         let sharding = self.state.sharding.or_else(told);
-        let config_bits = config.as_ref().map_or(0, |config| config.sharding().bits());
+        // Of a number that is not known, the largest that is accepted.
+        let config_bits = config.as_ref().map_or_else(
+            || options.sharding.max_count.max(1).next_power_of_two().ilog2(),
+            |config| config.sharding().bits(),
+        );
         let told_bits = match self.state.told_bits {
             0 if sharding.is_some() => config_bits,
             told => told,

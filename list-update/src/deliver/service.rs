@@ -61,8 +61,13 @@ pub(super) async fn serves(
     if !response.status().is_success() {
         return Ok(None);
     }
-    let served = serde_json::from_slice::<Served>(&body(response).await?);
-    Ok(served.ok().map(|served| served.difference(use_case, tag, manifest).is_none()))
+    let served = serde_json::from_slice::<Served>(&body(response).await?).ok();
+    // Services of earlier versions do not name the keywords there.
+    let names_keywords =
+        |served: &Served| served.use_cases.iter().all(|one| one.keywords_sha256.is_some());
+    let served =
+        served.filter(|served| manifest.keywords_sha256.is_none() || names_keywords(served));
+    Ok(served.map(|served| served.difference(use_case, tag, manifest).is_none()))
 }
 
 fn client(timeout: Duration) -> reqwest::Result<reqwest::Client> {

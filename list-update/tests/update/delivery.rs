@@ -66,6 +66,27 @@ fn a_publication_that_is_gone_is_published_again() {
 }
 
 #[test]
+fn a_prefilter_that_is_gone_from_a_publication_is_published_again() {
+    let place = publishing();
+    place.update().unwrap();
+    let file = place.path("releases/filter/bloom_filter.plist");
+    let before = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    assert!(place.update().unwrap().delivered.is_some());
+    assert_eq!(fs::read(&file).unwrap(), before);
+    assert!(place.update().unwrap().is_unchanged());
+    // Links of earlier versions go, and none is left by a release with the same prefilter.
+    let left = place.path("releases/filter/bloom_filter.plist#0");
+    let hours_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 3600);
+    fs::File::create(&left).unwrap().set_modified(hours_ago).unwrap();
+    fs::remove_file(&file).unwrap();
+    place.update().unwrap();
+    let names = fs::read_dir(place.path("releases/filter")).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| !name.to_str().unwrap().contains('#')), "{names:?}");
+}
+
+#[test]
 fn a_release_that_still_waits_for_nodes_is_replaced_and_one_of_somebody_else_stays() {
     let place = publishing();
     let release = place.update().unwrap().delivered.unwrap().release.unwrap();

@@ -200,7 +200,15 @@ fn a_copy_that_was_damaged_is_not_built_from() {
     place.server.set("/a", Answer::Status(500));
     place.server.set("/b", Answer::list("c.example\n"));
     let error = place.update().unwrap_err().to_string();
-    assert!(error.contains("a: its copy is damaged"), "{error}");
+    assert!(error.contains("a: its copy is damaged") && error.contains("--refresh"), "{error}");
+    // Once the list can be fetched again, it takes the place of what is damaged.
+    place.server.set("/a", good());
+    assert!(place.update().unwrap().built);
+    for entry in fs::read_dir(place.path("state/sources")).unwrap() {
+        let path = entry.unwrap().path();
+        let sha256 = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(pir_dataset::file_sha256(&path).unwrap(), sha256);
+    }
 }
 
 #[test]

@@ -100,7 +100,7 @@ pub enum ProcessError {
     },
     /// A file is in the way that no run of this program has made.
     #[error(
-        "{}: the file exists, and {} has no record of it: another tool may have made it, and a service may read it. \
+        "{}: the file exists, and it is not one that {} has a record of: another tool may have made it, and a service may read it. \
          Choose other output names, or replace it with --force",
         path.display(),
         manifest.display()

@@ -190,7 +190,7 @@ impl<'r> Run<'r> {
         let maker =
             Maker { journals, manifest_path, existing: existing.as_ref(), progress: self.progress };
         if !self.replace_foreign {
-            maker.refuse_foreign(configuration, shard_count)?;
+            maker.refuse_foreign(configuration, self.format, shard_count)?;
         }
         let mut made = maker.make_shards(&context, &divided, selected.as_ref());
         if let Err(error) = &made

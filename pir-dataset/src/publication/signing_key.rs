@@ -2,7 +2,7 @@
 
 use crate::Cause;
 use durable_file::FileError;
-use release_signature::SecretKey;
+use release_signature::{PublicKey, SecretKey};
 use std::env::VarError;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -47,10 +47,23 @@ pub fn signing_key(file: Option<&Path>) -> Result<Option<SecretKey>, SigningKeyE
 }
 
 fn read(path: &Path) -> Result<SecretKey, SigningKeyError> {
-    let text = Zeroizing::new(durable_file::read_private(path, MAX_KEY)?);
     let unusable = |source: Cause| SigningKeyError::Key { path: path.to_owned(), source };
+    let text = match durable_file::read_private(path, MAX_KEY) {
+        // Public keys are open to all users, and nothing would be won by closing them.
+        Err(FileError::Exposed { .. }) if is_public_key(path) => {
+            return Err(unusable(
+                "it is a public key; sign with the secret key of the pair".into(),
+            ));
+        }
+        text => Zeroizing::new(text?),
+    };
     let text = std::str::from_utf8(&text).map_err(|error| unusable(error.into()))?;
     SecretKey::parse(text).map_err(|error| unusable(error.into()))
+}
+
+fn is_public_key(path: &Path) -> bool {
+    let text = durable_file::read(path, MAX_KEY).ok().map(String::from_utf8);
+    matches!(text, Some(Ok(text)) if PublicKey::parse(&text).is_ok())
 }
 
 fn of_variable(
@@ -87,6 +100,12 @@ mod tests {
         durable_file::write(&path, durable_file::Access::Owner, b"no key").unwrap();
         let error = signing_key(Some(&path)).unwrap_err().to_string();
         assert!(error.ends_with("key: cannot sign with it"), "{error}");
+        // Closing a public key to other users would not help.
+        let public = folder.path().join("key.pub");
+        std::fs::write(&public, key.public().to_string()).unwrap();
+        let error = signing_key(Some(&public)).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("it is a public key"), "{cause}");
         let missing = signing_key(Some(&folder.path().join("missing"))).unwrap_err();
         assert!(matches!(missing, SigningKeyError::File(error) if error.is_not_found()));
     }

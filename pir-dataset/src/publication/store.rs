@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(super) use error::file_error;
@@ -89,6 +90,8 @@ pub struct ReleaseStore {
 }
 
 pub(super) const CURRENT: &str = "current.json";
+/// How old a link beside a prefilter is at least when it is removed.
+const MIN_LINK_AGE: Duration = Duration::from_secs(3600);
 
 fn release_key(id: &str) -> String {
     format!("releases/{id}/release.json")
@@ -489,7 +492,12 @@ impl ReleaseStore {
                     is_number && KINDS.iter().any(|kind| name.ends_with(&format!(".{kind}")))
                 })
             });
-            if is_left {
+            // Another publisher's file that is being written has such a name, too.
+            let is_old = entry
+                .metadata()
+                .and_then(|about| about.modified())
+                .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > MIN_LINK_AGE));
+            if is_left && is_old {
                 let _ = std::fs::remove_file(entry.path());
             }
         }

@@ -1,6 +1,6 @@
 //! What stands in for the gateway in a program without it: types of which there is no value.
 
-use super::{GatewayError, GatewayRefusal, SealError};
+use super::{GatewayAnswer, GatewayError, GatewayRefusal, SealError};
 use crate::configuration::{Feature, GatewaySettings};
 use crate::store::Store;
 use axum::Router;

@@ -25,7 +25,7 @@ use crate::traffic::Traffic;
 use crate::user_tokens::UserTokens;
 use crate::work::{WorkLimits, WorkPool};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::{fs, io};
@@ -202,14 +202,28 @@ fn check_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a program is a file, by its path or in one of the folders of `PATH`.
+/// Whether a program can be run, by its path or from one of the folders of `PATH`.
 fn find_program(program: &Path) -> io::Result<()> {
     if program.components().count() > 1 {
-        return fs::metadata(program).map(drop);
+        let about = fs::metadata(program)?;
+        return match is_program(&about) {
+            true => Ok(()),
+            false => Err(io::Error::new(io::ErrorKind::PermissionDenied, "expected a program")),
+        };
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    match std::env::split_paths(&folders).any(|folder| folder.join(program).is_file()) {
+    let is_in =
+        |folder: PathBuf| fs::metadata(folder.join(program)).is_ok_and(|about| is_program(&about));
+    match std::env::split_paths(&folders).any(is_in) {
         true => Ok(()),
         false => Err(io::Error::new(io::ErrorKind::NotFound, "no folder of PATH has it")),
     }
+}
+
+fn is_program(about: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    let may_run = std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o111 != 0;
+    #[cfg(not(unix))]
+    let may_run = true;
+    about.is_file() && may_run
 }

@@ -42,7 +42,8 @@ pub(super) fn problem(chain: &[CertificateDer<'_>]) -> Option<&'static str> {
         access.0.iter().any(|place| place.access_method == AUTHORITY_CERTIFICATES)
     });
     (names_its_authority && content.issuer() != content.subject()).then_some(
-        "the file has the server's certificate without the intermediate one, and devices do not fetch that; use the whole chain \
+        "the file probably lacks the intermediate certificate, which devices do not fetch: the server's one is of an authority \
+         that publishes its own; use the whole chain \
          (fullchain.pem, not cert.pem)",
     )
 }
@@ -99,9 +100,7 @@ mod tests {
             parameters.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().clone()
         };
         let (public, private) = (leaf(true), leaf(false));
-        assert!(
-            problem(std::slice::from_ref(&public)).unwrap().contains("without the intermediate")
-        );
+        assert!(problem(std::slice::from_ref(&public)).unwrap().contains("lacks the intermediate"));
         // One of an authority of its own, or by itself, needs no other.
         assert_eq!(problem(std::slice::from_ref(&private)), None);
         assert_eq!(problem(std::slice::from_ref(&authority_der)), None);

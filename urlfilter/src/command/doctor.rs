@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with_all = ["filter", "data", "info_plist", "report_endpoint"])]
     caller_id: bool,
     /// Path that the app has as reportEndpoint, such as reports: an empty report is sent there
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = report_path)]
     report_endpoint: Option<String>,
     /// Folder that `build` wrote: checks that its prefilter is sound, has the rows beside it, and belongs to the data
     /// set that is served, and to the prefilter that the service gives out
@@ -93,6 +93,14 @@ pub(crate) struct Arguments {
 fn resolver(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, 53).into()));
     address.map_err(|_| "expected an IP address, such as 9.9.9.9 or 9.9.9.9:53".to_owned())
+}
+
+/// Reads a path of the service.
+fn report_path(text: &str) -> Result<String, String> {
+    match text.contains("://") {
+        false => Ok(text.to_owned()),
+        true => Err("a path of the service is expected, such as report, not an address".to_owned()),
+    }
 }
 
 #[cfg(not(feature = "doctor"))]

@@ -62,6 +62,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     for idle in configuration.build.names.idle_names() {
         note(format_args!("{}: {idle}", arguments.configuration.display()));
     }
+    if let Some(name) = &configuration.use_case
+        && !name.ends_with(".url.filtering")
+    {
+        note(format_args!(
+            "{}: devices look up the use case BUNDLE-ID.url.filtering, and service.use_case is {name}",
+            arguments.configuration.display()
+        ));
+    }
     let bars = Bars::default();
     let told = |stage| {
         if let Some(text) = stage_text(stage) {

@@ -5,17 +5,20 @@ use crate::configuration::Configuration;
 use crate::file_sha256;
 use crate::manifest::ShardRecord;
 use crate::processing::error::ProcessError;
+use crate::processing::format::DatabaseFormat;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 impl Maker<'_> {
-    /// Refuses to replace a file that another tool made: one that neither the manifest nor a journal has, or that is not what
-    /// they say.
+    /// Refuses to replace a file that another tool made: one that neither the manifest nor a journal has, or a database of Apple's
+    /// format that is not the one that they have. Where this run writes that format itself, such a file may be a damaged one of
+    /// its own, and is made again.
     pub(super) fn refuse_foreign(
         &self,
         configuration: &Configuration,
+        format: DatabaseFormat,
         shard_count: u32,
     ) -> Result<(), ProcessError> {
         let mut records: BTreeMap<u32, Vec<&ShardRecord>> = BTreeMap::new();
@@ -28,6 +31,7 @@ impl Maker<'_> {
         let has_unread_manifest =
             self.existing.is_none() && self.manifest_path.symlink_metadata().is_ok();
         let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        let is_apples = |path: &Path| format == DatabaseFormat::Native && begins_as_apples(path);
         let foreign_of = |shard: u32| {
             let database = configuration.output_database.of_shard(shard);
             let parameters = configuration.output_parameters.of_shard(shard);
@@ -39,9 +43,9 @@ impl Maker<'_> {
                         })
                     };
                     // What is damaged is made again.
-                    (begins_as_apples(&database) && !is_recorded()).then_some(database)
+                    (is_apples(&database) && !is_recorded()).then_some(database)
                 }
-                None if has_unread_manifest => begins_as_apples(&database).then_some(database),
+                None if has_unread_manifest => is_apples(&database).then_some(database),
                 None => [database, parameters].into_iter().find(|path| is_there(path)),
             }
         };
