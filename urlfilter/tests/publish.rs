@@ -312,7 +312,7 @@ fn a_new_configuration_delays_the_prefilter() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    assert!(prints(&mut waiting, "until devices that fetch their configuration"));
+    assert!(prints(&mut waiting, "devices have its configuration if that is new"));
     waiting.kill().unwrap();
     waiting.wait().unwrap();
     assert_eq!(vendor.served_prefilter(), before);

@@ -436,3 +436,36 @@ fn an_entry_without_a_scheme_has_the_keys_of_both_under_an_expression() {
     assert_eq!(of("^https://(?<host>[^/]+)", "bad.example").unwrap(), ["host=bad.example"]);
     assert_eq!(of("^ftp://(?<host>[^/]+)", "bad.example"), None);
 }
+
+/// Each mark was taken off in a call of its own: 30,000 of them overflowed the stack.
+#[test]
+fn stars_and_question_marks_by_turns_are_characters() {
+    let rules = KeyRules::default();
+    for (entry, host) in [
+        ("https://a.example/?*", true),
+        ("https://a.example/*?", true),
+        ("https://a.example/*#", true),
+    ] {
+        let key = canonicalise(entry, EntryKind::Url, &rules).unwrap();
+        let has_host = key.text == "a.example" || key.others.iter().any(|one| one == "a.example");
+        assert_eq!(has_host, host, "{entry}: {key:?}");
+    }
+    for entry in [
+        "https://a.example/?*?",
+        "https://a.example/?*?*",
+        "https://a.example/*??",
+        "https://a.example/*##",
+    ] {
+        let key = canonicalise(entry, EntryKind::Url, &rules).unwrap();
+        let has_host = key.text == "a.example" || key.others.iter().any(|one| one == "a.example");
+        assert!(!has_host, "{entry}: {key:?}");
+    }
+    let many = format!("https://a.example/{}", "?*".repeat(30_000));
+    let key = canonicalise(&many, EntryKind::Url, &rules).unwrap();
+    assert!(key.others.len() < 10);
+    drop(canonicalise(
+        &format!("https://a.example/{}", "*?".repeat(30_000)),
+        EntryKind::Url,
+        &rules,
+    ));
+}

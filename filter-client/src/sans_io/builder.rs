@@ -10,6 +10,7 @@ use super::io::Io;
 use super::issuance::Issuer;
 use super::outage::Outage;
 use super::session::{ServiceConfig, Session};
+use super::sharding::bits_of;
 use super::wallet::Wallet;
 use crate::endpoint::Party;
 use crate::endpoint::{AddressError, ServiceUrls, parse_address};
@@ -150,10 +151,9 @@ impl ClientBuilder {
         let told = || config.as_ref().and_then(|config| config.sharding().told());
         let sharding = self.state.sharding.or_else(told);
         // Of a number that is not known, the largest that is accepted.
-        let config_bits = config.as_ref().map_or_else(
-            || options.sharding.max_count.max(1).next_power_of_two().ilog2(),
-            |config| config.sharding().bits(),
-        );
+        let config_bits = config
+            .as_ref()
+            .map_or_else(|| bits_of(options.sharding.max_count), |config| config.sharding().bits());
         let told_bits = match self.state.told_bits {
             0 if sharding.is_some() => config_bits,
             told => told,

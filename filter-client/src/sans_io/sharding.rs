@@ -107,6 +107,11 @@ fn earlier(pinned: Option<u32>) -> String {
     pinned.map_or_else(|| "a power of two".to_owned(), |count| count.to_string())
 }
 
+/// Bits that an index among so many tells, rounded up.
+pub(super) fn bits_of(count: u32) -> u32 {
+    u32::BITS - count.saturating_sub(1).leading_zeros()
+}
+
 /// How keywords map to the indices of shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sharding {
@@ -137,7 +142,7 @@ impl Sharding {
             ShardingFunction::DoubleMod { other_shard_count } => other_shard_count.min(self.count),
             _ => self.count,
         };
-        count.max(1).next_power_of_two().ilog2()
+        bits_of(count)
     }
 
     /// Whether an index is the last bits of a keyword's hash.
@@ -256,6 +261,7 @@ mod tests {
             assert_eq!(double(u32::MAX, count).bits(), bits, "{count}");
         }
         assert_eq!(double(2, 512).bits(), 1);
+        assert_eq!((bits_of(0), bits_of(1 << 31), bits_of(u32::MAX)), (0, 31, 32));
     }
 
     /// Another key maps keywords to other shards, as another number does.
