@@ -271,7 +271,7 @@ impl Exceptions {
                 }
             }
         }
-        // Nothing more can be taken from what is gone.
+        // Nothing more can be taken from what is gone. The uses themselves say whether it ended early.
         let is_gone = |uses: &[Use]| uses.iter().all(Use::is_gone);
         let _ = self.each_related(key, |exception, relation| {
             is_weakened = true;
@@ -338,6 +338,7 @@ impl Exceptions {
         for &number in &self.weakened {
             let key = keys.get(number as usize);
             if let (Some(number), Ok(text)) = (keys.number_of(key), std::str::from_utf8(key)) {
+                // All are named, so that it never ends early.
                 let _ = self.each_related(text, |exception, _| {
                     name(exception, number);
                     ControlFlow::Continue(())

@@ -103,9 +103,7 @@ impl KeyMaker<'_> {
         }
         Ok(key)
     }
-}
 
-impl KeyMaker<'_> {
     /// Refuses keys of names that no list means, and says what keys block beyond their entry: all spellings of a key, since one
     /// without the star at the end may be a whole host.
     fn check_names(&self, key: &mut CanonicalKey<'_>, entry: &Entry<'_>) -> Result<(), Refusal> {

@@ -2,9 +2,7 @@
 //! itself is asked about URLs beside the one that the entry names.
 
 use crate::key::names::{is_ipv4, split_host};
-use crate::key::{
-    CanonicalKey, EntryKind, KeyRules, NameRules, Refusal, Remark, Remarks, canonicalise,
-};
+use crate::key::{CanonicalKey, KeyRules, NameRules, Refusal, Remark, Remarks, canonicalise};
 use crate::list::{Entry, Scope};
 use filter_core::sub_url::{Profile, SubUrlRule};
 use std::ops::ControlFlow;
@@ -12,7 +10,8 @@ use std::ops::ControlFlow;
 /// A label and a segment that no entry has.
 const OTHER: &str = "zz0other0zz";
 
-/// Refuses a key that blocks what no list means, and adds to its remarks what it blocks beyond its entry.
+/// Refuses a key that blocks what no list means, and adds to its remarks what it blocks beyond its entry, which is no row of a
+/// data set.
 ///
 /// # Errors
 /// [`Refusal::EveryUrl`], and those of [`NameRules::check`] for the entry and for every host that the key blocks.
@@ -23,11 +22,7 @@ pub(super) fn check(
     names: &NameRules,
 ) -> Result<(), Refusal> {
     let documented = KeyRules::from(SubUrlRule::Profile(Profile::Current));
-    let kind = match entry.kind {
-        EntryKind::Key => EntryKind::Url,
-        kind => kind,
-    };
-    let plain = canonicalise(entry.text, kind, &documented)?.text.into_owned();
+    let plain = canonicalise(entry.text, entry.kind, &documented)?.text.into_owned();
     let mut remarks = key.remarks;
     add(&mut remarks, names.check(&plain)?);
     let asks = |url: &str| {

@@ -8,7 +8,8 @@ use unix_clock::Timestamp;
 
 /// Largest `release.json`, in bytes.
 pub const MAX_TEXT: usize = 64 << 20;
-/// Largest `current.json`, in bytes. It is read before its signature is verified, at each poll.
+/// Largest `current.json`, and largest signature of a release, in bytes. They are read before anything is verified, the first one
+/// at each poll.
 pub const MAX_CURRENT: usize = 64 << 10;
 /// Longest file of a prefilter that is given out, in bytes: as long as clients take.
 pub const MAX_FILTER_FILE: u64 = 256 << 20;

@@ -1,7 +1,6 @@
 //! What the certificates of a chain say, which the TLS library does not tell: when they begin and end, and who issued them.
 
 use rustls::pki_types::CertificateDer;
-use std::time::SystemTime;
 use unix_clock::Timestamp;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
@@ -15,8 +14,8 @@ const AUTHORITY_CERTIFICATES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1
 pub(super) fn validity(certificate: &[u8]) -> Option<(Timestamp, Timestamp)> {
     let certificate = Certificate::from_der(certificate).ok()?;
     let validity = certificate.tbs_certificate().validity();
-    let time = |time: SystemTime| Timestamp::from(time);
-    Some((time(validity.not_before.to_system_time()), time(validity.not_after.to_system_time())))
+    let (begin, end) = (validity.not_before.to_system_time(), validity.not_after.to_system_time());
+    Some((begin.into(), end.into()))
 }
 
 /// What is wrong with the order and the completeness of a chain, the server's certificate first (RFC 8446, section 4.4.2).
@@ -43,8 +42,7 @@ pub(super) fn problem(chain: &[CertificateDer<'_>]) -> Option<&'static str> {
     });
     (names_its_authority && content.issuer() != content.subject()).then_some(
         "the file probably lacks the intermediate certificate, which devices do not fetch: the server's one is of an authority \
-         that publishes its own; use the whole chain \
-         (fullchain.pem, not cert.pem)",
+         that publishes its own; use the whole chain (fullchain.pem, not cert.pem)",
     )
 }
 

@@ -106,7 +106,9 @@ impl Answer for Explanation {
             }
         }
         for hit in &self.chance_hits {
-            results.line(format_args!("            {hit} hits the filter and is no key: by chance, or as a host of build.watch"))?;
+            results.line(format_args!(
+                "            {hit} hits the filter and is no key: by chance, or as a host of build.watch"
+            ))?;
         }
         Ok(())
     }

@@ -113,7 +113,8 @@ pub enum ReleaseStoreError {
 pub enum Damage {
     /// It has another length.
     Length,
-    /// It is longer than [`MAX_TEXT`](super::super::MAX_TEXT) or [`MAX_CURRENT`](super::super::MAX_CURRENT), or than a prefilter that is given out may be.
+    /// It is longer than [`MAX_TEXT`](super::super::MAX_TEXT) or [`MAX_CURRENT`](super::super::MAX_CURRENT), or than a prefilter
+    /// that is given out may be.
     TooLong,
     /// It has another digest.
     Digest,
