@@ -276,7 +276,9 @@ fn a_service_that_serves_something_else_is_told_again() {
     let serve = |rows: u64| {
         let served = json!({ "name": USE_CASE, "shards": built["shardCount"], "configId": built["configId"], "rows": rows,
             "keywordsSha256": manifest["keywordsSha256"], "prefilterTag": built["tag"] });
-        says.lock().unwrap().1 = json!({ "useCases": [served] }).to_string();
+        // Apple's files have no digest of their keywords.
+        let other = json!({ "name": "other", "shards": 1, "keywordsSha256": null });
+        says.lock().unwrap().1 = json!({ "useCases": [other, served] }).to_string();
     };
     serve(1);
     fs::write(folder.path().join("lists.toml"), format!("{text}reload = \"{operators}\"\n"))

@@ -62,9 +62,11 @@ pub(super) async fn serves(
         return Ok(None);
     }
     let served = serde_json::from_slice::<Served>(&body(response).await?).ok();
-    // Services of earlier versions do not name the keywords there.
-    let names_keywords =
-        |served: &Served| served.use_cases.iter().all(|one| one.keywords_sha256.is_some());
+    // Services of earlier versions do not name the keywords there. Other use cases may have none.
+    let is_meant = |one: &&ServedUseCase| use_case.is_none_or(|name| one.name == name);
+    let names_keywords = |served: &Served| {
+        served.use_cases.iter().filter(is_meant).all(|one| one.keywords_sha256.is_some())
+    };
     let served =
         served.filter(|served| manifest.keywords_sha256.is_none() || names_keywords(served));
     Ok(served.map(|served| served.difference(use_case, tag, manifest).is_none()))

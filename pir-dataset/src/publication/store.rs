@@ -486,7 +486,6 @@ impl ReleaseStore {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let is_left = entry.file_name().to_str().is_some_and(|name| {
                 name.rsplit_once('#').is_some_and(|(name, number)| {
-                    let name = format!("{FILTER}{name}");
                     let is_number =
                         !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
                     is_number && KINDS.iter().any(|kind| name.ends_with(&format!(".{kind}")))
