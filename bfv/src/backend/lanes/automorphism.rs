@@ -79,7 +79,11 @@ pub(crate) fn permute<V: NarrowLanes, const R: usize>(
     assert!(block.is_multiple_of(V::COUNT));
     let p = V::splat(cpu, m.value());
     for start in (0..block).step_by(V::COUNT) {
-        let mut v: [V; R] = std::array::from_fn(|h| load(cpu, &from[h * block + start..]));
+        // Not with `array::from_fn`: for many rows that becomes a call of a function without the CPU's features.
+        let mut v = [V::zero(cpu); R];
+        for (h, x) in v.iter_mut().enumerate() {
+            *x = load(cpu, &from[h * block + start..]);
+        }
         for bit in 0..V::COUNT.trailing_zeros() {
             shift(cpu, &mut v, 1 << bit, V::lanes_with_bit(cpu, bit), p);
         }

@@ -229,8 +229,14 @@ unsafe fn load_all<W: MachineWord, V: Lanes<W>, const R: usize>(
     from: *const W,
     stride: usize,
 ) -> [V; R] {
-    // SAFETY: the caller knows that each of the R vectors is readable.
-    std::array::from_fn(|k| unsafe { V::load(cpu, from.add(k * stride)) })
+    // Not with `array::from_fn`: where the compiler does not inline that, it is a function without the
+    // features of the CPU, and so is each load.
+    let mut v = [V::splat(cpu, W::ZERO); R];
+    for (k, vector) in v.iter_mut().enumerate() {
+        // SAFETY: the caller knows that each of the R vectors is readable.
+        *vector = unsafe { V::load(cpu, from.add(k * stride)) };
+    }
+    v
 }
 
 /// # Safety
