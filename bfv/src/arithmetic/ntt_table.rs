@@ -43,7 +43,8 @@ pub(crate) struct VectorRoots<W> {
 }
 
 impl<W: MachineWord> VectorRoots<W> {
-    fn new(roots: &[Factor<W>], lanes: usize) -> Self {
+    /// `more` is added to each quotient.
+    fn new(roots: &[Factor<W>], lanes: usize, more: W) -> Self {
         let degree = roots.len();
         let groups = degree / (lanes * lanes);
         let tail = || AlignedBuffer::<W>::zeroed(groups * lanes * (lanes - 1));
@@ -55,7 +56,7 @@ impl<W: MachineWord> VectorRoots<W> {
         };
         for (index, root) in roots.iter().enumerate() {
             all.values[index] = root.value;
-            all.quotients[index] = root.quotient;
+            all.quotients[index] = root.quotient.wrapping_add(more);
         }
         let mut at = 0;
         for group in 0..groups {
@@ -64,8 +65,9 @@ impl<W: MachineWord> VectorRoots<W> {
                     for lane in 0..lanes {
                         let blocks = (degree / lanes) << stage;
                         let block = ((group * lanes + lane) << stage) + butterfly;
-                        all.tail_values[at] = roots[blocks + block].value;
-                        all.tail_quotients[at] = roots[blocks + block].quotient;
+                        let root = roots[blocks + block];
+                        all.tail_values[at] = root.value;
+                        all.tail_quotients[at] = root.quotient.wrapping_add(more);
                         at += 1;
                     }
                 }
@@ -75,6 +77,19 @@ impl<W: MachineWord> VectorRoots<W> {
     }
 }
 
+/// What the vector transforms read.
+pub(crate) struct VectorTables<W> {
+    /// Roots of the forward transform. Their quotients are larger by 1 where
+    /// [`NttTable::centres_products`].
+    pub(crate) forward: VectorRoots<W>,
+    pub(crate) inverse: VectorRoots<W>,
+    /// The root of the last inverse stage, divided by N.
+    pub(crate) last_root: Factor<W>,
+}
+
+/// Largest number of bits of a modulus of which 16 times fits a word of 32 bits.
+const CENTRED_MODULUS_BITS: u32 = 28;
+
 /// A prime modulus q with the tables of its transform for polynomials of N coefficients.
 pub struct NttTable<W> {
     modulus: Modulus<W>,
@@ -82,8 +97,12 @@ pub struct NttTable<W> {
     backend: Backend,
     roots: Roots<W>,
     degree_inverse: Factor<W>,
-    /// Forward and inverse, where the back end's vectors fit the degree.
-    vector: Option<(VectorRoots<W>, VectorRoots<W>)>,
+    /// Where the back end's vectors fit the degree.
+    vector: Option<VectorTables<W>>,
+}
+
+fn centres_products<W: MachineWord>(modulus: &Modulus<W>) -> bool {
+    W::BITS == 32 && modulus.bits() <= CENTRED_MODULUS_BITS
 }
 
 impl<W: MachineWord> NttTable<W> {
@@ -110,10 +129,14 @@ impl<W: MachineWord> NttTable<W> {
         };
         let roots =
             Roots { forward: powers(root), inverse: powers(prime::inverse_mod(root, modulus)) };
-        let vector = (lanes > 1 && degree >= lanes * lanes).then(|| {
-            (VectorRoots::new(&roots.forward, lanes), VectorRoots::new(&roots.inverse, lanes))
-        });
         let degree_inverse = reduced.factor_u64(prime::inverse_mod(degree as u64, modulus));
+        let more = if centres_products(&reduced) { W::ONE } else { W::ZERO };
+        let vector = (lanes > 1 && degree >= lanes * lanes).then(|| VectorTables {
+            forward: VectorRoots::new(&roots.forward, lanes, more),
+            inverse: VectorRoots::new(&roots.inverse, lanes, W::ZERO),
+            last_root: reduced
+                .factor(reduced.mul(roots.inverse(1)[0].value, degree_inverse.value)),
+        });
         Some(Self { modulus: reduced, degree, backend, roots, degree_inverse, vector })
     }
 
@@ -140,7 +163,12 @@ impl<W: MachineWord> NttTable<W> {
         &self.roots
     }
 
-    pub(crate) fn vector_roots(&self) -> Option<&(VectorRoots<W>, VectorRoots<W>)> {
+    /// Whether forward products of vectors are between -q and q: where 16q fits a word of 32 bits.
+    pub(crate) fn centres_products(&self) -> bool {
+        centres_products(&self.modulus)
+    }
+
+    pub(crate) fn vector_roots(&self) -> Option<&VectorTables<W>> {
         self.vector.as_ref()
     }
 

@@ -143,7 +143,7 @@ unsafe fn both_at<V: NarrowLanes>(cpu: V::Cpu, from: &[u32], at: usize) -> (V, V
 }
 
 /// Tiles of the matrix that are prefetched ahead: it comes from memory, once.
-const AHEAD: usize = 16;
+const AHEAD: usize = 64;
 
 /// `kernels::matrix_tile` with vectors.
 #[inline(always)]

@@ -12,12 +12,27 @@
 //! Inverse: everything is below 2p between stages.
 //!
 //! Where p is so small that 64p fits a word, products may be a little larger, below 4p, and nothing
-//! is reduced between forward stages: see `RoomyU64x8` in `avx512`.
+//! is reduced between forward stages: see `RoomyU64x8` in `avx512`. Where 16p fits a word of 32 bits,
+//! forward stages reduce once in a pass: see [`Centred`].
 #![allow(unsafe_code, reason = "pointers into rows and tables, whose lengths are checked once")]
 
 use super::Lanes;
+use crate::arithmetic::modulus::Factor;
 use crate::arithmetic::ntt_table::{NttTable, VectorRoots};
 use crate::arithmetic::word::MachineWord;
+
+/// What a direction of the transform does with two vectors, and around each pass of at most four stages.
+trait Butterflies<W: MachineWord, V: Lanes<W>>: Copy {
+    /// The first inputs of the first stage of a pass.
+    #[inline(always)]
+    fn enter(self, x: V) -> V {
+        x
+    }
+    /// Both outputs, in the place of both inputs.
+    fn butterfly(self, x: &mut V, y: &mut V, root: (V, V));
+    /// Results of the transform, to below p.
+    fn leave(self, x: V) -> V;
+}
 
 /// A modulus p in all lanes, and the bound of products.
 #[derive(Clone, Copy)]
@@ -35,6 +50,119 @@ impl<V> Bounds<V> {
     {
         let slack_p = (1..V::SLACK).fold(p, |sum, _| sum.wrapping_add(p));
         Self { p: V::splat(cpu, p), slack_p: V::splat(cpu, slack_p) }
+    }
+}
+
+/// Forward, for all moduli: x + w·y and x - w·y, both below 4p for x and y below 4p.
+#[derive(Clone, Copy)]
+struct Forward<V>(Bounds<V>);
+
+impl<W: MachineWord, V: Lanes<W>> Butterflies<W, V> for Forward<V> {
+    #[inline(always)]
+    fn butterfly(self, x: &mut V, y: &mut V, (value, quotient): (V, V)) {
+        let u = x.before_forward(self.0.slack_p);
+        let v = y.mul_lazy(value, quotient, self.0.p);
+        *x = u.add(v);
+        *y = u.sub(v).add(self.0.slack_p);
+    }
+    #[inline(always)]
+    fn leave(self, x: V) -> V {
+        x.after_forward(self.0.p)
+    }
+}
+
+/// Forward, for a word of 32 bits and 16p below 2^32: x + w·y and x - w·y without a reduction, since
+/// quotients that are larger by 1 make products centred, between -p and p.
+///
+/// Why: let w' be ⌊w·R/p⌋ + 1. Then y·w - ⌊y·w'/R⌋·p is p times y·(w/p - w'/R), which is above -1 and at
+/// most 0, plus a fraction of 1.
+///
+/// Bounds: a pass begins with numbers below 16p. Those that are not multiplied first are brought below 8p
+/// and have 4p added: from 4p to 12p. Each stage widens that by p at both ends, so that after four stages
+/// numbers are above 0 and below 16p.
+#[derive(Clone, Copy)]
+struct Centred<V> {
+    p: V,
+    p2: V,
+    p4: V,
+    p8: V,
+}
+
+impl<V> Centred<V> {
+    #[inline(always)]
+    fn new<W: MachineWord>(cpu: V::Cpu, p: W) -> Self
+    where
+        V: Lanes<W>,
+    {
+        let p = V::splat(cpu, p);
+        let [p2, p4] = [p.add(p), p.add(p).add(p.add(p))];
+        Self { p, p2, p4, p8: p4.add(p4) }
+    }
+}
+
+/// x, less `bound` where x is not below it.
+#[inline(always)]
+fn less_once<W: MachineWord, V: Lanes<W>>(x: V, bound: V) -> V {
+    // The difference wraps to a huge number exactly where x is below the bound.
+    x.min(x.sub(bound))
+}
+
+impl<W: MachineWord, V: Lanes<W>> Butterflies<W, V> for Centred<V> {
+    #[inline(always)]
+    fn enter(self, x: V) -> V {
+        less_once(x, self.p8).add(self.p4)
+    }
+    #[inline(always)]
+    fn butterfly(self, x: &mut V, y: &mut V, (value, quotient): (V, V)) {
+        let (u, v) = (*x, y.mul_lazy(value, quotient, self.p));
+        *x = u.add(v);
+        *y = u.sub(v);
+    }
+    #[inline(always)]
+    fn leave(self, x: V) -> V {
+        let x = less_once(less_once(x, self.p8), self.p4);
+        less_once(less_once(x, self.p2), self.p)
+    }
+}
+
+/// Inverse: x + y and w·(x - y), both below 2p for x and y below 2p.
+#[derive(Clone, Copy)]
+struct Inverse<V>(Bounds<V>);
+
+/// Factors of the last stage of the inverse transform, with their quotients.
+#[derive(Clone, Copy)]
+struct Scale<V> {
+    /// N^-1.
+    sum: (V, V),
+    /// The root of the stage times N^-1.
+    difference: (V, V),
+}
+
+impl<V> Inverse<V> {
+    /// The butterfly of the last stage: both outputs times N^-1, below p.
+    #[inline(always)]
+    fn last<W: MachineWord>(self, x: &mut V, y: &mut V, scale: Scale<V>)
+    where
+        V: Lanes<W>,
+    {
+        let Scale { sum: (s, s_quotient), difference: (d, d_quotient) } = scale;
+        let (sum, difference) = (x.add(*y), x.sub(*y).add(self.0.slack_p));
+        *x = self.leave(sum.mul_lazy(s, s_quotient, self.0.p));
+        *y = self.leave(difference.mul_lazy(d, d_quotient, self.0.p));
+    }
+}
+
+impl<W: MachineWord, V: Lanes<W>> Butterflies<W, V> for Inverse<V> {
+    #[inline(always)]
+    fn butterfly(self, x: &mut V, y: &mut V, (value, quotient): (V, V)) {
+        let sum = x.add(*y);
+        let difference = x.sub(*y).add(self.0.slack_p);
+        *x = less_once(sum, self.0.slack_p);
+        *y = difference.mul_lazy(value, quotient, self.0.p);
+    }
+    #[inline(always)]
+    fn leave(self, x: V) -> V {
+        x.after_inverse(self.0.p)
     }
 }
 
@@ -80,53 +208,34 @@ impl<W: MachineWord> RootPointers<W> {
     }
 }
 
-/// x + w·y and x - w·y, both below 4p for x and y below 4p.
-#[inline(always)]
-fn forward_butterfly<W: MachineWord, V: Lanes<W>>(
-    x: &mut V,
-    y: &mut V,
-    (value, quotient): (V, V),
-    b: Bounds<V>,
-) {
-    let u = x.before_forward(b.slack_p);
-    let v = y.mul_lazy(value, quotient, b.p);
-    *x = u.add(v);
-    *y = u.sub(v).add(b.slack_p);
-}
-
-/// x + y and w·(x - y), both below 2p for x and y below 2p.
-#[inline(always)]
-fn inverse_butterfly<W: MachineWord, V: Lanes<W>>(
-    x: &mut V,
-    y: &mut V,
-    (value, quotient): (V, V),
-    b: Bounds<V>,
-) {
-    let sum = x.add(*y);
-    let difference = x.sub(*y).add(b.slack_p);
-    *x = sum.min(sum.sub(b.slack_p));
-    *y = difference.mul_lazy(value, quotient, b.p);
-}
-
 /// The butterflies of butterfly row `row` in stage `S` of `R` vectors.
 macro_rules! butterflies {
-    ($butterfly:ident, $v:ident, $row:ident, $root:ident, $b:ident) => {
+    ($v:ident, $row:ident, $root:ident, $b:ident) => {
         let half = R >> (S + 1);
         let mut k = 0;
         while k < half {
             let (low, high) = $v.split_at_mut(2 * half * $row + half + k);
-            $butterfly(&mut low[2 * half * $row + k], &mut high[0], $root, $b);
+            $b.butterfly(&mut low[2 * half * $row + k], &mut high[0], $root);
             k += 1;
         }
     };
+}
+
+/// Prepares the first inputs of the butterflies of stage 0.
+#[inline(always)]
+fn enter<W: MachineWord, V: Lanes<W>, const R: usize>(v: &mut [V; R], b: impl Butterflies<W, V>) {
+    let mut k = 0;
+    while k < R / 2 {
+        v[k] = b.enter(v[k]);
+        k += 1;
+    }
 }
 
 /// Defines a stage of the transform and all stages of R vectors.
 macro_rules! stages {
     (
         $(#[$meta:meta])*
-        $stage:ident, $stages:ident, $tail_stage:ident, $tail_stages:ident, $butterfly:ident,
-        [$($order:literal)*]
+        $stage:ident, $stages:ident, $tail_stage:ident, $tail_stages:ident, [$($order:literal)*]
     ) => {
         /// Stage `S` of `R` vectors: root `row` in all lanes for butterfly row `row`.
         ///
@@ -137,13 +246,13 @@ macro_rules! stages {
             cpu: V::Cpu,
             v: &mut [V; R],
             roots: RootPointers<W>,
-            b: Bounds<V>,
+            b: impl Butterflies<W, V>,
         ) {
             let mut row = 0;
             while row < 1 << S {
                 // SAFETY: `row` is below 2^S, the number of roots.
-                let root = unsafe { roots.splat(cpu, row) };
-                butterflies!($butterfly, v, row, root, b);
+                let root = unsafe { roots.splat::<V>(cpu, row) };
+                butterflies!(v, row, root, b);
                 row += 1;
             }
         }
@@ -157,32 +266,33 @@ macro_rules! stages {
             cpu: V::Cpu,
             v: &mut [V; R],
             roots: RootPointers<W>,
-            b: Bounds<V>,
+            b: impl Butterflies<W, V>,
         ) {
             let mut row = 0;
             while row < 1 << S {
                 // SAFETY: 2^S - 1 + row + 1 vectors of roots are at most 2^(S+1) - 1.
-                let root = unsafe { roots.load(cpu, ((1 << S) - 1 + row) * V::COUNT) };
-                butterflies!($butterfly, v, row, root, b);
+                let root = unsafe { roots.load::<V>(cpu, ((1 << S) - 1 + row) * V::COUNT) };
+                butterflies!(v, row, root, b);
                 row += 1;
             }
         }
 
-        /// The log2 R stages of `R` vectors that are block `at` of as many as `at` says in the
-        /// first of them.
+        /// The stages of `R` vectors from stage `FIRST` on, log2 R with stage 0. The vectors are block
+        /// `at` of as many as `at` says in stage 0.
         ///
         /// # Safety
         /// For each stage s there are roots `at`·2^s to `at`·2^s + 2^s - 1.
         #[inline(always)]
-        unsafe fn $stages<W: MachineWord, V: Lanes<W>, const R: usize>(
+        unsafe fn $stages<W: MachineWord, V: Lanes<W>, const R: usize, const FIRST: usize>(
             cpu: V::Cpu,
             v: &mut [V; R],
             roots: RootPointers<W>,
             at: usize,
-            b: Bounds<V>,
+            b: impl Butterflies<W, V>,
         ) {
+            enter(v, b);
             $(
-                if R > 1 << $order {
+                if R > 1 << $order && $order >= FIRST {
                     // SAFETY: the caller knows that 2^s roots follow root `at`·2^s.
                     unsafe { $stage::<W, V, R, $order>(cpu, v, roots.add(at << $order), b) };
                 }
@@ -198,8 +308,9 @@ macro_rules! stages {
             cpu: V::Cpu,
             v: &mut [V; R],
             roots: RootPointers<W>,
-            b: Bounds<V>,
+            b: impl Butterflies<W, V>,
         ) {
+            enter(v, b);
             $(
                 if R > 1 << $order {
                     // SAFETY: 2^(s+1) is at most L, so that the stage has its roots.
@@ -210,14 +321,8 @@ macro_rules! stages {
     };
 }
 
-stages!(
-    forward_stage, forward_stages, forward_tail_stage, forward_tail_stages, forward_butterfly,
-    [0 1 2 3]
-);
-stages!(
-    inverse_stage, inverse_stages, inverse_tail_stage, inverse_tail_stages, inverse_butterfly,
-    [3 2 1 0]
-);
+stages!(forward_stage, forward_stages, forward_tail_stage, forward_tail_stages, [0 1 2 3]);
+stages!(inverse_stage, inverse_stages, inverse_tail_stage, inverse_tail_stages, [3 2 1 0]);
 
 /// `R` vectors at a distance of `stride` words.
 ///
@@ -266,7 +371,7 @@ unsafe fn forward_pass<W: MachineWord, V: Lanes<W>, const R: usize>(
     blocks: usize,
     stride: usize,
     roots: RootPointers<W>,
-    b: Bounds<V>,
+    b: impl Butterflies<W, V>,
 ) {
     for block in 0..blocks {
         let mut offset = 0;
@@ -277,11 +382,24 @@ unsafe fn forward_pass<W: MachineWord, V: Lanes<W>, const R: usize>(
             // at most 2·blocks·R/2.
             unsafe {
                 let mut v: [V; R] = load_all(cpu, source.add(base), stride);
-                forward_stages(cpu, &mut v, roots, blocks + block, b);
+                forward_stages::<W, V, R, 0>(cpu, &mut v, roots, blocks + block, b);
                 store_all(&v, row.add(base), stride);
             }
             offset += V::COUNT;
         }
+    }
+}
+
+/// The last stage of the inverse transform, for the block of all residues: results times N^-1, below p.
+#[inline(always)]
+fn last_stage<W: MachineWord, V: Lanes<W>, const R: usize>(
+    v: &mut [V; R],
+    scale: Scale<V>,
+    b: Inverse<V>,
+) {
+    let (low, high) = v.split_at_mut(R / 2);
+    for (x, y) in low.iter_mut().zip(high) {
+        b.last(x, y, scale);
     }
 }
 
@@ -297,7 +415,8 @@ unsafe fn inverse_pass<W: MachineWord, V: Lanes<W>, const R: usize>(
     blocks: usize,
     stride: usize,
     roots: RootPointers<W>,
-    b: Bounds<V>,
+    scale: Scale<V>,
+    b: Inverse<V>,
 ) {
     for block in 0..blocks {
         let mut offset = 0;
@@ -307,7 +426,12 @@ unsafe fn inverse_pass<W: MachineWord, V: Lanes<W>, const R: usize>(
             // (block + 1)·R·stride, and roots below blocks·R are read.
             unsafe {
                 let mut v: [V; R] = load_all(cpu, row.cast_const().add(base), stride);
-                inverse_stages(cpu, &mut v, roots, blocks + block, b);
+                if blocks == 1 {
+                    inverse_stages::<W, V, R, 1>(cpu, &mut v, roots, 1, b);
+                    last_stage(&mut v, scale, b);
+                } else {
+                    inverse_stages::<W, V, R, 0>(cpu, &mut v, roots, blocks + block, b);
+                }
                 store_all(&v, row.add(base), stride);
             }
             offset += V::COUNT;
@@ -358,15 +482,31 @@ pub(crate) fn forward<W: MachineWord, V: Lanes<W>, const R: usize>(
     from: Option<&[W]>,
     row: &mut [W],
 ) {
+    let p = table.modulus().value();
+    if W::BITS == 32 && table.centres_products() {
+        forward_with::<W, V, R>(cpu, table, from, row, Centred::new(cpu, p));
+    } else {
+        forward_with::<W, V, R>(cpu, table, from, row, Forward(Bounds::new(cpu, p)));
+    }
+}
+
+/// [`forward`] with these butterflies, for which the roots were made.
+#[inline(always)]
+fn forward_with<W: MachineWord, V: Lanes<W>, const R: usize>(
+    cpu: V::Cpu,
+    table: &NttTable<W>,
+    from: Option<&[W]>,
+    row: &mut [W],
+    b: impl Butterflies<W, V>,
+) {
     const { assert!(R == V::COUNT && V::RADIX <= 16) };
-    let (roots, _) = table.vector_roots().expect("the table is for vectors");
+    let roots = &table.vector_roots().expect("the table is for vectors").forward;
     check_lengths(table, roots, from, row, R);
     let degree = row.len();
     let lane_bits = R.trailing_zeros();
     let data = row.as_mut_ptr();
     // The first pass reads the source, the others what it wrote.
     let mut source = from.map_or(data.cast_const(), <[W]>::as_ptr);
-    let b = Bounds::<V>::new(cpu, table.modulus().value());
     let main = RootPointers::of(&roots.values, &roots.quotients);
     let tail = RootPointers::of(&roots.tail_values, &roots.tail_quotients);
     for (start, stages) in outer_passes(degree.trailing_zeros() - 2 * lane_bits, V::RADIX) {
@@ -393,11 +533,11 @@ pub(crate) fn forward<W: MachineWord, V: Lanes<W>, const R: usize>(
         // group has R·(R - 1).
         unsafe {
             let mut v: [V; R] = load_all(cpu, source.add(at), R);
-            forward_stages(cpu, &mut v, main, groups + group, b);
+            forward_stages::<W, V, R, 0>(cpu, &mut v, main, groups + group, b);
             V::transpose(&mut v);
             forward_tail_stages(cpu, &mut v, tail.add(group * R * (R - 1)), b);
             for x in &mut v {
-                *x = x.after_forward(b.p);
+                *x = b.leave(*x);
             }
             V::transpose(&mut v);
             store_all(&v, data.add(at), R);
@@ -418,18 +558,22 @@ pub(crate) fn inverse<W: MachineWord, V: Lanes<W>, const R: usize>(
     row: &mut [W],
 ) {
     const { assert!(R == V::COUNT && V::RADIX <= 16) };
-    let (_, roots) = table.vector_roots().expect("the table is for vectors");
+    let vector = table.vector_roots().expect("the table is for vectors");
+    let roots = &vector.inverse;
     check_lengths(table, roots, from, row, R);
     let degree = row.len();
     let lane_bits = R.trailing_zeros();
     let data = row.as_mut_ptr();
     // The first pass reads the source, the others what it wrote.
     let source = from.map_or(data.cast_const(), <[W]>::as_ptr);
-    let b = Bounds::<V>::new(cpu, table.modulus().value());
+    let b = Inverse(Bounds::<V>::new(cpu, table.modulus().value()));
     let main = RootPointers::of(&roots.values, &roots.quotients);
     let tail = RootPointers::of(&roots.tail_values, &roots.tail_quotients);
-    let scale = table.degree_inverse();
-    let (scale_value, scale_quotient) = (V::splat(cpu, scale.value), V::splat(cpu, scale.quotient));
+    let all_lanes = |w: Factor<W>| (V::splat(cpu, w.value), V::splat(cpu, w.quotient));
+    let scale = Scale {
+        sum: all_lanes(table.degree_inverse()),
+        difference: all_lanes(vector.last_root),
+    };
     let groups = degree / (R * R);
     for group in 0..groups {
         let at = group * R * R;
@@ -440,11 +584,11 @@ pub(crate) fn inverse<W: MachineWord, V: Lanes<W>, const R: usize>(
             V::transpose(&mut v);
             inverse_tail_stages(cpu, &mut v, tail.add(group * R * (R - 1)), b);
             V::transpose(&mut v);
-            inverse_stages(cpu, &mut v, main, groups + group, b);
-            for x in &mut v {
-                // Times N^-1 here, while the vectors are in registers: the remaining stages are
-                // linear.
-                *x = x.mul_lazy(scale_value, scale_quotient, b.p);
+            if groups == 1 {
+                inverse_stages::<W, V, R, 1>(cpu, &mut v, main, 1, b);
+                last_stage(&mut v, scale, b);
+            } else {
+                inverse_stages::<W, V, R, 0>(cpu, &mut v, main, groups + group, b);
             }
             store_all(&v, data.add(at), R);
         }
@@ -457,14 +601,11 @@ pub(crate) fn inverse<W: MachineWord, V: Lanes<W>, const R: usize>(
         // the stride is a multiple of L, as in the forward transform.
         unsafe {
             match stages {
-                1 => inverse_pass::<W, V, 2>(cpu, data, blocks, stride, main, b),
-                2 => inverse_pass::<W, V, 4>(cpu, data, blocks, stride, main, b),
-                3 => inverse_pass::<W, V, 8>(cpu, data, blocks, stride, main, b),
-                _ => inverse_pass::<W, V, 16>(cpu, data, blocks, stride, main, b),
+                1 => inverse_pass::<W, V, 2>(cpu, data, blocks, stride, main, scale, b),
+                2 => inverse_pass::<W, V, 4>(cpu, data, blocks, stride, main, scale, b),
+                3 => inverse_pass::<W, V, 8>(cpu, data, blocks, stride, main, scale, b),
+                _ => inverse_pass::<W, V, 16>(cpu, data, blocks, stride, main, scale, b),
             }
         }
-    }
-    for vector in row.chunks_exact_mut(R) {
-        super::store(super::load::<W, V>(cpu, vector).after_inverse(b.p), vector);
     }
 }
