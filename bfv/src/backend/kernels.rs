@@ -253,12 +253,19 @@ kernels! {
         }
     }
 
-    /// out ≡ ⌈x⌋ mod p for the centred representative of x modulo `last`, lazily below 3p: the
+    /// out ≡ ⌈x⌋ mod p for the centred representative of x modulo `last`, lazily below 4p: the
     /// part of x that division by `last` rounds away. `half` is ⌊last/2⌋ and `minus_half` its
-    /// negative modulo p.
+    /// negative modulo p, which is below p.
     fn centre_row<W>(
         out: &mut [W], from: &[W], last: Modulus<W>, half: W, minus_half: W, m: Modulus<W>,
     ) {
+        // Below `last` is below 3p then.
+        if last.to_u64() <= 3 * m.to_u64() {
+            for (o, &x) in out.iter_mut().zip(from) {
+                *o = last.add(x, half).wrapping_add(minus_half);
+            }
+            return;
+        }
         for (o, &x) in out.iter_mut().zip(from) {
             *o = m.reduce_lazy(last.add(x, half)).wrapping_add(minus_half);
         }
