@@ -134,8 +134,7 @@ impl<W: MachineWord> NttTable<W> {
         let vector = (lanes > 1 && degree >= lanes * lanes).then(|| VectorTables {
             forward: VectorRoots::new(&roots.forward, lanes, more),
             inverse: VectorRoots::new(&roots.inverse, lanes, W::ZERO),
-            last_root: reduced
-                .factor(reduced.mul(roots.inverse(1)[0].value, degree_inverse.value)),
+            last_root: reduced.factor(reduced.mul(roots.inverse(1)[0].value, degree_inverse.value)),
         });
         Some(Self { modulus: reduced, degree, backend, roots, degree_inverse, vector })
     }

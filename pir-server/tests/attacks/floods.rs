@@ -8,7 +8,7 @@ use crate::frames::{
     DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, connect, field, frame, head, opening,
     repeated, stay_alive,
 };
-use crate::process::Process;
+use crate::process::{PROGRAM, Process};
 use crate::support::{Case, Settings};
 use bytes::Bytes;
 use filter_client::{
@@ -18,11 +18,13 @@ use http::{Request, Response};
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -87,12 +89,35 @@ impl Transport for FromAddress {
 pub(crate) struct Target {
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
+    honest: Arc<Honest>,
+    pub(crate) use_case: String,
+    _folder: TempDir,
+}
+
+/// A client with another address, and what it looks up.
+struct Honest {
     direct: PirClient,
     through_gateway: PirClient,
-    pub(crate) use_case: String,
     keyword: String,
     value: Option<String>,
-    _folder: TempDir,
+}
+
+impl Honest {
+    /// A lookup, and the time that it took.
+    async fn look_up(&self, client: &PirClient) -> Duration {
+        // Otherwise the client remembers.
+        client.reset_answers();
+        let begun = Instant::now();
+        let found = client.lookup(&[self.keyword.as_bytes()]).await.unwrap();
+        assert_eq!(found[0].as_deref(), self.value.as_deref().map(str::as_bytes));
+        begun.elapsed()
+    }
+}
+
+/// The service that is attacked: another build of it, if `URLFILTER_SERVICE` names one.
+fn program() -> Command {
+    let named = std::env::var_os("URLFILTER_SERVICE");
+    Command::new(named.as_deref().unwrap_or(PROGRAM.as_ref()))
 }
 
 impl Target {
@@ -130,7 +155,7 @@ impl Target {
             .with("limits", limits)
             .with("peers", peers)
             .with("gateway", json!({ "hosts": [HOST] }));
-        let process = Process::start(folder.path(), &settings, &[]);
+        let process = Process::start_by(program(), folder.path(), &settings, &[]);
         let address = process.url.strip_prefix("http://").unwrap().parse().unwrap();
         // This client looks more up within a minute than wallets are made for.
         let mut options = ClientOptions::default();
@@ -158,34 +183,25 @@ impl Target {
         };
         let through_gateway = client(&format!("https://{HOST}"), &through);
         let (keyword, value) = case.expected().swap_remove(0);
-        let target = Self {
-            process,
-            address,
-            direct,
-            through_gateway,
-            use_case: case.use_case(),
-            keyword,
-            value,
-            _folder: folder,
-        };
+        let honest = Arc::new(Honest { direct, through_gateway, keyword, value });
+        let use_case = case.use_case();
+        let target = Self { process, address, honest, use_case, _folder: folder };
         target.lookup().await;
         target
     }
 
-    /// An honest lookup, and the time that it took.
-    async fn look_up(&self, client: &PirClient) -> Duration {
-        // Otherwise the client remembers.
-        client.reset_answers();
-        let begun = Instant::now();
-        let found = client.lookup(&[self.keyword.as_bytes()]).await.unwrap();
-        assert_eq!(found[0].as_deref(), self.value.as_deref().map(str::as_bytes));
-        begun.elapsed()
-    }
-
-    /// Honest lookups, directly and through the gateway, and the time of the slower one.
+    /// Honest lookups, directly and through the gateway, and the time of the slower one. They have a thread and a
+    /// runtime of their own: in that of the attackers they would wait for thousands of tasks.
     pub(crate) async fn lookup(&self) -> Duration {
-        let direct = self.look_up(&self.direct).await;
-        direct.max(self.look_up(&self.through_gateway).await)
+        let honest = Arc::clone(&self.honest);
+        let lookups = move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let direct = honest.look_up(&honest.direct).await;
+                direct.max(honest.look_up(&honest.through_gateway).await)
+            })
+        };
+        tokio::task::spawn_blocking(lookups).await.unwrap()
     }
 
     /// Lets `hostile` run, many times at once and again whenever it ends, while honest lookups go on.

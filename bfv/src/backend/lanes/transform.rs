@@ -570,10 +570,8 @@ pub(crate) fn inverse<W: MachineWord, V: Lanes<W>, const R: usize>(
     let main = RootPointers::of(&roots.values, &roots.quotients);
     let tail = RootPointers::of(&roots.tail_values, &roots.tail_quotients);
     let all_lanes = |w: Factor<W>| (V::splat(cpu, w.value), V::splat(cpu, w.quotient));
-    let scale = Scale {
-        sum: all_lanes(table.degree_inverse()),
-        difference: all_lanes(vector.last_root),
-    };
+    let scale =
+        Scale { sum: all_lanes(table.degree_inverse()), difference: all_lanes(vector.last_root) };
     let groups = degree / (R * R);
     for group in 0..groups {
         let at = group * R * R;
