@@ -36,9 +36,10 @@ pub trait Kernels: MachineWord {
     #[doc(hidden)]
     fn lanes(backend: Backend) -> usize;
 
-    /// Forward transform with vectors; `table` was built for its back end's vectors.
+    /// Forward transform with vectors; `table` was built for its back end's vectors. If `lazy`, results
+    /// are below `NttTable::lazy_bound`.
     #[doc(hidden)]
-    fn vector_forward(table: &NttTable<Self>, from: Option<&[Self]>, row: &mut [Self]);
+    fn vector_forward(table: &NttTable<Self>, from: Option<&[Self]>, row: &mut [Self], lazy: bool);
 
     /// Inverse transform with vectors; `table` was built for its back end's vectors.
     #[doc(hidden)]
@@ -80,12 +81,12 @@ pub trait Kernels: MachineWord {
     fn switch_row(
         backend: Backend,
         out: [&mut [Self]; 2],
-        digits: &[&[Self]],
+        (digits, below): (&[&[Self]], Self),
         key: &[Self],
         count: usize,
         m: Modulus<Self>,
     ) {
-        kernels::switch_row(backend, out, digits, key, count, m);
+        kernels::switch_row(backend, out, (digits, below), key, count, m);
     }
 
     /// As `kernels::convert_row`.
@@ -127,15 +128,15 @@ impl Kernels for u32 {
         }
     }
 
-    fn vector_forward(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
+    fn vector_forward(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32], lazy: bool) {
         match table.backend().level() {
             Level::Portable => portable::forward_from(table, from, row),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2(cpu) => avx2::forward(cpu, table, from, row),
+            Level::Avx2(cpu) => avx2::forward(cpu, table, from, row, lazy),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512(cpu) => avx512::forward_u32(cpu, table, from, row),
+            Level::Avx512(cpu) => avx512::forward_u32(cpu, table, from, row, lazy),
             #[cfg(target_arch = "aarch64")]
-            Level::Neon(cpu) => neon::forward(cpu, table, from, row),
+            Level::Neon(cpu) => neon::forward(cpu, table, from, row, lazy),
         }
     }
 
@@ -216,7 +217,7 @@ impl Kernels for u32 {
     fn switch_row(
         backend: Backend,
         out: [&mut [u32]; 2],
-        digits: &[&[u32]],
+        digits: (&[&[u32]], u32),
         key: &[u32],
         count: usize,
         m: Modulus<u32>,
@@ -293,7 +294,8 @@ impl Kernels for u64 {
         }
     }
 
-    fn vector_forward(table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
+    // Its tables have no lazy results.
+    fn vector_forward(table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64], _lazy: bool) {
         match table.backend().level() {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(cpu) => avx512::forward_u64(cpu, table, from, row),

@@ -167,6 +167,17 @@ impl<W: MachineWord> NttTable<W> {
         centres_products(&self.modulus)
     }
 
+    /// What the results of a lazy forward transform are below: a multiple of q, of which five times fit a
+    /// word.
+    pub(crate) fn lazy_bound(&self) -> W {
+        let q = self.modulus.value();
+        if !self.centres_products() {
+            return q;
+        }
+        let q2 = q.wrapping_add(q);
+        q2.wrapping_add(q2)
+    }
+
     pub(crate) fn vector_roots(&self) -> Option<&VectorTables<W>> {
         self.vector.as_ref()
     }

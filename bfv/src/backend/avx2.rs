@@ -137,8 +137,8 @@ impl NarrowLanes for U32x8 {
 with_cpu_features! {
     Avx2, "avx2,bmi2";
 
-    fn forward(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
-        transform::forward::<u32, U32x8, 8>(cpu, table, from, row);
+    fn forward(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32], lazy: bool) {
+        transform::forward::<u32, U32x8, 8>(cpu, table, from, row, lazy);
     }
 
     fn inverse(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
@@ -160,7 +160,8 @@ with_cpu_features! {
     }
 
     fn switch_row(
-        cpu, out: [&mut [u32]; 2], digits: &[&[u32]], key: &[u32], count: usize, m: Modulus<u32>,
+        cpu, out: [&mut [u32]; 2], digits: (&[&[u32]], u32), key: &[u32], count: usize,
+        m: Modulus<u32>,
     ) {
         narrow::switch_row::<U32x8>(cpu, out, digits, key, count, m);
     }

@@ -343,8 +343,8 @@ impl Lanes<u64> for RoomyU64x8 {
 with_cpu_features! {
     Avx512, "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi2";
 
-    fn forward_u32(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
-        transform::forward::<u32, U32x16, 16>(cpu, table, from, row);
+    fn forward_u32(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32], lazy: bool) {
+        transform::forward::<u32, U32x16, 16>(cpu, table, from, row, lazy);
     }
 
     fn inverse_u32(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
@@ -353,9 +353,9 @@ with_cpu_features! {
 
     fn forward_u64(cpu, table: &NttTable<u64>, from: Option<&[u64]>, row: &mut [u64]) {
         if table.modulus().bits() <= RoomyU64x8::MODULUS_BITS {
-            transform::forward::<u64, RoomyU64x8, 8>(cpu, table, from, row);
+            transform::forward::<u64, RoomyU64x8, 8>(cpu, table, from, row, false);
         } else {
-            transform::forward::<u64, U64x8, 8>(cpu, table, from, row);
+            transform::forward::<u64, U64x8, 8>(cpu, table, from, row, false);
         }
     }
 
@@ -386,7 +386,8 @@ with_cpu_features! {
     }
 
     fn switch_row(
-        cpu, out: [&mut [u32]; 2], digits: &[&[u32]], key: &[u32], count: usize, m: Modulus<u32>,
+        cpu, out: [&mut [u32]; 2], digits: (&[&[u32]], u32), key: &[u32], count: usize,
+        m: Modulus<u32>,
     ) {
         narrow::switch_row::<U32x16>(cpu, out, digits, key, count, m);
     }

@@ -202,16 +202,17 @@ kernels! {
         }
     }
 
-    /// Two inner products that share their first factors: out_c = Σ_j x_j ∘ key_jc / R, where the
-    /// key's words lie in the order of reading: for each tile of coefficients, for each of its
+    /// Two inner products that share their first factors: out_c = Σ_j x_j ∘ key_jc / R, where every x_j
+    /// is below `below`, which is at most 2^`MODULUS_BITS`, and the key's words lie in the order of reading: for each tile of coefficients, for each of its
     /// `count` ciphertexts j, for both c.
     fn switch_row<W>(
-        out: [&mut [W]; 2], digits: &[&[W]], key: &[W], count: usize, m: Modulus<W>,
+        out: [&mut [W]; 2], digits: (&[&[W]], W), key: &[W], count: usize, m: Modulus<W>,
     ) {
         let [out0, out1] = out;
+        let (digits, below) = digits;
         let group = 2 * TILE * count;
         let limit = m.lazy_products(W::MODULUS_BITS);
-        let at_once = m.reduces_at_once(digits.len(), m.to_u64());
+        let at_once = m.reduces_at_once(digits.len(), below.to_u64());
         let tiles = out0.chunks_exact_mut(TILE).zip(out1.chunks_exact_mut(TILE));
         for (tile, ((o0, o1), keys)) in tiles.zip(key.chunks_exact(group)).enumerate() {
             let mut sum0 = [W::Wide::default(); TILE];
@@ -271,18 +272,18 @@ kernels! {
         }
     }
 
-    /// a = w·(a - b) + c.
-    fn sub_mul_factor_add<W>(a: &mut [W], b: &[W], w: Factor<W>, c: &[W], m: Modulus<W>) {
+    /// a = w·(a - b) + c, for b at most `bound`, a multiple of p.
+    fn sub_mul_factor_add<W>(a: &mut [W], b: &[W], bound: W, w: Factor<W>, c: &[W], m: Modulus<W>) {
         for ((x, &y), &z) in a.iter_mut().zip(b).zip(c) {
-            let product = m.mul_factor(m.value().wrapping_sub(y).wrapping_add(*x), w);
+            let product = m.mul_factor(bound.wrapping_sub(y).wrapping_add(*x), w);
             *x = m.add(product, z);
         }
     }
 
-    /// a = w·(a - b).
-    fn sub_mul_factor<W>(a: &mut [W], b: &[W], w: Factor<W>, m: Modulus<W>) {
+    /// a = w·(a - b), for b at most `bound`, a multiple of p.
+    fn sub_mul_factor<W>(a: &mut [W], b: &[W], bound: W, w: Factor<W>, m: Modulus<W>) {
         for (x, &y) in a.iter_mut().zip(b) {
-            *x = m.mul_factor(m.value().wrapping_sub(y).wrapping_add(*x), w);
+            *x = m.mul_factor(bound.wrapping_sub(y).wrapping_add(*x), w);
         }
     }
 

@@ -93,10 +93,10 @@ impl<W: Word> Context<W> {
                 }
                 // The transform takes values below four times its modulus.
                 if self.basis()[j].modulus().to_u64() <= 4 * modulus.to_u64() {
-                    table.forward_from(d.row(j), digit);
+                    table.forward_lazily_from(d.row(j), digit);
                 } else {
                     kernels::reduce_lazy(backend, digit, d.row(j), modulus);
-                    table.forward(digit);
+                    table.forward_lazily(digit);
                 }
             }
             let digits: Vec<&[W]> = scratch
@@ -116,7 +116,8 @@ impl<W: Word> Context<W> {
             };
             let key_row = &key.rows[target];
             if degree.is_multiple_of(TILE) {
-                W::switch_row(backend, out, &digits, key_row, key.count, modulus);
+                let digits = (&digits[..], table.lazy_bound());
+                W::switch_row(backend, out, digits, key_row, key.count, modulus);
             } else {
                 kernels::switch_row_short(backend, out, &digits, key_row, modulus);
             }
@@ -149,13 +150,14 @@ impl<W: Word> Context<W> {
                     division.minus_half[i],
                     *target.modulus(),
                 );
-                target.forward(&mut scratch);
+                target.forward_lazily(&mut scratch);
                 let (inverse, m) = (division.inverse[i], *target.modulus());
+                let (b, bound) = (&scratch, target.lazy_bound());
                 match added {
                     Some(c) => {
-                        kernels::sub_mul_factor_add(backend, row, &scratch, inverse, c.row(i), m);
+                        kernels::sub_mul_factor_add(backend, row, b, bound, inverse, c.row(i), m);
                     }
-                    None => kernels::sub_mul_factor(backend, row, &scratch, inverse, m),
+                    None => kernels::sub_mul_factor(backend, row, b, bound, inverse, m),
                 }
             }
         }
@@ -198,7 +200,8 @@ impl<W: Word> Context<W> {
                 modulus,
             );
             kernels::reduce(backend, &mut scratch, modulus);
-            kernels::sub_mul_factor(backend, row, &scratch, division.inverse[i], modulus);
+            let (bound, inverse) = (modulus.value(), division.inverse[i]);
+            kernels::sub_mul_factor(backend, row, &scratch, bound, inverse, modulus);
         }
     }
 

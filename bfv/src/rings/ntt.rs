@@ -57,10 +57,19 @@ impl<W: Word> NttTable<W> {
     /// # Panics
     /// Unless the row has N residues.
     pub fn forward(&self, row: &mut [W]) {
+        self.forward_in_place(row, false);
+    }
+
+    /// [`Self::forward`] with outputs below [`Self::lazy_bound`], for what reduces them anyway.
+    pub(crate) fn forward_lazily(&self, row: &mut [W]) {
+        self.forward_in_place(row, true);
+    }
+
+    fn forward_in_place(&self, row: &mut [W], lazy: bool) {
         self.check(&[row.len()]);
         Transforms::count(1, 0);
         match self.vector_roots() {
-            Some(_) => W::vector_forward(self, None, row),
+            Some(_) => W::vector_forward(self, None, row, lazy),
             None => portable::forward(self, row),
         }
     }
@@ -70,10 +79,19 @@ impl<W: Word> NttTable<W> {
     /// # Panics
     /// Unless both rows have N residues.
     pub fn forward_from(&self, from: &[W], to: &mut [W]) {
+        self.forward_between(from, to, false);
+    }
+
+    /// [`Self::forward_from`] with outputs below [`Self::lazy_bound`].
+    pub(crate) fn forward_lazily_from(&self, from: &[W], to: &mut [W]) {
+        self.forward_between(from, to, true);
+    }
+
+    fn forward_between(&self, from: &[W], to: &mut [W], lazy: bool) {
         self.check(&[from.len(), to.len()]);
         Transforms::count(1, 0);
         match self.vector_roots() {
-            Some(_) => W::vector_forward(self, Some(from), to),
+            Some(_) => W::vector_forward(self, Some(from), to, lazy),
             None => {
                 to.copy_from_slice(from);
                 portable::forward(self, to);
@@ -187,6 +205,13 @@ mod tests {
             let mut other = vec![W::ZERO; degree];
             table.forward_from(&start, &mut other);
             assert_eq!(other, expected, "{backend:?} forward from {degree} {modulus}");
+            table.forward_lazily_from(&start, &mut other);
+            assert!(other.iter().all(|&x| x < table.lazy_bound()));
+            let lazy: Vec<W> = other.iter().map(|&x| table.modulus().reduce(x)).collect();
+            assert_eq!(lazy, expected, "{backend:?} lazy forward {degree} {modulus}");
+            let mut lazy = start.clone();
+            table.forward_lazily(&mut lazy);
+            assert_eq!(lazy, other, "{backend:?} lazy forward in place {degree} {modulus}");
             // Lazy inputs of the inverse: some slots hold p more.
             for slot in row.iter_mut().step_by(3) {
                 *slot = slot.wrapping_add(W::truncate(modulus));

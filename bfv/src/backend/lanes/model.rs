@@ -153,7 +153,13 @@ mod tests {
             let mut expected = start.clone();
             portable.forward(&mut expected);
             let mut row = vec![0; degree];
-            transform::forward::<u32, Model<L, false>, L>((), &table, Some(&start), &mut row);
+            transform::forward::<u32, Model<L, false>, L>(
+                (),
+                &table,
+                Some(&start),
+                &mut row,
+                false,
+            );
             assert!(row == expected, "forward {L} {degree}");
             let mut back = vec![0; degree];
             transform::inverse::<u32, Model<L, false>, L>((), &table, Some(&row), &mut back);
@@ -198,9 +204,14 @@ mod tests {
             let mut expected = [vec![1; 2 * TILE], vec![1; 2 * TILE]];
             let mut found = expected.clone();
             let [a, b] = &mut expected;
-            kernels::switch_row(portable, [a, b], &rows[..2], &key, 3, m);
+            // As a lazy transform gives them.
+            let below = if prime < 1 << 28 { 4 * prime } else { prime };
+            let digits = [numbers(2 * TILE, below, 6), numbers(2 * TILE, below, 7)];
+            let digits: &[&[u32]] = &[&digits[0], &digits[1]];
+            let digits = (digits, below as u32);
+            kernels::switch_row(portable, [a, b], digits, &key, 3, m);
             let [a, b] = &mut found;
-            narrow::switch_row::<Model<L, HALVES>>((), [a, b], &rows[..2], &key, 3, m);
+            narrow::switch_row::<Model<L, HALVES>>((), [a, b], digits, &key, 3, m);
             assert_eq!(found, expected);
 
             let correction = Correction {

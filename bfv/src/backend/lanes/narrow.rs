@@ -195,7 +195,7 @@ pub(crate) fn matrix_tile<V: NarrowLanes>(
 pub(crate) fn switch_row<V: NarrowLanes>(
     cpu: V::Cpu,
     out: [&mut [u32]; 2],
-    digits: &[&[u32]],
+    (digits, below): (&[&[u32]], u32),
     key: &[u32],
     count: usize,
     m: Modulus<u32>,
@@ -203,9 +203,9 @@ pub(crate) fn switch_row<V: NarrowLanes>(
     const { assert!(TILE.is_multiple_of(2 * V::COUNT)) };
     let [out0, out1] = out;
     assert!(digits.iter().all(|digit| digit.len() >= out0.len()));
-    // Digits come from a transform modulo p, so they are below p and 2^MODULUS_BITS.
+    // Digits come from a transform, maybe a lazy one: they are below 2^MODULUS_BITS.
     let limit = m.lazy_products(u32::MODULUS_BITS);
-    let reduction = Reduction::<V>::new(cpu, m, m.reduces_at_once(digits.len(), m.to_u64()));
+    let reduction = Reduction::<V>::new(cpu, m, m.reduces_at_once(digits.len(), below.into()));
     let tiles = out0.as_chunks_mut::<TILE>().0.iter_mut().zip(out1.as_chunks_mut::<TILE>().0);
     let keys = key.as_chunks::<{ 2 * TILE }>().0.chunks_exact(count);
     for (tile, ((o0, o1), keys)) in tiles.zip(keys).enumerate() {

@@ -32,6 +32,11 @@ trait Butterflies<W: MachineWord, V: Lanes<W>>: Copy {
     fn butterfly(self, x: &mut V, y: &mut V, root: (V, V));
     /// Results of the transform, to below p.
     fn leave(self, x: V) -> V;
+    /// Results of the transform, to below [`NttTable::lazy_bound`].
+    #[inline(always)]
+    fn leave_lazily(self, x: V) -> V {
+        self.leave(x)
+    }
 }
 
 /// A modulus p in all lanes, and the bound of products.
@@ -120,8 +125,11 @@ impl<W: MachineWord, V: Lanes<W>> Butterflies<W, V> for Centred<V> {
     }
     #[inline(always)]
     fn leave(self, x: V) -> V {
-        let x = less_once(less_once(x, self.p8), self.p4);
-        less_once(less_once(x, self.p2), self.p)
+        less_once(less_once(self.leave_lazily(x), self.p2), self.p)
+    }
+    #[inline(always)]
+    fn leave_lazily(self, x: V) -> V {
+        less_once(less_once(x, self.p8), self.p4)
     }
 }
 
@@ -471,7 +479,8 @@ fn check_lengths<W: MachineWord>(
     assert!(roots.tail_values.len() == tail && roots.tail_quotients.len() == tail);
 }
 
-/// Forward transform of a row of N ≥ L² residues; `R` = L. Inputs below 4p, outputs below p.
+/// Forward transform of a row of N ≥ L² residues; `R` = L. Inputs below 4p, outputs below p, or below
+/// [`NttTable::lazy_bound`] if `lazy`.
 ///
 /// # Panics
 /// If the rows have not the table's N residues, or the table was built for vectors of other sizes.
@@ -481,12 +490,13 @@ pub(crate) fn forward<W: MachineWord, V: Lanes<W>, const R: usize>(
     table: &NttTable<W>,
     from: Option<&[W]>,
     row: &mut [W],
+    lazy: bool,
 ) {
     let p = table.modulus().value();
     if W::BITS == 32 && table.centres_products() {
-        forward_with::<W, V, R>(cpu, table, from, row, Centred::new(cpu, p));
+        forward_with::<W, V, R>(cpu, table, from, row, Centred::new(cpu, p), lazy);
     } else {
-        forward_with::<W, V, R>(cpu, table, from, row, Forward(Bounds::new(cpu, p)));
+        forward_with::<W, V, R>(cpu, table, from, row, Forward(Bounds::new(cpu, p)), lazy);
     }
 }
 
@@ -498,6 +508,7 @@ fn forward_with<W: MachineWord, V: Lanes<W>, const R: usize>(
     from: Option<&[W]>,
     row: &mut [W],
     b: impl Butterflies<W, V>,
+    lazy: bool,
 ) {
     const { assert!(R == V::COUNT && V::RADIX <= 16) };
     let roots = &table.vector_roots().expect("the table is for vectors").forward;
@@ -537,7 +548,7 @@ fn forward_with<W: MachineWord, V: Lanes<W>, const R: usize>(
             V::transpose(&mut v);
             forward_tail_stages(cpu, &mut v, tail.add(group * R * (R - 1)), b);
             for x in &mut v {
-                *x = b.leave(*x);
+                *x = if lazy { b.leave_lazily(*x) } else { b.leave(*x) };
             }
             V::transpose(&mut v);
             store_all(&v, data.add(at), R);
