@@ -97,6 +97,11 @@ impl SourceCopy {
         is_digest && is_there(&self.path(folders), self.bytes)
     }
 
+    /// Whether its file is there and has the content that was stored.
+    pub(crate) fn is_good(&self, folders: &Folders) -> bool {
+        self.is_there(folders) && self.is_intact(folders)
+    }
+
     /// Whether its file has the content that was stored.
     pub(crate) fn is_intact(&self, folders: &Folders) -> bool {
         has_digest(&self.path(folders), &self.sha256)
@@ -128,7 +133,7 @@ pub(crate) fn of_file(
     }
     if let Some(known) = known.filter(|known| known.bytes == about.len())
         && pir_dataset::file_sha256(path).map_err(failed)? == known.sha256
-        && known.is_intact(folders)
+        && known.is_good(folders)
     {
         return Ok(known.clone());
     }
