@@ -71,8 +71,11 @@ fn lists(status: &Status, problems: &mut Vec<String>) {
         problems.push(format!("the last update of the lists failed: {error}"));
     }
     if lists.is_served == Some(false) {
-        problems
-            .push("what was made of the lists is not served; the log has the reason".to_owned());
+        problems.push(
+            "what was made of the lists last is not served: the last update failed before it could be, and the log has \
+             the reason; the next update that does not fail serves it"
+                .to_owned(),
+        );
     }
     if let Some(time) = lists.last_success
         && status.now.since(time) > STALE
