@@ -108,11 +108,16 @@ impl SourceCopy {
     }
 }
 
-/// The copy that the last build used of a list, if it is of the same place and still there.
-pub(crate) fn last_good(list: &List, state: &State, folders: &Folders) -> Option<SourceCopy> {
-    let copy = state.sources.get(&list.name)?;
-    let is_same = copy.location == list.location.to_string();
-    (is_same && copy.is_there(folders)).then(|| copy.clone())
+/// The copy that the last build used of a list, which it had under one of these names, if it is of the same place and still there.
+pub(crate) fn last_good(
+    list: &List,
+    names_before: &[String],
+    state: &State,
+    folders: &Folders,
+) -> Option<SourceCopy> {
+    let location = list.location.to_string();
+    let mut copies = names_before.iter().filter_map(|name| state.sources.get(name));
+    copies.find(|copy| copy.location == location && copy.is_there(folders)).cloned()
 }
 
 /// Copies a file, unless it has the content of a copy that is there.

@@ -49,16 +49,17 @@ impl<'u> Sources<'u> {
     pub(crate) fn obtain_all(&self, state: &State) -> Result<Vec<Obtained<'u>>, UpdateError> {
         let configuration = self.configuration;
         let folders = &configuration.folders;
-        let known: Vec<Option<SourceCopy>> = configuration
-            .lists
-            .iter()
-            .map(|list| copies::last_good(list, state, folders))
-            .collect();
+        let lists = configuration.lists.iter();
+        let names: Vec<_> = lists.map(|list| state.names_before(list, configuration)).collect();
+        let lists = configuration.lists.iter().zip(&names);
+        let known: Vec<Option<SourceCopy>> =
+            lists.map(|(list, names)| copies::last_good(list, names, state, folders)).collect();
         let answers = self.ask_all(&known)?;
         let (mut obtained, mut missing) = (Vec::new(), Vec::new());
-        for ((list, known), answer) in configuration.lists.iter().zip(known).zip(answers) {
+        let lists = configuration.lists.iter().zip(names);
+        for (((list, names), known), answer) in lists.zip(known).zip(answers) {
             let same = |copy: SourceCopy, state| Obtained {
-                input: Input { list, copy },
+                input: Input { list, copy, names_before: names.clone() },
                 state,
                 problem: None,
                 fallback: None,
