@@ -6,7 +6,7 @@ use super::doctor::DoctorReport;
 use super::page::ago;
 use std::time::Duration;
 
-/// From when on a data set, or the last update of lists, is too old. As in the alert `PirDataSetOld`.
+/// From when on a data set, or the last update of lists, is too old. As in the alert `PirDataSetOld`, which a test compares.
 const STALE: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// Sentences about what is old, late or not served.
@@ -87,4 +87,26 @@ fn lists(status: &Status, problems: &mut Vec<String>) {
     }
     let sources = lists.updated.iter().flat_map(|updated| updated.old_sources());
     problems.extend(sources.map(|source| format!("list {}: an old copy is used", source.name)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn data_sets_are_as_old_here_as_in_the_alert() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/alerts.yaml");
+        let alerts = std::fs::read_to_string(path).unwrap();
+        let (_, alert) = alerts.split_once("- alert: PirDataSetOld\n").unwrap();
+        let (alert, _) = alert.split_once("- alert: ").unwrap();
+        let expression = alert.lines().find_map(|line| line.trim().strip_prefix("expr: "));
+        let expected = format!(
+            "time() - max by (usecase) (pir_data_set_timestamp_seconds) > {}",
+            STALE.as_secs()
+        );
+        assert_eq!(expression, Some(&*expected));
+        let comment = "longer time than three days";
+        assert!(alerts.contains(comment) && STALE.as_secs() == 3 * 86_400);
+    }
 }
