@@ -4,6 +4,7 @@
 use super::Status;
 use super::doctor::DoctorReport;
 use super::page::ago;
+use crate::service::NO_USER_TOKEN;
 use std::time::Duration;
 
 /// From when on a data set, or the last update of lists, is too old. As in the alert `PirDataSetOld`, which a test compares.
@@ -20,6 +21,9 @@ pub(super) fn problems(status: &Status) -> Vec<String> {
         problems.push(format!(
             "{file}: cannot be read again, and the earlier content stays in use: {reason}"
         ));
+    }
+    if status.admits_nobody {
+        problems.push(NO_USER_TOKEN.to_owned());
     }
     if let Some(end) = status.certificate_ends_at.filter(|&end| end <= now) {
         problems.push(format!(
