@@ -425,7 +425,7 @@ fn publish_and_roll_back(vendor: &Vendor) {
         let (current, revision) = store.current(None).await.unwrap().unwrap();
         let release = store.release(&current.release).await.unwrap();
         assert_ne!(release.id, second["release"].as_str().unwrap());
-        assert!(store.has_filter(&release).await.unwrap());
+        assert!(store.has_filter_by_content(&release).await.unwrap());
         assert!(store.current(Some(&revision)).await.unwrap().is_none());
         // Of two publishers that read the same revision, the second is refused.
         let other = Current::new(

@@ -481,7 +481,7 @@ impl<'p> Publisher<'p> {
         if current.is_none_or(|(current, _)| current.release.id != release.id) {
             return Err(PublishError::Superseded);
         }
-        if !self.store.has_filter(release).await? {
+        if !self.store.has_filter_by_content(release).await? {
             self.store.set_filter(release).await?;
         }
         self.store.remove_other_levels(release).await?;
