@@ -1,6 +1,6 @@
 //! The configuration of a managed device.
 
-use crate::{Origin, UserToken};
+use crate::{Origin, UserToken, is_url_filter_use_case};
 use plist::{Dictionary, Value};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -133,7 +133,7 @@ impl FilterConfiguration {
             if !id.contains('.') || !id.chars().all(is_part) || id.split('.').any(str::is_empty) {
                 return Err(ConfigurationError::BundleId(id.clone()));
             }
-            if id.ends_with(".url.filtering") {
+            if is_url_filter_use_case(id) {
                 return Err(ConfigurationError::UseCase(id.clone()));
             }
         }

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 use x509_cert::der::oid::ObjectIdentifier;
-use x509_cert::ext::pkix::AuthorityInfoAccessSyntax;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{AuthorityInfoAccessSyntax, SubjectAltName};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Whoever renews certificates by hand needs that long. Certificates of a few days are renewed by programs, in the last
@@ -91,6 +92,42 @@ pub(crate) fn refusal(error: &rustls::Error) -> Option<Refusal> {
     Some(Refusal { cause, fix })
 }
 
+/// The same for the certificate of a server, in DER form, where it tells more than the error: that it has no names at all, or
+/// is itself in order, so that the one above it is not. `None` if it does not, or cannot be read.
+pub(crate) fn refusal_of(
+    error: &rustls::Error,
+    certificate: &[u8],
+    now: SystemTime,
+) -> Option<Refusal> {
+    use CertificateError as Reason;
+    let rustls::Error::InvalidCertificate(reason) = error else { return None };
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let content = certificate.tbs_certificate();
+    match reason {
+        Reason::NotValidForName | Reason::NotValidForNameContext { .. } => {
+            let names = content.get_extension::<SubjectAltName>().ok()?;
+            let is_host = |name: &GeneralName| {
+                matches!(name, GeneralName::DnsName(_) | GeneralName::IpAddress(_))
+            };
+            let has_hosts = names.is_some_and(|(_, names)| names.0.iter().any(is_host));
+            (!has_hosts).then_some(Refusal {
+                cause: "the certificate names no host: it has no subjectAltName, and devices do not read the common name (CN)",
+                fix: "get a certificate with this host's name as subjectAltName; with openssl, \
+                      `-addext subjectAltName=DNS:HOST` adds it",
+            })
+        }
+        Reason::Expired | Reason::ExpiredContext { .. } => {
+            let end = content.validity().not_after.to_system_time();
+            (end > now).then_some(Refusal {
+                cause: "an intermediate certificate that the server sends has expired; the server's own has not",
+                fix: "configure the whole chain as the authority gives it now (fullchain.pem of the last renewal) in place of the \
+                      old one, and reload the service or the load balancer that has it",
+            })
+        }
+        _ => None,
+    }
+}
+
 /// The same for a certificate, in DER form, that TLS refused because of who signed it, where an authority was given or not.
 /// `None` if it cannot be read.
 pub(crate) fn unknown_signer(certificate: &[u8], has_authority: bool) -> Option<Refusal> {
@@ -127,6 +164,20 @@ pub(crate) fn unknown_signer(certificate: &[u8], has_authority: bool) -> Option<
                   profile would",
         },
     })
+}
+
+/// Whether TLS refused a certificate because of its time or its names.
+pub(crate) fn is_about_time_or_names(error: &rustls::Error) -> bool {
+    use CertificateError as Reason;
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(
+            Reason::Expired
+                | Reason::ExpiredContext { .. }
+                | Reason::NotValidForName
+                | Reason::NotValidForNameContext { .. }
+        )
+    )
 }
 
 /// Whether TLS refused a certificate because of who signed it, and not because of its time or its names.

@@ -1,5 +1,6 @@
 //! What is examined.
 
+use app_configuration::url_filter_use_case;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
@@ -189,11 +190,11 @@ impl Deployment {
 
     /// Names of the use cases, the one that devices wait for first.
     pub(crate) fn use_cases(&self) -> Vec<String> {
-        let endings: &[&str] = match self.feature {
-            Feature::UrlFilter => &["url.filtering"],
-            Feature::CallerId => &["block", "identity"],
-        };
-        endings.iter().map(|ending| format!("{}.{ending}", self.bundle_id)).collect()
+        let id = &self.bundle_id;
+        match self.feature {
+            Feature::UrlFilter => vec![url_filter_use_case(id)],
+            Feature::CallerId => vec![format!("{id}.block"), format!("{id}.identity")],
+        }
     }
 
     /// What the TXT record of the service's host begins with.

@@ -70,6 +70,7 @@ pub use deployment::Deployment;
 pub use error::ExamineError;
 pub use finding::{Advice, Finding, Findings, Severity};
 
+use app_configuration::is_url_filter_use_case;
 use deployment::Feature;
 use gateway::Direct;
 use issuer::Tokens;
@@ -84,7 +85,7 @@ use std::sync::Arc;
 pub async fn examine(deployment: &Deployment) -> Result<Findings, ExamineError> {
     let bundle_id = &deployment.bundle_id;
     match deployment.feature {
-        Feature::UrlFilter if bundle_id.ends_with(".url.filtering") => {
+        Feature::UrlFilter if is_url_filter_use_case(bundle_id) => {
             return Err(ExamineError::BundleId(bundle_id.clone()));
         }
         Feature::CallerId if [".block", ".identity"].iter().any(|end| bundle_id.ends_with(end)) => {

@@ -202,15 +202,22 @@ fn is_about_names(error: &reqwest::Error) -> bool {
     chain(error).contains("dns error")
 }
 
-/// Why TLS refused a certificate because of who signed it.
-async fn unknown_signer(
+/// Why TLS refused a certificate, as far as the certificate itself tells it.
+async fn refused_certificate(
     error: &reqwest::Error,
     network: &Network,
     address: &str,
 ) -> Option<Refusal> {
-    certificate::tls_error(error).filter(|error| certificate::is_about_signer(error))?;
-    let certificate = network.refused_certificate(address).await?;
-    certificate::unknown_signer(&certificate, network.has_authority)
+    let error = certificate::tls_error(error)?;
+    if certificate::is_about_signer(error) {
+        let certificate = network.refused_certificate(address).await?;
+        return certificate::unknown_signer(&certificate, network.has_authority);
+    }
+    if certificate::is_about_time_or_names(error) {
+        let certificate = network.refused_certificate(address).await?;
+        return certificate::refusal_of(error, &certificate, SystemTime::now());
+    }
+    None
 }
 
 /// Why a server does not answer, and what to do about it. `None` if it does not speak HTTP.
@@ -261,7 +268,7 @@ async fn unreachable(
     let (role, address) = origin[0];
     let seen = format!("{address}: {}", root_cause(error));
     let is_plain = address.starts_with("http://");
-    let refusal = match unknown_signer(error, network, address).await {
+    let refusal = match refused_certificate(error, network, address).await {
         Some(refusal) => Some(refusal),
         None => refusal(error),
     };

@@ -28,6 +28,8 @@ const MAX_RATIO: u64 = 32;
 pub(crate) struct Input<'c> {
     pub(crate) list: &'c List,
     pub(crate) copy: SourceCopy,
+    /// The names under which the build before had it, or may have had it.
+    pub(crate) names_before: Vec<String>,
 }
 
 /// Why lists did not become a prefilter.
@@ -60,7 +62,7 @@ pub(crate) fn build(
             AddFailure::Other(error) => BuildFailure::Other(error),
         })?;
         if !accepted.contains(&input.list.name)
-            && let Some(problem) = problem(input.list, settings, &builder, previous)
+            && let Some(problem) = problem(input, settings, &builder, previous)
         {
             return Err(BuildFailure::Source(index, problem));
         }
@@ -177,11 +179,12 @@ fn is_shrunk(before: u64, now: u64, max_shrink: f64) -> bool {
 
 /// What is wrong with the list that was added last.
 fn problem(
-    list: &List,
+    input: &Input<'_>,
     settings: &BuildSettings,
     builder: &Builder,
     previous: Option<&PreviousBuild>,
 ) -> Option<SourceProblem> {
+    let list = input.list;
     let source = builder.report().sources.last()?;
     if let Some(&option) = source.without_effect.first() {
         return Some(SourceProblem::WithoutEffect(option));
@@ -203,14 +206,22 @@ fn problem(
         false if taken < min => return Some(SourceProblem::TooFewKeys { found: taken, min }),
         _ => {}
     }
-    let before: &PreviousSource = previous?.sources.get(&list.name)?;
     let is_exceeded = |before, now| is_shrunk(before, now, list.max_shrink);
-    match before.lost(taken, exceptions, is_exceeded)? {
-        builder::SourceProblem::Shrunk { now, before, .. } => {
-            Some(SourceProblem::Shrunk { now, before })
-        }
-        _ => Some(SourceProblem::ShrunkExceptions { now: exceptions, before: before.exceptions }),
-    }
+    let previous = &previous?.sources;
+    let before: Vec<&PreviousSource> = match previous.get(&list.name) {
+        Some(before) => vec![before],
+        None => input.names_before.iter().filter_map(|name| previous.get(name)).collect(),
+    };
+    let lost = before.iter().map(|before| {
+        Some(match before.lost(taken, exceptions, is_exceeded)? {
+            builder::SourceProblem::Shrunk { now, before, .. } => {
+                SourceProblem::Shrunk { now, before }
+            }
+            _ => SourceProblem::ShrunkExceptions { now: exceptions, before: before.exceptions },
+        })
+    });
+    // It may be any of several: then all of them must have had more.
+    lost.collect::<Option<Vec<_>>>()?.into_iter().next()
 }
 
 fn options(settings: &BuildSettings, accepted: &BTreeSet<String>) -> Options {
@@ -271,7 +282,7 @@ pub(crate) fn inputs_digest(configuration: &Configuration, inputs: &[Input<'_>])
         part(format!("strict {tolerated:?}"));
     }
     part(format!("{:?}", configuration.process));
-    for Input { list, copy } in inputs {
+    for Input { list, copy, names_before: _ } in inputs {
         let format = list.format.as_ref().map(ToString::to_string);
         let rows: Vec<String> = list.rows.iter().map(ToString::to_string).collect();
         part(format!(

@@ -97,17 +97,27 @@ impl SourceCopy {
         is_digest && is_there(&self.path(folders), self.bytes)
     }
 
+    /// Whether its file is there and has the content that was stored.
+    pub(crate) fn is_good(&self, folders: &Folders) -> bool {
+        self.is_there(folders) && self.is_intact(folders)
+    }
+
     /// Whether its file has the content that was stored.
     pub(crate) fn is_intact(&self, folders: &Folders) -> bool {
         has_digest(&self.path(folders), &self.sha256)
     }
 }
 
-/// The copy that the last build used of a list, if it is of the same place and still there.
-pub(crate) fn last_good(list: &List, state: &State, folders: &Folders) -> Option<SourceCopy> {
-    let copy = state.sources.get(&list.name)?;
-    let is_same = copy.location == list.location.to_string();
-    (is_same && copy.is_there(folders)).then(|| copy.clone())
+/// The copy that the last build used of a list, which it had under one of these names, if it is of the same place and still there.
+pub(crate) fn last_good(
+    list: &List,
+    names_before: &[String],
+    state: &State,
+    folders: &Folders,
+) -> Option<SourceCopy> {
+    let location = list.location.to_string();
+    let mut copies = names_before.iter().filter_map(|name| state.sources.get(name));
+    copies.find(|copy| copy.location == location && copy.is_there(folders)).cloned()
 }
 
 /// Copies a file, unless it has the content of a copy that is there.
@@ -128,7 +138,7 @@ pub(crate) fn of_file(
     }
     if let Some(known) = known.filter(|known| known.bytes == about.len())
         && pir_dataset::file_sha256(path).map_err(failed)? == known.sha256
-        && known.is_intact(folders)
+        && known.is_good(folders)
     {
         return Ok(known.clone());
     }

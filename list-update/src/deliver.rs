@@ -257,7 +257,7 @@ async fn announced(address: &str, expected: Option<&str>) -> Result<Option<Annou
     let store = ReleaseStore::open(address, &BTreeMap::new())?;
     let Some((current, _)) = store.current(None).await? else { return Ok(None) };
     let has_filter = match expected == Some(current.release.id.as_str()) {
-        true => store.has_filter_files(&store.release(&current.release).await?).await?,
+        true => store.has_filter_by_length(&store.release(&current.release).await?).await?,
         false => true,
     };
     Ok(Some(Announced {

@@ -131,7 +131,9 @@ pub enum SourceProblem {
     #[error("{} is for {}, which it is not; leave it out", setting(*.0), .0.lists())]
     WithoutEffect(ListOption),
     /// The copy on this machine is not what was stored.
-    #[error("its copy is damaged; `urlfilter update --refresh` fetches the list again")]
+    #[error(
+        "its copy on this machine is damaged, and what it gives now cannot be used; each update tries it again"
+    )]
     Damaged,
 }
 

@@ -154,7 +154,7 @@ impl Fetcher {
         Ok(Self { client, reach })
     }
 
-    /// Fetches a list, unless the copy that is known is current.
+    /// Fetches a list, unless the copy that is known is current and has the content that was stored.
     pub(crate) async fn fetch(
         &self,
         list: &List,
@@ -179,6 +179,23 @@ impl Fetcher {
     ) -> Result<Fetched, FetchError> {
         let url = Url::parse(address).map_err(|_| FetchError::Address)?;
         check_host(&url, self.reach).map_err(private)?;
+        let mut response = self.request(url.clone(), known).await?;
+        if let Some(known) = known.filter(|_| response.status() == StatusCode::NOT_MODIFIED) {
+            if is_good(known, folders).await {
+                return Ok(Fetched::Unchanged);
+            }
+            // The server has the content that this machine has lost.
+            response = self.request(url, None).await?;
+        }
+        match response.status() {
+            StatusCode::OK => {}
+            status => return Err(FetchError::Status { status: status.as_u16() }),
+        }
+        copy(response, list, address, folders, now).await
+    }
+
+    /// Asks for a list; with a copy that is known, on the condition that it is not current.
+    async fn request(&self, url: Url, known: Option<&SourceCopy>) -> Result<Response, FetchError> {
         let mut request = self.client.get(url);
         if let Some(known) = known {
             for (name, value) in
@@ -189,14 +206,15 @@ impl Fetcher {
                 }
             }
         }
-        let response = request.send().await.map_err(http)?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_MODIFIED if known.is_some() => return Ok(Fetched::Unchanged),
-            status => return Err(FetchError::Status { status: status.as_u16() }),
-        }
-        copy(response, list, address, folders, now).await
+        request.send().await.map_err(http)
     }
+}
+
+/// Whether the file of a copy has the content that was stored. Reads it beside other requests, not between them.
+pub(crate) async fn is_good(copy: &SourceCopy, folders: &Folders) -> bool {
+    let (copy, folders) = (copy.clone(), folders.clone());
+    let read = tokio::task::spawn_blocking(move || copy.is_good(&folders));
+    read.await.unwrap_or(false)
 }
 
 async fn copy(

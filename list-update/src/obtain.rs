@@ -5,7 +5,7 @@ use crate::configuration::{Configuration, List, Location};
 use crate::copies;
 use crate::error::{FetchError, SourceProblem, UpdateError};
 #[cfg(feature = "http")]
-use crate::fetch::{Fetched, Fetcher, Reach};
+use crate::fetch::{Fetched, Fetcher, Reach, is_good};
 use crate::outcome::SourceState;
 use crate::state::{SourceCopy, State};
 use std::path::Path;
@@ -49,16 +49,17 @@ impl<'u> Sources<'u> {
     pub(crate) fn obtain_all(&self, state: &State) -> Result<Vec<Obtained<'u>>, UpdateError> {
         let configuration = self.configuration;
         let folders = &configuration.folders;
-        let known: Vec<Option<SourceCopy>> = configuration
-            .lists
-            .iter()
-            .map(|list| copies::last_good(list, state, folders))
-            .collect();
+        let lists = configuration.lists.iter();
+        let names: Vec<_> = lists.map(|list| state.names_before(list, configuration)).collect();
+        let lists = configuration.lists.iter().zip(&names);
+        let known: Vec<Option<SourceCopy>> =
+            lists.map(|(list, names)| copies::last_good(list, names, state, folders)).collect();
         let answers = self.ask_all(&known)?;
         let (mut obtained, mut missing) = (Vec::new(), Vec::new());
-        for ((list, known), answer) in configuration.lists.iter().zip(known).zip(answers) {
+        let lists = configuration.lists.iter().zip(names);
+        for (((list, names), known), answer) in lists.zip(known).zip(answers) {
             let same = |copy: SourceCopy, state| Obtained {
-                input: Input { list, copy },
+                input: Input { list, copy, names_before: names.clone() },
                 state,
                 problem: None,
                 fallback: None,
@@ -98,7 +99,7 @@ impl<'u> Sources<'u> {
         }
     }
 
-    /// Whether a source asks to be left alone.
+    /// Whether a source does not ask to be left alone.
     fn is_due(&self, known: Option<&SourceCopy>) -> bool {
         let expiry = known.and_then(|known| {
             let span = Duration::from_secs(known.expires_seconds?);
@@ -123,8 +124,13 @@ impl<'u> Sources<'u> {
             let known = known.as_ref();
             match &list.location {
                 Location::Path(path) => self.of_file(list, path, known),
-                Location::Url(_) if !self.is_due(known) => Ok(Got::NotDue),
                 Location::Url(address) => {
+                    // A copy that is damaged is no reason not to ask.
+                    if let Some(known) = known.filter(|known| !self.is_due(Some(known)))
+                        && is_good(known, folders).await
+                    {
+                        return Ok(Got::NotDue);
+                    }
                     let known = known.filter(|_| !self.refreshes);
                     match fetcher.fetch(list, address, known, folders, self.now).await? {
                         Fetched::Unchanged => Ok(Got::Current),

@@ -1,5 +1,6 @@
 //! What the last run has finished: one file, which is replaced whole after each step.
 
+use crate::configuration::{Configuration, List};
 use crate::error::UpdateError;
 use crate::files::FileRecords;
 use crate::folders::Folders;
@@ -97,6 +98,20 @@ impl Default for State {
 }
 
 impl State {
+    /// The names under which the build before had a list: its own, else those of lists at the same place whose names the
+    /// configuration does not have any more, so that the list may be one of them under a new name.
+    pub(crate) fn names_before(&self, list: &List, configuration: &Configuration) -> Vec<String> {
+        if self.sources.contains_key(&list.name) {
+            return vec![list.name.clone()];
+        }
+        let location = list.location.to_string();
+        let at_its_place = self
+            .sources
+            .iter()
+            .filter(|(name, copy)| copy.location == location && configuration.list(name).is_none());
+        at_its_place.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Reads the record; an empty one if there is none.
     pub(crate) fn read(folders: &Folders) -> Result<Self, UpdateError> {
         let path = folders.state();

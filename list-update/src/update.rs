@@ -222,7 +222,10 @@ impl<'u> Update<'u> {
                 Err(BuildFailure::Source(index, problem)) => {
                     let source = &mut obtained[index];
                     let Some(fallback) = source.fallback.take() else {
-                        let sources = vec![(source.input.list.name.clone(), problem)];
+                        // Also why a copy had to be used.
+                        let problems = [Some(problem), source.problem.take()].into_iter().flatten();
+                        let name = &source.input.list.name;
+                        let sources = problems.map(|problem| (name.clone(), problem)).collect();
                         return Err(UpdateError::Sources { sources });
                     };
                     source.input.copy = fallback;

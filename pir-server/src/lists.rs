@@ -65,10 +65,19 @@ pub(crate) struct Lists {
     status: Mutex<ListsStatus>,
 }
 
+/// What earlier runs have made, and when.
+fn last(settings: &ListSettings) -> Result<Option<(Updated, Timestamp)>, ListsError> {
+    Ok(Updated::last(&Configuration::read(&settings.file)?)?)
+}
+
+/// The tag of what was made last, whichever run has made it; `None` if there is nothing whole.
+pub(crate) fn tag_of_last(settings: &ListSettings) -> Option<String> {
+    Some(last(settings).ok()??.0.tag)
+}
+
 /// What earlier runs have made, as their status.
 fn known(settings: &ListSettings) -> ListsStatus {
-    let last = || Ok::<_, ListsError>(Updated::last(&Configuration::read(&settings.file)?)?);
-    match last() {
+    match last(settings) {
         Ok(None) => ListsStatus::default(),
         Ok(Some((updated, at))) => ListsStatus {
             last_update: Some(at),

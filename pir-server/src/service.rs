@@ -42,6 +42,7 @@ use crate::user_tokens::{HookError, UserTokens};
 use crate::work::WorkPool;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use live::Live;
+pub(crate) use live::NO_USER_TOKEN;
 use pir_dataset::publication::UseCaseStatus;
 pub(crate) use refresh::RefreshedFile;
 use refresh::Refreshes;

@@ -36,6 +36,8 @@ pub(crate) struct Status {
     /// Files that changed and could not be read again, and why.
     #[serde(skip)]
     refresh_failures: Vec<(RefreshedFile, String)>,
+    #[serde(skip)]
+    admits_nobody: bool,
     warnings: Vec<String>,
     use_cases: Vec<UseCaseReport>,
     #[cfg(feature = "lists")]
@@ -116,6 +118,7 @@ impl Status {
             problems: Vec::new(),
             reload_failure: service.reload_failure(),
             refresh_failures: service.refresh_failures(),
+            admits_nobody: loaded.admits_nobody,
             warnings: loaded.warnings,
             use_cases: use_cases.collect(),
             #[cfg(feature = "lists")]

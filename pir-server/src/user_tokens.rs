@@ -195,6 +195,12 @@ impl UserTokens {
         })
     }
 
+    /// Whether a program or an address decides about tokens that are not in the table.
+    #[must_use]
+    pub(crate) fn has_hook(&self) -> bool {
+        self.hook.is_some()
+    }
+
     /// The hasher for [`UserTable::new`].
     #[must_use]
     pub(crate) fn hasher(&self) -> &TokenHasher {

@@ -145,4 +145,90 @@ mod tests {
             }
         }
     }
+
+    /// The commands of a line for a shell, each as its words, without comments and without what is read from files and
+    /// written to them.
+    fn commands_of(line: &str) -> Vec<Vec<String>> {
+        let (mut commands, mut words) = (Vec::new(), Vec::<String>::new());
+        let (mut word, mut quote, mut is_in_word) = (String::new(), None, false);
+        for c in line.chars().chain([' ']) {
+            match (quote, c) {
+                (Some(end), _) if c == end => quote = None,
+                (Some(_), _) => word.push(c),
+                (None, '\'' | '"') => (quote, is_in_word) = (Some(c), true),
+                (None, '#') if !is_in_word => break,
+                (None, _) if c.is_whitespace() => {
+                    if std::mem::take(&mut is_in_word) {
+                        words.push(std::mem::take(&mut word));
+                    }
+                }
+                (None, _) => {
+                    word.push(c);
+                    is_in_word = true;
+                }
+            }
+        }
+        assert_eq!(quote, None, "{line}");
+        for command in words.split(|word| matches!(word.as_str(), "|" | "&&")) {
+            let is_redirection = |word: &String| matches!(word.as_str(), "<" | ">" | ">>");
+            let end = command.iter().position(is_redirection).unwrap_or(command.len());
+            commands.push(command[..end].to_vec());
+        }
+        commands
+    }
+
+    /// The commands of this program in the examples of a help text.
+    fn examples(help: &str) -> Vec<Vec<String>> {
+        let joined = help.replace("\\\n", " ");
+        let lines = joined.lines().filter_map(|line| line.strip_prefix("  "));
+        let commands = lines.filter(|line| line.contains("urlfilter ")).flat_map(commands_of);
+        let own = commands.filter(|words| words.first().is_some_and(|word| word == "urlfilter"));
+        own.collect()
+    }
+
+    #[test]
+    fn lines_of_a_shell_become_words() {
+        for (line, expected) in [
+            ("urlfilter a 'b c' \"d\"  # e", vec![vec!["urlfilter", "a", "b c", "d"]]),
+            ("urlfilter a - --json < urls.txt", vec![vec!["urlfilter", "a", "-", "--json"]]),
+            (
+                "zcat a | urlfilter b && c >d",
+                vec![vec!["zcat", "a"], vec!["urlfilter", "b"], vec!["c", ">d"]],
+            ),
+            ("urlfilter a#b ''", vec![vec!["urlfilter", "a#b", ""]]),
+        ] {
+            assert_eq!(commands_of(line), expected, "{line}");
+        }
+        let joined =
+            examples("Examples:\n  urlfilter a \\\n      --b c\n\nurlfilter is a program\n");
+        assert_eq!(joined, [["urlfilter", "a", "--b", "c"]]);
+    }
+
+    /// The arguments are read and nothing is run.
+    #[test]
+    fn examples_of_help_have_arguments_that_are_accepted() {
+        let root = Arguments::command();
+        let help = |command: &clap::Command| {
+            command.get_after_help().map(ToString::to_string).unwrap_or_default()
+        };
+        for command in root.get_subcommands().chain([&root]) {
+            let name = command.get_name();
+            let examples_here = examples(&help(command));
+            assert!(!examples_here.is_empty(), "{name}: no example");
+            for example in examples_here {
+                // `…` stands for the arguments of the command's first example.
+                let of = root.get_subcommands().find(|command| command.get_name() == example[1]);
+                let of = of.unwrap_or_else(|| panic!("{name}: {example:?}: no such command"));
+                let first = examples(&help(of)).swap_remove(0);
+                assert!(!first.iter().any(|word| word == "…"), "{name}: {first:?}");
+                let whole = example.iter().flat_map(|word| match word.as_str() {
+                    "…" => first[2..].to_vec(),
+                    _ => vec![word.clone()],
+                });
+                if let Err(error) = Arguments::try_parse_from(whole) {
+                    panic!("{name}: {example:?}: {error}");
+                }
+            }
+        }
+    }
 }

@@ -425,7 +425,7 @@ fn publish_and_roll_back(vendor: &Vendor) {
         let (current, revision) = store.current(None).await.unwrap().unwrap();
         let release = store.release(&current.release).await.unwrap();
         assert_ne!(release.id, second["release"].as_str().unwrap());
-        assert!(store.has_filter(&release).await.unwrap());
+        assert!(store.has_filter_by_content(&release).await.unwrap());
         assert!(store.current(Some(&revision)).await.unwrap().is_none());
         // Of two publishers that read the same revision, the second is refused.
         let other = Current::new(
@@ -605,7 +605,7 @@ fn what_is_signed_can_be_checked_and_goes_on_from_nothing_that_is_not() {
     fails(&vendor.publish(&again), "is not valid");
     fs::write(&path, good).unwrap();
     fs::rename(path.with_extension("json.minisig"), vendor.path().join("aside")).unwrap();
-    fails(&vendor.publish(&again), "not to be believed");
+    fails(&vendor.publish(&again), "has no signature: it was published without one");
     fs::rename(vendor.path().join("aside"), path.with_extension("json.minisig")).unwrap();
     succeeds(&vendor.publish(&again));
 }

@@ -5,6 +5,7 @@
 mod balancers;
 mod builds;
 mod caller;
+mod certificates;
 mod reports;
 mod support;
 

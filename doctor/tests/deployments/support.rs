@@ -10,6 +10,8 @@ use doctor::{Deployment, Findings, Severity};
 use pir_dataset::configuration::Configuration as ProcessConfiguration;
 use pir_dataset::processing::Run;
 use pir_server::{Configuration, Listener, Service, endpoints};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,28 +60,68 @@ pub(crate) struct Tls {
     pub(crate) days: i64,
     /// Whether the certificate is that of an authority, as `openssl req -x509` makes it.
     pub(crate) is_authority: bool,
+    /// Whether it has the name of the host as a subjectAltName.
+    pub(crate) has_names: bool,
+    /// The days of an intermediate certificate, if there is one.
+    pub(crate) intermediate: Option<i64>,
 }
 
 impl Default for Tls {
     fn default() -> Self {
-        Self { http2: true, days: 365, is_authority: false }
+        Self { http2: true, days: 365, is_authority: false, has_names: true, intermediate: None }
     }
 }
 
-/// A certificate of localhost that began a year before now and ends that many days after.
-fn certificate(days: i64, is_authority: bool) -> rcgen::CertifiedKey<rcgen::KeyPair> {
+/// Of a certificate that began a year before now and ends that many days after. The name is one that no authority of this machine
+/// has.
+fn parameters(name: &str, days: i64) -> CertificateParams {
     let day = Duration::from_secs(24 * 3600);
     let now = rcgen::date_time_ymd(1970, 1, 1) + std::time::UNIX_EPOCH.elapsed().unwrap();
-    let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name.push(DnType::CommonName, format!("{name} of a test"));
     parameters.not_before = now - day * 365;
     let distance = day * u32::try_from(days.unsigned_abs()).unwrap();
     parameters.not_after = if days < 0 { now - distance } else { now + distance };
-    if is_authority {
-        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    parameters
+}
+
+fn authority(name: &str, days: i64) -> CertificateParams {
+    let mut parameters = parameters(name, days);
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    parameters
+}
+
+/// What a server has, and by which certificate it is trusted.
+struct Certified {
+    /// The server's certificate first.
+    chain: Vec<CertificateDer<'static>>,
+    key: KeyPair,
+    authority: String,
+}
+
+/// Certificates for localhost.
+fn certificates(tls: &Tls) -> Certified {
+    let mut own = match tls.is_authority {
+        true => authority("server", tls.days),
+        false => parameters("server", tls.days),
+    };
+    if tls.has_names {
+        own.subject_alt_names = vec![SanType::DnsName("localhost".try_into().unwrap())];
     }
-    let signing_key = rcgen::KeyPair::generate().unwrap();
-    let cert = parameters.self_signed(&signing_key).unwrap();
-    rcgen::CertifiedKey { cert, signing_key }
+    let key = KeyPair::generate().unwrap();
+    let Some(days) = tls.intermediate else {
+        let own = own.self_signed(&key).unwrap();
+        let authority = own.pem();
+        return Certified { chain: vec![own.der().clone()], key, authority };
+    };
+    let [root_key, middle_key] = [(); 2].map(|()| KeyPair::generate().unwrap());
+    let root = authority("root", 3650).self_signed(&root_key).unwrap();
+    let root_issuer = Issuer::new(authority("root", 3650), &root_key);
+    let middle = authority("intermediate", days).signed_by(&middle_key, &root_issuer).unwrap();
+    let middle_issuer = Issuer::new(authority("intermediate", days), &middle_key);
+    let own = own.signed_by(&key, &middle_issuer).unwrap();
+    let chain = vec![own.der().clone(), middle.der().clone()];
+    Certified { chain, key, authority: root.pem() }
 }
 
 pub(crate) struct Deployed {
@@ -155,15 +197,13 @@ impl Deployed {
         }
         let configuration = Configuration::parse(text.to_string().as_bytes()).unwrap();
         let runtime = Runtime::new().unwrap();
-        let Tls { days, is_authority, .. } = plan.tls.as_ref().copied().unwrap_or_default();
-        let certified = certificate(days, is_authority);
-        fs::write(folder.path().join("authority.pem"), certified.cert.pem()).unwrap();
+        let certified = certificates(&plan.tls.unwrap_or_default());
+        fs::write(folder.path().join("authority.pem"), &certified.authority).unwrap();
         let tls = plan.tls.map(|tls| {
-            let key =
-                rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+            let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.key.serialize_der());
             let mut config = rustls::ServerConfig::builder()
                 .with_no_client_auth()
-                .with_single_cert(vec![certified.cert.der().clone()], key.into())
+                .with_single_cert(certified.chain, key.into())
                 .unwrap();
             let versions: &[&[u8]] = if tls.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
             config.alpn_protocols = versions.iter().map(|version| version.to_vec()).collect();

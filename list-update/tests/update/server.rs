@@ -19,6 +19,8 @@ pub(crate) enum Answer {
     Endless,
     /// A head and nothing behind it.
     Stalled,
+    /// 304 to requests with a condition; to others a head and nothing behind it.
+    NotModifiedThenStalled,
     /// Another address.
     Redirect(String),
 }
@@ -130,7 +132,11 @@ fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> 
                 "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{content}"
             )
         }
-        Answer::Endless | Answer::Stalled => {
+        Answer::NotModifiedThenStalled if headers.contains_key("if-none-match") => {
+            status = 304;
+            "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n".to_owned()
+        }
+        Answer::Endless | Answer::Stalled | Answer::NotModifiedThenStalled => {
             "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned()
         }
         Answer::Redirect(ref to) => {
@@ -146,7 +152,7 @@ fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> 
         Answer::Endless => loop {
             stream.write_all(&b"x.example\n".repeat(1000))?;
         },
-        Answer::Stalled => {
+        Answer::Stalled | Answer::NotModifiedThenStalled if status == 200 => {
             // Until the client hangs up.
             let mut rest = String::new();
             BufReader::new(stream).read_line(&mut rest).map(drop)

@@ -8,7 +8,7 @@ use super::gather::Gathered;
 use super::nodes::{Goal, Nodes, NodesError};
 use super::release::{Release, ReleaseName};
 use super::signed_filter::SignedFiles;
-use super::store::{CURRENT, ReleaseStore, Revision};
+use super::store::{CURRENT, ReleaseStore, ReleaseStoreError, Revision};
 use super::trust_error::TrustError;
 use crate::progress::{Notice, Phase, Progress, Running, Silent};
 use release_signature::{SecretKey, TrustedKeys};
@@ -367,6 +367,10 @@ impl<'p> Publisher<'p> {
             Err(error) if error.is_not_found() => {
                 Err(PublishError::UnknownRelease { address, id, known: self.known().await? })
             }
+            Err(ReleaseStoreError::Trust { source: TrustError::Unsigned, .. }) => {
+                let signed = self.signed_here(&current.release.id).await?;
+                Err(PublishError::UnsignedRelease { address, id, signed })
+            }
             found => {
                 let found = found?;
                 if is_named
@@ -379,6 +383,20 @@ impl<'p> Publisher<'p> {
                 Err(PublishError::Forward { address, id, before, known: self.known().await? })
             }
         }
+    }
+
+    /// The ids of the releases that the key of this publisher has signed, without one, for messages.
+    async fn signed_here(&self, without: &str) -> Result<Vec<String>, PublishError> {
+        let Some(signer) = &self.signer else { return Ok(Vec::new()) };
+        let mut signed = Vec::new();
+        for id in self.store.releases().await? {
+            let found = self.store.signed_release_by_id(&id, &self.use_case, &signer.keys).await;
+            if found.is_ok() && id != without {
+                signed.push(id);
+            }
+        }
+        signed.sort();
+        Ok(signed)
     }
 
     /// The ids of all releases, for messages.
@@ -463,7 +481,7 @@ impl<'p> Publisher<'p> {
         if current.is_none_or(|(current, _)| current.release.id != release.id) {
             return Err(PublishError::Superseded);
         }
-        if !self.store.has_filter(release).await? {
+        if !self.store.has_filter_by_content(release).await? {
             self.store.set_filter(release).await?;
         }
         self.store.remove_other_levels(release).await?;

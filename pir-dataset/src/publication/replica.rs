@@ -372,7 +372,7 @@ impl Replica {
             let name = format!("{}/{name} of release {}", self.store.address(), release.id);
             return Err(ReleaseStoreError::Damaged { name, damage: Damage::TooLong });
         }
-        if !self.store.has_filter(release).await? {
+        if !self.store.has_filter_by_content(release).await? {
             return Ok(None);
         }
         let mut fetched = Vec::new();

@@ -520,11 +520,12 @@ impl ReleaseStore {
         Ok(())
     }
 
-    /// Whether there are files of the lengths of a release's prefilters where apps fetch them. Their content is not read.
+    /// Whether there are files of the lengths of a release's prefilters where apps fetch them. Their content is not read, as
+    /// [`has_filter_by_content`](Self::has_filter_by_content) does: this is for who looks often, and from afar.
     ///
     /// # Errors
     /// [`ReleaseStoreError`], if the store fails.
-    pub async fn has_filter_files(&self, release: &Release) -> Result<bool, ReleaseStoreError> {
+    pub async fn has_filter_by_length(&self, release: &Release) -> Result<bool, ReleaseStoreError> {
         for file in release.filter_files() {
             match self.store.head(&self.key(&file.name)).await {
                 Ok(found) if found.size == file.bytes => {}
@@ -535,11 +536,14 @@ impl ReleaseStore {
         Ok(true)
     }
 
-    /// Whether apps are given the prefilter of a release, and those of its levels.
+    /// Whether apps are given the prefilter of a release, and those of its levels, by the digests of the files. Reads all of them.
     ///
     /// # Errors
     /// [`ReleaseStoreError`], if the store fails.
-    pub async fn has_filter(&self, release: &Release) -> Result<bool, ReleaseStoreError> {
+    pub async fn has_filter_by_content(
+        &self,
+        release: &Release,
+    ) -> Result<bool, ReleaseStoreError> {
         for file in release.filter_files() {
             let found = match self.store.get(&self.key(&file.name)).await {
                 Ok(found) if found.meta.size != file.bytes => return Ok(false),

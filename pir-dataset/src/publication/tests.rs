@@ -35,6 +35,7 @@ struct Shelf {
     folder: TempDir,
     clock: ManualClock,
     key: Option<SecretKey>,
+    trusts_current: bool,
     notices: Notices,
 }
 
@@ -53,6 +54,7 @@ impl Shelf {
             folder: tempfile::tempdir().unwrap(),
             clock: ManualClock::new(Timestamp::from_unix_seconds(START)),
             key: None,
+            trusts_current: false,
             notices: Notices::default(),
         }
     }
@@ -66,6 +68,7 @@ impl Shelf {
         let schedule = Schedule::new(&nodes);
         let publisher = Publisher::open(self.store(), USE_CASE, nodes, schedule).await.unwrap();
         let publisher = publisher.with_clock(&self.clock).with_progress(&self.notices);
+        let publisher = publisher.with_trust_in_current(self.trusts_current);
         match &self.key {
             Some(key) => publisher.with_key(key),
             None => publisher,
@@ -292,6 +295,43 @@ async fn a_signature_holds_for_what_deltas_make() {
     assert_eq!((deceived.ready(), deceived.replica.fetched().by_delta), (vec![second], 0));
     let told = deceived.replica.take_unusable_delta();
     assert!(matches!(told, Some(ReleaseStoreError::Damaged { damage: Damage::Delta, .. })));
+}
+
+/// Nodes with a public key would refuse it, and --sign was given already.
+#[tokio::test]
+async fn a_release_without_a_signature_is_not_gone_back_to_by_one_who_signs() {
+    let mut shelf = Shelf::new();
+    let unsigned = shelf.publish(&[content(100, 1)]).await.announced.release.id;
+    shelf.key = Some(SecretKey::generate().unwrap());
+    shelf.trusts_current = true;
+    let first = shelf.publish(&[content(100, 2)]).await.announced.release.id;
+    shelf.trusts_current = false;
+    let refused = async |id: Option<&str>| {
+        shelf.publisher().await.roll_back(id).await.unwrap_err().to_string()
+    };
+    // Without an id it would be the one before.
+    for id in [None, Some(unsigned.as_str())] {
+        let error = refused(id).await;
+        for part in [
+            &format!("the release {unsigned} has no signature: it was published without one"),
+            "publish its files again with this key (--data, --filter)",
+            "there is no other",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+    let second = shelf.publish(&[content(100, 3)]).await.announced.release.id;
+    let error = refused(Some(&unsigned)).await;
+    assert!(error.ends_with(&format!("there are {first}")), "{error}");
+    // Releases of other keys are no better.
+    let own = shelf.key.replace(SecretKey::generate().unwrap());
+    shelf.trusts_current = true;
+    shelf.publish(&[content(100, 4)]).await;
+    let error = shelf.publisher().await.roll_back(Some(&unsigned)).await.unwrap_err().to_string();
+    assert!(error.ends_with("there is no other"), "{error}");
+    shelf.key = own;
+    let back = shelf.publisher().await.roll_back(Some(&second)).await.unwrap();
+    assert_eq!(back.release.id, second);
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! What a configuration says that can be served, and is probably not meant.
 
 use super::{Configuration, UserGroup};
+use app_configuration::is_url_filter_use_case;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::HashMap;
 
-/// What the names of use cases end with, by what devices use them for: URL filters, and both kinds of Live Caller ID Lookup.
-const ENDINGS: [&str; 3] = [".url.filtering", ".block", ".identity"];
+/// What the names of use cases of both kinds of Live Caller ID Lookup end with.
+const CALLER_ID_ENDINGS: [&str; 2] = [".block", ".identity"];
 
 impl Configuration {
     /// Sentences about values that can be used and are probably not meant. None of them has a part of a user token.
@@ -15,7 +16,8 @@ impl Configuration {
         let mut warnings = token_warnings("users", &self.users);
         for use_case in self.use_cases.iter().filter(|use_case| use_case.is_served()) {
             let name = use_case.name();
-            if !ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+            let is_caller_id = CALLER_ID_ENDINGS.iter().any(|ending| name.ends_with(ending));
+            if !is_url_filter_use_case(name) && !is_caller_id {
                 warnings.push(format!(
                     "use case {name}: devices look up names that end with .url.filtering (URL filters), .block or .identity \
                      (caller ID), behind the app's bundle id"
@@ -111,7 +113,7 @@ mod tests {
                 r#"{{"users": [], "usecases": [{{"name": "{name}", "fileStem": "x"}}]{more}}}"#
             ))
         };
-        for ending in ENDINGS {
+        for ending in [".url.filtering", ".block", ".identity"] {
             assert_eq!(with(&format!("com.example.app{ending}"), ""), [""; 0]);
         }
         let found = with("com.example.app", "");

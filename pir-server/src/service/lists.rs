@@ -2,6 +2,7 @@
 
 use super::Service;
 use crate::blocking::{TaskFailed, blocking};
+use crate::configuration::ListSettings;
 use crate::lists::{self, ListsError, ListsStatus};
 use error_reporter::Report;
 use list_update::{UpdateError, Updated};
@@ -32,7 +33,10 @@ impl Service {
             }
             Err(_) => None,
         };
-        let is_served = served.as_ref().map(Result::is_ok);
+        let is_served = match &served {
+            Some(served) => Some(served.is_ok()),
+            None => self.serves_what_is_made(&lists.settings, run.as_ref().err()).await,
+        };
         let outcome = served.unwrap_or(Ok(())).and(run);
         let recorded = match &outcome {
             Ok((updated, _)) => Ok(updated),
@@ -52,6 +56,22 @@ impl Service {
             true => Ok(()),
             false => Err(ListsError::NotServed),
         }
+    }
+
+    /// Whether what was made last is served, after an update that failed: another run may have made it. `None` if that cannot be
+    /// known, as while another run is writing.
+    async fn serves_what_is_made(
+        &self,
+        settings: &ListSettings,
+        error: Option<&ListsError>,
+    ) -> Option<bool> {
+        if matches!(error, Some(ListsError::Update(UpdateError::Busy { .. }))) {
+            return None;
+        }
+        let settings = settings.clone();
+        let read = blocking(move || Ok::<_, TaskFailed>(lists::tag_of_last(&settings)));
+        let tag = read.await.ok()??;
+        Some(self.serves_lists(Some(&tag)).await)
     }
 
     async fn serves_lists(&self, tag: Option<&str>) -> bool {

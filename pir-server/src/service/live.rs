@@ -19,6 +19,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use unix_clock::Timestamp;
 
+/// The warning about a service that admits nobody.
+pub(crate) const NO_USER_TOKEN: &str = "there is no user token, neither in users nor in userTokens.file, and neither userTokens.command \
+     nor userTokens.url decides about others: no client gets a token, and nobody can look anything up; put the token that the app has \
+     into users, or into the file";
+
 /// What a reload replaces.
 #[derive(Clone)]
 pub(crate) struct Live {
@@ -34,6 +39,8 @@ pub(crate) struct Live {
     /// The token file, and its state when it was read.
     pub(super) users_file: Option<(PathBuf, FileMark)>,
     pub(crate) issuer_request_uri: String,
+    /// Whether users may be known elsewhere: to what `userTokens` asks, or to another issuer.
+    has_users_elsewhere: bool,
     pub(crate) reports: Option<Arc<ReportLog>>,
 }
 
@@ -47,6 +54,8 @@ pub struct Loaded {
     pub user_tokens: usize,
     /// Configuration keys that have changed and take effect at the next start only.
     pub after_restart: Vec<&'static str>,
+    /// Whether no user can get a token, since there is no user token at all and nothing else that decides about them.
+    pub admits_nobody: bool,
     /// Findings that do not prevent serving but need the operator's attention.
     pub warnings: Vec<String>,
 }
@@ -76,6 +85,8 @@ impl Live {
             users: configured_users.clone(),
             configured_users,
             users_file: None,
+            has_users_elsewhere: user_tokens.has_hook()
+                || issuer_request_uri.as_ref().is_some_and(|uri| uri.contains("://")),
             issuer_request_uri: issuer_request_uri.unwrap_or_else(|| "/issue".to_owned()),
             reports: open_reports(configuration, earlier)?,
         };
@@ -185,8 +196,13 @@ impl Live {
                  two only (process with requirePowerOfTwoShardCount)"
             )
         });
+        // A gateway for other servers has no use cases and needs no users.
+        let admits_nobody =
+            self.users.len() == 0 && !self.has_users_elsewhere && !self.use_cases.is_empty();
+        let nobody = admits_nobody.then(|| NO_USER_TOKEN.to_owned());
         Loaded {
-            warnings: warnings.chain(other).collect(),
+            warnings: nobody.into_iter().chain(warnings).chain(other).collect(),
+            admits_nobody,
             user_tokens: self.users.len(),
             after_restart: Vec::new(),
             use_cases,

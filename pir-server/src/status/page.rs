@@ -80,7 +80,7 @@ pub(crate) fn page(status: &Status) -> String {
     for problem in &status.problems {
         let _ = writeln!(out, "<p class=\"bad\">{}</p>", Escaped(problem));
     }
-    for warning in &status.warnings {
+    for warning in status.warnings.iter().filter(|warning| !status.problems.contains(warning)) {
         let _ = writeln!(out, "<p class=\"warning\">{}</p>", Escaped(warning));
     }
     use_cases(&mut out, status);

@@ -4,9 +4,10 @@
 use super::Status;
 use super::doctor::DoctorReport;
 use super::page::ago;
+use crate::service::NO_USER_TOKEN;
 use std::time::Duration;
 
-/// From when on a data set, or the last update of lists, is too old. As in the alert `PirDataSetOld`.
+/// From when on a data set, or the last update of lists, is too old. As in the alert `PirDataSetOld`, which a test compares.
 const STALE: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// Sentences about what is old, late or not served.
@@ -20,6 +21,9 @@ pub(super) fn problems(status: &Status) -> Vec<String> {
         problems.push(format!(
             "{file}: cannot be read again, and the earlier content stays in use: {reason}"
         ));
+    }
+    if status.admits_nobody {
+        problems.push(NO_USER_TOKEN.to_owned());
     }
     if let Some(end) = status.certificate_ends_at.filter(|&end| end <= now) {
         problems.push(format!(
@@ -71,8 +75,11 @@ fn lists(status: &Status, problems: &mut Vec<String>) {
         problems.push(format!("the last update of the lists failed: {error}"));
     }
     if lists.is_served == Some(false) {
-        problems
-            .push("what was made of the lists is not served; the log has the reason".to_owned());
+        problems.push(
+            "what was made of the lists last is not served: the last update failed before it could be, and the log has \
+             the reason; the next update that does not fail serves it"
+                .to_owned(),
+        );
     }
     if let Some(time) = lists.last_success
         && status.now.since(time) > STALE
@@ -84,4 +91,26 @@ fn lists(status: &Status, problems: &mut Vec<String>) {
     }
     let sources = lists.updated.iter().flat_map(|updated| updated.old_sources());
     problems.extend(sources.map(|source| format!("list {}: an old copy is used", source.name)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn data_sets_are_as_old_here_as_in_the_alert() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/alerts.yaml");
+        let alerts = std::fs::read_to_string(path).unwrap();
+        let (_, alert) = alerts.split_once("- alert: PirDataSetOld\n").unwrap();
+        let (alert, _) = alert.split_once("- alert: ").unwrap();
+        let expression = alert.lines().find_map(|line| line.trim().strip_prefix("expr: "));
+        let expected = format!(
+            "time() - max by (usecase) (pir_data_set_timestamp_seconds) > {}",
+            STALE.as_secs()
+        );
+        assert_eq!(expression, Some(&*expected));
+        let comment = "longer time than three days";
+        assert!(alerts.contains(comment) && STALE.as_secs() == 3 * 86_400);
+    }
 }

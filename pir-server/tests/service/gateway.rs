@@ -16,12 +16,15 @@ const PATH: &str = "/.well-known/ohttp-gateway";
 pub(crate) const HOST: &str = "pir.example.com";
 
 async fn gateway() -> Running {
+    // The same host in another spelling.
+    gateway_of("PIR.example.com:443").await
+}
+
+async fn gateway_of(host: &str) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let case = Case::new("synthetic_small_logt5");
     let settings = Settings::new(vec![case.install(folder.path(), "data")]);
-    // The same host in another spelling.
-    let hosts = ["PIR.example.com:443"];
-    let settings = settings.with("gateway", serde_json::json!({ "hosts": hosts }));
+    let settings = settings.with("gateway", serde_json::json!({ "hosts": [host] }));
     Running::start(folder, settings).await
 }
 
@@ -184,6 +187,23 @@ async fn only_known_hosts_are_asked() {
     let mut long = get(HOST, directory);
     long.put_header("x", vec![b'a'; 64 << 10]);
     assert_eq!(status(&relay.send(&keys, &long).await), 400);
+}
+
+/// With the default port, without a port, and with another one, in the configuration and in requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_of_hosts_are_compared_as_those_of_origins() {
+    const PORTS: [(&str, u16); 4] = [("", 443), (":443", 443), (":8443", 8443), (":80", 80)];
+    let directory = "/.well-known/private-token-issuer-directory";
+    for (configured, port) in PORTS {
+        let running = gateway_of(&format!("{HOST}{configured}")).await;
+        let relay = Relay::to(&running);
+        let keys = relay.keys().await;
+        for (asked, asked_port) in PORTS {
+            let answer = relay.send(&keys, &get(&format!("{HOST}{asked}"), directory)).await;
+            let expected = if asked_port == port { 200 } else { 403 };
+            assert_eq!(status(&answer), expected, "{configured:?} {asked:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

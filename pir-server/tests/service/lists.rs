@@ -304,7 +304,7 @@ async fn what_could_not_be_served_is_served_by_the_next_update() {
         let (page, status, metrics) = running.seen().await;
         assert!(page.contains("the updated lists cannot be served"), "{page}");
         assert_eq!(status["lists"]["isServed"], json!(false));
-        assert!(page.contains("what was made of the lists is not served"), "{page}");
+        assert!(page.contains("what was made of the lists last is not served"), "{page}");
         assert!(metrics.contains("pir_lists_served 0\n"), "{metrics}");
         assert!(!running.has("new.example").await);
     }
@@ -344,6 +344,39 @@ async fn what_another_run_has_made_is_served() {
     assert_eq!(running.get(&level).await.0, 404);
     assert!(running.service.update_lists().await.unwrap().is_unchanged());
     assert_eq!(running.get(&level).await.0, 200);
+}
+
+/// A run beside the service makes a newer build, and the service's own update fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_fails_beside_a_newer_build_says_that_it_is_not_served() {
+    let folder = folder("bad.example\n");
+    let running = Running::start(&folder).await;
+    running.service.update_lists().await.unwrap();
+    // The list is gone and its copy, too, so that the update of the service fails.
+    let list = folder.path().join("list.txt");
+    let break_lists = || {
+        fs::remove_file(&list).unwrap();
+        fs::remove_dir_all(folder.path().join("state/sources")).unwrap();
+    };
+    break_lists();
+    running.service.update_lists().await.unwrap_err();
+    assert_eq!(running.seen().await.1["lists"]["isServed"], json!(true));
+
+    fs::write(&list, "bad.example\nnew.example\n").unwrap();
+    update_beside(&folder, "a").await;
+    break_lists();
+    let error = running.service.update_lists().await.unwrap_err();
+    assert!(matches!(error, ListsError::Update(_)), "{error}");
+    let (page, status, metrics) = running.seen().await;
+    assert_eq!(status["lists"]["isServed"], json!(false));
+    assert!(page.contains("what was made of the lists last is not served"), "{page}");
+    assert!(metrics.contains("pir_lists_served 0\n"), "{metrics}");
+    assert!(!running.has("new.example").await);
+
+    fs::write(&list, "bad.example\nnew.example\n").unwrap();
+    running.service.update_lists().await.unwrap();
+    assert_eq!(running.seen().await.1["lists"]["isServed"], json!(true));
+    assert!(running.has("new.example").await);
 }
 
 #[cfg(feature = "lists")]

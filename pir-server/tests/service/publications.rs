@@ -461,9 +461,9 @@ async fn publishers_do_not_overwrite_each_other_and_leave_what_is_needed() {
         assert!(shelf.object(&first, &file.name).exists());
     }
     // Prefilters are given out by copies.
-    assert!(!shelf.store.has_filter(&first).await.unwrap());
+    assert!(!shelf.store.has_filter_by_content(&first).await.unwrap());
     shelf.store.set_filter(&first).await.unwrap();
-    assert!(shelf.store.has_filter(&first).await.unwrap());
+    assert!(shelf.store.has_filter_by_content(&first).await.unwrap());
     assert_eq!(fs::read(shelf.folder.path().join("filter/bloom.bin")).unwrap(), b"1");
 }
 

@@ -430,6 +430,25 @@ fn a_check_tells_what_is_probably_not_meant() {
 }
 
 #[test]
+fn that_nobody_is_admitted_is_told_by_a_check_and_at_the_start() {
+    const SENTENCE: &str = "there is no user token, neither in users nor in userTokens.file";
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::new("synthetic_small_logt5");
+    let of_users =
+        |users| Settings::new(vec![case.install(folder.path(), "data")]).with("users", users);
+    for (users, is_told) in
+        [(serde_json::json!([]), true), (serde_json::json!([{ "tokens": ["AAAA"] }]), false)]
+    {
+        let (_, log) = Process::start(folder.path(), &of_users(users), &[]).terminate();
+        assert_eq!(log.contains(SENTENCE), is_told, "{log}");
+        let path = folder.path().join("service-config.json");
+        let (code, out, told) = run(&["--config", path.to_str().unwrap(), "--check-config"]);
+        assert!(code == 0 && out.ends_with("the configuration is good\n"), "{code} {out}");
+        assert_eq!(told.contains(&format!("pir-server: {SENTENCE}")), is_told, "{told}");
+    }
+}
+
+#[test]
 fn configurations_are_checked_before_they_are_used() {
     let folder = tempfile::tempdir().unwrap();
     let case = Case::new("synthetic_ios26_fixed4_logt5");

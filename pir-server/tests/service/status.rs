@@ -77,6 +77,63 @@ async fn the_last_findings_of_the_doctor_are_shown() {
     }
 }
 
+/// Where no user token is known, neither here nor elsewhere, and something is served.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_admits_nobody_says_so() {
+    const SENTENCE: &str = "there is no user token, ";
+    let case = Case::new("synthetic_small_logt5");
+    let empty = json!([]);
+    let address = json!({ "url": "http://127.0.0.1:9/users" });
+    let elsewhere = json!("https://issuer.example/issue");
+    for (users, key, value, is_told) in [
+        (&empty, "userTokens", json!({}), true),
+        (&json!([{ "tokens": [] }]), "userTokens", json!({}), true),
+        (&json!([{ "tokens": ["AAAA"] }]), "userTokens", json!({}), false),
+        (&empty, "userTokens", address, false),
+        (&empty, "issuerRequestUri", elsewhere, false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings::new(vec![case.install(folder.path(), "data")])
+            .with("users", users.clone())
+            .with(key, value);
+        let running = Running::start(folder, settings).await;
+        let (page, status) = (admin(&running, "/").await, status(&running).await);
+        for list in ["problems", "warnings"] {
+            let mut sentences = status[list].as_array().unwrap().iter();
+            let found = sentences.any(|one| one.as_str().unwrap().starts_with(SENTENCE));
+            assert_eq!(found, is_told, "{users} {key} {list}");
+        }
+        assert_eq!(page.matches(SENTENCE).count(), usize::from(is_told), "{users} {key}");
+    }
+    // A gateway for other servers serves nothing itself.
+    let gateway = json!({ "origins": { "pir.example.com": "http://127.0.0.1:9" } });
+    let settings = Settings::new(Vec::new()).with("users", empty).with("gateway", gateway);
+    let running = Running::start(tempfile::tempdir().unwrap(), settings).await;
+    assert_eq!(status(&running).await["problems"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_user_tokens_that_is_emptied_is_told() {
+    let case = Case::new("synthetic_small_logt5");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.json");
+    fs::write(&file, "[]").unwrap();
+    let settings = Settings::new(vec![case.install(folder.path(), "data")])
+        .with("users", json!([]))
+        .with("userTokens", json!({ "file": file }));
+    let running = Running::start(folder, settings).await;
+    let is_told = async || !status(&running).await["problems"].as_array().unwrap().is_empty();
+    assert!(is_told().await);
+    for (content, expected) in [(r#"[{"tokens": ["AAAA"]}]"#, false), (r#"[{"tokens": []}]"#, true)]
+    {
+        let next = file.with_extension("next");
+        fs::write(&next, content).unwrap();
+        fs::rename(&next, &file).unwrap();
+        running.service.refresh_files().await;
+        assert_eq!(is_told().await, expected, "{content}");
+    }
+}
+
 /// A publisher that stops is nothing that a node notices but by the age of what it serves.
 #[tokio::test(flavor = "multi_thread")]
 async fn data_sets_that_are_old_are_told() {

@@ -1,6 +1,7 @@
 //! `urlfilter update`: lists by path or URL to what is served, as far as they have changed.
 
 use crate::output::{Bars, Exit, Results, note};
+use app_configuration::is_url_filter_use_case;
 use list_update::{Configuration, SourceReport, SourceState, Stage, Update, Updated};
 use std::collections::BTreeSet;
 use std::num::NonZero;
@@ -63,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         note(format_args!("{}: {idle}", arguments.configuration.display()));
     }
     if let Some(name) = &configuration.use_case
-        && !name.ends_with(".url.filtering")
+        && !is_url_filter_use_case(name)
     {
         note(format_args!(
             "{}: devices look up the use case BUNDLE-ID.url.filtering, and service.use_case is {name}",

@@ -96,6 +96,21 @@ pub enum PublishError {
         /// The releases that exist.
         known: String,
     },
+    /// The release to go back to has no signature, and this publisher signs.
+    #[error(
+        "{address}: the release {id} has no signature: it was published without one, or somebody removed it; nodes with a \
+         public key follow only what is signed; publish its files again with this key (--data, --filter), which makes a new \
+         release of them, or name one that this key has signed (--rollback RELEASE); {}",
+        signed_releases(signed)
+    )]
+    UnsignedRelease {
+        /// The address of the publication.
+        address: String,
+        /// The id of the release.
+        id: String,
+        /// The releases that exist and that the key has signed, apart from the current one.
+        signed: Vec<String>,
+    },
     /// Nodes did not get the release in time. It is not activated.
     #[error(
         "release {id} is announced, and nodes go on with the one before it; publish again when they can \
@@ -119,4 +134,11 @@ pub enum PublishError {
     /// Another release was published before the prefilter was given out.
     #[error("another release was published meanwhile; its publisher gives its prefilter out")]
     Superseded,
+}
+
+fn signed_releases(ids: &[String]) -> String {
+    match ids.is_empty() {
+        true => "there is no other".to_owned(),
+        false => format!("there are {}", ids.join(", ")),
+    }
 }

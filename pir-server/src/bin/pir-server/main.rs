@@ -247,3 +247,25 @@ fn announce(what: &str, scheme: &str, listener: &Listener) -> anyhow::Result<()>
     }
     Ok(out.flush()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// The arguments are read and nothing is run.
+    #[test]
+    fn examples_of_help_have_arguments_that_are_accepted() {
+        let help = Arguments::command().get_after_help().map(ToString::to_string);
+        let help = help.unwrap();
+        let examples = help.lines().filter(|line| line.starts_with("  pir-server "));
+        assert_eq!(examples.clone().count(), 3);
+        for example in examples {
+            // None of them needs a shell.
+            assert!(!example.contains(['\'', '"', '\\', '|', '>', '#']), "{example}");
+            if let Err(error) = Arguments::try_parse_from(example.split_whitespace()) {
+                panic!("{example}: {error}");
+            }
+        }
+    }
+}
