@@ -5,7 +5,7 @@ use super::manner::Manner;
 use super::{KeySet, Options, Origin, Report, plausible, reach};
 use crate::key::names::has_known_suffix;
 use crate::key::{
-    CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remarks, canonicalise,
+    CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remark, Remarks, canonicalise,
 };
 use crate::list::adblock::excepted;
 use crate::list::{Action, Entry, Event, RuleOptions, Scope};
@@ -97,6 +97,10 @@ impl KeyMaker<'_> {
             Err(Refusal::SingleLabel) => top_level(entry).ok_or(Refusal::SingleLabel)?,
             key => key?,
         };
+        // What devices ask for names the host without the dot as well, and no exception may allow that.
+        if entry.action != Action::Block && key.remarks.contains(Remark::CoversAnotherHost) {
+            return Err(Refusal::AbsoluteHost);
+        }
         key.remarks.extend(entry.remarks);
         if !is_row && entry.action == Action::Block {
             self.check_names(&mut key, entry)?;

@@ -275,6 +275,13 @@ pub(crate) fn is_ipv4(host: &str) -> bool {
     host.bytes().last().is_some_and(|b| b.is_ascii_digit()) && host.parse::<Ipv4Addr>().is_ok()
 }
 
+/// Whether a host as it is written has a dot at its end: `.`, escaped, or one of those that UTS 46 maps to it.
+pub(crate) fn ends_with_dot(host: &str) -> bool {
+    host.ends_with(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'])
+        || host.ends_with("%2e")
+        || host.ends_with("%2E")
+}
+
 /// Whether every list means "blocked" by an address: unspecified or loopback.
 pub(crate) fn is_sink(address: IpAddr) -> bool {
     let address = address.to_canonical();

@@ -36,6 +36,8 @@ reasons! {
         Pattern = "pattern", "the rule matches text anywhere in the URL";
         /// The rule is written as no browser writes URLs.
         NeverMatches = "never-matches", "the rule matches no URL: browsers resolve dot segments, replace backslashes, leave out default ports and escape quotation marks and brackets";
+        /// The host of a rule ends with a dot, which makes it another host for browsers.
+        AbsoluteHost = "absolute-host", "the rule names the host with a dot at its end, which browsers keep apart from the host without it; the key would block both, so leave out the dot if both are meant";
         /// The line is a directive for the program that the list is made for.
         Directive = "directive", "the directive is for another program";
         /// The entry resolves or forwards a name instead of blocking it.
@@ -93,6 +95,7 @@ impl Refusal {
                 | Self::Exception
                 | Self::RuleOption
                 | Self::Pattern
+                | Self::AbsoluteHost
                 | Self::Directive
                 | Self::NotABlock
                 | Self::AddressRange
