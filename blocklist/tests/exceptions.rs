@@ -358,3 +358,23 @@ fn a_url_with_a_dot_behind_its_host_allows_nothing_of_the_host_without_it() {
         "||a.example./x\n|https://b.example./|\n||c.example.^\n@@||d.example.^\n||d.example^\n";
     gives(list, &["d.example"], &[]);
 }
+
+#[test]
+fn badfilter_in_an_allow_list_is_refused_and_changes_nothing() {
+    let list = "||a.example^\n||b.example^\n@@||c.example^\n||c.example^\n@@||d.example^$script\n||d.example^\n";
+    let plain = build(list, "", &Format::Adblock.into());
+    for (allow, text) in [
+        ("||a.example^$badfilter", "a.example"),
+        ("@@||c.example^$badfilter", "c.example"),
+        ("||a.example^$script,badfilter", "||a.example^$script,badfilter"),
+        ("@@||d.example^$script,badfilter", "@@||d.example^$script,badfilter"),
+        ("||d.example^$script,badfilter", "||d.example^$script,badfilter"),
+        ("||*a*.example^$badfilter", "||*a*.example^$badfilter"),
+    ] {
+        let built = build(list, &format!("||x.example^\n{allow}\n"), &Format::Adblock.into());
+        assert_eq!(outcome(&built), outcome(&plain), "{allow}");
+        let refused = &built.report.refused[&Refusal::Retraction];
+        assert_eq!((refused.count(), refused.examples()[0].entry.as_str()), (1, text), "{allow}");
+        assert!(Refusal::Retraction.explanation().contains("move the line to the block list"));
+    }
+}

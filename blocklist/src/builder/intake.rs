@@ -7,7 +7,7 @@ use crate::key::names::has_known_suffix;
 use crate::key::{
     CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remark, Remarks, canonicalise,
 };
-use crate::list::adblock::excepted;
+use crate::list::adblock::{excepted, is_retraction};
 use crate::list::{Action, Entry, Event, RuleOptions, Scope};
 use filter_core::sub_url::SubUrlRule;
 use std::borrow::Cow;
@@ -147,7 +147,7 @@ fn top_level<'e>(entry: &Entry<'e>) -> Option<CanonicalKey<'e>> {
 }
 
 /// An event of a list as its speaker means it: entries of an allow list take others back, whether they ask to block or to
-/// allow.
+/// allow. What takes back a rule (`$badfilter`) has none there.
 pub(super) fn spoken(event: Event<'_>, speaker: Speaker) -> Event<'_> {
     match event {
         Event::Entry { line, entry } if speaker == Speaker::AllowList => match entry.action {
@@ -156,9 +156,14 @@ pub(super) fn spoken(event: Event<'_>, speaker: Speaker) -> Event<'_> {
                 Event::Entry { line, entry: Entry { action: Action::Allow, options, ..entry } }
             }
             Action::Retract | Action::RetractException => {
-                Event::Refused { line, refusal: Refusal::Exception, text: entry.text }
+                Event::Refused { line, refusal: Refusal::Retraction, text: entry.text }
             }
         },
+        Event::Refused { line, text, .. }
+            if speaker == Speaker::AllowList && is_retraction(text) =>
+        {
+            Event::Refused { line, refusal: Refusal::Retraction, text }
+        }
         event => event,
     }
 }

@@ -30,6 +30,8 @@ reasons! {
         ElementHiding = "element-hiding", "the rule hides or changes page content, it blocks no request";
         /// The entry is an exception from other rules.
         Exception = "exception", "the data set cannot express exceptions";
+        /// The rule takes back a rule of a list that blocks, and stands in a list of what must not be blocked.
+        Retraction = "retraction", "badfilter takes back a rule of a block list, and this list has none; move the line to the block list, or leave out badfilter to allow what it names";
         /// The rule has an option that restricts it.
         RuleOption = "rule-option", "the option restricts the rule, the key could not";
         /// The rule is not bound to a host.
@@ -114,6 +116,7 @@ impl Refusal {
             Self::LocalName
                 | Self::ElementHiding
                 | Self::Exception
+                | Self::Retraction
                 | Self::Directive
                 | Self::NotABlock
                 | Self::SinkAddress
