@@ -3,8 +3,8 @@
 //! One reader per format turns lines into [`Event`]s. Every line is counted, and everything that might
 //! be meant as an entry is an event. Input may be compressed or in an archive ([`Container`]), in UTF-8 or
 //! UTF-16. The format is detected from the first 64 KiB unless the caller names it. Memory is bounded by the
-//! longest permitted line and the window of the decompressor, whatever the input; of unbound configuration, zones and names
-//! whose data decide about them are kept as well, once each.
+//! longest permitted line and the window of the decompressor, whatever the input; the names of unbound
+//! configuration are kept as well, because lines anywhere in it decide what they mean.
 //!
 //! ```
 //! use blocklist::list::{self, Action, Event, Format, ReadOptions};
