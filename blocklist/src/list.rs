@@ -366,10 +366,14 @@ fn each_line(
             }
             Line::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 // Lists with other ends of lines were joined to this one. What stands behind one is no part of the line.
-                Ok(line) if line.contains('\r') => {
+                Ok(line) if memchr::memchr(b'\r', bytes).is_some() => {
                     format.skipped();
                     emit(0, Err((Refusal::ControlCharacter, line)));
                     LineKind::Entry
+                }
+                // Most lines of lists of names, whose first character is none of those that are looked for below.
+                Ok(line) if line.starts_with(|first: char| first.is_ascii_alphanumeric()) => {
+                    format.line_from(line, &mut emit)
                 }
                 Ok(line) => {
                     if format.is_of_names()

@@ -163,7 +163,9 @@ impl Remarks {
 
     /// The remarks, in the order of [`Remark::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Remark> {
-        Remark::ALL.iter().copied().filter(move |&remark| self.contains(remark))
+        // Each step leaves out the lowest bit that is set. Most sets have one or two of them.
+        let left = std::iter::successors(Some(self.0), |bits| Some(bits & bits.wrapping_sub(1)));
+        left.take_while(|&bits| bits != 0).map(|bits| Remark::ALL[bits.trailing_zeros() as usize])
     }
 }
 
