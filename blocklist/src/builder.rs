@@ -46,7 +46,9 @@ pub use uses::Origin;
 
 use crate::key::parents::{Lengths, any_cover};
 use crate::key::{KeyRules, ONBOARDING_ENTRY, Refusal};
-use crate::list::{self, Certainty, Format, ListError, ReadOptions, Summary};
+use crate::list::{
+    self, Certainty, Format, ListError, MAX_GENERATED_IN_BUILD, ReadOptions, Summary,
+};
 use durable_file::{Access, FileError, FileSet};
 use exceptions::{Exceptions, Speaker};
 use fill::fill;
@@ -171,6 +173,8 @@ pub struct Builder {
     keys: KeySet,
     exceptions: Exceptions,
     report: Report,
+    /// The names that directives of zones stood for.
+    generated: u64,
 }
 
 /// A finished build.
@@ -194,7 +198,7 @@ impl Builder {
             keys.add([ONBOARDING_ENTRY.as_bytes()], Origin::OPTION, Manner::PLAIN);
         }
         let rules = options.key_rules();
-        Self { options, rules, keys, exceptions: Exceptions::default(), report }
+        Self { options, rules, keys, exceptions: Exceptions::default(), report, generated: 0 }
     }
 
     /// Adds a list. `name` stands in the report and in errors. Without `format`, the format is detected.
@@ -250,6 +254,8 @@ impl Builder {
         if self.report.sources.len() >= Origin::MAX_SOURCES {
             return Err(BuildError::TooManySources);
         }
+        let left = MAX_GENERATED_IN_BUILD - self.generated;
+        let options = &options.clone().with_max_generated(options.max_generated.min(left));
         let refused_before = self.report.refused_counts();
         let source = self.report.start_source(name);
         let maker = KeyMaker { options: &self.options, rules: &self.rules };
@@ -276,6 +282,7 @@ impl Builder {
                 outcome.map_err(|source| BuildError::List { name: name.to_owned(), source })?
             }
         };
+        self.generated += summary.generated;
         self.report.end_source(source, &summary);
         if summary.certainty != Certainty::Page {
             self.report.sources[source].without_effect =

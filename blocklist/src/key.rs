@@ -86,17 +86,29 @@ pub fn canonicalise<'e>(
         return verbatim::verbatim(entry, rules);
     }
     let entry = entry.trim();
-    let plain = match *rules.rule() {
-        SubUrlRule::Profile(Profile::Current) => plain_entry(entry),
-        _ => None,
-    };
-    match plain {
-        Some(plain) if kind == EntryKind::Url || plain == PlainEntry::Host => {
-            let remarks = Remarks::default();
-            Ok(CanonicalKey { text: Cow::Borrowed(entry), others: Vec::new(), remarks })
-        }
-        _ => rewrite(entry, kind, rules),
+    match is_key(entry, kind, rules) {
+        true => Ok(CanonicalKey::unchanged(entry)),
+        false => rewrite(entry, kind, rules),
     }
+}
+
+impl<'e> CanonicalKey<'e> {
+    /// Of an entry that is its key.
+    pub(crate) fn unchanged(entry: &'e str) -> Self {
+        Self { text: Cow::Borrowed(entry), others: Vec::new(), remarks: Remarks::default() }
+    }
+}
+
+/// Whether an entry that is no row of a data set is its one key, as it is quickly seen. It has no white space around it and
+/// nothing that a URL parser would repair.
+pub(crate) fn is_key(entry: &str, kind: EntryKind, rules: &KeyRules) -> bool {
+    let may_be = matches!(rules.rule(), SubUrlRule::Profile(Profile::Current));
+    may_be
+        && match kind {
+            EntryKind::Url => plain_entry(entry).is_some(),
+            EntryKind::Host => plain_entry(entry) == Some(PlainEntry::Host),
+            EntryKind::Key => false,
+        }
 }
 
 /// The longest label of a name in bytes, RFC 1035 section 2.3.4.

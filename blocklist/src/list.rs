@@ -3,8 +3,8 @@
 //! One reader per format turns lines into [`Event`]s. Every line is counted, and everything that might
 //! be meant as an entry is an event. Input may be compressed or in an archive ([`Container`]), in UTF-8 or
 //! UTF-16. The format is detected from the first 64 KiB unless the caller names it. Memory is bounded by the
-//! longest permitted line and the window of the decompressor, whatever the input; of unbound configuration, zones and names
-//! whose data decide about them are kept as well, once each.
+//! longest permitted line and the window of the decompressor, whatever the input; the names of unbound
+//! configuration are kept as well, because lines anywhere in it decide what they mean.
 //!
 //! ```
 //! use blocklist::list::{self, Action, Event, Format, ReadOptions};
@@ -63,6 +63,7 @@ pub use error::ListError;
 pub use format::{Column, Format, NoColumn, UnknownFormat};
 pub use options::{ListOption, ReadOptions};
 pub use rows::{InvalidRowFilter, RowFilter, RowsLeftOut};
+pub(crate) use rpz::MAX_GENERATED_IN_BUILD;
 
 use crate::key::Refusal;
 use lines::{Line, Lines};
@@ -152,6 +153,8 @@ pub struct Summary {
     pub is_in_archive: bool,
     /// The first line that begins a section, with its number, if the format has none: what the lines below mean is not known.
     pub section: Option<(u64, String)>,
+    /// The names that directives of a response policy zone stood for (`$GENERATE`).
+    pub generated: u64,
 }
 
 impl Summary {
@@ -165,6 +168,7 @@ impl Summary {
             is_one_object: false,
             is_in_archive: false,
             section: None,
+            generated: 0,
         }
     }
 }
@@ -294,6 +298,7 @@ fn read_text(
         lines
     };
     let mut section = None;
+    let mut generated = 0;
     let mut each_line = |input, format: &mut dyn LineFormat, visit: &mut dyn FnMut(Event<'_>)| {
         each_line(input, format, options, &mut section, visit)
     };
@@ -307,7 +312,12 @@ fn read_text(
         Format::Pdnsd => each_line(input, &mut pdnsd::Pdnsd::new(options), visit)?,
         Format::Dnscrypt => each_line(input, &mut dnscrypt::Dnscrypt, visit)?,
         Format::Tpl => each_line(input, &mut tpl::Tpl, visit)?,
-        Format::Rpz => each_line(input, &mut rpz::Rpz::new(options), visit)?,
+        Format::Rpz => {
+            let mut zone = rpz::Rpz::new(options);
+            let lines = each_line(input, &mut zone, visit)?;
+            generated = zone.generated()?;
+            lines
+        }
         Format::Csv { column } => of_rows(csv::read(input, column, None, options, visit)?),
         Format::Tsv { column } => of_rows(csv::read(input, column, Some(b'\t'), options, visit)?),
         Format::Json { field } => {
@@ -317,7 +327,17 @@ fn read_text(
         }
         Format::Txtpb => txtpb::read(input, visit)?,
     };
-    Ok(Summary { format, certainty, lines, left_out, is_one_object, is_in_archive: false, section })
+    let is_in_archive = false;
+    Ok(Summary {
+        format,
+        certainty,
+        lines,
+        left_out,
+        is_one_object,
+        is_in_archive,
+        section,
+        generated,
+    })
 }
 
 fn boxed<'i>((start, input): (Vec<u8>, impl Read + 'i)) -> (Vec<u8>, Box<dyn Read + 'i>) {
@@ -346,10 +366,14 @@ fn each_line(
             }
             Line::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 // Lists with other ends of lines were joined to this one. What stands behind one is no part of the line.
-                Ok(line) if line.contains('\r') => {
+                Ok(line) if memchr::memchr(b'\r', bytes).is_some() => {
                     format.skipped();
                     emit(0, Err((Refusal::ControlCharacter, line)));
                     LineKind::Entry
+                }
+                // Most lines of lists of names, whose first character is none of those that are looked for below.
+                Ok(line) if line.starts_with(|first: char| first.is_ascii_alphanumeric()) => {
+                    format.line_from(line, &mut emit)
                 }
                 Ok(line) => {
                     if format.is_of_names()

@@ -132,6 +132,24 @@ fn rules_of_every_form_mean_the_same() {
 }
 
 #[test]
+fn a_rule_whose_host_ends_with_a_dot_says_nothing_of_the_host_without_it() {
+    // Another test may have set it.
+    let _ = set_domain_resolver(Box::new(Suffixes));
+    for rule in
+        ["||a.example.^", "||a.example./x", "|https://a.example./x", "||a.example.^$important"]
+    {
+        let engine = Engine::new_with_list_text(rule.to_owned());
+        assert!(!is_blocked(&engine, "https://a.example/x", "script"), "{rule}");
+        let mut entries = 0;
+        list::read(rule.as_bytes(), &Format::Adblock.into(), |event| {
+            entries += usize::from(matches!(event, Event::Entry { .. }));
+        })
+        .unwrap();
+        assert_eq!(entries, 0, "{rule}");
+    }
+}
+
+#[test]
 #[ignore = "needs the lists of ../shared/data"]
 fn lists_mean_the_same() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");

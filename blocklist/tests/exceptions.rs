@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use blocklist::builder::{Builder, Built, Guards, Options};
+use blocklist::key::Refusal;
 use blocklist::list::{Format, ReadOptions};
 
 /// Builds an Adblock list and, unless it is empty, an allow list.
@@ -337,4 +338,43 @@ fn a_build_whose_keys_are_all_taken_back_says_so() {
         builder.finish().unwrap_err().to_string(),
         "exceptions take back all 2 keys of the input: 4 lines read, 0 entries refused"
     );
+}
+
+#[test]
+fn a_url_with_a_dot_behind_its_host_allows_nothing_of_the_host_without_it() {
+    let list = "https://a.example/\nb.example\n0.0.0.0 c.example\n";
+    for (allow, keys, refused) in [
+        ("https://a.example./\nd.example\n", &["a.example", "b.example", "c.example"][..], 1),
+        // Names of the DNS.
+        ("b.example.\nd.example\n", &["a.example", "c.example"], 0),
+        ("0.0.0.0 c.example.\n0.0.0.0 d.example\n", &["a.example", "b.example"], 0),
+    ] {
+        let built = build(list, allow, &Format::Adblock.into());
+        assert_eq!(outcome(&built).0, keys, "{allow}");
+        let count = built.report.refused.get(&Refusal::AbsoluteHost).map_or(0, |seen| seen.count());
+        assert_eq!(count, refused, "{allow}");
+    }
+    let list =
+        "||a.example./x\n|https://b.example./|\n||c.example.^\n@@||d.example.^\n||d.example^\n";
+    gives(list, &["d.example"], &[]);
+}
+
+#[test]
+fn badfilter_in_an_allow_list_is_refused_and_changes_nothing() {
+    let list = "||a.example^\n||b.example^\n@@||c.example^\n||c.example^\n@@||d.example^$script\n||d.example^\n";
+    let plain = build(list, "", &Format::Adblock.into());
+    for (allow, text) in [
+        ("||a.example^$badfilter", "a.example"),
+        ("@@||c.example^$badfilter", "c.example"),
+        ("||a.example^$script,badfilter", "||a.example^$script,badfilter"),
+        ("@@||d.example^$script,badfilter", "@@||d.example^$script,badfilter"),
+        ("||d.example^$script,badfilter", "||d.example^$script,badfilter"),
+        ("||*a*.example^$badfilter", "||*a*.example^$badfilter"),
+    ] {
+        let built = build(list, &format!("||x.example^\n{allow}\n"), &Format::Adblock.into());
+        assert_eq!(outcome(&built), outcome(&plain), "{allow}");
+        let refused = &built.report.refused[&Refusal::Retraction];
+        assert_eq!((refused.count(), refused.examples()[0].entry.as_str()), (1, text), "{allow}");
+        assert!(Refusal::Retraction.explanation().contains("move the line to the block list"));
+    }
 }

@@ -42,9 +42,14 @@ impl<W: Write> Writer<W> {
     /// Whatever the output reports, and [`io::ErrorKind::InvalidInput`] for a row of an index database
     /// that has a keyword.
     pub fn write(&mut self, keyword: &[u8], value: &[u8]) -> io::Result<()> {
-        let fields = match self.kind {
-            RowKind::Keyword => &[("keyword", keyword), ("value", value)][..],
-            RowKind::Index if keyword.is_empty() => &[("value", value)][..],
+        let fields: &[Field<'_>] = match self.kind {
+            RowKind::Keyword => &[
+                Field { before: b"rows: {keyword: \"", bytes: keyword },
+                Field { before: b"\" value: \"", bytes: value },
+            ],
+            RowKind::Index if keyword.is_empty() => {
+                &[Field { before: b"rows: {value: \"", bytes: value }]
+            }
             RowKind::Index => {
                 let why = "a row of an index database has no keyword";
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -68,21 +73,26 @@ impl<W: Write> Writer<W> {
     }
 }
 
-fn push_text(row: &mut Vec<u8>, fields: &[(&str, &[u8])]) {
-    let mut before: &[u8] = b"rows: {";
-    for (name, bytes) in fields {
+/// A field of a row.
+struct Field<'f> {
+    /// What stands before it in the text form.
+    before: &'static [u8],
+    bytes: &'f [u8],
+}
+
+fn push_text(row: &mut Vec<u8>, fields: &[Field<'_>]) {
+    for Field { before, bytes } in fields {
         row.extend_from_slice(before);
-        row.extend_from_slice(name.as_bytes());
-        row.extend_from_slice(b": \"");
         push_escaped(row, bytes);
-        before = b"\" ";
     }
     row.extend_from_slice(b"\"}\n");
 }
 
 fn push_escaped(row: &mut Vec<u8>, bytes: &[u8]) {
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    if bytes.iter().all(is_plain) {
+    // Without branches for each byte, so that several are looked at together.
+    let is_escaped =
+        |&byte: &u8| (byte.wrapping_sub(b' ') > b'~' - b' ') | (byte == b'"') | (byte == b'\\');
+    if !bytes.iter().fold(false, |any, byte| any | is_escaped(byte)) {
         return row.extend_from_slice(bytes);
     }
     for byte in bytes {
@@ -98,15 +108,15 @@ fn push_escaped(row: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-fn push_binary(row: &mut Vec<u8>, fields: &[(&str, &[u8])]) {
+fn push_binary(row: &mut Vec<u8>, fields: &[Field<'_>]) {
     /// The tag of a field with content, wire type 2.
     const fn tag(number: u8) -> u8 {
         number << 3 | 2
     }
     let length = |bytes: &[u8]| 1 + varint::length(bytes.len()) + bytes.len();
     row.push(tag(1));
-    varint::push(row, fields.iter().map(|(_, bytes)| length(bytes)).sum());
-    for (number, (_, bytes)) in (1..).zip(fields) {
+    varint::push(row, fields.iter().map(|field| length(field.bytes)).sum());
+    for (number, Field { bytes, .. }) in (1..).zip(fields) {
         row.push(tag(number));
         varint::push(row, bytes.len());
         row.extend_from_slice(bytes);

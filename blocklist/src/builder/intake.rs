@@ -3,11 +3,12 @@
 use super::exceptions::{Exception, Exceptions, Speaker};
 use super::manner::Manner;
 use super::{KeySet, Options, Origin, Report, plausible, reach};
-use crate::key::names::has_known_suffix;
+use crate::key::names::{has_known_suffix, split_host};
 use crate::key::{
-    CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remarks, canonicalise,
+    CanonicalKey, EntryKind, KeyRules, ONBOARDING_ENTRY, Refusal, Remark, Remarks, canonicalise,
+    is_key,
 };
-use crate::list::adblock::excepted;
+use crate::list::adblock::{excepted, is_retraction};
 use crate::list::{Action, Entry, Event, RuleOptions, Scope};
 use filter_core::sub_url::SubUrlRule;
 use std::borrow::Cow;
@@ -37,7 +38,7 @@ impl Outcome<'_> {
         match self {
             Self::Onboarding => OwnedOutcome::Onboarding,
             Self::Refused(refusal) => OwnedOutcome::Refused(refusal),
-            Self::Key(key) if key.text == entry && key.others.is_empty() => {
+            Self::Key(key) if key.others.is_empty() && is_same(&key.text, entry) => {
                 OwnedOutcome::Unchanged(key.remarks)
             }
             Self::Key(CanonicalKey { text, others, remarks }) => {
@@ -46,6 +47,11 @@ impl Outcome<'_> {
             }
         }
     }
+}
+
+/// Whether a key is the text of its entry, which it usually borrows.
+fn is_same(key: &str, entry: &str) -> bool {
+    std::ptr::eq(key, entry) || key == entry
 }
 
 impl OwnedOutcome {
@@ -90,13 +96,22 @@ impl KeyMaker<'_> {
     fn key_of<'e>(&self, entry: &Entry<'e>) -> Result<CanonicalKey<'e>, Refusal> {
         // What a data set serves already is taken as it is.
         let is_row = entry.kind == EntryKind::Key;
-        if !is_row {
-            plausible::check_text(entry.text.trim(), entry.kind)?;
-        }
-        let mut key = match canonicalise(entry.text, entry.kind, self.rules) {
-            Err(Refusal::SingleLabel) => top_level(entry).ok_or(Refusal::SingleLabel)?,
-            key => key?,
+        let mut key = if is_key(entry.text, entry.kind, self.rules) {
+            plausible::check_key(entry.text)?;
+            CanonicalKey::unchanged(entry.text)
+        } else {
+            if !is_row {
+                plausible::check_text(entry.text.trim(), entry.kind)?;
+            }
+            match canonicalise(entry.text, entry.kind, self.rules) {
+                Err(Refusal::SingleLabel) => top_level(entry).ok_or(Refusal::SingleLabel)?,
+                key => key?,
+            }
         };
+        // What devices ask for names the host without the dot as well, and no exception may allow that.
+        if entry.action != Action::Block && key.remarks.contains(Remark::CoversAnotherHost) {
+            return Err(Refusal::AbsoluteHost);
+        }
         key.remarks.extend(entry.remarks);
         if !is_row && entry.action == Action::Block {
             self.check_names(&mut key, entry)?;
@@ -110,10 +125,11 @@ impl KeyMaker<'_> {
         let (names, rule) = (&self.options.names, self.rules.rule());
         let mut remarks = key.remarks;
         for text in texts(key).filter_map(|text| plausible::without_scheme(text, rule)) {
-            if let Some(remark) = names.check(text)? {
+            let (host, rest) = split_host(text);
+            if let Some(remark) = names.check_parts(host, rest)? {
                 remarks.add(remark);
             }
-            plausible::coverage(entry.scope, text, &mut remarks);
+            plausible::coverage(entry.scope, host, rest, &mut remarks);
         }
         if let Some(text) = plausible::without_scheme(&key.text, rule) {
             plausible::hosts_below(entry.scope, text, self.rules.systems(), &mut remarks);
@@ -143,7 +159,7 @@ fn top_level<'e>(entry: &Entry<'e>) -> Option<CanonicalKey<'e>> {
 }
 
 /// An event of a list as its speaker means it: entries of an allow list take others back, whether they ask to block or to
-/// allow.
+/// allow. What takes back a rule (`$badfilter`) has none there.
 pub(super) fn spoken(event: Event<'_>, speaker: Speaker) -> Event<'_> {
     match event {
         Event::Entry { line, entry } if speaker == Speaker::AllowList => match entry.action {
@@ -152,9 +168,14 @@ pub(super) fn spoken(event: Event<'_>, speaker: Speaker) -> Event<'_> {
                 Event::Entry { line, entry: Entry { action: Action::Allow, options, ..entry } }
             }
             Action::Retract | Action::RetractException => {
-                Event::Refused { line, refusal: Refusal::Exception, text: entry.text }
+                Event::Refused { line, refusal: Refusal::Retraction, text: entry.text }
             }
         },
+        Event::Refused { line, text, .. }
+            if speaker == Speaker::AllowList && is_retraction(text) =>
+        {
+            Event::Refused { line, refusal: Refusal::Retraction, text }
+        }
         event => event,
     }
 }
@@ -249,7 +270,10 @@ impl Intake<'_> {
                 Some(rule) => self.exceptions.note_rule(texts(key), rule, manner),
                 None => manner,
             };
-            self.keys.add(texts(key).map(str::as_bytes), origin, manner);
+            match key.others.is_empty() {
+                true => self.keys.add([key.text.as_bytes()], origin, manner),
+                false => self.keys.add(texts(key).map(str::as_bytes), origin, manner),
+            }
             self.report.take(source, line, entry, &key.text, key.remarks);
             return;
         }

@@ -18,7 +18,7 @@ const MIN_SLOTS: usize = 1 << 10;
 
 /// A set of byte strings that keeps their order.
 ///
-/// A key takes its own bytes and about 27 more: where it ends, where it was found, and a slot of the hash table. With millions
+/// A key takes its own bytes and about 20 more: where it ends, where it was found, and a slot of the hash table. With millions
 /// of keys every look-up in the table is a cache miss, so keys are looked up in batches, whose misses
 /// overlap.
 #[derive(Clone, Debug, Default)]

@@ -60,12 +60,12 @@ impl Manner {
         self.0 & SLASH != 0
     }
 
-    /// A number below 64.
-    pub(super) const fn number(self) -> u8 {
-        self.0
+    /// A bit that no other manner has.
+    pub(super) const fn bit(self) -> u64 {
+        1 << self.0
     }
 
-    /// The manners whose [`number`](Self::number)s are the numbers of the bits that are set.
+    /// The manners whose [`bit`](Self::bit)s are set.
     pub(super) fn of_bits(bits: u64) -> impl Iterator<Item = Self> {
         // Each step leaves out the lowest bit that is set.
         let left = std::iter::successors(Some(bits), |bits| Some(bits & bits.wrapping_sub(1)));

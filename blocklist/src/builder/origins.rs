@@ -49,11 +49,14 @@ pub(super) fn write(
     report: &Report,
     keys: &KeySet,
 ) -> io::Result<()> {
-    let mut rows = vec![u32::MAX; keys.numbers()];
-    for (row, (number, _)) in keys.numbered().enumerate() {
-        rows[number] = row as u32;
-    }
     let mut more = keys.uses().more();
+    let mut rows = Vec::new();
+    if !more.is_empty() {
+        rows = vec![u32::MAX; keys.numbers()];
+        for (row, (number, _)) in keys.numbered().enumerate() {
+            rows[number] = row as u32;
+        }
+    }
     more.retain(|(number, _)| rows[*number as usize] != u32::MAX);
     out.write_all(MAGIC)?;
     out.write_all(tag.as_bytes())?;

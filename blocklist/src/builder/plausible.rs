@@ -74,6 +74,12 @@ pub(crate) fn check_text(entry: &str, kind: EntryKind) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The same for a text that is a key as it is ([`is_key`](crate::key::is_key)). Of all that [`check_text`] refuses it can only be
+/// this.
+pub(super) fn check_key(entry: &str) -> Result<(), Refusal> {
+    if has_glued_sink(entry) { Err(Refusal::GluedSink) } else { Ok(()) }
+}
+
 fn white_space_or_control(entry: &str) -> Refusal {
     match entry.chars().any(char::is_control) {
         true => Refusal::ControlCharacter,
@@ -94,7 +100,7 @@ fn has_invisible(entry: &str) -> bool {
 /// `0.0.0.0a.example`, `127.0.0.1a.example`. Names do have labels such as `1a`, but not behind an address of the machine.
 fn has_glued_sink(entry: &str) -> bool {
     const SINKS: [&str; 2] = ["0.0.0.0", "127.0.0.1"];
-    entry.starts_with(['0', '1'])
+    matches!(entry.as_bytes().first(), Some(b'0' | b'1'))
         && SINKS
             .iter()
             .filter_map(|sink| entry.strip_prefix(sink))
@@ -129,12 +135,11 @@ pub(crate) fn without_scheme<'k>(key: &'k str, rule: &SubUrlRule) -> Option<&'k 
     }
 }
 
-/// Adds what a key blocks beyond the requests that its entry names.
-pub(super) fn coverage(scope: Scope, key: &str, remarks: &mut Remarks) {
+/// Adds what a key of a host and what stands behind it blocks beyond the requests that its entry names.
+pub(super) fn coverage(scope: Scope, host: &str, rest: &str, remarks: &mut Remarks) {
     if scope == Scope::Site {
         return;
     }
-    let (host, rest) = split_host(key);
     let has_subdomains = !(host.starts_with('[') || is_ipv4(host));
     match scope {
         Scope::Host | Scope::Page if has_subdomains => remarks.add(Remark::CoversSubdomains),
@@ -142,10 +147,11 @@ pub(super) fn coverage(scope: Scope, key: &str, remarks: &mut Remarks) {
         Scope::Site | Scope::Host | Scope::Page => {}
     }
     if scope == Scope::Page {
-        let is_host = !rest.contains(['/', '?', '#']);
+        // Nothing, or a port.
+        let is_host = memchr::memchr3(b'/', b'?', b'#', rest.as_bytes()).is_none();
         if is_host {
             remarks.add(Remark::CoversWholeHost);
-        } else if !rest.contains('#') {
+        } else if memchr::memchr(b'#', rest.as_bytes()).is_none() {
             remarks.add(Remark::CoversPaths);
         }
     }
@@ -226,7 +232,8 @@ mod tests {
     fn what_a_key_covers_beyond_its_entry() {
         let of = |scope, key: &str| {
             let mut remarks = Remarks::default();
-            coverage(scope, key, &mut remarks);
+            let (host, rest) = split_host(key);
+            coverage(scope, host, rest, &mut remarks);
             remarks.iter().collect::<Vec<_>>()
         };
         assert_eq!(of(Scope::Site, "a.example"), []);

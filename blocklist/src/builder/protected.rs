@@ -3,7 +3,8 @@
 use super::plausible::check_text;
 use crate::key::names::split_host;
 use crate::key::{EntryKind, InvalidName, KeyRules, NameRules, Refusal, canonicalise};
-use crate::list::{self, Event, Format, ListError, ReadOptions};
+use crate::list::adblock::is_retraction;
+use crate::list::{self, Action, Event, Format, ListError, ReadOptions};
 use std::net::IpAddr;
 
 /// A file of protected hosts that cannot be used as a whole, and so is not used at all.
@@ -72,6 +73,12 @@ fn listed(
     let summary = list::read(list, options, |event| match (event, &mut hosts) {
         // What stands for the machine itself is in every hosts file.
         (Event::Refused { refusal: Refusal::LocalName, .. }, _) | (_, Err(_)) => {}
+        (Event::Entry { line, entry }, Ok(_))
+            if matches!(entry.action, Action::Retract | Action::RetractException) =>
+        {
+            let (text, refusal) = (entry.text.to_owned(), Refusal::Retraction);
+            hosts = Err(ProtectError::Line { line, text, refusal });
+        }
         (Event::Entry { line, entry }, Ok(hosts)) => hosts.push((line, entry.text.to_owned())),
         (Event::Refused { line, refusal, text }, Ok(_)) => {
             hosts = Err(ProtectError::Line { line, text: text.to_owned(), refusal });
@@ -111,6 +118,9 @@ fn hosts_of_lines(text: &str) -> Result<Named, ProtectError> {
             return Err(ProtectError::Line { line, text: text(), refusal: Refusal::WhiteSpace });
         }
         let rule = first.strip_prefix("@@").unwrap_or(first);
+        if is_retraction(rule) {
+            return Err(ProtectError::Line { line, text: text(), refusal: Refusal::Retraction });
+        }
         if rule.contains('$') {
             return Err(ProtectError::PartOfHost { line, text: text() });
         }
@@ -202,6 +212,8 @@ mod tests {
             ("https://bank.com/login", "part of a host"),
             ("bank.com/login", "part of a host"),
             ("||bank.com^$third-party", "part of a host"),
+            ("||bank.com^$badfilter", "badfilter"),
+            ("@@||bank.com^$script,badfilter", "badfilter"),
             ("||ba*nk.com^", "wildcards"),
             ("/ads/", ""),
             ("ba\u{200b}nk.com", "control character"),

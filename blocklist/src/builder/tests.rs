@@ -464,6 +464,27 @@ fn the_number_of_lists_is_limited() {
     assert!(matches!(refused, Err(BuildError::TooManySources)), "{refused:?}");
 }
 
+#[test]
+fn generated_names_are_bounded_in_a_build() {
+    let one = "$GENERATE 1-1 h$.example CNAME .\n";
+    let add = |left: u64, text: &str| {
+        let mut builder = Builder::new(Options::default());
+        builder.generated = MAX_GENERATED_IN_BUILD - left;
+        let builder = builder.add_list("a", &b"a.example\n"[..], None).unwrap();
+        let builder = builder.add_list("b", text.as_bytes(), Some(&Format::Rpz))?;
+        builder.add_list("c", one.as_bytes(), Some(&Format::Rpz))
+    };
+    assert!(add(3, one).is_ok());
+    assert!(add(2, one).is_ok());
+    let error = add(1, one).unwrap_err();
+    assert_eq!(error.to_string(), "cannot use the list c");
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        source.contains("line 1: this `$GENERATE` stands for 1 names, and may stand for 0 here"),
+        "{source}"
+    );
+}
+
 /// Several batches of a list with all that becomes of entries, and what the build writes.
 #[test]
 fn a_build_does_not_depend_on_the_number_of_threads() {

@@ -1,6 +1,7 @@
 //! Which entries gave a key: where they stand, and how they ask for it.
 
 use super::manner::Manner;
+use std::collections::HashMap;
 
 /// A line of a list of a build, in eight bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,8 +52,10 @@ pub(super) struct Uses {
     first: Vec<Origin>,
     /// The upper half of the last origin that was kept for each key.
     last_source: Vec<u16>,
-    /// One bit for each manner of an entry of the key.
-    manners: Vec<u64>,
+    /// The manner of the first entry of each key.
+    manner: Vec<Manner>,
+    /// For each key whose entries have several manners, one bit for each of them.
+    manners: HashMap<u32, u64>,
     /// Where keys were found in further lists, in the order of the lists.
     more: Vec<(u32, Origin)>,
 }
@@ -61,14 +64,16 @@ impl Uses {
     /// Notes that an entry at `origin` gave the key of a number. New keys have the next free number.
     pub(super) fn note(&mut self, number: usize, origin: Origin, manner: Manner) {
         let source = (origin.0 >> LINE_BITS) as u16;
-        let bit: u64 = 1 << manner.number();
         if number == self.first.len() {
             self.first.push(origin);
             self.last_source.push(source);
-            self.manners.push(bit);
+            self.manner.push(manner);
             return;
         }
-        self.manners[number] |= bit;
+        let first = self.manner[number];
+        if first != manner {
+            *self.manners.entry(number as u32).or_insert(first.bit()) |= manner.bit();
+        }
         if self.last_source[number] != source {
             self.last_source[number] = source;
             self.more.push((number as u32, origin));
@@ -77,7 +82,8 @@ impl Uses {
 
     /// The manners in which a key was asked for, one bit each.
     pub(super) fn manners(&self, number: usize) -> u64 {
-        self.manners[number]
+        let several = self.manners.get(&(number as u32));
+        several.copied().unwrap_or_else(|| self.manner[number].bit())
     }
 
     /// Where a key was found first.
@@ -113,6 +119,21 @@ mod tests {
         }
         assert_eq!(uses.firsts(), [Origin::new(0, 3), Origin::new(0, 4)]);
         assert_eq!(uses.more(), [(0, Origin::new(1, 5)), (1, Origin::new(2, 7))]);
+    }
+
+    #[test]
+    fn all_manners_of_a_key_are_kept() {
+        let (plain, noted) = (Manner::PLAIN, Manner::PLAIN.noted());
+        let mut uses = Uses::default();
+        for (number, manner) in
+            [(0, plain), (1, noted), (0, plain), (2, plain), (2, noted), (2, plain)]
+        {
+            uses.note(number, Origin::new(0, 1), manner);
+        }
+        let manners = |number| Manner::of_bits(uses.manners(number)).collect::<Vec<_>>();
+        assert_eq!(manners(0), [plain]);
+        assert_eq!(manners(1), [noted]);
+        assert_eq!(manners(2), [plain, noted]);
     }
 
     #[test]

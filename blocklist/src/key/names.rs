@@ -213,6 +213,11 @@ impl NameRules {
     /// [`Refusal::SinkAddress`], [`Refusal::UnknownSuffix`], [`Refusal::PublicSuffix`] or [`Refusal::Protected`].
     pub fn check(&self, key: &str) -> Result<Option<Remark>, Refusal> {
         let (host, rest) = split_host(key);
+        self.check_parts(host, rest)
+    }
+
+    /// Checks a key of a host and what stands behind it.
+    pub(crate) fn check_parts(&self, host: &str, rest: &str) -> Result<Option<Remark>, Refusal> {
         // Requests to the default port are all that most sites have.
         let is_whole_host =
             rest.is_empty() || rest.starts_with(':') && !rest.contains(['/', '?', '#']);
@@ -222,7 +227,11 @@ impl NameRules {
         if host.starts_with('[') || is_ipv4(host) {
             return if is_sink_address(host) { Err(Refusal::SinkAddress) } else { Ok(None) };
         }
-        let last = last_labels(host, 1);
+        let last = &host[memchr::memrchr(b'.', host.as_bytes()).map_or(0, |dot| dot + 1)..];
+        // Of a part of a host, it matters only whether the top-level domain is known.
+        if !is_whole_host && SPECIAL_USE.contains(&last) {
+            return Ok(None);
+        }
         let suffix = psl::suffix(host.as_bytes());
         let is_known = suffix.is_some_and(|suffix| suffix.is_known())
             || SPECIAL_USE.contains(&last)
@@ -273,6 +282,13 @@ pub(crate) fn split_host(key: &str) -> (&str, &str) {
 
 pub(crate) fn is_ipv4(host: &str) -> bool {
     host.bytes().last().is_some_and(|b| b.is_ascii_digit()) && host.parse::<Ipv4Addr>().is_ok()
+}
+
+/// Whether a host as it is written has a dot at its end: `.`, escaped, or one of those that UTS 46 maps to it.
+pub(crate) fn ends_with_dot(host: &str) -> bool {
+    host.ends_with(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'])
+        || host.ends_with("%2e")
+        || host.ends_with("%2E")
 }
 
 /// Whether every list means "blocked" by an address: unspecified or loopback.

@@ -30,12 +30,16 @@ reasons! {
         ElementHiding = "element-hiding", "the rule hides or changes page content, it blocks no request";
         /// The entry is an exception from other rules.
         Exception = "exception", "the data set cannot express exceptions";
+        /// The rule takes back a rule of a list that blocks, and stands in a list of what must not be blocked.
+        Retraction = "retraction", "badfilter takes back a rule of a block list, and this list has none; move the line to the block list, or leave out badfilter to allow what it names";
         /// The rule has an option that restricts it.
         RuleOption = "rule-option", "the option restricts the rule, the key could not";
         /// The rule is not bound to a host.
         Pattern = "pattern", "the rule matches text anywhere in the URL";
         /// The rule is written as no browser writes URLs.
         NeverMatches = "never-matches", "the rule matches no URL: browsers resolve dot segments, replace backslashes, leave out default ports and escape quotation marks and brackets";
+        /// The host of a rule ends with a dot, which makes it another host for browsers.
+        AbsoluteHost = "absolute-host", "the rule names the host with a dot at its end, which browsers keep apart from the host without it; the key would block both, so leave out the dot if both are meant";
         /// The line is a directive for the program that the list is made for.
         Directive = "directive", "the directive is for another program";
         /// The entry resolves or forwards a name instead of blocking it.
@@ -93,6 +97,7 @@ impl Refusal {
                 | Self::Exception
                 | Self::RuleOption
                 | Self::Pattern
+                | Self::AbsoluteHost
                 | Self::Directive
                 | Self::NotABlock
                 | Self::AddressRange
@@ -111,6 +116,7 @@ impl Refusal {
             Self::LocalName
                 | Self::ElementHiding
                 | Self::Exception
+                | Self::Retraction
                 | Self::Directive
                 | Self::NotABlock
                 | Self::SinkAddress

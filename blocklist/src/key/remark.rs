@@ -53,8 +53,9 @@ reasons! {
         CoversPaths = "covers-paths", "the entry names one page, the key blocks every page below it as well";
         /// The entry names the root page of a host, and the key blocks all pages of the host.
         CoversWholeHost = "covers-whole-host", "the entry names the first page of a host, the key blocks all of them";
-        /// The entry names what lies below a host, and the key blocks the host itself as well.
-        CoversAnotherHost = "covers-another-host", "the entry names the hosts below, the key blocks the host itself as well";
+        /// The entry names what lies below a host, or a URL has a dot at the end of its host, which is another host for
+        /// browsers. The key blocks the host itself as well.
+        CoversAnotherHost = "covers-another-host", "the entry names the hosts below, or the host with a dot at its end; the key blocks the host itself as well";
         /// The chosen systems spell the URL in different ways, and each spelling has a key.
         SecondSpelling = "second-spelling", "the chosen systems spell this URL in different ways, so it has a key for each";
         /// The spelling of a system is that of another page.
@@ -162,7 +163,9 @@ impl Remarks {
 
     /// The remarks, in the order of [`Remark::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Remark> {
-        Remark::ALL.iter().copied().filter(move |&remark| self.contains(remark))
+        // Each step leaves out the lowest bit that is set. Most sets have one or two of them.
+        let left = std::iter::successors(Some(self.0), |bits| Some(bits & bits.wrapping_sub(1)));
+        left.take_while(|&bits| bits != 0).map(|bits| Remark::ALL[bits.trailing_zeros() as usize])
     }
 }
 

@@ -1,6 +1,7 @@
 //! Entries that are not written as devices write URLs.
 
 use super::compose::{configured_keys, profile_keys};
+use super::names::ends_with_dot;
 use super::system_keys::system_keys;
 use super::{CanonicalKey, EntryKind, KeyRules, MAX_LABEL, MAX_NAME, Refusal, Remark, Remarks};
 use filter_core::sub_url::parts::{authority, is_hostless, split_scheme, split_special_scheme};
@@ -201,6 +202,9 @@ fn rewrite_as_written<'e>(
         return Err(Refusal::SingleLabel);
     }
     remark_differences(written, &url, rule.case(), &mut remarks);
+    if kind != EntryKind::Host && names_absolute_host(scheme, written, &url) {
+        remarks.add(Remark::CoversAnotherHost);
+    }
     let (text, others) = match rule {
         SubUrlRule::Profile(_) if !rules.systems().is_empty() => {
             let parse = |rule: &'static SubUrlRule| parse(entry, written, scheme, wildcard, rule);
@@ -290,6 +294,24 @@ fn check_host(url: &DeviceUrl<'_>) -> Result<(), Refusal> {
                 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         });
     if valid { Ok(()) } else { Err(Refusal::NotAHost) }
+}
+
+/// Whether an entry is a URL whose host ends with a dot. That is another host for browsers (URL Standard), and the same for
+/// devices, as far as is known. A name alone is one of the DNS, where the dot has no meaning.
+fn names_absolute_host(scheme: Option<&str>, written: &str, url: &DeviceUrl<'_>) -> bool {
+    let (host, rest) = split_authority(written);
+    url.host_kind() == HostKind::Name
+        && ends_with_dot(host)
+        && (scheme.is_some() || !rest.is_empty())
+}
+
+/// The host as it is written, without user name and password, and what stands behind it.
+fn split_authority(written: &str) -> (&str, &str) {
+    let written = written.trim_start_matches(['/', '\\']);
+    let place = &written[..authority(written).len()];
+    let start = place.rfind('@').map_or(0, |at| at + 1);
+    let length = place[start..].find(':').unwrap_or(place.len() - start);
+    written[start..].split_at(length)
 }
 
 /// The host without any leading `www.`. Devices strip one. A key without the others is still generated, as

@@ -35,6 +35,16 @@ fn entries_become_keys_with_remarks() {
         ("https://www.www.example.com/x", "example.com/x", vec![WwwRemoved]),
         ("https://user:pw@example.com/", "example.com", vec![UserInfoRemoved]),
         ("example.com.", "example.com", vec![HostNormalised]),
+        ("https://example.com./", "example.com", vec![HostNormalised, CoversAnotherHost]),
+        (
+            "https://u@example.com.",
+            "example.com",
+            vec![HostNormalised, UserInfoRemoved, CoversAnotherHost],
+        ),
+        ("https://example.com%2E/x", "example.com/x", vec![HostNormalised, CoversAnotherHost]),
+        ("example.com./x", "example.com/x", vec![HostNormalised, CoversAnotherHost]),
+        ("example.com.:8080", "example.com:8080", vec![HostNormalised, CoversAnotherHost]),
+        ("http://192.0.2.7./x", "192.0.2.7/x", vec![HostNormalised]),
         (
             "https://bücher.example/ü",
             "xn--bcher-kva.example/%c3%bc",

@@ -7,7 +7,7 @@ mod normalised;
 pub(crate) mod options;
 pub(super) mod rule_text;
 
-pub(crate) use excepted::excepted;
+pub(crate) use excepted::{excepted, is_retraction};
 pub(crate) use rule_text::RuleText;
 
 use super::sinks::{Sinks, address};

@@ -12,11 +12,13 @@ pub(super) struct Bind {
 
 struct Zones {
     sinks: Sinks,
+    /// Whether the view in which the statement stands is for some clients.
+    is_for_some: bool,
 }
 
 impl Bind {
     pub(super) fn new(options: &ReadOptions) -> Self {
-        let zones = Zones { sinks: Sinks::new(&options.sinks) };
+        let zones = Zones { sinks: Sinks::new(&options.sinks), is_for_some: false };
         Self { braces: Braces::default(), zones }
     }
 }
@@ -27,7 +29,7 @@ impl LineFormat for Bind {
     }
 
     fn line_from(&mut self, line: &str, emit: &mut EmitFrom<'_>) -> LineKind {
-        self.braces.line(line, &self.zones, emit)
+        self.braces.line(line, &mut self.zones, emit)
     }
 
     fn end_from(&mut self, emit: &mut EmitFrom<'_>) {
@@ -42,8 +44,13 @@ impl Statements for Zones {
     const KEYWORDS: &'static [&'static str] = &["zone"];
     const CONTAINERS: &'static [&'static str] = &["view"];
 
-    fn statement<'w>(&self, words: &[&'w str]) -> Outcome<'w> {
+    fn container(&mut self) {
+        self.is_for_some = false;
+    }
+
+    fn statement<'w>(&mut self, words: &[&'w str]) -> Outcome<'w> {
         let text = words.get(1).or(words.first()).copied().unwrap_or_default();
+        self.is_for_some |= restricts_view(words);
         let [keyword, name, rest @ ..] = words else { return Err((Refusal::Directive, text)) };
         let class = rest.first().filter(|word| **word != "{");
         if !keyword.eq_ignore_ascii_case("zone")
@@ -68,8 +75,23 @@ impl Statements for Zones {
         if !has_records || !self.is_shared(file, name) {
             return Err((Refusal::NotABlock, name));
         }
+        if self.is_for_some {
+            return Err((Refusal::RuleOption, name));
+        }
         Ok(Entry::new(name, EntryKind::Host).with_scope(Scope::Site))
     }
+}
+
+/// Whether a statement of a view says that it is for some clients or queries.
+fn restricts_view(words: &[&str]) -> bool {
+    let Some((keyword, rest)) = words.split_first() else { return false };
+    let is = |known: &str| keyword.eq_ignore_ascii_case(known);
+    let is_any = || {
+        let mut named = rest.iter().filter(|word| !matches!(**word, "{" | "}" | ";"));
+        named.next().is_some_and(|word| word.eq_ignore_ascii_case("any")) && named.next().is_none()
+    };
+    (is("match-clients") || is("match-destinations")) && !is_any()
+        || is("match-recursive-only") && !rest.iter().any(|word| word.eq_ignore_ascii_case("no"))
 }
 
 impl Zones {
@@ -139,6 +161,31 @@ mod tests {
         );
         let options = ReadOptions::from(Format::Bind).with_sinks(vec!["a.example.zone".to_owned()]);
         assert_eq!(details(text, &options)[1], "2 block site a.example");
+    }
+
+    #[test]
+    fn zones_of_a_view_for_some_clients_are_refused() {
+        let text = "view \"guests\" {\n match-clients { 192.0.2.0/24; };\n\
+                    zone \"a.example\" { type master; file \"null\"; };\n zone \"b.example\" { type forward; };\n};\n\
+                    view \"all\" { match-clients { any; };\nzone \"c.example\" { type master; file \"null\"; };\n};\n\
+                    view \"x\" { match-destinations { !192.0.2.1; any; };\nzone \"d.example\" { type master; file \"null\"; };\n};\n\
+                    view \"y\" { match-recursive-only yes;\nzone \"e.example\" { type master; file \"null\"; };\n};\n\
+                    zone \"f.example\" { type master; file \"null\"; };\n";
+        assert_eq!(
+            details(text, &Format::Bind.into()),
+            [
+                "2 -directive",
+                "3 -rule-option",
+                "4 -not-a-block",
+                "6 -directive",
+                "7 block site c.example",
+                "9 -directive",
+                "10 -rule-option",
+                "12 -directive",
+                "13 -rule-option",
+                "15 block site f.example",
+            ]
+        );
     }
 
     #[test]

@@ -17,7 +17,10 @@ pub(super) trait Statements {
     const CONTAINERS: &'static [&'static str];
 
     /// What a statement says, by its words and braces, of which there is one at least.
-    fn statement<'w>(&self, words: &[&'w str]) -> Outcome<'w>;
+    fn statement<'w>(&mut self, words: &[&'w str]) -> Outcome<'w>;
+
+    /// Takes note that a container begins or ends. What it says of its statements says nothing of others.
+    fn container(&mut self) {}
 }
 
 /// Collects statements from lines.
@@ -45,7 +48,7 @@ impl Braces {
     pub(super) fn line<S: Statements>(
         &mut self,
         line: &str,
-        statements: &S,
+        statements: &mut S,
         emit: &mut EmitFrom<'_>,
     ) -> LineKind {
         if self.words.is_empty() {
@@ -73,6 +76,7 @@ impl Braces {
                     if self.words.first().is_some_and(|word| is_one_of(word, S::CONTAINERS)) =>
                 {
                     self.words.clear();
+                    statements.container();
                     false
                 }
                 Token::Open => {
@@ -89,7 +93,10 @@ impl Braces {
                     false
                 }
                 // Of a container.
-                Token::Close if self.depth == 0 => false,
+                Token::Close if self.depth == 0 => {
+                    statements.container();
+                    false
+                }
                 Token::Close => {
                     self.push("}");
                     self.depth -= 1;

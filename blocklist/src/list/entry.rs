@@ -84,18 +84,21 @@ impl Scope {
     /// The scope of an entry of a list of URLs and domains: a page if it has a scheme, or something behind its host, else a
     /// site.
     pub(super) fn of(text: &str) -> Self {
-        if text.starts_with("*.") {
+        let bytes = text.as_bytes();
+        if bytes.starts_with(b"*.") {
             return Self::Subdomains;
         }
         // A star at the end stands for whatever follows.
-        if text.ends_with('*') && text.contains('/') && !text.contains(['?', '#']) {
+        if bytes.ends_with(b"*") && text.contains('/') && !text.contains(['?', '#']) {
             return Self::Host;
         }
         let has_scheme = || {
-            text.contains(':')
+            memchr::memchr(b':', bytes).is_some()
                 && (split_special_scheme(text).is_some() || split_scheme(text).is_some())
         };
-        match text.contains(['/', '?', '#', '\\']) || has_scheme() {
+        let is_page = memchr::memchr3(b'/', b'?', b'#', bytes).is_some()
+            || memchr::memchr(b'\\', bytes).is_some();
+        match is_page || has_scheme() {
             true => Self::Page,
             false => Self::Site,
         }

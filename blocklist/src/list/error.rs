@@ -1,5 +1,7 @@
 //! Why a list cannot be read at all.
 
+use super::rpz::generate::MAX_RECORDS;
+use super::rpz::{MAX_GENERATED, MAX_GENERATED_IN_BUILD};
 use super::{Container, Format, RowFilter};
 use std::io;
 
@@ -195,6 +197,19 @@ pub enum ListError {
         format: Format,
         /// The first filter.
         filter: RowFilter,
+    },
+    /// A `$GENERATE` stands for more names than it may.
+    #[error(
+        "line {line}: this `$GENERATE` stands for {names} names, and may stand for {max} here ({MAX_RECORDS} each, {MAX_GENERATED} in a file, {MAX_GENERATED_IN_BUILD} in a build); write the records that are needed, or one for all names below another, such as `*.bad.example`"
+    )]
+    #[non_exhaustive]
+    TooManyGenerated {
+        /// The line of the directive, counted from 1.
+        line: u64,
+        /// The names that it stands for.
+        names: u64,
+        /// The names that it may stand for.
+        max: u64,
     },
     /// A CSV record is malformed.
     #[error("line {line}: malformed record")]

@@ -74,3 +74,11 @@ fn bytes(line: &[u8]) -> Line<'_> {
     let length = line.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
     Line::Bytes(&line[..length])
 }
+
+/// A line without the white space around it. Most have none, as their first and last bytes show.
+pub(super) fn trim(line: &str) -> &str {
+    match line.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => line,
+        _ => line.trim(),
+    }
+}

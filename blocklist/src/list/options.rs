@@ -1,6 +1,6 @@
 //! How a list is read.
 
-use super::{Format, RowFilter, bounded};
+use super::{Format, RowFilter, bounded, rpz};
 
 /// How a list is read. [`ReadOptions::default`] detects the format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct ReadOptions {
     pub member: Option<String>,
     /// The most bytes that a list may have after decompression; 8 GiB by default.
     pub max_unpacked: u64,
+    /// The most names that all `$GENERATE` of a response policy zone may stand for; 262,144 by default and at most.
+    pub max_generated: u64,
 }
 
 impl Default for ReadOptions {
@@ -37,6 +39,7 @@ impl Default for ReadOptions {
             rows: Vec::new(),
             member: None,
             max_unpacked: bounded::MAX_UNPACKED,
+            max_generated: rpz::MAX_GENERATED,
         }
     }
 }
@@ -95,6 +98,13 @@ impl ReadOptions {
     #[must_use]
     pub fn with_max_unpacked(mut self, bytes: u64) -> Self {
         self.max_unpacked = bytes;
+        self
+    }
+
+    /// The same options with another [`max_generated`](Self::max_generated).
+    #[must_use]
+    pub fn with_max_generated(mut self, names: u64) -> Self {
+        self.max_generated = names;
         self
     }
 }

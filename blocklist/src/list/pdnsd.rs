@@ -27,7 +27,7 @@ impl LineFormat for Pdnsd {
     }
 
     fn line_from(&mut self, line: &str, emit: &mut EmitFrom<'_>) -> LineKind {
-        self.braces.line(line, &self.sections, emit)
+        self.braces.line(line, &mut self.sections, emit)
     }
 
     fn end_from(&mut self, emit: &mut EmitFrom<'_>) {
@@ -39,7 +39,7 @@ impl Statements for Sections {
     const KEYWORDS: &'static [&'static str] = &["neg", "rr"];
     const CONTAINERS: &'static [&'static str] = &[];
 
-    fn statement<'w>(&self, words: &[&'w str]) -> Outcome<'w> {
+    fn statement<'w>(&mut self, words: &[&'w str]) -> Outcome<'w> {
         let section = words.first().copied().unwrap_or_default();
         let is_negation = section.eq_ignore_ascii_case("neg");
         if !is_negation && !section.eq_ignore_ascii_case("rr") {

@@ -1,11 +1,12 @@
 //! Response policy zones (draft-vixie-dnsop-dns-rpz), in zone-file syntax (RFC 1035 section 5).
 
-mod generate;
+pub(super) mod generate;
 mod names;
 
 use super::sinks::Sinks;
-use super::{Action, Emit, EmitFrom, Entry, LineFormat, LineKind, ReadOptions, Scope};
+use super::{Action, Emit, EmitFrom, Entry, LineFormat, LineKind, ListError, ReadOptions, Scope};
 use crate::key::{EntryKind, Refusal};
+use generate::{MAX_RECORDS, Range};
 use names::{Names, unescape};
 
 /// What the lines of a zone file pass on to the next.
@@ -16,8 +17,23 @@ pub(super) struct Rpz {
     owner: String,
     /// A record with an open parenthesis.
     open: Option<OpenRecord>,
-    /// Records that directives may still generate.
-    may_generate: u64,
+    /// The number of the line that is read.
+    line: u64,
+    /// The number of the line on which its record begins.
+    first_line: u64,
+    /// The most records that directives may generate.
+    max_generated: u64,
+    /// The records that directives have generated.
+    generated: u64,
+    /// The first directive that stands for more than it may.
+    beyond: Option<Beyond>,
+}
+
+/// A directive that stands for more records than it may.
+struct Beyond {
+    line: u64,
+    names: u64,
+    max: u64,
 }
 
 /// A record of several lines.
@@ -34,8 +50,11 @@ const MAX_WORDS: usize = 8;
 /// The most lines of one record. Start-of-authority records, the only ones that need several, have about ten.
 const MAX_RECORD_LINES: u32 = 100;
 
-/// The most records that all `$GENERATE` of a zone stand for.
-const MAX_GENERATED: u64 = 16 * generate::MAX_RECORDS;
+/// The most records that all `$GENERATE` of a file stand for, unless an option says less.
+pub(super) const MAX_GENERATED: u64 = 262_144;
+
+/// The most records that all `$GENERATE` of the lists of a build stand for.
+pub(crate) const MAX_GENERATED_IN_BUILD: u64 = 1_048_576;
 
 impl Rpz {
     pub(super) fn new(options: &ReadOptions) -> Self {
@@ -44,7 +63,24 @@ impl Rpz {
             sinks: Sinks::new(&options.sinks),
             owner: String::new(),
             open: None,
-            may_generate: MAX_GENERATED,
+            line: 0,
+            first_line: 0,
+            max_generated: options.max_generated.min(MAX_GENERATED),
+            generated: 0,
+            beyond: None,
+        }
+    }
+
+    /// The number of records that directives stood for, once the list was read.
+    ///
+    /// # Errors
+    /// [`ListError::TooManyGenerated`] if one of them stands for more than it may.
+    pub(super) fn generated(&self) -> Result<u64, ListError> {
+        match self.beyond {
+            Some(Beyond { line, names, max }) => {
+                Err(ListError::TooManyGenerated { line, names, max })
+            }
+            None => Ok(self.generated),
         }
     }
 }
@@ -87,12 +123,18 @@ impl LineFormat for Rpz {
     }
 
     fn line_from(&mut self, line: &str, emit: &mut EmitFrom<'_>) -> LineKind {
+        self.line += 1;
         let before = self.open.as_ref().map_or(0, |record| u64::from(record.lines));
+        self.first_line = self.line - before;
         self.line(line, &mut |outcome| match outcome {
             // Each line behind a record that is too long is refused by itself.
             Err((Refusal::OpenParenthesis, _)) => emit(0, outcome),
             _ => emit(before, outcome),
         })
+    }
+
+    fn skipped(&mut self) {
+        self.line += 1;
     }
 
     fn end(&mut self, emit: &mut Emit<'_>) {
@@ -191,7 +233,7 @@ impl Rpz {
         LineKind::Entry
     }
 
-    /// Emits the records of a `$GENERATE`; none, if it is malformed or stands for too many.
+    /// Emits the records of a `$GENERATE`; none, if it stands for too many. `None` if it is malformed.
     fn generate(
         &mut self,
         range: &str,
@@ -201,15 +243,20 @@ impl Rpz {
     ) -> Option<()> {
         let mut words = rest.iter().copied().skip_while(|word| is_class_or_ttl(word));
         let (kind, data) = (words.next()?, words.next()?);
-        let count = generate::range(range)?.count() as u64;
-        self.may_generate = self.may_generate.checked_sub(count)?;
+        let range = Range::parse(range)?;
         // A template that is right for the first and the last number is right for all.
-        let ends = [generate::range(range)?.next()?, generate::range(range)?.last()?];
-        for number in ends {
+        for number in [range.first(), range.last()] {
             generate::expand(owner, number)?;
             generate::expand(data, number)?;
         }
-        for number in generate::range(range)? {
+        let (names, max) = (range.count(), MAX_RECORDS.min(self.max_generated - self.generated));
+        if names > max {
+            let line = self.first_line;
+            self.beyond.get_or_insert(Beyond { line, names, max });
+            return Some(());
+        }
+        self.generated += names;
+        for number in range.numbers() {
             let owner = generate::expand(owner, number)?;
             let data = generate::expand(data, number)?;
             self.emit_record(&owner, kind, &data, emit);

@@ -1,12 +1,16 @@
 //! unbound configuration: local zones that are refused or looked up as usual, and local data that lead nowhere.
 //!
-//! unbound reads all zones before all data, so that data may stand anywhere, and the data of a zone decide what it answers. What
-//! depends on data is therefore said at the end of the list. The zones and names that this concerns are kept until then.
+//! unbound reads all zones before all data, so that data may stand anywhere, and the data of a zone decide what it answers. Tags,
+//! which also stand anywhere, say that a zone is for some clients. What zones and data say is therefore said at the end of the
+//! list, and their names are kept until then.
+
+mod said;
 
 use super::adblock::RuleText;
 use super::sinks::Sinks;
 use super::{Action, Emit, EmitFrom, Entry, LineFormat, LineKind, ReadOptions, RuleOptions, Scope};
 use crate::key::{EntryKind, MAX_NAME, Refusal};
+use said::{Of, Owed, Said};
 use std::collections::{HashMap, HashSet};
 
 pub(super) struct Unbound {
@@ -14,6 +18,10 @@ pub(super) struct Unbound {
     /// The number of the line that is read.
     line: u64,
     clause: Clause,
+    /// What is said at the end, but of the names in `redirects` and `resolved`.
+    said: Said,
+    /// The zones with tags: they hold for clients with one of these.
+    tagged: HashSet<String>,
     /// The zones that answer with their own data, and the line that says so: that of the zone, or of data that are a sink.
     redirects: HashMap<String, u64>,
     /// The blocked zones in which local data prevail.
@@ -59,6 +67,8 @@ impl Unbound {
             sinks: Sinks::new(&options.sinks),
             line: 0,
             clause: Clause::Server,
+            said: Said::default(),
+            tagged: HashSet::new(),
             redirects: HashMap::new(),
             blocked: HashSet::new(),
             resolved: HashMap::new(),
@@ -122,8 +132,25 @@ impl LineFormat for Unbound {
             return self.local_data(record, emit);
         }
         match local_zone(value) {
-            Some((zone, kind)) if attribute == "local-zone" => self.local_zone(zone, kind, emit),
-            _ if value.is_empty() && content.ends_with(':') => LineKind::Structure,
+            Some((zone, kind)) if attribute == "local-zone" => self.local_zone(zone, kind),
+            Some((zone, rest)) if attribute == "local-zone-override" => {
+                emit(0, for_netblock(content, zone, rest));
+                LineKind::Entry
+            }
+            Some((zone, _)) if attribute == "local-zone-tag" => {
+                self.tagged.insert(zone.to_ascii_lowercase());
+                emit(0, Err((Refusal::Directive, content)));
+                LineKind::Entry
+            }
+            _ if attribute == "local-data-ptr" => {
+                emit(0, not_a_block(value));
+                LineKind::Entry
+            }
+            // No attribute of the server is without a value, so that this begins a clause of a later version.
+            _ if value.is_empty() && content.ends_with(':') => {
+                self.clause = Clause::Other;
+                LineKind::Structure
+            }
             _ => {
                 emit(0, Err((Refusal::Directive, content)));
                 LineKind::Entry
@@ -136,40 +163,39 @@ impl LineFormat for Unbound {
     }
 
     fn end_from(&mut self, emit: &mut EmitFrom<'_>) {
-        let mut said: Vec<(u64, String, Owed)> = Vec::new();
+        let mut said = std::mem::take(&mut self.said);
         for (name, line) in self.resolved.drain() {
-            let owed = match self.redirects.remove(&name) {
-                Some(_) => Owed::NotABlock,
-                None if has_self_or_parent(&self.blocked, &name) => Owed::Exception,
-                None => Owed::NotABlock,
+            let (of, owed) = match self.redirects.remove(&name) {
+                Some(_) => (Of::Zone, Owed::NotABlock),
+                None if has_self_or_parent(&self.blocked, &name) => (Of::Data, Owed::Exception),
+                None => (Of::Data, Owed::NotABlock),
             };
-            said.push((line, name, owed));
+            said.add(line, &name, of, owed);
         }
         // A zone without data answers that there is no such name.
-        said.extend(self.redirects.drain().map(|(zone, line)| (line, zone, Owed::Block)));
-        said.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        for (line, name, owed) in &said {
+        for (zone, line) in self.redirects.drain() {
+            said.add(line, &zone, Of::Zone, Owed::Block);
+        }
+        said.each(&self.tagged, &mut |line, name, owed| {
             let outcome = match owed {
-                Owed::Block => block(name),
-                Owed::Exception => exception(name),
+                Owed::Block => Ok(block(name)),
+                Owed::Host => Ok(host(name)),
+                Owed::HostInSpiteOfZone => {
+                    Ok(Entry { options: RuleOptions::IMPORTANT, ..host(name) })
+                }
+                Owed::Exception => Ok(exception(name)),
+                Owed::BlockForSome => Err((Refusal::RuleOption, name)),
+                Owed::ExceptionForSome => Ok(exception_for_some(name)),
                 Owed::NotABlock => not_a_block(name),
             };
             emit(self.line - line, outcome);
-        }
+        });
     }
-}
-
-/// What is said of a name at the end of the list.
-#[derive(Clone, Copy)]
-enum Owed {
-    Block,
-    Exception,
-    NotABlock,
 }
 
 impl Unbound {
     /// Takes a zone.
-    fn local_zone(&mut self, zone: &str, kind: &str, emit: &mut EmitFrom<'_>) -> LineKind {
+    fn local_zone(&mut self, zone: &str, kind: &str) -> LineKind {
         if is_one_of(kind, &REDIRECTS) {
             self.redirects.entry(zone.to_ascii_lowercase()).or_insert(self.line);
             return LineKind::Structure;
@@ -182,13 +208,13 @@ impl Unbound {
         self.transparent = has_data.then(|| zone.to_owned());
         // The data before prevail.
         let has_sink = has_data && self.last_sink.eq_ignore_ascii_case(zone);
-        let outcome = match is_exception {
-            true if has_sink => not_a_block(zone),
-            true => exception(zone),
-            false if is_one_of(kind, &BLOCKS) => block(zone),
-            false => not_a_block(zone),
+        let owed = match is_exception {
+            true if has_sink => Owed::NotABlock,
+            true => Owed::Exception,
+            false if is_one_of(kind, &BLOCKS) => Owed::Block,
+            false => Owed::NotABlock,
         };
-        emit(0, outcome);
+        self.said.add(self.line, zone, Of::Zone, owed);
         LineKind::Entry
     }
 
@@ -220,14 +246,11 @@ impl Unbound {
         }
         self.last_sink.clear();
         self.last_sink.push_str(name);
-        let entry = Entry::new(name, EntryKind::Host).with_scope(Scope::Host);
         // The data prevail over their zone, which was an exception for the same name.
         let prevails =
             self.transparent.as_ref().is_some_and(|zone| zone.eq_ignore_ascii_case(name));
-        emit(
-            0,
-            Ok(if prevails { Entry { options: RuleOptions::IMPORTANT, ..entry } } else { entry }),
-        );
+        let owed = if prevails { Owed::HostInSpiteOfZone } else { Owed::Host };
+        self.said.add(self.line, name, Of::Data, owed);
         LineKind::Entry
     }
 
@@ -246,9 +269,7 @@ impl Unbound {
                 if !is_one_of(kind, &EXCEPTIONS) {
                     return Err((Refusal::RuleOption, content));
                 }
-                // For the requests of some clients alone, so that it takes nothing back.
-                let rule = RuleText::of_host(zone).with_option("view", true);
-                exception(zone).map(|entry| Entry { rule: Some(rule), ..entry })
+                Ok(exception_for_some(zone))
             }
             _ => Err((Refusal::Directive, content)),
         }
@@ -282,14 +303,36 @@ fn has_self_or_parent(zones: &HashSet<String>, name: &str) -> bool {
     false
 }
 
-/// Zones below have rules of their own, so that they stay blocked where they are.
-fn exception(zone: &str) -> super::Outcome<'_> {
-    let entry = Entry::new(zone, EntryKind::Host);
-    Ok(entry.with_scope(Scope::Host).with_action(Action::Allow))
+/// What a zone says for the clients of one network, in place of what it says for all: the network and a type.
+fn for_netblock<'l>(content: &'l str, zone: &'l str, rest: &str) -> super::Outcome<'l> {
+    let kind = rest.split_whitespace().next_back().unwrap_or_default();
+    let kind = kind.trim_matches(['"', '\'']);
+    if is_one_of(kind, &EXCEPTIONS) {
+        Ok(exception_for_some(zone))
+    } else if is_one_of(kind, &BLOCKS) || is_one_of(kind, &REDIRECTS) {
+        Err((Refusal::RuleOption, content))
+    } else {
+        not_a_block(content)
+    }
 }
 
-fn block(zone: &str) -> super::Outcome<'_> {
-    Ok(Entry::new(zone, EntryKind::Host).with_scope(Scope::Site))
+/// Zones below have rules of their own, so that they stay blocked where they are.
+fn exception(zone: &str) -> Entry<'_> {
+    Entry::new(zone, EntryKind::Host).with_scope(Scope::Host).with_action(Action::Allow)
+}
+
+/// For the requests of some clients alone, so that it takes nothing back.
+fn exception_for_some(zone: &str) -> Entry<'_> {
+    let rule = RuleText::of_host(zone).with_option("view", true);
+    Entry { rule: Some(rule), ..exception(zone) }
+}
+
+fn block(zone: &str) -> Entry<'_> {
+    Entry::new(zone, EntryKind::Host).with_scope(Scope::Site)
+}
+
+fn host(name: &str) -> Entry<'_> {
+    Entry::new(name, EntryKind::Host).with_scope(Scope::Host)
 }
 
 fn not_a_block(name: &str) -> super::Outcome<'_> {
@@ -337,209 +380,4 @@ fn is_one_of(word: &str, known: &[&str]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::details;
-    use super::super::{Format, ReadOptions};
-
-    #[test]
-    fn zones_that_give_no_answer_are_entries() {
-        let text = "server:\n  local-zone: \"a.example\" always_nxdomain\nlocal-zone: \"b.example.\" always_null # why\n\
-                    local-zone: c.example refuse\nlocal-zone: 'd.example' static\nlocal-zone: \"e.example\" \"deny\"\n\
-                    server: local-zone: \"f.example\" always_refuse\nlocal-zone:\"g.example\" inform_deny\n# x\n\n\
-                    local-zone: \"h.example\" transparent\nlocal-zone: \"i.example\" inform\nlocal-zone: \"j.example\"\n\
-                    local-zone: l.example block_a\ndo-ip6: no\nforward-zone:\n  name: \"k.example\"\ninclude: x.conf\n";
-        assert_eq!(
-            details(text, &Format::Unbound.into()),
-            [
-                "2 block site a.example",
-                "3 block site b.example",
-                "4 block site c.example",
-                "5 block site d.example",
-                "6 block site e.example",
-                "7 block site f.example",
-                "8 block site g.example",
-                "11 allow host h.example",
-                "12 allow host i.example",
-                "13 -directive",
-                "14 -not-a-block",
-                "15 -directive",
-                "17 -directive",
-                "18 -directive",
-            ]
-        );
-    }
-
-    #[test]
-    fn redirected_zones_are_blocked_unless_their_data_lead_somewhere() {
-        let text = "local-zone: \"a.example\" redirect\nlocal-data: \"a.example A 0.0.0.0\"\n\
-                    local-data: \"a.example. 60 IN AAAA ::\"\nlocal-zone: \"b.example\" redirect\n\
-                    local-data: \"b.example A 192.0.2.1\"\nlocal-zone: \"c.example\" redirect\n\
-                    local-zone: \"d.example\" redirect\n";
-        assert_eq!(
-            details(text, &Format::Unbound.into()),
-            [
-                "3 block site a.example",
-                "5 -not-a-block",
-                "6 block site c.example",
-                "7 block site d.example",
-            ]
-        );
-        let options = ReadOptions::from(Format::Unbound).with_sinks(vec!["192.0.2.1".to_owned()]);
-        assert_eq!(details(text, &options)[1], "5 block site b.example");
-    }
-
-    #[test]
-    fn a_zone_that_leads_to_another_name_is_not_blocked() {
-        let text = "local-zone: \"www.a.example\" redirect\nlocal-data: \"www.a.example CNAME safe.a.example\"\n\
-                    local-zone: \"b.example\" static\nlocal-data: \"b.example. 60 IN CNAME page.test.\"\n\
-                    local-zone: \"c.example\" inform_redirect\nlocal-data: \"C.example. CNAME page.test.\"\n\
-                    local-zone: \"d.example\" redirect\nlocal-data: \"d.example DNAME e.example\"\n\
-                    local-data: \"f.example CNAME page.test.\"\n";
-        assert_eq!(
-            details(text, &Format::Unbound.into()),
-            [
-                "3 block site b.example",
-                "2 -not-a-block",
-                "4 allow host b.example",
-                "6 -not-a-block",
-                "8 -not-a-block",
-                "9 -not-a-block",
-            ]
-        );
-        let options = ReadOptions::from(Format::Unbound).with_sinks(vec!["page.test".to_owned()]);
-        assert_eq!(
-            details(text, &options),
-            [
-                "3 block site b.example",
-                "4 block host b.example",
-                "9 block host f.example",
-                "2 -not-a-block",
-                "6 block site c.example",
-                "8 -not-a-block",
-            ]
-        );
-    }
-
-    #[test]
-    fn data_decide_about_their_zone_wherever_they_stand() {
-        let text = "local-data: \"e.example A 192.0.2.1\"\n\
-                    local-zone: \"a.example\" redirect\nlocal-zone: \"b.example\" redirect\nlocal-zone: \"c.example\" redirect\n\
-                    local-zone: \"d.example\" static\nlocal-zone: \"e.example\" redirect\n\
-                    local-data: \"a.example A 192.0.2.1\"\nlocal-data: \"b.example A 0.0.0.0\"\n\
-                    local-data: \"b.example AAAA 2001:db8::1\"\nlocal-data: \"www.d.example A 192.0.2.1\"\n";
-        assert_eq!(
-            details(text, &Format::Unbound.into()),
-            [
-                "5 block site d.example",
-                "1 -not-a-block",
-                "4 block site c.example",
-                "7 -not-a-block",
-                "9 -not-a-block",
-                "10 allow host www.d.example",
-            ]
-        );
-    }
-
-    #[test]
-    fn lines_that_are_too_long_count_for_the_numbers_of_what_is_said_at_the_end() {
-        let text = format!(
-            "local-zone: \"a.example\" redirect\n# {}\n\nlocal-zone: \"b.example\" redirect\n",
-            "x".repeat(crate::list::MAX_LINE)
-        );
-        assert_eq!(
-            details(&text, &Format::Unbound.into()),
-            ["2 -too-long", "1 block site a.example", "4 block site b.example"]
-        );
-    }
-
-    #[test]
-    fn zones_of_a_view_are_for_some_clients_only() {
-        let text = "server:\nlocal-zone: \"a.example\" always_nxdomain\nview:\nname: \"adults\"\n\
-                    local-zone: \"a.example\" always_transparent\nlocal-zone: \"b.example\" always_nxdomain\n\
-                    local-data: \"c.example A 0.0.0.0\"\nforward-zone:\nlocal-zone: \"d.example\" static\n\
-                    server: local-zone: \"e.example\" always_null\nview: local-zone: \"f.example\" redirect\n";
-        assert_eq!(
-            details(text, &Format::Unbound.into()),
-            [
-                "2 block site a.example",
-                "4 -directive",
-                "5 allow host a.example",
-                "6 -rule-option",
-                "7 -rule-option",
-                "9 -directive",
-                "10 block site e.example",
-                "11 -rule-option",
-            ]
-        );
-        let built = crate::builder::Builder::new(crate::builder::Options::default());
-        let built = built.add_list("list", text.as_bytes(), Some(&Format::Unbound)).unwrap();
-        let built = built.finish().unwrap();
-        assert!(built.keys.iter().eq([b"a.example".as_slice(), b"e.example"]));
-        assert_eq!(built.report.still_covered[0].key, "a.example");
-    }
-
-    #[test]
-    fn transparent_zones_are_exceptions() {
-        let text = "local-zone: \"a.example\" always_transparent\nlocal-zone: b.example. typetransparent\n\
-                    local-zone: 'c.example' \"TRANSPARENT\"\nserver: local-zone: d.example inform # x\n\
-                    local-zone: e.example nodefault\n";
-        assert_eq!(
-            details(text, &Format::Unbound.into()),
-            [
-                "1 allow host a.example",
-                "2 allow host b.example",
-                "3 allow host c.example",
-                "4 allow host d.example",
-                "5 -not-a-block",
-            ]
-        );
-    }
-
-    #[test]
-    fn data_of_a_name_prevail_over_its_zone() {
-        let text = "local-zone: a.example transparent\nlocal-data: \"a.example A 0.0.0.0\"\n\
-                    local-zone: b.example always_transparent\nlocal-data: \"b.example A 0.0.0.0\"\n\
-                    local-zone: c.example static\nlocal-data: \"c.example TXT x\"\nlocal-data: \"c.example. A 192.0.2.1\"\n\
-                    local-zone: d.example always_nxdomain\nlocal-data: \"d.example A 192.0.2.1\"\n\
-                    local-zone: e.example redirect\nlocal-data: \"e.example TXT x\"\n\
-                    local-data: \"f.example A 0.0.0.0\"\nlocal-zone: f.example transparent\n\
-                    local-data: \"g.example A 0.0.0.0\"\nlocal-zone: g.example always_transparent\n";
-        assert_eq!(
-            details(text, &Format::Unbound.into()),
-            [
-                "1 allow host a.example",
-                "2 block host a.example +important",
-                "3 allow host b.example",
-                "4 block host b.example",
-                "5 block site c.example",
-                "6 -directive",
-                "8 block site d.example",
-                "11 -directive",
-                "12 block host f.example",
-                "13 -not-a-block",
-                "14 block host g.example",
-                "15 allow host g.example",
-                "7 allow host c.example",
-                "9 -not-a-block",
-                "10 block site e.example",
-            ]
-        );
-    }
-
-    #[test]
-    fn local_data_of_sinks_are_hosts() {
-        let text = "local-data: \"a.example A 127.0.0.1\"\nlocal-data: 'b.example TXT x'\n\
-                    local-data: \"c.example 3600 IN A 192.0.2.1\"\nlocal-data-ptr: \"192.0.2.1 d.example\"\n\
-                    local-data: \"e.example A\n";
-        assert_eq!(
-            details(text, &Format::Unbound.into()),
-            [
-                "1 block host a.example",
-                "2 -directive",
-                "4 -directive",
-                "5 -directive",
-                "3 -not-a-block",
-            ]
-        );
-    }
-}
+mod tests;

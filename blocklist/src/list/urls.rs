@@ -1,5 +1,6 @@
 //! One URL or host a line.
 
+use super::lines::trim;
 use super::{Emit, Entry, LineFormat, LineKind, ReadOptions, defang::refang};
 use crate::key::{EntryKind, Refusal};
 use filter_core::sub_url::parts::split_scheme;
@@ -17,7 +18,7 @@ impl Urls {
 
 impl LineFormat for Urls {
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
-        let line = line.trim();
+        let line = trim(line);
         if line.is_empty() {
             return LineKind::Blank;
         }

@@ -40,6 +40,12 @@ pub(crate) fn excepted(line: &str, is_exception: bool) -> Option<Entry<'_>> {
     Some(entry)
 }
 
+/// Whether the text of a rule has the option `badfilter`, with or without `@@`.
+pub(crate) fn is_retraction(line: &str) -> bool {
+    let options = options::split(without_comment(line.trim())).map_or("", |(_, options)| options);
+    options.split(',').any(|option| option.trim().eq_ignore_ascii_case("badfilter"))
+}
+
 /// The host and the path of a pattern up to its first wildcard.
 fn place(pattern: &str) -> Option<Entry<'_>> {
     let (body, is_label) = match (pattern.strip_prefix("||"), pattern.split_once("://")) {
@@ -88,6 +94,20 @@ fn place(pattern: &str) -> Option<Entry<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn retractions_are_known_by_their_option() {
+        for line in
+            ["||a.example^$badfilter", "@@||a.example^$script, BadFilter ! why", "/ads/$badfilter"]
+        {
+            assert!(is_retraction(line), "{line}");
+        }
+        for line in
+            ["||a.example^$script", "||a.example/badfilter", "||a.example/?x=$badfilters", ""]
+        {
+            assert!(!is_retraction(line), "{line}");
+        }
+    }
 
     #[test]
     fn exceptions_for_some_requests_name_a_host_and_the_beginning_of_a_path() {

@@ -1,9 +1,10 @@
-//! Rules that match no URL, because they are written as no browser writes URLs (URL Standard).
+//! Rules that match no URL, because they are written as no browser writes URLs (URL Standard), or a host that keys do not have.
 //!
 //! A URL parser would repair their texts, and the key would block what the rule never blocked.
 
 use super::Anchor;
 use crate::key::Refusal;
+use crate::key::names::ends_with_dot;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Refuses a pattern with characters that no URL has in any part that rules are compared with.
@@ -38,12 +39,32 @@ pub(super) struct Parts<'r> {
 }
 
 impl Parts<'_> {
-    /// Refuses a rule that matches no URL.
+    /// Refuses a rule that matches no URL, or those of another host than its key.
     pub(super) fn check(&self) -> Result<(), Refusal> {
         if self.has_other_host() || self.has_escaped_character() {
             return Err(Refusal::NeverMatches);
         }
+        self.check_dot()?;
         self.check_segments()
+    }
+
+    /// Refuses a host with a dot at its end: browsers keep it (URL Standard, *host serializing*), so that the rule says nothing
+    /// of the host without it. Of an address they leave it out.
+    fn check_dot(&self) -> Result<(), Refusal> {
+        let name = self.name_and_port().0;
+        // Without an end, other labels may follow.
+        let is_open = self.path.is_empty() && !self.is_ended;
+        if is_open || !ends_with_dot(name) {
+            return Ok(());
+        }
+        Err(if ends_in_number(name) { Refusal::NeverMatches } else { Refusal::AbsoluteHost })
+    }
+
+    fn name_and_port(&self) -> (&str, Option<&str>) {
+        match self.host.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => (name, Some(port)),
+            _ => (self.host, None),
+        }
     }
 
     /// Whether browsers write the host or its port in another way.
@@ -51,10 +72,7 @@ impl Parts<'_> {
         if self.host.contains(['%', '\\']) {
             return true;
         }
-        let (name, port) = match self.host.rsplit_once(':') {
-            Some((name, port)) if !port.contains(']') => (name, Some(port)),
-            _ => (self.host, None),
-        };
+        let (name, port) = self.name_and_port();
         if let Some(port) = port {
             let default = match self.scheme.unwrap_or_default().to_ascii_lowercase().as_str() {
                 "http" | "ws" => "80",
@@ -169,6 +187,39 @@ mod tests {
             ("||bücher.example/ü^", "1 bücher.example/ü host-only-on-26"),
             ("|http://192.0.2.1/x|", "1 http://192.0.2.1/x"),
             ("||[2001:DB8::1]^", "1 [2001:DB8::1]"),
+        ] {
+            assert_eq!(events(rule, Format::Adblock), [event], "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_host_with_a_dot_at_its_end_is_another_host() {
+        for (rule, event) in [
+            ("||a.example.^", "1 -absolute-host"),
+            ("||a.example.^|", "1 -absolute-host"),
+            ("||a.example.|", "1 -absolute-host"),
+            ("||a.example.^$important", "1 -absolute-host"),
+            ("||a.example.^$badfilter", "1 -absolute-host"),
+            ("||a.example./", "1 -absolute-host"),
+            ("||a.example./x", "1 -absolute-host"),
+            ("||*.a.example./x^", "1 -absolute-host"),
+            ("||a.example.:8080^", "1 -absolute-host"),
+            ("|https://a.example./", "1 -absolute-host"),
+            ("|https://a.example./x|", "1 -absolute-host"),
+            ("|http*://a.example.^", "1 -absolute-host"),
+            ("https://a.example./x", "1 -absolute-host"),
+            ("||a.example\u{3002}^", "1 -absolute-host"),
+            ("||192.0.2.1.^", "1 -never-matches"),
+            ("|http://192.0.2.1./x", "1 -never-matches"),
+            // Other labels may follow.
+            ("||a.example.", "1 -pattern"),
+            ("|https://a.example.", "1 -pattern"),
+            ("a.example.", "1 -pattern"),
+            // An exception would allow the host without the dot.
+            ("@@||a.example.^", "1 -exception"),
+            ("@@|https://a.example./x|", "1 -exception"),
+            // Of a hosts file.
+            ("0.0.0.0 a.example.", "1 a.example."),
         ] {
             assert_eq!(events(rule, Format::Adblock), [event], "{rule}");
         }

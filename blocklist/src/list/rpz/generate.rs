@@ -3,20 +3,45 @@
 use std::fmt::Write;
 
 /// The most records of one directive.
-pub(super) const MAX_RECORDS: u64 = 65_536;
+pub(in crate::list) const MAX_RECORDS: u64 = 65_536;
 
 /// The longest name that is generated, in bytes. Longer names are no names of hosts.
 const MAX_LENGTH: usize = 512;
 
-/// The numbers of a range `start-stop` or `start-stop/step`; none if it is malformed or has more than
-/// [`MAX_RECORDS`] of them.
-pub(super) fn range(text: &str) -> Option<impl Iterator<Item = u32> + use<>> {
-    let (bounds, step) = text.split_once('/').unwrap_or((text, "1"));
-    let (start, stop) = bounds.split_once('-')?;
-    let (start, stop): (u32, u32) = (start.parse().ok()?, stop.parse().ok()?);
-    let step = step.parse::<u32>().ok().filter(|&step| step > 0)?;
-    let count = u64::from(stop.checked_sub(start)? / step) + 1;
-    (count <= MAX_RECORDS).then(|| (start..=stop).step_by(step as usize))
+/// The numbers of a directive: one at least, and as many as the list says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    start: u32,
+    stop: u32,
+    /// Not 0.
+    step: u32,
+}
+
+impl Range {
+    /// Reads `start-stop` or `start-stop/step`; none if it is malformed.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (bounds, step) = text.split_once('/').unwrap_or((text, "1"));
+        let (start, stop) = bounds.split_once('-')?;
+        let (start, stop) = (start.parse().ok()?, stop.parse().ok()?);
+        let step = step.parse().ok().filter(|&step| step > 0)?;
+        (start <= stop).then_some(Self { start, stop, step })
+    }
+
+    pub(super) fn count(self) -> u64 {
+        u64::from((self.stop - self.start) / self.step) + 1
+    }
+
+    pub(super) fn first(self) -> u32 {
+        self.start
+    }
+
+    pub(super) fn last(self) -> u32 {
+        self.stop - (self.stop - self.start) % self.step
+    }
+
+    pub(super) fn numbers(self) -> impl Iterator<Item = u32> {
+        (self.start..=self.stop).step_by(self.step as usize)
+    }
 }
 
 /// The text of a template for a number: `$` is the number, `${offset,width,base}` the sum with the offset, padded with
@@ -124,22 +149,22 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_bounded() {
-        let numbers = |text| range(text).map(|numbers| numbers.collect::<Vec<_>>());
+    fn ranges_have_their_numbers() {
+        let numbers = |text| Range::parse(text).map(|range| range.numbers().collect::<Vec<_>>());
         assert_eq!(numbers("1-3"), Some(vec![1, 2, 3]));
         assert_eq!(numbers("1-6/2"), Some(vec![1, 3, 5]));
         assert_eq!(numbers("4-4"), Some(vec![4]));
         for text in ["3-1", "1", "1-", "-1", "1-3/0", "a-b", "0-4294967296"] {
             assert_eq!(numbers(text), None, "{text}");
         }
-        for (text, count) in [
-            ("0-65534", Some(65_535)),
-            ("0-65535", Some(65_536)),
-            ("0-65536", None),
-            ("0-4294967295/65536", Some(65_536)),
-            ("4294967295-4294967295", Some(1)),
+        for (text, count, last) in [
+            ("0-65535", 65_536, 65_535),
+            ("0-4294967295/65536", 65_536, 4_294_901_760),
+            ("0-4294967295", 1 << 32, u32::MAX),
+            ("4294967295-4294967295", 1, u32::MAX),
         ] {
-            assert_eq!(range(text).map(Iterator::count), count, "{text}");
+            let range = Range::parse(text).unwrap();
+            assert_eq!((range.count(), range.last()), (count, last), "{text}");
         }
     }
 

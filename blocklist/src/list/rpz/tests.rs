@@ -1,5 +1,5 @@
 use super::super::tests::{details, events};
-use super::super::{Format, ReadOptions};
+use super::super::{Event, Format, ReadOptions, read};
 
 fn with_origin(origin: &str) -> ReadOptions {
     ReadOptions::from(Format::Rpz).with_origin(Some(origin.to_owned()))
@@ -92,7 +92,7 @@ fn absolute_owners_need_the_name_of_the_zone() {
 fn ranges_of_records_are_generated() {
     let text = "$ORIGIN r.example.\n@ SOA a. b. 1 1 1 1 1\n$GENERATE 1-3 host$.bad.example CNAME .\n\
                 $INCLUDE extra.zone\nok.example CNAME .\n$generate 8-10/2 h${0,3}.example 60 IN A 0.0.0.0\n\
-                $GENERATE 0-65536 h$.example CNAME .\n$GENERATE 1-2 h${x}.example CNAME .\n$GENERATE 1-2 x\n\
+                $GENERATE 65536-0 h$.example CNAME .\n$GENERATE 1-2 h${x}.example CNAME .\n$GENERATE 1-2 x\n\
                 $WHAT x\n$GENERATE 1-1 n$.example A 192.0.2.$\n $GENERATE 1-1 w$.example CNAME .\n";
     assert_eq!(
         events(text, Format::Rpz),
@@ -114,21 +114,57 @@ fn ranges_of_records_are_generated() {
     );
 }
 
+/// How many entries a zone has, or the error.
+fn generated(text: &str, options: &ReadOptions) -> Result<u64, String> {
+    let mut entries = 0;
+    let summary = read(text.as_bytes(), options, |event| {
+        entries += u64::from(matches!(event, Event::Entry { .. }));
+    });
+    let summary = summary.map_err(|error| error.to_string())?;
+    assert_eq!(summary.generated, entries);
+    Ok(entries)
+}
+
 #[test]
-fn generated_records_are_bounded_in_all() {
-    let text = "$GENERATE 0-65535 h$.example CNAME .\n".repeat(17);
-    let found = events(&text, Format::Rpz);
-    assert_eq!(found.len(), 16 * 65_536 + 1);
-    assert_eq!(found.last().map(String::as_str), Some("17 -directive"));
+fn records_of_one_directive_are_bounded() {
+    let options = ReadOptions::from(Format::Rpz);
+    for (range, expected) in [
+        ("0-65534", Ok(65_535)),
+        ("0-65535", Ok(65_536)),
+        ("0-65536", Err("65537 names")),
+        ("0-4294967295", Err("4294967296 names")),
+        ("0-4294967295/65536", Ok(65_536)),
+    ] {
+        let text = format!("; a zone\n(\n)\n$GENERATE {range} h$.example (\nCNAME .\n)\n");
+        match (generated(&text, &options), expected) {
+            (Err(error), Err(names)) => {
+                for part in ["line 4:", names, "may stand for 65536 here", "*.bad.example"] {
+                    assert!(error.contains(part), "{error}");
+                }
+            }
+            (found, expected) => assert_eq!(found.ok(), expected.ok(), "{range}"),
+        }
+    }
+}
+
+#[test]
+fn generated_records_are_bounded_in_a_file() {
+    let options = ReadOptions::from(Format::Rpz);
+    let whole = "$GENERATE 0-65535 h$.example CNAME .\n";
+    assert_eq!(generated(&whole.repeat(4), &options), Ok(262_144));
     // One below, at, and one above.
-    let text = format!(
-        "{}$GENERATE 1-65535 h$.example CNAME .\n{}",
-        "$GENERATE 0-65535 h$.example CNAME .\n".repeat(15),
-        "$GENERATE 1-1 h$.example CNAME .\n".repeat(2)
-    );
-    let found = events(&text, Format::Rpz);
-    assert_eq!(found.len(), 16 * 65_536 + 1);
-    assert_eq!(found[16 * 65_536 - 2..], ["16 h65535.example", "17 h1.example", "18 -directive"]);
+    let below = format!("{}$GENERATE 1-65535 h$.example CNAME .\n", whole.repeat(3));
+    let one = "$GENERATE 1-1 h$.example CNAME .\n";
+    assert_eq!(generated(&below, &options), Ok(262_143));
+    assert_eq!(generated(&format!("{below}{one}"), &options), Ok(262_144));
+    let error = generated(&format!("{below}{one}{one}{one}"), &options).unwrap_err();
+    assert!(error.starts_with("line 6:") && error.contains("may stand for 0 here"), "{error}");
+    // An option cannot raise it.
+    let more = options.clone().with_max_generated(u64::MAX);
+    assert!(generated(&whole.repeat(5), &more).unwrap_err().starts_with("line 5:"));
+    let less = options.with_max_generated(1);
+    assert_eq!(generated(one, &less), Ok(1));
+    assert!(generated(&one.repeat(2), &less).unwrap_err().starts_with("line 2:"));
 }
 
 #[test]
