@@ -249,15 +249,21 @@ impl Drop for Waiting {
     }
 }
 
-/// A stream that tells its link what moves.
+/// Bytes of heads and other frames of HTTP/2 that are read at a time: what they bring is looked at, and other connections have
+/// their turn, before more is decoded.
+const MAX_HEAD_READ_BYTES: usize = 1024;
+
+/// A stream that tells its link what moves, and lets other connections have their turn between pieces of heads.
 pub(super) struct Watched<S> {
     stream: S,
     link: Arc<Link>,
+    /// Whether a piece of a head was read since other connections had their turn.
+    has_read: bool,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, link: Arc<Link>) -> Self {
-        Self { stream, link }
+        Self { stream, link, has_read: false }
     }
 
     fn sent(&self, bytes: &[u8]) {
@@ -276,7 +282,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        if this.link.wire().brought_body() {
+            ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        } else {
+            if std::mem::take(&mut this.has_read) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let length = buffer.remaining().min(MAX_HEAD_READ_BYTES);
+            let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(length));
+            ready!(Pin::new(&mut this.stream).poll_read(context, &mut piece))?;
+            let read = piece.filled().len();
+            buffer.advance(read);
+            this.has_read = true;
+        }
         let (now, busy) = (Instant::now(), this.link.open_requests() > 0);
         if this.link.wire().received(&buffer.filled()[before..], busy, now)? {
             this.link.has_moved(now);
@@ -345,6 +364,50 @@ mod tests {
         link.wire().received(bytes, false, Instant::now()).unwrap();
         drop(link.begin());
         link
+    }
+
+    /// Sizes of what is read of `bytes`; 0 where others have their turn.
+    async fn reads(bytes: &[u8]) -> Vec<usize> {
+        let link = Link::new(Arc::new(Peer::new(None)), &Limits::default(), Instant::now());
+        let mut stream = Watched::new(bytes, Arc::new(link));
+        let (mut sizes, mut buffer) = (Vec::new(), vec![0; 8192]);
+        loop {
+            let mut part = ReadBuf::new(&mut buffer);
+            let poll =
+                poll_fn(|context| Poll::Ready(Pin::new(&mut stream).poll_read(context, &mut part)));
+            match poll.await {
+                Poll::Pending => sizes.push(0),
+                Poll::Ready(outcome) => {
+                    outcome.unwrap();
+                    if part.filled().is_empty() {
+                        return sizes;
+                    }
+                    sizes.push(part.filled().len());
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn other_connections_have_their_turn_between_pieces_of_heads() {
+        let frame = |kind: u8, stream: u8, length: usize| {
+            let [.., a, b, c] = length.to_be_bytes();
+            [vec![a, b, c, kind, 4, 0, 0, 0, stream], vec![7; length]].concat()
+        };
+        let heads: Vec<u8> = (0..4).flat_map(|i| frame(1, 2 * i + 1, 1000)).collect();
+        let heads = [PREFACE, &heads].concat();
+        assert_eq!(reads(&heads).await, [1024, 0, 1024, 0, 1024, 0, 988, 0]);
+        // One below a piece, a piece, and one more.
+        for (length, expected) in
+            [(990, vec![1023, 0]), (991, vec![1024, 0]), (992, vec![1024, 0, 1, 0])]
+        {
+            let bytes = [PREFACE, &frame(1, 1, length)].concat();
+            assert_eq!(reads(&bytes).await, expected, "{length}");
+        }
+        // Bodies are read as they come, once nothing else came with them; a head ends that.
+        let body = [PREFACE, &frame(1, 1, 991), &frame(0, 1, 16_000), &frame(1, 3, 2000)].concat();
+        assert_eq!(reads(&body).await[..5], [1024, 0, 1024, 8192, 8192]);
+        assert_eq!(reads(&[b'a'; 9000]).await, [1024, 7976]);
     }
 
     fn is_overdue(link: &Link, reason: Due) -> bool {

@@ -6,7 +6,7 @@
 use super::link::{Link, Open, Waiting};
 use crate::endpoints::{AnswerBytes, OpenToAll, Refusal, SharedAnswer};
 use crate::fields::REQUEST_FIELDS;
-use crate::metrics::Endpoint;
+use crate::metrics::{Closing, Endpoint};
 use crate::peer_budget::{BodyEnd, Endable, PeerBudgetExhausted, PeerShare};
 use crate::service::Service;
 use axum::BoxError;
@@ -37,6 +37,13 @@ const SHARED_ANSWER_BYTES: usize = 64 << 10;
 const MAX_PATH_BYTES: usize = 1024;
 /// Values of one field that are kept.
 const MAX_VALUES: usize = 4;
+/// Fields of a head. Devices send about ten, and balancers pass on a hundred at most.
+const MAX_FIELDS: usize = 128;
+
+/// Whether a head has more fields than any client sends. In HTTP/2 each may take a byte, and much more time to decode.
+fn has_too_many_fields(headers: &HeaderMap) -> bool {
+    headers.len() > MAX_FIELDS
+}
 
 /// Answers the requests of one connection.
 #[derive(Clone)]
@@ -139,6 +146,11 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (handling, open) = self.link.begin();
         let (head, body) = request.into_parts();
+        if has_too_many_fields(&head.headers) {
+            // What follows in the connection is not decoded.
+            self.service.metrics().connection_ended(Closing::Fields);
+            self.link.close();
+        }
         // An answer to anything else needs a token, is as short as a head, or says that it is open to all.
         let is_open_to_all = head.method == Method::GET;
         let (request, admitted) = match self.admit(head, body) {
@@ -316,6 +328,19 @@ mod tests {
         let expected =
             "authorizationBearer AAAAuser-agentagent".len() + MAX_VALUES * "accept*/*".len();
         assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn fields_of_a_head_are_limited() {
+        for (count, are_too_many) in
+            [(MAX_FIELDS - 1, false), (MAX_FIELDS, false), (MAX_FIELDS + 1, true)]
+        {
+            let mut headers = HeaderMap::new();
+            for _ in 0..count {
+                headers.append("a", HeaderValue::from_static(""));
+            }
+            assert_eq!(has_too_many_fields(&headers), are_too_many, "{count}");
+        }
     }
 
     #[test]

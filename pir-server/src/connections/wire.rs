@@ -53,6 +53,11 @@ struct Frames {
 }
 
 impl Frames {
+    /// Whether the bytes that come next belong to a frame other than one of a body.
+    fn is_within_other(&self) -> bool {
+        self.missing > 0 && self.kind != DATA
+    }
+
     fn feed(&mut self, mut bytes: &[u8], mut begun: impl FnMut(Frame)) {
         while !bytes.is_empty() {
             let wanted = if self.missing > 0 { self.missing } else { FRAME_HEAD - self.have };
@@ -77,7 +82,7 @@ impl Frames {
 
     /// Whether a frame has begun that is not complete, other than one of a body, which has a time limit of its own.
     fn is_cut(&self) -> bool {
-        self.have > 0 || self.missing > 0 && self.kind != DATA
+        self.have > 0 || self.is_within_other()
     }
 }
 
@@ -124,6 +129,8 @@ pub(super) struct Wire {
     within_head: bool,
     /// Since when a head, or a frame that is not of a body, is incomplete.
     head_since: Option<Instant>,
+    /// Whether the bytes that came last were those of bodies alone, or of HTTP/1.1.
+    brought_body: bool,
     period_begin: Instant,
     control_frames: u32,
     useful_frames: u32,
@@ -144,6 +151,7 @@ impl Wire {
             last_stream: 0,
             within_head: false,
             head_since: None,
+            brought_body: false,
             period_begin: now,
             control_frames: 0,
             useful_frames: 0,
@@ -165,7 +173,7 @@ impl Wire {
             let count = next.len().min(bytes.len());
             self.head_since.get_or_insert(now);
             if bytes[..count] != next[..count] {
-                self.protocol = Protocol::Http1;
+                (self.protocol, self.brought_body) = (Protocol::Http1, true);
                 return Ok(true);
             }
             if count < next.len() {
@@ -187,16 +195,24 @@ impl Wire {
         }
     }
 
+    /// Whether the bytes that came last were those of bodies alone, or of HTTP/1.1. Others may cost much more than it takes to
+    /// send them: a byte of a head can stand for a field.
+    pub(super) fn brought_body(&self) -> bool {
+        self.brought_body
+    }
+
     fn received_frames(&mut self, bytes: &[u8], now: Instant) -> io::Result<bool> {
         let mut inbound = std::mem::take(&mut self.inbound);
         let (mut useful, mut begun, mut refusal) = (false, false, None);
+        let mut brought_body = !inbound.is_within_other();
         inbound.feed(bytes, |frame| {
             begun = true;
+            brought_body &= frame.kind == DATA;
             let outcome = self.received_frame(frame, now);
             useful |= *outcome.as_ref().unwrap_or(&false);
             refusal = refusal.take().or(outcome.err());
         });
-        self.inbound = inbound;
+        (self.inbound, self.brought_body) = (inbound, brought_body);
         if let Some(refusal) = refusal {
             return Err(refusal);
         }

@@ -110,6 +110,8 @@ label_values! {
         Refused = "refused",
         /// An answer that it did not take made room in `limits.unauthenticatedBytes`.
         Memory = "memory",
+        /// A head had more fields than any client sends.
+        Fields = "fields",
         /// It did not begin with a header of the PROXY protocol.
         Protocol = "protocol",
         /// It did not come from a balancer of `peers.proxies`.

@@ -377,6 +377,27 @@ async fn many_connections_do_not_stop_others_without_addresses() {
 
 /// At one below the limit, at, and one above.
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_of_too_many_fields_ends_its_connection() {
+    let target = Target::start(json!({})).await;
+    for (fields, is_answered) in [(127, true), (128, true), (129, false), (450, false)] {
+        let block = [head("GET", DIRECTORY), field("a", ""), repeated(fields - 1)].concat();
+        let mut stream = connect(target.address).await.unwrap();
+        let bytes = [opening(None), frame(HEADERS, END_HEADERS | END_STREAM, 1, &block)].concat();
+        stream.write_all(&bytes).await.unwrap();
+        let found = loop {
+            match crate::frames::read(&mut stream).await {
+                Some((HEADERS, ..)) => break true,
+                Some(_) => {}
+                None => break false,
+            }
+        };
+        assert_eq!(found, is_answered, "{fields}");
+    }
+    target.lookup().await;
+}
+
+/// At one below the limit, at, and one above.
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_at_once_on_a_connection_are_limited() {
     const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
     let target = Target::start(json!({})).await;
