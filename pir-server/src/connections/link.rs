@@ -7,7 +7,7 @@ use crate::peer_budget::Endable;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -65,6 +65,8 @@ pub(crate) struct Link {
     open: AtomicUsize,
     wire: Mutex<Wire>,
     close: Notify,
+    /// Whether nothing more is read.
+    is_closed: AtomicBool,
     /// Notified when memory for its answers is needed for others.
     make_room: Notify,
 }
@@ -95,6 +97,7 @@ impl Link {
             open: AtomicUsize::new(0),
             wire: Mutex::new(Wire::new(limits.header_bytes, now)),
             close: Notify::new(),
+            is_closed: AtomicBool::new(false),
             make_room: Notify::new(),
         }
     }
@@ -123,8 +126,9 @@ impl Link {
         self.handled.load(Ordering::Relaxed) > self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Closes the connection.
+    /// Closes the connection. Nothing more is read of it.
     pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
         self.close.notify_one();
     }
 
@@ -282,6 +286,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
+        if this.link.is_closed.load(Ordering::Relaxed) {
+            // The library would go on to decode what is there, before whoever closed the link has its turn.
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         if this.link.wire().brought_body() {
             ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
         } else {
@@ -352,6 +360,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
+    use tokio::io::AsyncReadExt;
     use tokio::time::advance;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -408,6 +417,18 @@ mod tests {
         let body = [PREFACE, &frame(1, 1, 991), &frame(0, 1, 16_000), &frame(1, 3, 2000)].concat();
         assert_eq!(reads(&body).await[..5], [1024, 0, 1024, 8192, 8192]);
         assert_eq!(reads(&[b'a'; 9000]).await, [1024, 7976]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_of_a_closed_connection() {
+        let link = Link::new(Arc::new(Peer::new(None)), &Limits::default(), Instant::now());
+        let link = Arc::new(link);
+        let mut stream = Watched::new(&b"GET / HTTP/1.1\r\n\r\n"[..], Arc::clone(&link));
+        let mut buffer = [0; 4];
+        assert_eq!(stream.read(&mut buffer).await.unwrap(), 4);
+        link.close();
+        let error = stream.read(&mut buffer).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
     }
 
     fn is_overdue(link: &Link, reason: Due) -> bool {
