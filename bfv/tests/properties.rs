@@ -219,9 +219,22 @@ impl<W: Word> World<W> {
                 let full = SerializedCiphertext::Full { polys, skip_lsbs, correction_factor: 1 };
                 assert!(context.read_ciphertext(&full, all).is_err());
             }
-            assert!(context.read_plaintext(&[&bytes[..], &[1]].concat()).is_err());
+            // Some bytes of the right length are a plaintext: then of exactly these bytes.
+            let more = [&bytes[..], &[1]].concat();
+            if let Ok(plaintext) = context.read_plaintext(&more) {
+                assert!(plaintext.to_numbers().iter().all(|&x| x < self.ring.t));
+                assert_eq!(context.write_plaintext(&plaintext), more);
+            }
             assert!(context.read_secret_key(bytes).is_err());
         }
+        let mut plaintext = context.write_plaintext(&context.encode_coefficients(&[]).unwrap());
+        plaintext.push(0);
+        assert!(matches!(context.read_plaintext(&plaintext), Err(Error::Length { .. })));
+        plaintext.truncate(plaintext.len() - 2);
+        assert!(matches!(context.read_plaintext(&plaintext), Err(Error::Length { .. })));
+        plaintext.push(0);
+        plaintext.fill(0xff);
+        assert!(matches!(context.read_plaintext(&plaintext), Err(Error::Residue { .. })));
         assert!(
             context.read_ciphertext(&context.write_ciphertext(&self.encrypt(&[])), 99).is_err()
         );
