@@ -81,12 +81,12 @@ pub trait Kernels: MachineWord {
     fn switch_row(
         backend: Backend,
         out: [&mut [Self]; 2],
-        (digits, below): (&[&[Self]], Self),
+        digits: (&[&[Self]], Self),
         key: &[Self],
         count: usize,
         m: Modulus<Self>,
     ) {
-        kernels::switch_row(backend, out, (digits, below), key, count, m);
+        kernels::switch_row(backend, out, digits, key, count, m);
     }
 
     /// As `kernels::convert_row`.

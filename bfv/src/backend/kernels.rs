@@ -202,14 +202,13 @@ kernels! {
         }
     }
 
-    /// Two inner products that share their first factors: out_c = Σ_j x_j ∘ key_jc / R, where every x_j
-    /// is below `below`, which is at most 2^`MODULUS_BITS`, and the key's words lie in the order of reading: for each tile of coefficients, for each of its
-    /// `count` ciphertexts j, for both c.
+    /// Two inner products that share their first factors: out_c = Σ_j x_j ∘ key_jc / R. `digits` has the
+    /// x_j, and what they are below, at most 2^`MODULUS_BITS`. The key's words lie in the order of
+    /// reading: for each tile of coefficients, for each of its `count` ciphertexts j, for both c.
     fn switch_row<W>(
         out: [&mut [W]; 2], digits: (&[&[W]], W), key: &[W], count: usize, m: Modulus<W>,
     ) {
-        let [out0, out1] = out;
-        let (digits, below) = digits;
+        let ([out0, out1], (digits, below)) = (out, digits);
         let group = 2 * TILE * count;
         let limit = m.lazy_products(W::MODULUS_BITS);
         let at_once = m.reduces_at_once(digits.len(), below.to_u64());

@@ -305,7 +305,7 @@ fn has_self_or_parent(zones: &HashSet<String>, name: &str) -> bool {
 
 /// What a zone says for the clients of one network, in place of what it says for all: the network and a type.
 fn for_netblock<'l>(content: &'l str, zone: &'l str, rest: &str) -> super::Outcome<'l> {
-    let kind = rest.split_whitespace().next_back().unwrap_or_default();
+    let Some(kind) = rest.split_whitespace().next_back() else { return not_a_block(content) };
     let kind = kind.trim_matches(['"', '\'']);
     if is_one_of(kind, &EXCEPTIONS) {
         Ok(exception_for_some(zone))

@@ -13,7 +13,7 @@ const MAX_LENGTH: usize = 512;
 pub(super) struct Range {
     start: u32,
     stop: u32,
-    /// Not 0.
+    /// The distance of two numbers, 1 at least.
     step: u32,
 }
 
