@@ -253,15 +253,15 @@ impl Drop for Waiting {
     }
 }
 
-/// Bytes of heads and other frames of HTTP/2 that are read at a time: what they bring is looked at, and other connections have
-/// their turn, before more is decoded.
+/// Bytes of heads and other frames of HTTP/2 that are read at a time. The requests that they bring are handed over before more is
+/// read and decoded, so that the first of them can end the connection.
 const MAX_HEAD_READ_BYTES: usize = 1024;
 
-/// A stream that tells its link what moves, and lets other connections have their turn between pieces of heads.
+/// A stream that tells its link what moves, and gives heads of HTTP/2 to the library in pieces.
 pub(super) struct Watched<S> {
     stream: S,
     link: Arc<Link>,
-    /// Whether a piece of a head was read since other connections had their turn.
+    /// Whether a piece of heads was read, and its requests were not handed over yet.
     has_read: bool,
 }
 
@@ -294,6 +294,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
         } else {
             if std::mem::take(&mut this.has_read) {
+                // The library hands requests over when there is nothing to read.
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -375,7 +376,7 @@ mod tests {
         link
     }
 
-    /// Sizes of what is read of `bytes`; 0 where others have their turn.
+    /// Sizes of what is read of `bytes`; 0 where requests are handed over.
     async fn reads(bytes: &[u8]) -> Vec<usize> {
         let link = Link::new(Arc::new(Peer::new(None)), &Limits::default(), Instant::now());
         let mut stream = Watched::new(bytes, Arc::new(link));
@@ -398,7 +399,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_connections_have_their_turn_between_pieces_of_heads() {
+    async fn heads_are_read_in_pieces() {
         let frame = |kind: u8, stream: u8, length: usize| {
             let [.., a, b, c] = length.to_be_bytes();
             [vec![a, b, c, kind, 4, 0, 0, 0, stream], vec![7; length]].concat()

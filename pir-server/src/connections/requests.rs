@@ -77,8 +77,14 @@ fn path(uri: &Uri) -> Option<Uri> {
 }
 
 impl Requests {
-    /// The request with its head reduced, and its share of the memory.
+    /// The request with its head reduced, and its share of the memory. A head of too many fields ends the connection.
     fn admit(&self, head: Parts, body: Incoming) -> Result<(Request<Body>, Admitted), Refusal> {
+        if has_too_many_fields(&head.headers) {
+            // What follows in the connection is not decoded.
+            self.service.metrics().connection_ended(Closing::Fields);
+            self.link.close();
+            return Err(Refusal::Invalid(format!("more than {MAX_FIELDS} header fields")));
+        }
         let (headers, head_bytes) = kept(&head.headers);
         let uri = path(&head.uri).ok_or(Refusal::NotFound)?;
         let share =
@@ -146,11 +152,6 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (handling, open) = self.link.begin();
         let (head, body) = request.into_parts();
-        if has_too_many_fields(&head.headers) {
-            // What follows in the connection is not decoded.
-            self.service.metrics().connection_ended(Closing::Fields);
-            self.link.close();
-        }
         // An answer to anything else needs a token, is as short as a head, or says that it is open to all.
         let is_open_to_all = head.method == Method::GET;
         let (request, admitted) = match self.admit(head, body) {
