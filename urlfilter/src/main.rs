@@ -149,26 +149,8 @@ mod tests {
     /// The commands of a line for a shell, each as its words, without comments and without what is read from files and
     /// written to them.
     fn commands_of(line: &str) -> Vec<Vec<String>> {
-        let (mut commands, mut words) = (Vec::new(), Vec::<String>::new());
-        let (mut word, mut quote, mut is_in_word) = (String::new(), None, false);
-        for c in line.chars().chain([' ']) {
-            match (quote, c) {
-                (Some(end), _) if c == end => quote = None,
-                (Some(_), _) => word.push(c),
-                (None, '\'' | '"') => (quote, is_in_word) = (Some(c), true),
-                (None, '#') if !is_in_word => break,
-                (None, _) if c.is_whitespace() => {
-                    if std::mem::take(&mut is_in_word) {
-                        words.push(std::mem::take(&mut word));
-                    }
-                }
-                (None, _) => {
-                    word.push(c);
-                    is_in_word = true;
-                }
-            }
-        }
-        assert_eq!(quote, None, "{line}");
+        let words = shlex::split(line).unwrap_or_else(|| panic!("{line}: a quote without its end"));
+        let mut commands = Vec::new();
         for command in words.split(|word| matches!(word.as_str(), "|" | "&&")) {
             let is_redirection = |word: &String| matches!(word.as_str(), "<" | ">" | ">>");
             let end = command.iter().position(is_redirection).unwrap_or(command.len());
@@ -208,8 +190,9 @@ mod tests {
     #[test]
     fn examples_of_help_have_arguments_that_are_accepted() {
         let root = Arguments::command();
-        let help = |command: &clap::Command| {
-            command.get_after_help().map(ToString::to_string).unwrap_or_default()
+        let help = |command: &clap::Command| match command.get_after_help() {
+            Some(help) => help.to_string(),
+            None => panic!("{}: no help with examples", command.get_name()),
         };
         for command in root.get_subcommands().chain([&root]) {
             let name = command.get_name();
