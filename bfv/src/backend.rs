@@ -63,17 +63,17 @@ pub trait Kernels: MachineWord {
         kernels::permute_signed(backend, out, from, index, m);
     }
 
-    /// As `kernels::matrix_tile`.
+    /// As `kernels::matrix_rows`.
     #[doc(hidden)]
-    fn matrix_tile(
+    fn matrix_rows(
         backend: Backend,
-        out: &mut [Self],
-        items: &[Self],
+        out: &mut [[&mut [Self]; 2]],
+        items: &[[&[Self]; 2]],
         matrix: &[Self],
         columns: &[Vec<u32>],
         m: Modulus<Self>,
     ) {
-        kernels::matrix_tile(backend, out, items, matrix, columns, m);
+        kernels::matrix_rows(backend, out, items, matrix, columns, m);
     }
 
     /// As `kernels::switch_row`.
@@ -195,22 +195,22 @@ impl Kernels for u32 {
         kernels::permute_signed(backend, out, from, index, m);
     }
 
-    fn matrix_tile(
+    fn matrix_rows(
         backend: Backend,
-        out: &mut [u32],
-        items: &[u32],
+        out: &mut [[&mut [u32]; 2]],
+        items: &[[&[u32]; 2]],
         matrix: &[u32],
         columns: &[Vec<u32>],
         m: Modulus<u32>,
     ) {
         match backend.level() {
-            Level::Portable => kernels::matrix_tile(backend, out, items, matrix, columns, m),
+            Level::Portable => kernels::matrix_rows(backend, out, items, matrix, columns, m),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2(cpu) => avx2::matrix_tile(cpu, out, items, matrix, columns, m),
+            Level::Avx2(cpu) => avx2::matrix_rows(cpu, out, items, matrix, columns, m),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512(cpu) => avx512::matrix_tile(cpu, out, items, matrix, columns, m),
+            Level::Avx512(cpu) => avx512::matrix_rows(cpu, out, items, matrix, columns, m),
             #[cfg(target_arch = "aarch64")]
-            Level::Neon(cpu) => neon::matrix_tile(cpu, out, items, matrix, columns, m),
+            Level::Neon(cpu) => neon::matrix_rows(cpu, out, items, matrix, columns, m),
         }
     }
 

@@ -379,10 +379,10 @@ with_cpu_features! {
         automorphism::permute_rows::<U32x16>(cpu, out, from, rows, m);
     }
 
-    fn matrix_tile(
-        cpu, out: &mut [u32], items: &[u32], matrix: &[u32], columns: &[Vec<u32>], m: Modulus<u32>,
+    fn matrix_rows(
+        cpu, out: &mut [[&mut [u32]; 2]], items: &[[&[u32]; 2]], matrix: &[u32], columns: &[Vec<u32>], m: Modulus<u32>,
     ) {
-        narrow::matrix_tile::<U32x16>(cpu, out, items, matrix, columns, m);
+        narrow::matrix_rows::<U32x16>(cpu, out, items, matrix, columns, m);
     }
 
     fn switch_row(

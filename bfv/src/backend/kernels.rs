@@ -378,67 +378,60 @@ kernels! {
         }
     }
 
-    /// Rows side by side, tile by tile: for each tile from the one at `start` on, for each row, the
-    /// tile's words. As many tiles as fill `out`.
-    fn group_tiles<W>(out: &mut [W], rows: &[&[W]], start: usize) {
-        for (tile, out) in out.chunks_exact_mut(TILE * rows.len()).enumerate() {
-            for (out, row) in out.chunks_exact_mut(TILE).zip(rows) {
-                out.copy_from_slice(&row[start + tile * TILE..][..TILE]);
-            }
-        }
-    }
-
-    /// The inverse of [`group_tiles`].
-    fn ungroup_tiles<W>(rows: &mut [&mut [W]], from: &[W], start: usize) {
-        for (tile, from) in from.chunks_exact(TILE * rows.len()).enumerate() {
-            for (from, row) in from.chunks_exact(TILE).zip(rows.iter_mut()) {
-                row[start + tile * TILE..][..TILE].copy_from_slice(from);
-            }
-        }
-    }
-
-    /// One tile of the products of a plaintext matrix with a vector of ciphertexts, over R. The
-    /// vector holds two polynomials an item, `out` two a column.
-    fn matrix_tile<W>(
-        out: &mut [W], items: &[W], matrix: &[W], columns: &[Vec<u32>], m: Modulus<W>,
+    /// Products of a plaintext matrix with a vector of ciphertexts modulo one modulus, over R: for each
+    /// column, for both polynomials, Σ_j plaintext_j ∘ item_j over the rows j of the column. `items` has a
+    /// pair of rows for each row of the matrix, `out` one for each column. The words of the matrix lie in
+    /// the order of reading: for each tile, for each column, for each plaintext of it.
+    fn matrix_rows<W>(
+        out: &mut [[&mut [W]; 2]], items: &[[&[W]; 2]], matrix: &[W], columns: &[Vec<u32>],
+        m: Modulus<W>,
     ) {
         let limit = m.lazy_products(m.bits());
+        let present: usize = columns.iter().map(Vec::len).sum();
         let mut words = matrix.chunks_exact(TILE);
-        for (column, out) in columns.iter().zip(out.chunks_exact_mut(2 * TILE)) {
-            let at_once = m.reduces_at_once(column.len(), m.to_u64());
-            let mut sum0 = [W::Wide::default(); TILE];
-            let mut sum1 = [W::Wide::default(); TILE];
-            for (j, (&row, plaintext)) in column.iter().zip(words.by_ref()).enumerate() {
-                let item = &items[row as usize * 2 * TILE..][..2 * TILE];
-                for lane in 0..TILE {
-                    let x = plaintext[lane];
-                    sum0[lane] = W::wide_add(sum0[lane], x.widening_mul(item[lane]));
-                    sum1[lane] = W::wide_add(sum1[lane], x.widening_mul(item[TILE + lane]));
-                }
-                if (j + 1).is_multiple_of(limit) {
+        for at in (0..words.len() / present.max(1)).map(|tile| tile * TILE) {
+            for (column, [out0, out1]) in columns.iter().zip(out.iter_mut()) {
+                let at_once = m.reduces_at_once(column.len(), m.to_u64());
+                let mut sum0 = [W::Wide::default(); TILE];
+                let mut sum1 = [W::Wide::default(); TILE];
+                for (j, (&row, plaintext)) in column.iter().zip(words.by_ref()).enumerate() {
+                    let [item0, item1] = items[row as usize].map(|item| &item[at..][..TILE]);
                     for lane in 0..TILE {
-                        sum0[lane] = m.fold(sum0[lane]);
-                        sum1[lane] = m.fold(sum1[lane]);
+                        let x = plaintext[lane];
+                        sum0[lane] = W::wide_add(sum0[lane], x.widening_mul(item0[lane]));
+                        sum1[lane] = W::wide_add(sum1[lane], x.widening_mul(item1[lane]));
+                    }
+                    if (j + 1).is_multiple_of(limit) {
+                        for lane in 0..TILE {
+                            sum0[lane] = m.fold(sum0[lane]);
+                            sum1[lane] = m.fold(sum1[lane]);
+                        }
                     }
                 }
-            }
-            for lane in 0..TILE {
-                out[lane] = m.montgomery_reduce_if(sum0[lane], at_once);
-                out[TILE + lane] = m.montgomery_reduce_if(sum1[lane], at_once);
+                let (out0, out1) = (&mut out0[at..][..TILE], &mut out1[at..][..TILE]);
+                for lane in 0..TILE {
+                    out0[lane] = m.montgomery_reduce_if(sum0[lane], at_once);
+                    out1[lane] = m.montgomery_reduce_if(sum1[lane], at_once);
+                }
             }
         }
     }
 
-    /// The same for tiles of any size.
-    fn matrix_tile_short<W>(
-        out: &mut [W], items: &[W], matrix: &[W], columns: &[Vec<u32>], tile: usize, m: Modulus<W>,
+    /// The same for rows shorter than a tile, where the words of a plaintext are a whole row.
+    fn matrix_rows_short<W>(
+        out: &mut [[&mut [W]; 2]], items: &[[&[W]; 2]], matrix: &[W], columns: &[Vec<u32>],
+        m: Modulus<W>,
     ) {
-        let mut words = matrix.chunks_exact(tile);
-        for (column, out) in columns.iter().zip(out.chunks_exact_mut(2 * tile)) {
-            out.fill(W::ZERO);
-            for (&row, plaintext) in column.iter().zip(words.by_ref()) {
-                let item = items[row as usize * 2 * tile..][..2 * tile].chunks_exact(tile);
-                for (out, item) in out.chunks_exact_mut(tile).zip(item) {
+        let mut words = matrix;
+        for (column, out) in columns.iter().zip(out) {
+            for out in out.iter_mut() {
+                out.fill(W::ZERO);
+            }
+            for &row in column {
+                let items = items[row as usize];
+                let (plaintext, rest) = words.split_at(items[0].len());
+                words = rest;
+                for (out, item) in out.iter_mut().zip(items) {
                     for ((o, &x), &y) in out.iter_mut().zip(plaintext).zip(item) {
                         *o = m.add(*o, m.montgomery_reduce(x.widening_mul(y)));
                     }

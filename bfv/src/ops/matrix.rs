@@ -4,7 +4,6 @@
 //! side by side before they are used, so that they stay in the nearest cache for all columns, and the
 //! sums of both polynomials stay in registers.
 
-use crate::arithmetic::buffer::AlignedBuffer;
 use crate::backend::kernels::{self, TILE};
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
@@ -13,9 +12,6 @@ use crate::ops::key_switch::DualCiphertext;
 use crate::plaintext::Plaintext;
 use crate::rings::poly::{Evaluation, Poly};
 use crate::word::Word;
-
-/// Tiles that are brought side by side at a time: with 25 ciphertexts they take 25 KB.
-const GROUPED_TILES: usize = 4;
 
 /// Two-polynomial ciphertexts in evaluation form, of all ciphertext moduli.
 pub struct CiphertextVector<W> {
@@ -119,7 +115,7 @@ impl<W: Word> Context<W> {
             let (expected, found) = (vector.len(), row as usize);
             return Err(Error::Shape { what: "row of a plaintext matrix", expected, found });
         }
-        let (degree, tile) = (self.degree(), self.tile());
+        let degree = self.degree();
         let moduli = self.ciphertext_moduli();
         let columns = matrix.columns;
         let sums =
@@ -132,54 +128,25 @@ impl<W: Word> Context<W> {
         }
         // Every word is written below.
         let mut sums = sums(Poly::any);
-        let mut words = matrix.words.chunks_exact(present * tile);
-        let width = 2 * vector.len() * tile;
-        let grouped = GROUPED_TILES.min(degree / tile);
-        let mut items = AlignedBuffer::any(grouped * width);
-        let mut out = AlignedBuffer::any(2 * columns.len() * tile);
-        for modulus in 0..moduli {
-            let m = *self.basis()[modulus].modulus();
-            let rows: Vec<&[W]> = vector
+        let words = matrix.words.chunks_exact(present * degree);
+        for ((modulus, table), words) in self.prefix(moduli).iter().enumerate().zip(words) {
+            let items: Vec<[&[W]; 2]> = vector
                 .items
                 .iter()
-                .flat_map(DualCiphertext::slots)
-                .map(|poly| poly.row(modulus))
+                .map(|item| item.slots().each_ref().map(|poly| poly.row(modulus)))
                 .collect();
-            let polys = sums.iter_mut().flatten();
-            let mut results: Vec<&mut [W]> = polys.map(|poly| poly.row_mut(modulus)).collect();
-            for first in (0..degree).step_by(grouped * tile) {
-                self.group(&mut items, &rows, first);
-                for (index, items) in items.chunks_exact(width).enumerate() {
-                    let Some(words) = words.next() else { continue };
-                    let start = first + index * tile;
-                    if tile == TILE {
-                        W::matrix_tile(self.backend(), &mut out, items, words, columns, m);
-                        kernels::ungroup_tiles(self.backend(), &mut results, &out, start);
-                    } else {
-                        let backend = self.backend();
-                        kernels::matrix_tile_short(
-                            backend, &mut out, items, words, columns, tile, m,
-                        );
-                        for (row, out) in results.iter_mut().zip(out.chunks_exact(tile)) {
-                            row.copy_from_slice(out);
-                        }
-                    }
-                }
+            let mut results: Vec<[&mut [W]; 2]> = sums
+                .iter_mut()
+                .map(|sum| sum.each_mut().map(|poly| poly.row_mut(modulus)))
+                .collect();
+            let m = *table.modulus();
+            if degree.is_multiple_of(TILE) {
+                W::matrix_rows(self.backend(), &mut results, &items, words, columns, m);
+            } else {
+                kernels::matrix_rows_short(self.backend(), &mut results, &items, words, columns, m);
             }
         }
         Ok(sums.into_iter().map(|sum| Ciphertext::new(sum.into())).collect())
-    }
-
-    /// Tiles of rows side by side, from the word at `start` on.
-    fn group(&self, out: &mut [W], rows: &[&[W]], start: usize) {
-        if self.tile() == TILE {
-            kernels::group_tiles(self.backend(), out, rows, start);
-        } else {
-            // There is a single tile.
-            for (row, out) in rows.iter().zip(out.chunks_exact_mut(self.tile())) {
-                out.copy_from_slice(row);
-            }
-        }
     }
 }
 

@@ -192,10 +192,25 @@ mod tests {
         for prime in PRIMES {
             let m = Modulus::<u32>::new(prime).unwrap();
             let columns = vec![(0..40).collect(), vec![], vec![1, 3]];
-            let (items, words) = (numbers(80 * TILE, prime, 1), numbers(42 * TILE, prime, 2));
-            let (mut expected, mut found) = (vec![1; 6 * TILE], vec![2; 6 * TILE]);
-            kernels::matrix_tile(portable, &mut expected, &items, &words, &columns, m);
-            narrow::matrix_tile::<Model<L, HALVES>>((), &mut found, &items, &words, &columns, m);
+            let (items, words) = (numbers(160 * TILE, prime, 1), numbers(84 * TILE, prime, 2));
+            let items: Vec<[&[u32]; 2]> =
+                items.chunks_exact(4 * TILE).map(|pair| pair.split_at(2 * TILE).into()).collect();
+            let mut expected = vec![1; 12 * TILE];
+            let mut found = vec![2; 12 * TILE];
+            let pairs = |out| {
+                <[u32]>::chunks_exact_mut(out, 4 * TILE)
+                    .map(|pair| pair.split_at_mut(2 * TILE).into())
+                    .collect::<Vec<[&mut [u32]; 2]>>()
+            };
+            kernels::matrix_rows(portable, &mut pairs(&mut expected), &items, &words, &columns, m);
+            narrow::matrix_rows::<Model<L, HALVES>>(
+                (),
+                &mut pairs(&mut found),
+                &items,
+                &words,
+                &columns,
+                m,
+            );
             assert_eq!(found, expected);
 
             let rows: Vec<Vec<u32>> = (0..12).map(|i| numbers(2 * TILE, prime, 3 + i)).collect();

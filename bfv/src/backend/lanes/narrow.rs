@@ -93,26 +93,26 @@ impl<V: NarrowLanes> Sums<V> {
 /// a loop whose sums have addresses would store them each time.
 type FourSums<V> = [Sums<V>; 4];
 
-/// Adds the products of the two vectors at `at` of `x` with those of both tiles of `pair`.
+/// Adds the products of two vectors of `x`, from a place on, with those of both of `pair`, each from a place
+/// of its own on.
 ///
 /// # Safety
-/// `x` has `at` + 2·`COUNT` words or more, and `start` + 2·`COUNT` is at most TILE.
+/// Each slice has 2·`COUNT` words or more from its place on.
 #[inline(always)]
 unsafe fn add_pairs<V: NarrowLanes>(
     cpu: V::Cpu,
     [mut a0, mut a1, mut b0, mut b1]: FourSums<V>,
     (x, at): (&[u32], usize),
-    pair: &[u32; 2 * TILE],
-    start: usize,
+    [(y, y_at), (z, z_at)]: [(&[u32], usize); 2],
 ) -> FourSums<V> {
-    // SAFETY: the caller knows that `x` reaches so far; the places in `pair` are below its two tiles.
+    // SAFETY: the caller knows that the slices reach so far.
     unsafe {
         let v = both_at::<V>(cpu, x, at);
-        a0.add_product(v, both_at(cpu, pair, start));
-        a1.add_product(v, both_at(cpu, pair, TILE + start));
+        a0.add_product(v, both_at(cpu, y, y_at));
+        a1.add_product(v, both_at(cpu, z, z_at));
         let v = both_at::<V>(cpu, x, at + V::COUNT);
-        b0.add_product(v, both_at(cpu, pair, start + V::COUNT));
-        b1.add_product(v, both_at(cpu, pair, TILE + start + V::COUNT));
+        b0.add_product(v, both_at(cpu, y, y_at + V::COUNT));
+        b1.add_product(v, both_at(cpu, z, z_at + V::COUNT));
     }
     [a0, a1, b0, b1]
 }
@@ -143,46 +143,82 @@ unsafe fn both_at<V: NarrowLanes>(cpu: V::Cpu, from: &[u32], at: usize) -> (V, V
 }
 
 /// Tiles of the matrix that are prefetched ahead: it comes from memory, once.
-const AHEAD: usize = 64;
+const MATRIX_AHEAD: usize = 64;
 
-/// `kernels::matrix_tile` with vectors.
+/// Tiles of a key that are prefetched ahead, across pages, where a processor's own prefetching ends: it comes
+/// from the third cache.
+const KEY_AHEAD: usize = 80;
+
+/// Vectors of operands of a product that are prefetched ahead: there are more rows than streams that a
+/// processor follows.
+const PRODUCT_AHEAD: usize = 8;
+
+/// Asks for the two vectors at a place behind the start of a slice, which need not have them.
 #[inline(always)]
-pub(crate) fn matrix_tile<V: NarrowLanes>(
+fn prefetch_pair<V: NarrowLanes>(cpu: V::Cpu, from: &[u32], at: usize) {
+    V::prefetch(cpu, from.as_ptr().wrapping_add(at));
+    // Otherwise both are in one cache line.
+    if V::COUNT == 16 {
+        V::prefetch(cpu, from.as_ptr().wrapping_add(at + V::COUNT));
+    }
+}
+
+/// `kernels::matrix_rows` with vectors.
+///
+/// While the first column is summed, the next tile of each ciphertext is prefetched: there are more of them
+/// than streams that a processor follows, and the other columns read the same tiles again.
+///
+/// # Panics
+/// If a row of `items` or `out` is shorter than the matrix has tiles, or a column has a row without an item.
+#[inline(always)]
+pub(crate) fn matrix_rows<V: NarrowLanes>(
     cpu: V::Cpu,
-    out: &mut [u32],
-    items: &[u32],
+    out: &mut [[&mut [u32]; 2]],
+    items: &[[&[u32]; 2]],
     matrix: &[u32],
     columns: &[Vec<u32>],
     m: Modulus<u32>,
 ) {
     const { assert!(TILE.is_multiple_of(2 * V::COUNT)) };
     let limit = m.lazy_products(m.bits());
-    let items = items.as_chunks::<{ 2 * TILE }>().0;
+    let present: usize = columns.iter().map(Vec::len).sum();
     let mut words = matrix.as_chunks::<TILE>().0;
-    for (column, out) in columns.iter().zip(out.as_chunks_mut::<{ 2 * TILE }>().0) {
-        let (column_words, rest) = words.split_at(column.len());
-        words = rest;
-        let reduction = Reduction::<V>::new(cpu, m, m.reduces_at_once(column.len(), m.to_u64()));
-        // Two vectors at a time: with both polynomials that is eight sums, which any register file
-        // holds.
-        for start in (0..TILE).step_by(2 * V::COUNT) {
-            let mut sums = [Sums::<V>::zero(cpu); 4];
-            let (mut rows, mut words) = (&column[..], column_words);
-            while !rows.is_empty() {
-                let count = limit.min(rows.len());
-                for (&row, plaintext) in rows[..count].iter().zip(&words[..count]) {
-                    V::prefetch(cpu, plaintext.as_ptr().wrapping_add(AHEAD * TILE + start));
-                    let item = &items[row as usize];
-                    // SAFETY: start is a multiple of two vectors below TILE, which is one.
-                    sums = unsafe { add_pairs(cpu, sums, (plaintext, start), item, start) };
+    let tiles = words.len() / present.max(1);
+    assert!(items.iter().flatten().all(|item| item.len() >= tiles * TILE));
+    for at in (0..tiles).map(|tile| tile * TILE) {
+        for (index, (column, [o0, o1])) in columns.iter().zip(out.iter_mut()).enumerate() {
+            let (column_words, rest) = words.split_at(column.len());
+            words = rest;
+            let reduction =
+                Reduction::<V>::new(cpu, m, m.reduces_at_once(column.len(), m.to_u64()));
+            // Two vectors at a time: with both polynomials that is eight sums, which any register file
+            // holds.
+            for start in (0..TILE).step_by(2 * V::COUNT) {
+                let mut sums = [Sums::<V>::zero(cpu); 4];
+                let (mut rows, mut words) = (&column[..], column_words);
+                while !rows.is_empty() {
+                    let count = limit.min(rows.len());
+                    for (&row, plaintext) in rows[..count].iter().zip(&words[..count]) {
+                        prefetch_pair::<V>(cpu, plaintext, start + MATRIX_AHEAD * TILE);
+                        let pair = items[row as usize];
+                        if index == 0 {
+                            for item in pair {
+                                prefetch_pair::<V>(cpu, item, at + start + TILE);
+                            }
+                        }
+                        // SAFETY: start is a multiple of two vectors below TILE, which is one; the items
+                        // have all tiles of the matrix.
+                        sums = unsafe {
+                            add_pairs(cpu, sums, (plaintext, start), pair.map(|x| (x, at + start)))
+                        };
+                    }
+                    (rows, words) = (&rows[count..], &words[count..]);
+                    if !rows.is_empty() {
+                        sums = sums.map(|sum| sum.folded(&reduction));
+                    }
                 }
-                (rows, words) = (&rows[count..], &words[count..]);
-                if !rows.is_empty() {
-                    sums = sums.map(|sum| sum.folded(&reduction));
-                }
+                store_pairs(&reduction, sums, [&mut o0[at + start..], &mut o1[at + start..]]);
             }
-            let (o0, o1) = out.split_at_mut(TILE);
-            store_pairs(&reduction, sums, [&mut o0[start..], &mut o1[start..]]);
         }
     }
 }
@@ -216,10 +252,16 @@ pub(crate) fn switch_row<V: NarrowLanes>(
             while !digits.is_empty() && !keys.is_empty() {
                 let count = limit.min(digits.len()).min(keys.len());
                 for (digit, key) in digits[..count].iter().zip(&keys[..count]) {
+                    // Both vectors of both polynomials.
+                    for tile in key.as_chunks::<TILE>().0 {
+                        prefetch_pair::<V>(cpu, tile, start + KEY_AHEAD * TILE);
+                    }
                     // SAFETY: start is a multiple of two vectors below TILE, which is one; the digit
                     // has all tiles of the rows.
-                    sums =
-                        unsafe { add_pairs(cpu, sums, (digit, tile * TILE + start), key, start) };
+                    sums = unsafe {
+                        let pair = [(&key[..], start), (&key[..], TILE + start)];
+                        add_pairs(cpu, sums, (digit, tile * TILE + start), pair)
+                    };
                 }
                 (digits, keys) = (&digits[count..], &keys[count..]);
                 if !digits.is_empty() {
@@ -302,6 +344,9 @@ pub(crate) fn product_row<V: NarrowLanes>(
         let [mut sum0, mut sum1, mut sum2] = [Sums::<V>::zero(cpu); 3];
         let mut left = limit;
         for ([a0, a1], [b0, b1]) in a.iter().zip(b) {
+            for row in [a0, a1, b0, b1] {
+                V::prefetch(cpu, row.as_ptr().wrapping_add(at + PRODUCT_AHEAD * V::COUNT));
+            }
             // SAFETY: `at` + COUNT is at most the length of `out0`, and each row is as long.
             let (a0, a1, b0, b1) = unsafe {
                 (
