@@ -25,7 +25,7 @@ use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::ntt_table::NttTable;
 use crate::arithmetic::word::MachineWord;
 use crate::cpu::{Backend, Level};
-use kernels::Correction;
+use kernels::{Correction, Image};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use lanes::automorphism;
 
@@ -87,6 +87,19 @@ pub trait Kernels: MachineWord {
         m: Modulus<Self>,
     ) {
         kernels::switch_row(backend, out, digits, key, count, m);
+    }
+
+    /// As `kernels::split_row`.
+    #[doc(hidden)]
+    fn split_row(
+        backend: Backend,
+        out: [&mut [Self]; 2],
+        image: Image<'_, Self>,
+        a: &[Self],
+        w: &[Self],
+        m: Modulus<Self>,
+    ) {
+        kernels::split_row(backend, out, image, a, w, m);
     }
 
     /// As `kernels::convert_row`.
@@ -230,6 +243,31 @@ impl Kernels for u32 {
             Level::Avx512(cpu) => avx512::switch_row(cpu, out, digits, key, count, m),
             #[cfg(target_arch = "aarch64")]
             Level::Neon(cpu) => neon::switch_row(cpu, out, digits, key, count, m),
+        }
+    }
+
+    fn split_row(
+        backend: Backend,
+        out: [&mut [u32]; 2],
+        image: Image<'_, u32>,
+        a: &[u32],
+        w: &[u32],
+        m: Modulus<u32>,
+    ) {
+        match backend.level() {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2(cpu) if a.len().is_multiple_of(8) => {
+                avx2::split_row(cpu, out, image, a, w, m);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(cpu) if a.len().is_multiple_of(16) => {
+                avx512::split_row(cpu, out, image, a, w, m);
+            }
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(cpu) if a.len().is_multiple_of(4) => {
+                neon::split_row(cpu, out, image, a, w, m);
+            }
+            _ => kernels::split_row(backend, out, image, a, w, m),
         }
     }
 

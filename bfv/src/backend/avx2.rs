@@ -4,7 +4,7 @@
 //! proof or a vector is at hand, the CPU has the instructions.
 #![allow(unsafe_code, reason = "intrinsics of CPU features")]
 
-use super::kernels::Correction;
+use super::kernels::{Correction, Image};
 use super::lanes::{self, Lanes, NarrowLanes, automorphism, narrow, transform};
 use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::ntt_table::NttTable;
@@ -164,6 +164,12 @@ with_cpu_features! {
         m: Modulus<u32>,
     ) {
         narrow::switch_row::<U32x8>(cpu, out, digits, key, count, m);
+    }
+
+    fn split_row(
+        cpu, out: [&mut [u32]; 2], image: Image<'_, u32>, a: &[u32], w: &[u32], m: Modulus<u32>,
+    ) {
+        narrow::split_row::<U32x8>(cpu, out, image, a, w, m);
     }
 
     fn convert_row(

@@ -28,6 +28,22 @@ pub struct Correction<'e, W> {
     pub(crate) over: W,
 }
 
+/// A row of an automorphism's image, as a key switch leaves it: (sum - rounded)·inverse, and what is added.
+pub struct Image<'r, W> {
+    /// The sum of products with the key, below p. If `keep`, the image takes its place.
+    pub(crate) sum: &'r mut [W],
+    /// What the division by the key modulus rounds away, at most `bound`, a multiple of p.
+    pub(crate) rounded: &'r [W],
+    /// See `rounded`.
+    pub(crate) bound: W,
+    /// The inverse of the key modulus.
+    pub(crate) inverse: Factor<W>,
+    /// A row of slots below p, and the table of an automorphism of it.
+    pub(crate) added: Option<(&'r [W], &'r [u32])>,
+    /// Whether the image itself is needed.
+    pub(crate) keep: bool,
+}
+
 /// Defines functions whose bodies are compiled for every back end. The first argument of each
 /// function is the back end.
 macro_rules! kernels {
@@ -84,26 +100,48 @@ kernels! {
         }
     }
 
-    /// out = a + b.
-    fn add_into<W>(out: &mut [W], a: &[W], b: &[W], m: Modulus<W>) {
-        for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
-            *o = m.add(x, y);
-        }
-    }
-
-    /// out = a - b.
-    fn sub_into<W>(out: &mut [W], a: &[W], b: &[W], m: Modulus<W>) {
-        for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
-            *o = m.sub(x, y);
-        }
-    }
-
-    /// (a + b, w·(a - b)) for w in Montgomery form.
-    fn split_row<W>(out: [&mut [W]; 2], a: &[W], b: &[W], w: &[W], m: Modulus<W>) {
+    /// (a + b, w·(a - b)) for b, the image of an automorphism, and w in Montgomery form.
+    fn split_row<W>(out: [&mut [W]; 2], image: Image<'_, W>, a: &[W], w: &[W], m: Modulus<W>) {
+        let Image { sum, rounded, bound, inverse, added, keep } = image;
         let [plus, minus] = out;
-        for ((((plus, minus), &x), &y), &w) in plus.iter_mut().zip(minus).zip(a).zip(b).zip(w) {
+        let tiles = plus.chunks_mut(TILE).zip(minus.chunks_mut(TILE)).zip(sum.chunks_mut(TILE));
+        for (tile, ((plus, minus), sum)) in tiles.enumerate() {
+            let places = tile * TILE..tile * TILE + sum.len();
+            let mut image = [W::ZERO; TILE];
+            for ((b, &x), &y) in image.iter_mut().zip(&*sum).zip(&rounded[places.clone()]) {
+                *b = m.mul_factor(bound.wrapping_sub(y).wrapping_add(x), inverse);
+            }
+            if let Some((from, index)) = added {
+                // The mask says to the compiler what the tables hold anyway.
+                let mask = from.len() - 1;
+                for (b, &i) in image.iter_mut().zip(&index[places.clone()]) {
+                    *b = m.add(*b, from[i as usize & mask]);
+                }
+            }
+            let (a, w) = (&a[places.clone()], &w[places]);
+            for ((((plus, minus), &x), &y), &w) in plus.iter_mut().zip(minus).zip(a).zip(&image).zip(w) {
+                *plus = m.add(x, y);
+                *minus = m.montgomery_reduce(m.sub(x, y).widening_mul(w));
+            }
+            if keep {
+                sum.copy_from_slice(&image[..sum.len()]);
+            }
+        }
+    }
+
+    /// (a + b, (a - b)·X^-power) for rows of coefficients, with 0 < power < N.
+    fn split_coefficients<W>(out: [&mut [W]; 2], a: &[W], b: &[W], power: usize, m: Modulus<W>) {
+        let [plus, minus] = out;
+        let top = minus.len() - power;
+        for (i, ((plus, &x), &y)) in plus.iter_mut().zip(a).zip(b).enumerate().take(power) {
             *plus = m.add(x, y);
-            *minus = m.montgomery_reduce(m.sub(x, y).widening_mul(w));
+            // What falls below X^0 comes back at the top, negated.
+            minus[top + i] = m.sub(y, x);
+        }
+        let rest = plus[power..].iter_mut().zip(&mut minus[..top]).zip(&a[power..]).zip(&b[power..]);
+        for (((plus, minus), &x), &y) in rest {
+            *plus = m.add(x, y);
+            *minus = m.sub(x, y);
         }
     }
 

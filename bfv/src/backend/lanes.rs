@@ -178,9 +178,17 @@ pub(crate) fn permute<W: MachineWord, V: Lanes<W>>(
 ) {
     assert!(out.len() == from.len() && index.len() == from.len());
     assert!(from.len().is_multiple_of(V::COUNT));
-    let mask = from.len() - 1;
     for (out, index) in out.chunks_exact_mut(V::COUNT).zip(index.chunks_exact(V::COUNT)) {
-        let block = (index[0] as usize & mask) / V::COUNT * V::COUNT;
-        store(load::<W, V>(cpu, &from[block..]).permute(index), out);
+        store(permuted::<W, V>(cpu, from, index), out);
     }
+}
+
+/// One vector of [`permute`], the one of these L indices.
+///
+/// # Panics
+/// Unless `from` has whole vectors, a power of two of them, and there are L indices.
+#[inline(always)]
+pub(crate) fn permuted<W: MachineWord, V: Lanes<W>>(cpu: V::Cpu, from: &[W], index: &[u32]) -> V {
+    let block = (index[0] as usize & (from.len() - 1)) / V::COUNT * V::COUNT;
+    load::<W, V>(cpu, &from[block..]).permute(index)
 }

@@ -6,7 +6,7 @@
 //! vectors come from nowhere else.
 #![allow(unsafe_code, reason = "intrinsics of CPU features")]
 
-use super::kernels::Correction;
+use super::kernels::{Correction, Image};
 use super::lanes::{self, Lanes, NarrowLanes, automorphism, narrow, transform};
 use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::ntt_table::NttTable;
@@ -189,6 +189,12 @@ with_cpu_features! {
         m: Modulus<u32>,
     ) {
         narrow::switch_row::<U32x4>(cpu, out, digits, key, count, m);
+    }
+
+    fn split_row(
+        cpu, out: [&mut [u32]; 2], image: Image<'_, u32>, a: &[u32], w: &[u32], m: Modulus<u32>,
+    ) {
+        narrow::split_row::<U32x4>(cpu, out, image, a, w, m);
     }
 
     fn convert_row(

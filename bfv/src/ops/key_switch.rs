@@ -15,9 +15,9 @@ use crate::rings::poly::{Coefficient, Evaluation, Poly};
 use crate::word::Word;
 
 /// Sums of products with a key over the moduli of a ciphertext, and modulo P apart.
-struct Accumulators<W> {
-    sums: [Poly<W, Evaluation>; 2],
-    special: [AlignedBuffer<W>; 2],
+pub(crate) struct Accumulators<W> {
+    pub(crate) sums: [Poly<W, Evaluation>; 2],
+    pub(crate) special: [AlignedBuffer<W>; 2],
 }
 
 /// A two-polynomial ciphertext in evaluation form that also has the coefficients of c1, where they
@@ -54,13 +54,6 @@ impl<W: Word> DualCiphertext<W> {
     pub fn into_evaluation(self) -> Ciphertext<W, Evaluation> {
         Ciphertext::new(self.slots.into())
     }
-}
-
-/// X^-power in evaluation form, prepared for [`Context::split`].
-pub struct InverseMonomial<W> {
-    power: usize,
-    /// In Montgomery form.
-    rows: Poly<W, Evaluation>,
 }
 
 impl<W: Word> Context<W> {
@@ -125,6 +118,19 @@ impl<W: Word> Context<W> {
         Ok(result)
     }
 
+    /// What division by P rounds away in a row of sums modulo P, `special` in coefficient form: modulo the
+    /// modulus of index `i`, in evaluation form, below the table's `lazy_bound`.
+    pub(crate) fn rounded_away(&self, special: &[W], i: usize, out: &mut [W]) -> Result<(), Error> {
+        let by = self.key_modulus()?;
+        let division = self.division(by);
+        let (last, target) = (*self.basis()[by].modulus(), &self.basis()[i]);
+        let (half, minus_half) = (division.half, division.minus_half[i]);
+        let backend = self.backend();
+        kernels::centre_row(backend, out, special, last, half, minus_half, *target.modulus());
+        target.forward_lazily(out);
+        Ok(())
+    }
+
     /// Divides by P, rounding, stays in evaluation form, and adds `c0` to the first polynomial.
     fn divide_by_special(
         &self,
@@ -134,30 +140,20 @@ impl<W: Word> Context<W> {
         let backend = self.backend();
         let special = self.key_modulus()?;
         let division = self.division(special);
-        let table = &self.basis()[special];
-        let mut scratch = AlignedBuffer::any(self.degree());
+        let mut b = AlignedBuffer::any(self.degree());
         let Accumulators { mut sums, special: mut rows } = accumulators;
         for ((sum, special_row), added) in sums.iter_mut().zip(&mut rows).zip([Some(c0), None]) {
-            table.inverse(special_row);
+            self.basis()[special].inverse(special_row);
             for (i, row) in sum.rows_mut().enumerate() {
+                self.rounded_away(special_row, i, &mut b)?;
                 let target = &self.basis()[i];
-                kernels::centre_row(
-                    backend,
-                    &mut scratch,
-                    special_row,
-                    *table.modulus(),
-                    division.half,
-                    division.minus_half[i],
-                    *target.modulus(),
-                );
-                target.forward_lazily(&mut scratch);
                 let (inverse, m) = (division.inverse[i], *target.modulus());
-                let (b, bound) = (&scratch, target.lazy_bound());
+                let bound = target.lazy_bound();
                 match added {
                     Some(c) => {
-                        kernels::sub_mul_factor_add(backend, row, b, bound, inverse, c.row(i), m);
+                        kernels::sub_mul_factor_add(backend, row, &b, bound, inverse, c.row(i), m);
                     }
-                    None => kernels::sub_mul_factor(backend, row, b, bound, inverse, m),
+                    None => kernels::sub_mul_factor(backend, row, &b, bound, inverse, m),
                 }
             }
         }
@@ -298,6 +294,20 @@ impl<W: Word> Context<W> {
         Ciphertext::new(vec![c0.to_coefficients(self.basis()), c1])
     }
 
+    /// The sums of products with a Galois key of the automorphism's image of c1.
+    pub(crate) fn switch_image(
+        &self,
+        dual: &DualCiphertext<W>,
+        key: &PreparedGaloisKey<W>,
+    ) -> Result<Accumulators<W>, Error> {
+        let c1 = self.permute_slots(&dual.slots[1], key);
+        let d = match &dual.coefficients {
+            Some(coefficients) => self.permute_coefficients(coefficients, key),
+            None => c1.to_coefficients(self.basis()),
+        };
+        self.multiply_digits(&d, Some(&c1), &key.key)
+    }
+
     /// As [`Self::apply_galois`], with the same bits, between dual ciphertexts. The result has no
     /// coefficients unless `with_coefficients`.
     ///
@@ -311,94 +321,10 @@ impl<W: Word> Context<W> {
         with_coefficients: bool,
     ) -> Result<DualCiphertext<W>, Error> {
         let key = keys.galois(element)?;
-        let [c0, c1] = [0, 1].map(|i| self.permute_slots(&dual.slots[i], key));
-        let d = match &dual.coefficients {
-            Some(coefficients) => self.permute_coefficients(coefficients, key),
-            None => c1.to_coefficients(self.basis()),
-        };
-        let accumulators = self.multiply_digits(&d, Some(&c1), &key.key)?;
+        let accumulators = self.switch_image(dual, key)?;
+        let c0 = self.permute_slots(&dual.slots[0], key);
         let [u0, u1] = self.divide_by_special(accumulators, &c0)?;
         let coefficients = with_coefficients.then(|| u1.to_coefficients(self.basis()));
         Ok(DualCiphertext { slots: [u0, u1], coefficients })
-    }
-
-    /// X^-power for [`Self::split`], with 0 < power < N.
-    ///
-    /// # Panics
-    /// If the power is out of that range.
-    #[must_use]
-    pub fn inverse_monomial(&self, power: usize) -> InverseMonomial<W> {
-        assert!(power > 0 && power < self.degree(), "the power is between 0 and N");
-        let mut monomial = Poly::<W, Coefficient>::zero(self.degree(), self.ciphertext_moduli());
-        for (row, table) in monomial.rows_mut().zip(self.basis()) {
-            row[0] = table.modulus().to_montgomery(W::ONE);
-        }
-        self.shift_poly(&mut monomial, -(power as i64));
-        InverseMonomial { power, rows: monomial.into_evaluation(self.basis()) }
-    }
-
-    /// (a + b, (a - b)·X^-power): the step of an oblivious expansion, where b is an automorphism of
-    /// a. The results have coefficients where both arguments have them.
-    ///
-    /// # Panics
-    /// If the arguments have different shapes.
-    #[must_use]
-    pub fn split(
-        &self,
-        a: &DualCiphertext<W>,
-        b: &DualCiphertext<W>,
-        monomial: &InverseMonomial<W>,
-    ) -> [DualCiphertext<W>; 2] {
-        let backend = self.backend();
-        let degree = self.degree();
-        let moduli = a.slots[0].moduli();
-        let pair = || [Poly::any(degree, moduli), Poly::any(degree, moduli)];
-        let (mut plus, mut minus) = (pair(), pair());
-        for c in 0..2 {
-            for (i, table) in self.prefix(moduli).iter().enumerate() {
-                kernels::split_row(
-                    backend,
-                    [plus[c].row_mut(i), minus[c].row_mut(i)],
-                    a.slots[c].row(i),
-                    b.slots[c].row(i),
-                    monomial.rows.row(i),
-                    *table.modulus(),
-                );
-            }
-        }
-        let mut coefficients = [None, None];
-        if let (Some(a), Some(b)) = (&a.coefficients, &b.coefficients) {
-            let mut sum = Poly::any(degree, moduli);
-            let mut difference = Poly::any(degree, moduli);
-            for (i, table) in self.prefix(moduli).iter().enumerate() {
-                let m = *table.modulus();
-                kernels::add_into(backend, sum.row_mut(i), a.row(i), b.row(i), m);
-                let (low_a, high_a) = a.row(i).split_at(monomial.power);
-                let (low_b, high_b) = b.row(i).split_at(monomial.power);
-                let (high, low) = difference.row_mut(i).split_at_mut(degree - monomial.power);
-                kernels::sub_into(backend, high, high_a, high_b, m);
-                // What falls below X^0 comes back at the top, negated.
-                kernels::sub_into(backend, low, low_b, low_a, m);
-            }
-            coefficients = [Some(sum), Some(difference)];
-        }
-        let [first, second] = coefficients;
-        [
-            DualCiphertext { slots: plus, coefficients: first },
-            DualCiphertext { slots: minus, coefficients: second },
-        ]
-    }
-
-    /// a + a.
-    #[must_use]
-    pub fn double_dual(&self, a: &DualCiphertext<W>) -> DualCiphertext<W> {
-        let mut result = a.clone();
-        for (x, y) in result.slots.iter_mut().zip(&a.slots) {
-            self.add_poly(x, y);
-        }
-        if let (Some(x), Some(y)) = (&mut result.coefficients, &a.coefficients) {
-            self.add_poly(x, y);
-        }
-        result
     }
 }

@@ -78,14 +78,15 @@ impl<W: Word> Work<'_, W> {
         let (even, odd) = (count.div_ceil(2), count / 2);
         let goes_on = |place, count| count > 1 || self.needs_coefficients(place);
         let wanted = goes_on(first, even) || goes_on(first + stride, odd);
+        // All but the last automorphism, which the split does.
         let mut image = None;
-        for repeat in 1..=repeats {
+        for _ in 1..repeats {
             let source = image.as_ref().unwrap_or(&ciphertext);
-            let wanted = wanted || repeat < repeats;
-            image = Some(context.apply_galois_dual(source, element, self.keys, wanted)?);
+            image = Some(context.apply_galois_dual(source, element, self.keys, true)?);
         }
-        let image = image.ok_or(Error::Mismatch("the evaluation key"))?;
-        let [x, y] = context.split(&ciphertext, &image, &self.tables.monomials[depth]);
+        let source = image.as_ref().unwrap_or(&ciphertext);
+        let monomial = &self.tables.monomials[depth];
+        let [x, y] = context.split(&ciphertext, source, element, self.keys, monomial, wanted)?;
         drop((ciphertext, image));
         let child = |ciphertext, first, count| Node {
             ciphertext,

@@ -124,7 +124,7 @@ impl<const L: usize, const HALVES: bool> NarrowLanes for Model<L, HALVES> {
 mod tests {
     use super::*;
     use crate::arithmetic::modulus::Modulus;
-    use crate::backend::kernels::{self, Correction, TILE};
+    use crate::backend::kernels::{self, Correction, Image, TILE};
     use crate::backend::lanes::{automorphism, narrow, transform};
     use crate::cpu::Backend;
     use crate::rings::galois::GaloisElement;
@@ -253,6 +253,34 @@ mod tests {
         }
     }
 
+    fn splits<const L: usize, const HALVES: bool>() {
+        let degree = 1024;
+        let index = GaloisElement::new(33, degree).unwrap().slot_table(degree);
+        for prime in PRIMES {
+            let m = Modulus::<u32>::new(prime).unwrap();
+            let bound = if prime < 1 << 28 { 4 * prime } else { prime };
+            let [sum, from, a, w] = [11, 12, 13, 14].map(|seed| numbers(degree, prime, seed));
+            let rounded = numbers(degree, bound + 1, 15);
+            for (keep, add) in [(false, false), (true, true)] {
+                let image = |sum| Image {
+                    sum,
+                    rounded: &rounded,
+                    bound: bound as u32,
+                    inverse: m.factor(from[0]),
+                    added: add.then_some((&from[..], &index[..])),
+                    keep,
+                };
+                let mut expected = [vec![1; degree], vec![1; degree], sum.clone()];
+                let mut found = [vec![2; degree], vec![2; degree], sum.clone()];
+                let [plus, minus, sum] = &mut expected;
+                kernels::split_row(Backend::portable(), [plus, minus], image(sum), &a, &w, m);
+                let [plus, minus, sum] = &mut found;
+                narrow::split_row::<Model<L, HALVES>>((), [plus, minus], image(sum), &a, &w, m);
+                assert!(found == expected, "{L} {prime} {add}");
+            }
+        }
+    }
+
     /// 4 lanes as NEON and SSE, 8 as AVX2, 16 as AVX-512.
     #[test]
     fn algorithms_over_vectors_agree_with_their_scalar_twins() {
@@ -265,5 +293,8 @@ mod tests {
         sums::<4, true>();
         sums::<8, false>();
         sums::<16, false>();
+        splits::<4, true>();
+        splits::<8, false>();
+        splits::<16, false>();
     }
 }

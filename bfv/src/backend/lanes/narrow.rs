@@ -11,10 +11,10 @@
     reason = "loads from rows and tiles, whose lengths are checked before the loops"
 )]
 
-use super::{NarrowLanes, store};
+use super::{NarrowLanes, permuted, store};
 use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::word::MachineWord;
-use crate::backend::kernels::{Correction, TILE};
+use crate::backend::kernels::{Correction, Image, TILE};
 
 /// Sums of products of the first lanes and of the second ones, wide.
 #[derive(Clone, Copy)]
@@ -269,6 +269,59 @@ pub(crate) fn switch_row<V: NarrowLanes>(
                 }
             }
             store_pairs(&reduction, sums, [&mut o0[start..], &mut o1[start..]]);
+        }
+    }
+}
+
+/// Vectors of the rows of [`split_row`] that are prefetched ahead.
+const SPLIT_AHEAD: usize = 16;
+
+/// `kernels::split_row` with vectors, for rows of whole vectors.
+///
+/// # Panics
+/// If rows have different lengths, or are not whole vectors.
+#[inline(always)]
+pub(crate) fn split_row<V: NarrowLanes>(
+    cpu: V::Cpu,
+    out: [&mut [u32]; 2],
+    image: Image<'_, u32>,
+    a: &[u32],
+    w: &[u32],
+    m: Modulus<u32>,
+) {
+    let Image { sum, rounded, bound, inverse, added, keep } = image;
+    let [plus, minus] = out;
+    let length = a.len();
+    assert!(length.is_multiple_of(V::COUNT) && sum.len() == length && rounded.len() == length);
+    assert!(plus.len() == length && minus.len() == length && w.len() == length);
+    assert!(added.is_none_or(|(from, index)| from.len() == length && index.len() == length));
+    let reduction = Reduction::<V>::new(cpu, m, true);
+    let p = reduction.p;
+    let bound = V::splat(cpu, bound);
+    let (factor, quotient) = (V::splat(cpu, inverse.value), V::splat(cpu, inverse.quotient));
+    let less_p = |x: V| x.min(x.sub(p));
+    for at in (0..length).step_by(V::COUNT) {
+        for row in [&*sum, rounded, a, w, &*plus, &*minus] {
+            V::prefetch(cpu, row.as_ptr().wrapping_add(at + SPLIT_AHEAD * V::COUNT));
+        }
+        // SAFETY: `at` + COUNT is at most the length of all rows.
+        unsafe {
+            let x = V::load(cpu, sum.as_ptr().add(at));
+            let y = V::load(cpu, rounded.as_ptr().add(at));
+            let mut b = less_p(bound.sub(y).add(x).mul_lazy(factor, quotient, p));
+            if let Some((from, index)) = added {
+                b = less_p(b.add(permuted::<u32, V>(cpu, from, &index[at..at + V::COUNT])));
+            }
+            if keep {
+                b.store(sum.as_mut_ptr().add(at));
+            }
+            let (a, w) = (V::load(cpu, a.as_ptr().add(at)), both_at::<V>(cpu, w, at));
+            let difference = a.sub(b);
+            let difference = difference.min(difference.add(p));
+            let mut product = Sums::zero(cpu);
+            product.add_product((difference, difference.second()), w);
+            less_p(a.add(b)).store(plus.as_mut_ptr().add(at));
+            reduction.reduce(product).store(minus.as_mut_ptr().add(at));
         }
     }
 }
