@@ -17,6 +17,7 @@ mod avx512;
 pub(crate) mod kernels;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod lanes;
+pub(crate) mod lift;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub(crate) mod portable;
@@ -28,6 +29,7 @@ use crate::cpu::{Backend, Level};
 use kernels::{Correction, Image};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use lanes::automorphism;
+use lift::Lift;
 
 /// What differs between the two words: how many residues a vector of each back end holds, and the
 /// loops that are written with explicit vectors.
@@ -100,6 +102,17 @@ pub trait Kernels: MachineWord {
         m: Modulus<Self>,
     ) {
         kernels::split_row(backend, out, image, a, w, m);
+    }
+
+    /// A lift to auxiliary primes, as `lift::lift_rows`.
+    #[doc(hidden)]
+    fn lift_rows(
+        backend: Backend,
+        out: &mut [&mut [Self]],
+        rows: &[&[Self]],
+        constants: &Lift<'_, Self>,
+    ) {
+        lift::lift_rows(backend, out, rows, constants);
     }
 
     /// As `kernels::convert_row`.
@@ -269,6 +282,28 @@ impl Kernels for u32 {
             }
             _ => kernels::split_row(backend, out, image, a, w, m),
         }
+    }
+
+    fn lift_rows(
+        backend: Backend,
+        out: &mut [&mut [u32]],
+        rows: &[&[u32]],
+        constants: &Lift<'_, u32>,
+    ) {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        if rows.len() <= lanes::lift::MAX_ROWS && rows[0].len().is_multiple_of(Self::lanes(backend))
+        {
+            match backend.level() {
+                Level::Portable => {}
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2(cpu) => return avx2::lift_rows(cpu, out, rows, constants),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512(cpu) => return avx512::lift_rows(cpu, out, rows, constants),
+                #[cfg(target_arch = "aarch64")]
+                Level::Neon(cpu) => return neon::lift_rows(cpu, out, rows, constants),
+            }
+        }
+        lift::lift_rows(backend, out, rows, constants);
     }
 
     fn convert_row(

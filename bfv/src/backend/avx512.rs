@@ -8,6 +8,7 @@ use super::kernels::{Correction, Image};
 use super::lanes::{self, Lanes, NarrowLanes, automorphism, narrow, transform};
 use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::ntt_table::NttTable;
+use crate::backend::lift::Lift;
 use crate::cpu::{Avx512, with_cpu_features};
 use std::arch::x86_64::*;
 
@@ -429,6 +430,12 @@ with_cpu_features! {
         cpu, out: [&mut [u32]; 2], image: Image<'_, u32>, a: &[u32], w: &[u32], m: Modulus<u32>,
     ) {
         narrow::split_row::<U32x16>(cpu, out, image, a, w, m);
+    }
+
+    fn lift_rows(
+        cpu, out: &mut [&mut [u32]], rows: &[&[u32]], constants: &Lift<'_, u32>,
+    ) {
+        lanes::lift::lift_rows::<U32x16>(cpu, out, rows, constants);
     }
 
     fn convert_row(

@@ -9,6 +9,7 @@
 #![allow(unsafe_code, reason = "loads and stores of vectors")]
 
 pub(crate) mod automorphism;
+pub(crate) mod lift;
 #[cfg(test)]
 pub(crate) mod model;
 pub(crate) mod narrow;

@@ -6,6 +6,7 @@
 
 use crate::arithmetic::buffer::AlignedBuffer;
 use crate::backend::kernels::{self, Correction};
+use crate::backend::lift::{Lift, Source, Target};
 use crate::ciphertext::Ciphertext;
 use crate::context::Context;
 use crate::error::Error;
@@ -46,36 +47,33 @@ impl<W: Word> Context<W> {
     /// The integer that a polynomial stands for, or one that differs by a small multiple of Q,
     /// modulo the auxiliary primes.
     fn lift(&self, poly: &Poly<W, Coefficient>) -> Poly<W, Evaluation> {
-        let backend = self.backend();
         let degree = self.degree();
         let moduli = poly.moduli();
         let constants = &self.level(moduli).product;
-        let mut digits = AlignedBuffer::any(degree * moduli);
-        let rows = digits.chunks_exact_mut(degree).zip(poly.rows());
-        for (((out, row), &factor), table) in rows.zip(&constants.lift_digits).zip(self.basis()) {
-            kernels::mul_factor_into(backend, out, row, factor, *table.modulus());
-        }
-        let digits: Vec<&[W]> = digits.chunks_exact(degree).collect();
-        let mut remainder = AlignedBuffer::any(degree);
-        kernels::dot_power_of_two(
-            backend,
-            &mut remainder,
-            &digits,
-            &constants.lift_remainder,
-            constants.lift_mask,
-        );
+        let sources = self.prefix(moduli).iter().zip(&constants.lift_digits);
+        let sources = sources.zip(&constants.lift_remainder);
+        let sources = sources.map(|((table, &factor), &weight)| Source {
+            modulus: *table.modulus(),
+            factor,
+            weight,
+        });
+        let targets = self.auxiliary().iter().zip(&constants.lift).zip(&constants.lift_correction);
+        let targets = targets.map(|((table, constants), &(constant, over))| Target {
+            modulus: *table.modulus(),
+            constants,
+            constant,
+            over,
+        });
+        let lift = Lift {
+            sources: sources.collect(),
+            mask: constants.lift_mask,
+            threshold: constants.lift_half,
+            targets: targets.take(moduli + 1).collect(),
+        };
         let mut lifted = Poly::<W, Coefficient>::any(degree, moduli + 1);
-        for (i, (row, table)) in lifted.rows_mut().zip(self.auxiliary()).enumerate() {
-            let (constant, over) = constants.lift_correction[i];
-            W::convert_row(
-                backend,
-                row,
-                &digits,
-                &constants.lift[i],
-                &Correction { extra: &remainder, constant, threshold: constants.lift_half, over },
-                *table.modulus(),
-            );
-        }
+        let mut out: Vec<&mut [W]> = lifted.rows_mut().collect();
+        let rows: Vec<&[W]> = poly.rows().collect();
+        W::lift_rows(self.backend(), &mut out, &rows, &lift);
         lifted.into_evaluation(self.auxiliary())
     }
 

@@ -18,6 +18,9 @@ use crate::arithmetic::modulus::Modulus;
 /// Largest number of rows of such a matrix: what registers and the nearest cache hold.
 const MAX_ROWS: usize = 32;
 
+/// Vectors of each block that are prefetched ahead.
+const AHEAD: usize = 2;
+
 /// N/B, if the automorphism of an element is one of shifts, for vectors of `lanes` residues.
 pub(crate) fn rows(element: u32, degree: usize, lanes: usize) -> Option<usize> {
     let block = element as usize - 1;
@@ -82,7 +85,9 @@ pub(crate) fn permute<V: NarrowLanes, const R: usize>(
         // Not with `array::from_fn`: for many rows that becomes a call of a function without the CPU's features.
         let mut v = [V::zero(cpu); R];
         for (h, x) in v.iter_mut().enumerate() {
-            *x = load(cpu, &from[h * block + start..]);
+            let strip = &from[h * block + start..];
+            *x = load(cpu, strip);
+            V::prefetch(cpu, strip.as_ptr().wrapping_add(AHEAD * V::COUNT));
         }
         for bit in 0..V::COUNT.trailing_zeros() {
             shift(cpu, &mut v, 1 << bit, V::lanes_with_bit(cpu, bit), p);

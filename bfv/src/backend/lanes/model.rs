@@ -125,7 +125,8 @@ mod tests {
     use super::*;
     use crate::arithmetic::modulus::Modulus;
     use crate::backend::kernels::{self, Correction, Image, TILE};
-    use crate::backend::lanes::{automorphism, narrow, transform};
+    use crate::backend::lanes::{self, automorphism, narrow, transform};
+    use crate::backend::lift::{self, Lift, Source, Target};
     use crate::cpu::Backend;
     use crate::rings::galois::GaloisElement;
     use crate::rings::ntt::NttTable;
@@ -253,6 +254,46 @@ mod tests {
         }
     }
 
+    /// From as many rows as vectors serve to one row more, as operands of products have it.
+    fn lifts<const L: usize, const HALVES: bool>() {
+        let degree = 64;
+        let modulus = |at: usize| Modulus::<u32>::new(PRIMES[at % PRIMES.len()]).unwrap();
+        for count in 1..=lanes::lift::MAX_ROWS {
+            let weights = numbers(count, 1 << 32, 3);
+            let constants: Vec<_> =
+                (0..=count).map(|i| numbers(count, PRIMES[0], 4 + i as u64)).collect();
+            let constants = Lift {
+                sources: (0..count)
+                    .map(|i| Source {
+                        modulus: modulus(i),
+                        factor: modulus(i).factor(PRIMES[0] as u32 / 3),
+                        weight: weights[i],
+                    })
+                    .collect(),
+                mask: (1 << 16) - 1,
+                threshold: 1 << 15,
+                targets: (0..=count)
+                    .map(|i| Target {
+                        modulus: modulus(i + 1),
+                        constants: &constants[i],
+                        constant: 12_345,
+                        over: PRIMES[0] as u32 - 7,
+                    })
+                    .collect(),
+            };
+            let rows: Vec<_> =
+                (0..count).map(|i| numbers(degree, PRIMES[0], 20 + i as u64)).collect();
+            let rows: Vec<&[u32]> = rows.iter().map(|row| &row[..]).collect();
+            let (mut expected, mut found) =
+                (vec![vec![1; degree]; count + 1], vec![vec![2; degree]; count + 1]);
+            let mut out: Vec<&mut [u32]> = expected.iter_mut().map(|row| &mut row[..]).collect();
+            lift::lift_rows(Backend::portable(), &mut out, &rows, &constants);
+            let mut out: Vec<&mut [u32]> = found.iter_mut().map(|row| &mut row[..]).collect();
+            lanes::lift::lift_rows::<Model<L, HALVES>>((), &mut out, &rows, &constants);
+            assert!(found == expected, "{L} {count}");
+        }
+    }
+
     fn splits<const L: usize, const HALVES: bool>() {
         let degree = 1024;
         let index = GaloisElement::new(33, degree).unwrap().slot_table(degree);
@@ -296,5 +337,8 @@ mod tests {
         splits::<4, true>();
         splits::<8, false>();
         splits::<16, false>();
+        lifts::<4, true>();
+        lifts::<8, false>();
+        lifts::<16, false>();
     }
 }

@@ -18,14 +18,14 @@ use crate::backend::kernels::{Correction, Image, TILE};
 
 /// Sums of products of the first lanes and of the second ones, wide.
 #[derive(Clone, Copy)]
-struct Sums<V> {
+pub(super) struct Sums<V> {
     first: V,
     second: V,
 }
 
 /// A modulus p and its constants, in all lanes.
 #[derive(Clone, Copy)]
-struct Reduction<V> {
+pub(super) struct Reduction<V> {
     p: V,
     /// p^-1 mod 2^32.
     inverse: V,
@@ -37,7 +37,7 @@ struct Reduction<V> {
 
 impl<V: NarrowLanes> Reduction<V> {
     #[inline(always)]
-    fn new(cpu: V::Cpu, m: Modulus<u32>, at_once: bool) -> Self {
+    pub(super) fn new(cpu: V::Cpu, m: Modulus<u32>, at_once: bool) -> Self {
         let (inverse, r) = m.reduction_constants();
         Self {
             p: V::splat(cpu, m.value()),
@@ -55,7 +55,7 @@ impl<V: NarrowLanes> Reduction<V> {
 
     /// As [`Modulus::montgomery_reduce_if`]: below p.
     #[inline(always)]
-    fn reduce(&self, sums: Sums<V>) -> V {
+    pub(super) fn reduce(&self, sums: Sums<V>) -> V {
         let Sums { mut first, mut second } = sums;
         if !self.at_once {
             (first, second) = (self.fold(first), self.fold(second));
@@ -71,20 +71,27 @@ impl<V: NarrowLanes> Reduction<V> {
 
 impl<V: NarrowLanes> Sums<V> {
     #[inline(always)]
-    fn zero(cpu: V::Cpu) -> Self {
+    pub(super) fn zero(cpu: V::Cpu) -> Self {
         Self { first: V::zero(cpu), second: V::zero(cpu) }
     }
 
     /// Adds x·y. Each factor is a vector and its second lanes, see [`both_at`], since the second lanes of
     /// one factor serve several products.
     #[inline(always)]
-    fn add_product(&mut self, x: (V, V), y: (V, V)) {
+    pub(super) fn add_product(&mut self, x: (V, V), y: (V, V)) {
         self.first = self.first.add_wide(x.0.mul_first(y.0));
         self.second = self.second.add_wide(x.1.mul_first(y.1));
     }
 
+    /// Adds the words of a vector.
     #[inline(always)]
-    fn folded(self, reduction: &Reduction<V>) -> Self {
+    pub(super) fn add_words(&mut self, x: V) {
+        self.first = self.first.add_wide(x.widen_first());
+        self.second = self.second.add_wide(x.widen_second());
+    }
+
+    #[inline(always)]
+    pub(super) fn folded(self, reduction: &Reduction<V>) -> Self {
         Self { first: reduction.fold(self.first), second: reduction.fold(self.second) }
     }
 }
@@ -367,9 +374,7 @@ pub(crate) fn convert_row<V: NarrowLanes>(
         // SAFETY: as above.
         let e = unsafe { both_at::<V>(cpu, correction.extra, at) };
         sums.add_product(e, (constant, constant));
-        let over = over.unless_below(e.0, threshold);
-        sums.first = sums.first.add_wide(over.widen_first());
-        sums.second = sums.second.add_wide(over.widen_second());
+        sums.add_words(over.unless_below(e.0, threshold));
         store(reduction.reduce(sums), out);
     }
 }
