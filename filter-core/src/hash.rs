@@ -207,7 +207,7 @@ impl<'t> Murmur3Prefixes<'t> {
 }
 
 /// Both hashes of one key: all that a Bloom filter needs of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "every position is computed from these two")]
 pub struct KeyHash {
     /// FNV-1a 32 of the key: the index of probe 0 before the remainder.
