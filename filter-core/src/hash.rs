@@ -54,6 +54,20 @@ impl Fnv1a {
         self.0
     }
 
+    /// The hashes of several keys at once, whose chains of multiplications overlap as far as the shortest key goes.
+    #[inline]
+    pub(crate) fn hash_all<const LANES: usize>(keys: [&[u8]; LANES]) -> [u32; LANES] {
+        let common = keys.iter().map(|key| key.len()).min().unwrap_or(0);
+        let starts = keys.map(|key| &key[..common]);
+        let mut states = [Self::new(); LANES];
+        for at in 0..common {
+            for (state, start) in states.iter_mut().zip(starts) {
+                state.0 = (state.0 ^ u32::from(start[at])).wrapping_mul(FNV_PRIME);
+            }
+        }
+        std::array::from_fn(|lane| states[lane].update(&keys[lane][common..]).finish())
+    }
+
     /// Feeds the same bytes to several states at once.
     ///
     /// Each state is a chain of multiplications that wait for each other; those of several states overlap.
@@ -207,7 +221,7 @@ impl<'t> Murmur3Prefixes<'t> {
 }
 
 /// Both hashes of one key: all that a Bloom filter needs of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "every position is computed from these two")]
 pub struct KeyHash {
     /// FNV-1a 32 of the key: the index of probe 0 before the remainder.
@@ -279,6 +293,8 @@ mod tests {
             let mut lanes = [Fnv1a::new().update(&a), Fnv1a::new()];
             Fnv1a::update_all(&mut lanes, &b);
             prop_assert_eq!(lanes, [Fnv1a::new().update(&whole), Fnv1a::new().update(&b)]);
+            let hashes = [&a, &b, &whole].map(|key| Fnv1a::hash(key));
+            prop_assert_eq!(Fnv1a::hash_all([a.as_slice(), &b, &whole]), hashes);
         }
     }
 

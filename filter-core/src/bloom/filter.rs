@@ -3,7 +3,7 @@
 use super::error::BloomError;
 use super::parameters::Parameters;
 use super::remainder::Remainder;
-use crate::hash::KeyHash;
+use crate::hash::{Fnv1a, KeyHash, Murmur3};
 
 /// How full a filter is, and how often it says yes to a key that was never inserted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -167,18 +167,29 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> BloomFilter<B> {
         // The bytes that a block of keys will change are read first: reads that miss the cache overlap, while
         // writes would wait for each other.
         const BLOCK: usize = 64;
+        const LANES: usize = 4;
         let seed = self.parameters.murmur_seed();
-        let mut block = [KeyHash { fnv1a: 0, murmur3: 0 }; BLOCK];
+        let mut block = [[].as_slice(); BLOCK];
+        let mut hashes = [KeyHash::default(); BLOCK];
         let mut bits = Vec::with_capacity(BLOCK * self.parameters.hash_count() as usize);
         let mut keys = keys.into_iter();
         loop {
-            let mut filled = 0;
-            for (hash, key) in block.iter_mut().zip(keys.by_ref()) {
-                *hash = KeyHash::new(key, seed);
+            let mut filled = 0_usize;
+            for (place, key) in block.iter_mut().zip(keys.by_ref()) {
+                *place = key;
                 filled += 1;
             }
+            // Behind the last key are others, whose hashes are not used.
+            let (together, _) = block.as_chunks::<LANES>();
+            for (hashes, keys) in hashes.chunks_mut(LANES).zip(&together[..filled.div_ceil(LANES)])
+            {
+                for ((hash, key), fnv1a) in hashes.iter_mut().zip(keys).zip(Fnv1a::hash_all(*keys))
+                {
+                    *hash = KeyHash { fnv1a, murmur3: Murmur3::hash(key, seed) };
+                }
+            }
             bits.clear();
-            for hash in &block[..filled] {
+            for hash in &hashes[..filled] {
                 let probes = 0..self.parameters.hash_count();
                 bits.extend(probes.map(|i| self.remainder.of(hash.position(i))));
             }

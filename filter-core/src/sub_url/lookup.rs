@@ -16,22 +16,30 @@ const LANES: usize = 4;
 pub(super) fn visit_hits<'u, B: AsRef<[u8]>, T>(
     product: &Product<'u>,
     filter: &BloomFilter<B>,
+    tape: &mut Tape,
     mut visit: impl FnMut(Head<'u>, usize) -> ControlFlow<T>,
 ) -> ControlFlow<T> {
     let seed = filter.parameters().murmur_seed();
     let bits = filter.bits();
-    let mut tape = Tape::default();
     let mut heads = product.heads();
     loop {
         let mut batch = [None; LANES];
         let mut states = [Fnv1a::new(); LANES];
+        let mut beginnings = [Murmur3::new(seed); LANES];
         let mut used = 0;
         for head in heads.by_ref().take(LANES) {
             batch[used] = Some(head);
-            states[used] = match (head.port, used.checked_sub(1)) {
+            (states[used], beginnings[used]) = match (head.port, used.checked_sub(1)) {
                 // The same host with its port follows the host without.
-                (Some(port), Some(plain)) => states[plain].update(port_text(port, &mut [0; 6])),
-                _ => feed(head, states[used], Fnv1a::update),
+                (Some(port), Some(plain)) => {
+                    let mut buffer = [0; 6];
+                    let port = port_text(port, &mut buffer);
+                    (states[plain].update(port), beginnings[plain].update(port))
+                }
+                _ => (
+                    feed(head, states[used], Fnv1a::update),
+                    feed(head, beginnings[used], Murmur3::update),
+                ),
             };
             used += 1;
         }
@@ -39,19 +47,35 @@ pub(super) fn visit_hits<'u, B: AsRef<[u8]>, T>(
             return ControlFlow::Continue(());
         }
         tape.rewind();
-        let walked = product.walk(&mut FirstProbe { states, bits, tape: &mut tape });
+        let walked = product.walk(&mut FirstProbe { states, bits, tape });
         debug_assert!(walked.is_continue(), "the first probe never ends a walk");
         tape.end();
-        for (lane, head) in batch[..used].iter().flatten().enumerate() {
-            tape.find_candidates(lane, feed(*head, Murmur3::new(seed), Murmur3::update));
-        }
-        for candidate in tape.candidates.drain(..) {
-            if bits.later_probes(candidate.hash)
-                && let Some(head) = batch[usize::from(candidate.lane)]
-            {
-                visit(head, candidate.variant as usize)?;
+        let mut candidates = Candidates::new();
+        let mut visit_all = |candidates: &mut Candidates| {
+            candidates.drain().try_for_each(|(lane, variant, hash)| match batch[lane] {
+                Some(head) if bits.later_probes(hash) => visit(head, variant),
+                _ => ControlFlow::Continue(()),
+            })
+        };
+        for (lane, &beginning) in beginnings[..used].iter().enumerate() {
+            let mut number = 0;
+            for track in tape.variants.chunk_by(|a, b| a.track == b.track) {
+                let start = track.first().map_or(0, |variant| variant.track);
+                let mut prefixes = Murmur3Prefixes::new(beginning, &mut tape.text, start);
+                for variants in track.chunks(Candidates::FREE) {
+                    if !candidates.have_room() {
+                        visit_all(&mut candidates)?;
+                    }
+                    for variant in variants {
+                        let murmur3 = prefixes.hash_to(variant.end);
+                        let hash = KeyHash { fnv1a: variant.fnv1a[lane], murmur3 };
+                        candidates.add_if(variant.passed[lane], lane, number, hash);
+                        number += 1;
+                    }
+                }
             }
         }
+        visit_all(&mut candidates)?;
     }
 }
 
@@ -102,13 +126,11 @@ fn feed<H>(head: Head<'_>, state: H, update: impl Fn(H, &[u8]) -> H) -> H {
 ///
 /// Where a walk returns to a mark, a new *track* begins with a copy of the text up to there, so that
 /// every variant is one piece of text.
-#[derive(Default)]
-struct Tape {
+pub(super) struct Tape {
     text: Vec<u8>,
     /// Where the current track starts.
     track: usize,
     variants: Vec<PathVariant>,
-    candidates: Vec<Candidate>,
 }
 
 /// One path variant: where it lies on the tape, and for each lane its FNV hash and whether probe 0 found a set
@@ -120,12 +142,42 @@ struct PathVariant {
     passed: [bool; LANES],
 }
 
-/// A sub-URL that passed probe 0.
-struct Candidate {
-    hash: KeyHash,
-    /// Number of the path variant in the order of the walk.
-    variant: u32,
-    lane: u8,
+/// Sub-URLs that passed probe 0.
+struct Candidates {
+    /// Number of the path variant in the order of the walk times the number of lanes, plus the lane; and both hashes.
+    all: [(u32, KeyHash); Self::ROOM],
+    count: usize,
+}
+
+impl Candidates {
+    const ROOM: usize = 64;
+    /// Candidates that there is room for when there is room.
+    const FREE: usize = 16;
+
+    fn new() -> Self {
+        Self { all: [(0, KeyHash::default()); Self::ROOM], count: 0 }
+    }
+
+    fn have_room(&self) -> bool {
+        self.count + Self::FREE <= Self::ROOM
+    }
+
+    /// Whether a variant passed is a coin toss, which a branch would lose half of the time: each is stored, and stays
+    /// if it passed.
+    #[inline]
+    fn add_if(&mut self, passed: bool, lane: usize, variant: u32, hash: KeyHash) {
+        self.all[self.count % Self::ROOM] = (variant * LANES as u32 + lane as u32, hash);
+        self.count += usize::from(passed);
+    }
+
+    /// Removes all: lane, number of the path variant, and hashes.
+    fn drain(&mut self) -> impl Iterator<Item = (usize, usize, KeyHash)> {
+        let count = std::mem::take(&mut self.count);
+        self.all[..count].iter().map(|&(number, hash)| {
+            let number = number as usize;
+            (number % LANES, number / LANES, hash)
+        })
+    }
 }
 
 impl Tape {
@@ -134,37 +186,20 @@ impl Tape {
     /// Path variants of a typical URL.
     const VARIANTS: usize = 16;
 
+    pub(super) fn new() -> Self {
+        let (text, variants) = (Vec::with_capacity(Self::TEXT), Vec::with_capacity(Self::VARIANTS));
+        Self { text, variants, track: 0 }
+    }
+
     fn rewind(&mut self) {
         self.text.clear();
-        self.text.reserve(Self::TEXT);
         self.variants.clear();
-        self.variants.reserve(Self::VARIANTS);
-        self.candidates.reserve(LANES * Self::VARIANTS);
         self.text.extend_from_slice(&[0; Murmur3Prefixes::PADDING]);
         self.track = self.text.len();
     }
 
     fn end(&mut self) {
         self.text.extend_from_slice(&[0; Murmur3Prefixes::PADDING]);
-    }
-
-    /// Adds the sub-URLs of one lane that passed probe 0, with both hashes.
-    fn find_candidates(&mut self, lane: usize, head: Murmur3) {
-        let mut number = 0;
-        for track in self.variants.chunk_by(|a, b| a.track == b.track) {
-            let start = track.first().map_or(0, |variant| variant.track);
-            let mut prefixes = Murmur3Prefixes::new(head, &mut self.text, start);
-            for variant in track {
-                let hash =
-                    KeyHash { fnv1a: variant.fnv1a[lane], murmur3: prefixes.hash_to(variant.end) };
-                // Whether a variant passed is a coin toss, which a branch would lose half of the time:
-                // each is stored, and stays if it passed.
-                let count = self.candidates.len() + usize::from(variant.passed[lane]);
-                self.candidates.push(Candidate { hash, variant: number, lane: lane as u8 });
-                self.candidates.truncate(count);
-                number += 1;
-            }
-        }
     }
 }
 

@@ -2,10 +2,12 @@
 
 use super::device_url::DeviceUrl;
 use super::expansion::{Product, Sink, Tail};
-use super::lookup;
+use super::lookup::{self, Tape};
 use super::rule::{Profile, SubUrlRule};
-use super::system::Certainty;
-use super::system_products::{certainty, products};
+use super::system::{Certainty, System};
+use super::system_products::{
+    certainty, product_of_27, product_of_27_unconfigured, products_of_26,
+};
 use crate::bloom::BloomFilter;
 use std::ops::ControlFlow;
 use std::slice;
@@ -65,9 +67,13 @@ impl DeviceUrl<'_> {
             SubUrlRule::Profile(Profile::Ios26_0) => {
                 Expansion::Product(Product::walked(self, Tail::Ios26_0))
             }
-            SubUrlRule::System(system) => {
-                let (products, others) = products(self, *system);
+            SubUrlRule::System(System::V26) => {
+                let (products, others) = products_of_26(self);
                 Expansion::Products(products, others)
+            }
+            SubUrlRule::System(System::V27) => Expansion::Product(product_of_27(self)),
+            SubUrlRule::System(System::V27Unconfigured) => {
+                Expansion::Product(product_of_27_unconfigured(self))
             }
             SubUrlRule::Parsing(configuration) => {
                 Expansion::Product(Product::configured(self, configuration))
@@ -230,8 +236,9 @@ impl SubUrls<'_> {
         mut visit: impl FnMut(String, bool) -> ControlFlow<T>,
     ) -> ControlFlow<T> {
         let (products, others) = self.pieces();
+        let mut tape = Tape::new();
         for product in products {
-            lookup::visit_hits(product, filter, |head, variant| {
+            lookup::visit_hits(product, filter, &mut tape, |head, variant| {
                 visit(lookup::spell(product, head, variant), product.lowered)
             })?;
         }
@@ -248,9 +255,11 @@ impl SubUrls<'_> {
     #[must_use]
     pub fn may_hit<B: AsRef<[u8]>>(&self, filter: &BloomFilter<B>) -> bool {
         let (products, others) = self.pieces();
+        let mut tape = Tape::new();
         others.iter().any(|text| filter.contains(text.as_bytes()))
             || products.iter().any(|product| {
-                lookup::visit_hits(product, filter, |_, _| ControlFlow::Break(())).is_break()
+                let visit = |_, _| ControlFlow::Break(());
+                lookup::visit_hits(product, filter, &mut tape, visit).is_break()
             })
     }
 }

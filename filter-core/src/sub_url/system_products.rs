@@ -8,26 +8,18 @@ use super::system::{Certainty, System};
 use super::url_parts::HostKind;
 use std::borrow::Cow;
 
-/// The products of a URL under the rule of a system, and the strings that belong to none. No two strings are equal.
-pub(super) fn products<'u>(
-    url: &'u DeviceUrl<'_>,
-    system: System,
-) -> (Vec<Product<'u>>, Vec<String>) {
-    match system {
-        System::V26 => products_of_26(url),
-        System::V27 => (vec![product_of_27(url)], Vec::new()),
-        System::V27Unconfigured => {
-            let mut product = product_of_27(url);
-            product.hosts.parents = Parents::None;
-            // Whether `www.` is removed is not known.
-            let has_www = without_www(url) != url.host();
-            product.hosts.extra = has_www.then_some(("", url.host()));
-            (vec![product], Vec::new())
-        }
-    }
+/// All sub-URLs of a URL under the rule of 27 without a configuration.
+pub(super) fn product_of_27_unconfigured<'u>(url: &'u DeviceUrl<'_>) -> Product<'u> {
+    let mut product = product_of_27(url);
+    product.hosts.parents = Parents::None;
+    // Whether `www.` is removed is not known.
+    let has_www = without_www(url) != url.host();
+    product.hosts.extra = has_www.then_some(("", url.host()));
+    product
 }
 
-fn product_of_27<'u>(url: &'u DeviceUrl<'_>) -> Product<'u> {
+/// All sub-URLs of a URL under the rule of 27.
+pub(super) fn product_of_27<'u>(url: &'u DeviceUrl<'_>) -> Product<'u> {
     let mut product = Product::walked(url, Tail::Current);
     product.path = Path::Walked(url.spelled_path());
     product.port = url.port().or(match url.scheme() {
@@ -42,7 +34,8 @@ fn product_of_27<'u>(url: &'u DeviceUrl<'_>) -> Product<'u> {
     product
 }
 
-fn products_of_26<'u>(url: &'u DeviceUrl<'_>) -> (Vec<Product<'u>>, Vec<String>) {
+/// The products of a URL under the rule of 26, and the strings that belong to none. No two strings are equal.
+pub(super) fn products_of_26<'u>(url: &'u DeviceUrl<'_>) -> (Vec<Product<'u>>, Vec<String>) {
     let respelled = url.respelled();
     let is_name = url.host_kind() == HostKind::Name;
     let host = url.host();

@@ -191,6 +191,28 @@ fn the_hits_of_one_url_are_bounded_in_number_and_text() {
     }
 }
 
+/// More than are tested together, in paths and in hosts, with and without a branch of the walk.
+#[test]
+fn every_one_of_hundreds_of_sub_urls_is_tested() {
+    let full = BloomFilter::from_bytes(Parameters::new(8, 7, 1).unwrap(), vec![0xff]).unwrap();
+    let names = ["current", "ios26.0"].map(|name| format!(r#"{{"profile":"{name}"}}"#));
+    let systems = System::ALL.iter().map(|system| format!(r#"{{"system":"{system}"}}"#));
+    for rule in names.into_iter().chain(systems) {
+        for segments in [1, 3, 7, 8, 15, 16, 17, 40] {
+            let path = "/Abcde".repeat(segments);
+            let url = format!("https://www.a.b.c.d.e.f.example.com{path}?q=1#f");
+            let rule = SubUrlRule::from_json(&rule).unwrap();
+            let url = rule.parse(&url).unwrap();
+            let all = url.sub_urls().sorted(10_000).unwrap();
+            assert_eq!(url.sub_urls().hits_in(&full), all, "{rule:?}, {segments}");
+            let last = all.last().unwrap();
+            let mut one = BloomFilter::empty(Parameters::new(1 << 22, 7, 1).unwrap());
+            one.insert(last.as_bytes());
+            assert_eq!(url.sub_urls().hits_in(&one), [last.as_str()], "{rule:?}, {segments}");
+        }
+    }
+}
+
 #[test]
 fn a_url_with_millions_of_hits_is_refused() {
     let mut filter = BloomFilter::empty(Parameters::new(64, 1, 1).unwrap());
