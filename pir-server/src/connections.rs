@@ -40,8 +40,9 @@ const STREAM_WINDOW: u32 = 256 << 10;
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);
 /// How long the other requests of a connection may take that ends because memory for its answers is needed for others.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
-/// Connections that wait to be accepted; the system may have a smaller limit.
-const BACKLOG: u32 = 4096;
+/// Connections that wait to be accepted. The system has a smaller limit (Linux: `net.core.somaxconn`, 4,096 by default), and it is
+/// the one to set: what comes while the queue is full is not answered, and whoever it is tries again after a second.
+const BACKLOG: u32 = 32_768;
 
 /// Bound addresses, with the router that answers their requests.
 ///
@@ -184,10 +185,6 @@ impl Acceptor {
                     continue;
                 }
             };
-            if let Err(error) = stream.set_nodelay(true) {
-                // The peer has disconnected, which serving finds as well.
-                tracing::debug!(%error, "TCP_NODELAY cannot be set");
-            }
             let source = match &self.peers.source {
                 PeerSource::None => None,
                 PeerSource::Connection => Some(address.ip()),
@@ -306,6 +303,10 @@ impl Serving {
     }
 
     async fn accept(self, stream: TcpStream, link: Arc<Link>) {
+        if let Err(error) = stream.set_nodelay(true) {
+            // The peer has disconnected, which serving finds as well.
+            tracing::debug!(%error, "TCP_NODELAY cannot be set");
+        }
         let mut draining = self.draining.clone();
         let Some(tls) = self.tls.clone() else {
             // Nothing is set up for the connection before its first byte.
