@@ -65,9 +65,9 @@ pub trait Kernels: MachineWord {
         kernels::permute_signed(backend, out, from, index, m);
     }
 
-    /// As `kernels::matrix_rows`.
+    /// As `kernels::matrix_products`.
     #[doc(hidden)]
-    fn matrix_rows(
+    fn matrix_products(
         backend: Backend,
         out: &mut [[&mut [Self]; 2]],
         items: &[[&[Self]; 2]],
@@ -75,7 +75,7 @@ pub trait Kernels: MachineWord {
         columns: &[Vec<u32>],
         m: Modulus<Self>,
     ) {
-        kernels::matrix_rows(backend, out, items, matrix, columns, m);
+        kernels::matrix_products(backend, out, items, matrix, columns, m);
     }
 
     /// As `kernels::switch_row`.
@@ -221,7 +221,7 @@ impl Kernels for u32 {
         kernels::permute_signed(backend, out, from, index, m);
     }
 
-    fn matrix_rows(
+    fn matrix_products(
         backend: Backend,
         out: &mut [[&mut [u32]; 2]],
         items: &[[&[u32]; 2]],
@@ -230,13 +230,13 @@ impl Kernels for u32 {
         m: Modulus<u32>,
     ) {
         match backend.level() {
-            Level::Portable => kernels::matrix_rows(backend, out, items, matrix, columns, m),
+            Level::Portable => kernels::matrix_products(backend, out, items, matrix, columns, m),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2(cpu) => avx2::matrix_rows(cpu, out, items, matrix, columns, m),
+            Level::Avx2(cpu) => avx2::matrix_products(cpu, out, items, matrix, columns, m),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512(cpu) => avx512::matrix_rows(cpu, out, items, matrix, columns, m),
+            Level::Avx512(cpu) => avx512::matrix_products(cpu, out, items, matrix, columns, m),
             #[cfg(target_arch = "aarch64")]
-            Level::Neon(cpu) => neon::matrix_rows(cpu, out, items, matrix, columns, m),
+            Level::Neon(cpu) => neon::matrix_products(cpu, out, items, matrix, columns, m),
         }
     }
 

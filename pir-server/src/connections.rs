@@ -41,7 +41,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);
 /// How long the other requests of a connection may take that ends because memory for its answers is needed for others.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections that wait to be accepted. The system has a smaller limit (Linux: `net.core.somaxconn`, 4,096 by default), and it is
-/// the one to set: what comes while the queue is full is not answered, and whoever it is tries again after a second.
+/// the one to set: what comes while the queue is full is not answered, and its client tries again after a second.
 const BACKLOG: u32 = 32_768;
 
 /// Bound addresses, with the router that answers their requests.

@@ -154,10 +154,10 @@ with_cpu_features! {
         automorphism::permute_rows::<U32x8>(cpu, out, from, rows, m);
     }
 
-    fn matrix_rows(
+    fn matrix_products(
         cpu, out: &mut [[&mut [u32]; 2]], items: &[[&[u32]; 2]], matrix: &[u32], columns: &[Vec<u32>], m: Modulus<u32>,
     ) {
-        narrow::matrix_rows::<U32x8>(cpu, out, items, matrix, columns, m);
+        narrow::matrix_products::<U32x8>(cpu, out, items, matrix, columns, m);
     }
 
     fn switch_row(

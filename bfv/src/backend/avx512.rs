@@ -150,10 +150,10 @@ impl NarrowLanes for U32x16 {
     }
 }
 
-/// The mask of even lanes, which the compiler does not know.
+/// The mask of even lanes, hidden from the compiler.
 ///
-/// With a mask that it knows it makes a shuffle of two vectors out of a shuffle under a mask, and that one
-/// takes twice as long on Zen 4: a forward transform takes a tenth longer.
+/// If the compiler knows the mask, it replaces a shuffle under it by a shuffle of two vectors, which takes twice as
+/// long on Zen 4: forward transforms take a tenth longer then.
 #[inline(always)]
 fn even_lanes() -> __mmask16 {
     const EVEN: u32 = 0x5555;
@@ -171,7 +171,7 @@ fn even_lanes() -> __mmask16 {
         }
         mask as __mmask16
     }
-    // It runs no assembler.
+    // Miri runs no assembler.
     #[cfg(miri)]
     {
         EVEN as __mmask16
@@ -413,10 +413,10 @@ with_cpu_features! {
         automorphism::permute_rows::<U32x16>(cpu, out, from, rows, m);
     }
 
-    fn matrix_rows(
+    fn matrix_products(
         cpu, out: &mut [[&mut [u32]; 2]], items: &[[&[u32]; 2]], matrix: &[u32], columns: &[Vec<u32>], m: Modulus<u32>,
     ) {
-        narrow::matrix_rows::<U32x16>(cpu, out, items, matrix, columns, m);
+        narrow::matrix_products::<U32x16>(cpu, out, items, matrix, columns, m);
     }
 
     fn switch_row(

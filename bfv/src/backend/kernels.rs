@@ -1,6 +1,6 @@
 //! Element-wise loops over rows of residues: safe code, compiled once for each back end.
 //!
-//! Rows of one call have equal lengths; a shorter one shortens the work, it never reads past its
+//! Rows of one call have equal lengths; a shorter one shortens the work or panics, it never reads past its
 //! end. No loop branches on a value, so the same code serves secret and public rows.
 //!
 //! Sums of products are kept in words of twice the width. Bounds: after [`Modulus::lazy_products`]
@@ -420,14 +420,16 @@ kernels! {
     /// column, for both polynomials, Σ_j plaintext_j ∘ item_j over the rows j of the column. `items` has a
     /// pair of rows for each row of the matrix, `out` one for each column. The words of the matrix lie in
     /// the order of reading: for each tile, for each column, for each plaintext of it.
-    fn matrix_rows<W>(
+    fn matrix_products<W>(
         out: &mut [[&mut [W]; 2]], items: &[[&[W]; 2]], matrix: &[W], columns: &[Vec<u32>],
         m: Modulus<W>,
     ) {
         let limit = m.lazy_products(m.bits());
         let present: usize = columns.iter().map(Vec::len).sum();
         let mut words = matrix.chunks_exact(TILE);
-        for at in (0..words.len() / present.max(1)).map(|tile| tile * TILE) {
+        let tiles = words.len() / present.max(1);
+        assert!(out.len() == columns.len() && words.len() == tiles * present);
+        for at in (0..tiles).map(|tile| tile * TILE) {
             for (column, [out0, out1]) in columns.iter().zip(out.iter_mut()) {
                 let at_once = m.reduces_at_once(column.len(), m.to_u64());
                 let mut sum0 = [W::Wide::default(); TILE];
@@ -456,7 +458,7 @@ kernels! {
     }
 
     /// The same for rows shorter than a tile, where the words of a plaintext are a whole row.
-    fn matrix_rows_short<W>(
+    fn matrix_products_short<W>(
         out: &mut [[&mut [W]; 2]], items: &[[&[W]; 2]], matrix: &[W], columns: &[Vec<u32>],
         m: Modulus<W>,
     ) {

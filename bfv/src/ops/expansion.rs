@@ -45,7 +45,7 @@ impl<W: Word> Context<W> {
     /// needed and missing.
     ///
     /// # Panics
-    /// If the ciphertexts have different shapes.
+    /// If a ciphertext does not have the degree and all ciphertext moduli of the context.
     pub fn split(
         &self,
         a: &DualCiphertext<W>,
@@ -56,7 +56,15 @@ impl<W: Word> Context<W> {
         with_coefficients: bool,
     ) -> Result<[DualCiphertext<W>; 2], Error> {
         let (backend, degree) = (self.backend(), self.degree());
-        let moduli = a.slots[0].moduli();
+        let shape = |c: &DualCiphertext<W>| (c.slots[0].degree(), c.slots[0].moduli());
+        let moduli = monomial.rows.moduli();
+        for ciphertext in [a, source] {
+            assert_eq!(
+                shape(ciphertext),
+                (degree, moduli),
+                "a ciphertext has all moduli of the context"
+            );
+        }
         let key = keys.galois(element)?;
         let Accumulators { mut sums, special: mut rows } = self.switch_image(source, key)?;
         let special = self.key_modulus()?;
@@ -200,6 +208,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "all moduli of the context")]
+    fn a_source_of_fewer_moduli_is_refused() {
+        let parameters = Parameters::predefined("insecure_n_8_logq_5x18_logt_5").unwrap();
+        let context = Context::<u32>::with_backend(parameters, Backend::portable()).unwrap();
+        let secret = context.generate_secret_key(&mut OsRandom).unwrap();
+        let element = GaloisElement::new(3, context.degree()).unwrap();
+        let config = EvaluationKeyConfig {
+            parameters: context.parameters().clone(),
+            galois_elements: vec![element.get()],
+            has_relinearization_key: false,
+        };
+        let keys = context.generate_evaluation_key(&config, &secret, &mut OsRandom).unwrap();
+        let keys = context.prepare_evaluation_key(&keys);
+        let message = context.encode_coefficients(&[1]).unwrap();
+        let mut fresh = context.encrypt(&message, &secret, &mut OsRandom).unwrap();
+        let a = context.to_dual(&fresh).unwrap();
+        context.mod_switch_to_single(&mut fresh).unwrap();
+        let source = context.to_dual(&fresh).unwrap();
+        let monomial = context.inverse_monomial(1);
+        let split = context.split(&a, &source, element, &keys, &monomial, false);
+        assert!(split.is_ok(), "it panics before");
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! A vector of ciphertexts times a matrix of plaintexts: the first dimension of PIR.
 //!
-//! The matrix is laid out tile by tile and streams past once. Some tiles of all ciphertexts are brought
-//! side by side before they are used, so that they stay in the nearest cache for all columns, and the
-//! sums of both polynomials stay in registers.
+//! The matrix is laid out tile by tile and is read once. All columns of a tile are summed before the next one,
+//! so that the tiles of the ciphertexts stay in the nearest cache, and the sums of both polynomials in registers.
 
 use crate::backend::kernels::{self, TILE};
 use crate::ciphertext::Ciphertext;
@@ -141,9 +140,16 @@ impl<W: Word> Context<W> {
                 .collect();
             let m = *table.modulus();
             if degree.is_multiple_of(TILE) {
-                W::matrix_rows(self.backend(), &mut results, &items, words, columns, m);
+                W::matrix_products(self.backend(), &mut results, &items, words, columns, m);
             } else {
-                kernels::matrix_rows_short(self.backend(), &mut results, &items, words, columns, m);
+                kernels::matrix_products_short(
+                    self.backend(),
+                    &mut results,
+                    &items,
+                    words,
+                    columns,
+                    m,
+                );
             }
         }
         Ok(sums.into_iter().map(|sum| Ciphertext::new(sum.into())).collect())

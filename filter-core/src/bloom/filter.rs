@@ -179,7 +179,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> BloomFilter<B> {
                 *place = key;
                 filled += 1;
             }
-            // Behind the last key are others, whose hashes are not used.
+            // The last group may hold keys of the block before, or empty ones; their hashes are not used.
             let (together, _) = block.as_chunks::<LANES>();
             for (hashes, keys) in hashes.chunks_mut(LANES).zip(&together[..filled.div_ceil(LANES)])
             {

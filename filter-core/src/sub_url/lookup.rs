@@ -2,7 +2,7 @@
 //!
 //! The walk over the path variants hashes four heads at once with FNV and tests probe 0 of each sub-URL. A filter of
 //! the right size has half of its bits set, so that half of the sub-URLs of a harmless URL are out after this probe.
-//! MurmurHash is computed only for the others.
+//! MurmurHash is computed for all, along the text: to choose costs more. Only the others go on to the later probes.
 
 use super::expansion::{Head, Product, Sink, port_text};
 use crate::bloom::{Bits, BloomFilter};
@@ -151,7 +151,7 @@ struct Candidates {
 
 impl Candidates {
     const ROOM: usize = 64;
-    /// Candidates that there is room for when there is room.
+    /// Variants that are looked at between two checks for room.
     const FREE: usize = 16;
 
     fn new() -> Self {
@@ -163,7 +163,7 @@ impl Candidates {
     }
 
     /// Whether a variant passed is a coin toss, which a branch would lose half of the time: each is stored, and stays
-    /// if it passed.
+    /// if it passed. There is room for it, so that the remainder, which spares a check, changes nothing.
     #[inline]
     fn add_if(&mut self, passed: bool, lane: usize, variant: u32, hash: KeyHash) {
         self.all[self.count % Self::ROOM] = (variant * LANES as u32 + lane as u32, hash);

@@ -118,6 +118,8 @@ impl Honest {
 /// of its own, and what it waits for here is the service.
 static ATTACKERS: LazyLock<Runtime> = LazyLock::new(|| {
     let lowest = || {
+        // Elsewhere the priority is one of the whole process.
+        #[cfg(target_os = "linux")]
         rustix::process::nice(19).expect("a thread may lower its own priority");
     };
     Builder::new_multi_thread().enable_all().on_thread_start(lowest).build().unwrap()

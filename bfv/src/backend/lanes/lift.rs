@@ -15,8 +15,8 @@ pub(crate) const MAX_ROWS: usize = 4;
 
 /// [`lift_rows`] for `D` rows.
 ///
-/// Bounds: sums are those of `narrow::convert_row`. A sum of at most 4 digits and the correction needs no
-/// folding between, see [`Modulus::lazy_products`](crate::arithmetic::modulus::Modulus::lazy_products).
+/// Bounds: digits and constants are below primes of at most 30 bits, so that 4 products, that of the correction
+/// and what is added at last stay below 2^63. Sums are folded before they are reduced, where there are so many.
 ///
 /// # Panics
 /// If there are not `D` rows and sources, or not as many results as targets, or rows have different lengths.
@@ -34,7 +34,7 @@ fn lift<V: NarrowLanes, const D: usize>(
     assert!(out.len() == targets.len() && out.iter().all(|row| row.len() == length));
     assert!(sources.len() == D && targets.iter().all(|t| t.constants.len() == D));
     let at_once = |t: &Target<'_, u32>| t.modulus.reduces_at_once(D + 2, 1 << u32::MODULUS_BITS);
-    assert!(targets.iter().all(|t| D < t.modulus.lazy_products(u32::MODULUS_BITS)));
+    const { assert!(D <= MAX_ROWS && u32::MODULUS_BITS <= 30) };
     let [mask, threshold] = [*mask, *threshold].map(|x| V::splat(cpu, x));
     for at in (0..length).step_by(V::COUNT) {
         let zero = V::zero(cpu);
@@ -60,9 +60,6 @@ fn lift<V: NarrowLanes, const D: usize>(
             for (&digit, &c) in digits.iter().zip(target.constants) {
                 let c = V::splat(cpu, c);
                 sums.add_product(digit, (c, c));
-            }
-            if !at_once(target) {
-                sums = sums.folded(&reduction);
             }
             let constant = V::splat(cpu, target.constant);
             sums.add_product(extra, (constant, constant));

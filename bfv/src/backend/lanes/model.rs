@@ -139,7 +139,7 @@ mod tests {
         let next = |_| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(2 * salt + 1);
             match state >> 61 {
-                0 => bound as u32 - 1,
+                0 => (bound - 1) as u32,
                 _ => (((state >> 32) * bound) >> 32) as u32,
             }
         };
@@ -203,8 +203,15 @@ mod tests {
                     .map(|pair| pair.split_at_mut(2 * TILE).into())
                     .collect::<Vec<[&mut [u32]; 2]>>()
             };
-            kernels::matrix_rows(portable, &mut pairs(&mut expected), &items, &words, &columns, m);
-            narrow::matrix_rows::<Model<L, HALVES>>(
+            kernels::matrix_products(
+                portable,
+                &mut pairs(&mut expected),
+                &items,
+                &words,
+                &columns,
+                m,
+            );
+            narrow::matrix_products::<Model<L, HALVES>>(
                 (),
                 &mut pairs(&mut found),
                 &items,
@@ -254,19 +261,20 @@ mod tests {
         }
     }
 
-    /// From as many rows as vectors serve to one row more, as operands of products have it.
+    /// For each number of rows that vectors serve, to one row more, as operands of products have it.
     fn lifts<const L: usize, const HALVES: bool>() {
         let degree = 64;
-        let modulus = |at: usize| Modulus::<u32>::new(PRIMES[at % PRIMES.len()]).unwrap();
+        let prime = |at: usize| PRIMES[at % PRIMES.len()];
+        let modulus = |at: usize| Modulus::<u32>::new(prime(at)).unwrap();
         for count in 1..=lanes::lift::MAX_ROWS {
             let weights = numbers(count, 1 << 32, 3);
             let constants: Vec<_> =
-                (0..=count).map(|i| numbers(count, PRIMES[0], 4 + i as u64)).collect();
+                (0..=count).map(|i| numbers(count, prime(i + 1), 4 + i as u64)).collect();
             let constants = Lift {
                 sources: (0..count)
                     .map(|i| Source {
                         modulus: modulus(i),
-                        factor: modulus(i).factor(PRIMES[0] as u32 / 3),
+                        factor: modulus(i).factor(prime(i) as u32 - 3),
                         weight: weights[i],
                     })
                     .collect(),
@@ -276,13 +284,13 @@ mod tests {
                     .map(|i| Target {
                         modulus: modulus(i + 1),
                         constants: &constants[i],
-                        constant: 12_345,
-                        over: PRIMES[0] as u32 - 7,
+                        constant: prime(i + 1) as u32 - 5,
+                        over: prime(i + 1) as u32 - 7,
                     })
                     .collect(),
             };
             let rows: Vec<_> =
-                (0..count).map(|i| numbers(degree, PRIMES[0], 20 + i as u64)).collect();
+                (0..count).map(|i| numbers(degree, prime(i), 20 + i as u64)).collect();
             let rows: Vec<&[u32]> = rows.iter().map(|row| &row[..]).collect();
             let (mut expected, mut found) =
                 (vec![vec![1; degree]; count + 1], vec![vec![2; degree]; count + 1]);

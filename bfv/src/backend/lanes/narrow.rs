@@ -100,8 +100,8 @@ impl<V: NarrowLanes> Sums<V> {
 /// a loop whose sums have addresses would store them each time.
 type FourSums<V> = [Sums<V>; 4];
 
-/// Adds the products of two vectors of `x`, from a place on, with those of both of `pair`, each from a place
-/// of its own on.
+/// Adds the products of the two vectors at a place of `x` with those at a place of `y`, and with those at a place
+/// of `z`.
 ///
 /// # Safety
 /// Each slice has 2·`COUNT` words or more from its place on.
@@ -170,15 +170,16 @@ fn prefetch_pair<V: NarrowLanes>(cpu: V::Cpu, from: &[u32], at: usize) {
     }
 }
 
-/// `kernels::matrix_rows` with vectors.
+/// `kernels::matrix_products` with vectors.
 ///
 /// While the first column is summed, the next tile of each ciphertext is prefetched: there are more of them
 /// than streams that a processor follows, and the other columns read the same tiles again.
 ///
 /// # Panics
-/// If a row of `items` or `out` is shorter than the matrix has tiles, or a column has a row without an item.
+/// If a row of `items` or `out` is shorter than the matrix has tiles, a column has a row without an item or no
+/// rows of `out`, or the matrix has other tiles than all columns have.
 #[inline(always)]
-pub(crate) fn matrix_rows<V: NarrowLanes>(
+pub(crate) fn matrix_products<V: NarrowLanes>(
     cpu: V::Cpu,
     out: &mut [[&mut [u32]; 2]],
     items: &[[&[u32]; 2]],
@@ -191,6 +192,7 @@ pub(crate) fn matrix_rows<V: NarrowLanes>(
     let present: usize = columns.iter().map(Vec::len).sum();
     let mut words = matrix.as_chunks::<TILE>().0;
     let tiles = words.len() / present.max(1);
+    assert!(out.len() == columns.len() && words.len() == tiles * present);
     assert!(items.iter().flatten().all(|item| item.len() >= tiles * TILE));
     for at in (0..tiles).map(|tile| tile * TILE) {
         for (index, (column, [o0, o1])) in columns.iter().zip(out.iter_mut()).enumerate() {
@@ -259,9 +261,8 @@ pub(crate) fn switch_row<V: NarrowLanes>(
             while !digits.is_empty() && !keys.is_empty() {
                 let count = limit.min(digits.len()).min(keys.len());
                 for (digit, key) in digits[..count].iter().zip(&keys[..count]) {
-                    // Both vectors of both polynomials.
-                    for tile in key.as_chunks::<TILE>().0 {
-                        prefetch_pair::<V>(cpu, tile, start + KEY_AHEAD * TILE);
+                    for polynomial in key.as_chunks::<TILE>().0 {
+                        prefetch_pair::<V>(cpu, polynomial, start + KEY_AHEAD * TILE);
                     }
                     // SAFETY: start is a multiple of two vectors below TILE, which is one; the digit
                     // has all tiles of the rows.
