@@ -34,7 +34,7 @@ fn lift<V: NarrowLanes, const D: usize>(
     assert!(out.len() == targets.len() && out.iter().all(|row| row.len() == length));
     assert!(sources.len() == D && targets.iter().all(|t| t.constants.len() == D));
     let at_once = |t: &Target<'_, u32>| t.modulus.reduces_at_once(D + 2, 1 << u32::MODULUS_BITS);
-    const { assert!(D <= MAX_ROWS && u32::MODULUS_BITS <= 30) };
+    const { assert!(D <= MAX_ROWS) };
     let [mask, threshold] = [*mask, *threshold].map(|x| V::splat(cpu, x));
     for at in (0..length).step_by(V::COUNT) {
         let zero = V::zero(cpu);
