@@ -65,7 +65,7 @@ pub trait Kernels: MachineWord {
         kernels::permute_signed(backend, out, from, index, m);
     }
 
-    /// As `kernels::matrix_products`.
+    /// Sums of the products of a plaintext matrix with a vector of ciphertexts, as `kernels::matrix_products`.
     #[doc(hidden)]
     fn matrix_products(
         backend: Backend,
@@ -91,7 +91,7 @@ pub trait Kernels: MachineWord {
         kernels::switch_row(backend, out, digits, key, count, m);
     }
 
-    /// As `kernels::split_row`.
+    /// A row of both results of a step of the expansion, as `kernels::split_row`.
     #[doc(hidden)]
     fn split_row(
         backend: Backend,

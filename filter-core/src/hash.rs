@@ -57,7 +57,8 @@ impl Fnv1a {
     /// The hashes of several keys at once, whose chains of multiplications overlap as far as the shortest key goes.
     #[inline]
     pub(crate) fn hash_all<const LANES: usize>(keys: [&[u8]; LANES]) -> [u32; LANES] {
-        let common = keys.iter().map(|key| key.len()).min().unwrap_or(0);
+        const { assert!(LANES > 0) };
+        let common = keys.iter().map(|key| key.len()).min().expect("there is a key");
         let starts = keys.map(|key| &key[..common]);
         let mut states = [Self::new(); LANES];
         for at in 0..common {

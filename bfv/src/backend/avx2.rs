@@ -6,9 +6,9 @@
 
 use super::kernels::{Correction, Image};
 use super::lanes::{self, Lanes, NarrowLanes, automorphism, narrow, transform};
+use super::lift::Lift;
 use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::ntt_table::NttTable;
-use crate::backend::lift::Lift;
 use crate::cpu::{Avx2, with_cpu_features};
 use std::arch::x86_64::*;
 
@@ -155,7 +155,8 @@ with_cpu_features! {
     }
 
     fn matrix_products(
-        cpu, out: &mut [[&mut [u32]; 2]], items: &[[&[u32]; 2]], matrix: &[u32], columns: &[Vec<u32>], m: Modulus<u32>,
+        cpu, out: &mut [[&mut [u32]; 2]], items: &[[&[u32]; 2]], matrix: &[u32],
+        columns: &[Vec<u32>], m: Modulus<u32>,
     ) {
         narrow::matrix_products::<U32x8>(cpu, out, items, matrix, columns, m);
     }

@@ -32,9 +32,9 @@ pub struct Correction<'e, W> {
 pub struct Image<'r, W> {
     /// The sum of products with the key, below p. If `keep`, the image takes its place.
     pub(crate) sum: &'r mut [W],
-    /// What the division by the key modulus rounds away, at most `bound`, a multiple of p.
+    /// What the division by the key modulus rounds away, at most `bound`.
     pub(crate) rounded: &'r [W],
-    /// See `rounded`.
+    /// What `rounded` is at most: a multiple of p, of which five times fit a word.
     pub(crate) bound: W,
     /// The inverse of the key modulus.
     pub(crate) inverse: Factor<W>,

@@ -1,6 +1,6 @@
 //! Vectors of residues, for any register type. The algorithms over them are in `narrow` (sums of
-//! products of 32-bit residues), `automorphism` (of 32-bit coefficients) and `transform` (the
-//! number-theoretic transform).
+//! products of 32-bit residues), `lift` (of operands of products), `automorphism` (of 32-bit coefficients)
+//! and `transform` (the number-theoretic transform).
 //!
 //! `model` has vectors of any number of lanes for tests.
 //!

@@ -146,7 +146,22 @@ mod tests {
     use super::*;
     use crate::cpu::Backend;
     use crate::random::sampling::OsRandom;
-    use crate::{EvaluationKeyConfig, Parameters};
+    use crate::{EvaluationKeyConfig, Parameters, SecretKey};
+
+    /// A key for one automorphism alone.
+    fn key<W: Word>(
+        context: &Context<W>,
+        element: GaloisElement,
+        secret: &SecretKey<W>,
+    ) -> PreparedEvaluationKey<W> {
+        let config = EvaluationKeyConfig {
+            parameters: context.parameters().clone(),
+            galois_elements: vec![element.get()],
+            has_relinearization_key: false,
+        };
+        let key = context.generate_evaluation_key(&config, secret, &mut OsRandom).unwrap();
+        context.prepare_evaluation_key(&key)
+    }
 
     /// Against the automorphism alone, with the sum and the difference made number by number.
     fn agrees<W: Word>(name: &str) {
@@ -156,13 +171,7 @@ mod tests {
             let degree = context.degree();
             let secret = context.generate_secret_key(&mut OsRandom).unwrap();
             let element = GaloisElement::new(degree as u64 / 2 + 1, degree).unwrap();
-            let config = EvaluationKeyConfig {
-                parameters: context.parameters().clone(),
-                galois_elements: vec![element.get()],
-                has_relinearization_key: false,
-            };
-            let keys = context.generate_evaluation_key(&config, &secret, &mut OsRandom).unwrap();
-            let keys = context.prepare_evaluation_key(&keys);
+            let keys = key(&context, element, &secret);
             let message = context.encode_coefficients(&[1, 0, 1]).unwrap();
             let fresh = context.encrypt(&message, &secret, &mut OsRandom).unwrap();
             let a = context.to_dual(&fresh).unwrap();
@@ -217,13 +226,7 @@ mod tests {
         let context = Context::<u32>::with_backend(parameters, Backend::portable()).unwrap();
         let secret = context.generate_secret_key(&mut OsRandom).unwrap();
         let element = GaloisElement::new(3, context.degree()).unwrap();
-        let config = EvaluationKeyConfig {
-            parameters: context.parameters().clone(),
-            galois_elements: vec![element.get()],
-            has_relinearization_key: false,
-        };
-        let keys = context.generate_evaluation_key(&config, &secret, &mut OsRandom).unwrap();
-        let keys = context.prepare_evaluation_key(&keys);
+        let keys = key(&context, element, &secret);
         let message = context.encode_coefficients(&[1]).unwrap();
         let mut fresh = context.encrypt(&message, &secret, &mut OsRandom).unwrap();
         let a = context.to_dual(&fresh).unwrap();

@@ -91,7 +91,7 @@ impl<V: NarrowLanes> Sums<V> {
     }
 
     #[inline(always)]
-    pub(super) fn folded(self, reduction: &Reduction<V>) -> Self {
+    fn folded(self, reduction: &Reduction<V>) -> Self {
         Self { first: reduction.fold(self.first), second: reduction.fold(self.second) }
     }
 }
