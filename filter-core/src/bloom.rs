@@ -17,6 +17,7 @@
 mod error;
 mod filter;
 mod parameters;
+mod regions;
 mod remainder;
 mod sizing;
 

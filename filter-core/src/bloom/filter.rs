@@ -2,6 +2,7 @@
 
 use super::error::BloomError;
 use super::parameters::Parameters;
+use super::regions::{self, Regions};
 use super::remainder::Remainder;
 use crate::hash::{Fnv1a, KeyHash, Murmur3};
 
@@ -161,48 +162,25 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> BloomFilter<B> {
         }
     }
 
-    /// Inserts many keys. Several times faster than one [`insert`](Self::insert) each when the filter is larger
-    /// than the processor's cache.
+    /// Inserts many keys, in less than half of the time of one [`insert`](Self::insert) each.
+    ///
+    /// Filters of 8 MiB and more are written region by region. That takes further memory, at most as much as the filter.
     pub fn insert_all<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
-        // The bytes that a block of keys will change are read first: reads that miss the cache overlap, while
-        // writes would wait for each other.
-        const BLOCK: usize = 64;
-        const LANES: usize = 4;
-        let seed = self.parameters.murmur_seed();
-        let mut block = [[].as_slice(); BLOCK];
-        let mut hashes = [KeyHash::default(); BLOCK];
-        let mut bits = Vec::with_capacity(BLOCK * self.parameters.hash_count() as usize);
-        let mut keys = keys.into_iter();
-        loop {
-            let mut filled = 0_usize;
-            for (place, key) in block.iter_mut().zip(keys.by_ref()) {
-                *place = key;
-                filled += 1;
-            }
-            // The last group may hold keys of the block before, or empty ones; their hashes are not used.
-            let (together, _) = block.as_chunks::<LANES>();
-            for (hashes, keys) in hashes.chunks_mut(LANES).zip(&together[..filled.div_ceil(LANES)])
-            {
-                for ((hash, key), fnv1a) in hashes.iter_mut().zip(keys).zip(Fnv1a::hash_all(*keys))
-                {
-                    *hash = KeyHash { fnv1a, murmur3: Murmur3::hash(key, seed) };
-                }
-            }
-            bits.clear();
-            for hash in &hashes[..filled] {
-                let probes = 0..self.parameters.hash_count();
-                bits.extend(probes.map(|i| self.remainder.of(hash.position(i))));
-            }
-            let bytes = self.bytes.as_mut();
-            let read = bits.iter().fold(0, |all, &bit| all ^ bytes[(bit >> 3) as usize]);
-            std::hint::black_box(read);
-            for &bit in &bits {
-                bytes[(bit >> 3) as usize] |= 1 << (bit & 7);
-            }
-            if filled < BLOCK {
-                return;
-            }
+        let (parameters, remainder) = (self.parameters, self.remainder);
+        let seed = parameters.murmur_seed();
+        if self.bytes.as_ref().len() < regions::MIN_BYTES {
+            hash_all(keys, seed, |hash| self.insert_hash(hash));
+            return;
         }
+        let mut regions = Regions::new(self.bytes.as_mut());
+        hash_all(keys, seed, |hash| {
+            let mut position = hash.fnv1a;
+            for _ in 0..parameters.hash_count() {
+                regions.set(remainder.of(position));
+                position = position.wrapping_add(hash.murmur3);
+            }
+        });
+        regions.finish();
     }
 
     /// Adds the keys of `other` to this filter: the bits of both are combined.
@@ -217,6 +195,31 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> BloomFilter<B> {
             *mine |= theirs;
         }
         Ok(())
+    }
+}
+
+/// Hashes keys, several of them together.
+fn hash_all<'k>(
+    keys: impl IntoIterator<Item = &'k [u8]>,
+    seed: u32,
+    mut take: impl FnMut(KeyHash),
+) {
+    const LANES: usize = 4;
+    let mut keys = keys.into_iter();
+    let mut group = [[].as_slice(); LANES];
+    loop {
+        let mut filled = 0;
+        for (place, key) in group.iter_mut().zip(keys.by_ref()) {
+            *place = key;
+            filled += 1;
+        }
+        if filled < LANES {
+            group[..filled].iter().for_each(|key| take(KeyHash::new(key, seed)));
+            return;
+        }
+        for (key, fnv1a) in group.iter().zip(Fnv1a::hash_all(group)) {
+            take(KeyHash { fnv1a, murmur3: Murmur3::hash(key, seed) });
+        }
     }
 }
 
@@ -358,6 +361,21 @@ mod tests {
             first.merge(&second).unwrap();
             prop_assert_eq!(first.bytes(), both.bytes());
             prop_assert!(a.iter().chain(&b).all(|key| first.contains(key)));
+        }
+    }
+
+    /// Filters one bit below, at, and above the size from which on they are written region by region.
+    #[test]
+    fn large_filters_have_the_bits_of_small_steps() {
+        let keys: Vec<String> = (0..30_000).map(|i| format!("host{i}.example/{i}")).collect();
+        let least = 8 * regions::MIN_BYTES as u32;
+        for bit_count in [least - 8, least - 7, least, least + 1, 3 * least + 5] {
+            let parameters = Parameters::new(bit_count, 11, 5).unwrap();
+            let mut one_by_one = BloomFilter::empty(parameters);
+            keys.iter().for_each(|key| one_by_one.insert(key.as_bytes()));
+            let mut together = BloomFilter::empty(parameters);
+            together.insert_all(keys.iter().map(String::as_bytes));
+            assert!(together.bytes() == one_by_one.bytes(), "{bit_count}");
         }
     }
 
