@@ -136,8 +136,10 @@ pub(crate) struct HeldToken {
 pub(crate) struct StoredRefills {
     /// The times of refills follow from it. An issuer that knew it would recognise them.
     pub(crate) seed: Zeroizing<[u8; 32]>,
-    /// When tokens were asked for last, once some were given.
+    /// When tokens were asked for last.
     pub(crate) tried_at: Option<Timestamp>,
+    /// How often they were asked for before any were given; 0 from then on.
+    pub(crate) first_attempts: u32,
 }
 
 impl StoredRefills {
@@ -145,7 +147,22 @@ impl StoredRefills {
     pub(crate) fn draw(tokens: &[HeldToken]) -> Result<Self, getrandom::Error> {
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(seed.as_mut_slice())?;
-        Ok(Self { seed, tried_at: tokens.iter().map(|held| held.fetched_at).max() })
+        let tried_at = tokens.iter().map(|held| held.fetched_at).max();
+        Ok(Self { seed, tried_at, first_attempts: 0 })
+    }
+
+    /// Notes that tokens are asked for, before they are. Returns when that was done last.
+    pub(crate) fn begin(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if self.tried_at.is_none() || self.first_attempts > 0 {
+            self.first_attempts = self.first_attempts.saturating_add(1);
+        }
+        self.tried_at.replace(now)
+    }
+
+    /// Notes that tokens were given.
+    pub(crate) fn succeed(&mut self, now: Timestamp) {
+        self.tried_at = Some(now);
+        self.first_attempts = 0;
     }
 }
 
@@ -229,6 +246,12 @@ struct StoredRefillsText {
     seed: Zeroizing<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tried_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    first_attempts: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -390,6 +413,7 @@ impl ClientState {
             refills: self.refills.as_ref().map(|refills| StoredRefillsText {
                 seed: Zeroizing::new(STANDARD.encode(&refills.seed[..])),
                 tried_at: refills.tried_at,
+                first_attempts: refills.first_attempts,
             }),
             service: self.service.clone(),
         };
@@ -452,7 +476,8 @@ impl ClientState {
         };
         let refills = |text: StoredRefillsText| {
             let seed = digest(&text.seed, StateField::Refills)?;
-            Ok(StoredRefills { seed: Zeroizing::new(seed), tried_at: text.tried_at })
+            let (tried_at, first_attempts) = (text.tried_at, text.first_attempts);
+            Ok(StoredRefills { seed: Zeroizing::new(seed), tried_at, first_attempts })
         };
         Ok(Self {
             secrets: stored.secret_keys.into_iter().map(secret).collect::<Result<_, _>>()?,
@@ -500,7 +525,8 @@ mod tests {
         state.issuer_key = Some(SeenIssuerKey { digest: [5; 32], changed_at, others });
         state.service = Some("https://pir.example/".to_owned());
         let tried_at = Some(Timestamp::from_unix_seconds(11));
-        state.refills = Some(StoredRefills { seed: Zeroizing::new([12; 32]), tried_at });
+        let seed = Zeroizing::new([12; 32]);
+        state.refills = Some(StoredRefills { seed, tried_at, first_attempts: 13 });
         state
     }
 

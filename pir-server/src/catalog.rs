@@ -7,6 +7,7 @@
 use crate::configuration::{MemoryLimits, ShardFiles, UseCase};
 use crate::data_set::DataSet;
 use crate::data_set_error::{DataSetError, Mismatch};
+use crate::key_cache;
 use crate::platform::Platform;
 use error_reporter::Report;
 use std::collections::BTreeMap;
@@ -211,6 +212,12 @@ impl Catalog {
             platform.has_cached_configurations() || version.until_direct > now
         };
         found.filter(is_served).map(|version| &version.data).ok_or(Missing::Version)
+    }
+
+    /// Memory of the largest prepared evaluation key that a data set is queried with, in bytes.
+    pub(crate) fn max_key_bytes(&self) -> usize {
+        let all = self.use_cases.values().flat_map(all);
+        all.map(|data| key_cache::prepared_bytes(data)).max().unwrap_or(0)
     }
 
     /// A data set whose evaluation keys have the configuration with this hash.

@@ -17,6 +17,7 @@ mod peers;
 mod publications;
 mod reports;
 mod store;
+mod timeout;
 mod tls;
 mod use_case;
 mod users;

@@ -15,6 +15,7 @@ mod queries;
 mod refusal;
 mod report;
 
+pub(crate) use body::Held;
 pub(crate) use refusal::Refusal;
 
 use crate::metrics::Endpoint;
@@ -47,7 +48,17 @@ impl Reply {
     fn of(received: usize, response: Response) -> Self {
         Self { received, response }
     }
+
+    /// The same response, which counts in the memory of its request's body until it was sent.
+    fn holding(mut self, held: Arc<Held>) -> Self {
+        self.response.extensions_mut().insert(HeldAnswer(held));
+        self
+    }
 }
+
+/// Where the memory of a response counts, as an extension of it.
+#[derive(Clone)]
+pub(crate) struct HeldAnswer(pub(crate) Arc<Held>);
 
 /// Length of a request's body, as an extension of its response.
 #[derive(Clone, Copy)]

@@ -336,12 +336,7 @@ impl Reservation {
         if boxed.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = Batch::new(boxed, cancelled, self.reserved_at);
-        lock(&self.shared.queue).push(self.kind, self.owner, batch);
-        match count {
-            1 => self.shared.wake.notify_one(),
-            _ => self.shared.wake.notify_all(),
-        }
+        self.queue(boxed, cancelled);
         drop(self);
         let mut results = Vec::with_capacity(count);
         for receiver in receivers {
@@ -349,6 +344,48 @@ impl Reservation {
         }
         drop(guard);
         Ok(results)
+    }
+
+    /// Runs a task before those of the request, in the place of one of them, which wait for it. So a full queue does not end
+    /// a request that has begun.
+    ///
+    /// # Errors
+    /// As [`Reservation::run`].
+    pub(crate) async fn run_before<T: Send + 'static>(
+        &mut self,
+        task: impl FnOnce(TaskContext<'_>) -> T + Send + 'static,
+    ) -> Result<T, WorkError> {
+        let place = self.split().ok_or(WorkError::NotReserved { tasks: 1, reserved: 0 })?;
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let guard = CancelOnDrop(Arc::clone(&cancelled));
+        let (sender, receiver) = oneshot::channel();
+        let task: Task = Box::new(move |context: TaskContext<'_>| {
+            if context.cancelled.load(Ordering::Relaxed) {
+                return;
+            }
+            let result = match context.is_late {
+                true => Err(WorkError::Late),
+                false => Ok(task(context)),
+            };
+            // Without a receiver the client has disconnected; the result and the place are dropped.
+            let _ = sender.send((result, place));
+        });
+        self.queue(VecDeque::from([task]), cancelled);
+        let (result, mut place) = receiver.await.map_err(|_| WorkError::Panicked)?;
+        self.tasks += std::mem::take(&mut place.tasks);
+        drop(guard);
+        result
+    }
+
+    /// Puts tasks of the request into the queue.
+    fn queue(&self, tasks: VecDeque<Task>, cancelled: Arc<AtomicBool>) {
+        let count = tasks.len();
+        let batch = Batch::new(tasks, cancelled, self.reserved_at);
+        lock(&self.shared.queue).push(self.kind, self.owner, batch);
+        match count {
+            1 => self.shared.wake.notify_one(),
+            _ => self.shared.wake.notify_all(),
+        }
     }
 
     /// Runs one task.

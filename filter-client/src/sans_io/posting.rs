@@ -2,7 +2,7 @@
 
 use super::inner::Inner;
 use super::issuance::{compare, was_away};
-use super::refills::{MAX_LATE, MAX_SLEEP, Refills, may_fetch_at_once};
+use super::refills::{MAX_LATE, Refills, max_sleep, may_fetch_at_once};
 use crate::endpoint::ServiceEndpoint;
 use crate::error::Error;
 use crate::state::HeldToken;
@@ -24,14 +24,14 @@ impl Inner {
         if count == 0 {
             return Ok(());
         }
-        // An issuer that lets requests fail, that for the directory among them, must not make lookups fetch tokens, or a client
-        // begin anew with its key. Before it gave any tokens, there are none.
-        let tried_at = self.lock().refills.tried_at;
-        if tried_at.is_some() {
-            self.lock().refills.tried_at = Some(self.now());
-            self.note_change();
-        }
-        // Also an attempt that met nobody: whoever runs the issuer can refuse connections, or present a wrong certificate.
+        // Each attempt counts, the first one and those that met nobody among them: whoever runs the issuer can refuse
+        // connections, or present a wrong certificate. It could otherwise have every lookup fetch tokens, or a client begin anew
+        // with its key.
+        let tried_at = {
+            let (mut state, now) = (self.lock(), self.now());
+            state.refills.begin(now)
+        };
+        self.note_change();
         let offer = issuer.offer(&self.caller, self.now()).await?;
         // Noted before the issuer learns that this user has this key: it could otherwise show another one
         // whenever a request for tokens fails or the process ends.
@@ -47,7 +47,7 @@ impl Inner {
         let tokens = issuer.fetch(&self.caller, &offer, count).await?;
         {
             let mut state = self.lock();
-            state.refills.tried_at = Some(self.now());
+            state.refills.succeed(self.now());
             state.refill_failure = None;
             state.wallet.add(tokens, self.now());
         }
@@ -67,7 +67,8 @@ impl Inner {
         let io = &self.caller.io;
         // Looked for again each time: clocks are set.
         while let Some(slot) = self.next_slot() {
-            io.sleep(slot.since(self.now()).min(MAX_SLEEP)).await;
+            let max_sleep = max_sleep(&self.lock().refills);
+            io.sleep(slot.since(self.now()).min(max_sleep)).await;
             let now = self.now();
             if now >= slot && now.since(slot) <= MAX_LATE {
                 // There is no other fetch in the place of one that fails.

@@ -5,6 +5,9 @@
 //! each has one slot at a time drawn from a secret of the stored state. The number of tokens that a slot fetches is
 //! always the same. A slot that passes while the client does not run, or that fails, is left out: a fetch in its place would
 //! tell when the client came back.
+//!
+//! The first attempt of a state comes with a lookup, or when an application asks for it. If it fails, more slots follow it, at
+//! random times that are further and further apart: they tell no more than the first attempt did.
 
 use super::age::age_at;
 use super::wallet::{EmptyWallet, WalletPolicy};
@@ -16,7 +19,23 @@ use unix_clock::Timestamp;
 /// How late a slot may be used: timers are late, and late by hours on a machine that slept.
 pub(super) const MAX_LATE: Duration = Duration::from_secs(60);
 /// Longest time that the client sleeps until it looks at the clock again: a machine that slept has a timer that did, too.
-pub(super) const MAX_SLEEP: Duration = Duration::from_secs(900);
+const MAX_SLEEP: Duration = Duration::from_secs(900);
+/// The same while a lookup may begin the first attempt, which has slots of its own.
+const MAX_FIRST_SLEEP: Duration = Duration::from_secs(30);
+
+/// Seconds from the first attempt to the slot behind it, which comes within as many more. From each attempt to the next they
+/// are twice as many.
+const FIRST_PAUSE: u64 = 60;
+/// Number of slots behind a first attempt, while no attempt has any tokens: the last comes one to two hours after the one before.
+const FIRST_SLOTS: u32 = 7;
+
+/// How long the client sleeps at most until it looks for the next slot again.
+pub(super) fn max_sleep(stored: &StoredRefills) -> Duration {
+    match stored.tried_at.is_none() || stored.first_attempts > 0 {
+        true => MAX_FIRST_SLEEP,
+        false => MAX_SLEEP,
+    }
+}
 
 /// A number from 0 to 1 that only this state knows.
 fn share(seed: &[u8; 32], label: &[u8], number: u64) -> f64 {
@@ -42,6 +61,22 @@ impl<'s> Refills<'s> {
 
     /// The next slot at or after a time.
     pub(super) fn next(&self, now: Timestamp) -> Timestamp {
+        let regular = self.next_regular(now);
+        self.after_first().filter(|slot| *slot >= now).map_or(regular, |slot| slot.min(regular))
+    }
+
+    /// The slot behind an attempt before any tokens were given.
+    fn after_first(&self) -> Option<Timestamp> {
+        let (attempts, tried_at) = (self.stored.first_attempts, self.stored.tried_at?);
+        if !(1..=FIRST_SLOTS).contains(&attempts) {
+            return None;
+        }
+        let pause = FIRST_PAUSE << (attempts - 1);
+        let more = pause as f64 * share(&self.stored.seed, b"first", attempts.into());
+        Some(tried_at + Duration::from_secs(pause + more as u64))
+    }
+
+    fn next_regular(&self, now: Timestamp) -> Timestamp {
         let length = self.interval as f64;
         let phase = (length * share(&self.stored.seed, b"phase", self.interval)) as u64;
         let now = now.unix_seconds();

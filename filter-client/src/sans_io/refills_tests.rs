@@ -7,7 +7,7 @@ mod key_linkage;
 mod linkage;
 
 fn stored(seed: u8) -> StoredRefills {
-    StoredRefills { seed: Zeroizing::new([seed; 32]), tried_at: None }
+    StoredRefills { seed: Zeroizing::new([seed; 32]), tried_at: None, first_attempts: 0 }
 }
 
 fn at(seconds: u64) -> Timestamp {
@@ -81,6 +81,40 @@ fn a_policy_without_refills_has_no_slots() {
     // The end of time is no reason to panic.
     let policy = WalletPolicy { refill_interval: Duration::MAX, ..WalletPolicy::default() };
     let _ = Refills::new(&stored(1), &policy).unwrap().next(Timestamp::MAX);
+}
+
+/// Before any tokens were given, slots follow the attempts, further and further apart.
+#[test]
+fn a_first_attempt_that_fails_is_followed_by_a_few_more() {
+    let policy = WalletPolicy::default();
+    let mut stored = stored(1);
+    let regular = slots(&stored, &policy, NOW, NOW + DAY);
+    let mut early = Vec::new();
+    for attempt in 1..=FIRST_SLOTS + 2 {
+        let now = NOW + u64::from(attempt);
+        assert_eq!(stored.begin(at(now)).is_none(), attempt == 1);
+        assert_eq!(max_sleep(&stored), MAX_FIRST_SLEEP);
+        let refills = Refills::new(&stored, &policy).unwrap();
+        let slot = refills.after_first().map(|slot| slot.unix_seconds() - now);
+        match slot {
+            Some(pause) => {
+                let least = FIRST_PAUSE << (attempt - 1);
+                assert!((least..2 * least).contains(&pause), "{attempt}: {pause}");
+                let next = refills.next(at(now + 1)).unix_seconds();
+                assert_eq!(next, (now + pause).min(regular[0]), "{attempt}");
+                // One that has passed is left out.
+                assert!(regular.contains(&refills.next(at(now + pause + 1)).unix_seconds()));
+                early.push(pause);
+            }
+            None => assert!(attempt > FIRST_SLOTS, "{attempt}"),
+        }
+    }
+    assert_eq!(early.len(), FIRST_SLOTS as usize);
+    stored.succeed(at(NOW));
+    assert_eq!((stored.first_attempts, max_sleep(&stored)), (0, MAX_SLEEP));
+    // From then on an attempt that fails is followed by regular slots alone.
+    assert_eq!(stored.begin(at(NOW + 5)), Some(at(NOW)));
+    assert_eq!(Refills::new(&stored, &policy).unwrap().after_first(), None);
 }
 
 #[test]

@@ -126,8 +126,13 @@ impl Inner {
         uploaded_at: Timestamp,
     ) -> Result<StoredSecret, Error> {
         let now = self.now();
-        // Later than any earlier key: the service distinguishes keys by their time.
-        let timestamp = now.max(uploaded_at + Duration::from_secs(1));
+        let timestamp = {
+            let state = self.lock();
+            let own =
+                state.secrets.iter().filter(|of| of.key_config_hash == config.key_config_hash);
+            let latest = own.map(|secret| secret.timestamp).max();
+            key_time(now, latest.map_or(uploaded_at, |latest| latest.max(uploaded_at)))
+        };
         let (secret, message) = config.draw_keys(timestamp, now)?;
         {
             let mut state = self.lock();
@@ -145,5 +150,34 @@ impl Inner {
         self.post(ServiceEndpoint::Key, Bytes::from(message), MAX_EMPTY).await?;
         self.caller.counters.uploaded_key();
         Ok(secret)
+    }
+}
+
+/// The time by which a service identifies a new evaluation key: the hour, because the seconds of a clock that is wrong are the
+/// same under the next pseudonym, and would tie the two. Later than any earlier key: the service distinguishes keys by it.
+fn key_time(now: Timestamp, latest: Timestamp) -> Timestamp {
+    let hour = now.unix_seconds() / 3600 * 3600;
+    Timestamp::from_unix_seconds(hour).max(latest + Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_key_is_an_hour_and_later_than_any_before() {
+        let at = Timestamp::from_unix_seconds;
+        for (now, latest, expected) in [
+            (7199, 0, 3600),
+            (7200, 0, 7200),
+            (7201, 0, 7200),
+            (7201, 7198, 7200),
+            (7201, 7199, 7200),
+            (7201, 7200, 7201),
+            (7201, 9999, 10_000),
+            (7201, u64::MAX, u64::MAX),
+        ] {
+            assert_eq!(key_time(at(now), at(latest)), at(expected), "{now} {latest}");
+        }
     }
 }

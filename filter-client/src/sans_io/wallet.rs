@@ -11,7 +11,8 @@ use unix_clock::Timestamp;
 #[non_exhaustive]
 pub enum EmptyWallet {
     /// It fetches tokens if none were asked for within the [lifetime](WalletPolicy::lifetime) of a token, and fails
-    /// otherwise. So it fetches at the first start, and when the client was away for days. Each such fetch tells an
+    /// otherwise. So it fetches at the first start, and when the client was away for days. Attempts that fail count: after the
+    /// first one a few more follow at random times, and no other lookup makes one. Each such fetch tells an
     /// issuer that is also the service whose lookup it was;
     /// [`PirClient::fetch_tokens`](crate::PirClient::fetch_tokens) hours before the first lookup avoids the first.
     #[default]

@@ -1,12 +1,14 @@
 //! What a client does must not depend on what replies decrypt to.
 
 use crate::attempts;
-use crate::service::{Transcript, World, absent, builder, case, options};
+use crate::service::{Transcript, World, absent, builder, case, options, start};
 use bfv::{Ciphertext, Coefficient, Context, EvaluationKeyConfig, OsRandom, Poly, SecretKey};
-use filter_client::sans_io::Lookup;
+use filter_client::ClientState;
+use filter_client::sans_io::{Lookup, Now};
 use keyword_pir::{KeywordHash, Reply, ShardParameters};
 use pir_api::{Message, api, convert};
 use std::time::Duration;
+use unix_clock::Timestamp;
 
 /// The number of keywords of a lookup: three batches.
 const KEYWORDS: usize = 6;
@@ -311,4 +313,32 @@ fn secret_keys_are_replaced_on_schedule() {
         }
         assert_eq!(uploads, usize::from(is_replaced), "{days}");
     }
+}
+
+/// What a clock is wrong by stays the same under the next pseudonym.
+#[test]
+fn the_clock_of_a_client_does_not_tie_its_pseudonyms() {
+    let attacker = Attacker::new();
+    let hour = start().unix.unix_seconds() / 3600 * 3600;
+    let upload_at = |seconds| {
+        let mut uploaded = None;
+        {
+            let answer = |path: &str, body: &[u8]| match path {
+                "/config" => (200, attacker.config.clone()),
+                "/key" => {
+                    let keys = api::shared::EvaluationKeys::decode(body).unwrap().keys;
+                    uploaded = keys[0].metadata.as_ref().map(|metadata| metadata.timestamp);
+                    (200, Vec::new())
+                }
+                _ => (503, Vec::new()),
+            };
+            // After the key that the service has, by hours.
+            let now = Timestamp::from_unix_seconds(hour + 7200 + seconds);
+            let builder = builder(options()).state(ClientState::new());
+            let mut world = World::at(Now::new(now, Duration::ZERO), builder, answer);
+            assert!(world.look_up(&["a.example"]).failure().is_some());
+        }
+        uploaded.unwrap() - hour
+    };
+    assert_eq!((upload_at(100), upload_at(140)), (7200, 7200));
 }

@@ -69,6 +69,59 @@ fn a_service_does_not_decide_when_tokens_are_fetched() {
     }
 }
 
+/// When a client asks its issuer for tokens that gives none, and a lookup is begun every few minutes, or only the first one.
+fn withheld(status: u16, is_set_up: bool, lookups: usize) -> Vec<u64> {
+    let mut world = World::new(builder(options()).user_token("AAAA"), honest);
+    world.withholding = Some(status);
+    if is_set_up {
+        assert!(!world.fetch_tokens(5));
+        world.wait(Duration::from_secs(20));
+    }
+    for number in 0..400 {
+        if number < lookups {
+            let lookup = world.look_up(&["a.example"]);
+            let is_first = number == 0 && !is_set_up;
+            let is_without =
+                matches!(lookup.failure().map(|error| &**error), Some(Error::NoTokens { .. }));
+            assert_eq!(is_without, !is_first, "{number}");
+        } else {
+            world.wait(Duration::from_millis(1));
+        }
+        world.wait(Duration::from_secs(431));
+    }
+    let attempts = world.issuer.iter().filter(|(_, path)| path != "/issue");
+    attempts.map(|(time, _)| *time).collect()
+}
+
+/// An issuer that gives no tokens does not make lookups fetch some: only the first does, and none if the application has asked
+/// for tokens before.
+#[test]
+fn an_issuer_without_tokens_does_not_tie_lookups_to_users() {
+    for status in [503, 429, 401, 200] {
+        for is_set_up in [false, true] {
+            let busy = withheld(status, is_set_up, 400);
+            let quiet = withheld(status, is_set_up, usize::from(!is_set_up));
+            assert_eq!(busy.len(), quiet.len(), "{status}: {busy:?} {quiet:?}");
+            let close = busy.iter().zip(&quiet).all(|(one, other)| one.abs_diff(*other) < 10);
+            assert!(close, "{status}: {busy:?} {quiet:?}");
+            // The first attempt, those that follow it, and the slots of two days.
+            assert!((12..=18).contains(&busy.len()), "{status}: {busy:?}");
+        }
+    }
+}
+
+/// A client that was set up while its issuer could not be asked has tokens soon after it can.
+#[test]
+fn tokens_come_soon_after_a_first_attempt_that_failed() {
+    let mut world = World::new(builder(options()).user_token("AAAA"), honest);
+    world.withholding = Some(503);
+    assert!(world.look_up(&["a.example"]).failure().is_some());
+    world.withholding = None;
+    world.wait(Duration::from_secs(150));
+    assert_eq!(world.client().token_count(), 2);
+    assert!(world.look_up(&["a.example"]).failure().is_none());
+}
+
 #[test]
 fn a_slot_that_passes_while_the_machine_sleeps_is_left_out() {
     let all: Vec<u64> = fetches(0, honest).into_iter().map(|(time, _)| time).collect();

@@ -79,6 +79,8 @@ pub(crate) struct World<'s> {
     pub(crate) max_bodies: Vec<usize>,
     /// The paths of requests to the issuer, with the time of day in Unix seconds.
     pub(crate) issuer: Vec<(u64, String)>,
+    /// The status with which the issuer refuses all tokens.
+    pub(crate) withholding: Option<u16>,
 }
 
 impl<'s> World<'s> {
@@ -87,7 +89,15 @@ impl<'s> World<'s> {
         builder: ClientBuilder,
         service: impl FnMut(&str, &[u8]) -> Answer + 's,
     ) -> Self {
-        let now = start();
+        Self::at(start(), builder, service)
+    }
+
+    /// The same at another time.
+    pub(crate) fn at(
+        now: Now,
+        builder: ClientBuilder,
+        service: impl FnMut(&str, &[u8]) -> Answer + 's,
+    ) -> Self {
         let client = builder.build(now).unwrap();
         Self {
             client,
@@ -96,6 +106,7 @@ impl<'s> World<'s> {
             transcript: Transcript::default(),
             max_bodies: Vec::new(),
             issuer: Vec::new(),
+            withholding: None,
         }
     }
 
@@ -120,6 +131,18 @@ impl<'s> World<'s> {
                     Outcome::Lookup(lookup) => return lookup,
                     _ => panic!("a lookup ends as one"),
                 }
+            }
+        }
+    }
+
+    /// Fetches tokens, as an application asks for it.
+    pub(crate) fn fetch_tokens(&mut self, count: usize) -> bool {
+        let wanted = self.client.start_fetching_tokens(count, self.now);
+        loop {
+            match self.step() {
+                Some((id, Outcome::Other(outcome))) if id == wanted => return outcome.is_ok(),
+                Some(_) => panic!("another operation ended"),
+                None => {}
             }
         }
     }
@@ -151,7 +174,10 @@ impl<'s> World<'s> {
                 let (status, body) = match request.party {
                     Party::Issuer => {
                         self.issuer.push((self.now.unix.unix_seconds(), path.to_owned()));
-                        issue(path, request.request.body())
+                        match self.withholding.filter(|_| path == "/issue") {
+                            Some(status) => (status, Vec::new()),
+                            None => issue(path, request.request.body()),
+                        }
                     }
                     _ => (self.service)(path, request.request.body()),
                 };

@@ -4,7 +4,7 @@ use crate::service::{Answer, builder, issue, options, start};
 use crate::sharding::{config, replies};
 use bytes::Bytes;
 use filter_client::sans_io::{Client, Lookup, Now, Outcome, Output};
-use filter_client::{ClientOptions, ClientState, Error, Party, ShardingError};
+use filter_client::{ClientOptions, ClientState, EmptyWallet, Error, Party, ShardingError};
 use pir_api::{Message, api};
 use privacy_pass::{DirectoryKey, IssuerDirectory, IssuerKey};
 use serde_json::Value;
@@ -150,8 +150,16 @@ fn the_state_is_stored_before_anything_is_sent() {
     assert!(client.next_output().is_none());
 }
 
+/// Options of a client that fetches tokens whenever it has none.
+fn with_tokens_at_any_time() -> ClientOptions {
+    let mut options = options();
+    options.wallet.when_empty = EmptyWallet::Fetch;
+    options
+}
+
 #[test]
 fn a_client_that_is_stopped_anywhere_repeats_nothing() {
+    let options = with_tokens_at_any_time;
     for stop in 1..=REQUESTS + 1 {
         let (mut service, mut stored) = (Service::new(), Vec::new());
         // Three times, and then to the end. A later run has less to send.
@@ -194,6 +202,7 @@ fn a_client_that_is_stopped_after_its_first_query_asks_under_no_other_count() {
 /// An issuer whose requests fail, or whose clients end, gets no other key accepted because of that.
 #[test]
 fn an_issuer_gets_no_second_key_accepted_by_stopping_clients() {
+    let options = with_tokens_at_any_time;
     let (mut service, mut stored) = (Service::new(), Vec::new());
     assert!(service.run(&mut stored, options(), 2).is_none());
     assert_eq!(service.paths.last().unwrap(), "/issue");

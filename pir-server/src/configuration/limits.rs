@@ -1,6 +1,7 @@
 //! What requests may cost.
 
 use super::error::ConfigurationError;
+use super::timeout::{MAX_SECONDS, seconds};
 use crate::tier::Tier;
 use serde::Deserialize;
 use std::num::NonZero;
@@ -228,17 +229,14 @@ impl TryFrom<RawLimits> for Limits {
             ("bodyBytes", raw.body_bytes as u64),
             ("batch", raw.batch as u64),
             ("queue", raw.queue as u64),
-            ("waitMilliseconds", raw.wait_milliseconds),
             ("connections", raw.connections as u64),
-            ("headerSeconds", raw.header_seconds),
-            ("bodySeconds", raw.body_seconds),
-            ("requestSeconds", raw.request_seconds),
-            ("idleSeconds", raw.idle_seconds),
-            ("answerSeconds", raw.answer_seconds),
             ("answerBytesPerSecond", raw.answer_bytes_per_second as u64),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return wrong(key, "must not be 0");
+        }
+        if !(1..=1000 * MAX_SECONDS).contains(&raw.wait_milliseconds) {
+            return wrong("waitMilliseconds", "a number from 1 to 86400000 is expected");
         }
         if raw.header_bytes < MIN_HEADER_BYTES {
             return wrong("headerBytes", "less than 8192 does not hold every request");
@@ -288,13 +286,13 @@ impl TryFrom<RawLimits> for Limits {
             connections: raw.connections,
             connections_per_peer,
             unauthenticated_bytes,
-            header_timeout: Duration::from_secs(raw.header_seconds),
-            body_timeout: Duration::from_secs(raw.body_seconds),
-            request_timeout: Duration::from_secs(raw.request_seconds),
-            idle_timeout: Duration::from_secs(raw.idle_seconds),
-            answer_timeout: Duration::from_secs(raw.answer_seconds),
+            header_timeout: seconds("headerSeconds", raw.header_seconds, 1)?,
+            body_timeout: seconds("bodySeconds", raw.body_seconds, 1)?,
+            request_timeout: seconds("requestSeconds", raw.request_seconds, 1)?,
+            idle_timeout: seconds("idleSeconds", raw.idle_seconds, 1)?,
+            answer_timeout: seconds("answerSeconds", raw.answer_seconds, 1)?,
             answer_bytes_per_second: raw.answer_bytes_per_second,
-            drain_timeout: Duration::from_secs(raw.drain_seconds),
+            drain_timeout: seconds("drainSeconds", raw.drain_seconds, 0)?,
             key_cache_bytes: raw.key_cache_bytes,
             data_set_bytes: raw.data_set_bytes,
             superseded_bytes: raw.superseded_bytes,

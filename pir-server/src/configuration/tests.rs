@@ -311,6 +311,30 @@ fn limits_hold_at_their_edges() {
     }
 }
 
+/// A time that is added to the present must lead to a point in time.
+#[test]
+fn times_are_limited_to_a_day() {
+    for (part, key, unit) in [
+        ("limits", "headerSeconds", 1),
+        ("limits", "bodySeconds", 1),
+        ("limits", "requestSeconds", 1),
+        ("limits", "idleSeconds", 1),
+        ("limits", "answerSeconds", 1),
+        ("limits", "drainSeconds", 1),
+        ("limits", "waitMilliseconds", 1000),
+        ("userTokens", "cacheSeconds", 1),
+        ("userTokens", "timeoutSeconds", 1),
+    ] {
+        let max = unit * timeout::MAX_SECONDS;
+        for (value, valid) in [(max - 1, true), (max, true), (max + 1, false), (u64::MAX, false)] {
+            let text = with(part, &format!("{{\"{key}\": {value}}}"));
+            assert_eq!(is_valid(&text), valid, "{key} {value}");
+        }
+        let may_be_zero = ["drainSeconds", "cacheSeconds"].contains(&key);
+        assert_eq!(is_valid(&with(part, &format!("{{\"{key}\": 0}}"))), may_be_zero, "{key}");
+    }
+}
+
 #[test]
 fn files_are_read_up_to_their_limit() {
     let folder = tempfile::tempdir().unwrap();

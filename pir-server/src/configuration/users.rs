@@ -1,6 +1,7 @@
 //! Users, and where else their tokens are known.
 
 use super::error::ConfigurationError;
+use super::timeout::seconds;
 use super::{MAX_FILE, json};
 use crate::tier::Tier;
 use serde::Deserialize;
@@ -139,14 +140,11 @@ impl TryFrom<RawUserTokens> for UserTokenSettings {
                 return Err(ConfigurationError::value("url", reason));
             }
         };
-        if raw.timeout_seconds == 0 {
-            return Err(ConfigurationError::value("timeoutSeconds", "must not be 0"));
-        }
         Ok(Self {
             file: raw.file,
             authority,
-            cache_for: Duration::from_secs(raw.cache_seconds),
-            timeout: Duration::from_secs(raw.timeout_seconds),
+            cache_for: seconds("cacheSeconds", raw.cache_seconds, 0)?,
+            timeout: seconds("timeoutSeconds", raw.timeout_seconds, 1)?,
         })
     }
 }

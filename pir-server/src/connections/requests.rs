@@ -4,7 +4,7 @@
 //! So the fields that endpoints read are copied, and all others are dropped, before anything waits.
 
 use super::link::{Link, Open, Waiting};
-use crate::endpoints::{AnswerBytes, OpenToAll, Refusal, SharedAnswer};
+use crate::endpoints::{AnswerBytes, Held, HeldAnswer, OpenToAll, Refusal, SharedAnswer};
 use crate::fields::REQUEST_FIELDS;
 use crate::metrics::{Closing, Endpoint};
 use crate::peer_budget::{BodyEnd, Endable, PeerBudgetExhausted, PeerShare};
@@ -134,9 +134,14 @@ impl Admitted {
     }
 }
 
+/// Length of an answer.
+fn bytes(response: &Response<Body>) -> usize {
+    response.extensions().get().map_or(0, |AnswerBytes(bytes)| *bytes)
+}
+
 /// Bytes of an answer that are not counted with its request.
 fn uncounted(response: &Response<Body>) -> usize {
-    let bytes = response.extensions().get().map_or(0, |AnswerBytes(bytes)| *bytes);
+    let bytes = bytes(response);
     let bytes = match response.extensions().get() {
         Some(SharedAnswer) => bytes.min(SHARED_ANSWER_BYTES),
         None => bytes,
@@ -152,7 +157,8 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (handling, open) = self.link.begin();
         let (head, body) = request.into_parts();
-        // An answer to anything else needs a token, is as short as a head, or says that it is open to all.
+        // An answer to anything else needs a token and counts with the body, is as short as a head, or says that it is open
+        // to all.
         let is_open_to_all = head.method == Method::GET;
         let (request, admitted) = match self.admit(head, body) {
             Ok(admitted) => admitted,
@@ -171,11 +177,16 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             drop(handling);
             let is_open_to_all =
                 is_open_to_all || response.extensions().get::<OpenToAll>().is_some();
+            let held = response.extensions_mut().remove().map(|HeldAnswer(held)| held);
             let more = if is_open_to_all { uncounted(&response) } else { 0 };
-            if admitted.answered(&this.link, more).is_err() {
+            let counted = admitted.answered(&this.link, more).is_ok();
+            let end: Arc<dyn Endable> = Arc::<Link>::clone(&this.link);
+            let is_room =
+                held.as_ref().is_none_or(|held| held.awaits_peer(bytes(&response), &end).is_ok());
+            if !counted || !is_room {
                 response = this.refuse(Refusal::Busy);
             }
-            let share = Some(admitted.share);
+            let share = Some(AnswerShare(Arc::new((admitted.share, held))));
             Ok(response.map(|body| Answer { body, share, _open: open }))
         })
     }
@@ -254,17 +265,32 @@ impl hyper::body::Body for Upload {
     }
 }
 
-/// The body of an answer. Its share of the memory is held until its last byte was sent.
+/// The shares of the memory that an answer holds: that of its request, and that of the body if a token was spent for it.
+#[derive(Clone)]
+struct AnswerShare(Arc<(Arc<PeerShare>, Option<Arc<Held>>)>);
+
+impl AnswerShare {
+    /// A part of the answer has moved.
+    fn moved(&self) {
+        let (share, held) = &*self.0;
+        share.moved();
+        if let Some(held) = held {
+            held.moved();
+        }
+    }
+}
+
+/// The body of an answer. Its shares of the memory are held until its last byte was sent.
 pub(super) struct Answer {
     body: Body,
-    share: Option<Arc<PeerShare>>,
+    share: Option<AnswerShare>,
     _open: Open,
 }
 
-/// Bytes that hold a share of the memory until they are dropped.
+/// Bytes that hold shares of the memory until they are dropped.
 struct Charged {
     bytes: Bytes,
-    _share: Arc<PeerShare>,
+    _share: AnswerShare,
 }
 
 impl AsRef<[u8]> for Charged {
@@ -289,7 +315,7 @@ impl hyper::body::Body for Answer {
         }
         frame.map_ok(|frame| {
             frame.map_data(|bytes| match share {
-                Some(share) => Bytes::from_owner(Charged { bytes, _share: Arc::clone(share) }),
+                Some(share) => Bytes::from_owner(Charged { bytes, _share: share.clone() }),
                 None => bytes,
             })
         })

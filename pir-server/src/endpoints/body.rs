@@ -5,7 +5,7 @@
 //! memory that is allocated, which is more than what has arrived.
 
 use crate::body_budget::{BodyBudget, BodyShare, BudgetExhausted};
-use crate::peer_budget::{BodyEnd, Party, PeerBudgetExhausted, PeerShare};
+use crate::peer_budget::{BodyEnd, Endable, Party, PeerBudgetExhausted, PeerShare};
 use crate::service::Service;
 use crate::traces;
 use axum::body::Body;
@@ -90,13 +90,47 @@ impl Drop for Room {
 /// A body, and its share of the memory.
 pub(crate) struct Held {
     pub(crate) bytes: Bytes,
-    _room: Room,
+    room: Room,
 }
 
 impl Held {
     /// Gives the body back, and keeps its share of the memory: the body is there in another form then.
     pub(crate) fn into_parts(mut self) -> (Bytes, Self) {
         (std::mem::take(&mut self.bytes), self)
+    }
+
+    /// Takes `more` bytes for what is made of the body.
+    ///
+    /// # Errors
+    /// [`BodyError::NoRoom`].
+    pub(crate) fn grow(&mut self, more: usize) -> Result<(), BodyError> {
+        self.room.grow(more)
+    }
+
+    /// What was made of the body is gone, and an answer of `bytes` begins to be sent, which may be ended for others.
+    ///
+    /// # Errors
+    /// [`BodyError::NoRoom`] if there is no room for what the answer takes more.
+    pub(crate) fn awaits_peer(
+        &self,
+        bytes: usize,
+        end: &Arc<dyn Endable>,
+    ) -> Result<(), BodyError> {
+        match &self.room {
+            Room::Bodies(share) => {
+                share.awaits_peer(bytes, end).map_err(|BudgetExhausted| BodyError::NoRoom)
+            }
+            // Its request counts the answer.
+            Room::Unauthenticated { .. } => Ok(()),
+        }
+    }
+
+    /// A part of the answer has moved.
+    pub(crate) fn moved(&self) {
+        match &self.room {
+            Room::Bodies(share) => share.moved(),
+            Room::Unauthenticated { .. } => {}
+        }
     }
 }
 
@@ -199,7 +233,7 @@ impl Incoming {
             bytes.extend_from_slice(&data);
         }
         room.body_arrived()?;
-        Ok(Held { bytes: bytes.into(), _room: room })
+        Ok(Held { bytes: bytes.into(), room })
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) async fn config(
     let response = admission.spend(&service, work).await?;
     let mut response = protobuf(&response);
     response.extensions_mut().insert(Compressible);
-    Ok(Reply::of(held.bytes.len(), response))
+    Ok(Reply::of(held.bytes.len(), response).holding(Arc::new(held)))
 }
 
 /// The use cases that a request names, each with the id at the same place of the request; all use cases if it

@@ -29,9 +29,8 @@ pub(super) async fn key(
     let user = admission::user_identifier(&headers)?;
     admission::user_agent(&headers)?;
     let limits = service.limits();
-    let held = body.read(limits.body_bytes).await?;
-    let counted =
-        Counted::<api::shared::EvaluationKeys>::new(&held.bytes, MAX_KEYS * MAX_KEY_FIELDS);
+    let (bytes, mut held) = body.read(limits.body_bytes).await?.into_parts();
+    let counted = Counted::<api::shared::EvaluationKeys>::new(&bytes, MAX_KEYS * MAX_KEY_FIELDS);
     let counted = counted.map_err(invalid)?;
     let count = counted.occurrences(KEYS_FIELD);
     if count > MAX_KEYS {
@@ -39,9 +38,14 @@ pub(super) async fn key(
     }
     let pool = service.pool();
     let reservation = pool.reserve(WorkKind::Keys, pool.owner(user), count)?;
+    let live = service.live();
+    // Until they are stored, keys are in memory as they were decoded, as they will be stored, and prepared.
+    let prepared = count.saturating_mul(live.catalog.max_key_bytes());
+    held.grow(bytes.len().saturating_mul(2).saturating_add(prepared))?;
+    // Tasks of a client that has disconnected hold it as well, until they end.
+    let held = Arc::new(held);
     let work = async {
         let request = counted.decode().map_err(invalid)?;
-        let live = service.live();
         let mut ids = Vec::with_capacity(request.keys.len());
         let mut tasks = Vec::with_capacity(request.keys.len());
         for uploaded in request.keys {
@@ -55,7 +59,9 @@ pub(super) async fn key(
             })?;
             let data = Arc::clone(data);
             ids.push(service.store().key_id(user, data.key_config_hash())?);
+            let held = Arc::clone(&held);
             tasks.push(move |_: TaskContext<'_>| {
+                let _held = held;
                 key_cache::keep_requested(&data, &mut key);
                 let bytes = key.encode_to_vec();
                 let ready = key_cache::prepare(&data, key, metadata.timestamp)?;
@@ -70,7 +76,7 @@ pub(super) async fn key(
     for (id, (stored, ready)) in admission.spend(&service, work).await? {
         let stored = service.store().put_evaluation_key(id, stored, service.now());
         stored.instrument(traces::stage("store key")).await?;
-        service.keys().insert(id, Arc::new(ready));
+        service.keys().insert(id, ready);
     }
-    Ok(Reply::of(held.bytes.len(), ().into_response()))
+    Ok(Reply::of(bytes.len(), ().into_response()).holding(held))
 }

@@ -1,23 +1,23 @@
 //! `POST /queries`: encrypted queries, answered in the order of the request.
 
-use super::body::{BodyError, Incoming};
+use super::body::{BodyError, Held, Incoming};
 use super::{Refusal, Reply, admission, config, invalid, protobuf};
 use crate::body_budget::{BodyShare, BudgetExhausted};
 use crate::catalog::Missing;
 use crate::data_set::DataSet;
-use crate::key_cache::{self, MAX_KEY_FIELDS, ReadyKey};
+use crate::key_cache::{self, CachedKey, MAX_KEY_FIELDS, ReadyKey};
 use crate::platform::Platform;
 use crate::service::Service;
 use crate::store::KeyId;
 use crate::traces;
-use crate::work::{Owner, TaskContext, WorkKind};
+use crate::work::{Reservation, TaskContext, WorkKind};
 use api::request::Request as Kind;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use keyword_pir::{Execution, SerializedQuery, StageTimes};
+use pir_api::api;
 use pir_api::bounded::Counted;
-use pir_api::{Message, api};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -40,7 +40,7 @@ enum KeyOf {
     /// The query has it.
     Inline(Arc<InlineKey>),
     /// The client uploaded it before.
-    Ready(Arc<ReadyKey>),
+    Ready(Arc<CachedKey>),
 }
 
 /// An evaluation key in a query. Queries with the same key prepare it once, and the last of them drops it.
@@ -48,7 +48,7 @@ struct InlineKey {
     /// What the client sent, until it is prepared.
     message: Mutex<Option<api::shared::EvaluationKey>>,
     ready: OnceLock<Result<ReadyKey, String>>,
-    /// The memory of what was sent and of the prepared key.
+    /// The memory of the prepared key.
     _room: BodyShare,
 }
 
@@ -133,9 +133,9 @@ async fn answer_all(
     let user = admission::user_identifier(headers);
     let platform = Platform::from_user_agent(admission::user_agent(headers)?);
     let limits = service.limits();
-    let held = body.read(limits.body_bytes).await?;
+    let (bytes, mut held) = body.read(limits.body_bytes).await?.into_parts();
     let max_fields = limits.batch.saturating_mul(MAX_QUERY_FIELDS).saturating_add(MAX_KEY_FIELDS);
-    let counted = Counted::<api::Requests>::new(&held.bytes, max_fields).map_err(invalid)?;
+    let counted = Counted::<api::Requests>::new(&bytes, max_fields).map_err(invalid)?;
     let count = counted.occurrences(REQUESTS_FIELD);
     if count > limits.batch {
         return Err(Refusal::TooMany(limits.batch));
@@ -145,22 +145,30 @@ async fn answer_all(
     // Without a pseudonym, each request is by itself.
     let owner = pool.owner(user.unwrap_or(admission.nonce()));
     let reservation = pool.reserve(WorkKind::Queries, owner, count)?;
+    // The queries as they were decoded.
+    held.grow(bytes.len())?;
+    // Tasks of a client that has disconnected hold it as well, until they end.
+    let held = Arc::new(held);
     let work = async {
         let request = counted.decode().map_err(invalid)?;
         let (found, inline) = (HashMap::new(), Vec::new());
-        let mut finder = Finder { service, user, platform, owner, found, inline };
+        let mut finder = Finder { service, user, platform, reservation, found, inline };
         let mut tasks = Vec::with_capacity(request.requests.len());
         async {
             for request in request.requests {
                 let (use_case, question) = finder.find(request).await?;
-                tasks.push(move |context: TaskContext<'_>| answer(question, use_case, &context));
+                let held = Arc::clone(&held);
+                tasks.push(move |context: TaskContext<'_>| {
+                    let _held: Arc<Held> = held;
+                    answer(question, use_case, &context)
+                });
             }
             Ok::<_, Refusal>(())
         }
         .instrument(traces::stage("find keys"))
         .await?;
         // From here on each key is held by its queries alone.
-        drop(finder);
+        let Finder { reservation, .. } = finder;
         let mut responses = Vec::with_capacity(tasks.len());
         let (span, mut longest) = (traces::work(tasks.len()), Duration::ZERO);
         for answer in reservation.run(tasks).instrument(span.clone()).await? {
@@ -175,7 +183,7 @@ async fn answer_all(
         Ok(responses)
     };
     let responses = admission.spend(service, work).await?;
-    Ok(Reply::of(held.bytes.len(), protobuf(&api::Responses { responses })))
+    Ok(Reply::of(bytes.len(), protobuf(&api::Responses { responses })).holding(held))
 }
 
 /// Finds the data sets and keys for the queries of one request.
@@ -183,9 +191,10 @@ struct Finder<'f> {
     service: &'f Arc<Service>,
     user: Option<&'f [u8]>,
     platform: Platform,
-    owner: Owner,
+    /// The place of the queries. Keys are prepared in it, too.
+    reservation: Reservation,
     /// Stored keys that were found, by id and timestamp.
-    found: HashMap<(KeyId, u64), Arc<ReadyKey>>,
+    found: HashMap<(KeyId, u64), Arc<CachedKey>>,
     /// Keys of the request itself, with the id of the configuration that each is for.
     inline: Vec<([u8; 32], Arc<InlineKey>)>,
 }
@@ -238,7 +247,7 @@ impl Finder<'_> {
     }
 
     /// The key in a query; the queries of one request mostly have the same one. A request with many takes much more memory
-    /// than its body, so each counts with the bodies, before any is prepared.
+    /// than its body, so each prepared one counts with the bodies, before any is prepared.
     fn inline(
         &mut self,
         data: &DataSet,
@@ -250,9 +259,8 @@ impl Finder<'_> {
         if let Some((_, key)) = self.inline.iter().find(same) {
             return Ok(Arc::clone(key));
         }
-        let mut room = self.service.body_budget().share(None);
-        let bytes = message.encoded_len().saturating_add(key_cache::prepared_bytes(data));
-        room.grow(bytes).map_err(|BudgetExhausted| BodyError::NoRoom)?;
+        let room = self.service.body_budget().share(None);
+        room.grow(key_cache::prepared_bytes(data)).map_err(|BudgetExhausted| BodyError::NoRoom)?;
         let message = Mutex::new(Some(message));
         let key = Arc::new(InlineKey { message, ready: OnceLock::new(), _room: room });
         self.inline.push((*data.config_id(), Arc::clone(&key)));
@@ -266,7 +274,7 @@ impl Finder<'_> {
         &mut self,
         data: &Arc<DataSet>,
         query: &api::pir::PirRequest,
-    ) -> Result<Arc<ReadyKey>, Refusal> {
+    ) -> Result<Arc<CachedKey>, Refusal> {
         // Without metadata the identifier is empty, which is no configuration's hash.
         let metadata = query.evaluation_key_metadata.clone().unwrap_or_default();
         if metadata.identifier != data.key_config_hash() {
@@ -283,11 +291,11 @@ impl Finder<'_> {
     }
 
     async fn look_up(
-        &self,
+        &mut self,
         data: &Arc<DataSet>,
         id: KeyId,
         timestamp: u64,
-    ) -> Result<Arc<ReadyKey>, Refusal> {
+    ) -> Result<Arc<CachedKey>, Refusal> {
         let (service, store) = (self.service, self.service.store());
         if let Some(key) = service.keys().get(&id, store, service.now()) {
             if key.timestamp() == timestamp {
@@ -306,12 +314,16 @@ impl Finder<'_> {
                 return Err(Refusal::NoEvaluationKey);
             }
             let stored = store.evaluation_key(id).await?.ok_or(Refusal::NoEvaluationKey)?;
-            let reservation = service.pool().reserve(WorkKind::Queries, self.owner, 1)?;
+            let mut room = service.keys().room(stored.bytes.len())?;
             let data = Arc::clone(data);
-            let ready =
-                reservation.run_one(move |_| key_cache::prepare_stored(&data, &stored)).await?;
-            // It was checked when it was uploaded; one that is not valid now counts as absent.
-            ready.map(Arc::new).map_err(|_| Refusal::NoEvaluationKey)
+            let prepare = move |_: TaskContext<'_>| {
+                room.grow(key_cache::prepared_bytes(&data))?;
+                // It was checked when it was uploaded; one that is not valid now counts as absent.
+                let ready = key_cache::prepare_stored(&data, &stored);
+                let ready = ready.map_err(|_| Refusal::NoEvaluationKey)?;
+                Ok::<_, Refusal>(Arc::new(CachedKey::new(ready, room)))
+            };
+            self.reservation.run_before(prepare).await?
         };
         let key = service.keys().get_or(&id, read).await?;
         // Another request may have read it for another query, or it was replaced meanwhile.

@@ -5,6 +5,7 @@
 
 use crate::blocking::TaskFailed;
 use crate::endpoints::body::BodyError;
+use crate::key_cache::KeyMemoryExhausted;
 use crate::metrics::TokenRefusal;
 use crate::store::StoreError;
 use crate::user_tokens::HookError;
@@ -78,7 +79,7 @@ pub(crate) enum Refusal {
     /// The request uses a part of the protocol that this service does not implement.
     #[error("{0}")]
     NotImplemented(&'static str),
-    /// The queue of work is full.
+    /// The queue of work is full, or the memory for evaluation keys.
     #[error("busy, try again")]
     Busy,
     /// The store failed. Nothing was accepted.
@@ -119,6 +120,12 @@ impl From<TaskFailed> for Refusal {
 
 impl From<QueueFull> for Refusal {
     fn from(QueueFull: QueueFull) -> Self {
+        Self::Busy
+    }
+}
+
+impl From<KeyMemoryExhausted> for Refusal {
+    fn from(KeyMemoryExhausted: KeyMemoryExhausted) -> Self {
         Self::Busy
     }
 }

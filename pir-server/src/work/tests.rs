@@ -195,3 +195,41 @@ async fn a_reservation_takes_no_more_tasks_than_it_is_for() {
     }
     assert_eq!(pool.depth(), 0);
 }
+
+/// What a request needs before its tasks is done in their place, so that a full queue does not keep it from going on.
+#[tokio::test]
+async fn a_task_before_the_others_needs_no_more_capacity() {
+    let pool = pool(1, 1);
+    let mut reservation = reserve(&pool, 1).unwrap();
+    assert_eq!(reservation.run_before(|_| 7).await, Ok(7));
+    assert_eq!((pool.depth(), reserve(&pool, 1).err()), (1, Some(QueueFull)));
+    assert_eq!(reservation.run_before(|_| 8).await, Ok(8));
+    assert_eq!(reservation.run(vec![|_: TaskContext<'_>| 9]).await, Ok(vec![9]));
+    assert_eq!(pool.depth(), 0);
+    let mut none = reserve(&pool, 0).unwrap();
+    let refused = WorkError::NotReserved { tasks: 1, reserved: 0 };
+    assert_eq!(none.run_before(|_| 1).await, Err(refused));
+}
+
+/// The place of such a task is given back when the client disconnects, and when the task panics.
+#[tokio::test]
+async fn the_place_of_a_task_before_the_others_is_given_back() {
+    let pool = pool(1, 1);
+    let mut reservation = reserve(&pool, 1).unwrap();
+    let panicked = reservation.run_before(|_| panic!("a broken task")).await;
+    assert_eq!(panicked, Err::<(), _>(WorkError::Panicked));
+    drop(reservation);
+    assert_eq!(pool.depth(), 0);
+    let mut reservation = reserve(&pool, 1).unwrap();
+    let (release, held) = mpsc::channel::<()>();
+    {
+        let mut running = Box::pin(reservation.run_before(move |_| held.recv().is_ok()));
+        assert!(futures_util::poll!(&mut running).is_pending());
+    }
+    drop(reservation);
+    release.send(()).unwrap();
+    while pool.depth() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(reserve(&pool, 1).unwrap().run_one(|_| 3).await, Ok(3));
+}

@@ -16,6 +16,8 @@ mod frames;
 mod gateway;
 mod integrity;
 mod issuance;
+#[cfg(target_os = "linux")]
+mod memory;
 #[path = "../service/process.rs"]
 mod process;
 #[cfg(feature = "redis")]

@@ -1,110 +1,12 @@
 //! Requests that cost more than they should.
 
-use crate::factor;
-use crate::process::Process;
-use crate::support::{Case, Device, Running, Settings, USER, pir_request, refusal};
+use crate::support::{Case, Running, USER, refusal};
 use futures_util::future::join_all;
-use pir_api::{Message, api, he, pir};
+use pir_api::{Message, api};
 use serde_json::json;
-use std::fs;
 
 async fn small() -> Running {
     Running::of(&Case::new("synthetic_small_logt5")).await
-}
-
-/// A request of queries that have an evaluation key each, every one another. A prepared key takes several times the memory
-/// of one in a request.
-#[cfg(target_os = "linux")]
-#[tokio::test(flavor = "multi_thread")]
-async fn evaluation_keys_in_queries_take_no_more_memory_than_bodies_may() {
-    // So long that an allocator gives them back to the system at once, and keeps none for later.
-    const BODIES: usize = 40 << 20;
-    let case = Case::new("synthetic_small_logt5");
-    let folder = tempfile::tempdir().unwrap();
-    let limits = json!({ "bodyBytes": BODIES, "bodiesInFlightBytes": BODIES });
-    let settings = Settings::new(vec![case.install(folder.path(), "data")]).with("limits", limits);
-    let process = Process::start(folder.path(), &settings, &[]);
-    let device =
-        Device { http: reqwest::Client::new(), url: process.url.clone(), user: USER.to_owned() };
-    let uploaded = api::shared::EvaluationKeys::decode(&case.first("/key").request[..]).unwrap();
-    let recorded = api::Requests::decode(&case.first("/queries").request[..]).unwrap();
-    let body = |keys: u64| {
-        let request = |number| {
-            let mut key = uploaded.keys[0].clone();
-            key.metadata.as_mut().unwrap().timestamp = number;
-            let mut one = api::Requests { requests: vec![recorded.requests[0].clone()] };
-            pir_request(&mut one, 0).evaluation_key = Some(key);
-            one.requests.remove(0)
-        };
-        api::Requests { requests: (0..keys).map(request).collect() }.encode_to_vec()
-    };
-    let length = body(1).len();
-    let post = async |keys| {
-        let token = device.token().await.unwrap();
-        device.post("/queries", &token, body(keys)).await.unwrap().status().as_u16()
-    };
-    assert_eq!(post(2).await, 200);
-    let before = peak_megabytes(&process);
-    // As many as fit into a body by their own length, or a request may have.
-    let many = (BODIES / length).min(128) as u64;
-    assert!(many > 20, "{length}");
-    for _ in 0..4 * factor() {
-        assert_eq!(post(many).await, 503);
-    }
-    let grown = peak_megabytes(&process) - before;
-    println!("{many} keys of {length} bytes: {grown} MB");
-    assert!(grown < 3 * (BODIES / 1_000_000) as u64, "{grown} MB");
-    // What was refused is given back.
-    assert_eq!(post(2).await, 200);
-}
-
-/// The most memory that a process has had, in megabytes.
-fn peak_megabytes(process: &Process) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let kilobytes: u64 = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
-    kilobytes / 1000
-}
-
-/// Two bytes a query: the most of what fits into a body, and what is nested into one query.
-#[cfg(target_os = "linux")]
-#[tokio::test(flavor = "multi_thread")]
-async fn messages_of_empty_elements_take_no_memory() {
-    let case = Case::new("synthetic_small_logt5");
-    let folder = tempfile::tempdir().unwrap();
-    let settings = Settings::new(vec![case.install(folder.path(), "data")]);
-    let process = Process::start(folder.path(), &settings, &[]);
-    let device =
-        Device { http: reqwest::Client::new(), url: process.url.clone(), user: USER.to_owned() };
-    // What a usual request takes.
-    let token = device.token().await.unwrap();
-    let upload = case.first("/key").request;
-    assert_eq!(device.post("/key", &token, upload).await.unwrap().status(), 200);
-    let ciphertexts = |count| pir::EncryptedIndices {
-        ciphertexts: vec![he::SerializedCiphertext::default(); count],
-        num_pir_calls: 1,
-    };
-    let query = |count| {
-        let query = api::pir::PirRequest { query: Some(ciphertexts(count)), ..Default::default() };
-        let request = Some(api::request::Request::PirRequest(query));
-        api::Requests { requests: vec![api::Request { request, usecase: String::new() }] }
-    };
-    let bodies = [
-        ("/queries", [0x0a, 0].repeat(544_288)),
-        ("/queries", query(1_000_000).encode_to_vec()),
-        ("/key", [0x0a, 0].repeat(1_000_000)),
-    ];
-    let before = peak_megabytes(&process);
-    for _ in 0..4 * factor() {
-        for (path, body) in &bodies {
-            let token = device.token().await.unwrap();
-            let response = device.post(path, &token, body.clone()).await.unwrap();
-            assert_eq!(response.status(), 400, "{path}");
-        }
-    }
-    // Bodies have 2 MB, and buffers are not given back to the system at once.
-    let grown = peak_megabytes(&process) - before;
-    assert!(grown < 40, "{before} MB and {grown} MB more");
 }
 
 /// What was decoded was paid for, whatever it is.

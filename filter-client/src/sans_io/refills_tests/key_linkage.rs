@@ -33,7 +33,7 @@ fn named(period: u64, ahead: u64, days: u64, is_careful: bool) -> (usize, usize)
         .map(|user| {
             let mut seed = Zeroizing::new([0; 32]);
             seed[..8].copy_from_slice(&user.to_le_bytes());
-            let stored = StoredRefills { seed, tried_at: None };
+            let stored = StoredRefills { seed, tried_at: None, first_attempts: 0 };
             let (mut seen, mut used) = (None, BTreeSet::new());
             for slot in slots(&stored, &policy, NOW, NOW + days * DAY) {
                 let shown = directory(slot, period, ahead);

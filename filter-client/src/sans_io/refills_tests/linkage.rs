@@ -98,7 +98,7 @@ fn user(random: &mut Random, running: Running, days: u64, with_slots: bool) -> U
         true => {
             let mut seed = Zeroizing::new([0; 32]);
             seed.chunks_mut(8).for_each(|part| part.copy_from_slice(&random.next().to_le_bytes()));
-            let stored = StoredRefills { seed, tried_at: None };
+            let stored = StoredRefills { seed, tried_at: None, first_attempts: 0 };
             // The simulation begins in the middle of an interval.
             let offset = DAY * 1000;
             let all = slots(&stored, &WalletPolicy::default(), offset, offset + days * DAY);
