@@ -134,6 +134,19 @@ pub enum ManifestError {
         /// Number of shards.
         shard_count: u32,
     },
+    /// A shard has no record, or several.
+    #[error(
+        "{}: it records shard {shard} {count} times; process the data set again",
+        path.display()
+    )]
+    ShardRecords {
+        /// The manifest of the data set.
+        path: PathBuf,
+        /// Number of the shard.
+        shard: u32,
+        /// How often it is recorded.
+        count: usize,
+    },
     /// A file of the data set cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -200,7 +213,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`ManifestError::ShardCount`] if another number of shards is expected, [`ManifestError::Digest`] if a
-    /// file is of another run, [`ManifestError::ShardNumber`] or [`ManifestError::Read`].
+    /// file is of another run, [`ManifestError::ShardNumber`], [`ManifestError::ShardRecords`] or [`ManifestError::Read`].
     pub fn check_files(
         &self,
         files: &DataSetFiles,
@@ -211,12 +224,9 @@ impl Manifest {
             let (found, expected) = (self.shard_count, expected_shards);
             return Err(ManifestError::ShardCount { path, found, expected });
         }
+        self.check_records(&path)?;
         self.shards.par_iter().try_for_each(|record| {
-            let (shard, shard_count) = (record.shard, self.shard_count);
-            if shard >= shard_count {
-                let path = path.clone();
-                return Err(ManifestError::ShardNumber { path, shard, shard_count });
-            }
+            let shard = record.shard;
             for (suffix, expected) in [
                 (files::parameters_suffix(shard), &record.parameters_sha256),
                 (files::database_suffix(shard), &record.database_sha256),
@@ -232,6 +242,25 @@ impl Manifest {
             }
             Ok(())
         })
+    }
+
+    /// Checks that each shard has one record.
+    fn check_records(&self, path: &Path) -> Result<(), ManifestError> {
+        let mut numbers: Vec<u32> = self.shards.iter().map(|record| record.shard).collect();
+        numbers.sort_unstable();
+        if let Some(&shard) = numbers.last().filter(|&&last| last >= self.shard_count) {
+            let (path, shard_count) = (path.to_owned(), self.shard_count);
+            return Err(ManifestError::ShardNumber { path, shard, shard_count });
+        }
+        let mut left = numbers.as_slice();
+        for shard in 0..self.shard_count {
+            let count = left.iter().take_while(|&&number| number == shard).count();
+            if count != 1 {
+                return Err(ManifestError::ShardRecords { path: path.to_owned(), shard, count });
+            }
+            left = &left[1..];
+        }
+        Ok(())
     }
 }
 
@@ -258,6 +287,20 @@ mod tests {
         Manifest::read(&path)
     }
 
+    fn manifest() -> Manifest {
+        Manifest {
+            version: VERSION,
+            tool: "tool 1".to_owned(),
+            rlwe_parameters: "n".to_owned(),
+            shard_count: 1,
+            rows: 2,
+            evaluation_key_config_sha256: "a".to_owned(),
+            config_id: "b".to_owned(),
+            keywords_sha256: None,
+            shards: vec![ShardRecord { dimensions: vec![2, 1], ..ShardRecord::default() }],
+        }
+    }
+
     #[test]
     fn manifests_of_other_programs_are_read() {
         let manifest = read(
@@ -278,19 +321,37 @@ mod tests {
         assert!(missing.is_not_found());
     }
 
+    /// Files that no record names could be of another run.
+    #[test]
+    fn each_shard_has_one_record() {
+        let path = Path::new("a-manifest.json");
+        for (numbers, shard_count, expected) in [
+            (&[0, 1][..], 2, None),
+            (&[1, 0], 2, None),
+            (&[], 0, None),
+            (&[], 1, Some("records shard 0 0 times")),
+            (&[0], 2, Some("records shard 1 0 times")),
+            (&[1], 2, Some("records shard 0 0 times")),
+            (&[0, 0], 2, Some("records shard 0 2 times")),
+            (&[0, 1, 1], 2, Some("records shard 1 2 times")),
+            (&[0, 2], 2, Some("records shard 2 of 2 shards")),
+            (&[0, u32::MAX], u32::MAX, Some("of 4294967295 shards")),
+            (&[0, u32::MAX - 1], u32::MAX, Some("records shard 1 0 times")),
+        ] {
+            let record = |&shard: &u32| ShardRecord { shard, ..ShardRecord::default() };
+            let shards = numbers.iter().map(record).collect();
+            let manifest = Manifest { shard_count, shards, ..manifest() };
+            let found = manifest.check_records(path).map_err(|error| error.to_string());
+            match expected {
+                None => assert_eq!(found, Ok(()), "{numbers:?}"),
+                Some(text) => assert!(found.unwrap_err().contains(text), "{numbers:?}"),
+            }
+        }
+    }
+
     #[test]
     fn what_is_written_is_read() {
-        let manifest = Manifest {
-            version: VERSION,
-            tool: "tool 1".to_owned(),
-            rlwe_parameters: "n".to_owned(),
-            shard_count: 1,
-            rows: 2,
-            evaluation_key_config_sha256: "a".to_owned(),
-            config_id: "b".to_owned(),
-            keywords_sha256: None,
-            shards: vec![ShardRecord { dimensions: vec![2, 1], ..ShardRecord::default() }],
-        };
+        let manifest = manifest();
         let text = String::from_utf8(manifest.to_json()).unwrap();
         assert!(text.ends_with("}\n") && text.contains("\"keywordsSha256\": null"), "{text}");
         assert_eq!(read(&text).unwrap(), manifest);

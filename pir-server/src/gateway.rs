@@ -23,7 +23,7 @@ pub(crate) use encapsulated::Gateway;
 pub use message::{MAX_FIELDS, MessageError, parse_request};
 
 use crate::configuration::Feature;
-use crate::store::StoreError;
+use crate::store::{StateFile, StoreError};
 
 /// The gateway cannot be opened, or its keys cannot rotate.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,13 @@ pub enum GatewayError {
     /// A key cannot be created or used.
     #[error("gateway keys cannot be used")]
     Keys(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The stored keys are not what a service wrote. Drawing others would make all requests fail that relays have keys for.
+    #[error(
+        "the stored gateway keys are damaged. Restore gateway.json of the state folder from a backup, or start once with \
+         `--discard {}`: {}. In redis, restore their key or delete it", StateFile::GatewayKeys.name(),
+        StateFile::GatewayKeys.consequence()
+    )]
+    Damaged,
     /// The client for requests to `gateway.origins` cannot be created.
     #[error("gateway.origins: the HTTP client cannot be created")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -50,6 +50,13 @@ pub enum PrefilterError {
     OtherBuild(#[from] GatherError),
 }
 
+impl PrefilterError {
+    /// Whether reading again may succeed: the file system or the reading failed, not what was read.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::File(FileError::Io { .. }) | Self::Task(_))
+    }
+}
+
 /// A prefilter, held in memory.
 #[derive(Debug)]
 pub(crate) struct ServedPrefilter {

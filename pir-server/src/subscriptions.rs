@@ -7,6 +7,7 @@ use crate::data_set::DataSet;
 use crate::prefilter::{PrefilterError, ServedPrefilter};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use error_reporter::Report;
+use futures_util::future::join_all;
 use pir_dataset::publication::{
     Fetched, Release, ReleaseStore, ReleaseStoreError, Replica, ReplicaStatus, UseCaseStatus,
 };
@@ -61,6 +62,12 @@ pub enum SubscriptionError {
         use_case: String,
         /// What the store of the publication says.
         source: Box<ReleaseStoreError>,
+    },
+    /// The publication does not answer.
+    #[error("use case {use_case}: its publication does not answer")]
+    Silent {
+        /// Name of the use case.
+        use_case: String,
     },
     /// The prefilter of a release cannot be given out.
     #[error("use case {use_case}: the prefilter of its release cannot be given out")]
@@ -120,6 +127,9 @@ struct Snapshot {
     /// The files that are served.
     served: Option<ShardFiles>,
 }
+
+/// How long a store may take to say which release counts.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The problem of a publication that has had releases.
 const EMPTIED: &str = "nothing is published there any more";
@@ -329,8 +339,9 @@ impl Subscriptions {
     /// The last failure, after all publications were polled.
     pub(crate) async fn poll(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
         let mut outcome = Ok(());
-        for subscription in &self.subscriptions {
-            let polled = subscription.poll(service).await;
+        // None waits for the store of another one.
+        let polled = join_all(self.subscriptions.iter().map(|one| one.poll(service))).await;
+        for (subscription, polled) in self.subscriptions.iter().zip(polled) {
             let snapshot = subscription.snapshot.load();
             let late = snapshot.late_since(service.now()).is_some();
             let problem = match &polled {
@@ -443,8 +454,19 @@ async fn last_active(
 impl Subscription {
     async fn poll(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
         let mut state = self.state.lock().await;
-        // A release that is ready is activated in time, even if the store cannot be reached.
-        let polled = state.replica.poll().await.map_err(store_error(&self.use_case));
+        // A release that is ready is activated in time, even if the store does not answer, and before the next is fetched.
+        let polled = match tokio::time::timeout(STORE_TIMEOUT, state.replica.poll()).await {
+            Ok(polled) => polled.map_err(store_error(&self.use_case)),
+            Err(_) => Err(SubscriptionError::Silent { use_case: self.use_case.clone() }),
+        };
+        if state.replica.is_due(service.now()) {
+            self.activate(service, &mut state).await?;
+        }
+        // Nothing else is fetched from a store that has just not answered.
+        if let Err(silent @ SubscriptionError::Silent { .. }) = polled {
+            self.snapshot.store(Arc::new(Snapshot::of(&state.replica)));
+            return Err(silent);
+        }
         let prepared = self.prepare(service, &mut state).await;
         self.snapshot.store(Arc::new(Snapshot::of(&state.replica)));
         if state.replica.is_due(service.now()) {
@@ -469,8 +491,6 @@ impl Subscription {
         }
         let fetched = state.replica.fetch_filters().await.map_err(store_error(&self.use_case))?;
         let Some(fetched) = fetched else { return Ok(()) };
-        // Reading them again would give the same result.
-        state.filter_of = Some(id);
         let failed = |source: Box<dyn Error + Send + Sync>| SubscriptionError::Prefilter {
             use_case: self.use_case.clone(),
             source,
@@ -481,7 +501,12 @@ impl Subscription {
             };
             fetched.into_iter().map(read).collect::<Result<Vec<_>, PrefilterError>>()
         });
-        let prefilters = read.await.map_err(|error| failed(Box::new(error)))?;
+        let read = read.await;
+        // Reading them again would give the same result, unless the file system failed.
+        if !read.as_ref().is_err_and(PrefilterError::may_pass) {
+            state.filter_of = Some(id);
+        }
+        let prefilters = read.map_err(|error| failed(Box::new(error)))?;
         for (level, prefilter) in &prefilters {
             tracing::info!(
                 use_case = self.use_case,

@@ -88,14 +88,10 @@ impl Gateway {
 
     async fn stored(&self) -> Result<GatewayKeys, GatewayError> {
         let text = self.store.gateway_keys().await?;
-        Ok(match text.map(|text| GatewayKeys::from_json(&text)) {
-            None => GatewayKeys::default(),
-            Some(Some(keys)) => keys,
-            Some(None) => {
-                tracing::error!("gateway keys cannot be read; new ones are drawn");
-                GatewayKeys::default()
-            }
-        })
+        match text {
+            None => Ok(GatewayKeys::default()),
+            Some(text) => GatewayKeys::from_json(&text).ok_or(GatewayError::Damaged),
+        }
     }
 
     /// Takes over the keys that other nodes created, and creates and retires keys that are due at `now`, unless

@@ -5,6 +5,7 @@ use crate::floods::{
     DIRECTORY, ELSEWHERE, FromAddress, GATEWAY, Target, deaf, requests, send_and_stay,
 };
 use crate::frames::{END_STREAM, connect, field, head, opening};
+use crate::support::write_manifest;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -39,15 +40,12 @@ fn with_prefilter(folder: &Path) -> serde_json::Value {
         <key>murmurSeed</key><integer>0</integer></dict></plist>"#,
         8 * bytes,
     );
-    let manifest = json!({
-        "version": 1, "shardCount": 1, "shards": [], "keywordsSha256": NO_KEYWORDS,
-    });
+    write_manifest(&folder.join("data"), 1, json!({ "keywordsSha256": NO_KEYWORDS }));
     for (name, content) in [
         ("bloom.bin", "\0\0".to_owned()),
         ("bloom.json", metadata.to_string()),
         ("input.txtpb", String::new()),
         ("bloom_filter.plist", plist),
-        ("../data-manifest.json", manifest.to_string()),
     ] {
         std::fs::write(filter.join(name), content).unwrap();
     }

@@ -2,14 +2,18 @@
 
 use crate::process::{Process, run};
 use crate::support::{Case, Device, NOW, Settings, at};
+use error_reporter::Report;
 use pir_api::{Message, api};
-use pir_server::Configuration;
 use pir_server::configuration::{StoreSettings, Tier};
 use pir_server::store::{Damage, EmbeddedStore, Spending, StateFile, Store, StoreError};
+use pir_server::{Configuration, Service};
 use privacy_pass::{KeySet, Rotation, Token};
+use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
+use unix_clock::ManualClock;
 
 const NONCES: &str = "nonces.redb";
 const GENERATION: &str = "generation.json";
@@ -196,6 +200,33 @@ async fn changed_key_files_are_refused() {
         fs::write(state.path(name), text).unwrap();
         assert!(read().await.unwrap());
         assert_eq!(fs::read(state.path(name)).unwrap(), good, "{name}");
+    }
+}
+
+/// Keys that relays have are not replaced because the text of them means nothing to this service.
+#[cfg(feature = "gateway")]
+#[tokio::test]
+async fn gateway_keys_of_another_form_are_refused_and_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::new("synthetic_small_logt5").install(folder.path(), "data");
+    let settings = Settings::new(vec![case]).with("gateway", json!({ "hosts": ["a.example"] }));
+    let path = folder.path().join("service-config.json");
+    fs::write(&path, settings.text(folder.path())).unwrap();
+    let configuration = Configuration::read(&path).unwrap();
+    let seed = |from| json!({ "id": 1, "seed": [5; 32], "from": from });
+    for text in [json!({ "keys": 1 }), json!({ "keys": [seed(2), seed(1)] })] {
+        let state = State { folder: tempfile::tempdir().unwrap() };
+        let store = Arc::new(state.open().unwrap());
+        let lease = store.lease().await.unwrap().unwrap();
+        let text = text.to_string();
+        store.put_gateway_keys(text.as_bytes(), &lease).await.unwrap();
+        let shared: Arc<dyn Store> = Arc::<EmbeddedStore>::clone(&store);
+        let clock = Arc::new(ManualClock::new(at(NOW)));
+        let error = Service::with_store(&configuration, shared, clock).await.err().unwrap();
+        let error = Report::new(&error).to_string();
+        assert!(error.contains("gateway keys are damaged"), "{error}");
+        assert!(error.contains("--discard gateway-keys"), "{error}");
+        assert_eq!(&store.gateway_keys().await.unwrap().unwrap()[..], text.as_bytes());
     }
 }
 

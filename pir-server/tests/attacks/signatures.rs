@@ -1,6 +1,6 @@
 //! Someone who writes to the store of a publication, or puts an earlier state of it back.
 
-use crate::support::{Case, NOW, Running, Settings, UseCaseText, at};
+use crate::support::{Case, NOW, Running, Settings, UseCaseText, at, write_manifest};
 use pir_dataset::publication::{Current, Release, ReleaseStore, ReleasedFile};
 use pir_server::{Configuration, Service};
 use release_signature::{SecretKey, TrustedKeys};
@@ -45,8 +45,7 @@ impl Publication {
     async fn put_with(&self, case: &str, id: &str, published_at: u64, prefilter: Option<&[u8]>) {
         let source = tempfile::tempdir().unwrap();
         let shards = Case::new(case).install(source.path(), "data").shards;
-        let manifest = json!({ "version": 1, "shardCount": shards, "shards": [] });
-        fs::write(source.path().join("data-manifest.json"), manifest.to_string()).unwrap();
+        write_manifest(&source.path().join("data"), shards, json!({}));
         let mut files = Vec::new();
         for entry in fs::read_dir(source.path()).unwrap() {
             let path = entry.unwrap().path();

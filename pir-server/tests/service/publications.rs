@@ -1,6 +1,6 @@
 //! Releases in an object store, and nodes that follow them.
 
-use crate::support::{Case, NOW, Running, Settings, UseCaseText, at};
+use crate::support::{Case, NOW, Running, Settings, UseCaseText, at, write_manifest};
 use pir_api::{Message, api};
 use pir_dataset::publication::{Current, Release, ReleaseStore, ReleasedFile, UseCaseStatus};
 use pir_server::service::SubscriptionError;
@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use tempfile::TempDir;
 use unix_clock::{ManualClock, SystemClock, Timestamp};
@@ -69,8 +70,7 @@ async fn put(store: &ReleaseStore, case: &str, id: &str) -> Release {
     let case = Case::new(case);
     let folder = tempfile::tempdir().unwrap();
     let UseCaseText { shards, .. } = case.install(folder.path(), "data");
-    let manifest = serde_json::json!({ "version": 1, "shardCount": shards, "shards": [] });
-    fs::write(folder.path().join("data-manifest.json"), manifest.to_string()).unwrap();
+    write_manifest(&folder.path().join("data"), shards, serde_json::json!({}));
     let mut names: Vec<String> = fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -220,6 +220,30 @@ async fn nodes_switch_together() {
         assert_eq!(node.shards(), 1);
         assert!(node.answers(FIRST).await);
     }
+}
+
+/// A store that no longer answers does not keep a node from serving what it has at the time that was announced.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_store_delays_no_release_that_is_ready() {
+    let shelf = Shelf::with_first().await;
+    let clock = clock();
+    let node = node(shelf.folder.path().to_str().unwrap(), &clock).await;
+    shelf.put(SECOND, "2").await;
+    shelf.set("2", Some(NOW + 60), Some("1")).await;
+    node.service.poll_publications().await.unwrap();
+    assert_eq!((node.shards(), &node.status().await["ready"]), (1, &"2".into()));
+    // Whoever opens a pipe waits until somebody writes to it.
+    let current = shelf.folder.path().join("current.json");
+    fs::remove_file(&current).unwrap();
+    assert!(Command::new("mkfifo").arg(&current).status().unwrap().success());
+    clock.set(at(NOW + 60));
+    let silent = node.service.poll_publications().await.unwrap_err();
+    assert!(chain(silent).contains("does not answer"));
+    assert_eq!((node.shards(), &node.status().await["active"]), (3, &"2".into()));
+    assert!(node.answers(SECOND).await);
+    // The thread that waits ends.
+    drop(fs::OpenOptions::new().write(true).open(&current).unwrap());
 }
 
 /// What a node cannot verify, it does not serve; and it takes no requests from nodes that can.

@@ -1,7 +1,7 @@
 //! Reloads: new versions of data sets are served next to earlier ones.
 
 use crate::process::{Process, run};
-use crate::support::{Case, Running, Settings, USER, message};
+use crate::support::{self, Case, Running, Settings, USER, message};
 use filter_client::{ClientOptions, PirClient};
 use pir_api::{Message, api};
 use pir_server::{Configuration, Service};
@@ -64,8 +64,7 @@ async fn the_last_versions_are_served() {
 }
 
 fn write_manifest(stem: &str, shards: u32) {
-    let manifest = serde_json::json!({ "version": 1, "shardCount": shards, "shards": [] });
-    fs::write(format!("{stem}-manifest.json"), manifest.to_string()).unwrap();
+    support::write_manifest(stem.as_ref(), shards, serde_json::json!({}));
 }
 
 /// A data set grew, and the configuration has not changed: with another number of shards, and without any.

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use filter_client::{ClientOptions, PirClient};
 use futures_util::future::join_all;
 use pir_api::{Message, api};
+use pir_dataset::DataSetFiles;
+use pir_dataset::files::{database_suffix, parameters_suffix};
 use pir_server::store::Store;
 use pir_server::{Configuration, Listener, Service, admin, endpoints};
 use privacy_pass::{PendingToken, PublicKey, Token, TokenChallenge};
@@ -77,6 +79,23 @@ impl Case {
             superseded: 10,
         }
     }
+}
+
+/// Writes the manifest of a data set, with further fields.
+pub(crate) fn write_manifest(stem: &Path, shards: u32, more: serde_json::Value) {
+    let files = DataSetFiles::new(stem);
+    let digest = |suffix: String| pir_dataset::file_sha256(&files.with_suffix(&suffix)).unwrap();
+    let record = |shard| {
+        serde_json::json!({
+            "shard": shard,
+            "databaseSha256": digest(database_suffix(shard)),
+            "parametersSha256": digest(parameters_suffix(shard)),
+        })
+    };
+    let records: Vec<_> = (0..shards).map(record).collect();
+    let mut manifest = serde_json::json!({ "version": 1, "shardCount": shards, "shards": records });
+    manifest.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    fs::write(files.manifest(), manifest.to_string()).unwrap();
 }
 
 impl Deref for Case {
