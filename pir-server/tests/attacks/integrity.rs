@@ -213,7 +213,8 @@ async fn gateway_keys_of_another_form_are_refused_and_stay() {
     let path = folder.path().join("service-config.json");
     fs::write(&path, settings.text(folder.path())).unwrap();
     let configuration = Configuration::read(&path).unwrap();
-    let seed = |from| json!({ "id": 1, "seed": [5; 32], "from": from });
+    let bytes = [5; 32];
+    let seed = |from| json!({ "id": 1, "seed": bytes, "from": from });
     for text in [json!({ "keys": 1 }), json!({ "keys": [seed(2), seed(1)] })] {
         let state = State { folder: tempfile::tempdir().unwrap() };
         let store = Arc::new(state.open().unwrap());
