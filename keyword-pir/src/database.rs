@@ -106,6 +106,15 @@ impl Database {
         Self::from_bytes(FileBytes::open(&File::open(path)?)?)
     }
 
+    /// Opens a native file that this process has just written. `written` is what [`write`] or [`write_reusing`] returned: if
+    /// the file has this digest, its data is not hashed again; otherwise all of it is checked.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_written(path: &Path, written: &Digest) -> Result<Self, DatabaseError> {
+        Self::checked(FileBytes::open(&File::open(path)?)?, Some(written))
+    }
+
     /// Reads a native file and checks all of it, without mapping it: a file that shrinks, changes or goes bad
     /// later is an error of an answer, and not the end of the process. Even if the words stay in the file,
     /// all of it is in memory while it is checked.
@@ -140,7 +149,11 @@ impl Database {
     /// [`DatabaseError::Magic`] or [`DatabaseError::Version`] for other files, and the error of the
     /// part that is damaged.
     pub fn from_bytes(bytes: FileBytes) -> Result<Self, DatabaseError> {
-        let file = format::check(bytes.as_ref())?;
+        Self::checked(bytes, None)
+    }
+
+    fn checked(bytes: FileBytes, written: Option<&Digest>) -> Result<Self, DatabaseError> {
+        let file = format::check(bytes.as_ref(), written)?;
         let columns = columns_of(&file.parameters, |position| {
             file.presence[position / 8] >> (position % 8) & 1 == 1
         });

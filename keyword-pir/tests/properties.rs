@@ -321,6 +321,36 @@ fn altered_files_are_refused() {
     assert!(matches!(open(b"something else"), Err(DatabaseError::Magic)));
 }
 
+/// The data of a file that was just written is not hashed again; whatever else of it differs is noticed.
+#[test]
+fn a_file_of_another_digest_than_was_written_is_checked_as_any() {
+    let (world, rows) = usual();
+    let plan = Plan::new(world.scheme.parameters().clone());
+    let payloads = keyword_payloads(&plan, &rows);
+    let mut file = Vec::new();
+    let written = database::write(&world.scheme, &payloads, &mut file).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("written.bin");
+    let open = |bytes: &[u8], digest| {
+        std::fs::write(&path, bytes).unwrap();
+        Database::open_written(&path, digest).map(|database| database.digest().copied())
+    };
+    assert_eq!(open(&file, &written).unwrap(), Some(written));
+    assert_eq!(open(&file, &[0; 32]).unwrap(), Some(written));
+    let start = u32::from_le_bytes(file[12..16].try_into().unwrap()) as usize;
+    let digests = file.len() - 64;
+    let changed = |at: usize| {
+        let mut changed = file.clone();
+        changed[at] ^= 1;
+        changed
+    };
+    for at in [9, start - 1, digests, file.len() - 1] {
+        assert!(open(&changed(at), &written).is_err(), "{at}");
+    }
+    assert!(open(&changed(start), &[0; 32]).is_err());
+    assert!(open(&changed(start), &written).is_ok());
+}
+
 #[test]
 fn files_of_the_reference_are_checked() {
     let (world, rows) = usual();

@@ -14,7 +14,7 @@ use crate::manifest::ShardRecord;
 use durable_file::Operation;
 use keyword_pir::bucket::MAX_VALUE;
 use keyword_pir::cuckoo::{BucketCount, CuckooError, CuckooTables, Row};
-use keyword_pir::database::{self, Database};
+use keyword_pir::database::{self, Database, Digest};
 use keyword_pir::payload::Payloads;
 use keyword_pir::plan::Plan;
 use keyword_pir::{DatabaseError, Execution, ParameterError, Server, ShardParameters};
@@ -191,7 +191,8 @@ pub(super) fn make(
     };
     let plaintexts = payloads.plaintexts().iter().flatten().count() as u64;
     drop(payloads);
-    let costs = test_queries(context, ring, rows, &unfinished(&path), &parameters)?;
+    let costs =
+        test_queries(context, ring, rows, &unfinished(&path), &parameters, digest.as_ref())?;
     let parameters_path = configuration.output_parameters.of_shard(shard);
     let (parameters_sha256, _) = write_parameters(&parameters_path, &parameters)?;
     let description = parameters.description();
@@ -212,18 +213,20 @@ pub(super) fn make(
     Ok(Finished { record, parameters, costs, table, copied })
 }
 
+/// Tries the database that was written to `path`, with the digest of its content if it has one.
 fn test_queries(
     context: &Context<'_>,
     ring: &KeyRing,
     rows: &[u32],
     path: &Path,
     parameters: &ShardParameters,
+    written: Option<&Digest>,
 ) -> Result<Option<Costs>, ShardError> {
     let trials = context.configuration.trials_per_shard as usize;
     if trials == 0 || rows.is_empty() {
         return Ok(None);
     }
-    let database = read_database(context, path, parameters)?;
+    let database = read_database(context, path, parameters, written)?;
     let server = Server::new(context.scheme.clone(), database).map_err(arithmetic)?;
     let step = (rows.len() / trials).max(1);
     let questions: Vec<Question<'_>> = (0..trials)
@@ -252,10 +255,14 @@ fn read_database(
     context: &Context<'_>,
     path: &Path,
     parameters: &ShardParameters,
+    written: Option<&Digest>,
 ) -> Result<Database, ShardError> {
-    match context.format {
-        DatabaseFormat::Native => Database::open(path).map_err(database_error(path)),
-        DatabaseFormat::Apple => {
+    match (context.format, written) {
+        (DatabaseFormat::Native, Some(written)) => {
+            Database::open_written(path, written).map_err(database_error(path))
+        }
+        (DatabaseFormat::Native, None) => Database::open(path).map_err(database_error(path)),
+        (DatabaseFormat::Apple, _) => {
             let file = File::open(path).map_err(io_error(Operation::Read, path))?;
             Database::read_apple(context.scheme, parameters.clone(), file)
                 .map_err(database_error(path))
