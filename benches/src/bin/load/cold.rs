@@ -32,8 +32,9 @@ pub(crate) async fn look_up(server: &Server, users: usize, lookups: usize) -> an
     let parts: Vec<&[PirClient]> = clients.chunks(users.div_ceil(CONNECTIONS)).collect();
     try_join_all(parts.iter().map(async |part| {
         for client in *part {
+            // For its configuration, its key, and its lookups.
+            client.fetch_tokens(rounds + 2).await?;
             client.prepare().await?;
-            client.fetch_tokens(rounds + 1).await?;
         }
         anyhow::Ok(())
     }))
