@@ -1,7 +1,9 @@
 //! Entries that take other entries back: exceptions of lists, allow lists, `$badfilter`.
 
+mod beginnings;
 mod exception;
 mod open_ends;
+mod overlaps;
 
 use super::key_set::KeySet;
 use super::manner::Manner;
@@ -15,6 +17,7 @@ use exception::{Relation, Use};
 use filter_core::sub_url::parts::last_labels;
 use hashbrown::DefaultHashBuilder;
 use open_ends::OpenEnds;
+use overlaps::Overlaps;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
@@ -305,46 +308,68 @@ impl Exceptions {
         revoked
     }
 
-    /// Reports each exception with the keys that still block requests that it names: those that cover it, and those below it.
+    /// Reports each exception with the keys that still block requests that it names: those that cover it, those below it, and those
+    /// that block a part of it.
     pub(super) fn report_still_covered(&self, keys: &KeySet, report: &mut Report) {
         if self.by_key.is_empty() {
             return;
         }
-        let mut named: BTreeMap<Origin, Vec<usize>> = BTreeMap::new();
-        let mut name = |exception: &Exception, number: usize| {
-            let numbers = named.entry(exception.origin).or_default();
-            if numbers.len() < MAX_KEYS && !numbers.contains(&number) {
-                numbers.push(number);
-                report.still_covered.push(StillCovered {
-                    origin: exception.origin,
-                    entry: exception.text.clone(),
-                    key: String::from_utf8_lossy(keys.get(number)).into_owned(),
-                    blocked_by: keys.uses().first(number),
-                });
-            }
-        };
+        let mut naming = Naming { keys, report, named: BTreeMap::new() };
         let lengths = Lengths::of(keys.iter());
+        let mut overlaps = Overlaps::default();
         for (key, exceptions) in &self.by_key {
             let Ok(text) = std::str::from_utf8(key) else { continue };
             let mut look = |text: &str| {
                 if let Some(number) = keys.number_of(text.as_bytes()) {
-                    exceptions.iter().for_each(|exception| name(exception, number));
+                    for exception in exceptions {
+                        naming.name(exception, number);
+                    }
                 }
                 false
             };
             look(text);
             any_cover(text, REACH, &lengths, look);
+            overlaps.add(text, exceptions);
         }
         for &number in &self.weakened {
             let key = keys.get(number as usize);
             if let (Some(number), Ok(text)) = (keys.number_of(key), std::str::from_utf8(key)) {
                 // All are named, so that it never ends early.
                 let _ = self.each_related(text, |exception, _| {
-                    name(exception, number);
+                    naming.name(exception, number);
                     ControlFlow::Continue(())
                 });
             }
         }
+        for (number, key) in keys.numbered() {
+            if let Ok(text) = std::str::from_utf8(key) {
+                overlaps.each(text, |exception| naming.name(exception, number));
+            }
+        }
         report.still_covered.sort_by_key(|covered| covered.origin);
+    }
+}
+
+/// Names the first keys that block what an exception names.
+struct Naming<'n> {
+    keys: &'n KeySet,
+    report: &'n mut Report,
+    named: BTreeMap<Origin, Vec<usize>>,
+}
+
+impl Naming<'_> {
+    /// Names a key for an exception, unless it is named already or there are enough. Returns whether there are enough now.
+    fn name(&mut self, exception: &Exception, number: usize) -> bool {
+        let numbers = self.named.entry(exception.origin).or_default();
+        if numbers.len() < MAX_KEYS && !numbers.contains(&number) {
+            numbers.push(number);
+            self.report.still_covered.push(StillCovered {
+                origin: exception.origin,
+                entry: exception.text.clone(),
+                key: String::from_utf8_lossy(self.keys.get(number)).into_owned(),
+                blocked_by: self.keys.uses().first(number),
+            });
+        }
+        numbers.len() == MAX_KEYS
     }
 }

@@ -118,6 +118,20 @@ impl Exception {
         self.manner.has_slash() && self.speaker == Speaker::BlockList
     }
 
+    /// Whether it names one page, and nothing below it.
+    pub(super) fn is_one_page(&self) -> bool {
+        self.manner.scope() == Scope::Page
+    }
+
+    /// Whether it names what a key blocks whose path begins with that of the exception, where `behind` follows.
+    pub(super) fn reaches(&self, behind: &str) -> bool {
+        match behind.as_bytes().first() {
+            None | Some(b'/') => true,
+            Some(b'?' | b'#') => !self.has_slash(),
+            Some(_) => self.is_open(),
+        }
+    }
+
     /// Whether it is about more than its own key.
     pub(super) fn is_wide(&self) -> bool {
         self.names(Relation::PageBelow) || self.names(Relation::HostBelow)
