@@ -379,10 +379,10 @@ fn badfilter_in_an_allow_list_is_refused_and_changes_nothing() {
     }
 }
 
-/// Checks what an Adblock list and an allow list leave, and which exceptions are reported.
+/// Checks what a list of URLs and Adblock rules and an allow list leave, and which exceptions are reported.
 #[track_caller]
 fn leaves(list: &str, allow: &str, keys: &[&str], covered: &[&str]) {
-    let built = build(list, allow, &Format::Adblock.into());
+    let built = build(list, allow, &Format::Urls.into());
     let covered: Vec<_> = covered.iter().map(|&text| text.to_owned()).collect();
     assert_eq!(outcome(&built), (keys.to_vec(), covered), "{list} {allow}");
 }
@@ -463,10 +463,61 @@ fn ports_of_pages_and_of_exceptions_meet() {
             &["a.example:8443 by a.example/p"],
         ),
         (
-            "|https://a.example:8443/p|\n",
+            "https://a.example:8443/p\n",
             "z.a.example:8443\n",
             &["a.example:8443/p"],
             &["z.a.example:8443 by a.example:8443/p"],
+        ),
+        // A page without a port is at the default port of its scheme (URL Standard).
+        ("https://a.example:443/p\n", "https://a.example/p\n", &[], &[]),
+        ("https://a.example:443/\n", "https://a.example/\n", &[], &[]),
+        ("http://a.example:80/p\n", "a.example/p\n", &[], &[]),
+        ("http://a.example:80/p\n", "https://a.example/p\n", &["a.example:80/p"], &[]),
+        (
+            "https://a.example:8443/\n",
+            "https://a.example/\n",
+            &["a.example:8443", "a.example:8443/"],
+            &[],
+        ),
+        (
+            "||a.example:443^\n",
+            "https://a.example/p\n",
+            &["a.example:443"],
+            &["https://a.example/p by a.example:443"],
+        ),
+        (
+            "||a.example:443^\n",
+            "https://a.example/\n",
+            &["a.example:443"],
+            &["https://a.example/ by a.example:443"],
+        ),
+        ("||a.example:443^\n", "http://a.example/\n", &["a.example:443"], &[]),
+        (
+            "https://a.example:80/\n",
+            "http://a.example/x\n",
+            &["a.example:80", "a.example:80/"],
+            &["http://a.example/x by a.example:80"],
+        ),
+        (
+            "||a.example:443/p^\n",
+            "https://z.a.example/p/q\nb.example/x\n",
+            &["a.example:443/p"],
+            &["https://z.a.example/p/q by a.example:443/p"],
+        ),
+        // One that is for another port as well is another exception of the same key.
+        ("http://a.example:80/p\n", "https://a.example/p\nhttp://a.example/p\n", &[], &[]),
+        (
+            "||a.example:443^\n@@||a.example/p^\n",
+            "",
+            &["a.example:443"],
+            &["a.example/p by a.example:443"],
+        ),
+        ("||a.example:443^\n@@||a.example^\n", "", &[], &[]),
+        (
+            "||a.example:8443^\n@@||*.a.example^\n",
+            "",
+            &["a.example:8443", "a.example:8443/"],
+            &["*.a.example by a.example:8443"],
         ),
     ] {
         leaves(list, allow, keys, covered);

@@ -9,7 +9,7 @@ use super::key_set::KeySet;
 use super::manner::Manner;
 use super::report::{MAX_EXAMPLE_TEXT, MAX_KEYS, Report, RevokedException, StillCovered};
 use super::uses::Origin;
-use crate::key::names::split_host;
+use crate::key::names::{split_host, split_place};
 use crate::key::parents::{Lengths, Reach, any_cover};
 use crate::list::{Action, Entry, RuleText};
 pub(super) use exception::Exception;
@@ -206,15 +206,15 @@ impl Exceptions {
     fn each_related<'e>(
         &'e self,
         key: &str,
-        mut visit: impl FnMut(&'e Exception, Relation) -> ControlFlow<()>,
+        mut visit: impl FnMut(&'e Exception, Relation<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let lower = key.bytes().any(|b| b.is_ascii_uppercase()).then(|| key.to_ascii_lowercase());
         for key in [Some(key), lower.as_deref()].into_iter().flatten() {
             self.of(key).iter().try_for_each(|exception| visit(exception, Relation::Same))?;
-            if !self.any_wide {
+            let (host, port, path) = split_place(key);
+            if !self.any_wide && port.is_empty() {
                 continue;
             }
-            let (host, _) = split_host(key);
             let mut visit_cover = |cover: &str| {
                 let exceptions = self.of(cover);
                 if exceptions.is_empty() {
@@ -222,6 +222,7 @@ impl Exceptions {
                 }
                 let (cover_host, cover_rest) = split_host(cover);
                 let relation = match cover_host == host {
+                    true if cover_rest == path => Relation::AtPort(port),
                     true => Relation::PageBelow,
                     false => Relation::HostBelow,
                 };
@@ -316,20 +317,19 @@ impl Exceptions {
         }
         let mut naming = Naming { keys, report, named: BTreeMap::new() };
         let lengths = Lengths::of(keys.iter());
+        let lengths_with_port = Lengths::of(keys.iter().filter(|key| key.contains(&b':')));
         let mut overlaps = Overlaps::default();
         for (key, exceptions) in &self.by_key {
             let Ok(text) = std::str::from_utf8(key) else { continue };
-            let mut look = |text: &str| {
-                if let Some(number) = keys.number_of(text.as_bytes()) {
-                    for exception in exceptions {
-                        naming.name(exception, number);
-                    }
-                }
-                false
-            };
-            look(text);
-            any_cover(text, REACH, &lengths, look);
+            naming.name_covers(exceptions, text, &lengths);
             overlaps.add(text, exceptions);
+            let (host, port, path) = split_place(text);
+            for exception in exceptions.iter().filter(|_| port.is_empty()) {
+                for port in exception.ports_of_page() {
+                    let text = [host, port, path].concat();
+                    naming.name_covers(std::slice::from_ref(exception), &text, &lengths_with_port);
+                }
+            }
         }
         for &number in &self.weakened {
             let key = keys.get(number as usize);
@@ -358,6 +358,20 @@ struct Naming<'n> {
 }
 
 impl Naming<'_> {
+    /// Names the keys that block all of what the exceptions of a text name: the text, and those that cover it.
+    fn name_covers(&mut self, exceptions: &[Exception], text: &str, lengths: &Lengths) {
+        let mut look = |text: &str| {
+            if let Some(number) = self.keys.number_of(text.as_bytes()) {
+                for exception in exceptions {
+                    self.name(exception, number);
+                }
+            }
+            false
+        };
+        look(text);
+        any_cover(text, REACH, lengths, look);
+    }
+
     /// Names a key for an exception, unless it is named already or there are enough. Returns whether there are enough now.
     fn name(&mut self, exception: &Exception, number: usize) -> bool {
         let numbers = self.named.entry(exception.origin).or_default();

@@ -22,7 +22,7 @@ impl OpenEnds {
     pub(super) fn each_prefix<'e>(
         &'e self,
         key: &str,
-        mut visit: impl FnMut(&'e [Exception], Relation) -> ControlFlow<()>,
+        mut visit: impl FnMut(&'e [Exception], Relation<'static>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         if self.0.is_empty() {
             return ControlFlow::Continue(());
