@@ -533,3 +533,35 @@ fn many_exceptions_below_a_host_with_many_pages_are_named_in_a_short_time() {
     let built = build(&list, "", &Format::Adblock.into());
     assert_eq!((built.keys.len(), built.report.still_covered.len()), (20_001, 100_000));
 }
+
+#[test]
+fn closer_names_of_a_zone_and_of_dnsmasq_prevail_over_a_wildcard_of_the_same_list() {
+    let zone = ReadOptions::from(Format::Rpz).with_origin(Some("rpz.example".to_owned()));
+    let passthru = "*.a.test CNAME rpz-passthru.\n";
+    for (list, keys) in [
+        ("bad.a.test CNAME .\n", &["bad.a.test"][..]),
+        ("*.x.a.test CNAME .\n", &["x.a.test"]),
+        ("*.a.test CNAME .\n", &[]),
+    ] {
+        for list in [format!("{list}{passthru}"), format!("{passthru}{list}")] {
+            assert_eq!(outcome(&build(&list, "", &zone)), (keys.to_vec(), vec![]), "{list}");
+        }
+        // Another list of the build is another resolver's, and an allow list is for all.
+        let built = build(list, "*.a.test\n", &zone);
+        assert_eq!(outcome(&built).0, [""; 0], "{list}");
+    }
+    let other = build("bad.a.test CNAME .\n", "", &zone);
+    assert_eq!(outcome(&other).0, ["bad.a.test"]);
+    let built = Builder::new(Options::default().with_guards(Guards::off()))
+        .add_source("zone", format!("{passthru}bad.a.test CNAME .\n").as_bytes(), &zone)
+        .unwrap()
+        .add_list("list", &b"bad.a.test\nworse.a.test\n"[..], None)
+        .unwrap()
+        .finish()
+        .unwrap();
+    assert!(built.keys.iter().eq([b"bad.a.test"]));
+    let dnsmasq = "address=/a.test/#\naddress=/bad.a.test/#\nserver=/*.a.test/#\n";
+    let built = build(dnsmasq, "", &Format::Dnsmasq.into());
+    let told = vec!["*.a.test by a.test".to_owned()];
+    assert_eq!(outcome(&built), (vec!["a.test", "bad.a.test"], told));
+}

@@ -8,7 +8,7 @@ mod overlaps;
 use super::key_set::KeySet;
 use super::manner::Manner;
 use super::report::{MAX_EXAMPLE_TEXT, MAX_KEYS, Report, RevokedException, StillCovered};
-use super::uses::Origin;
+use super::uses::{Origin, Uses};
 use crate::key::names::{split_host, split_place};
 use crate::key::parents::{Lengths, Reach, any_cover};
 use crate::list::{Action, Entry, RuleText};
@@ -49,6 +49,10 @@ pub(super) struct Exceptions {
     any_wide: bool,
     /// Where exceptions end inside of a segment.
     open_ends: OpenEnds,
+    /// Where keys were found in further lists, by their numbers; empty unless an exception yields to other names of its list.
+    in_further_lists: Vec<(u32, Origin)>,
+    /// Whether there is such an exception.
+    any_yielding: bool,
     /// The numbers of the keys that block requests that exceptions name, and are not taken back.
     weakened: Vec<u32>,
 }
@@ -118,6 +122,7 @@ impl Exceptions {
             *kept += 1;
         }
         self.any_wide |= exception.is_wide();
+        self.any_yielding |= exception.yields_below();
         all.push(exception);
     }
 
@@ -255,9 +260,28 @@ impl Exceptions {
         self.by_key.get(key.as_bytes()).map_or(&[], Vec::as_slice)
     }
 
-    /// What becomes of a key that `manners` asked for.
-    fn state_of(&self, key: &str, manners: u64, report: &mut Report) -> KeyState {
-        let mut uses = self.uses(key, manners);
+    /// Whether an exception yields to a key below it, which its own list asks for.
+    fn yields_to(
+        &self,
+        exception: &Exception,
+        relation: Relation<'_>,
+        uses: &Uses,
+        number: usize,
+    ) -> bool {
+        if relation != Relation::HostBelow || !exception.yields_below() {
+            return false;
+        }
+        let source = exception.origin.source();
+        let first = self.in_further_lists.partition_point(|&(of, _)| (of as usize) < number);
+        let further = self.in_further_lists[first..].iter();
+        let further = further.take_while(|&&(of, _)| of as usize == number);
+        uses.first(number).source() == source
+            || further.into_iter().any(|(_, origin)| origin.source() == source)
+    }
+
+    /// What becomes of a key.
+    fn state_of(&self, keys: &KeySet, number: usize, key: &str, report: &mut Report) -> KeyState {
+        let mut uses = self.uses(key, keys.uses().manners(number));
         let mut is_weakened = false;
         let mut is_done = false;
         let mut take = |uses: &mut [Use], origin, text: &str, take: &dyn Fn(&mut Use)| {
@@ -278,6 +302,9 @@ impl Exceptions {
         // Nothing more can be taken from what is gone. The uses themselves say whether it ended early.
         let is_gone = |uses: &[Use]| uses.iter().all(Use::is_gone);
         let _ = self.each_related(key, |exception, relation| {
+            if self.yields_to(exception, relation, keys.uses(), number) {
+                return ControlFlow::Continue(());
+            }
             is_weakened = true;
             take(&mut uses, exception.origin, &exception.text, &|of| exception.take(of, relation));
             if is_gone(&uses) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -296,10 +323,13 @@ impl Exceptions {
         keep: Option<usize>,
         report: &mut Report,
     ) -> Vec<bool> {
+        if self.any_yielding {
+            self.in_further_lists = keys.uses().more();
+        }
         let mut revoked = vec![false; keys.numbers()];
         for (number, key) in keys.numbered().filter(|&(number, _)| keep != Some(number)) {
             let Ok(text) = std::str::from_utf8(key) else { continue };
-            match self.state_of(text, keys.uses().manners(number), report) {
+            match self.state_of(keys, number, text, report) {
                 KeyState::Revoked => revoked[number] = true,
                 // A set has fewer keys than 2^32.
                 KeyState::Weakened => self.weakened.push(number as u32),
@@ -335,8 +365,10 @@ impl Exceptions {
             let key = keys.get(number as usize);
             if let (Some(number), Ok(text)) = (keys.number_of(key), std::str::from_utf8(key)) {
                 // All are named, so that it never ends early.
-                let _ = self.each_related(text, |exception, _| {
-                    naming.name(exception, number);
+                let _ = self.each_related(text, |exception, relation| {
+                    if !self.yields_to(exception, relation, keys.uses(), number) {
+                        naming.name(exception, number);
+                    }
                     ControlFlow::Continue(())
                 });
             }

@@ -43,7 +43,11 @@ impl LineFormat for Dnsmasq {
         for domain in domains.split('/') {
             let domain = domain.trim();
             let domain = domain.strip_prefix('.').unwrap_or(domain);
-            let entry = |scope| Ok(Entry::new(domain, EntryKind::Host).with_scope(scope));
+            let is_wildcard = domain.starts_with("*.");
+            let entry = |scope| {
+                let scope = if is_wildcard { Scope::Subdomains } else { scope };
+                Ok(Entry::new(domain, EntryKind::Host).with_scope(scope))
+            };
             emit(match (domain, action) {
                 ("" | "#", Some(Action::Block)) => Err((Refusal::Wildcard, domain)),
                 ("" | "#", _) | (_, None) => Err((Refusal::NotABlock, domain)),
@@ -132,7 +136,8 @@ mod tests {
     fn domains_of_the_usual_servers_are_exceptions() {
         let text = "server=/a.example/b.example/#\nlocal=/.c.example/# # why\n--server=/d.example/ #\n\
                     server=/#/#\nserver=//192.0.2.1\nserver=/e.example/192.0.2.1\nserver=/f.example/127.0.0.1#53\n\
-                    address=/g.example/#\nlocal=/h.example/\naddress=/i.example/j.example/\n";
+                    address=/g.example/#\nlocal=/h.example/\naddress=/i.example/j.example/\n\
+                    server=/*.k.example/#\n";
         assert_eq!(
             details(text, &Format::Dnsmasq.into()),
             [
@@ -148,6 +153,7 @@ mod tests {
                 "9 block site h.example",
                 "10 block site i.example",
                 "10 block site j.example",
+                "11 allow subdomains *.k.example",
             ]
         );
     }
@@ -163,7 +169,7 @@ mod tests {
                 "1 block site a.example",
                 "1 block site b.example",
                 "2 block site c.example",
-                "3 block site *.d.example",
+                "3 block subdomains *.d.example",
             ]
         );
     }

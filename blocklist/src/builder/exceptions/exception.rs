@@ -163,6 +163,13 @@ impl Exception {
         }
     }
 
+    /// Whether names of the same list that lie below prevail: a wildcard of a zone (RFC 4592) or of the configuration of a resolver.
+    pub(super) fn yields_below(&self) -> bool {
+        self.rule.is_none()
+            && self.speaker == Speaker::BlockList
+            && self.manner.scope() == Scope::Subdomains
+    }
+
     /// Takes from an entry what it names as well.
     pub(super) fn take(&self, of: &mut Use, relation: Relation<'_>) {
         let is_important = self.options.contains(RuleOptions::IMPORTANT);
