@@ -565,3 +565,12 @@ fn closer_names_of_a_zone_and_of_dnsmasq_prevail_over_a_wildcard_of_the_same_lis
     let told = vec!["*.a.test by a.test".to_owned()];
     assert_eq!(outcome(&built), (vec!["a.test", "bad.a.test"], told));
 }
+
+#[test]
+fn a_refused_exception_is_named_whatever_stands_before_its_host() {
+    for start in ["//", ".", "*", "||*", "**.", "||."] {
+        let exception = format!("@@{start}bad.example^");
+        let told = format!("{exception} by bad.example");
+        gives(&format!("||bad.example^\n{exception}\n"), &["bad.example"], &[&told]);
+    }
+}
