@@ -574,3 +574,23 @@ fn a_refused_exception_is_named_whatever_stands_before_its_host() {
         gives(&format!("||bad.example^\n{exception}\n"), &["bad.example"], &[&told]);
     }
 }
+
+#[test]
+fn sinks_of_dnsmasq_prevail_over_its_servers_for_the_same_domain() {
+    for (list, keys, covered) in [
+        // Addresses prevail (domain-match.c).
+        ("address=/a.test/#\nserver=/a.test/#\n", &["a.test"][..], &["a.test by a.test"][..]),
+        ("server=/a.test/#\naddress=/A.test/0.0.0.0\n", &["a.test"], &["a.test by a.test"]),
+        ("address=/a.test/0.0.0.0\nserver=/b.a.test/#\n", &["a.test"], &["b.a.test by a.test"]),
+        // Domains without an address do not.
+        ("local=/a.test/\nserver=/a.test/#\n", &[], &[]),
+        // Another server resolves the domain, whatever it says.
+        ("local=/a.test/\nserver=/a.test/192.0.2.1\n", &["a.test"], &["a.test by a.test"]),
+        ("address=/a.test/\nserver=/b.a.test/192.0.2.1\n", &["a.test"], &["b.a.test by a.test"]),
+        ("address=/a.test/\nserver=/b.test/192.0.2.1\n", &["a.test"], &[]),
+    ] {
+        let built = build(list, "", &Format::Dnsmasq.into());
+        let covered: Vec<_> = covered.iter().map(|&text| text.to_owned()).collect();
+        assert_eq!(outcome(&built), (keys.to_vec(), covered), "{list}");
+    }
+}

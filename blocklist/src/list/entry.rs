@@ -43,6 +43,12 @@ impl<'l> Entry<'l> {
         self
     }
 
+    /// The same entry, for some requests or some clients only, so that it takes nothing back and is named with what it weakens.
+    pub(super) fn for_some(mut self) -> Self {
+        self.rule = Some(RuleText::of_host(self.text).with_option("view", true));
+        self
+    }
+
     pub(super) fn with_action(mut self, action: Action) -> Self {
         self.action = action;
         self

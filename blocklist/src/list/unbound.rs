@@ -6,7 +6,6 @@
 
 mod said;
 
-use super::adblock::RuleText;
 use super::sinks::Sinks;
 use super::{Action, Emit, EmitFrom, Entry, LineFormat, LineKind, ReadOptions, RuleOptions, Scope};
 use crate::key::{EntryKind, MAX_NAME, Refusal};
@@ -361,8 +360,7 @@ fn exception(zone: &str) -> Entry<'_> {
 
 /// For the requests of some clients alone, so that it takes nothing back.
 fn exception_for_some(zone: &str) -> Entry<'_> {
-    let rule = RuleText::of_host(zone).with_option("view", true);
-    Entry { rule: Some(rule), ..exception(zone) }
+    exception(zone).for_some()
 }
 
 fn block(zone: &str) -> Entry<'_> {
