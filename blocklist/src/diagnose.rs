@@ -32,7 +32,7 @@ use filter_core::bloom::Parameters;
 use filter_core::file::Description;
 use filter_core::sub_url::SubUrlRule;
 use hypothesis::{Hypothesis, hypotheses};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The number of keys that are tried under every hypothesis. The rest of a longer list is tried only under
 /// those that fit the sample.
@@ -52,7 +52,8 @@ pub struct Explanation {
     pub deviations: Vec<Deviation>,
     /// Whether the keys, inserted in this way, give exactly the bits of the file.
     pub reproduces: bool,
-    /// The probability that a wrong explanation fits the keys as well, from 0 to 1.
+    /// The probability that one of the ways that were tried fits the keys by chance, from 0 to 1: the expected number of those on
+    /// which all keys hit that a device misses.
     pub chance: f64,
 }
 
@@ -162,17 +163,35 @@ pub fn diagnose(
     }
     let fitting = hypotheses.iter().find(|hypothesis| fits(hypothesis, &all));
     diagnosis.explanation = fitting.map(|hypothesis| {
-        let set: f64 = bytes.iter().map(|byte| f64::from(byte.count_ones())).sum();
-        let fill = (set / f64::from(stated.bit_count())).min(1.0);
-        let probes = f64::from(hypothesis.hashes) * all.len() as f64;
+        // Keys that a device finds may be there for that reason alone, and tell nothing of another way of building.
+        let decisive = if missing.is_empty() { all.len() } else { missing.len() };
         let complete = description.item_count.is_none_or(|count| count == all.len() as u64);
         Explanation {
             deviations: hypothesis.deviations(stated),
             reproduces: complete && hypothesis.rebuild(bytes.len(), &all) == bytes,
-            chance: (fill.powf(probes) * hypotheses.len() as f64).min(1.0),
+            chance: chance(&hypotheses, bytes, stated, decisive),
         }
     });
     diagnosis
+}
+
+/// The expected number of ways of building under which as many keys hit that were never inserted, 1 at most.
+fn chance(hypotheses: &[Hypothesis], bytes: &[u8], stated: Parameters, keys: usize) -> f64 {
+    let set: f64 = bytes.iter().map(|byte| f64::from(byte.count_ones())).sum();
+    let fill = (set / f64::from(stated.bit_count())).min(1.0);
+    let mut rates = HashMap::new();
+    let expected: f64 = hypotheses
+        .iter()
+        .map(|way| {
+            let shape = (way.bits, way.hashes, way.beta_fnv, way.msb_first, way.unwrapped);
+            let rate = rates.entry(shape).or_insert_with(|| {
+                // The bits of a key repeat in small filters, so that more of them hit than the share of set bits says.
+                way.rate_of_hits(bytes).max(fill.powf(f64::from(way.hashes)))
+            });
+            rate.powf(keys as f64)
+        })
+        .sum();
+    expected.min(1.0)
 }
 
 /// A key as it was given and as devices write it.

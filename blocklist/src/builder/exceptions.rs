@@ -1,13 +1,15 @@
 //! Entries that take other entries back: exceptions of lists, allow lists, `$badfilter`.
 
+mod beginnings;
 mod exception;
 mod open_ends;
+mod overlaps;
 
 use super::key_set::KeySet;
 use super::manner::Manner;
 use super::report::{MAX_EXAMPLE_TEXT, MAX_KEYS, Report, RevokedException, StillCovered};
-use super::uses::Origin;
-use crate::key::names::split_host;
+use super::uses::{Origin, Uses};
+use crate::key::names::{split_host, split_place};
 use crate::key::parents::{Lengths, Reach, any_cover};
 use crate::list::{Action, Entry, RuleText};
 pub(super) use exception::Exception;
@@ -15,6 +17,7 @@ use exception::{Relation, Use};
 use filter_core::sub_url::parts::last_labels;
 use hashbrown::DefaultHashBuilder;
 use open_ends::OpenEnds;
+use overlaps::Overlaps;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
@@ -46,6 +49,10 @@ pub(super) struct Exceptions {
     any_wide: bool,
     /// Where exceptions end inside of a segment.
     open_ends: OpenEnds,
+    /// Where keys were found in further lists, by their numbers; empty unless an exception yields to other names of its list.
+    in_further_lists: Vec<(u32, Origin)>,
+    /// Whether there is such an exception.
+    any_yielding: bool,
     /// The numbers of the keys that block requests that exceptions name, and are not taken back.
     weakened: Vec<u32>,
 }
@@ -115,6 +122,7 @@ impl Exceptions {
             *kept += 1;
         }
         self.any_wide |= exception.is_wide();
+        self.any_yielding |= exception.yields_below();
         all.push(exception);
     }
 
@@ -203,15 +211,15 @@ impl Exceptions {
     fn each_related<'e>(
         &'e self,
         key: &str,
-        mut visit: impl FnMut(&'e Exception, Relation) -> ControlFlow<()>,
+        mut visit: impl FnMut(&'e Exception, Relation<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let lower = key.bytes().any(|b| b.is_ascii_uppercase()).then(|| key.to_ascii_lowercase());
         for key in [Some(key), lower.as_deref()].into_iter().flatten() {
             self.of(key).iter().try_for_each(|exception| visit(exception, Relation::Same))?;
-            if !self.any_wide {
+            let (host, port, path) = split_place(key);
+            if !self.any_wide && port.is_empty() {
                 continue;
             }
-            let (host, _) = split_host(key);
             let mut visit_cover = |cover: &str| {
                 let exceptions = self.of(cover);
                 if exceptions.is_empty() {
@@ -219,6 +227,7 @@ impl Exceptions {
                 }
                 let (cover_host, cover_rest) = split_host(cover);
                 let relation = match cover_host == host {
+                    true if cover_rest == path => Relation::AtPort(port),
                     true => Relation::PageBelow,
                     false => Relation::HostBelow,
                 };
@@ -251,9 +260,28 @@ impl Exceptions {
         self.by_key.get(key.as_bytes()).map_or(&[], Vec::as_slice)
     }
 
-    /// What becomes of a key that `manners` asked for.
-    fn state_of(&self, key: &str, manners: u64, report: &mut Report) -> KeyState {
-        let mut uses = self.uses(key, manners);
+    /// Whether an exception yields to a key below it, which its own list asks for.
+    fn yields_to(
+        &self,
+        exception: &Exception,
+        relation: Relation<'_>,
+        uses: &Uses,
+        number: usize,
+    ) -> bool {
+        if relation != Relation::HostBelow || !exception.yields_below() {
+            return false;
+        }
+        let source = exception.origin.source();
+        let first = self.in_further_lists.partition_point(|&(of, _)| (of as usize) < number);
+        let further = self.in_further_lists[first..].iter();
+        let further = further.take_while(|&&(of, _)| of as usize == number);
+        uses.first(number).source() == source
+            || further.into_iter().any(|(_, origin)| origin.source() == source)
+    }
+
+    /// What becomes of a key.
+    fn state_of(&self, keys: &KeySet, number: usize, key: &str, report: &mut Report) -> KeyState {
+        let mut uses = self.uses(key, keys.uses().manners(number));
         let mut is_weakened = false;
         let mut is_done = false;
         let mut take = |uses: &mut [Use], origin, text: &str, take: &dyn Fn(&mut Use)| {
@@ -274,6 +302,9 @@ impl Exceptions {
         // Nothing more can be taken from what is gone. The uses themselves say whether it ended early.
         let is_gone = |uses: &[Use]| uses.iter().all(Use::is_gone);
         let _ = self.each_related(key, |exception, relation| {
+            if self.yields_to(exception, relation, keys.uses(), number) {
+                return ControlFlow::Continue(());
+            }
             is_weakened = true;
             take(&mut uses, exception.origin, &exception.text, &|of| exception.take(of, relation));
             if is_gone(&uses) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -292,10 +323,13 @@ impl Exceptions {
         keep: Option<usize>,
         report: &mut Report,
     ) -> Vec<bool> {
+        if self.any_yielding {
+            self.in_further_lists = keys.uses().more();
+        }
         let mut revoked = vec![false; keys.numbers()];
         for (number, key) in keys.numbered().filter(|&(number, _)| keep != Some(number)) {
             let Ok(text) = std::str::from_utf8(key) else { continue };
-            match self.state_of(text, keys.uses().manners(number), report) {
+            match self.state_of(keys, number, text, report) {
                 KeyState::Revoked => revoked[number] = true,
                 // A set has fewer keys than 2^32.
                 KeyState::Weakened => self.weakened.push(number as u32),
@@ -305,46 +339,83 @@ impl Exceptions {
         revoked
     }
 
-    /// Reports each exception with the keys that still block requests that it names: those that cover it, and those below it.
+    /// Reports each exception with the keys that still block requests that it names: those that cover it, those below it, and those
+    /// that block a part of it.
     pub(super) fn report_still_covered(&self, keys: &KeySet, report: &mut Report) {
         if self.by_key.is_empty() {
             return;
         }
-        let mut named: BTreeMap<Origin, Vec<usize>> = BTreeMap::new();
-        let mut name = |exception: &Exception, number: usize| {
-            let numbers = named.entry(exception.origin).or_default();
-            if numbers.len() < MAX_KEYS && !numbers.contains(&number) {
-                numbers.push(number);
-                report.still_covered.push(StillCovered {
-                    origin: exception.origin,
-                    entry: exception.text.clone(),
-                    key: String::from_utf8_lossy(keys.get(number)).into_owned(),
-                    blocked_by: keys.uses().first(number),
-                });
-            }
-        };
+        let mut naming = Naming { keys, report, named: BTreeMap::new() };
         let lengths = Lengths::of(keys.iter());
+        let lengths_with_port = Lengths::of(keys.iter().filter(|key| key.contains(&b':')));
+        let mut overlaps = Overlaps::default();
         for (key, exceptions) in &self.by_key {
             let Ok(text) = std::str::from_utf8(key) else { continue };
-            let mut look = |text: &str| {
-                if let Some(number) = keys.number_of(text.as_bytes()) {
-                    exceptions.iter().for_each(|exception| name(exception, number));
+            naming.name_covers(exceptions, text, &lengths);
+            overlaps.add(text, exceptions);
+            let (host, port, path) = split_place(text);
+            for exception in exceptions.iter().filter(|_| port.is_empty()) {
+                for port in exception.ports_of_page() {
+                    let text = [host, port, path].concat();
+                    naming.name_covers(std::slice::from_ref(exception), &text, &lengths_with_port);
                 }
-                false
-            };
-            look(text);
-            any_cover(text, REACH, &lengths, look);
+            }
         }
         for &number in &self.weakened {
             let key = keys.get(number as usize);
             if let (Some(number), Ok(text)) = (keys.number_of(key), std::str::from_utf8(key)) {
                 // All are named, so that it never ends early.
-                let _ = self.each_related(text, |exception, _| {
-                    name(exception, number);
+                let _ = self.each_related(text, |exception, relation| {
+                    if !self.yields_to(exception, relation, keys.uses(), number) {
+                        naming.name(exception, number);
+                    }
                     ControlFlow::Continue(())
                 });
             }
         }
+        for (number, key) in keys.numbered() {
+            if let Ok(text) = std::str::from_utf8(key) {
+                overlaps.each(text, |exception| naming.name(exception, number));
+            }
+        }
         report.still_covered.sort_by_key(|covered| covered.origin);
+    }
+}
+
+/// Names the first keys that block what an exception names.
+struct Naming<'n> {
+    keys: &'n KeySet,
+    report: &'n mut Report,
+    named: BTreeMap<Origin, Vec<usize>>,
+}
+
+impl Naming<'_> {
+    /// Names the keys that block all of what the exceptions of a text name: the text, and those that cover it.
+    fn name_covers(&mut self, exceptions: &[Exception], text: &str, lengths: &Lengths) {
+        let mut look = |text: &str| {
+            if let Some(number) = self.keys.number_of(text.as_bytes()) {
+                for exception in exceptions {
+                    self.name(exception, number);
+                }
+            }
+            false
+        };
+        look(text);
+        any_cover(text, REACH, lengths, look);
+    }
+
+    /// Names a key for an exception, unless it is named already or there are enough. Returns whether there are enough now.
+    fn name(&mut self, exception: &Exception, number: usize) -> bool {
+        let numbers = self.named.entry(exception.origin).or_default();
+        if numbers.len() < MAX_KEYS && !numbers.contains(&number) {
+            numbers.push(number);
+            self.report.still_covered.push(StillCovered {
+                origin: exception.origin,
+                entry: exception.text.clone(),
+                key: String::from_utf8_lossy(self.keys.get(number)).into_owned(),
+                blocked_by: self.keys.uses().first(number),
+            });
+        }
+        numbers.len() == MAX_KEYS
     }
 }

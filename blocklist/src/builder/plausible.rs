@@ -36,8 +36,8 @@ const MARKS: [u8; 256] = {
 /// Refuses a text that no list means as an entry, although a URL parser takes or repairs it.
 ///
 /// # Errors
-/// [`Refusal::ControlCharacter`], [`Refusal::WhiteSpace`], [`Refusal::AddressRange`], [`Refusal::ElementHiding`] or
-/// [`Refusal::RuleOption`].
+/// [`Refusal::ControlCharacter`], [`Refusal::WhiteSpace`], [`Refusal::AddressRange`], [`Refusal::ElementHiding`],
+/// [`Refusal::RuleOption`] or [`Refusal::NotAHost`].
 pub(crate) fn check_text(entry: &str, kind: EntryKind) -> Result<(), Refusal> {
     // Each check looks for its own mark, and most entries have none. Searching all of them took longer than the rest.
     let marks = entry.bytes().fold(0, |marks, byte| marks | MARKS[byte as usize]);
@@ -70,6 +70,9 @@ pub(crate) fn check_text(entry: &str, kind: EntryKind) -> Result<(), Refusal> {
     }
     if has_dollar && options::end(entry) {
         return Err(Refusal::RuleOption);
+    }
+    if is_host_before_backslash(entry) {
+        return Err(Refusal::NotAHost);
     }
     Ok(())
 }
@@ -105,6 +108,12 @@ fn has_glued_sink(entry: &str) -> bool {
             .iter()
             .filter_map(|sink| entry.strip_prefix(sink))
             .any(|rest| rest.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '*')))
+}
+
+/// `a.example\`. In a list of names the backslash continues the line or is damage, and a URL parser takes it for a slash.
+fn is_host_before_backslash(entry: &str) -> bool {
+    let host = entry.trim_end_matches('\\');
+    host.len() < entry.len() && !host.contains(['/', '\\', '?', '#'])
 }
 
 /// `192.0.2.0/24`, `2001:db8::/32`, `192.0.2.1-192.0.2.9`.
@@ -203,6 +212,8 @@ mod tests {
             ("1000logos.net/###ai_widget-4", Refusal::ElementHiding),
             ("fuse-cloud.com/$~xmlhttprequest", Refusal::RuleOption),
             ("a.example/x$third-party,domain=b.example", Refusal::RuleOption),
+            ("a.example\\", Refusal::NotAHost),
+            ("a.example:8080\\\\", Refusal::NotAHost),
         ] {
             assert_eq!(check_text(entry, EntryKind::Url), Err(refusal), "{entry:?}");
         }

@@ -8,6 +8,9 @@ use filter_core::hash::{Fnv1a, Murmur3, fnv1_beta};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+/// The texts that are tried to see how often one hits that was never inserted.
+const TRIALS: u32 = 4096;
+
 /// One way of building a filter.
 #[derive(Clone, Debug)]
 pub(super) struct Hypothesis {
@@ -52,6 +55,13 @@ impl Hypothesis {
     pub(super) fn holds(&self, data: &[u8], key: &Candidate<'_>) -> bool {
         self.indices(key)
             .all(|bit| data.get(bit / 8).is_some_and(|byte| byte >> (bit % 8) & 1 == 1))
+    }
+
+    /// The share of texts that nobody inserted whose bits are all set in `data`, from some thousands of them.
+    pub(super) fn rate_of_hits(&self, data: &[u8]) -> f64 {
+        let own = Self { variant: None, ..self.clone() };
+        let hits = (0..TRIALS).filter(|number| own.finds(data, &format!("{number}.trial.invalid")));
+        hits.count() as f64 / f64::from(TRIALS)
     }
 
     /// The `length` bytes of a filter of `keys`.

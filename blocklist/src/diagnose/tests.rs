@@ -215,3 +215,22 @@ fn what_is_likely_a_coincidence_is_not_conclusive() {
         assert!(Explanation { reproduces: true, ..explanation }.is_conclusive());
     }
 }
+
+/// Many ways of building are tried on few bits, so that one of them has a key by chance.
+#[test]
+fn a_key_that_was_never_inserted_into_a_tiny_filter_is_not_explained_for_certain() {
+    let options = crate::builder::Options::default();
+    let list = &b"bad.com\nx.org\n"[..];
+    let built = crate::builder::Builder::new(options).add_list("list", list, None).unwrap();
+    let prefilter = built.finish().unwrap().prefilter;
+    let filter = prefilter.filter();
+    let absent = ["nope.org", "never.net", "other.com", "else.org"];
+    for absent in absent.map(str::to_owned).into_iter().chain((0..20).map(|i| format!("a{i}.com")))
+    {
+        let keys = ["bad.com", &absent];
+        let (stated, description) = (filter.parameters(), prefilter.description());
+        let diagnosis = diagnose(stated, filter.bytes(), description, &keys, &[]);
+        let explanation = diagnosis.explanation.as_ref();
+        assert!(explanation.is_none_or(|one| !one.is_conclusive()), "{absent}: {diagnosis:?}");
+    }
+}

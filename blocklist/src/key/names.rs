@@ -259,7 +259,7 @@ impl NameRules {
 }
 
 /// A host and its parents of at least two labels. An address has none.
-fn parents(host: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn parents(host: &str) -> impl Iterator<Item = &str> {
     let is_name = !(host.starts_with('[') || is_ipv4(host));
     let mut rest = Some(host);
     std::iter::from_fn(move || {
@@ -278,6 +278,13 @@ pub(crate) fn split_host(key: &str) -> (&str, &str) {
         }
     };
     key.split_at(end)
+}
+
+/// The host of a key without a scheme, its port with the colon, and its path, query and fragment.
+pub(crate) fn split_place(key: &str) -> (&str, &str, &str) {
+    let (host, rest) = split_host(key);
+    let (port, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    (host, port, path)
 }
 
 pub(crate) fn is_ipv4(host: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Which keys block everything that another key blocks.
 
-use super::names::split_host;
+use super::names::split_place;
 
 /// How far the keys of a host and its parents reach on the systems that a filter is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +53,8 @@ pub(crate) fn any_cover(
     lengths: &Lengths,
     mut visit: impl FnMut(&str) -> bool,
 ) -> bool {
-    let (host, rest) = split_host(key);
+    let (host, port, tail) = split_place(key);
     let is_name = !host.starts_with('[') && host.parse::<std::net::Ipv4Addr>().is_err();
-    let (port, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let mut text = String::with_capacity(key.len());
     let mut current = Some(host);
     while let Some(head) = current {

@@ -373,6 +373,11 @@ fn remark_differences(written: &str, url: &DeviceUrl<'_>, case: Case, remarks: &
         }
         if url.had_trailing_slash() {
             remarks.add(Remark::TrailingSlashRemoved);
+            // An empty segment at the end names another page, which has the same key.
+            if serialised[..serialised.find(['?', '#']).unwrap_or(serialised.len())].ends_with("//")
+            {
+                remarks.add(Remark::CoversAnotherPage);
+            }
         }
     }
 }

@@ -479,3 +479,19 @@ fn stars_and_question_marks_by_turns_are_characters() {
         &rules,
     ));
 }
+
+#[test]
+fn empty_segments_at_the_end_of_a_path_name_another_page() {
+    for rules in [documented(), KeyRules::default()] {
+        for (entry, is_another) in [
+            ("https://a.example/x/", false),
+            ("https://a.example/x//", true),
+            ("https://a.example/x///?q", true),
+            ("https://a.example/x?q//", false),
+        ] {
+            let key = canonicalise(entry, EntryKind::Url, &rules).unwrap();
+            let has = key.remarks.contains(Remark::CoversAnotherPage);
+            assert_eq!(has, is_another, "{entry}: {key:?}");
+        }
+    }
+}

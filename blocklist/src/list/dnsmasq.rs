@@ -2,60 +2,139 @@
 //! domain looked up as usual.
 
 use super::sinks::Sinks;
-use super::{Action, Emit, Entry, LineFormat, LineKind, ReadOptions, Scope};
+use super::{Action, Emit, EmitFrom, Entry, LineFormat, LineKind, ReadOptions, Scope};
 use crate::key::{EntryKind, Refusal};
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 pub(super) struct Dnsmasq {
     sinks: Sinks,
+    /// The number of the line that is read.
+    line: u64,
+    /// Hashes of the domains that have an address that leads nowhere, since lists have millions of them. Two domains of one hash
+    /// are less likely than a fault of the memory.
+    sunk: HashSet<u64>,
+    hasher: RandomState,
+    /// The domains that the usual servers are asked for, with their lines. What has an address is known at the end of the list.
+    looked_up: Vec<(u64, String)>,
+}
+
+/// What an option says of its domains.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// They have an address that leads nowhere, which prevails over what other options say of the same domains.
+    Sink,
+    /// There is no such domain.
+    NoDomain,
+    /// The usual servers are asked, in spite of lines for the domains above.
+    LookedUp,
+    /// Another server is asked.
+    AnotherServer,
+    /// They have another address.
+    AnotherAddress,
 }
 
 impl Dnsmasq {
     pub(super) fn new(options: &ReadOptions) -> Self {
-        Self { sinks: Sinks::new(&options.sinks) }
+        Self {
+            sinks: Sinks::new(&options.sinks),
+            line: 0,
+            sunk: HashSet::new(),
+            hasher: RandomState::new(),
+            looked_up: Vec::new(),
+        }
     }
 
-    /// What an option says of its domains; nothing if it sends them or their queries somewhere.
-    fn action(&self, option: &str, target: &str) -> Option<Action> {
+    fn said(&self, option: &str, target: &str) -> Said {
+        let is_sink = |addresses: &str| {
+            addresses.split(',').all(|address| self.sinks.has_address(address.trim()))
+        };
         match (option, target) {
-            (_, "") | ("address", "#") => Some(Action::Block),
-            ("address", addresses) => addresses
-                .split(',')
-                .all(|address| self.sinks.has_address(address.trim()))
-                .then_some(Action::Block),
-            // The usual servers, in spite of lines for the domains above.
-            (_, "#") => Some(Action::Allow),
+            (_, "") => Said::NoDomain,
+            ("address", "#") => Said::Sink,
+            ("address", addresses) if is_sink(addresses) => Said::Sink,
+            ("address", _) => Said::AnotherAddress,
+            (_, "#") => Said::LookedUp,
+            _ => Said::AnotherServer,
+        }
+    }
+
+    fn hash(&self, domain: &str) -> u64 {
+        self.hasher.hash_one(domain.to_ascii_lowercase())
+    }
+
+    /// Takes what is said of a domain. Exceptions are told at the end.
+    fn domain(&mut self, domain: &str, said: Said, emit: &mut EmitFrom<'_>) {
+        let refusal = match (domain, said) {
+            ("" | "#", Said::Sink | Said::NoDomain) => Some(Refusal::Wildcard),
+            ("" | "#", _) | (_, Said::AnotherAddress) => Some(Refusal::NotABlock),
             _ => None,
+        };
+        if let Some(refusal) = refusal {
+            return emit(0, Err((refusal, domain)));
+        }
+        match said {
+            Said::Sink | Said::NoDomain => {
+                if said == Said::Sink {
+                    self.sunk.insert(self.hash(domain));
+                }
+                emit(0, Ok(entry(domain, Scope::Site)));
+            }
+            Said::LookedUp => self.looked_up.push((self.line, domain.to_owned())),
+            // The server may not know the domain either.
+            _ => emit(0, Ok(exception(domain).for_some())),
         }
     }
 }
 
 impl LineFormat for Dnsmasq {
     fn line(&mut self, line: &str, emit: &mut Emit<'_>) -> LineKind {
+        self.line_from(line, &mut |_, outcome| emit(outcome))
+    }
+
+    fn line_from(&mut self, line: &str, emit: &mut EmitFrom<'_>) -> LineKind {
+        self.line += 1;
         let content = without_comment(line).trim();
         if content.is_empty() {
             return if line.trim().is_empty() { LineKind::Blank } else { LineKind::Comment };
         }
         let Some((option, domains, target)) = domains_of(content) else {
-            emit(Err((Refusal::Directive, content)));
+            emit(0, Err((Refusal::Directive, content)));
             return LineKind::Entry;
         };
-        let action = self.action(option, target);
+        let said = self.said(option, target);
         for domain in domains.split('/') {
             let domain = domain.trim();
-            let domain = domain.strip_prefix('.').unwrap_or(domain);
-            let entry = |scope| Ok(Entry::new(domain, EntryKind::Host).with_scope(scope));
-            emit(match (domain, action) {
-                ("" | "#", Some(Action::Block)) => Err((Refusal::Wildcard, domain)),
-                ("" | "#", _) | (_, None) => Err((Refusal::NotABlock, domain)),
-                (_, Some(Action::Block)) => entry(Scope::Site),
-                // Lines for the domains below prevail, so that they stay blocked where they are.
-                (_, Some(action)) => {
-                    entry(Scope::Host).map(|entry: Entry<'_>| entry.with_action(action))
-                }
-            });
+            self.domain(domain.strip_prefix('.').unwrap_or(domain), said, emit);
         }
         LineKind::Entry
     }
+
+    fn skipped(&mut self) {
+        self.line += 1;
+    }
+
+    fn end_from(&mut self, emit: &mut EmitFrom<'_>) {
+        for (line, domain) in std::mem::take(&mut self.looked_up) {
+            let exception = exception(&domain);
+            let outcome = match self.sunk.contains(&self.hash(&domain)) {
+                true => exception.for_some(),
+                false => exception,
+            };
+            emit(self.line - line, Ok(outcome));
+        }
+    }
+}
+
+/// An entry for a domain, or for the domains below it if it begins with a star.
+fn entry(domain: &str, scope: Scope) -> Entry<'_> {
+    let scope = if domain.starts_with("*.") { Scope::Subdomains } else { scope };
+    Entry::new(domain, EntryKind::Host).with_scope(scope)
+}
+
+/// Lines for the domains below prevail, so that they stay blocked where they are.
+fn exception(domain: &str) -> Entry<'_> {
+    entry(domain, Scope::Host).with_action(Action::Allow)
 }
 
 /// A `#` begins a comment at the beginning of the line and behind white space.
@@ -95,7 +174,7 @@ mod tests {
                 "5 e.example",
                 "6 f.example",
                 "7 g.example",
-                "8 -not-a-block",
+                "8 h.example",
                 "9 -not-a-block",
                 "10 -wildcard",
                 "11 -directive",
@@ -117,13 +196,13 @@ mod tests {
         assert_eq!(
             events(text, Format::Dnsmasq),
             [
-                "1 -not-a-block",
+                "1 a.example",
                 "2 -not-a-block",
                 "3 -directive",
                 "4 -directive",
                 "5 -directive",
                 "6 -directive",
-                "7 -not-a-block",
+                "7 f.example",
             ]
         );
     }
@@ -132,22 +211,24 @@ mod tests {
     fn domains_of_the_usual_servers_are_exceptions() {
         let text = "server=/a.example/b.example/#\nlocal=/.c.example/# # why\n--server=/d.example/ #\n\
                     server=/#/#\nserver=//192.0.2.1\nserver=/e.example/192.0.2.1\nserver=/f.example/127.0.0.1#53\n\
-                    address=/g.example/#\nlocal=/h.example/\naddress=/i.example/j.example/\n";
+                    address=/g.example/#\nlocal=/h.example/\naddress=/i.example/j.example/\n\
+                    server=/*.k.example/#\n";
         assert_eq!(
             details(text, &Format::Dnsmasq.into()),
             [
-                "1 allow host a.example",
-                "1 allow host b.example",
-                "2 allow host c.example",
                 "3 block site d.example",
                 "4 -not-a-block",
                 "5 -not-a-block",
-                "6 -not-a-block",
-                "7 -not-a-block",
+                "6 allow host e.example",
+                "7 allow host f.example",
                 "8 block site g.example",
                 "9 block site h.example",
                 "10 block site i.example",
                 "10 block site j.example",
+                "1 allow host a.example",
+                "1 allow host b.example",
+                "2 allow host c.example",
+                "11 allow subdomains *.k.example",
             ]
         );
     }
@@ -163,7 +244,7 @@ mod tests {
                 "1 block site a.example",
                 "1 block site b.example",
                 "2 block site c.example",
-                "3 block site *.d.example",
+                "3 block subdomains *.d.example",
             ]
         );
     }

@@ -43,6 +43,12 @@ impl<'l> Entry<'l> {
         self
     }
 
+    /// The same entry, for some requests or some clients only, so that it takes nothing back and is named with what it weakens.
+    pub(super) fn for_some(mut self) -> Self {
+        self.rule = Some(RuleText::of_host(self.text).with_option("view", true));
+        self
+    }
+
     pub(super) fn with_action(mut self, action: Action) -> Self {
         self.action = action;
         self
@@ -85,7 +91,7 @@ impl Scope {
     /// site.
     pub(super) fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
-        if bytes.starts_with(b"*.") {
+        if bytes.starts_with(b"*.") || names_hosts_below(text) {
             return Self::Subdomains;
         }
         // A star at the end stands for whatever follows.
@@ -103,6 +109,13 @@ impl Scope {
             false => Self::Site,
         }
     }
+}
+
+/// Whether a text is a URL whose host begins with a star, as browser policies write them.
+fn names_hosts_below(text: &str) -> bool {
+    memchr::memchr(b'*', text.as_bytes()).is_some()
+        && split_special_scheme(text)
+            .is_some_and(|(_, rest)| rest.trim_start_matches(['/', '\\']).starts_with("*."))
 }
 
 /// The options of an Adblock rule that do not restrict what it blocks, and whether it had others.
@@ -161,7 +174,13 @@ mod tests {
         for text in ["a.example", "a.example.", ".a.example", "a.example:8080", "2001:db8::1"] {
             assert_eq!(Scope::of(text), Scope::Site, "{text}");
         }
-        for text in ["*.a.example", "*.a.example/x"] {
+        for text in [
+            "*.a.example",
+            "*.a.example/x",
+            "https://*.a.example/",
+            "HTTP:\\\\*.a.example/x",
+            "https://*.a.example/*",
+        ] {
             assert_eq!(Scope::of(text), Scope::Subdomains, "{text}");
         }
     }

@@ -160,6 +160,17 @@ pub enum ListError {
         /// The fields of the first row, separated by commas.
         fields: String,
     },
+    /// Rows are filtered by a field of an object that they lie in.
+    #[error(
+        "`{field}` is a field of an object around the rows, not of the rows, which have: {fields}; extract the rows with the field in them"
+    )]
+    #[non_exhaustive]
+    JsonFieldOutside {
+        /// The field that was asked for.
+        field: String,
+        /// The fields of rows, separated by commas.
+        fields: String,
+    },
     /// The named field is in objects at several depths, and only one can be meant.
     #[error(
         "line {line}: `{field}` is a field of objects at several depths; extract those that are meant"

@@ -45,7 +45,7 @@ pub(super) fn fields(start: &[u8]) -> String {
     let mut parser = serde_json::Deserializer::from_reader(Metered { input: start, lines });
     // The beginning breaks off somewhere.
     let _ = walk.value(0).deserialize(&mut parser);
-    walk.names.join(", ")
+    walk.names_of(|_| true)
 }
 
 /// What is known of a document once it has been read.
@@ -122,7 +122,8 @@ struct Walk<'w> {
     arrays: usize,
     /// What is known of the rows of a document with a field.
     rows: Rows,
-    names: Vec<String>,
+    /// The first names of fields, each with the depth of its objects.
+    names: Vec<(usize, String)>,
     failure: Option<ListError>,
 }
 
@@ -217,10 +218,22 @@ impl<'w> Walk<'w> {
         self.records = self.records.map(|records| records + 1);
     }
 
-    fn name(&mut self, name: &str) {
-        if self.names.len() < MAX_NAMES && !self.names.iter().any(|known| known == name) {
-            self.names.push(name.to_owned());
+    fn name(&mut self, depth: usize, name: &str) {
+        let is_known = |(of, known): &(usize, String)| *of == depth && known == name;
+        if self.names.len() < MAX_NAMES && !self.names.iter().any(is_known) {
+            self.names.push((depth, name.to_owned()));
         }
+    }
+
+    /// The distinct names of fields of objects at chosen depths, separated by commas.
+    fn names_of(&self, is_chosen: impl Fn(usize) -> bool) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for (_, name) in self.names.iter().filter(|(depth, _)| is_chosen(*depth)) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names.join(", ")
     }
 
     /// Ends the reading with an error.
@@ -256,7 +269,7 @@ impl<'w> Walk<'w> {
     }
 
     fn finish(mut self) -> Result<Document, ListError> {
-        let fields = self.names.join(", ");
+        let fields = self.names_of(|depth| self.row_depth.is_none_or(|rows| rows == depth));
         match self.field {
             Some(field) if self.row_depth.is_none() && self.has_content => {
                 return Err(ListError::JsonFieldMissing { field: field.to_owned(), fields });
@@ -267,7 +280,14 @@ impl<'w> Walk<'w> {
         if let Some(filter) = self.filters.into_iter().find(|filter| !filter.found)
             && (self.row_depth.is_some() || self.has_content)
         {
-            return Err(ListError::JsonFieldMissing { field: filter.name, fields });
+            let field = filter.name;
+            let is_around = |(depth, name): &(usize, String)| {
+                *name == field && self.row_depth.is_some_and(|rows| *depth < rows)
+            };
+            return Err(match self.names.iter().any(is_around) {
+                true => ListError::JsonFieldOutside { field, fields },
+                false => ListError::JsonFieldMissing { field, fields },
+            });
         }
         let is_one_object = self.rows.count == 1 && !self.rows.has_array;
         let total = self.lines.total();
@@ -386,7 +406,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
             };
             // The names of the first rows.
             if can_be_chosen || row.has_field {
-                row.walk.name(&name);
+                row.walk.name(depth, &name);
             }
         }
         row.end(depth, started)?;

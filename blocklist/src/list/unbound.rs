@@ -6,12 +6,12 @@
 
 mod said;
 
-use super::adblock::RuleText;
 use super::sinks::Sinks;
 use super::{Action, Emit, EmitFrom, Entry, LineFormat, LineKind, ReadOptions, RuleOptions, Scope};
 use crate::key::{EntryKind, MAX_NAME, Refusal};
 use said::{Of, Owed, Said};
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 
 pub(super) struct Unbound {
     sinks: Sinks,
@@ -26,6 +26,10 @@ pub(super) struct Unbound {
     redirects: HashMap<String, u64>,
     /// The blocked zones in which local data prevail.
     blocked: HashSet<String>,
+    /// What the first zone of each name does, by a hash of the name, since lists have millions of them. Two names of one hash are
+    /// less likely than a fault of the memory.
+    zones: HashMap<u64, Effect>,
+    hasher: RandomState,
     /// The names whose data lead somewhere, with their lines.
     resolved: HashMap<String, u64>,
     /// The zone of the last line that has one, if local data for its own name prevail and names without local data are looked
@@ -44,6 +48,34 @@ enum Clause {
     View,
     /// What says nothing of local zones.
     Other,
+}
+
+/// What a zone does with the requests for its names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// It answers with its own data alone.
+    Redirect,
+    /// It has them looked up as usual.
+    Allow,
+    /// It gives no answer, or none of use.
+    Block,
+    /// Something else.
+    Other,
+}
+
+impl Effect {
+    /// The effect of a type of zones.
+    fn of(kind: &str) -> Self {
+        if is_one_of(kind, &REDIRECTS) {
+            Self::Redirect
+        } else if is_one_of(kind, &EXCEPTIONS) {
+            Self::Allow
+        } else if is_one_of(kind, &BLOCKS) {
+            Self::Block
+        } else {
+            Self::Other
+        }
+    }
 }
 
 /// The names of clauses that have no local zones.
@@ -71,6 +103,8 @@ impl Unbound {
             tagged: HashSet::new(),
             redirects: HashMap::new(),
             blocked: HashSet::new(),
+            zones: HashMap::new(),
+            hasher: RandomState::new(),
             resolved: HashMap::new(),
             transparent: None,
             last_sink: String::new(),
@@ -196,11 +230,17 @@ impl LineFormat for Unbound {
 impl Unbound {
     /// Takes a zone.
     fn local_zone(&mut self, zone: &str, kind: &str) -> LineKind {
-        if is_one_of(kind, &REDIRECTS) {
+        let effect = Effect::of(kind);
+        let hash = self.hasher.hash_one(zone.to_ascii_lowercase());
+        if *self.zones.entry(hash).or_insert(effect) != effect {
+            // unbound keeps the first zone of a name.
+            self.said.add(self.line, zone, Of::Zone, Owed::NotABlock);
+            return LineKind::Entry;
+        }
+        if effect == Effect::Redirect {
             self.redirects.entry(zone.to_ascii_lowercase()).or_insert(self.line);
             return LineKind::Structure;
         }
-        let is_exception = is_one_of(kind, &EXCEPTIONS);
         let has_data = is_one_of(kind, &EXCEPTIONS[1..]);
         if is_one_of(kind, &BLOCKS_WITHOUT_DATA) {
             self.blocked.insert(zone.to_ascii_lowercase());
@@ -208,11 +248,10 @@ impl Unbound {
         self.transparent = has_data.then(|| zone.to_owned());
         // The data before prevail.
         let has_sink = has_data && self.last_sink.eq_ignore_ascii_case(zone);
-        let owed = match is_exception {
-            true if has_sink => Owed::NotABlock,
-            true => Owed::Exception,
-            false if is_one_of(kind, &BLOCKS) => Owed::Block,
-            false => Owed::NotABlock,
+        let owed = match effect {
+            Effect::Allow if !has_sink => Owed::Exception,
+            Effect::Block => Owed::Block,
+            _ => Owed::NotABlock,
         };
         self.said.add(self.line, zone, Of::Zone, owed);
         LineKind::Entry
@@ -307,12 +346,10 @@ fn has_self_or_parent(zones: &HashSet<String>, name: &str) -> bool {
 fn for_netblock<'l>(content: &'l str, zone: &'l str, rest: &str) -> super::Outcome<'l> {
     let Some(kind) = rest.split_whitespace().next_back() else { return not_a_block(content) };
     let kind = kind.trim_matches(['"', '\'']);
-    if is_one_of(kind, &EXCEPTIONS) {
-        Ok(exception_for_some(zone))
-    } else if is_one_of(kind, &BLOCKS) || is_one_of(kind, &REDIRECTS) {
-        Err((Refusal::RuleOption, content))
-    } else {
-        not_a_block(content)
+    match Effect::of(kind) {
+        Effect::Allow => Ok(exception_for_some(zone)),
+        Effect::Block | Effect::Redirect => Err((Refusal::RuleOption, content)),
+        Effect::Other => not_a_block(content),
     }
 }
 
@@ -323,8 +360,7 @@ fn exception(zone: &str) -> Entry<'_> {
 
 /// For the requests of some clients alone, so that it takes nothing back.
 fn exception_for_some(zone: &str) -> Entry<'_> {
-    let rule = RuleText::of_host(zone).with_option("view", true);
-    Entry { rule: Some(rule), ..exception(zone) }
+    exception(zone).for_some()
 }
 
 fn block(zone: &str) -> Entry<'_> {

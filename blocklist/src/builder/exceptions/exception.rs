@@ -5,6 +5,7 @@ use crate::builder::manner::Manner;
 use crate::builder::uses::Origin;
 use crate::key::Remark;
 use crate::list::{Entry, RuleOptions, RuleText, Scope};
+use filter_core::sub_url::parts::split_special_scheme;
 use std::hash::Hash;
 
 /// An entry that must not be blocked.
@@ -21,13 +22,17 @@ pub(in crate::builder) struct Exception {
     is_open: bool,
     /// Whether it is for some requests only, so that it takes nothing back.
     is_partial: bool,
+    /// The ports of its requests if its text names none, each as a key has it.
+    default_ports: &'static [&'static str],
 }
 
 /// Where a key lies, seen from the key of an exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Relation {
+pub(super) enum Relation<'k> {
     /// It is the same, but for the case of letters.
     Same,
+    /// It is the same at one port, where the exception names none.
+    AtPort(&'k str),
     /// On the same host, with a longer path.
     PageBelow,
     /// On a host below, with any path below that of the exception.
@@ -83,8 +88,10 @@ impl Exception {
     ) -> Self {
         let is_open = entry.remarks.contains(Remark::PathPrefix);
         let Entry { rule, options, .. } = *entry;
+        let default_ports = default_ports(entry.text);
         let text = beginning(text);
-        Self { origin, text, speaker, manner, rule, options, is_open, is_partial: false }
+        let is_partial = false;
+        Self { origin, text, speaker, manner, rule, options, is_open, is_partial, default_ports }
     }
 
     /// The same exception, for some of these requests only. It takes nothing back.
@@ -97,7 +104,7 @@ impl Exception {
     /// letters, say the same unless only the report has them.
     pub(super) fn said(&self) -> impl Eq + Hash {
         let text = self.is_partial.then_some(self.text.as_str());
-        (self.speaker, self.manner, self.rule, self.options, self.is_open, text)
+        (self.speaker, self.manner, self.rule, self.options, self.is_open, self.default_ports, text)
     }
 
     pub(super) fn is_partial(&self) -> bool {
@@ -118,15 +125,36 @@ impl Exception {
         self.manner.has_slash() && self.speaker == Speaker::BlockList
     }
 
-    /// Whether it is about more than its own key.
+    /// Whether it names one page, and nothing below it.
+    pub(super) fn is_one_page(&self) -> bool {
+        self.manner.scope() == Scope::Page
+    }
+
+    /// Whether it names what a key blocks whose path begins with that of the exception, where `behind` follows.
+    pub(super) fn reaches(&self, behind: &str) -> bool {
+        match behind.as_bytes().first() {
+            None | Some(b'/') => true,
+            Some(b'?' | b'#') => !self.has_slash(),
+            Some(_) => self.is_open(),
+        }
+    }
+
+    /// The ports of its requests if its text names none, each as a key has it; nothing if it is for more than one page, so that
+    /// it names every port.
+    pub(super) fn ports_of_page(&self) -> &'static [&'static str] {
+        if self.is_one_page() { self.default_ports } else { &[] }
+    }
+
+    /// Whether it is about more than its own key, with a port or without.
     pub(super) fn is_wide(&self) -> bool {
         self.names(Relation::PageBelow) || self.names(Relation::HostBelow)
     }
 
     /// Whether it names requests that a key of this relation blocks.
-    pub(super) fn names(&self, relation: Relation) -> bool {
+    pub(super) fn names(&self, relation: Relation<'_>) -> bool {
         match relation {
             Relation::Same => true,
+            Relation::AtPort(port) => !self.is_one_page() || self.default_ports.contains(&port),
             Relation::PageBelow => matches!(self.manner.scope(), Scope::Site | Scope::Host),
             Relation::HostBelow => {
                 matches!(self.manner.scope(), Scope::Site | Scope::Subdomains)
@@ -135,8 +163,15 @@ impl Exception {
         }
     }
 
+    /// Whether names of the same list that lie below prevail: a wildcard of a zone (RFC 4592) or of the configuration of a resolver.
+    pub(super) fn yields_below(&self) -> bool {
+        self.rule.is_none()
+            && self.speaker == Speaker::BlockList
+            && self.manner.scope() == Scope::Subdomains
+    }
+
     /// Takes from an entry what it names as well.
-    pub(super) fn take(&self, of: &mut Use, relation: Relation) {
+    pub(super) fn take(&self, of: &mut Use, relation: Relation<'_>) {
         let is_important = self.options.contains(RuleOptions::IMPORTANT);
         let is_meant = !self.is_partial
             && (is_important || !of.manner.is_important())
@@ -164,7 +199,7 @@ impl Exception {
     }
 
     /// Which parts of an entry it names.
-    fn parts_of(&self, of: &Use, relation: Relation) -> u8 {
+    fn parts_of(&self, of: &Use, relation: Relation<'_>) -> u8 {
         let all = ITSELF | BELOW;
         let (scope, of_scope) = (self.manner.scope(), of.manner.scope());
         let has_scheme = self.rule.is_some_and(|rule| rule.scheme.is_some());
@@ -173,7 +208,7 @@ impl Exception {
             && self.speaker == Speaker::BlockList
             && !matches!(of_scope, Scope::Host | Scope::Page);
         match relation {
-            Relation::Same => {
+            Relation::Same | Relation::AtPort(_) => {
                 let is_same_pattern = self.rule.zip(of.rule);
                 if is_same_pattern.is_some_and(|(one, other)| one.pattern == other.pattern) {
                     return all;
@@ -187,8 +222,10 @@ impl Exception {
                     // Another list says of the host that it is not blocked, and the resolver that reads it asks for names below.
                     Scope::Host if of_scope == Scope::Subdomains || is_narrow => ITSELF,
                     Scope::Host => all,
+                    Scope::Page if of_scope == Scope::Page => all,
+                    // It takes back its own key, whoever asked for it.
                     Scope::Page
-                        if of_scope == Scope::Page || self.speaker == Speaker::AllowList =>
+                        if relation == Relation::Same && self.speaker == Speaker::AllowList =>
                     {
                         all
                     }
@@ -198,5 +235,16 @@ impl Exception {
             Relation::PageBelow if is_narrow => 0,
             Relation::PageBelow | Relation::HostBelow => all,
         }
+    }
+}
+
+/// The ports of the requests that a text names without saying so, each as a key has it: that of its scheme, or those of http and
+/// https. What browsers request has no default port (URL Standard), and devices ask for it all the same.
+fn default_ports(text: &str) -> &'static [&'static str] {
+    match split_special_scheme(text) {
+        Some(("https" | "wss", _)) => &[":443"],
+        Some(("http" | "ws", _)) => &[":80"],
+        Some(("ftp", _)) => &[":21"],
+        _ => &[":80", ":443"],
     }
 }

@@ -1,9 +1,10 @@
 //! Exceptions that name every path that begins with theirs, also inside of a segment: `@@||host/x` names `/xy`.
 
+use super::beginnings::each_beginning;
 use super::exception::{Exception, Relation};
 use crate::key::names::split_host;
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 
 /// Paths with what stands in front of them, and their exceptions, by host.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +22,7 @@ impl OpenEnds {
     pub(super) fn each_prefix<'e>(
         &'e self,
         key: &str,
-        mut visit: impl FnMut(&'e [Exception], Relation) -> ControlFlow<()>,
+        mut visit: impl FnMut(&'e [Exception], Relation<'static>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         if self.0.is_empty() {
             return ControlFlow::Continue(());
@@ -31,41 +32,16 @@ impl OpenEnds {
         let mut parent = Some(host);
         while let Some(of) = parent {
             if let Some(paths) = self.0.get(of) {
-                let mut end = rest;
-                // The largest path up to the end is a beginning of it, or all beginnings are among what both have in common.
-                while let Some((path, exceptions)) = up_to(paths, end) {
-                    if !path.is_empty()
-                        && path.len() < rest.len()
-                        && rest.starts_with(path.as_str())
-                    {
-                        visit(exceptions, relation)?;
-                    }
-                    end = before(end, path);
-                    if end.is_empty() {
-                        break;
-                    }
-                }
+                each_beginning(paths, rest, 0, |path, exceptions| match path.len() < rest.len() {
+                    true => visit(exceptions, relation),
+                    false => ControlFlow::Continue(()),
+                })?;
             }
             relation = Relation::HostBelow;
             parent = of.split_once('.').map(|(_, parent)| parent);
         }
         ControlFlow::Continue(())
     }
-}
-
-/// The last of some paths in their order that is not behind `end`.
-fn up_to<'p, T>(paths: &'p BTreeMap<String, T>, end: &str) -> Option<(&'p String, &'p T)> {
-    paths.range::<str, _>((Bound::Unbounded, Bound::Included(end))).next_back()
-}
-
-/// What a text has in common with `path`, without its last character if that is all of `path`.
-fn before<'t>(text: &'t str, path: &str) -> &'t str {
-    let common = text.bytes().zip(path.bytes()).take_while(|(a, b)| a == b).count();
-    let mut end = if common == path.len() { common.saturating_sub(1) } else { common };
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]

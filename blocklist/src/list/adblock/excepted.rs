@@ -58,10 +58,15 @@ fn place(pattern: &str) -> Option<Entry<'_>> {
         {
             (body, false)
         }
-        _ => (pattern, true),
+        _ => match pattern.strip_prefix("//") {
+            Some(body) => (body, false),
+            None => (pattern, true),
+        },
     };
     let is_anchored = body.len() < pattern.len();
-    let (body, is_below) = match body.strip_prefix("*.") {
+    // A star in front of a host without a dot between them names the host as well.
+    let body = body.trim_start_matches('*');
+    let (body, is_below) = match body.strip_prefix('.') {
         Some(body) => (body, true),
         None => (body, false),
     };
@@ -127,6 +132,16 @@ mod tests {
             ("+d a.example /x", Some("Site a.example")),
             ("@@||a.example^$generichide", None),
             ("@@||a.example/x$csp=script-src 'none'", None),
+            ("@@//a.example^", Some("Host a.example")),
+            ("@@.a.example^", Some("Subdomains a.example")),
+            ("@@||.a.example^", Some("Subdomains a.example")),
+            ("@@*a.example^", Some("Site a.example")),
+            ("@@||*a.example^", Some("Site a.example")),
+            ("@@**.a.example/x$script", Some("Subdomains a.example/x open")),
+            ("@@//ads/x$script", None),
+            ("@@.gif$image", None),
+            ("@@*banner.gif$image", None),
+            ("@@*/x^", None),
             ("@@||ads.*^$script", None),
             ("@@||ads^$script", None),
             ("@@/ads/$script", None),

@@ -99,7 +99,7 @@ impl<'r, 'w> Row<'r, 'w> {
             {
                 if walk.before.len() == MAX_BEFORE {
                     let field = field.to_owned();
-                    let fields = walk.names.join(", ");
+                    let fields = walk.names_of(|_| true);
                     return Err(walk.fail(ListError::JsonFieldMissing { field, fields }));
                 }
                 walk.before.push((depth, started));

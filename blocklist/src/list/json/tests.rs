@@ -345,3 +345,19 @@ fn errors_list_the_first_fields() {
         assert_eq!(fields.split(", ").count(), count.min(MAX_NAMES), "{fields}");
     }
 }
+
+#[test]
+fn a_condition_on_an_object_around_the_rows_is_named_as_such() {
+    let list =
+        r#"[{"d":{"host":"a.example"},"status":"on"},{"status":"on","d":{"host":"b.example"}}]"#;
+    let error = mistake(list, "json=host", &["status=on"]);
+    assert!(!error.is_page());
+    assert_eq!(
+        error.to_string(),
+        "`status` is a field of an object around the rows, not of the rows, which have: host; \
+         extract the rows with the field in them"
+    );
+    // Names of objects around are not among those that rows have.
+    let error = mistake(list, "json=host", &["state=on"]);
+    assert_eq!(error.to_string(), "no row has a field `state`; rows have: host");
+}

@@ -267,3 +267,27 @@ fn overrides_are_for_some_clients_and_pointers_block_nothing() {
     let built = built.add_list("list", text.as_bytes(), Some(&Format::Unbound)).unwrap();
     assert!(built.finish().unwrap().keys.iter().eq([b"a.example".as_slice(), b"g.example"]));
 }
+
+/// unbound keeps the first zone of a name and warns of the others (localzone.c).
+#[test]
+fn of_zones_of_one_name_the_first_prevails() {
+    let kinds = ["static", "redirect", "transparent", "typetransparent", "block_a"];
+    let alone = ["block site", "block site", "allow host", "allow host", "-not-a-block"];
+    for (kind, first) in kinds.iter().zip(alone) {
+        let zone = format!("local-zone: \"a.example\" {kind}\n");
+        for other in kinds.iter().filter(|other| *other != kind) {
+            let text = format!("{zone}local-zone: \"A.example.\" {other}\n");
+            let told = details(&text, &Format::Unbound.into());
+            let is_same = kind.ends_with("transparent") && other.ends_with("transparent");
+            let second = if is_same { "2 allow host A.example" } else { "2 -not-a-block" };
+            assert!(told[0].starts_with(&format!("1 {first}")), "{text}: {told:?}");
+            assert_eq!(told[1..], [second], "{text}");
+        }
+    }
+    let text = "local-zone: \"a.example\" transparent\nlocal-zone: \"a.example\" static\n\
+                local-data: \"b.a.example A 192.0.2.1\"\n";
+    assert_eq!(
+        details(text, &Format::Unbound.into()),
+        ["1 allow host a.example", "2 -not-a-block", "3 -not-a-block"]
+    );
+}

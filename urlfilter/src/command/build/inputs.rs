@@ -58,6 +58,7 @@ impl Inputs {
             // The one format, which holds for all of them, is meant for those behind it.
             ListError::CsvColumnMissing { .. }
             | ListError::JsonFieldMissing { .. }
+            | ListError::JsonFieldOutside { .. }
             | ListError::JsonMalformed { .. }
                 if self.0.iter().all(|of| of.format == list.format) =>
             {
