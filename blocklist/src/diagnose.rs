@@ -52,8 +52,8 @@ pub struct Explanation {
     pub deviations: Vec<Deviation>,
     /// Whether the keys, inserted in this way, give exactly the bits of the file.
     pub reproduces: bool,
-    /// The probability that one of the ways that were tried fits the keys by chance, from 0 to 1: the expected number of those on
-    /// which all keys hit that a device misses.
+    /// The probability that one of the ways that were tried fits the keys by chance, from 0 to 1: the expected number of ways in
+    /// which the filter would have, by chance, all of the keys that a device misses.
     pub chance: f64,
 }
 

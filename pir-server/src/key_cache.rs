@@ -207,17 +207,20 @@ impl Lifecycle<KeyId, Arc<CachedKey>> for InUse {
 /// Prepared keys by their id. The least useful ones are removed when the memory limit is reached.
 pub(crate) struct KeyCache {
     cache: Cache<KeyId, Arc<CachedKey>, ByMemory, DefaultHashBuilder, InUse>,
+    /// What the keys of the cache take together that no query uses, at most, in bytes.
+    capacity: u64,
     memory: Arc<KeyMemory>,
 }
 
 impl KeyCache {
-    /// A cache that holds at most `bytes` bytes of keys that no query uses.
+    /// A cache that keeps at most `bytes` bytes of keys, apart from those that queries use.
     pub(crate) fn new(bytes: u64) -> Self {
         // A prepared key of the usual parameters takes about 2 MB.
         let expected = usize::try_from(bytes >> 21).unwrap_or(usize::MAX).clamp(16, 1 << 20);
         let cache = Cache::with(expected, bytes, ByMemory, DefaultHashBuilder::default(), InUse);
         let max = bytes.saturating_add((bytes / RESERVE_PART).max(MIN_RESERVE));
-        Self { cache, memory: Arc::new(KeyMemory { used: AtomicU64::new(0), max }) }
+        let memory = Arc::new(KeyMemory { used: AtomicU64::new(0), max });
+        Self { cache, capacity: bytes, memory }
     }
 
     /// Room for what a key takes: as it is stored, or prepared.
@@ -225,6 +228,10 @@ impl KeyCache {
     /// # Errors
     /// [`KeyMemoryExhausted`] if queries use so many keys that there is no memory.
     pub(crate) fn room(&self, bytes: usize) -> Result<KeyRoom, KeyMemoryExhausted> {
+        // The cache grows beyond its capacity while queries use its keys, and removes none by itself when they end.
+        if self.cache.weight() > self.capacity {
+            self.cache.set_capacity(self.capacity);
+        }
         self.memory.room(bytes)
     }
 
@@ -243,8 +250,8 @@ impl KeyCache {
         Some(key)
     }
 
-    /// Adds a key, or replaces the one with this id. Without memory for it, the one with this id is removed, and the key must
-    /// be read again from the store.
+    /// Adds a key, or replaces the one with this id. If there is no memory for it, the cache has none with this id afterwards,
+    /// and the next query reads it from the store.
     pub(crate) fn insert(&self, id: KeyId, key: ReadyKey) {
         match self.room(key.key.memory() + OVERHEAD as usize) {
             Ok(room) => self.cache.insert(id, Arc::new(CachedKey::new(key, room))),

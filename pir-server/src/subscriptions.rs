@@ -1,11 +1,16 @@
 //! Use cases whose data sets come from publications: releases are fetched and verified ahead of time, and
 //! served from their activation time on.
 
+mod error;
+
+pub use error::SubscriptionError;
+
 use crate::blocking::blocking;
 use crate::configuration::{Configuration, ShardCount, ShardFiles, UseCase, UseCaseSource};
 use crate::data_set::DataSet;
 use crate::prefilter::{PrefilterError, ServedPrefilter};
 use arc_swap::{ArcSwap, ArcSwapOption};
+use error::store_error;
 use error_reporter::Report;
 use futures_util::future::join_all;
 use pir_dataset::publication::{
@@ -16,6 +21,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
 use unix_clock::Timestamp;
 
 /// What subscriptions need of the service that serves their data sets.
@@ -51,52 +57,6 @@ pub(crate) trait Serve: Sync {
     fn polled(&self, use_case: &str, succeeded: bool, late: bool);
 }
 
-/// A publication cannot be read, or has no release that can be served.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubscriptionError {
-    /// The publication cannot be read, or its files cannot be stored.
-    #[error("use case {use_case}: cannot follow its publication")]
-    Store {
-        /// Name of the use case.
-        use_case: String,
-        /// What the store of the publication says.
-        source: Box<ReleaseStoreError>,
-    },
-    /// The publication does not answer.
-    #[error("use case {use_case}: its publication does not answer")]
-    Silent {
-        /// Name of the use case.
-        use_case: String,
-    },
-    /// The prefilter of a release cannot be given out.
-    #[error("use case {use_case}: the prefilter of its release cannot be given out")]
-    Prefilter {
-        /// Name of the use case.
-        use_case: String,
-        /// What is wrong with the prefilter, or with its file.
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// The configuration no longer has the use case.
-    #[error("use case {use_case}: the configuration no longer has it")]
-    Removed {
-        /// Name of the use case.
-        use_case: String,
-    },
-    /// The data set of a release cannot be served.
-    #[error("use case {use_case}: its release cannot be served")]
-    DataSet {
-        /// Name of the use case.
-        use_case: String,
-        /// What is wrong with the data set.
-        source: Box<dyn Error + Send + Sync>,
-    },
-}
-
-fn store_error(use_case: &str) -> impl Fn(ReleaseStoreError) -> SubscriptionError {
-    move |error| SubscriptionError::Store { use_case: use_case.to_owned(), source: Box::new(error) }
-}
-
 /// The subscription of one use case.
 struct Subscription {
     use_case: String,
@@ -113,6 +73,15 @@ struct SubscriptionState {
     opened: Option<OpenedRelease>,
     /// The release whose prefilter is given out here, or has none that can be.
     filter_of: Option<String>,
+    /// Since the store has not answered.
+    silence: Option<Silence>,
+}
+
+/// How long a store that does not answer is left alone.
+#[derive(Clone, Copy)]
+struct Silence {
+    pause: Duration,
+    until: Instant,
 }
 
 enum OpenedRelease {
@@ -130,6 +99,8 @@ struct Snapshot {
 
 /// How long a store may take to say which release counts.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one that does not answer is left alone, at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// The problem of a publication that has had releases.
 const EMPTIED: &str = "nothing is published there any more";
@@ -215,7 +186,12 @@ impl Subscriptions {
                 use_case: use_case.name.clone(),
                 snapshot: ArcSwap::from_pointee(Snapshot::of(&replica)),
                 problem: ArcSwapOption::from_pointee(problem),
-                state: Mutex::new(SubscriptionState { replica, opened: None, filter_of: None }),
+                state: Mutex::new(SubscriptionState {
+                    replica,
+                    opened: None,
+                    filter_of: None,
+                    silence: None,
+                }),
             });
         }
         Ok(Self {
@@ -339,7 +315,7 @@ impl Subscriptions {
     /// The last failure, after all publications were polled.
     pub(crate) async fn poll(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
         let mut outcome = Ok(());
-        // None waits for the store of another one.
+        // A slow store of one use case does not delay the others.
         let polled = join_all(self.subscriptions.iter().map(|one| one.poll(service))).await;
         for (subscription, polled) in self.subscriptions.iter().zip(polled) {
             let snapshot = subscription.snapshot.load();
@@ -455,10 +431,7 @@ impl Subscription {
     async fn poll(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
         let mut state = self.state.lock().await;
         // A release that is ready is activated in time, even if the store does not answer, and before the next is fetched.
-        let polled = match tokio::time::timeout(STORE_TIMEOUT, state.replica.poll()).await {
-            Ok(polled) => polled.map_err(store_error(&self.use_case)),
-            Err(_) => Err(SubscriptionError::Silent { use_case: self.use_case.clone() }),
-        };
+        let polled = self.ask_store(&mut state).await;
         if state.replica.is_due(service.now()) {
             self.activate(service, &mut state).await?;
         }
@@ -475,6 +448,26 @@ impl Subscription {
         polled?;
         prepared?;
         self.fetch_prefilters(service, &mut state).await
+    }
+
+    /// Asks the store which release counts. One that has not answered is asked again after a pause that doubles: a read of a
+    /// folder that hangs keeps a thread for as long as it does.
+    async fn ask_store(&self, state: &mut SubscriptionState) -> Result<(), SubscriptionError> {
+        let silent = || Err(SubscriptionError::Silent { use_case: self.use_case.clone() });
+        let before = state.silence.take();
+        if before.is_some_and(|silence| Instant::now() < silence.until) {
+            state.silence = before;
+            return silent();
+        }
+        match tokio::time::timeout(STORE_TIMEOUT, state.replica.poll()).await {
+            Ok(polled) => polled.map_err(store_error(&self.use_case)),
+            Err(_) => {
+                let pause = before.map_or(STORE_TIMEOUT, |silence| 2 * silence.pause);
+                let pause = pause.min(LONGEST_PAUSE);
+                state.silence = Some(Silence { pause, until: Instant::now() + pause });
+                silent()
+            }
+        }
     }
 
     /// Gives out the prefilters of the release that is served, as soon as its publisher does.

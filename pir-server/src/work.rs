@@ -346,8 +346,8 @@ impl Reservation {
         Ok(results)
     }
 
-    /// Runs a task before those of the request, in the place of one of them, which wait for it. So a full queue does not end
-    /// a request that has begun.
+    /// Runs a task that the tasks of the request wait for. It uses the capacity of one of them, so that a full queue does not
+    /// end a request that has begun.
     ///
     /// # Errors
     /// As [`Reservation::run`].

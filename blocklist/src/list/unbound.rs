@@ -26,8 +26,8 @@ pub(super) struct Unbound {
     redirects: HashMap<String, u64>,
     /// The blocked zones in which local data prevail.
     blocked: HashSet<String>,
-    /// What the first zone of each name does, by a hash of the name, since lists have millions of them. Two names of one hash are
-    /// less likely than a fault of the memory.
+    /// What the first zone of each name does, by a hash of the name with a random key, since lists have millions of them: of ten
+    /// million names, two have one hash in one of 370,000 runs.
     zones: HashMap<u64, Effect>,
     hasher: RandomState,
     /// The names whose data lead somewhere, with their lines.
@@ -232,6 +232,7 @@ impl Unbound {
     fn local_zone(&mut self, zone: &str, kind: &str) -> LineKind {
         let effect = Effect::of(kind);
         let hash = self.hasher.hash_one(zone.to_ascii_lowercase());
+        let is_first = !self.zones.contains_key(&hash);
         if *self.zones.entry(hash).or_insert(effect) != effect {
             // unbound keeps the first zone of a name.
             self.said.add(self.line, zone, Of::Zone, Owed::NotABlock);
@@ -242,10 +243,13 @@ impl Unbound {
             return LineKind::Structure;
         }
         let has_data = is_one_of(kind, &EXCEPTIONS[1..]);
-        if is_one_of(kind, &BLOCKS_WITHOUT_DATA) {
+        // The type of the first zone says whether its data prevail.
+        if is_first && is_one_of(kind, &BLOCKS_WITHOUT_DATA) {
             self.blocked.insert(zone.to_ascii_lowercase());
         }
-        self.transparent = has_data.then(|| zone.to_owned());
+        if is_first {
+            self.transparent = has_data.then(|| zone.to_owned());
+        }
         // The data before prevail.
         let has_sink = has_data && self.last_sink.eq_ignore_ascii_case(zone);
         let owed = match effect {

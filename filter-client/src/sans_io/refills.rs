@@ -20,7 +20,7 @@ use unix_clock::Timestamp;
 pub(super) const MAX_LATE: Duration = Duration::from_secs(60);
 /// Longest time that the client sleeps until it looks at the clock again: a machine that slept has a timer that did, too.
 const MAX_SLEEP: Duration = Duration::from_secs(900);
-/// The same while a lookup may begin the first attempt, which has slots of its own.
+/// The same while a lookup may begin the first attempt, or slots follow it.
 const MAX_FIRST_SLEEP: Duration = Duration::from_secs(30);
 
 /// Seconds from the first attempt to the slot behind it, which comes within as many more. From each attempt to the next they
@@ -31,10 +31,15 @@ const FIRST_SLOTS: u32 = 7;
 
 /// How long the client sleeps at most until it looks for the next slot again.
 pub(super) fn max_sleep(stored: &StoredRefills) -> Duration {
-    match stored.tried_at.is_none() || stored.first_attempts > 0 {
+    match stored.tried_at.is_none() || has_slot_behind(stored.first_attempts) {
         true => MAX_FIRST_SLEEP,
         false => MAX_SLEEP,
     }
+}
+
+/// Whether a slot follows the last of so many attempts that gave no tokens.
+fn has_slot_behind(first_attempts: u32) -> bool {
+    (1..=FIRST_SLOTS).contains(&first_attempts)
 }
 
 /// A number from 0 to 1 that only this state knows.
@@ -68,7 +73,7 @@ impl<'s> Refills<'s> {
     /// The slot behind an attempt before any tokens were given.
     fn after_first(&self) -> Option<Timestamp> {
         let (attempts, tried_at) = (self.stored.first_attempts, self.stored.tried_at?);
-        if !(1..=FIRST_SLOTS).contains(&attempts) {
+        if !has_slot_behind(attempts) {
             return None;
         }
         let pause = FIRST_PAUSE << (attempts - 1);

@@ -93,7 +93,8 @@ fn a_first_attempt_that_fails_is_followed_by_a_few_more() {
     for attempt in 1..=FIRST_SLOTS + 2 {
         let now = NOW + u64::from(attempt);
         assert_eq!(stored.begin(at(now)).is_none(), attempt == 1);
-        assert_eq!(max_sleep(&stored), MAX_FIRST_SLEEP);
+        let max = if attempt <= FIRST_SLOTS { MAX_FIRST_SLEEP } else { MAX_SLEEP };
+        assert_eq!(max_sleep(&stored), max, "{attempt}");
         let refills = Refills::new(&stored, &policy).unwrap();
         let slot = refills.after_first().map(|slot| slot.unix_seconds() - now);
         match slot {

@@ -183,6 +183,8 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             let end: Arc<dyn Endable> = Arc::<Link>::clone(&this.link);
             let is_room =
                 held.as_ref().is_none_or(|held| held.awaits_peer(bytes(&response), &end).is_ok());
+            // The memory of what is not sent is given back at once.
+            let held = held.filter(|_| counted && is_room);
             if !counted || !is_room {
                 response = this.refuse(Refusal::Busy);
             }

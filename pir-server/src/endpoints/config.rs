@@ -33,8 +33,8 @@ pub(super) async fn config(
     let admission = admission::private_token(&service, &headers).await?;
     let user = admission::user_identifier(&headers)?;
     let platform = Platform::from_user_agent(admission::user_agent(&headers)?);
-    let held = body.read(MAX_BODY).await?;
-    let counted = Counted::<api::ConfigRequest>::new(&held.bytes, MAX_FIELDS).map_err(invalid)?;
+    let (bytes, held) = body.read(MAX_BODY).await?.into_parts();
+    let counted = Counted::<api::ConfigRequest>::new(&bytes, MAX_FIELDS).map_err(invalid)?;
     let work = async {
         let request = counted.decode().map_err(invalid)?;
         let live = service.live();
@@ -44,7 +44,7 @@ pub(super) async fn config(
     let response = admission.spend(&service, work).await?;
     let mut response = protobuf(&response);
     response.extensions_mut().insert(Compressible);
-    Ok(Reply::of(held.bytes.len(), response).holding(Arc::new(held)))
+    Ok(Reply::of(bytes.len(), response).holding(Arc::new(held)))
 }
 
 /// The use cases that a request names, each with the id at the same place of the request; all use cases if it

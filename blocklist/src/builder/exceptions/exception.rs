@@ -130,13 +130,9 @@ impl Exception {
         self.manner.scope() == Scope::Page
     }
 
-    /// Whether it names what a key blocks whose path begins with that of the exception, where `behind` follows.
-    pub(super) fn reaches(&self, behind: &str) -> bool {
-        match behind.as_bytes().first() {
-            None | Some(b'/') => true,
-            Some(b'?' | b'#') => !self.has_slash(),
-            Some(_) => self.is_open(),
-        }
+    /// What it names of the paths that begin with its own.
+    pub(super) fn ending(&self) -> Ending {
+        Ending { has_slash: self.has_slash(), is_open: self.is_open() }
     }
 
     /// The ports of its requests if its text names none, each as a key has it; nothing if it is for more than one page, so that
@@ -234,6 +230,38 @@ impl Exception {
             }
             Relation::PageBelow if is_narrow => 0,
             Relation::PageBelow | Relation::HostBelow => all,
+        }
+    }
+}
+
+/// What an exception names of the paths that begin with its own.
+#[derive(Clone, Copy)]
+pub(super) struct Ending {
+    /// Whether it ends with a slash, and names no query of the page without it.
+    has_slash: bool,
+    /// Whether it may end inside of a segment.
+    is_open: bool,
+}
+
+impl Ending {
+    /// All that there are; each is at its [`index`](Self::index).
+    pub(super) const ALL: [Self; 4] = [
+        Self { has_slash: false, is_open: false },
+        Self { has_slash: true, is_open: false },
+        Self { has_slash: false, is_open: true },
+        Self { has_slash: true, is_open: true },
+    ];
+
+    pub(super) fn index(self) -> usize {
+        usize::from(self.has_slash) | usize::from(self.is_open) << 1
+    }
+
+    /// Whether paths are named in which `behind` follows the path of the exception.
+    pub(super) fn reaches(self, behind: &str) -> bool {
+        match behind.as_bytes().first() {
+            None | Some(b'/') => true,
+            Some(b'?' | b'#') => !self.has_slash,
+            Some(_) => self.is_open,
         }
     }
 }

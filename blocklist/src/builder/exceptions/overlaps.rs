@@ -3,7 +3,7 @@
 
 use super::Exception;
 use super::beginnings::each_beginning;
-use super::exception::Relation;
+use super::exception::{Ending, Relation};
 use crate::key::names::{parents, split_place};
 use hashbrown::HashSet;
 use std::collections::BTreeMap;
@@ -22,13 +22,17 @@ pub(super) struct Overlaps<'e> {
     below: Places,
 }
 
+/// Numbers of exceptions of one place, by the [`Ending`] of each at its index: a key whose path goes on in another way passes over
+/// all of them at once.
+type ByEnding = [Vec<u32>; Ending::ALL.len()];
+
 /// Numbers of exceptions by host, port and path.
 #[derive(Default)]
 struct Places {
     /// The hosts of all.
     hosts: HashSet<String>,
     /// By host, port, NUL and path. Those with a port are at [`ANY_PORT`] as well.
-    numbers: BTreeMap<String, Vec<u32>>,
+    numbers: BTreeMap<String, ByEnding>,
 }
 
 impl<'e> Overlaps<'e> {
@@ -43,17 +47,17 @@ impl<'e> Overlaps<'e> {
                 // It takes back, or is named with, all keys of its own host.
                 let is_at_host = above.len() == host.len();
                 if !(is_whole && is_at_host && exception.names(Relation::PageBelow)) {
-                    self.above.add(above, port, path, number);
+                    self.above.add(above, port, path, number, exception.ending());
                 }
             }
             if !is_whole && exception.names(Relation::HostBelow) {
-                self.below.add(host, port, path, number);
+                self.below.add(host, port, path, number, exception.ending());
             }
         }
     }
 
-    /// Calls `visit` for exceptions that a key overlaps with, until it returns `true` for one: it is left out then, for the keys to
-    /// come as well. Some that the key covers, or that name all that it blocks, are among them.
+    /// Calls `visit` for each exception that a key overlaps with. An exception for which it returns `true` is not visited again,
+    /// also not for other keys. Some that the key covers, or that name all that it blocks, are among them.
     pub(super) fn each(&mut self, key: &str, mut visit: impl FnMut(&'e Exception) -> bool) {
         let Self { exceptions, above, below } = self;
         let (host, port, path) = split_place(key);
@@ -63,10 +67,7 @@ impl<'e> Overlaps<'e> {
         }
         let shared_ports = ["", if port.is_empty() { ANY_PORT } else { port }];
         let is_whole = port.is_empty() && path.is_empty();
-        let mut is_done = |number: u32, behind: &str| {
-            let exception = exceptions[number as usize];
-            exception.reaches(behind) && visit(exception)
-        };
+        let mut is_done = |number: u32| visit(exceptions[number as usize]);
         if !is_whole && above.hosts.contains(host) {
             for port in shared_ports {
                 above.each_shorter(host, port, path, &mut is_done);
@@ -93,22 +94,23 @@ impl<'e> Overlaps<'e> {
 }
 
 impl Places {
-    fn add(&mut self, host: &str, port: &str, path: &str, number: u32) {
+    fn add(&mut self, host: &str, port: &str, path: &str, number: u32, ending: Ending) {
         self.hosts.get_or_insert_with(host, str::to_owned);
         let any_port = (!port.is_empty()).then_some(ANY_PORT);
         for port in [port].into_iter().chain(any_port) {
-            self.numbers.entry(place(host, port, path)).or_default().push(number);
+            let numbers = self.numbers.entry(place(host, port, path)).or_default();
+            numbers[ending.index()].push(number);
         }
     }
 
-    /// Visits the exceptions whose path is a beginning of `path`, or all of it, with what stands behind, and forgets those for
-    /// which `is_done` holds.
+    /// Visits the exceptions whose path is a beginning of `path`, or all of it, if they name `path`, and forgets those for which
+    /// `is_done` holds.
     fn each_shorter(
         &mut self,
         host: &str,
         port: &str,
         path: &str,
-        mut is_done: impl FnMut(u32, &str) -> bool,
+        mut is_done: impl FnMut(u32) -> bool,
     ) {
         let text = place(host, port, path);
         let least = text.len() - path.len() - 1;
@@ -118,7 +120,7 @@ impl Places {
             ControlFlow::Continue(())
         });
         for end in places {
-            self.forget(&text[..end], |number| is_done(number, &text[end..]));
+            self.forget(&text[..end], &text[end..], &mut is_done);
         }
     }
 
@@ -128,11 +130,10 @@ impl Places {
         host: &str,
         port: &str,
         path: &str,
-        mut is_done: impl FnMut(u32, &str) -> bool,
+        mut is_done: impl FnMut(u32) -> bool,
     ) {
-        let mut is_done = |number| is_done(number, "");
         let same = place(host, port, path);
-        self.forget(&same, &mut is_done);
+        self.forget(&same, "", &mut is_done);
         for mark in ["/", "?", "#"] {
             let start = [&same, mark].concat();
             let mut from = start.clone();
@@ -141,19 +142,22 @@ impl Places {
                 && found.starts_with(&start)
             {
                 let found = found.clone();
-                self.forget(&found, &mut is_done);
+                self.forget(&found, "", &mut is_done);
                 from = found + "\0";
             }
         }
     }
 
-    /// Forgets the numbers at a place for which `is_done` holds.
-    fn forget(&mut self, place: &str, mut is_done: impl FnMut(u32) -> bool) {
-        if let Some(numbers) = self.numbers.get_mut(place) {
-            numbers.retain(|&number| !is_done(number));
-            if numbers.is_empty() {
-                self.numbers.remove(place);
+    /// Forgets the numbers at a place for which `is_done` holds, of the exceptions that name what goes on with `behind`.
+    fn forget(&mut self, place: &str, behind: &str, mut is_done: impl FnMut(u32) -> bool) {
+        let Some(numbers) = self.numbers.get_mut(place) else { return };
+        for (ending, numbers) in Ending::ALL.into_iter().zip(numbers.iter_mut()) {
+            if ending.reaches(behind) {
+                numbers.retain(|&number| !is_done(number));
             }
+        }
+        if numbers.iter().all(Vec::is_empty) {
+            self.numbers.remove(place);
         }
     }
 }

@@ -291,3 +291,25 @@ fn of_zones_of_one_name_the_first_prevails() {
         ["1 allow host a.example", "2 -not-a-block", "3 -not-a-block"]
     );
 }
+
+/// Whether its local data prevail over a zone is said by the first zone of the name as well.
+#[test]
+fn data_prevail_as_the_type_of_the_first_zone_says() {
+    let data = "local-data: \"a.example A 192.0.2.1\"\n";
+    let zone = |kind| format!("local-zone: a.example {kind}\n");
+    let said = |text: &str| -> Vec<String> {
+        let all = details(text, &Format::Unbound.into());
+        all.iter().map(|told| told.split_once(' ').unwrap().1.to_owned()).collect()
+    };
+    for (first, second) in [
+        ("always_nxdomain", "static"),
+        ("static", "always_nxdomain"),
+        ("always_transparent", "transparent"),
+        ("transparent", "always_transparent"),
+    ] {
+        let alone = said(&(zone(first) + data));
+        let both = said(&(zone(first) + &zone(second) + data));
+        assert_eq!((alone.len(), both.len()), (2, 3), "{first} {second}");
+        assert_eq!((&both[0], &both[2]), (&alone[0], &alone[1]), "{first} {second}");
+    }
+}
