@@ -181,10 +181,10 @@ fn exceptions_can_be_revoked_themselves() {
 #[test]
 fn exceptions_of_resolvers_leave_names_below_alone() {
     for list in [
-        "address=/a.example/#\naddress=/x.b.example/#\naddress=/c.example/#\naddress=/b.example/#\n\
+        "address=/a.example/#\naddress=/x.b.example/#\naddress=/c.example/#\nlocal=/b.example/\n\
          server=/b.example/#\nserver=/ok.c.example/#\n",
         "local-zone: a.example always_nxdomain\nlocal-zone: x.b.example static\nlocal-zone: c.example deny\n\
-         local-zone: b.example refuse\nlocal-zone: b.example transparent\nlocal-zone: ok.c.example typetransparent\n",
+         local-zone: b.example transparent\nlocal-zone: ok.c.example typetransparent\n",
     ] {
         let built = build(list).unwrap();
         assert_eq!(keys(&built), ["a.example", "x.b.example", "c.example"], "{list}");
