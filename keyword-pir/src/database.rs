@@ -106,7 +106,7 @@ impl Database {
         Self::from_bytes(FileBytes::open(&File::open(path)?)?)
     }
 
-    /// Opens a native file that this process has just written. `written` is what [`write`] or [`write_reusing`] returned: if
+    /// Opens a native file that this process has just written. `written` is what [`write()`] or [`write_reusing`] returned: if
     /// the file has this digest, its data is not hashed again; otherwise all of it is checked.
     ///
     /// # Errors
