@@ -31,6 +31,7 @@ mod defang;
 mod detect;
 mod dnscrypt;
 mod dnsmasq;
+mod domain_hash;
 mod entry;
 mod error;
 mod format;

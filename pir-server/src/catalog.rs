@@ -214,7 +214,7 @@ impl Catalog {
         found.filter(is_served).map(|version| &version.data).ok_or(Missing::Version)
     }
 
-    /// Memory of the largest prepared evaluation key that a data set is queried with, in bytes.
+    /// Memory of the largest prepared evaluation key that a data set is queried with, in bytes; 0 without data sets.
     pub(crate) fn max_key_bytes(&self) -> usize {
         let all = self.use_cases.values().flat_map(all);
         all.map(|data| key_cache::prepared_bytes(data)).max().unwrap_or(0)

@@ -31,6 +31,7 @@ pub use limits::{IssuanceLimit, Limits};
 pub use lists::ListSettings;
 pub use peers::PeerSettings;
 pub use publications::PublicationSettings;
+pub(crate) use reports::DEFAULT_ENTRIES;
 pub use reports::ReportSettings;
 pub use store::{RedisSettings, StoreSettings};
 pub use tls::TlsSettings;

@@ -20,7 +20,7 @@ use unix_clock::Timestamp;
 /// than 300.
 pub(crate) const MAX_KEY_FIELDS: usize = 4096;
 /// Memory of an entry in addition to its key, in bytes.
-const OVERHEAD: u64 = 512;
+const OVERHEAD: usize = 512;
 /// Memory for keys that are being prepared, or that were replaced while queries use them, beside that of the cache: a part of
 /// the cache's, as a divisor, and at least so many bytes.
 const RESERVE_PART: u64 = 4;
@@ -166,7 +166,7 @@ pub(crate) struct CachedKey {
 impl CachedKey {
     /// A key, and room that was taken for it, of which it needs no more than its own memory.
     pub(crate) fn new(key: ReadyKey, mut room: KeyRoom) -> Self {
-        room.shrink_to(memory(&key));
+        room.shrink_to(memory(&key) as u64);
         Self { key, _room: room }
     }
 }
@@ -179,8 +179,9 @@ impl Deref for CachedKey {
     }
 }
 
-fn memory(key: &ReadyKey) -> u64 {
-    key.key.memory() as u64 + OVERHEAD
+/// Memory of a key in the cache, in bytes.
+fn memory(key: &ReadyKey) -> usize {
+    key.key.memory() + OVERHEAD
 }
 
 #[derive(Clone)]
@@ -188,7 +189,7 @@ struct ByMemory;
 
 impl Weighter<KeyId, Arc<CachedKey>> for ByMemory {
     fn weight(&self, _: &KeyId, key: &Arc<CachedKey>) -> u64 {
-        memory(key)
+        memory(key) as u64
     }
 }
 
@@ -253,7 +254,7 @@ impl KeyCache {
     /// Adds a key, or replaces the one with this id. If there is no memory for it, the cache has none with this id afterwards,
     /// and the next query reads it from the store.
     pub(crate) fn insert(&self, id: KeyId, key: ReadyKey) {
-        match self.room(key.key.memory() + OVERHEAD as usize) {
+        match self.room(memory(&key)) {
             Ok(room) => self.cache.insert(id, Arc::new(CachedKey::new(key, room))),
             Err(KeyMemoryExhausted) => self.remove(&id),
         }

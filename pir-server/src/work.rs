@@ -350,7 +350,8 @@ impl Reservation {
     /// end a request that has begun.
     ///
     /// # Errors
-    /// As [`Reservation::run`].
+    /// [`WorkError::NotReserved`] if no capacity is left, [`WorkError::Late`] and [`WorkError::Panicked`] as of
+    /// [`Reservation::run`].
     pub(crate) async fn run_before<T: Send + 'static>(
         &mut self,
         task: impl FnOnce(TaskContext<'_>) -> T + Send + 'static,

@@ -274,9 +274,9 @@ impl Exceptions {
         let source = exception.origin.source();
         let first = self.in_further_lists.partition_point(|&(of, _)| (of as usize) < number);
         let further = self.in_further_lists[first..].iter();
-        let further = further.take_while(|&&(of, _)| of as usize == number);
+        let mut further = further.take_while(|&&(of, _)| of as usize == number);
         uses.first(number).source() == source
-            || further.into_iter().any(|(_, origin)| origin.source() == source)
+            || further.any(|(_, origin)| origin.source() == source)
     }
 
     /// What becomes of a key.

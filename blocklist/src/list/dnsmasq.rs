@@ -1,20 +1,19 @@
 //! dnsmasq configuration: lines that give a domain no address, or an address that leads nowhere, and lines that have a
 //! domain looked up as usual.
 
+use super::domain_hash::{DomainHash, DomainHasher};
 use super::sinks::Sinks;
 use super::{Action, Emit, EmitFrom, Entry, LineFormat, LineKind, ReadOptions, Scope};
 use crate::key::{EntryKind, Refusal};
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 
 pub(super) struct Dnsmasq {
     sinks: Sinks,
     /// The number of the line that is read.
     line: u64,
-    /// Hashes, with a random key, of the domains that have an address that leads nowhere, since lists have millions of them: of ten
-    /// million, two have one hash in one of 370,000 runs.
-    sunk: HashSet<u64>,
-    hasher: RandomState,
+    /// The domains that have an address that leads nowhere.
+    sunk: HashSet<DomainHash>,
+    hasher: DomainHasher,
     /// The domains that the usual servers are asked for, with their lines. What has an address is known at the end of the list.
     looked_up: Vec<(u64, String)>,
 }
@@ -40,7 +39,7 @@ impl Dnsmasq {
             sinks: Sinks::new(&options.sinks),
             line: 0,
             sunk: HashSet::new(),
-            hasher: RandomState::new(),
+            hasher: DomainHasher::new(),
             looked_up: Vec::new(),
         }
     }
@@ -59,10 +58,6 @@ impl Dnsmasq {
         }
     }
 
-    fn hash(&self, domain: &str) -> u64 {
-        self.hasher.hash_one(domain.to_ascii_lowercase())
-    }
-
     /// Takes what is said of a domain. Exceptions are told at the end.
     fn domain(&mut self, domain: &str, said: Said, emit: &mut EmitFrom<'_>) {
         let refusal = match (domain, said) {
@@ -76,7 +71,7 @@ impl Dnsmasq {
         match said {
             Said::Sink | Said::NoDomain => {
                 if said == Said::Sink {
-                    self.sunk.insert(self.hash(domain));
+                    self.sunk.insert(self.hasher.hash(domain));
                 }
                 emit(0, Ok(entry(domain, Scope::Site)));
             }
@@ -117,7 +112,7 @@ impl LineFormat for Dnsmasq {
     fn end_from(&mut self, emit: &mut EmitFrom<'_>) {
         for (line, domain) in std::mem::take(&mut self.looked_up) {
             let exception = exception(&domain);
-            let outcome = match self.sunk.contains(&self.hash(&domain)) {
+            let outcome = match self.sunk.contains(&self.hasher.hash(&domain)) {
                 true => exception.for_some(),
                 false => exception,
             };

@@ -22,7 +22,7 @@ const MAX_VALUE: usize = 16 * MAX_LINE;
 /// The most objects before the first one that has the field.
 const MAX_BEFORE: usize = 100_000;
 
-/// Names of fields that an error lists.
+/// Names of fields that are kept for errors, of the objects of one depth.
 const MAX_NAMES: usize = 20;
 
 /// Whether a text begins as a JSON array or object does, and no line of another list.
@@ -219,8 +219,9 @@ impl<'w> Walk<'w> {
     }
 
     fn name(&mut self, depth: usize, name: &str) {
-        let is_known = |(of, known): &(usize, String)| *of == depth && known == name;
-        if self.names.len() < MAX_NAMES && !self.names.iter().any(is_known) {
+        let mut known = self.names.iter().filter(|(of, _)| *of == depth);
+        // Objects around the rows do not take the room of theirs.
+        if !known.clone().any(|(_, known)| known == name) && known.nth(MAX_NAMES - 1).is_none() {
             self.names.push((depth, name.to_owned()));
         }
     }

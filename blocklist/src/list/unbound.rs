@@ -6,12 +6,12 @@
 
 mod said;
 
+use super::domain_hash::{DomainHash, DomainHasher};
 use super::sinks::Sinks;
 use super::{Action, Emit, EmitFrom, Entry, LineFormat, LineKind, ReadOptions, RuleOptions, Scope};
 use crate::key::{EntryKind, MAX_NAME, Refusal};
 use said::{Of, Owed, Said};
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 
 pub(super) struct Unbound {
     sinks: Sinks,
@@ -26,10 +26,9 @@ pub(super) struct Unbound {
     redirects: HashMap<String, u64>,
     /// The blocked zones in which local data prevail.
     blocked: HashSet<String>,
-    /// What the first zone of each name does, by a hash of the name with a random key, since lists have millions of them: of ten
-    /// million names, two have one hash in one of 370,000 runs.
-    zones: HashMap<u64, Effect>,
-    hasher: RandomState,
+    /// What the first zone of each name does.
+    zones: HashMap<DomainHash, Effect>,
+    hasher: DomainHasher,
     /// The names whose data lead somewhere, with their lines.
     resolved: HashMap<String, u64>,
     /// The zone of the last line that has one, if local data for its own name prevail and names without local data are looked
@@ -59,7 +58,7 @@ enum Effect {
     Allow,
     /// It gives no answer, or none of use.
     Block,
-    /// Something else.
+    /// Its type is none of those that this reader knows.
     Other,
 }
 
@@ -104,7 +103,7 @@ impl Unbound {
             redirects: HashMap::new(),
             blocked: HashSet::new(),
             zones: HashMap::new(),
-            hasher: RandomState::new(),
+            hasher: DomainHasher::new(),
             resolved: HashMap::new(),
             transparent: None,
             last_sink: String::new(),
@@ -219,7 +218,7 @@ impl LineFormat for Unbound {
                 }
                 Owed::Exception => Ok(exception(name)),
                 Owed::BlockForSome => Err((Refusal::RuleOption, name)),
-                Owed::ExceptionForSome => Ok(exception_for_some(name)),
+                Owed::ExceptionForSome => Ok(exception(name).for_some()),
                 Owed::NotABlock => not_a_block(name),
             };
             emit(self.line - line, outcome);
@@ -231,7 +230,7 @@ impl Unbound {
     /// Takes a zone.
     fn local_zone(&mut self, zone: &str, kind: &str) -> LineKind {
         let effect = Effect::of(kind);
-        let hash = self.hasher.hash_one(zone.to_ascii_lowercase());
+        let hash = self.hasher.hash(zone);
         let is_first = !self.zones.contains_key(&hash);
         if *self.zones.entry(hash).or_insert(effect) != effect {
             // unbound keeps the first zone of a name.
@@ -312,7 +311,7 @@ impl Unbound {
                 if !is_one_of(kind, &EXCEPTIONS) {
                     return Err((Refusal::RuleOption, content));
                 }
-                Ok(exception_for_some(zone))
+                Ok(exception(zone).for_some())
             }
             _ => Err((Refusal::Directive, content)),
         }
@@ -351,7 +350,7 @@ fn for_netblock<'l>(content: &'l str, zone: &'l str, rest: &str) -> super::Outco
     let Some(kind) = rest.split_whitespace().next_back() else { return not_a_block(content) };
     let kind = kind.trim_matches(['"', '\'']);
     match Effect::of(kind) {
-        Effect::Allow => Ok(exception_for_some(zone)),
+        Effect::Allow => Ok(exception(zone).for_some()),
         Effect::Block | Effect::Redirect => Err((Refusal::RuleOption, content)),
         Effect::Other => not_a_block(content),
     }
@@ -360,11 +359,6 @@ fn for_netblock<'l>(content: &'l str, zone: &'l str, rest: &str) -> super::Outco
 /// Zones below have rules of their own, so that they stay blocked where they are.
 fn exception(zone: &str) -> Entry<'_> {
     Entry::new(zone, EntryKind::Host).with_scope(Scope::Host).with_action(Action::Allow)
-}
-
-/// For the requests of some clients alone, so that it takes nothing back.
-fn exception_for_some(zone: &str) -> Entry<'_> {
-    exception(zone).for_some()
 }
 
 fn block(zone: &str) -> Entry<'_> {

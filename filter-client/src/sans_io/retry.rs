@@ -43,7 +43,9 @@ impl RetryPolicy {
         let longest = self.initial_backoff.saturating_mul(1 << failed.saturating_sub(1).min(16));
         let longest = longest.min(self.max_backoff);
         let requested = retry_after.unwrap_or(Duration::ZERO).min(self.max_backoff);
-        longest.mul_f64(random_share()).saturating_add(requested)
+        // A backoff near the end of what a duration holds is rounded up beyond it.
+        let share = Duration::try_from_secs_f64(longest.as_secs_f64() * random_share());
+        share.unwrap_or(longest).saturating_add(requested)
     }
 }
 
@@ -71,6 +73,9 @@ mod tests {
         assert!((0..50).all(|_| policy.backoff(1, Some(asked)) >= asked));
         let longest = policy.max_backoff + policy.initial_backoff;
         assert!(policy.backoff(1, Some(Duration::MAX)) <= longest);
+        let endless =
+            RetryPolicy { initial_backoff: Duration::MAX, max_backoff: Duration::MAX, ..policy };
+        assert!((0..50).all(|_| endless.backoff(3, Some(Duration::MAX)) == Duration::MAX));
         let backoffs: Vec<_> = (0..8).map(|_| policy.backoff(5, None)).collect();
         assert!(backoffs.windows(2).any(|pair| pair[0] != pair[1]));
     }

@@ -162,9 +162,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> BloomFilter<B> {
         }
     }
 
-    /// Inserts many keys, in less than half of the time of one [`insert`](Self::insert) each.
-    ///
-    /// Filters of 8 MiB and more are written region by region. That takes further memory, at most as much as the filter.
+    /// Inserts many keys, faster than one [`insert`](Self::insert) each: several are hashed together, and filters of 8 MiB
+    /// and more are written region by region. That takes further memory, at most as much as the filter.
     pub fn insert_all<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
         let (parameters, remainder) = (self.parameters, self.remainder);
         let seed = parameters.murmur_seed();

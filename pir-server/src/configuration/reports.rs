@@ -14,6 +14,8 @@ const MAX_PATH: usize = 200;
 const TAKEN: [&str; 6] = ["/issue", "/config", "/key", "/queries", "/healthz", "/readyz"];
 /// What other paths begin with that are something else already.
 const TAKEN_BELOW: [&str; 3] = ["/.well-known/", "/filter/", "/token-key-for-user-token"];
+/// Largest number of entries in one report without a setting.
+pub(crate) const DEFAULT_ENTRIES: usize = 1000;
 /// Longest time that reports are kept, in days.
 const MAX_DAYS: u32 = 3650;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -62,7 +64,7 @@ impl Default for RawReports {
             file_bytes: 64 << 20,
             file_hours: 24,
             files: 100,
-            entries: 1000,
+            entries: DEFAULT_ENTRIES,
         }
     }
 }

@@ -188,7 +188,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             if !counted || !is_room {
                 response = this.refuse(Refusal::Busy);
             }
-            let share = Some(AnswerShare(Arc::new((admitted.share, held))));
+            let share = Some(AnswerShare { request: admitted.share, held });
             Ok(response.map(|body| Answer { body, share, _open: open }))
         })
     }
@@ -269,14 +269,16 @@ impl hyper::body::Body for Upload {
 
 /// The shares of the memory that an answer holds: that of its request, and that of the body if a token was spent for it.
 #[derive(Clone)]
-struct AnswerShare(Arc<(Arc<PeerShare>, Option<Arc<Held>>)>);
+struct AnswerShare {
+    request: Arc<PeerShare>,
+    held: Option<Arc<Held>>,
+}
 
 impl AnswerShare {
     /// A part of the answer has moved.
     fn moved(&self) {
-        let (share, held) = &*self.0;
-        share.moved();
-        if let Some(held) = held {
+        self.request.moved();
+        if let Some(held) = &self.held {
             held.moved();
         }
     }

@@ -3,6 +3,7 @@
 use super::body::Incoming;
 use super::{Refusal, Reply, admission, has_media_type, invalid};
 use crate::blocking::blocking;
+use crate::configuration::DEFAULT_ENTRIES;
 use crate::metrics::Outcome;
 use crate::platform::Platform;
 use crate::service::Service;
@@ -29,7 +30,8 @@ pub(super) async fn report(
     let platform = Platform::from_user_agent(agent);
     let held = body.read(MAX_BODY).await?;
     let live = service.live();
-    let entries = live.reports.as_ref().map_or(usize::MAX, |log| log.settings().entries);
+    // Reports that nobody keeps are read as others are, and dropped.
+    let entries = live.reports.as_ref().map_or(DEFAULT_ENTRIES, |log| log.settings().entries);
     // The report is written once its token stays spent, so that it cannot be repeated.
     let urls = admission.spend(&service, async { decode(&headers, &held.bytes, entries) }).await?;
     if let Some(log) = live.reports.clone() {

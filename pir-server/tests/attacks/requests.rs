@@ -48,6 +48,23 @@ async fn a_request_that_was_decoded_has_spent_its_token() {
     assert_eq!(with_tokens, ["/issue", "/queries", "/config", "/key", "/report"].len());
 }
 
+/// Reports have a limit also where nobody keeps them.
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_that_nobody_keeps_are_limited() {
+    let running = small().await;
+    for (count, expected) in [(999, 200), (1000, 200), (1001, 400)] {
+        let body = serde_json::to_vec(&vec![""; count]).unwrap();
+        let token = running.token().await.to_authorization();
+        let headers = [
+            ("authorization", token.as_str()),
+            ("user-agent", crate::support::AGENT),
+            ("content-type", "application/json"),
+        ];
+        let answer = running.send(reqwest::Method::POST, "/report", &headers, body).await;
+        assert_eq!(answer.status(), expected, "{count}");
+    }
+}
+
 fn stored_bytes(metrics: &str) -> u64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix("pir_stored_key_bytes "));
     line.unwrap().parse().unwrap()

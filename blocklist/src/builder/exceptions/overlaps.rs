@@ -115,6 +115,7 @@ impl Places {
         let text = place(host, port, path);
         let least = text.len() - path.len() - 1;
         let mut places = Vec::new();
+        // All are visited, so that it never ends early.
         let _ = each_beginning(&self.numbers, &text, least, |place, _| {
             places.push(place.len());
             ControlFlow::Continue(())

@@ -357,6 +357,11 @@ fn a_condition_on_an_object_around_the_rows_is_named_as_such() {
         "`status` is a field of an object around the rows, not of the rows, which have: host; \
          extract the rows with the field in them"
     );
+    // Many names of objects around leave room for those of the rows.
+    let around: String = (0..30).map(|number| format!(r#""f{number}":1,"#)).collect();
+    let long = format!(r#"{{{around}"rows":[{{"host":"a.example","state":"on"}}]}}"#);
+    let error = mistake(&long, "json=host", &["status=on"]);
+    assert_eq!(error.to_string(), "no row has a field `status`; rows have: host, state");
     // Names of objects around are not among those that rows have.
     let error = mistake(list, "json=host", &["state=on"]);
     assert_eq!(error.to_string(), "no row has a field `state`; rows have: host");
