@@ -361,6 +361,8 @@ impl Reservation {
         let guard = CancelOnDrop(Arc::clone(&cancelled));
         let (sender, receiver) = oneshot::channel();
         let task: Task = Box::new(move |context: TaskContext<'_>| {
+            // Moved into the task: after a panic the place is given back before the receiver sees that there is no sender.
+            let (sender, place) = (sender, place);
             if context.cancelled.load(Ordering::Relaxed) {
                 return;
             }
