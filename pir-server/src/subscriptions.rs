@@ -299,63 +299,18 @@ impl Subscriptions {
         !self.subscriptions.iter().any(lags)
     }
 
-    /// Time until the next poll: the interval, or less if a release is activated before.
-    fn pause(&self, now: Timestamp) -> Duration {
-        let due = |subscription: &Subscription| {
-            let activate_at = subscription.snapshot.load().status.activate_at;
-            activate_at.filter(|&at| at > now).map(|at| at.since(now))
-        };
-        let next = self.subscriptions.iter().filter_map(due).min();
-        next.map_or(self.poll_interval, |due| self.poll_interval.min(due))
-    }
-
     /// Polls all publications once: prepares new releases, and serves the effective ones.
     ///
     /// # Errors
     /// The last failure, after all publications were polled.
     pub(crate) async fn poll(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
-        let mut outcome = Ok(());
-        // A slow store of one use case does not delay the others.
         let polled = join_all(self.subscriptions.iter().map(|one| one.poll(service))).await;
-        for (subscription, polled) in self.subscriptions.iter().zip(polled) {
-            let snapshot = subscription.snapshot.load();
-            let late = snapshot.late_since(service.now()).is_some();
-            let problem = match &polled {
-                Err(error) => Some(Report::new(error).to_string()),
-                Ok(()) => snapshot.is_emptied().then(|| EMPTIED.to_owned()),
-            };
-            service.polled(&subscription.use_case, problem.is_none(), late);
-            subscription.problem.store(problem.map(Arc::new));
-            if polled.is_err() {
-                outcome = polled;
-            }
-        }
-        outcome
+        polled.into_iter().fold(Ok(()), |outcome, polled| polled.and(outcome))
     }
 
-    /// Polls for as long as the future is awaited.
+    /// Polls each publication for as long as the future is awaited. A slow store of one use case does not delay the others.
     pub(crate) async fn run(&self, service: &impl Serve) {
-        if self.subscriptions.is_empty() {
-            return;
-        }
-        // The same failure is logged once, not at every poll.
-        let mut last_failure = String::new();
-        loop {
-            match self.poll(service).await {
-                Ok(()) => last_failure.clear(),
-                Err(error) => {
-                    let failure = Report::new(&error).to_string();
-                    if failure != last_failure {
-                        tracing::error!(
-                            error = failure,
-                            "a publication cannot be followed; the earlier state stays"
-                        );
-                        last_failure = failure;
-                    }
-                }
-            }
-            tokio::time::sleep(self.pause(service.now())).await;
-        }
+        join_all(self.subscriptions.iter().map(|one| one.run(service, self.poll_interval))).await;
     }
 }
 
@@ -428,7 +383,48 @@ async fn last_active(
 }
 
 impl Subscription {
+    /// Time until the next poll: the interval, or less if a release is activated before.
+    fn pause(&self, now: Timestamp, poll_interval: Duration) -> Duration {
+        let activate_at = self.snapshot.load().status.activate_at.filter(|&at| at > now);
+        activate_at.map_or(poll_interval, |at| poll_interval.min(at.since(now)))
+    }
+
+    async fn run(&self, service: &impl Serve, poll_interval: Duration) {
+        // The same failure is logged once, not at every poll.
+        let mut last_failure = String::new();
+        loop {
+            match self.poll(service).await {
+                Ok(()) => last_failure.clear(),
+                Err(error) => {
+                    let failure = Report::new(&error).to_string();
+                    if failure != last_failure {
+                        tracing::error!(
+                            error = failure,
+                            "a publication cannot be followed; the earlier state stays"
+                        );
+                        last_failure = failure;
+                    }
+                }
+            }
+            tokio::time::sleep(self.pause(service.now(), poll_interval)).await;
+        }
+    }
+
+    /// Polls once, and records what came of it.
     async fn poll(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
+        let polled = self.follow(service).await;
+        let snapshot = self.snapshot.load();
+        let problem = match &polled {
+            Err(error) => Some(Report::new(error).to_string()),
+            Ok(()) => snapshot.is_emptied().then(|| EMPTIED.to_owned()),
+        };
+        let late = snapshot.late_since(service.now()).is_some();
+        service.polled(&self.use_case, problem.is_none(), late);
+        self.problem.store(problem.map(Arc::new));
+        polled
+    }
+
+    async fn follow(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
         let mut state = self.state.lock().await;
         // A release that is ready is activated in time, even if the store does not answer, and before the next is fetched.
         let polled = self.ask_store(&mut state).await;
@@ -447,7 +443,11 @@ impl Subscription {
         }
         polled?;
         prepared?;
-        self.fetch_prefilters(service, &mut state).await
+        let fetched = self.fetch_prefilters(service, &mut state).await;
+        if state.replica.is_due(service.now()) {
+            self.activate(service, &mut state).await?;
+        }
+        fetched
     }
 
     /// Asks the store which release counts. One that has not answered is asked again after a pause that doubles: a read of a
@@ -482,8 +482,16 @@ impl Subscription {
         if state.filter_of.as_ref() == Some(&id) {
             return Ok(());
         }
-        let fetched = state.replica.fetch_filters().await.map_err(store_error(&self.use_case))?;
-        let Some(fetched) = fetched else { return Ok(()) };
+        // The next release does not wait for the prefilter of the one before it.
+        let status = state.replica.status();
+        let left = match status.activate_at.filter(|_| status.ready.is_some()) {
+            Some(at) => at.since(service.now()),
+            None => Duration::MAX,
+        };
+        let Ok(fetched) = tokio::time::timeout(left, state.replica.fetch_filters()).await else {
+            return Ok(());
+        };
+        let Some(fetched) = fetched.map_err(store_error(&self.use_case))? else { return Ok(()) };
         let failed = |source: Box<dyn Error + Send + Sync>| SubscriptionError::Prefilter {
             use_case: self.use_case.clone(),
             source,

@@ -75,9 +75,11 @@ async fn put(store: &ReleaseStore, case: &str, id: &str) -> Release {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    names.push("filter/bloom.bin".to_owned());
     fs::create_dir(folder.path().join("filter")).unwrap();
-    fs::write(folder.path().join("filter/bloom.bin"), id).unwrap();
+    for name in ["filter/bloom.bin", "filter/bloom_filter.plist"] {
+        names.push(name.to_owned());
+        fs::write(folder.path().join(name), id).unwrap();
+    }
     names.sort();
     let mut files = Vec::new();
     for name in names {
@@ -244,6 +246,35 @@ async fn a_silent_store_delays_no_release_that_is_ready() {
     assert!(node.answers(SECOND).await);
     // The thread that waits ends.
     drop(fs::OpenOptions::new().write(true).open(&current).unwrap());
+}
+
+/// Nor does a prefilter of the release before it that cannot be fetched.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefilter_that_does_not_come_delays_no_release_that_is_ready() {
+    let shelf = Shelf::new();
+    let first = shelf.put(FIRST, "1").await;
+    shelf.set("1", Some(NOW), None).await;
+    shelf.store.set_filter(&first).await.unwrap();
+    let prefilter = shelf.object(&first, "filter/bloom_filter.plist");
+    fs::remove_file(&prefilter).unwrap();
+    assert!(Command::new("mkfifo").arg(&prefilter).status().unwrap().success());
+    let clock = clock();
+    let node = node(shelf.folder.path().to_str().unwrap(), &clock).await;
+    shelf.put(SECOND, "2").await;
+    shelf.set("2", Some(NOW + 60), Some("1")).await;
+    clock.set(at(NOW + 57));
+    let time_comes = async {
+        while node.status().await["ready"] != "2" {
+            tokio::task::yield_now().await;
+        }
+        clock.set(at(NOW + 60));
+    };
+    let poll = node.service.poll_publications();
+    futures_util::future::join(poll, time_comes).await.0.unwrap();
+    assert_eq!((node.shards(), &node.status().await["active"]), (3, &"2".into()));
+    // The thread that waits for the pipe ends.
+    drop(fs::OpenOptions::new().write(true).open(&prefilter).unwrap());
 }
 
 /// What a node cannot verify, it does not serve; and it takes no requests from nodes that can.
