@@ -38,6 +38,12 @@ pub trait Kernels: MachineWord {
     #[doc(hidden)]
     fn lanes(backend: Backend) -> usize;
 
+    /// Whether residues in vectors of the back end have a sign where the modulus permits.
+    #[doc(hidden)]
+    fn has_signed_products(_backend: Backend) -> bool {
+        false
+    }
+
     /// Forward transform with vectors; `table` was built for its back end's vectors. If `lazy`, results
     /// are below `NttTable::lazy_bound`.
     #[doc(hidden)]
@@ -152,6 +158,11 @@ impl Kernels for u32 {
             #[cfg(target_arch = "aarch64")]
             Level::Neon(_) => 4,
         }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn has_signed_products(backend: Backend) -> bool {
+        matches!(backend.level(), Level::Neon(_))
     }
 
     fn vector_forward(table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32], lazy: bool) {

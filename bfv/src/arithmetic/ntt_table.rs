@@ -43,8 +43,8 @@ pub(crate) struct VectorRoots<W> {
 }
 
 impl<W: MachineWord> VectorRoots<W> {
-    /// `more` is added to each quotient.
-    fn new(roots: &[Factor<W>], lanes: usize, more: W) -> Self {
+    /// Quotients are those of `quotient`.
+    fn new(roots: &[Factor<W>], lanes: usize, quotient: impl Fn(Factor<W>) -> W) -> Self {
         let degree = roots.len();
         let groups = degree / (lanes * lanes);
         let tail = || AlignedBuffer::<W>::zeroed(groups * lanes * (lanes - 1));
@@ -56,7 +56,7 @@ impl<W: MachineWord> VectorRoots<W> {
         };
         for (index, root) in roots.iter().enumerate() {
             all.values[index] = root.value;
-            all.quotients[index] = root.quotient.wrapping_add(more);
+            all.quotients[index] = quotient(*root);
         }
         let mut at = 0;
         for group in 0..groups {
@@ -67,7 +67,7 @@ impl<W: MachineWord> VectorRoots<W> {
                         let block = ((group * lanes + lane) << stage) + butterfly;
                         let root = roots[blocks + block];
                         all.tail_values[at] = root.value;
-                        all.tail_quotients[at] = root.quotient.wrapping_add(more);
+                        all.tail_quotients[at] = quotient(root);
                         at += 1;
                     }
                 }
@@ -79,16 +79,54 @@ impl<W: MachineWord> VectorRoots<W> {
 
 /// What the vector transforms read.
 pub(crate) struct VectorTables<W> {
-    /// Roots of the forward transform. Their quotients are larger by 1 where
-    /// [`NttTable::centres_products`].
+    /// Roots of the forward transform, with quotients as [`Products`] has them.
     pub(crate) forward: VectorRoots<W>,
     pub(crate) inverse: VectorRoots<W>,
     /// The root of the last inverse stage, divided by N.
     pub(crate) last_root: Factor<W>,
 }
 
-/// Largest number of bits of a modulus of which 16 times fits a word of 32 bits.
+/// Largest number of bits of a modulus p of which 16 times fits a word of 32 bits.
 const CENTRED_MODULUS_BITS: u32 = 28;
+
+/// How vectors multiply by a root w modulo p, and which quotient of w that takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Products {
+    /// Below 2p, or a little more where it does no harm, with Shoup's quotient ⌊w·R/p⌋ of words below R. For all moduli.
+    Lazy,
+    /// Forward products are between -p and p, with quotients that are larger by 1: where 16p fits a word of 32 bits.
+    Centred,
+    /// Residues have a sign, and products are between -p and p, with the quotient -w·2^31/p, rounded: where 8p fits 31 bits and
+    /// the CPU has the high half of doubled products.
+    Signed,
+}
+
+impl Products {
+    /// Those of a modulus. `signed`: the vectors have [`Self::Signed`].
+    fn of<W: MachineWord>(modulus: &Modulus<W>, signed: bool) -> Self {
+        match W::BITS == 32 && modulus.bits() <= CENTRED_MODULUS_BITS {
+            true if signed => Self::Signed,
+            true => Self::Centred,
+            false => Self::Lazy,
+        }
+    }
+
+    /// The quotient of a root of the inverse transform.
+    pub(crate) fn inverse_quotient<W: MachineWord>(self, root: Factor<W>) -> W {
+        match self {
+            Self::Lazy | Self::Centred => root.quotient,
+            // Half of w·2^32/p, rounded: the fraction that its quotient lacks makes no difference.
+            Self::Signed => W::ZERO.wrapping_sub(W::truncate(root.quotient.to_u64().div_ceil(2))),
+        }
+    }
+
+    fn forward_quotient<W: MachineWord>(self, root: Factor<W>) -> W {
+        match self {
+            Self::Lazy | Self::Signed => self.inverse_quotient(root),
+            Self::Centred => root.quotient.wrapping_add(W::ONE),
+        }
+    }
+}
 
 /// A prime modulus q with the tables of its transform for polynomials of N coefficients.
 pub struct NttTable<W> {
@@ -97,21 +135,19 @@ pub struct NttTable<W> {
     backend: Backend,
     roots: Roots<W>,
     degree_inverse: Factor<W>,
+    products: Products,
     /// Where the back end's vectors fit the degree.
     vector: Option<VectorTables<W>>,
 }
 
-fn centres_products<W: MachineWord>(modulus: &Modulus<W>) -> bool {
-    W::BITS == 32 && modulus.bits() <= CENTRED_MODULUS_BITS
-}
-
 impl<W: MachineWord> NttTable<W> {
-    /// As [`NttTable::new`], for a back end whose vectors have `lanes` residues.
+    /// As [`NttTable::new`], for a back end whose vectors have `lanes` residues. `signed`: they have [`Products::Signed`].
     pub(crate) fn with_lanes(
         degree: usize,
         modulus: u64,
         backend: Backend,
         lanes: usize,
+        signed: bool,
     ) -> Option<Self> {
         if !degree.is_power_of_two() {
             return None;
@@ -130,13 +166,17 @@ impl<W: MachineWord> NttTable<W> {
         let roots =
             Roots { forward: powers(root), inverse: powers(prime::inverse_mod(root, modulus)) };
         let degree_inverse = reduced.factor_u64(prime::inverse_mod(degree as u64, modulus));
-        let more = if centres_products(&reduced) { W::ONE } else { W::ZERO };
+        let products = Products::of(&reduced, signed);
         let vector = (lanes > 1 && degree >= lanes * lanes).then(|| VectorTables {
-            forward: VectorRoots::new(&roots.forward, lanes, more),
-            inverse: VectorRoots::new(&roots.inverse, lanes, W::ZERO),
+            forward: VectorRoots::new(&roots.forward, lanes, |root| {
+                products.forward_quotient(root)
+            }),
+            inverse: VectorRoots::new(&roots.inverse, lanes, |root| {
+                products.inverse_quotient(root)
+            }),
             last_root: reduced.factor(reduced.mul(roots.inverse(1)[0].value, degree_inverse.value)),
         });
-        Some(Self { modulus: reduced, degree, backend, roots, degree_inverse, vector })
+        Some(Self { modulus: reduced, degree, backend, roots, degree_inverse, products, vector })
     }
 
     /// The modulus q.
@@ -162,16 +202,16 @@ impl<W: MachineWord> NttTable<W> {
         &self.roots
     }
 
-    /// Whether forward products of vectors are between -q and q: where 16q fits a word of 32 bits.
-    pub(crate) fn centres_products(&self) -> bool {
-        centres_products(&self.modulus)
+    /// How vectors multiply by roots.
+    pub(crate) fn products(&self) -> Products {
+        self.products
     }
 
     /// What the results of a lazy forward transform are below: a multiple of q, of which five times fit a
     /// word.
     pub(crate) fn lazy_bound(&self) -> W {
         let q = self.modulus.value();
-        if !self.centres_products() {
+        if self.products == Products::Lazy {
             return q;
         }
         let q2 = q.wrapping_add(q);

@@ -34,6 +34,15 @@ pub(crate) trait Lanes<W: MachineWord>: Copy {
 
     /// A vector whose lanes all hold `value`.
     fn splat(cpu: Self::Cpu, value: W) -> Self;
+    /// The word at `index` in all lanes, one of `count` words: a power of two.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of `count` words, and `index` is below `count`.
+    #[inline(always)]
+    unsafe fn splat_one_of(cpu: Self::Cpu, from: *const W, index: usize, _count: usize) -> Self {
+        // SAFETY: the caller knows that there is a word at `index`.
+        Self::splat(cpu, unsafe { *from.add(index) })
+    }
     /// Reads `COUNT` words, which need not be aligned.
     ///
     /// # Safety

@@ -7,7 +7,8 @@
 #![allow(unsafe_code, reason = "intrinsics of CPU features")]
 
 use super::kernels::{Correction, Image};
-use super::lanes::{self, Lanes, NarrowLanes, automorphism, narrow, transform};
+use super::lanes::transform::signed::{self, SignedLanes};
+use super::lanes::{self, Lanes, NarrowLanes, automorphism, narrow};
 use super::lift::Lift;
 use crate::arithmetic::modulus::Modulus;
 use crate::arithmetic::ntt_table::NttTable;
@@ -48,6 +49,22 @@ impl Lanes<u32> for U32x4 {
     #[inline(always)]
     fn splat(_: Neon, value: u32) -> Self {
         Self(neon!(vdupq_n_u32(value)))
+    }
+    #[inline(always)]
+    unsafe fn splat_one_of(cpu: Neon, from: *const u32, index: usize, count: usize) -> Self {
+        if count < Self::COUNT {
+            // SAFETY: the caller knows that there is a word at `index`.
+            return Self::splat(cpu, unsafe { *from.add(index) });
+        }
+        // Instructions multiply by a lane as well as by a vector, so that one load serves four products.
+        // SAFETY: `count` is a multiple of 4 above `index`.
+        let four = unsafe { vld1q_u32(from.add(index / 4 * 4)) };
+        Self(match index % 4 {
+            0 => neon!(vdupq_laneq_u32::<0>(four)),
+            1 => neon!(vdupq_laneq_u32::<1>(four)),
+            2 => neon!(vdupq_laneq_u32::<2>(four)),
+            _ => neon!(vdupq_laneq_u32::<3>(four)),
+        })
     }
     #[inline(always)]
     unsafe fn load(_: Neon, from: *const u32) -> Self {
@@ -102,6 +119,19 @@ impl Lanes<u32> for U32x4 {
         v[1] = Self::of_wide(neon!(vtrn1q_u64(odd[0], odd[1])));
         v[2] = Self::of_wide(neon!(vtrn2q_u64(even[0], even[1])));
         v[3] = Self::of_wide(neon!(vtrn2q_u64(odd[0], odd[1])));
+    }
+}
+
+impl SignedLanes for U32x4 {
+    #[inline(always)]
+    fn mul_signed(self, value: Self, quotient: Self, p: Self) -> Self {
+        neon!({
+            let signed = vreinterpretq_s32_u32;
+            let high = vqrdmulhq_s32(signed(self.0), signed(quotient.0));
+            let high = vreinterpretq_u32_s32(high);
+            // The quotient has the other sign: compilers negate the product when it is subtracted.
+            Self(vmlaq_u32(vmulq_u32(self.0, value.0), high, p.0))
+        })
     }
 }
 
@@ -164,11 +194,11 @@ with_cpu_features! {
     Neon, "neon";
 
     fn forward(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32], lazy: bool) {
-        transform::forward::<u32, U32x4, 4>(cpu, table, from, row, lazy);
+        signed::forward::<U32x4, 4>(cpu, table, from, row, lazy);
     }
 
     fn inverse(cpu, table: &NttTable<u32>, from: Option<&[u32]>, row: &mut [u32]) {
-        transform::inverse::<u32, U32x4, 4>(cpu, table, from, row);
+        signed::inverse::<U32x4, 4>(cpu, table, from, row);
     }
 
     fn permute(cpu, out: &mut [u32], from: &[u32], index: &[u32]) {

@@ -44,7 +44,8 @@ impl<W: Word> NttTable<W> {
     /// the modulus is not 1 modulo 2·`degree`, or too large for the word.
     #[must_use]
     pub fn new(degree: usize, modulus: u64, backend: Backend) -> Option<Self> {
-        Self::with_lanes(degree, modulus, backend, W::lanes(backend))
+        let (lanes, signed) = (W::lanes(backend), W::has_signed_products(backend));
+        Self::with_lanes(degree, modulus, backend, lanes, signed)
     }
 
     fn check(&self, lengths: &[usize]) {

@@ -1,6 +1,7 @@
 //! Vectors as arrays, for tests of the algorithms with any number of lanes on any machine: those of
 //! register types that this machine lacks, too.
 
+use super::transform::signed::SignedLanes;
 use super::{Lanes, NarrowLanes};
 
 /// L residues of 32 bits, 2 ≤ L ≤ 16. Products are those of halves, or of even and odd lanes.
@@ -71,6 +72,17 @@ impl<const L: usize, const HALVES: bool> Lanes<u32> for Model<L, HALVES> {
                 std::mem::swap(&mut low[j].0[i], &mut high[0].0[j]);
             }
         }
+    }
+}
+
+impl<const L: usize, const HALVES: bool> SignedLanes for Model<L, HALVES> {
+    fn mul_signed(self, value: Self, quotient: Self, p: Self) -> Self {
+        Self::each(|i| {
+            let product =
+                i64::from(self.0[i].cast_signed()) * i64::from(quotient.0[i].cast_signed());
+            let high = (product + (1 << 30)) >> 31;
+            self.0[i].wrapping_mul(value.0[i]).wrapping_add((high as u32).wrapping_mul(p.0[i]))
+        })
     }
 }
 
@@ -149,7 +161,10 @@ mod tests {
     fn transforms<const L: usize>() {
         for (degree, prime) in [(256, PRIMES[0]), (1024, PRIMES[1]), (4096, PRIMES[1])] {
             let portable = NttTable::<u32>::new(degree, prime, Backend::portable()).unwrap();
-            let table = NttTable::with_lanes(degree, prime, Backend::portable(), L).unwrap();
+            let with_lanes = |signed| {
+                NttTable::with_lanes(degree, prime, Backend::portable(), L, signed).unwrap()
+            };
+            let (table, signed) = (with_lanes(false), with_lanes(true));
             let start = numbers(degree, 4 * prime, 3);
             let mut expected = start.clone();
             portable.forward(&mut expected);
@@ -162,10 +177,30 @@ mod tests {
                 false,
             );
             assert!(row == expected, "forward {L} {degree}");
+            let mut row_signed = vec![0; degree];
+            let mut forward = |lazy| {
+                let (from, row) = (Some(&start[..]), &mut row_signed);
+                transform::signed::forward::<Model<L, true>, L>((), &signed, from, row, lazy);
+                row_signed.clone()
+            };
+            assert!(forward(false) == expected, "signed forward {L} {degree}");
+            let m = signed.modulus();
+            let lazy = forward(true);
+            assert!(lazy.iter().all(|&x| x < signed.lazy_bound()));
+            let lazy: Vec<u32> = lazy.into_iter().map(|x| m.reduce(x)).collect();
+            assert!(lazy == expected, "signed lazy forward {L} {degree}");
             let mut back = vec![0; degree];
             transform::inverse::<u32, Model<L, false>, L>((), &table, Some(&row), &mut back);
+            // Some slots are as large as a caller may leave them.
+            for slot in row.iter_mut().step_by(3) {
+                *slot += prime as u32;
+            }
+            let mut back_signed = vec![0; degree];
+            let (from, out) = (Some(&row[..]), &mut back_signed);
+            transform::signed::inverse::<Model<L, true>, L>((), &signed, from, out);
             portable.inverse(&mut expected);
             assert!(back == expected, "inverse {L} {degree}");
+            assert!(back_signed == expected, "signed inverse {L} {degree}");
         }
     }
 

@@ -13,16 +13,19 @@
 //!
 //! Where p is so small that 64p fits a word, products may be a little larger, below 4p, and nothing
 //! is reduced between forward stages: see `RoomyU64x8` in `avx512`. Where 16p fits a word of 32 bits,
-//! forward stages reduce once in a pass: see [`Centred`].
+//! forward stages reduce once in a pass: see [`Centred`]. Where the CPU has the high half of doubled products, residues
+//! have a sign there: see `signed`.
 #![allow(unsafe_code, reason = "pointers into rows and tables, whose lengths are checked once")]
 
 mod butterfly;
+#[cfg(any(test, target_arch = "aarch64"))]
+pub(crate) mod signed;
 
 use super::Lanes;
 use crate::arithmetic::modulus::Factor;
-use crate::arithmetic::ntt_table::{NttTable, VectorRoots};
+use crate::arithmetic::ntt_table::{NttTable, Products, VectorRoots};
 use crate::arithmetic::word::MachineWord;
-use butterfly::{Bounds, Butterflies, Centred, Forward, Inverse, Scale};
+use butterfly::{Bounds, Butterflies, Centred, Forward, Inverse, InverseButterflies, Scale};
 
 /// Where roots, and their quotients, begin.
 #[derive(Clone, Copy)]
@@ -44,15 +47,19 @@ impl<W: MachineWord> RootPointers<W> {
         unsafe { Self { values: self.values.add(count), quotients: self.quotients.add(count) } }
     }
 
-    /// One root in all lanes.
+    /// One root in all lanes, of `count`, a power of two.
     ///
     /// # Safety
-    /// Both lists have more than `index` words from here.
+    /// Both lists have `count` words from here, and `index` is below `count`.
     #[inline(always)]
-    unsafe fn splat<V: Lanes<W>>(self, cpu: V::Cpu, index: usize) -> (V, V) {
-        // SAFETY: the caller knows that both lists have a word at `index`.
-        let (value, quotient) = unsafe { (*self.values.add(index), *self.quotients.add(index)) };
-        (V::splat(cpu, value), V::splat(cpu, quotient))
+    unsafe fn splat<V: Lanes<W>>(self, cpu: V::Cpu, index: usize, count: usize) -> (V, V) {
+        // SAFETY: the caller knows that both lists have `count` words, one of them at `index`.
+        unsafe {
+            (
+                V::splat_one_of(cpu, self.values, index, count),
+                V::splat_one_of(cpu, self.quotients, index, count),
+            )
+        }
     }
 
     /// One root for each lane.
@@ -73,7 +80,7 @@ macro_rules! butterflies {
         let mut k = 0;
         while k < half {
             let (low, high) = $v.split_at_mut(2 * half * $row + half + k);
-            $b.butterfly(&mut low[2 * half * $row + k], &mut high[0], $root);
+            $b.butterfly(&mut low[2 * half * $row + k], &mut high[0], $root, S);
             k += 1;
         }
     };
@@ -109,7 +116,7 @@ macro_rules! stages {
             let mut row = 0;
             while row < 1 << S {
                 // SAFETY: `row` is below 2^S, the number of roots.
-                let root = unsafe { roots.splat::<V>(cpu, row) };
+                let root = unsafe { roots.splat::<V>(cpu, row, 1 << S) };
                 butterflies!(v, row, root, b);
                 row += 1;
             }
@@ -253,7 +260,7 @@ unsafe fn forward_pass<W: MachineWord, V: Lanes<W>, const R: usize>(
 fn last_stage<W: MachineWord, V: Lanes<W>, const R: usize>(
     v: &mut [V; R],
     scale: Scale<V>,
-    b: Inverse<V>,
+    b: impl InverseButterflies<W, V>,
 ) {
     let (low, high) = v.split_at_mut(R / 2);
     for (x, y) in low.iter_mut().zip(high) {
@@ -274,7 +281,7 @@ unsafe fn inverse_pass<W: MachineWord, V: Lanes<W>, const R: usize>(
     stride: usize,
     roots: RootPointers<W>,
     scale: Scale<V>,
-    b: Inverse<V>,
+    b: impl InverseButterflies<W, V>,
 ) {
     for block in 0..blocks {
         let mut offset = 0;
@@ -343,10 +350,14 @@ pub(crate) fn forward<W: MachineWord, V: Lanes<W>, const R: usize>(
     lazy: bool,
 ) {
     let p = table.modulus().value();
-    if W::BITS == 32 && table.centres_products() {
-        forward_with::<W, V, R>(cpu, table, from, row, Centred::new(cpu, p), lazy);
-    } else {
-        forward_with::<W, V, R>(cpu, table, from, row, Forward(Bounds::new(cpu, p)), lazy);
+    match table.products() {
+        Products::Lazy => {
+            forward_with::<W, V, R>(cpu, table, from, row, Forward(Bounds::new(cpu, p)), lazy);
+        }
+        Products::Centred => {
+            forward_with::<W, V, R>(cpu, table, from, row, Centred::new(cpu, p), lazy);
+        }
+        Products::Signed => unreachable!("tables are those of the back end's vectors"),
     }
 }
 
@@ -418,6 +429,19 @@ pub(crate) fn inverse<W: MachineWord, V: Lanes<W>, const R: usize>(
     from: Option<&[W]>,
     row: &mut [W],
 ) {
+    let b = Inverse(Bounds::<V>::new(cpu, table.modulus().value()));
+    inverse_with::<W, V, R>(cpu, table, from, row, b);
+}
+
+/// [`inverse`] with these butterflies, for which the roots were made.
+#[inline(always)]
+fn inverse_with<W: MachineWord, V: Lanes<W>, const R: usize>(
+    cpu: V::Cpu,
+    table: &NttTable<W>,
+    from: Option<&[W]>,
+    row: &mut [W],
+    b: impl InverseButterflies<W, V>,
+) {
     const { assert!(R == V::COUNT && V::RADIX <= 16) };
     let vector = table.vector_roots().expect("the table is for vectors");
     let roots = &vector.inverse;
@@ -427,10 +451,11 @@ pub(crate) fn inverse<W: MachineWord, V: Lanes<W>, const R: usize>(
     let data = row.as_mut_ptr();
     // The first pass reads the source, the others what it wrote.
     let source = from.map_or(data.cast_const(), <[W]>::as_ptr);
-    let b = Inverse(Bounds::<V>::new(cpu, table.modulus().value()));
     let main = RootPointers::of(&roots.values, &roots.quotients);
     let tail = RootPointers::of(&roots.tail_values, &roots.tail_quotients);
-    let all_lanes = |w: Factor<W>| (V::splat(cpu, w.value), V::splat(cpu, w.quotient));
+    let all_lanes = |w: Factor<W>| {
+        (V::splat(cpu, w.value), V::splat(cpu, table.products().inverse_quotient(w)))
+    };
     let scale =
         Scale { sum: all_lanes(table.degree_inverse()), difference: all_lanes(vector.last_root) };
     let groups = degree / (R * R);

@@ -10,8 +10,8 @@ pub(super) trait Butterflies<W: MachineWord, V: Lanes<W>>: Copy {
     fn enter(self, x: V) -> V {
         x
     }
-    /// Both outputs, in the place of both inputs.
-    fn butterfly(self, x: &mut V, y: &mut V, root: (V, V));
+    /// Both outputs of stage `stage` of a pass, in the place of both inputs.
+    fn butterfly(self, x: &mut V, y: &mut V, root: (V, V), stage: usize);
     /// Results of the transform, to below p.
     fn leave(self, x: V) -> V;
     /// Results of the transform, to below [`NttTable::lazy_bound`].
@@ -19,6 +19,12 @@ pub(super) trait Butterflies<W: MachineWord, V: Lanes<W>>: Copy {
     fn leave_lazily(self, x: V) -> V {
         self.leave(x)
     }
+}
+
+/// What the inverse transform does, which ends with a stage that divides by N.
+pub(super) trait InverseButterflies<W: MachineWord, V: Lanes<W>>: Butterflies<W, V> {
+    /// The butterfly of the last stage: both outputs times N^-1, below p.
+    fn last(self, x: &mut V, y: &mut V, scale: Scale<V>);
 }
 
 /// A modulus p in all lanes, and the bound of products.
@@ -46,7 +52,7 @@ pub(super) struct Forward<V>(pub(super) Bounds<V>);
 
 impl<W: MachineWord, V: Lanes<W>> Butterflies<W, V> for Forward<V> {
     #[inline(always)]
-    fn butterfly(self, x: &mut V, y: &mut V, (value, quotient): (V, V)) {
+    fn butterfly(self, x: &mut V, y: &mut V, (value, quotient): (V, V), _: usize) {
         let u = x.before_forward(self.0.slack_p);
         let v = y.mul_lazy(value, quotient, self.0.p);
         *x = u.add(v);
@@ -100,7 +106,7 @@ impl<W: MachineWord, V: Lanes<W>> Butterflies<W, V> for Centred<V> {
         less_once(x, self.p8).add(self.p4)
     }
     #[inline(always)]
-    fn butterfly(self, x: &mut V, y: &mut V, (value, quotient): (V, V)) {
+    fn butterfly(self, x: &mut V, y: &mut V, (value, quotient): (V, V), _: usize) {
         let (u, v) = (*x, y.mul_lazy(value, quotient, self.p));
         *x = u.add(v);
         *y = u.sub(v);
@@ -128,13 +134,9 @@ pub(super) struct Scale<V> {
     pub(super) difference: (V, V),
 }
 
-impl<V> Inverse<V> {
-    /// The butterfly of the last stage: both outputs times N^-1, below p.
+impl<W: MachineWord, V: Lanes<W>> InverseButterflies<W, V> for Inverse<V> {
     #[inline(always)]
-    pub(super) fn last<W: MachineWord>(self, x: &mut V, y: &mut V, scale: Scale<V>)
-    where
-        V: Lanes<W>,
-    {
+    fn last(self, x: &mut V, y: &mut V, scale: Scale<V>) {
         let Scale { sum: (s, s_quotient), difference: (d, d_quotient) } = scale;
         let (sum, difference) = (x.add(*y), x.sub(*y).add(self.0.slack_p));
         *x = self.leave(sum.mul_lazy(s, s_quotient, self.0.p));
@@ -144,7 +146,7 @@ impl<V> Inverse<V> {
 
 impl<W: MachineWord, V: Lanes<W>> Butterflies<W, V> for Inverse<V> {
     #[inline(always)]
-    fn butterfly(self, x: &mut V, y: &mut V, (value, quotient): (V, V)) {
+    fn butterfly(self, x: &mut V, y: &mut V, (value, quotient): (V, V), _: usize) {
         let sum = x.add(*y);
         let difference = x.sub(*y).add(self.0.slack_p);
         *x = less_once(sum, self.0.slack_p);
