@@ -140,7 +140,7 @@ impl Catalog {
         }
         superseded.retain(|version| *version.data.config_id() != id);
         let surplus = (superseded.len() + 1).saturating_sub(use_case.version_count);
-        superseded.drain(..surplus);
+        superseded.drain(..surplus.min(superseded.len()));
         keep_within(&mut superseded, memory.superseded);
         self.use_cases.insert(use_case.name.clone(), Versions { newest, superseded });
     }

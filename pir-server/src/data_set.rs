@@ -19,6 +19,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use unix_clock::Timestamp;
 
+/// Memory of a shard in a configuration that lists each shard, in an answer and in what it is made of, at most.
+const LISTED_SHARD_BYTES: usize = 256;
+
 /// One version of a data set, ready for queries.
 pub(crate) struct DataSet {
     scheme: Scheme,
@@ -282,6 +285,14 @@ impl DataSet {
     /// The key of the database; `None` unless it was processed for the symmetric variant.
     pub(crate) fn database_key(&self) -> Option<&DatabaseKey> {
         self.database_key.as_ref()
+    }
+
+    /// Memory that the configuration takes while an answer with it is made, in bytes, at most.
+    pub(crate) fn config_bytes_for(&self, platform: Platform) -> usize {
+        match platform.reads_compact_configurations() {
+            true => 0,
+            false => self.shards.len().saturating_mul(LISTED_SHARD_BYTES),
+        }
     }
 
     /// The configuration in a form that the client's system can read; `None` if there is no such form.

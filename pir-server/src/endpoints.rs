@@ -71,7 +71,7 @@ impl IntoResponse for Reply {
     }
 }
 
-/// That a response was had without a token, although its request was no GET, as an extension of the response.
+/// That nothing counts the memory of a response, although its request was no GET, as an extension of the response.
 #[derive(Clone, Copy)]
 pub(crate) struct OpenToAll;
 

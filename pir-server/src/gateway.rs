@@ -23,6 +23,7 @@ pub(crate) use encapsulated::Gateway;
 pub use message::{MAX_FIELDS, MessageError, parse_request};
 
 use crate::configuration::Feature;
+use crate::endpoints::HeldAnswer;
 use crate::store::{StateFile, StoreError};
 
 /// The gateway cannot be opened, or its keys cannot rotate.
@@ -59,8 +60,8 @@ pub(crate) struct GatewayAnswer {
     pub(crate) message: Vec<u8>,
     /// Why the request was refused, for the metrics.
     pub(crate) refusal: Option<GatewayRefusal>,
-    /// Whether the request needed no token, so that whoever asks may have it.
-    pub(crate) is_open_to_all: bool,
+    /// Where the memory of this service's own answer counts. `None` if it needed no token.
+    pub(crate) held: Option<HeldAnswer>,
 }
 
 /// An answer cannot be sealed.

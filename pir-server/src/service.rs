@@ -346,12 +346,12 @@ impl Service {
 
     /// Whether a use case has nothing to serve yet, and is waited for.
     pub(crate) fn waits_for_any(&self) -> bool {
-        self.subscriptions.is_waiting() || self.live().awaits_any_files()
+        self.subscriptions.is_waiting(self) || self.live().awaits_any_files()
     }
 
     /// Whether a use case is configured and nothing was published of it yet.
     pub(crate) fn waits_for(&self, use_case: &str) -> bool {
-        self.subscriptions.waits_for(use_case) || self.live().awaits_files(use_case)
+        self.subscriptions.waits_for(self, use_case) || self.live().awaits_files(use_case)
     }
 
     /// The lists that this service keeps up to date.
@@ -377,7 +377,7 @@ impl Service {
     /// address tells it.
     #[must_use]
     pub fn release_statuses(&self) -> Vec<UseCaseStatus> {
-        self.subscriptions.statuses(self.now())
+        self.subscriptions.statuses(self)
     }
 
     /// Polls all publications once: prepares new releases, and serves the effective ones.
@@ -403,13 +403,13 @@ impl Service {
         if self.live().awaits_any_files() {
             return Readiness::FirstUpdate;
         }
-        if self.subscriptions.waits_in_vain() {
+        if self.subscriptions.waits_in_vain(self) {
             return Readiness::PublicationUnusable;
         }
-        if self.subscriptions.is_waiting() {
+        if self.subscriptions.is_waiting(self) {
             return Readiness::NothingPublished;
         }
-        if !self.subscriptions.is_in_step(self.now()) {
+        if !self.subscriptions.is_in_step(self) {
             return Readiness::Late;
         }
         match self.store.statistics().fill_percent() {

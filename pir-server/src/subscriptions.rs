@@ -2,8 +2,10 @@
 //! served from their activation time on.
 
 mod error;
+mod serve;
 
 pub use error::SubscriptionError;
+pub(crate) use serve::Serve;
 
 use crate::blocking::blocking;
 use crate::configuration::{Configuration, ShardCount, ShardFiles, UseCase, UseCaseSource};
@@ -17,45 +19,11 @@ use pir_dataset::publication::{
     Fetched, Release, ReleaseStore, ReleaseStoreError, Replica, ReplicaStatus, UseCaseStatus,
 };
 use std::error::Error;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use unix_clock::Timestamp;
-
-/// What subscriptions need of the service that serves their data sets.
-pub(crate) trait Serve: Sync {
-    /// The present time.
-    fn now(&self) -> Timestamp;
-
-    /// A use case as the present configuration has it.
-    fn use_case(&self, name: &str) -> Option<UseCase>;
-
-    /// Opens and verifies a data set, on threads that answer no queries.
-    fn open_data_set(
-        &self,
-        use_case: UseCase,
-        files: ShardFiles,
-    ) -> impl Future<Output = Result<Arc<DataSet>, SubscriptionError>> + Send;
-
-    /// Keeps reloads of the configuration waiting.
-    fn lock_reloads(&self) -> impl Future<Output = MutexGuard<'_, ()>> + Send;
-
-    /// Serves a data set from now on. Reloads must be locked.
-    fn put_version(&self, use_case: &str, data: Arc<DataSet>);
-
-    /// Gives out these prefilters of a use case from now on, and no others: each with its level, which is empty for the whole
-    /// data set.
-    fn put_prefilters(
-        &self,
-        use_case: &str,
-        prefilters: Vec<(String, ServedPrefilter)>,
-    ) -> impl Future<Output = ()> + Send;
-
-    /// A publication was polled.
-    fn polled(&self, use_case: &str, succeeded: bool, late: bool);
-}
 
 /// The subscription of one use case.
 struct Subscription {
@@ -82,6 +50,14 @@ struct SubscriptionState {
 struct Silence {
     pause: Duration,
     until: Instant,
+}
+
+impl Silence {
+    /// The silence after one that may have been before.
+    fn after(before: Option<Self>) -> Self {
+        let pause = before.map_or(STORE_TIMEOUT, |silence| 2 * silence.pause).min(LONGEST_PAUSE);
+        Self { pause, until: Instant::now() + pause }
+    }
 }
 
 enum OpenedRelease {
@@ -253,50 +229,54 @@ impl Subscriptions {
         use_cases.iter().filter_map(resolve).collect()
     }
 
+    /// The subscriptions of use cases that the present configuration has. The others are left alone until the next start.
+    fn present(&self, service: &impl Serve) -> impl Iterator<Item = &Subscription> {
+        self.subscriptions.iter().filter(|known| service.use_case(&known.use_case).is_some())
+    }
+
     /// How far this node is with each use case.
     #[must_use]
-    pub(crate) fn statuses(&self, now: Timestamp) -> Vec<UseCaseStatus> {
+    pub(crate) fn statuses(&self, service: &impl Serve) -> Vec<UseCaseStatus> {
         let status = |subscription: &Subscription| {
             let snapshot = subscription.snapshot.load();
-            let late = snapshot.late_since(now).is_some();
+            let late = snapshot.late_since(service.now()).is_some();
             let problem = subscription.problem.load().as_deref().cloned();
             UseCaseStatus::new(subscription.use_case.clone(), snapshot.status.clone(), late)
                 .with_problem(problem)
         };
-        self.subscriptions.iter().map(status).collect()
+        self.present(service).map(status).collect()
     }
 
     /// Whether a use case has no release to serve: nothing was published yet when this node last looked.
     #[must_use]
-    pub(crate) fn is_waiting(&self) -> bool {
-        let mut all = self.subscriptions.iter();
-        all.any(|subscription| subscription.snapshot.load().served.is_none())
+    pub(crate) fn is_waiting(&self, service: &impl Serve) -> bool {
+        self.present(service).any(Subscription::is_waiting)
     }
 
     /// Whether one of those that [wait](Self::is_waiting) has a publication that cannot be followed.
     #[must_use]
-    pub(crate) fn waits_in_vain(&self) -> bool {
-        let mut all = self.subscriptions.iter();
-        all.any(|known| known.snapshot.load().served.is_none() && known.problem.load().is_some())
+    pub(crate) fn waits_in_vain(&self, service: &impl Serve) -> bool {
+        let mut all = self.present(service);
+        all.any(|known| known.is_waiting() && known.problem.load().is_some())
     }
 
     /// Whether a use case is one of those that [wait](Self::is_waiting).
     #[must_use]
-    pub(crate) fn waits_for(&self, use_case: &str) -> bool {
-        let mut all = self.subscriptions.iter();
-        all.any(|known| known.use_case == use_case && known.snapshot.load().served.is_none())
+    pub(crate) fn waits_for(&self, service: &impl Serve, use_case: &str) -> bool {
+        self.present(service).any(|known| known.use_case == use_case && known.is_waiting())
     }
 
     /// Whether this node serves the release that it should. A node that is late for longer than
     /// `publications`' limit counts as in step again: the cause is then probably not this node, and an old data
     /// set is better than none.
     #[must_use]
-    pub(crate) fn is_in_step(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_in_step(&self, service: &impl Serve) -> bool {
+        let now = service.now();
         let lags = |subscription: &Subscription| {
             let late_since = subscription.snapshot.load().late_since(now);
             late_since.is_some_and(|since| now < since + self.late_limit)
         };
-        !self.subscriptions.iter().any(lags)
+        !self.present(service).any(lags)
     }
 
     /// Polls all publications once: prepares new releases, and serves the effective ones.
@@ -383,6 +363,10 @@ async fn last_active(
 }
 
 impl Subscription {
+    fn is_waiting(&self) -> bool {
+        self.snapshot.load().served.is_none()
+    }
+
     /// Time until the next poll: the interval, or less if a release is activated before.
     fn pause(&self, now: Timestamp, poll_interval: Duration) -> Duration {
         let activate_at = self.snapshot.load().status.activate_at.filter(|&at| at > now);
@@ -412,6 +396,9 @@ impl Subscription {
 
     /// Polls once, and records what came of it.
     async fn poll(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
+        if service.use_case(&self.use_case).is_none() {
+            return Ok(());
+        }
         let polled = self.follow(service).await;
         let snapshot = self.snapshot.load();
         let problem = match &polled {
@@ -424,50 +411,50 @@ impl Subscription {
         polled
     }
 
+    /// Follows the publication, unless its store has just not answered. Such a store is asked again after a pause that doubles:
+    /// a read of a folder that hangs keeps a thread for as long as it does.
     async fn follow(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
         let mut state = self.state.lock().await;
-        // A release that is ready is activated in time, even if the store does not answer, and before the next is fetched.
-        let polled = self.ask_store(&mut state).await;
+        let before = state.silence;
+        let followed = match before.is_some_and(|silence| Instant::now() < silence.until) {
+            true => Err(SubscriptionError::Silent { use_case: self.use_case.clone() }),
+            false => {
+                let followed = self.ask_store(service, &mut state).await;
+                let is_silent = followed.as_ref().is_err_and(SubscriptionError::is_silence);
+                state.silence = is_silent.then(|| Silence::after(before));
+                followed
+            }
+        };
+        // A release that is ready is activated in time, whatever the store does.
         if state.replica.is_due(service.now()) {
             self.activate(service, &mut state).await?;
         }
-        // Nothing else is fetched from a store that has just not answered.
-        if let Err(silent @ SubscriptionError::Silent { .. }) = polled {
-            self.snapshot.store(Arc::new(Snapshot::of(&state.replica)));
-            return Err(silent);
+        self.snapshot.store(Arc::new(Snapshot::of(&state.replica)));
+        followed
+    }
+
+    /// Asks the store which release counts, and fetches what is missing of it.
+    async fn ask_store(
+        &self,
+        service: &impl Serve,
+        state: &mut SubscriptionState,
+    ) -> Result<(), SubscriptionError> {
+        let polled = match tokio::time::timeout(STORE_TIMEOUT, state.replica.poll()).await {
+            Ok(polled) => polled.map_err(store_error(&self.use_case)),
+            Err(_) => return Err(SubscriptionError::Silent { use_case: self.use_case.clone() }),
+        };
+        // Before the next one is fetched.
+        if state.replica.is_due(service.now()) {
+            self.activate(service, state).await?;
         }
-        let prepared = self.prepare(service, &mut state).await;
+        let prepared = self.prepare(service, state).await;
         self.snapshot.store(Arc::new(Snapshot::of(&state.replica)));
         if state.replica.is_due(service.now()) {
-            self.activate(service, &mut state).await?;
+            self.activate(service, state).await?;
         }
         polled?;
         prepared?;
-        let fetched = self.fetch_prefilters(service, &mut state).await;
-        if state.replica.is_due(service.now()) {
-            self.activate(service, &mut state).await?;
-        }
-        fetched
-    }
-
-    /// Asks the store which release counts. One that has not answered is asked again after a pause that doubles: a read of a
-    /// folder that hangs keeps a thread for as long as it does.
-    async fn ask_store(&self, state: &mut SubscriptionState) -> Result<(), SubscriptionError> {
-        let silent = || Err(SubscriptionError::Silent { use_case: self.use_case.clone() });
-        let before = state.silence.take();
-        if before.is_some_and(|silence| Instant::now() < silence.until) {
-            state.silence = before;
-            return silent();
-        }
-        match tokio::time::timeout(STORE_TIMEOUT, state.replica.poll()).await {
-            Ok(polled) => polled.map_err(store_error(&self.use_case)),
-            Err(_) => {
-                let pause = before.map_or(STORE_TIMEOUT, |silence| 2 * silence.pause);
-                let pause = pause.min(LONGEST_PAUSE);
-                state.silence = Some(Silence { pause, until: Instant::now() + pause });
-                silent()
-            }
-        }
+        self.fetch_prefilters(service, state).await
     }
 
     /// Gives out the prefilters of the release that is served, as soon as its publisher does.

@@ -3,6 +3,7 @@
 
 mod deltas;
 mod error;
+mod patience;
 mod retention;
 #[cfg(feature = "publisher")]
 mod signing;
@@ -15,7 +16,7 @@ use crate::Cause;
 use crate::digest::sha256;
 use bytes::Bytes;
 use durable_file::{Access, Operation, PendingFile};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
@@ -34,6 +35,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(super) use error::file_error;
 pub use error::{Damage, ReleaseStoreError};
+use patience::{Pieces, in_time, is_too_silent};
 
 /// An error of the `object_store` crate as one cause. Some of its messages repeat their causes and others do
 /// not, so what every cause adds is put together here, once.
@@ -179,6 +181,7 @@ impl ReleaseStore {
                 ReleaseStoreError::Changed { name }
             }
             Error::NotFound { .. } => ReleaseStoreError::NotFound { name, source: cause(&error) },
+            error if is_too_silent(&error) => Self::silent(name),
             error => {
                 let source = cause(&error);
                 if source.to_string().contains(MACHINE_CREDENTIALS) {
@@ -201,7 +204,7 @@ impl ReleaseStore {
         options: GetOptions,
         max: usize,
     ) -> Result<(Bytes, Revision), ReadError> {
-        let result = match self.store.get_opts(&self.key(name), options).await {
+        let result = match in_time(self.store.get_opts(&self.key(name), options)).await {
             Err(Error::NotModified { .. }) => return Err(ReadError::NotModified),
             result => result.map_err(self.failed(name))?,
         };
@@ -210,7 +213,7 @@ impl ReleaseStore {
             version: result.meta.version.clone(),
         };
         let mut text = Vec::new();
-        let mut pieces = result.into_stream();
+        let mut pieces = Pieces::of(result);
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(self.failed(name))?;
             if text.len() + piece.len() > max {
@@ -375,7 +378,7 @@ impl ReleaseStore {
         path: &Path,
     ) -> Result<bool, ReleaseStoreError> {
         let name = Self::object(file);
-        match self.store.head(&self.key(&name)).await {
+        match in_time(self.store.head(&self.key(&name))).await {
             Ok(about) if about.size == file.bytes => return Ok(false),
             Ok(_) | Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(self.failed(&name)(error)),
@@ -414,7 +417,7 @@ impl ReleaseStore {
         to: &Path,
     ) -> Result<(), ReleaseStoreError> {
         let name = Self::object(file);
-        let result = self.store.get(&self.key(&name)).await.map_err(self.failed(&name))?;
+        let result = self.get(&self.key(&name)).await.map_err(self.failed(&name))?;
         if result.meta.size != file.bytes {
             return Err(self.damaged(&name, Damage::Length));
         }
@@ -424,7 +427,7 @@ impl ReleaseStore {
             tokio::fs::File::from_std(pending.file_mut().try_clone().map_err(unwritable)?);
         let mut digest = Sha256::new();
         let mut length = 0;
-        let mut pieces = result.into_stream();
+        let mut pieces = Pieces::of(result);
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(self.failed(&name))?;
             length += piece.len() as u64;
@@ -465,7 +468,7 @@ impl ReleaseStore {
     /// Writes a file anew. The store would link it, and a link that replaces another to the same file leaves both (POSIX,
     /// `rename`).
     async fn copy_in_folder(&self, from: &Key, to: &Key) -> Result<(), Error> {
-        let mut pieces = self.store.get(from).await?.into_stream();
+        let mut pieces = Pieces::of(self.get(from).await?);
         let mut copy = WriteMultipart::new(self.store.put_multipart(to).await?);
         while let Some(piece) = pieces.next().await {
             match piece {
@@ -527,7 +530,7 @@ impl ReleaseStore {
     /// [`ReleaseStoreError`], if the store fails.
     pub async fn has_filter_by_length(&self, release: &Release) -> Result<bool, ReleaseStoreError> {
         for file in release.filter_files() {
-            match self.store.head(&self.key(&file.name)).await {
+            match in_time(self.store.head(&self.key(&file.name))).await {
                 Ok(found) if found.size == file.bytes => {}
                 Ok(_) | Err(Error::NotFound { .. }) => return Ok(false),
                 Err(error) => return Err(self.failed(&file.name)(error)),
@@ -545,14 +548,14 @@ impl ReleaseStore {
         release: &Release,
     ) -> Result<bool, ReleaseStoreError> {
         for file in release.filter_files() {
-            let found = match self.store.get(&self.key(&file.name)).await {
+            let found = match self.get(&self.key(&file.name)).await {
                 Ok(found) if found.meta.size != file.bytes => return Ok(false),
                 Ok(found) => found,
                 Err(Error::NotFound { .. }) => return Ok(false),
                 Err(error) => return Err(self.failed(&file.name)(error)),
             };
             let (mut digest, mut length) = (Sha256::new(), 0);
-            let mut pieces = found.into_stream();
+            let mut pieces = Pieces::of(found);
             while let Some(piece) = pieces.next().await {
                 let piece = piece.map_err(self.failed(&file.name))?;
                 length += piece.len() as u64;

@@ -3,6 +3,7 @@
 //! A library of HTTP/2 answers pings and settings by itself, and keeps an answer for as long as the peer gives it no
 //! window. Neither is visible above it, so frames are followed here, by their heads alone.
 
+use super::MAX_STREAMS;
 use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
@@ -16,6 +17,9 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
+/// Requests that are neither answered nor refused: those in progress, and as many that were sent before the peer knew the limit.
+/// Heads that follow the announced end of a connection are ignored, and stay among them.
+const MAX_OPEN_STREAMS: usize = 2 * MAX_STREAMS as usize;
 /// Flags of DATA, HEADERS and CONTINUATION.
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
@@ -233,6 +237,11 @@ impl Wire {
                     self.last_stream = frame.stream;
                     let stream = Stream { opened: now, answered: None, sent: 0 };
                     self.streams.insert(frame.stream, stream);
+                    if self.streams.len() > MAX_OPEN_STREAMS {
+                        return Err(refused(
+                            "more requests than allowed that are neither answered nor refused",
+                        ));
+                    }
                 }
                 self.within_head = frame.flags & END_HEADERS == 0;
                 if self.within_head && self.one_frame_heads {

@@ -173,3 +173,23 @@ async fn frames_without_a_request_are_counted() {
     }
     assert!(wire.received(&ping, false, later).is_err());
 }
+
+#[tokio::test]
+async fn requests_that_are_not_answered_are_limited() {
+    let now = Instant::now();
+    let mut wire = http2(8192, now);
+    let stream = |request: usize| u32::try_from(2 * request + 1).unwrap();
+    let head = |request| frame(HEADERS, END_HEADERS | END_STREAM, stream(request), 0);
+    for request in 0..MAX_OPEN_STREAMS - 1 {
+        wire.received(&head(request), false, now).unwrap();
+    }
+    wire.received(&head(MAX_OPEN_STREAMS - 1), false, now).unwrap();
+    // One that was refused, one that the peer has taken back, and one that was answered make room.
+    wire.sent(&frame(RST_STREAM, 0, stream(0), 4), now);
+    wire.received(&frame(RST_STREAM, 0, stream(1), 4), false, now).unwrap();
+    wire.sent(&frame(HEADERS, END_HEADERS | END_STREAM, stream(2), 1), now);
+    for more in 0..3 {
+        wire.received(&head(MAX_OPEN_STREAMS + more), false, now).unwrap();
+    }
+    assert!(wire.received(&head(MAX_OPEN_STREAMS + 3), false, now).is_err());
+}

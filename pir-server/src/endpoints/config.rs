@@ -33,11 +33,14 @@ pub(super) async fn config(
     let admission = admission::private_token(&service, &headers).await?;
     let user = admission::user_identifier(&headers)?;
     let platform = Platform::from_user_agent(admission::user_agent(&headers)?);
-    let (bytes, held) = body.read(MAX_BODY).await?.into_parts();
+    let (bytes, mut held) = body.read(MAX_BODY).await?.into_parts();
     let counted = Counted::<api::ConfigRequest>::new(&bytes, MAX_FIELDS).map_err(invalid)?;
+    // It is not known yet for which use cases.
+    let live = service.live();
+    let all = live.catalog.newest_of_all().map(|(_, data)| data.config_bytes_for(platform));
+    held.grow(all.fold(0, usize::saturating_add))?;
     let work = async {
         let request = counted.decode().map_err(invalid)?;
-        let live = service.live();
         let wanted = wanted(&service, &live.catalog, &request)?;
         answer(&service, Some(user), platform, wanted).await
     };

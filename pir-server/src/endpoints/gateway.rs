@@ -2,7 +2,6 @@
 
 use super::body::UnauthenticatedBody;
 use super::{OpenToAll, Refusal, Reply, has_media_type};
-use crate::blocking::blocking;
 use crate::gateway::GatewayRefusal;
 use crate::service::Service;
 use axum::extract::State;
@@ -65,8 +64,7 @@ async fn pass_on(
     let (bytes, _held) = body.read(usize::MAX).await?.into_parts();
     let received = bytes.len();
     let opener = Arc::clone(&gateway);
-    // The time to open and to seal grows with the length of the body.
-    let opened = blocking(move || Ok::<_, Refusal>(opener.open_request(&bytes))).await?;
+    let opened = gateway.computing(move || opener.open_request(&bytes)).await?;
     let opened = match opened {
         Ok(opened) => opened,
         Err(refusal) => {
@@ -78,13 +76,15 @@ async fn pass_on(
     if let Some(refusal) = answer.refusal {
         service.metrics().gateway_refused(refusal);
     }
-    let is_open_to_all = answer.is_open_to_all;
-    let seal = move || opened.seal(&answer.message).map_err(|_| Refusal::Internal);
-    let sealed = blocking(seal).await?;
+    let held = answer.held;
+    let sealed = gateway.computing(move || opened.seal(&answer.message)).await?;
+    let sealed = sealed.map_err(|_| Refusal::Internal)?;
     let headers = [(CONTENT_TYPE, RESPONSE), (CACHE_CONTROL, NO_STORE)];
     let mut response = (headers, sealed).into_response();
-    if is_open_to_all {
-        response.extensions_mut().insert(OpenToAll);
-    }
+    match held {
+        Some(held) => response.extensions_mut().insert(held).map(drop),
+        // Nothing else counts the answer: it needed no token, or an origin gave it.
+        None => response.extensions_mut().insert(OpenToAll).map(drop),
+    };
     Ok(Reply::of(received, response))
 }

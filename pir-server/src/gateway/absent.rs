@@ -1,6 +1,7 @@
 //! What stands in for the gateway in a program without it: types of which there is no value.
 
 use super::{GatewayAnswer, GatewayError, GatewayRefusal, SealError};
+use crate::blocking::TaskFailed;
 use crate::configuration::{Feature, GatewaySettings};
 use crate::store::Store;
 use axum::Router;
@@ -29,6 +30,13 @@ impl Gateway {
     }
 
     pub(crate) fn published(&self, _: Timestamp) -> Option<Vec<u8>> {
+        match *self {}
+    }
+
+    pub(crate) async fn computing<T: Send + 'static>(
+        &self,
+        _: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TaskFailed> {
         match *self {}
     }
 

@@ -3,6 +3,7 @@
 use super::keys::{GatewayKeys, KeyError, KeyRotation, Ring};
 use super::message::{parse_request, write_response};
 use super::{GatewayAnswer, GatewayError, GatewayRefusal, SealError};
+use crate::blocking::{TaskFailed, blocking};
 use crate::configuration::{DeviceRequest, GatewaySettings, Origin};
 use crate::host::host_name;
 use crate::store::{Lease, Store, wait_for_keys, with_lease};
@@ -12,9 +13,11 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tower::ServiceExt;
 use unix_clock::Timestamp;
 
@@ -39,6 +42,8 @@ pub(crate) struct Gateway {
     http: reqwest::Client,
     /// Largest body of an origin's answer.
     max_bytes: usize,
+    /// For requests that are opened and answers that are sealed at a time, which anyone can ask for: as many as there are cores.
+    permits: Semaphore,
 }
 
 /// A request that was opened, and the context that seals its answer.
@@ -77,6 +82,7 @@ impl Gateway {
             requests: settings.requests.clone(),
             http,
             max_bytes,
+            permits: Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)),
         };
         wait_for_keys(async || {
             gateway.maintain(now).await?;
@@ -128,8 +134,16 @@ impl Gateway {
         self.ring.load().published(now)
     }
 
-    /// Opens an encapsulated request. It computes for a fraction of a millisecond, and a millisecond for each
-    /// megabyte.
+    /// Runs work of a fraction of a millisecond, and a millisecond for each megabyte, on one of few threads for it.
+    pub(crate) async fn computing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TaskFailed> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        blocking(move || Ok::<_, TaskFailed>(work())).await
+    }
+
+    /// Opens an encapsulated request.
     ///
     /// # Errors
     /// [`GatewayRefusal::Key`]. It is the one refusal that is not sealed: there is no key for it.
@@ -145,12 +159,11 @@ impl Gateway {
     /// Has a request in Binary HTTP answered in Binary HTTP.
     pub(crate) async fn answer(&self, request: &[u8], local: &Router) -> GatewayAnswer {
         let request = parse_request(request).map_err(|_| GatewayRefusal::Message);
-        let is_open_to_all =
-            request.as_ref().is_ok_and(|request| request.method() == http::Method::GET);
-        let answer = match request {
+        let mut answer = match request {
             Ok(request) => self.pass_on(request, local).await,
             Err(refusal) => Err(refusal),
         };
+        let held = answer.as_mut().ok().and_then(|answer| answer.extensions_mut().remove());
         let answer =
             answer.and_then(|response| write_response(&response).ok_or(GatewayRefusal::Origin));
         let (message, refusal) = match answer {
@@ -160,7 +173,7 @@ impl Gateway {
                 (message.expect("refusals have final statuses"), Some(refusal))
             }
         };
-        GatewayAnswer { message, refusal, is_open_to_all }
+        GatewayAnswer { message, refusal, held }
     }
 
     async fn pass_on(

@@ -96,6 +96,12 @@ impl Live {
         Ok(live)
     }
 
+    /// A use case that is served from its publication.
+    pub(crate) fn followed(&self, use_case: &str) -> Option<&UseCase> {
+        let is_followed = |known: &&UseCase| known.is_served() && known.published().is_some();
+        self.use_cases.iter().filter(is_followed).find(|known| known.name() == use_case)
+    }
+
     /// Whether a use case waits for files that this service makes.
     pub(crate) fn awaits_files(&self, use_case: &str) -> bool {
         let mut all = self.use_cases.iter();

@@ -8,6 +8,9 @@ use crate::blocking::blocking;
 use crate::metrics::Outcome;
 use crate::reports;
 use error_reporter::Report;
+use futures_util::FutureExt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,8 +24,20 @@ const COLLECTION_INTERVAL: Duration = Duration::from_secs(3600);
 const WEBHOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// Longest time between two attempts to send them.
 const MAX_WEBHOOK_INTERVAL: Duration = Duration::from_secs(3600);
+/// How long work waits that has panicked.
+const RESTART_PAUSE: Duration = Duration::from_secs(15);
 /// How often files of user tokens and certificates are compared with those in use.
 const FILE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Runs work until it ends by itself. If it panics, it begins again after a pause.
+async fn keep_running<F: Future<Output = ()>>(what: &'static str, work: impl Fn() -> F) {
+    while AssertUnwindSafe(work()).catch_unwind().await.is_err() {
+        tracing::error!(
+            "{what} panicked and begins again; this is an error of the program, please report it"
+        );
+        tokio::time::sleep(RESTART_PAUSE).await;
+    }
+}
 
 impl Service {
     /// One round of maintenance: rotates issuer and gateway keys that are due, and drops versions,
@@ -64,32 +79,38 @@ impl Service {
         }
     }
 
-    /// Maintains the service until the future is dropped.
+    /// Maintains the service until the future is dropped. Work of one kind that panics begins again, and ends no other.
     pub async fn maintain_always(self: Arc<Self>) {
-        let rotation = async {
-            let mut ticks = tokio::time::interval(ROTATION_INTERVAL);
-            loop {
-                ticks.tick().await;
-                if let Err(error) = self.maintain().await {
-                    self.metrics.store_failed();
-                    tracing::error!(error = %Report::new(&error), "maintenance failed and will be retried");
-                }
+        futures_util::future::join5(
+            keep_running("maintenance of keys and nonces", || self.rotate_always()),
+            keep_running("refreshing of files", || self.refresh_files_always()),
+            keep_running("following of publications", || self.subscriptions.run(&*self)),
+            keep_running("updating of lists", || async {
+                #[cfg(feature = "lists")]
+                self.update_lists_always().await;
+            }),
+            keep_running("sending of counts of reports", || self.send_reports_always()),
+        )
+        .await;
+    }
+
+    async fn rotate_always(self: &Arc<Self>) {
+        let mut ticks = tokio::time::interval(ROTATION_INTERVAL);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.maintain().await {
+                self.metrics.store_failed();
+                tracing::error!(error = %Report::new(&error), "maintenance failed and will be retried");
             }
-        };
-        let files = async {
-            let mut ticks = tokio::time::interval(FILE_INTERVAL);
-            loop {
-                ticks.tick().await;
-                self.refresh_files().await;
-            }
-        };
-        let subscriptions = self.subscriptions.run(&*self);
-        let lists = async {
-            #[cfg(feature = "lists")]
-            self.update_lists_always().await;
-        };
-        let reports = self.send_reports_always();
-        futures_util::future::join5(rotation, files, subscriptions, lists, reports).await;
+        }
+    }
+
+    async fn refresh_files_always(self: &Arc<Self>) {
+        let mut ticks = tokio::time::interval(FILE_INTERVAL);
+        loop {
+            ticks.tick().await;
+            self.refresh_files().await;
+        }
     }
 
     /// Sends the counts of reports of finished days to `reports.webhook`, if there is one and they were not sent. Returns
@@ -126,5 +147,29 @@ impl Service {
             }
             tokio::time::sleep(wait).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_panics_begins_again_and_ends_no_other() {
+        let (begun, other) = (AtomicU32::new(0), AtomicU32::new(0));
+        let panics_twice = || async {
+            tokio::task::yield_now().await;
+            assert!(begun.fetch_add(1, Ordering::Relaxed) >= 2, "on purpose");
+        };
+        let works = || async {
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                other.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let both = (keep_running("one", panics_twice), keep_running("other", works));
+        futures_util::future::join(both.0, both.1).await;
+        assert_eq!((begun.load(Ordering::Relaxed), other.load(Ordering::Relaxed)), (3, 100));
     }
 }

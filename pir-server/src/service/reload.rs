@@ -132,7 +132,7 @@ impl Serve for Service {
     }
 
     fn use_case(&self, name: &str) -> Option<UseCase> {
-        self.live().use_cases.iter().find(|use_case| use_case.name() == name).cloned()
+        self.live().followed(name).cloned()
     }
 
     async fn open_data_set(
@@ -164,8 +164,8 @@ impl Serve for Service {
 
     fn put_version(&self, use_case: &str, data: Arc<DataSet>) {
         let mut live = Live::clone(&self.live.load());
-        if let Some(use_case) = live.use_cases.iter().find(|known| known.name() == use_case) {
-            live.catalog.put(use_case, data, self.settings.limits.memory(), self.now());
+        if let Some(use_case) = live.followed(use_case).cloned() {
+            live.catalog.put(&use_case, data, self.settings.limits.memory(), self.now());
             self.metrics.loaded(&live.loaded().use_cases, self.now());
             self.live.store(Arc::new(live));
         }

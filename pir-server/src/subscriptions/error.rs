@@ -45,6 +45,17 @@ pub enum SubscriptionError {
     },
 }
 
+impl SubscriptionError {
+    /// Whether the store of the publication did not answer.
+    pub(super) fn is_silence(&self) -> bool {
+        match self {
+            Self::Silent { .. } => true,
+            Self::Store { source, .. } => matches!(**source, ReleaseStoreError::Silent { .. }),
+            _ => false,
+        }
+    }
+}
+
 /// The error of a use case whose publication cannot be read.
 pub(super) fn store_error(use_case: &str) -> impl Fn(ReleaseStoreError) -> SubscriptionError {
     move |error| SubscriptionError::Store { use_case: use_case.to_owned(), source: Box::new(error) }

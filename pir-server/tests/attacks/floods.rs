@@ -5,8 +5,8 @@
 
 use crate::factor;
 use crate::frames::{
-    DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, connect, field, frame, head, opening,
-    repeated, stay_alive,
+    ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, connect,
+    field, frame, head, opening, repeated, stay_alive,
 };
 use crate::process::{PROGRAM, Process};
 use crate::support::{Case, Settings};
@@ -407,6 +407,41 @@ async fn a_head_of_too_many_fields_ends_its_connection() {
     target.lookup().await;
 }
 
+/// Once the end of a connection was announced, heads of further requests are neither answered nor refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_after_the_end_was_announced_end_the_connection() {
+    let limits = json!({ "answerSeconds": 1 });
+    let target = Target::start_with(json!({}), limits, ELSEWHERE, |_| json!({})).await;
+    let mut stream = connect(target.address).await.unwrap();
+    // One answer is not taken, and another request goes on: so the end is announced, and the connection goes on.
+    let waiting = [head("POST", GATEWAY), field("content-type", "message/ohttp-req")].concat();
+    let first = frame(HEADERS, END_HEADERS | END_STREAM, 1, &head("GET", DIRECTORY));
+    let second = frame(HEADERS, END_HEADERS, 3, &waiting);
+    stream.write_all(&[opening(Some(0)), first, second].concat()).await.unwrap();
+    loop {
+        let (kind, flags, _, payload) = crate::frames::read(&mut stream).await.unwrap();
+        let answer = match (kind, flags & ACK) {
+            (SETTINGS, 0) => frame(SETTINGS, ACK, 0, &[]),
+            (PING, 0) => frame(PING, ACK, 0, &payload),
+            (GOAWAY, _) if payload[..4] == [0, 0, 0, 3] => break,
+            _ => continue,
+        };
+        stream.write_all(&answer).await.unwrap();
+    }
+    let heads = |first: u32| -> Vec<u8> {
+        (0..128)
+            .flat_map(|i| frame(HEADERS, END_HEADERS | END_STREAM, first + 2 * i, &[]))
+            .collect()
+    };
+    let mut sent = 0;
+    while stream.write_all(&heads(5 + 2 * sent)).await.is_ok() {
+        sent += 128;
+        assert!(sent < 1_000_000, "{sent} heads");
+    }
+    println!("{sent} heads");
+    target.lookup().await;
+}
+
 /// At one below the limit, at, and one above.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_at_once_on_a_connection_are_limited() {
@@ -422,7 +457,7 @@ async fn requests_at_once_on_a_connection_are_limited() {
         let mut found = 0;
         loop {
             match crate::frames::read(&mut stream).await.expect("the connection goes on") {
-                (PING, flags, ..) if flags & crate::frames::ACK != 0 => break,
+                (PING, flags, ..) if flags & ACK != 0 => break,
                 (RST_STREAM, _, _, reason) => found += usize::from(reason == REFUSED_STREAM),
                 _ => {}
             }

@@ -7,6 +7,8 @@
 #![allow(clippy::print_stdout, reason = "the counts are the result")]
 #![allow(dead_code, reason = "helpers are shared with the tests of the service")]
 
+#[cfg(all(target_os = "linux", feature = "gateway"))]
+mod answers;
 mod claims;
 mod files;
 #[cfg(feature = "gateway")]

@@ -16,25 +16,39 @@ use tempfile::TempDir;
 const BODIES: usize = 40 << 20;
 
 /// A service with limits, and a client of it.
-struct Target {
-    case: Case,
-    process: Process,
-    device: Device,
+pub(crate) struct Target {
+    pub(crate) case: Case,
+    pub(crate) process: Process,
+    pub(crate) device: Device,
     _folder: TempDir,
 }
 
 impl Target {
     fn new(limits: Value) -> Self {
+        Self::with_all(&[("limits", limits)], 1)
+    }
+
+    /// With settings, and so many shards that are all the same.
+    pub(crate) fn with_all(all: &[(&str, Value)], shards: u32) -> Self {
         let case = Case::new("synthetic_small_logt5");
         let folder = tempfile::tempdir().unwrap();
+        let mut installed = case.install(folder.path(), "data");
+        for (ending, shard) in
+            (1..shards).flat_map(|shard| [("bin", shard), ("params.txtpb", shard)])
+        {
+            let name = |shard| folder.path().join(format!("data-{shard}.{ending}"));
+            fs::hard_link(name(0), name(shard)).unwrap();
+        }
+        installed.shards = shards;
+        let settings = Settings::new(vec![installed]);
         let settings =
-            Settings::new(vec![case.install(folder.path(), "data")]).with("limits", limits);
+            all.iter().fold(settings, |settings, (key, value)| settings.with(key, value.clone()));
         let process = Process::start(folder.path(), &settings, &[]);
         let device = device(&process, reqwest::Client::new(), USER.to_owned());
         Self { case, process, device, _folder: folder }
     }
 
-    async fn tokens(&self, count: usize) -> Vec<Token> {
+    pub(crate) async fn tokens(&self, count: usize) -> Vec<Token> {
         let mut tokens = Vec::with_capacity(count);
         for _ in 0..count {
             tokens.push(self.device.token().await.unwrap());
@@ -49,7 +63,7 @@ impl Target {
     }
 
     /// The most memory that the process has had, in megabytes.
-    fn peak_megabytes(&self) -> u64 {
+    pub(crate) fn peak_megabytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let kilobytes: u64 = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();

@@ -530,3 +530,45 @@ fn statuses_have_a_stable_form() {
     });
     assert_eq!(text, expected);
 }
+
+impl Running {
+    /// Reloads with other use cases.
+    async fn reload_with(&self, use_cases: serde_json::Value) {
+        self.write_configuration(&self.settings.clone().with("usecases", use_cases));
+        self.service.reload().await.unwrap();
+    }
+}
+
+/// Whatever its publication does then, a use case that a reload has removed concerns nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_use_case_that_was_removed_is_not_followed() {
+    let (shelf, empty) = (Shelf::with_first().await, Shelf::new());
+    let (address, nothing) = (shelf.folder.path().to_str().unwrap(), empty.folder.path());
+    let nothing = nothing.to_str().unwrap();
+    let removed =
+        serde_json::json!([{ "name": use_case(), "published": address, "versionCount": 0 }]);
+    shelf.put(SECOND, "2").await;
+    for use_cases in [removed, serde_json::json!([])] {
+        let clock = clock();
+        let (one, waiting) = (node(address, &clock).await, node(nothing, &clock).await);
+        assert!(!waiting.is_ready().await);
+        for node in [&one, &waiting] {
+            node.reload_with(use_cases.clone()).await;
+            assert!(node.is_ready().await);
+        }
+        shelf.set("2", Some(NOW), Some("1")).await;
+        for node in [&one, &waiting] {
+            let service = Arc::clone(&node.service);
+            tokio::spawn(async move { service.poll_publications().await }).await.unwrap().unwrap();
+            assert!(node.is_ready().await);
+            assert_eq!(node.service.release_statuses(), []);
+            let config = node.http.get(format!("{}/config", node.url)).send().await.unwrap();
+            assert_eq!(config.status(), 200);
+        }
+        // It is followed when it is back.
+        one.reload_with(serde_json::json!([{ "name": use_case(), "published": address }])).await;
+        one.service.poll_publications().await.unwrap();
+        assert!(one.answers(SECOND).await);
+        shelf.set("1", Some(NOW), None).await;
+    }
+}

@@ -8,10 +8,10 @@ use super::{ReleaseStore, ReleaseStoreError, deltas_key};
 use std::path::Path;
 #[cfg(feature = "publisher")]
 use {
+    super::patience::Pieces,
     super::{Damage, Sha256, file_error, json},
     bytes::Bytes,
     durable_file::Operation,
-    futures_util::StreamExt,
     object_store::ObjectStoreExt,
     sha2::Digest,
     tokio::io::{AsyncReadExt, AsyncWriteExt},
@@ -85,7 +85,7 @@ impl ReleaseStore {
             return Ok(None);
         };
         let name = Self::object(before);
-        let result = self.store.get(&self.key(&name)).await.map_err(self.failed(&name))?;
+        let result = self.get(&self.key(&name)).await.map_err(self.failed(&name))?;
         if result.meta.size != after.bytes || before.bytes != after.bytes {
             return Err(self.damaged(&name, Damage::Length));
         }
@@ -98,7 +98,7 @@ impl ReleaseStore {
         let mut later = tokio::fs::File::open(path).await.map_err(unreadable)?;
         let (mut encoder, mut own, mut length) = (Encoder::new(file_bytes, max), Sha256::new(), 0);
         let mut digest = Sha256::new();
-        let mut pieces = result.into_stream();
+        let mut pieces = Pieces::of(result);
         let (mut earlier, mut compared) = (Vec::new(), vec![0; PIECE]);
         let mut is_end = false;
         while !is_end {

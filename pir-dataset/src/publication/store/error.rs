@@ -7,6 +7,7 @@ use crate::Cause;
 use durable_file::{FileError, Operation};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A publication cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,15 @@ pub enum ReleaseStoreError {
         name: String,
         /// The answer of the store.
         source: Cause,
+    },
+    /// The store does not answer, or stopped in the middle of a file.
+    #[error("{name}: the store has not answered for {} s", silence.as_secs())]
+    #[non_exhaustive]
+    Silent {
+        /// Address and name of what was read.
+        name: String,
+        /// For how long.
+        silence: Duration,
     },
     /// Content is not what was published.
     #[error("{name}: not what was published: {damage}; remove it, and publish again")]
