@@ -75,6 +75,7 @@ pub(crate) struct Metrics {
     connections_ended: Family<ClosingLabel, Counter>,
     reports: Family<OutcomeLabel, Counter>,
     report_counts_sent: Family<OutcomeLabel, Counter>,
+    report_files_removed_early: Counter,
     store_failures: Counter,
 }
 
@@ -136,6 +137,7 @@ impl Default for Metrics {
             connections_ended: Family::default(),
             reports: Family::default(),
             report_counts_sent: Family::default(),
+            report_files_removed_early: Counter::default(),
             store_failures: Counter::default(),
         };
         all.register();
@@ -223,6 +225,11 @@ impl Metrics {
     /// Counts of reports were sent, or could not be.
     pub(crate) fn report_counts_sent(&self, outcome: Outcome) {
         self.report_counts_sent.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// Files of reports were removed before their days had passed.
+    pub(crate) fn report_files_removed_early(&self, files: usize) {
+        self.report_files_removed_early.inc_by(files as u64);
     }
 
     /// The store failed.

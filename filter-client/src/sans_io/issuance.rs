@@ -7,7 +7,8 @@ use crate::endpoint::{AddressError, DIRECTORY_PATH, Endpoint, endpoint_url};
 use crate::error::{Error, ResponseError};
 use crate::state::{OtherIssuerKey, SeenIssuerKey};
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Uri};
 use privacy_pass::{
@@ -108,23 +109,31 @@ impl Issuer {
         Ok(Offer { key, upcoming: upcoming(&directory, now), address })
     }
 
-    /// Fetches a number of tokens, all at the same time.
+    /// Fetches a number of tokens, all at the same time, and waits for them no longer than a span of time.
     ///
     /// # Errors
-    /// If none could be fetched. Otherwise those that could are returned.
+    /// If none could be fetched, [`Error::Deadline`] if none came in time. Otherwise those that came are returned.
     pub(crate) async fn fetch(
         &self,
         caller: &HttpCaller,
         offer: &Offer,
         count: usize,
+        max_wait: Duration,
     ) -> Result<Vec<Token>, Error> {
         let requests = (0..count).map(|_| self.issue(caller, &offer.key, &offer.address));
         let (mut tokens, mut failure) = (Vec::new(), None);
-        for outcome in join_all(requests).await {
-            match outcome {
-                Ok(token) => tokens.push(token),
-                Err(error) => failure = Some(error),
+        let collect = async {
+            let mut requests: FuturesUnordered<_> = requests.collect();
+            while let Some(outcome) = requests.next().await {
+                match outcome {
+                    Ok(token) => tokens.push(token),
+                    Err(error) => failure = Some(error),
+                }
             }
+        };
+        let is_late = caller.io.timeout(max_wait, collect).await.is_none();
+        if is_late {
+            failure = Some(Error::Deadline);
         }
         caller.counters.fetched_tokens(tokens.len());
         match failure {

@@ -27,6 +27,7 @@ impl Inner {
         // Each attempt counts, the first one and those that met nobody among them: whoever runs the issuer can refuse
         // connections, or present a wrong certificate. It could otherwise have every lookup fetch tokens, or a client begin anew
         // with its key.
+        let begun = self.caller.io.now().elapsed;
         let tried_at = {
             let (mut state, now) = (self.lock(), self.now());
             state.refills.begin(now)
@@ -44,7 +45,11 @@ impl Inner {
         };
         self.note_change();
         outcome?;
-        let tokens = issuer.fetch(&self.caller, &offer, count).await?;
+        // Whatever the fetch is part of ends after this timeout and drops it. Half of what is left of it keeps the tokens that
+        // came, and gives a lookup time for what follows.
+        let passed = self.caller.io.now().elapsed.saturating_sub(begun);
+        let max_wait = self.options.lookup_timeout.saturating_sub(passed) / 2;
+        let tokens = issuer.fetch(&self.caller, &offer, count, max_wait).await?;
         {
             let mut state = self.lock();
             state.refills.succeed(self.now());

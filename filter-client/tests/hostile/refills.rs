@@ -164,3 +164,40 @@ fn a_lookup_fetches_tokens_once() {
     assert!(!is_without_tokens(&mut world));
     assert_eq!(issued(&world), 20);
 }
+
+/// Of the requests for tokens of a refill, of a first lookup, and of an application, one or all get no response.
+#[test]
+fn a_response_that_stays_away_loses_one_token() {
+    const COUNT: usize = 10;
+    let mut options = options();
+    options.wallet.refill_count = COUNT;
+    let issued =
+        |world: &World<'_>| world.issuer.iter().filter(|(_, path)| path == "/issue").count();
+
+    let tried_at = start().unix.unix_seconds();
+    let state = with_refills(json!({ "triedAt": tried_at }), &state());
+    for (unanswered, kept) in [(1, COUNT - 1), (COUNT, 0)] {
+        let builder = builder(options.clone()).user_token("AAAA").state(state.clone());
+        let mut world = World::new(builder, honest);
+        world.unanswered = unanswered;
+        while world.issuer.is_empty() {
+            world.wait(Duration::from_secs(60));
+        }
+        world.wait(Duration::from_secs(120));
+        assert_eq!((issued(&world), world.client().token_count()), (kept, kept));
+        let failure = world.client().refill_failure();
+        assert_eq!(matches!(failure.as_deref(), Some(Error::Deadline)), kept == 0);
+        assert_eq!(failure.is_none(), kept > 0);
+    }
+
+    // The lookup has time left for its own requests.
+    let mut world = World::new(builder(options.clone()).user_token("AAAA"), honest);
+    world.unanswered = 1;
+    assert!(world.look_up(&["a.example"]).failure().is_none());
+    assert!(world.client().token_count() > 0);
+
+    let mut world = World::new(builder(options).user_token("AAAA"), honest);
+    world.unanswered = 1;
+    assert!(world.fetch_tokens(COUNT));
+    assert_eq!(world.client().token_count(), COUNT - 1);
+}

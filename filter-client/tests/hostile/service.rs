@@ -81,6 +81,8 @@ pub(crate) struct World<'s> {
     pub(crate) issuer: Vec<(u64, String)>,
     /// The status with which the issuer refuses all tokens.
     pub(crate) withholding: Option<u16>,
+    /// How many requests for tokens get no response.
+    pub(crate) unanswered: usize,
 }
 
 impl<'s> World<'s> {
@@ -107,6 +109,7 @@ impl<'s> World<'s> {
             max_bodies: Vec::new(),
             issuer: Vec::new(),
             withholding: None,
+            unanswered: 0,
         }
     }
 
@@ -171,6 +174,10 @@ impl<'s> World<'s> {
                 self.max_bodies.push(request.max_body);
                 self.later(DELAY);
                 let path = request.request.uri().path();
+                if path == "/issue" && self.unanswered > 0 {
+                    self.unanswered -= 1;
+                    return None;
+                }
                 let (status, body) = match request.party {
                     Party::Issuer => {
                         self.issuer.push((self.now.unix.unix_seconds(), path.to_owned()));

@@ -2,7 +2,6 @@
 
 use super::body::Incoming;
 use super::{Refusal, Reply, admission, has_media_type, invalid};
-use crate::blocking::blocking;
 use crate::configuration::DEFAULT_ENTRIES;
 use crate::metrics::Outcome;
 use crate::platform::Platform;
@@ -11,14 +10,22 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
 use http::header::USER_AGENT;
-use pir_api::{bounded, report};
+use pir_api::bounded::{BoundedError, Counted};
+use pir_api::report::UrlFilterReport;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use std::fmt;
 use std::sync::Arc;
 
-/// Largest report, in bytes.
-const MAX_BODY: usize = 1 << 20;
+/// Largest report, in bytes. What one user can write follows from it and from `limits.tokens`.
+const MAX_BODY: usize = 128 << 10;
+/// Longest key in a report, in bytes: as much of a URL as common servers and browsers take.
+const MAX_KEY: usize = 8 << 10;
+/// Memory that a key takes beside its text, in bytes: a list that grows has up to three times its elements for a moment, and an
+/// allocator adds to each text.
+const KEY_BYTES: usize = 4 * size_of::<String>() + 32;
+/// Number of the field `urls` of `UrlFilterReport`.
+const URLS_FIELD: u32 = 1;
 
 pub(super) async fn report(
     State(service): State<Arc<Service>>,
@@ -28,23 +35,43 @@ pub(super) async fn report(
     let admission = admission::private_token(&service, &headers).await?;
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
     let platform = Platform::from_user_agent(agent);
-    let held = body.read(MAX_BODY).await?;
+    let (bytes, mut held) = body.read(MAX_BODY).await?.into_parts();
+    let length = bytes.len();
     let live = service.live();
     // Reports that nobody keeps are read as others are, and dropped.
     let entries = live.reports.as_ref().map_or(DEFAULT_ENTRIES, |log| log.settings().entries);
+    // Until they are written, keys are in memory as they were decoded.
+    held.grow(decoded_bytes(&headers, &bytes, entries))?;
     // The report is written once its token stays spent, so that it cannot be repeated.
-    let urls = admission.spend(&service, async { decode(&headers, &held.bytes, entries) }).await?;
+    let urls = admission.spend(&service, async { decode(&headers, &bytes, entries) }).await?;
+    drop(bytes);
     if let Some(log) = live.reports.clone() {
-        let now = service.now();
-        let written = blocking(move || log.add(&urls, platform, now)).await;
-        if let Err(error) = written {
-            service.metrics().report(Outcome::Failure);
-            tracing::error!(%error, "a report cannot be written");
-            return Err(Refusal::Internal);
+        match Arc::clone(&log).add(urls, platform, service.now(), held).await {
+            Ok(removed) => {
+                service.metrics().report(Outcome::Success);
+                service.note_removed_reports(&log, &removed);
+            }
+            Err(error) => {
+                service.metrics().report(Outcome::Failure);
+                tracing::error!(%error, "a report cannot be written");
+                return Err(Refusal::Internal);
+            }
         }
-        service.metrics().report(Outcome::Success);
     }
-    Ok(Reply::of(held.bytes.len(), ().into_response()))
+    Ok(Reply::of(length, ().into_response()))
+}
+
+/// The memory that a report takes when it is decoded, at most.
+fn decoded_bytes(headers: &HeaderMap, bytes: &[u8], max: usize) -> usize {
+    let keys = if has_media_type(headers, "application/json") {
+        bytes.iter().filter(|&&byte| byte == b',').count() + 1
+    } else {
+        // A message that cannot be counted is not decoded.
+        let counted = Counted::<UrlFilterReport>::new(bytes, max);
+        counted.map_or(0, |counted| counted.occurrences(URLS_FIELD))
+    };
+    // A text of JSON with escapes is made in a buffer first.
+    bytes.len() * 2 + keys.min(max) * KEY_BYTES
 }
 
 /// Reads a list of strings, and keeps no more of them than a number.
@@ -83,7 +110,19 @@ impl<'de> Visitor<'de> for AtMost {
     }
 }
 
+/// What cannot be a key of a URL is refused, so that it is neither stored nor counted.
 fn decode(headers: &HeaderMap, bytes: &[u8], max: usize) -> Result<Vec<String>, Refusal> {
+    let urls = decode_list(headers, bytes, max)?;
+    if urls.iter().any(|url| url.len() > MAX_KEY) {
+        return Err(Refusal::Invalid(format!("a key of more than {MAX_KEY} bytes")));
+    }
+    if urls.iter().any(|url| url.contains(char::is_control)) {
+        return Err(Refusal::Invalid("a key with a control character".to_owned()));
+    }
+    Ok(urls)
+}
+
+fn decode_list(headers: &HeaderMap, bytes: &[u8], max: usize) -> Result<Vec<String>, Refusal> {
     if has_media_type(headers, "application/json") {
         let malformed =
             |_: serde_json::Error| Refusal::Invalid("not a JSON array of strings".to_owned());
@@ -94,9 +133,9 @@ fn decode(headers: &HeaderMap, bytes: &[u8], max: usize) -> Result<Vec<String>, 
         return if are_more { Err(Refusal::TooMany(max)) } else { Ok(first) };
     }
     let max = max.min(bytes.len());
-    match bounded::decode::<report::UrlFilterReport>(bytes, max) {
+    match Counted::<UrlFilterReport>::new(bytes, max).and_then(|counted| counted.decode()) {
         Ok(report) => Ok(report.urls),
-        Err(bounded::BoundedError::TooMany(_)) => Err(Refusal::TooMany(max)),
+        Err(BoundedError::TooMany(_)) => Err(Refusal::TooMany(max)),
         Err(error) => Err(invalid(error)),
     }
 }

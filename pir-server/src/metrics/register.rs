@@ -125,6 +125,11 @@ impl Metrics {
             "Attempts to send counts of reports, by outcome",
             self.report_counts_sent.clone(),
         );
+        registry.register(
+            "report_files_removed_early",
+            "Files of reports that were removed before reports.days, because there were too many",
+            self.report_files_removed_early.clone(),
+        );
         registry.register("store_failures", "Failures of the store", self.store_failures.clone());
     }
 }

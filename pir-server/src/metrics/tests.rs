@@ -29,6 +29,7 @@ fn all_metrics() -> String {
     metrics.gateway_refused(GatewayRefusal::Key);
     metrics.report(Outcome::Success);
     metrics.report_counts_sent(Outcome::Success);
+    metrics.report_files_removed_early(1);
     metrics.connection_ended(Closing::Idle);
     metrics.polled("use case", Outcome::Success, false);
     metrics.load_failed();

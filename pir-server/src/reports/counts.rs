@@ -181,7 +181,7 @@ mod tests {
 
     fn add(log: &ReportLog, seconds: u64, keys: &[&str]) {
         let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
-        log.add(&keys, Platform::Ios(27, 0), Timestamp::from_unix_seconds(seconds)).unwrap();
+        log.add_now(&keys, Platform::Ios(27, 0), Timestamp::from_unix_seconds(seconds));
     }
 
     #[test]

@@ -3,19 +3,22 @@
 //! A line has the time, the system's name and version, and the reported keys. Neither the whole `User-Agent` nor
 //! anything that tells one device from another is stored.
 
+use crate::blocking::blocking;
 use crate::configuration::ReportSettings;
 use crate::platform::Platform;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
+use tokio::sync::Mutex;
 use unix_clock::Timestamp;
 
 const CURRENT: &str = "reports.jsonl";
 const FINISHED: &str = "reports-";
 
-/// Longest line, in bytes: a report of the largest length in which every character is escaped.
+/// Longest line that is read, in bytes. Reports have been shorter in every version of this service, with each character escaped.
 pub(super) const MAX_LINE: u64 = 8 << 20;
 
 /// What is read of a line.
@@ -53,18 +56,36 @@ struct Line<'r> {
     urls: &'r [String],
 }
 
-/// The file that reports are added to, its time of opening, and its length.
+/// The file that reports are added to, the time of its first report, or of its opening while it has none, and its length.
 struct Current {
     file: File,
     opened: Timestamp,
     bytes: u64,
 }
 
-/// The folder of report files.
+/// What all logs of one folder share.
+#[derive(Default)]
+struct Files {
+    /// `None` until it is opened, and after it was finished.
+    current: Option<Current>,
+    /// Names of files whose time was later than that of the last maintenance.
+    ahead: HashSet<String>,
+}
+
+/// What was done beside adding a report, or by maintenance.
+#[derive(Debug, Default, PartialEq, Eq)]
+#[must_use = "reports that are lost are told"]
+pub(crate) struct RemovedReports {
+    /// Number of files that were removed before their days had passed, because there were too many.
+    pub(crate) early: usize,
+}
+
+/// The folder of report files, with the settings of one configuration.
 pub(crate) struct ReportLog {
     directory: PathBuf,
     settings: ReportSettings,
-    current: Mutex<Option<Current>>,
+    /// One report is written at a time, and those that wait take no thread.
+    files: Arc<Mutex<Files>>,
 }
 
 impl ReportLog {
@@ -77,11 +98,20 @@ impl ReportLog {
         let log = Self {
             directory: directory.to_owned(),
             settings: settings.clone(),
-            current: Mutex::new(None),
+            files: Arc::default(),
         };
         // A folder that cannot be written fails now rather than at the first report.
         log.open_current(Timestamp::MIN)?;
         Ok(log)
+    }
+
+    /// The same folder with other settings. Both write to the same file, one at a time.
+    pub(crate) fn with_settings(&self, settings: &ReportSettings) -> Self {
+        Self {
+            directory: self.directory.clone(),
+            settings: settings.clone(),
+            files: Arc::clone(&self.files),
+        }
     }
 
     /// The folder that it was opened with.
@@ -109,21 +139,38 @@ impl ReportLog {
         Ok(Current { file, opened, bytes })
     }
 
-    /// Adds a report at `now`. It blocks for the disk.
+    /// Adds a report at `now`. `held` is dropped once the report takes no memory any more, also if nobody awaits this.
     ///
     /// # Errors
     /// If the disk fails.
-    pub(crate) fn add(
+    pub(crate) async fn add<H: Send + 'static>(
+        self: Arc<Self>,
+        urls: Vec<String>,
+        platform: Platform,
+        now: Timestamp,
+        held: H,
+    ) -> io::Result<RemovedReports> {
+        let mut files = Arc::clone(&self.files).lock_owned().await;
+        blocking(move || {
+            let added = self.write(&mut files, &urls, platform, now);
+            drop((urls, held));
+            added
+        })
+        .await
+    }
+
+    fn write(
         &self,
+        files: &mut Files,
         urls: &[String],
         platform: Platform,
         now: Timestamp,
-    ) -> io::Result<()> {
+    ) -> io::Result<RemovedReports> {
         let line = Line { received_at: now, platform: platform.to_string(), urls };
         let mut line = serde_json::to_vec(&line)?;
         line.push(b'\n');
-        let mut slot = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut current = match slot.take() {
+        let mut removed = RemovedReports::default();
+        let mut current = match files.current.take() {
             Some(current) => current,
             None => self.open_current(now)?,
         };
@@ -131,7 +178,7 @@ impl ReportLog {
         let full = current.bytes + line.len() as u64 > self.settings.file_bytes;
         if current.bytes > 0 && (full || age >= self.settings.file_age) {
             current.file.sync_data()?;
-            self.finish(now)?;
+            removed = self.finish(now)?;
             current = self.open_current(now)?;
         }
         // One call, so that lines never mix.
@@ -140,36 +187,55 @@ impl ReportLog {
             current.file.set_len(current.bytes)?;
             return Err(error);
         }
+        if current.bytes == 0 {
+            current.opened = now;
+        }
         current.bytes += line.len() as u64;
-        *slot = Some(current);
-        Ok(())
+        files.current = Some(current);
+        Ok(removed)
     }
 
-    /// Finishes a file that is old enough, and removes finished ones that are older than reports are kept. It blocks for
-    /// the disk.
+    /// Finishes a file that is old enough, and removes finished ones that are older than reports are kept.
+    ///
+    /// Files whose time is later than now, twice in a row, were written while the clock was ahead: they are finished now. In
+    /// the first round after a start it may be now that is wrong, on a machine that has not asked for the time yet. So call it
+    /// every hour.
     ///
     /// # Errors
     /// If the disk fails.
-    pub(crate) fn maintain(&self, now: Timestamp) -> io::Result<()> {
-        let mut slot = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = match slot.take() {
+    pub(crate) async fn maintain(self: Arc<Self>, now: Timestamp) -> io::Result<RemovedReports> {
+        let mut files = Arc::clone(&self.files).lock_owned().await;
+        blocking(move || self.maintain_files(&mut files, now)).await
+    }
+
+    fn maintain_files(&self, files: &mut Files, now: Timestamp) -> io::Result<RemovedReports> {
+        let mut removed = RemovedReports::default();
+        let known = std::mem::take(&mut files.ahead);
+        let current = match files.current.take() {
             Some(current) => current,
             None => self.open_current(now)?,
         };
-        if current.bytes > 0 && now.since(current.opened) >= self.settings.file_age {
+        let is_ahead = current.bytes > 0 && current.opened > now;
+        let is_old = current.bytes > 0 && now.since(current.opened) >= self.settings.file_age;
+        if is_old || is_ahead && known.contains(CURRENT) {
             current.file.sync_data()?;
-            self.finish(now)?;
+            removed = self.finish(now)?;
         } else {
-            *slot = Some(current);
+            files.current = Some(current);
+            files.ahead.extend(is_ahead.then(|| CURRENT.to_owned()));
         }
-        let Some(kept) = self.settings.kept else { return Ok(()) };
         for name in self.finished()? {
-            let is_old = finished_at(&name).is_some_and(|finished| now.since(finished) >= kept);
-            if is_old {
+            let Some(finished) = finished_at(&name) else { continue };
+            if finished > now && known.contains(&name) {
+                let new = free_name(now, &self.finished()?)?;
+                fs::rename(self.directory.join(name), self.directory.join(new))?;
+            } else if finished > now {
+                files.ahead.insert(name);
+            } else if self.settings.kept.is_some_and(|kept| now.since(finished) >= kept) {
                 fs::remove_file(self.directory.join(name))?;
             }
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// The files that there are, the oldest first.
@@ -182,20 +248,22 @@ impl ReportLog {
     }
 
     /// Renames the current file to its final name, and removes the oldest finished files.
-    fn finish(&self, now: Timestamp) -> io::Result<()> {
+    fn finish(&self, now: Timestamp) -> io::Result<RemovedReports> {
         let mut finished = self.finished()?;
-        let name = (0..=u32::MAX)
-            .map(|number| finished_name(now, number))
-            .find(|name| !finished.contains(name))
-            .ok_or_else(|| io::Error::other("all names of this second are in use"))?;
+        let name = free_name(now, &finished)?;
         fs::rename(self.directory.join(CURRENT), self.directory.join(&name))?;
         finished.push(name);
         finished.sort();
         let surplus = finished.len().saturating_sub(self.settings.files);
+        let mut removed = RemovedReports::default();
         for name in finished.drain(..surplus) {
+            let age = finished_at(&name).map(|finished| now.since(finished));
             fs::remove_file(self.directory.join(name))?;
+            // Without a number of days, files are kept for as long as there is room for them.
+            let is_early = self.settings.kept.is_some_and(|kept| age.is_none_or(|age| age < kept));
+            removed.early += usize::from(is_early);
         }
-        Ok(())
+        Ok(removed)
     }
 
     fn finished(&self) -> io::Result<Vec<String>> {
@@ -224,10 +292,32 @@ fn finished_name(now: Timestamp, number: u32) -> String {
     format!("{FINISHED}{:012}-{number:04}.jsonl", now.unix_seconds())
 }
 
+/// A name for a file that is finished now.
+fn free_name(now: Timestamp, finished: &[String]) -> io::Result<String> {
+    (0..=u32::MAX)
+        .map(|number| finished_name(now, number))
+        .find(|name| !finished.contains(name))
+        .ok_or_else(|| io::Error::other("all names of this second are in use"))
+}
+
+#[cfg(test)]
+impl ReportLog {
+    /// Adds a report, and returns how many files were removed early.
+    pub(super) fn add_now(&self, urls: &[String], platform: Platform, now: Timestamp) -> usize {
+        self.write(&mut self.files.blocking_lock(), urls, platform, now).unwrap().early
+    }
+
+    fn maintain_now(&self, now: Timestamp) {
+        assert_eq!(self.maintain_files(&mut self.files.blocking_lock(), now).unwrap().early, 0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    const HOUR: Duration = Duration::from_secs(3600);
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_unix_seconds(seconds)
@@ -246,9 +336,9 @@ mod tests {
         let log = ReportLog::open(folder.path(), &settings).unwrap();
         let urls = vec!["https://example.com/".to_owned()];
         for now in 0..20 {
-            log.add(&urls, Platform::Ios(27, 0), at(1000 + now)).unwrap();
+            log.add_now(&urls, Platform::Ios(27, 0), at(1000 + now));
         }
-        log.add(&urls, Platform::Unknown, at(10_000)).unwrap();
+        log.add_now(&urls, Platform::Unknown, at(10_000));
         let mut names: Vec<String> = fs::read_dir(folder.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -261,7 +351,7 @@ mod tests {
         assert_eq!((&line["receivedAt"], &line["platform"]), (&10_000.into(), &"unknown".into()));
         // A restart appends to the same file.
         let log = ReportLog::open(folder.path(), &settings).unwrap();
-        log.add(&urls, Platform::Unknown, at(10_001)).unwrap();
+        log.add_now(&urls, Platform::Unknown, at(10_001));
         let text = fs::read_to_string(folder.path().join(CURRENT)).unwrap();
         assert_eq!(text.lines().count(), 2);
     }
@@ -276,27 +366,118 @@ mod tests {
         let key = ["example.com".to_owned()];
         let count = || ReportLog::files(folder.path()).unwrap().len();
         let finished = || finished_in(folder.path()).unwrap().len();
-        ReportLog::open(folder.path(), &settings)
-            .unwrap()
-            .add(&key, Platform::Unknown, start)
-            .unwrap();
+        ReportLog::open(folder.path(), &settings).unwrap().add_now(&key, Platform::Unknown, start);
         // A restart does not make the file younger.
         let log = ReportLog::open(folder.path(), &settings).unwrap();
-        log.maintain(start + day - Duration::from_secs(1)).unwrap();
+        log.maintain_now(start + day - Duration::from_secs(1));
         assert_eq!((count(), finished()), (1, 0));
-        log.maintain(start + day).unwrap();
+        log.maintain_now(start + day);
         assert_eq!(finished(), 1);
-        log.maintain(start + 4 * day - Duration::from_secs(1)).unwrap();
+        log.maintain_now(start + 4 * day - Duration::from_secs(1));
         assert_eq!(finished(), 1);
-        log.maintain(start + 4 * day).unwrap();
+        log.maintain_now(start + 4 * day);
         assert_eq!(finished(), 0);
         // Without a limit, they stay.
         let settings = ReportSettings { kept: None, ..settings };
         let log = ReportLog::open(folder.path(), &settings).unwrap();
-        log.add(&key, Platform::Unknown, start).unwrap();
-        log.maintain(start + day).unwrap();
-        log.maintain(start + 1000 * day).unwrap();
+        log.add_now(&key, Platform::Unknown, start);
+        log.maintain_now(start + day);
+        log.maintain_now(start + 1000 * day);
         assert_eq!(finished(), 1);
+    }
+
+    #[test]
+    fn files_that_are_removed_before_their_days_are_counted() {
+        let key = ["example.com".to_owned()];
+        // Each report has a file of its own, and with the seventh there are more than five.
+        for (kept, early) in [(Some(3), 0), (Some(4), 0), (Some(5), 1), (None, 0)] {
+            let folder = tempfile::tempdir().unwrap();
+            let kept = kept.map(|days| 24 * HOUR * days);
+            let settings =
+                ReportSettings { file_bytes: 1, files: 5, kept, ..ReportSettings::default() };
+            let log = ReportLog::open(folder.path(), &settings).unwrap();
+            let start = at(1_000_000);
+            for day in 0..6 {
+                assert_eq!(log.add_now(&key, Platform::Unknown, start + 24 * HOUR * day), 0);
+            }
+            // The first file was finished on the second day, six days ago at the end.
+            let now = start + 24 * HOUR * 5;
+            assert_eq!(log.add_now(&key, Platform::Unknown, now), early, "{kept:?}");
+        }
+    }
+
+    /// A file of the future is finished in the second round, and removed when it is old since then.
+    #[test]
+    fn files_of_a_clock_that_was_ahead_are_removed_when_they_are_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = ReportSettings {
+            file_age: 24 * HOUR,
+            kept: Some(72 * HOUR),
+            ..ReportSettings::default()
+        };
+        let log = ReportLog::open(folder.path(), &settings).unwrap();
+        let key = ["example.com".to_owned()];
+        let (now, ahead) = (at(1_000_000), at(1_000_000) + 9600 * HOUR);
+        let count = || finished_in(folder.path()).unwrap().len();
+        log.add_now(&key, Platform::Unknown, ahead - 24 * HOUR);
+        log.maintain_now(ahead);
+        log.add_now(&key, Platform::Unknown, ahead);
+        assert_eq!(count(), 1);
+        // A restart knows no more than the files.
+        let log = ReportLog::open(folder.path(), &settings).unwrap();
+        log.maintain_now(now);
+        assert_eq!(count(), 1);
+        log.maintain_now(now + HOUR);
+        assert_eq!(count(), 2);
+        assert!(
+            finished_in(folder.path())
+                .unwrap()
+                .iter()
+                .all(|name| finished_at(name) == Some(now + HOUR))
+        );
+        log.maintain_now(now + 72 * HOUR);
+        assert_eq!(count(), 2);
+        log.maintain_now(now + 73 * HOUR);
+        assert_eq!(count(), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_for_one_round_removes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = ReportSettings { file_bytes: 1, ..ReportSettings::default() };
+        let now = at(1_795_000_000);
+        let key = ["example.com".to_owned()];
+        let log = ReportLog::open(folder.path(), &settings).unwrap();
+        for _ in 0..3 {
+            log.add_now(&key, Platform::Unknown, now);
+        }
+        let before = ReportLog::files(folder.path()).unwrap();
+        let log = ReportLog::open(folder.path(), &settings).unwrap();
+        for now in [at(0), now, at(0), now + HOUR] {
+            log.maintain_now(now);
+            assert_eq!(ReportLog::files(folder.path()).unwrap(), before);
+        }
+    }
+
+    /// As during a reload: requests that began before it hold the log of before.
+    #[test]
+    fn logs_of_one_folder_write_to_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = ReportSettings { file_bytes: 150, ..ReportSettings::default() };
+        let before = ReportLog::open(folder.path(), &settings).unwrap();
+        let after = before.with_settings(&ReportSettings { file_bytes: 300, ..settings });
+        let key = ["example.com".to_owned()];
+        for _ in 0..20 {
+            before.add_now(&key, Platform::Unknown, at(1000));
+            after.add_now(&key, Platform::Unknown, at(1000));
+        }
+        let mut lines = 0;
+        for path in ReportLog::files(folder.path()).unwrap() {
+            let text = fs::read_to_string(path).unwrap();
+            assert!(text.len() <= 300, "{}", text.len());
+            lines += text.lines().count();
+        }
+        assert_eq!(lines, 40);
     }
 
     #[test]

@@ -259,11 +259,11 @@ fn open_reports(
     earlier: Option<&Live>,
 ) -> Result<Option<Arc<ReportLog>>, ServiceError> {
     let Some(directory) = &configuration.report_directory else { return Ok(None) };
+    // Requests that began before a reload write to the log of before.
     if let Some(log) = earlier.and_then(|live| live.reports.as_ref())
         && log.directory() == directory
-        && *log.settings() == configuration.reports
     {
-        return Ok(Some(Arc::clone(log)));
+        return Ok(Some(Arc::new(log.with_settings(&configuration.reports))));
     }
     let log = ReportLog::open(directory, &configuration.reports)
         .map_err(io_error(format!("open reportDirectory {}", directory.display())))?;

@@ -6,7 +6,7 @@ use super::error::{ServiceError, io_error};
 use super::refresh::RefreshedFile;
 use crate::blocking::blocking;
 use crate::metrics::Outcome;
-use crate::reports;
+use crate::reports::{self, RemovedReports, ReportLog};
 use error_reporter::Report;
 use futures_util::FutureExt;
 use std::future::Future;
@@ -58,11 +58,14 @@ impl Service {
         if retired || last == 0 {
             self.store.retain_nonces(&self.issuer.key_ids()).await?;
         }
-        if now.since(Timestamp::from_unix_seconds(last)) >= COLLECTION_INTERVAL {
+        let collected_at = Timestamp::from_unix_seconds(last);
+        // A time later than now was noted while the clock was ahead.
+        if collected_at > now || now.since(collected_at) >= COLLECTION_INTERVAL {
             self.store.collect_garbage(now).await?;
-            if let Some(reports) = self.live().reports.clone() {
-                let maintained = blocking(move || reports.maintain(now)).await;
-                maintained.map_err(io_error("remove old reports"))?;
+            if let Some(log) = self.live().reports.clone() {
+                let maintained = Arc::clone(&log).maintain(now).await;
+                let removed = maintained.map_err(io_error("remove old reports"))?;
+                self.note_removed_reports(&log, &removed);
             }
             self.last_collection.store(now.unix_seconds().max(1), Ordering::Relaxed);
         }
@@ -111,6 +114,20 @@ impl Service {
             ticks.tick().await;
             self.refresh_files().await;
         }
+    }
+
+    /// Tells that reports are lost whose counts may not have been read or sent yet.
+    pub(crate) fn note_removed_reports(&self, log: &ReportLog, removed: &RemovedReports) {
+        if removed.early == 0 {
+            return;
+        }
+        self.metrics.report_files_removed_early(removed.early);
+        tracing::warn!(
+            files = removed.early,
+            max = log.settings().files,
+            "reports were removed before reports.days, since there were more than reports.files files; counts of them may not have \
+             been read or sent"
+        );
     }
 
     /// Sends the counts of reports of finished days to `reports.webhook`, if there is one and they were not sent. Returns

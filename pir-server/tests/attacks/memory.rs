@@ -5,7 +5,7 @@ use crate::factor;
 use crate::process::Process;
 use crate::support::{Case, Device, Settings, USER, pir_request};
 use futures_util::future::join_all;
-use pir_api::{Message, api, he, pir};
+use pir_api::{Message, api, he, pir, report};
 use privacy_pass::Token;
 use serde_json::{Value, json};
 use std::fs;
@@ -40,7 +40,8 @@ impl Target {
             fs::hard_link(name(0), name(shard)).unwrap();
         }
         installed.shards = shards;
-        let settings = Settings::new(vec![installed]);
+        let settings = Settings::new(vec![installed])
+            .with("reportDirectory", json!(folder.path().join("reports")));
         let settings =
             all.iter().fold(settings, |settings, (key, value)| settings.with(key, value.clone()));
         let process = Process::start(folder.path(), &settings, &[]);
@@ -131,6 +132,33 @@ async fn uploads_of_evaluation_keys_take_no_more_memory_than_bodies_may() {
     assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
     assert!(grown < 3 * (BODIES / 1_000_000) as u64, "{grown} MB");
     assert_eq!(target.post("/key", body).await, 200);
+}
+
+/// Reports of many small keys, of text that takes twice its length when it is written, and of what is no key, at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_take_no_more_memory_than_bodies_may() {
+    const LENGTH: usize = 128 << 10;
+    let target = Target::new(json!({ "bodiesInFlightBytes": BODIES }));
+    let encoded = |urls| report::UrlFilterReport { urls }.encode_to_vec();
+    assert_eq!(target.post("/report", encoded(vec!["a.example".to_owned()])).await, 200);
+    for (urls, expected) in [
+        (vec!["\"".repeat((8 << 10) - 4); 16], 200),
+        (vec!["a".repeat(100); 1000], 200),
+        (vec!["\u{1}".repeat(LENGTH - 16)], 400),
+    ] {
+        let body = encoded(urls);
+        assert!((LENGTH / 2..=LENGTH).contains(&body.len()), "{}", body.len());
+        let tokens = target.tokens(400 * factor()).await;
+        let before = target.peak_megabytes();
+        let all = tokens.iter().map(|token| target.device.post("/report", token, body.clone()));
+        let statuses: Vec<u16> =
+            join_all(all).await.into_iter().map(|one| one.unwrap().status().as_u16()).collect();
+        let grown = target.peak_megabytes() - before;
+        println!("{} reports of {} bytes: {grown} MB", tokens.len(), body.len());
+        assert!(statuses.iter().all(|status| [expected, 503].contains(status)), "{statuses:?}");
+        assert!(grown < 3 * (BODIES / 1_000_000) as u64, "{grown} MB");
+    }
+    assert_eq!(target.post("/report", encoded(vec!["a.example".to_owned()])).await, 200);
 }
 
 /// Queries of many pseudonyms at once, of which each needs a key that is not in memory yet.

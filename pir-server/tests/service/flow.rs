@@ -269,3 +269,36 @@ async fn evaluation_keys_expire_and_are_bounded() {
     used.lookup(&[b"x"]).await.unwrap();
     assert_eq!(used.costs().keys_uploaded, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evaluation_keys_expire_after_the_clock_was_ahead() {
+    const DAY: u64 = 86_400;
+    const HOUR: u64 = 3600;
+    let case = Case::new("synthetic_small_logt5");
+    let folder = tempfile::tempdir().unwrap();
+    let store = serde_json::json!({
+        "directory": folder.path().join("state"), "evaluationKeyDays": 10,
+    });
+    let settings = Settings::new(vec![case.install(folder.path(), "data")]).with("store", store);
+    let running = Running::start(folder, settings).await;
+    let stored_at = async |time: u64| {
+        running.clock.set(at(time));
+        running.service.maintain().await.unwrap();
+        let metrics = running.metrics().await;
+        let line = metrics.lines().find(|line| line.starts_with("pir_stored_keys ")).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(stored_at(NOW + 400 * DAY).await, 0);
+    running.client().lookup(&[b"x"]).await.unwrap();
+    // From the second hour on, the key counts as used then. The clock was behind for a moment before.
+    for (time, stored) in [
+        (NOW - DAY, 1),
+        (NOW + 400 * DAY, 1),
+        (NOW, 1),
+        (NOW + HOUR, 1),
+        (NOW + HOUR + 10 * DAY, 1),
+        (NOW + HOUR + 11 * DAY, 0),
+    ] {
+        assert_eq!(stored_at(time).await, stored, "{time}");
+    }
+}

@@ -25,7 +25,7 @@ async fn lengths_of_bodies() {
         ("/config", 512 << 10, 400),
         ("/key", 2 << 20, 400),
         ("/queries", 2 << 20, 400),
-        ("/report", 1 << 20, 400),
+        ("/report", 128 << 10, 400),
     ] {
         for (length, expected) in [(max - 1, malformed), (max, malformed), (max + 1, 413)] {
             let (status, text) = refused(&running, path, &vec![0xff; length]).await;
@@ -94,6 +94,21 @@ async fn numbers_of_parts() {
             let (status, text) = refused(&running, path, &[0x0a, 0].repeat(count)).await;
             assert_eq!((status, text.as_str()), (400, expected), "{path} {count}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lengths_of_reported_urls() {
+    let running = running(json!({})).await;
+    for (length, status) in [(8191, 200), (8192, 200), (8193, 400)] {
+        let urls = vec!["a.example".to_owned(), "a".repeat(length)];
+        let json = serde_json::to_vec(&urls).unwrap();
+        let body = pir_api::report::UrlFilterReport { urls }.encode_to_vec();
+        assert_eq!(running.post("/report", &body).await.status(), status, "{length}");
+        let token = running.token().await.to_authorization();
+        let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
+        let response = running.send(Method::POST, "/report", &headers, json).await;
+        assert_eq!(response.status(), status, "{length}");
     }
 }
 

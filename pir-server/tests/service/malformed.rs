@@ -295,6 +295,13 @@ async fn reports_are_checked_and_written() {
     assert_eq!(send(protobuf, report(4)).await, 400);
     assert_eq!(send("application/json", serde_json::to_vec(&urls(4)).unwrap()).await, 400);
     assert_eq!(send(protobuf, vec![0; 2 << 20]).await, 413);
+    // What cannot be a key of a URL.
+    for control in ["\0", "\u{1}", "\n", "\u{7f}", "\u{85}"] {
+        let urls = vec![format!("example.com/{control}")];
+        assert_eq!(send("application/json", serde_json::to_vec(&urls).unwrap()).await, 400);
+        let report = pir_api::report::UrlFilterReport { urls };
+        assert_eq!(send(protobuf, report.encode_to_vec()).await, 400);
+    }
     assert_eq!(running.send(Method::POST, "/report", &[], report(1)).await.status(), 401);
     let text = std::fs::read_to_string(directory.join("reports.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> =

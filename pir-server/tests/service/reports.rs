@@ -1,6 +1,6 @@
 //! Reports: where they are taken, how they are counted, and where the counts go.
 
-use crate::support::{Case, NOW, Running, Settings};
+use crate::support::{Case, NOW, Running, Settings, at};
 use axum::Router;
 use axum::routing::post;
 use bytes::Bytes;
@@ -184,5 +184,75 @@ async fn reports_are_kept_for_their_days() {
         running.service.maintain().await.unwrap();
         let text = counts(&running, "").await.1;
         assert_eq!(text.contains("a.example"), is_kept, "{text}");
+    }
+}
+
+/// The clock was ahead for a round, and was corrected. A restart changes nothing about it.
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_are_sent_after_the_clock_was_ahead() {
+    let receiver = Receiver::start().await;
+    let running = start(json!({ "webhook": receiver.url })).await;
+    report(&running, "/report", &["a.example"]).await;
+    running.clock.set(at(NOW + 400 * DAY));
+    assert_eq!(running.service.send_reports().await.unwrap(), 1);
+    running.clock.set(at(NOW));
+    assert_eq!(running.service.send_reports().await.unwrap(), 0);
+    report(&running, "/report", &["a.example"]).await;
+    let clock = Arc::clone(&running.clock);
+    let (folder, settings) = running.stop().await;
+    let running = Running::start_at(folder, settings, clock).await;
+    running.clock.advance(Duration::from_secs(DAY));
+    assert_eq!(running.service.send_reports().await.unwrap(), 1);
+    assert_eq!(running.service.send_reports().await.unwrap(), 0);
+    // The later message of a day replaces the earlier one.
+    assert_eq!(receiver.days(), [FIRST, FIRST]);
+    let count = |number: usize| {
+        let received = receiver.received.lock().unwrap();
+        received[number]["keys"][0]["count"].clone()
+    };
+    assert_eq!((count(0), count(1)), (json!(1), json!(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_behind_sends_nothing_again() {
+    let receiver = Receiver::start().await;
+    let running = start(json!({ "webhook": receiver.url })).await;
+    report(&running, "/report", &["a.example"]).await;
+    for (time, sent) in [(NOW + DAY, 1), (NOW - 400 * DAY, 0), (NOW + DAY, 0)] {
+        running.clock.set(at(time));
+        assert_eq!(running.service.send_reports().await.unwrap(), sent);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_are_kept_for_their_days_after_the_clock_was_ahead() {
+    let running = start(json!({ "days": 2, "fileHours": 24 })).await;
+    running.clock.set(at(NOW + 400 * DAY));
+    running.service.maintain().await.unwrap();
+    running.clock.set(at(NOW));
+    running.service.maintain().await.unwrap();
+    report(&running, "/report", &["a.example"]).await;
+    for (days, is_kept) in [(0, true), (1, true), (2, true), (3, false)] {
+        running.clock.set(at(NOW + days * DAY));
+        running.service.maintain().await.unwrap();
+        let text = counts(&running, "").await.1;
+        assert_eq!(text.contains("a.example"), is_kept, "{days}: {text}");
+    }
+}
+
+/// Reports are lost when there are too many files, which is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_that_are_removed_early_are_counted() {
+    let running = start(json!({ "fileBytes": 1, "files": 2 })).await;
+    let lost = |metrics: &str| {
+        let mut lines = metrics.lines();
+        let value = lines.find_map(|l| l.strip_prefix("pir_report_files_removed_early_total "));
+        value.unwrap().parse::<u64>().unwrap()
+    };
+    for (reports, expected) in [(3, 0), (1, 1), (2, 3)] {
+        for _ in 0..reports {
+            assert_eq!(report(&running, "/report", &["a.example"]).await, 200);
+        }
+        assert_eq!(lost(&running.metrics().await), expected);
     }
 }

@@ -249,6 +249,7 @@ struct WriteKeys {
 impl WriteKeys {
     fn write_all(&self, mut jobs: mpsc::Receiver<Job>, closing: &AtomicBool) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
+        let mut was_ahead = false;
         while !closing.load(Ordering::Acquire) && jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0
         {
             let mut waiting = Vec::new();
@@ -273,6 +274,7 @@ impl WriteKeys {
                                 }
                                 change = change + remove(transaction, id)?;
                             }
+                            was_ahead = bring_back(transaction, day, was_ahead)?;
                         }
                     }
                 }
@@ -319,6 +321,35 @@ fn first_by_use(transaction: &WriteTransaction) -> Result<Option<(u32, KeyId)>, 
     let table = transaction.open_table(BY_USE)?;
     let first = table.first()?.map(|(key, _)| key.value());
     Ok(first.map(|(day, id)| (day, KeyId::new(id))))
+}
+
+/// Keys that were used later than on a day after this one were used while the clock was ahead. If there were some at the last
+/// collection already, they count as used on this day from now on. At the first one after a start it may be this day that is
+/// wrong, on a machine that has not asked for the time yet. Returns whether there are some.
+fn bring_back(
+    transaction: &WriteTransaction,
+    day: u32,
+    was_ahead: bool,
+) -> Result<bool, redb::Error> {
+    let from = (day.saturating_add(2), [0; 32]);
+    let mut ahead = Vec::new();
+    for row in transaction.open_table(BY_USE)?.range(from..)? {
+        ahead.push(row?.0.value());
+        if !was_ahead {
+            return Ok(true);
+        }
+    }
+    let mut table = transaction.open_table(ABOUT)?;
+    let mut by_use = transaction.open_table(BY_USE)?;
+    for &(used, id) in &ahead {
+        let about = table.get(id)?.map(|about| About::from(about.value()));
+        by_use.remove((used, id))?;
+        if let Some(about) = about {
+            by_use.insert((day, id), ())?;
+            table.insert(id, About { used_day: day, ..about }.row())?;
+        }
+    }
+    Ok(!ahead.is_empty())
 }
 
 fn insert(
