@@ -285,7 +285,7 @@ impl Subscriptions {
     /// The last failure, after all publications were polled.
     pub(crate) async fn poll(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
         let polled = join_all(self.subscriptions.iter().map(|one| one.poll(service))).await;
-        polled.into_iter().fold(Ok(()), |outcome, polled| polled.and(outcome))
+        polled.into_iter().rfind(Result::is_err).unwrap_or(Ok(()))
     }
 
     /// Polls each publication for as long as the future is awaited. A slow store of one use case does not delay the others.

@@ -408,3 +408,19 @@ async fn a_release_without_deltas_is_published_all_the_same() {
     shelf.publish(&[content(LENGTH, 7)]).await;
     assert!(!shelf.notices.0.lock().unwrap().iter().any(is_told));
 }
+
+/// The clock of the publisher was ahead for a while.
+#[tokio::test]
+async fn a_release_is_never_older_than_the_one_before_it() {
+    let mut shelf = Shelf::new();
+    shelf.key = Some(SecretKey::generate().unwrap());
+    let (first, second) = ([content(LENGTH, 1)], [content(LENGTH, 2)]);
+    let begin = shelf.clock.now();
+    shelf.clock.set(begin + Duration::from_secs(400 * 86_400));
+    shelf.publish(&first).await;
+    let mut node = Node::serving(&shelf).await;
+    shelf.clock.set(begin);
+    shelf.publish(&second).await;
+    node.follow().await.unwrap();
+    assert_eq!(node.ready(), second);
+}

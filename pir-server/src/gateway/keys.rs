@@ -71,16 +71,26 @@ impl GatewayKeys {
         last.is_none_or(|last| now + AHEAD >= last.from + rotation.period)
     }
 
+    /// Whether the newest key was drawn while the clock was ahead: its time is still far.
+    fn is_ahead(&self, now: Timestamp) -> bool {
+        self.keys.last().is_some_and(|last| last.from > now + 2 * AHEAD)
+    }
+
     fn is_over(&self, index: usize, rotation: KeyRotation, now: Timestamp) -> bool {
         self.until(index, rotation).is_some_and(|until| until <= now)
     }
 
     pub(super) fn is_due(&self, rotation: KeyRotation, now: Timestamp) -> bool {
-        self.wants_key(rotation, now) || self.is_over(0, rotation, now)
+        self.wants_key(rotation, now) || self.is_over(0, rotation, now) || self.is_ahead(now)
     }
 
     /// Creates the next key if it is due, and removes those that are no longer accepted.
     pub(super) fn rotate(&mut self, rotation: KeyRotation, now: Timestamp) -> Result<(), KeyError> {
+        if self.is_ahead(now) {
+            for key in &mut self.keys {
+                key.from = key.from.min(now + AHEAD);
+            }
+        }
         if self.wants_key(rotation, now) {
             let mut drawn = Zeroizing::new([0; 33]);
             getrandom::fill(&mut *drawn)?;
@@ -182,6 +192,32 @@ mod tests {
         assert!(!keys.is_due(ROTATION, at(13_000)));
         assert!(GatewayKeys::from_json(b"{}").is_none());
         assert!(ring.decapsulate(&[]).is_none());
+    }
+
+    #[test]
+    fn a_key_of_a_clock_that_was_ahead_is_published_soon() {
+        let mut keys = GatewayKeys::default();
+        keys.rotate(ROTATION, at(1000)).unwrap();
+        let first = keys.ring().unwrap().published(at(1000)).unwrap();
+        keys.rotate(ROTATION, at(1_000_000)).unwrap();
+        assert_eq!(keys.keys.len(), 2);
+        // Clocks of nodes may differ a little.
+        let drawn = keys.keys[1].from;
+        let near = at(drawn.unix_seconds() - 2 * AHEAD.as_secs());
+        assert!(!keys.is_due(ROTATION, near));
+        assert!(keys.is_due(ROTATION, at(near.unix_seconds() - 1)));
+        assert!(keys.is_due(ROTATION, at(2000)));
+        keys.rotate(ROTATION, at(2000)).unwrap();
+        assert!(!keys.is_due(ROTATION, at(2000)));
+        let ring = keys.ring().unwrap();
+        assert_eq!(ring.published(at(2299)).unwrap(), first);
+        let second = ring.published(at(2300)).unwrap();
+        assert!(second != first && opens(&ring, &first) && opens(&ring, &second));
+        // Rotation goes on as usual.
+        assert!(!keys.is_due(ROTATION, at(4299)) && keys.is_due(ROTATION, at(4300)));
+        keys.rotate(ROTATION, at(4300)).unwrap();
+        assert_eq!(keys.keys.len(), 1);
+        assert!(!keys.is_due(ROTATION, at(11_999)) && keys.is_due(ROTATION, at(12_000)));
     }
 
     #[test]
