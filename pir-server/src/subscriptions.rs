@@ -131,6 +131,7 @@ impl Subscriptions {
             let store = ReleaseStore::open(address, &settings.options).map_err(&failed)?;
             let folder = settings.directory.join(&use_case.name);
             let replica = Replica::new(store, use_case.name.clone(), folder);
+            let replica = replica.with_max_bytes(settings.max_release_bytes);
             let mut replica = replica.with_keys(settings.keys.clone());
             let fetched = match replica.poll().await {
                 Ok(()) => replica.fetch_effective(now).await,

@@ -42,6 +42,8 @@ pub struct Replica {
     folder: PathBuf,
     /// `None` believes what is not signed, too.
     keys: Option<TrustedKeys>,
+    /// Largest data set of a release, in bytes.
+    max_bytes: u64,
     revision: Option<Revision>,
     current: Option<Current>,
     active: Option<Release>,
@@ -161,6 +163,7 @@ impl Replica {
             use_case,
             folder,
             keys: None,
+            max_bytes: u64::MAX,
             revision: None,
             current: None,
             active: None,
@@ -175,6 +178,13 @@ impl Replica {
     #[must_use]
     pub fn with_keys(mut self, keys: Option<TrustedKeys>) -> Self {
         self.keys = keys;
+        self
+    }
+
+    /// Takes no release whose data set is larger than this many bytes. Default: any.
+    #[must_use]
+    pub fn with_max_bytes(mut self, max_bytes: u64) -> Self {
+        self.max_bytes = max_bytes;
         self
     }
 
@@ -399,6 +409,11 @@ impl Replica {
         let damaged = |damage| ReleaseStoreError::Damaged { name: release_name, damage };
         if release.use_case != self.use_case {
             return Err(damaged(Damage::UseCase));
+        }
+        let bytes = release.data_files().map(|file| file.bytes).fold(0, u64::saturating_add);
+        if bytes > self.max_bytes {
+            let name = format!("{}/releases/{}", self.store.address(), name.id);
+            return Err(ReleaseStoreError::TooLarge { name, bytes, max: self.max_bytes });
         }
         let missing = self.link(&release, release.data_files().cloned().collect()).await?;
         let objects = self.folder.join("objects");

@@ -424,3 +424,22 @@ async fn a_release_is_never_older_than_the_one_before_it() {
     node.follow().await.unwrap();
     assert_eq!(node.ready(), second);
 }
+
+#[tokio::test]
+async fn a_data_set_that_is_too_large_is_not_fetched() {
+    let shelf = Shelf::new();
+    shelf.publish(&[content(LENGTH, 1), content(LENGTH, 2)]).await;
+    let bytes = (2 * LENGTH + 2 * "parameters".len() + "{}".len()) as u64;
+    for (max_bytes, is_fetched) in [(bytes - 1, false), (bytes, true), (bytes + 1, true)] {
+        let mut node = Node::new(&shelf);
+        node.replica = node.replica.with_max_bytes(max_bytes);
+        match node.follow().await {
+            Ok(()) => assert!(is_fetched),
+            Err(ReleaseStoreError::TooLarge { bytes: found, max, .. }) => {
+                assert!(!is_fetched && (found, max) == (bytes, max_bytes));
+                assert!(!node.folder.path().join("objects").exists());
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

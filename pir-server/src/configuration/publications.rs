@@ -16,6 +16,8 @@ pub struct PublicationSettings {
     pub(crate) poll_interval: Duration,
     /// How long a node that is late with a release reports itself as not ready.
     pub(crate) max_late: Duration,
+    /// Largest data set of a release, in bytes.
+    pub(crate) max_release_bytes: u64,
     /// Options of the object store, such as `aws_endpoint`. They take precedence over the environment,
     /// and may hold a secret.
     pub(crate) options: BTreeMap<String, String>,
@@ -29,6 +31,7 @@ pub(super) struct RawPublications {
     directory: PathBuf,
     poll_seconds: u64,
     late_seconds: u64,
+    release_bytes: u64,
     options: BTreeMap<String, String>,
     public_keys: Option<Vec<String>>,
 }
@@ -39,6 +42,7 @@ impl Default for RawPublications {
             directory: PathBuf::from("pir-server-data"),
             poll_seconds: 10,
             late_seconds: 120,
+            release_bytes: 64 << 30,
             options: BTreeMap::new(),
             public_keys: None,
         }
@@ -74,6 +78,7 @@ impl TryFrom<RawPublications> for PublicationSettings {
             directory: raw.directory,
             poll_interval: Duration::from_secs(raw.poll_seconds),
             max_late: Duration::from_secs(raw.late_seconds),
+            max_release_bytes: raw.release_bytes,
             options: raw.options,
             keys: raw.public_keys.as_deref().map(trusted_keys).transpose()?,
         })

@@ -68,6 +68,17 @@ pub enum ReleaseStoreError {
         /// For how long.
         silence: Duration,
     },
+    /// The data set of a release is larger than this node takes.
+    #[error("{name}: its data set has {bytes} bytes, and this node takes {max} at most")]
+    #[non_exhaustive]
+    TooLarge {
+        /// Address and name of the release.
+        name: String,
+        /// The length of its data set.
+        bytes: u64,
+        /// The largest one.
+        max: u64,
+    },
     /// Content is not what was published.
     #[error("{name}: not what was published: {damage}; remove it, and publish again")]
     Damaged {
