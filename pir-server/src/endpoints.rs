@@ -73,7 +73,7 @@ impl IntoResponse for Reply {
 
 /// That nothing counts the memory of a response, although its request was no GET, as an extension of the response.
 #[derive(Clone, Copy)]
-pub(crate) struct OpenToAll;
+pub(crate) struct UncountedAnswer;
 
 /// Length of the body of a response before it is compressed, as an extension of the response.
 #[derive(Clone, Copy)]

@@ -15,5 +15,5 @@ mod webhook;
 
 pub use counts::{CountError, CountOptions, DayCounts, KeyCount, count, to_csv};
 pub use day::{Day, DayError};
-pub(crate) use log::{RemovedReports, ReportLog};
+pub(crate) use log::ReportLog;
 pub(crate) use webhook::deliver;

@@ -1,6 +1,7 @@
 //! Use cases whose data sets come from publications: releases are fetched and verified ahead of time, and
 //! served from their activation time on.
 
+mod backoff;
 mod error;
 mod serve;
 
@@ -12,6 +13,7 @@ use crate::configuration::{Configuration, ShardCount, ShardFiles, UseCase, UseCa
 use crate::data_set::DataSet;
 use crate::prefilter::{PrefilterError, ServedPrefilter};
 use arc_swap::{ArcSwap, ArcSwapOption};
+use backoff::Backoff;
 use error::store_error;
 use error_reporter::Report;
 use futures_util::future::join_all;
@@ -22,7 +24,6 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 use unix_clock::Timestamp;
 
 /// The subscription of one use case.
@@ -42,22 +43,9 @@ struct SubscriptionState {
     /// The release whose prefilter is given out here, or has none that can be.
     filter_of: Option<String>,
     /// Since the store has not answered.
-    silence: Option<Silence>,
-}
-
-/// How long a store that does not answer is left alone.
-#[derive(Clone, Copy)]
-struct Silence {
-    pause: Duration,
-    until: Instant,
-}
-
-impl Silence {
-    /// The silence after one that may have been before.
-    fn after(before: Option<Self>) -> Self {
-        let pause = before.map_or(STORE_TIMEOUT, |silence| 2 * silence.pause).min(LONGEST_PAUSE);
-        Self { pause, until: Instant::now() + pause }
-    }
+    silence: Option<Backoff>,
+    /// The same for prefilters.
+    prefilter_silence: Option<Backoff>,
 }
 
 enum OpenedRelease {
@@ -75,8 +63,6 @@ struct Snapshot {
 
 /// How long a store may take to say which release counts.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one that does not answer is left alone, at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// The problem of a publication that has had releases.
 const EMPTIED: &str = "nothing is published there any more";
@@ -168,6 +154,7 @@ impl Subscriptions {
                     opened: None,
                     filter_of: None,
                     silence: None,
+                    prefilter_silence: None,
                 }),
             });
         }
@@ -230,7 +217,7 @@ impl Subscriptions {
         use_cases.iter().filter_map(resolve).collect()
     }
 
-    /// The subscriptions of use cases that the present configuration has. The others are left alone until the next start.
+    /// The subscriptions of use cases that the present configuration has. The others are left alone.
     fn present(&self, service: &impl Serve) -> impl Iterator<Item = &Subscription> {
         self.subscriptions.iter().filter(|known| service.use_case(&known.use_case).is_some())
     }
@@ -417,13 +404,16 @@ impl Subscription {
     async fn follow(&self, service: &impl Serve) -> Result<(), SubscriptionError> {
         let mut state = self.state.lock().await;
         let before = state.silence;
-        let followed = match before.is_some_and(|silence| Instant::now() < silence.until) {
+        let followed = match before.is_some_and(Backoff::is_on) {
             true => Err(SubscriptionError::Silent { use_case: self.use_case.clone() }),
             false => {
                 let followed = self.ask_store(service, &mut state).await;
                 let is_silent = followed.as_ref().is_err_and(SubscriptionError::is_silence);
-                state.silence = is_silent.then(|| Silence::after(before));
-                followed
+                state.silence = is_silent.then(|| Backoff::after(before));
+                match followed {
+                    Ok(()) => self.fetch_prefilters_in_time(service, &mut state).await,
+                    failed => failed,
+                }
             }
         };
         // A release that is ready is activated in time, whatever the store does.
@@ -453,9 +443,23 @@ impl Subscription {
         if state.replica.is_due(service.now()) {
             self.activate(service, state).await?;
         }
-        polled?;
-        prepared?;
-        self.fetch_prefilters(service, state).await
+        polled.and(prepared)
+    }
+
+    /// Fetches prefilters, unless their store has just not answered. The release that counts is looked for all the same.
+    async fn fetch_prefilters_in_time(
+        &self,
+        service: &impl Serve,
+        state: &mut SubscriptionState,
+    ) -> Result<(), SubscriptionError> {
+        let before = state.prefilter_silence;
+        if before.is_some_and(Backoff::is_on) {
+            return Ok(());
+        }
+        let fetched = self.fetch_prefilters(service, state).await;
+        let is_silent = fetched.as_ref().is_err_and(SubscriptionError::is_silence);
+        state.prefilter_silence = is_silent.then(|| Backoff::after(before));
+        fetched
     }
 
     /// Gives out the prefilters of the release that is served, as soon as its publisher does.
@@ -471,8 +475,8 @@ impl Subscription {
             return Ok(());
         }
         // The next release does not wait for the prefilter of the one before it.
-        let status = state.replica.status();
-        let left = match status.activate_at.filter(|_| status.ready.is_some()) {
+        let is_ready = matches!(state.opened, Some(OpenedRelease::Usable(..)));
+        let left = match state.replica.status().activate_at.filter(|_| is_ready) {
             Some(at) => at.since(service.now()),
             None => Duration::MAX,
         };

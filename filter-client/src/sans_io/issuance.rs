@@ -109,36 +109,38 @@ impl Issuer {
         Ok(Offer { key, upcoming: upcoming(&directory, now), address })
     }
 
-    /// Fetches a number of tokens, all at the same time, and waits for them no longer than a span of time.
+    /// Fetches a number of tokens, all at the same time, and waits for them no longer than a span of time. Each is given to `keep`
+    /// when it comes, so that whoever stops waiting loses none of those that came.
     ///
     /// # Errors
-    /// If none could be fetched, [`Error::Deadline`] if none came in time. Otherwise those that came are returned.
+    /// If none could be fetched, [`Error::Deadline`] if none came in time.
     pub(crate) async fn fetch(
         &self,
         caller: &HttpCaller,
         offer: &Offer,
         count: usize,
         max_wait: Duration,
-    ) -> Result<Vec<Token>, Error> {
+        keep: impl Fn(Token),
+    ) -> Result<(), Error> {
         let requests = (0..count).map(|_| self.issue(caller, &offer.key, &offer.address));
-        let (mut tokens, mut failure) = (Vec::new(), None);
+        let (mut kept, mut failure) = (0, None);
         let collect = async {
             let mut requests: FuturesUnordered<_> = requests.collect();
             while let Some(outcome) = requests.next().await {
                 match outcome {
-                    Ok(token) => tokens.push(token),
+                    Ok(token) => {
+                        keep(token);
+                        caller.counters.fetched_tokens(1);
+                        kept += 1;
+                    }
                     Err(error) => failure = Some(error),
                 }
             }
         };
         let is_late = caller.io.timeout(max_wait, collect).await.is_none();
-        if is_late {
-            failure = Some(Error::Deadline);
-        }
-        caller.counters.fetched_tokens(tokens.len());
-        match failure {
-            Some(error) if tokens.is_empty() => Err(error),
-            _ => Ok(tokens),
+        match failure.or(is_late.then_some(Error::Deadline)) {
+            Some(error) if kept == 0 => Err(error),
+            _ => Ok(()),
         }
     }
 

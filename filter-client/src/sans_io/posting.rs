@@ -45,19 +45,19 @@ impl Inner {
         };
         self.note_change();
         outcome?;
-        // Whatever the fetch is part of ends after this timeout and drops it. Half of what is left of it keeps the tokens that
-        // came, and gives a lookup time for what follows.
+        // A lookup that waits for tokens has a part of its time left for what follows.
         let passed = self.caller.io.now().elapsed.saturating_sub(begun);
         let max_wait = self.options.lookup_timeout.saturating_sub(passed) / 2;
-        let tokens = issuer.fetch(&self.caller, &offer, count, max_wait).await?;
-        {
-            let mut state = self.lock();
-            state.refills.succeed(self.now());
-            state.refill_failure = None;
-            state.wallet.add(tokens, self.now());
-        }
-        self.note_change();
-        Ok(())
+        let keep = |token| {
+            {
+                let mut state = self.lock();
+                state.refills.succeed(self.now());
+                state.refill_failure = None;
+                state.wallet.add(vec![token], self.now());
+            }
+            self.note_change();
+        };
+        issuer.fetch(&self.caller, &offer, count, max_wait, keep).await
     }
 
     /// The next slot after now; `None` if the wallet is not refilled.

@@ -18,6 +18,9 @@ use unix_clock::{Clock, SystemClock, Timestamp};
 
 pub use error::PublishError;
 
+/// Releases are at least so far apart.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// How much later than announced a release may be served by nodes that cannot be asked.
 const MARGIN: Duration = Duration::from_secs(30);
 /// Objects of unknown releases are removed when they are older: another publisher may be uploading.
@@ -300,12 +303,12 @@ impl<'p> Publisher<'p> {
         }
     }
 
-    /// When the release that counts was published: later than now if the clock was ahead then.
-    async fn last_published_at(&self) -> Result<Timestamp, PublishError> {
-        let Some((current, _)) = &self.current else { return Ok(Timestamp::MIN) };
+    /// When the release that counts was published: later than now if the clock was ahead then. `None` if there is none.
+    async fn last_published_at(&self) -> Result<Option<Timestamp>, PublishError> {
+        let Some((current, _)) = &self.current else { return Ok(None) };
         match self.store.release(&current.release).await {
-            Err(error) if error.is_not_found() => Ok(Timestamp::MIN),
-            found => Ok(found?.published_at),
+            Err(error) if error.is_not_found() => Ok(None),
+            found => Ok(Some(found?.published_at)),
         }
     }
 
@@ -319,8 +322,10 @@ impl<'p> Publisher<'p> {
         let files: Vec<_> = signed.files.iter().map(|(file, _)| file.clone()).collect();
         let mut digest = Sha256::new();
         files.iter().for_each(|file| digest.update(format!("{} {}\n", file.name, file.sha256)));
-        // Nodes that check signatures take a release for an attack that is older than the one that they serve.
-        let published_at = self.clock.now().max(self.last_published_at().await?);
+        // Nodes that check signatures take a release for an attack that is older than the one that they serve. A release of the
+        // same time could have the same id.
+        let earliest = self.last_published_at().await?.map_or(Timestamp::MIN, |last| last + SECOND);
+        let published_at = self.clock.now().max(earliest);
         let id = hex::encode(&digest.finalize()[..4]);
         let release = Release::new(
             format!("{published_at}-{id}"),

@@ -44,6 +44,8 @@ pub struct Replica {
     keys: Option<TrustedKeys>,
     /// Largest data set of a release, in bytes.
     max_bytes: u64,
+    /// The release that was fetched last, or is still.
+    fetching: Option<String>,
     revision: Option<Revision>,
     current: Option<Current>,
     active: Option<Release>,
@@ -163,6 +165,7 @@ impl Replica {
             use_case,
             folder,
             keys: None,
+            fetching: None,
             max_bytes: u64::MAX,
             revision: None,
             current: None,
@@ -344,6 +347,11 @@ impl Replica {
         if is_published(&self.active) {
             return Ok(false);
         }
+        if self.fetching.as_ref() != Some(&name.id) {
+            // What is left of a release that was never served.
+            self.clean().await?;
+            self.fetching = Some(name.id.clone());
+        }
         let release = self.fetch(&name).await?;
         self.check_age(&release, self.active.as_ref())?;
         self.ready = Some(release);
@@ -406,14 +414,14 @@ impl Replica {
     async fn fetch(&mut self, name: &ReleaseName) -> Result<Release, ReleaseStoreError> {
         let release = self.store.release(name).await?;
         let release_name = format!("{}/releases/{}", self.store.address(), name.id);
-        let damaged = |damage| ReleaseStoreError::Damaged { name: release_name, damage };
+        let damaged = |damage| ReleaseStoreError::Damaged { name: release_name.clone(), damage };
         if release.use_case != self.use_case {
             return Err(damaged(Damage::UseCase));
         }
         let bytes = release.data_files().map(|file| file.bytes).fold(0, u64::saturating_add);
         if bytes > self.max_bytes {
-            let name = format!("{}/releases/{}", self.store.address(), name.id);
-            return Err(ReleaseStoreError::TooLarge { name, bytes, max: self.max_bytes });
+            let (name, max) = (release_name.clone(), self.max_bytes);
+            return Err(ReleaseStoreError::TooLarge { name, bytes, max });
         }
         let missing = self.link(&release, release.data_files().cloned().collect()).await?;
         let objects = self.folder.join("objects");

@@ -419,10 +419,15 @@ async fn a_release_is_never_older_than_the_one_before_it() {
     shelf.clock.set(begin + Duration::from_secs(400 * 86_400));
     shelf.publish(&first).await;
     let mut node = Node::serving(&shelf).await;
-    shelf.clock.set(begin);
-    shelf.publish(&second).await;
-    node.follow().await.unwrap();
-    assert_eq!(node.ready(), second);
+    // Each has another time than the one before, and so another name.
+    for content in [&second, &first, &second] {
+        shelf.clock.set(begin);
+        shelf.publish(content).await;
+        node.follow().await.unwrap();
+        assert_eq!(node.ready(), content);
+        let release = node.replica.ready().unwrap().clone();
+        node.replica.record_active(release).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! So the fields that endpoints read are copied, and all others are dropped, before anything waits.
 
 use super::link::{Link, Open, Waiting};
-use crate::endpoints::{AnswerBytes, Held, HeldAnswer, OpenToAll, Refusal, SharedAnswer};
+use crate::endpoints::{AnswerBytes, Held, HeldAnswer, Refusal, SharedAnswer, UncountedAnswer};
 use crate::fields::REQUEST_FIELDS;
 use crate::metrics::{Closing, Endpoint};
 use crate::peer_budget::{BodyEnd, Endable, PeerBudgetExhausted, PeerShare};
@@ -157,9 +157,8 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (handling, open) = self.link.begin();
         let (head, body) = request.into_parts();
-        // An answer to anything else needs a token and counts with the body, is as short as a head, or says that it is open
-        // to all.
-        let is_open_to_all = head.method == Method::GET;
+        // An answer to anything else needs a token and counts with the body, is as short as a head, or says that it is not counted.
+        let is_uncounted = head.method == Method::GET;
         let (request, admitted) = match self.admit(head, body) {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -175,10 +174,10 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             tokio::task::yield_now().await;
             let mut response = answering.await.unwrap_or_else(|never| match never {});
             drop(handling);
-            let is_open_to_all =
-                is_open_to_all || response.extensions().get::<OpenToAll>().is_some();
+            let is_uncounted =
+                is_uncounted || response.extensions().get::<UncountedAnswer>().is_some();
             let held = response.extensions_mut().remove().map(|HeldAnswer(held)| held);
-            let more = if is_open_to_all { uncounted(&response) } else { 0 };
+            let more = if is_uncounted { uncounted(&response) } else { 0 };
             let counted = admitted.answered(&this.link, more).is_ok();
             let end: Arc<dyn Endable> = Arc::<Link>::clone(&this.link);
             let is_room =

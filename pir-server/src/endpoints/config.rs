@@ -35,12 +35,18 @@ pub(super) async fn config(
     let platform = Platform::from_user_agent(admission::user_agent(&headers)?);
     let (bytes, mut held) = body.read(MAX_BODY).await?.into_parts();
     let counted = Counted::<api::ConfigRequest>::new(&bytes, MAX_FIELDS).map_err(invalid)?;
-    // It is not known yet for which use cases.
+    let request = counted.decode();
     let live = service.live();
-    let all = live.catalog.newest_of_all().map(|(_, data)| data.config_bytes_for(platform));
-    held.grow(all.fold(0, usize::saturating_add))?;
+    // A request that cannot be decoded has no answer that takes memory.
+    held.grow(request.as_ref().map_or(0, |request| {
+        let is_wanted = |name: &str| {
+            request.usecases.is_empty() || request.usecases.iter().any(|wanted| wanted == name)
+        };
+        let wanted = live.catalog.newest_of_all().filter(|(name, _)| is_wanted(name));
+        wanted.map(|(_, data)| data.config_bytes_for(platform)).fold(0, usize::saturating_add)
+    }))?;
     let work = async {
-        let request = counted.decode().map_err(invalid)?;
+        let request = request.map_err(invalid)?;
         let wanted = wanted(&service, &live.catalog, &request)?;
         answer(&service, Some(user), platform, wanted).await
     };

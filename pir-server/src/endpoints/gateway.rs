@@ -1,7 +1,7 @@
 //! The gateway's resource (RFC 9540): GET for key configurations, POST for encapsulated requests.
 
 use super::body::UnauthenticatedBody;
-use super::{OpenToAll, Refusal, Reply, has_media_type};
+use super::{Refusal, Reply, UncountedAnswer, has_media_type};
 use crate::gateway::GatewayRefusal;
 use crate::service::Service;
 use axum::extract::State;
@@ -61,10 +61,10 @@ async fn pass_on(
         return Err(Refusal::MediaType(REQUEST));
     }
     // The shares of the memory are held until the request is answered.
-    let (bytes, _held) = body.read(usize::MAX).await?.into_parts();
+    let (bytes, held) = body.read(usize::MAX).await?.into_parts();
     let received = bytes.len();
     let opener = Arc::clone(&gateway);
-    let opened = gateway.computing(move || opener.open_request(&bytes)).await?;
+    let (opened, capsule) = gateway.computing(held, move || opener.open_request(&bytes)).await?;
     let opened = match opened {
         Ok(opened) => opened,
         Err(refusal) => {
@@ -76,15 +76,16 @@ async fn pass_on(
     if let Some(refusal) = answer.refusal {
         service.metrics().gateway_refused(refusal);
     }
-    let held = answer.held;
-    let sealed = gateway.computing(move || opened.seal(&answer.message)).await?;
+    let held = (capsule, answer.held);
+    let seal = move || opened.seal(&answer.message);
+    let (sealed, (_capsule, held)) = gateway.computing(held, seal).await?;
     let sealed = sealed.map_err(|_| Refusal::Internal)?;
     let headers = [(CONTENT_TYPE, RESPONSE), (CACHE_CONTROL, NO_STORE)];
     let mut response = (headers, sealed).into_response();
     match held {
         Some(held) => response.extensions_mut().insert(held).map(drop),
         // Nothing else counts the answer: it needed no token, or an origin gave it.
-        None => response.extensions_mut().insert(OpenToAll).map(drop),
+        None => response.extensions_mut().insert(UncountedAnswer).map(drop),
     };
     Ok(Reply::of(received, response))
 }

@@ -46,17 +46,19 @@ pub(super) async fn report(
     let urls = admission.spend(&service, async { decode(&headers, &bytes, entries) }).await?;
     drop(bytes);
     if let Some(log) = live.reports.clone() {
-        match Arc::clone(&log).add(urls, platform, service.now(), held).await {
-            Ok(removed) => {
-                service.metrics().report(Outcome::Success);
-                service.note_removed_reports(&log, &removed);
-            }
-            Err(error) => {
-                service.metrics().report(Outcome::Failure);
+        let service = Arc::clone(&service);
+        // The token is spent: the report is written, whether its client waits or not.
+        let writing = tokio::spawn(async move {
+            let written = Arc::clone(&log).add(urls, platform, service.now(), held).await;
+            service.note_removed_reports(&log);
+            let outcome = if written.is_ok() { Outcome::Success } else { Outcome::Failure };
+            service.metrics().report(outcome);
+            written.map_err(|error| {
                 tracing::error!(%error, "a report cannot be written");
-                return Err(Refusal::Internal);
-            }
-        }
+                Refusal::Internal
+            })
+        });
+        writing.await.unwrap_or(Err(Refusal::Internal))?;
     }
     Ok(Reply::of(length, ().into_response()))
 }

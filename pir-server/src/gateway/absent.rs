@@ -33,10 +33,11 @@ impl Gateway {
         match *self {}
     }
 
-    pub(crate) async fn computing<T: Send + 'static>(
+    pub(crate) async fn computing<T: Send + 'static, H: Send + 'static>(
         &self,
+        _: H,
         _: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, TaskFailed> {
+    ) -> Result<(T, H), TaskFailed> {
         match *self {}
     }
 

@@ -14,10 +14,11 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
 use tower::ServiceExt;
 use unix_clock::Timestamp;
 
@@ -26,6 +27,9 @@ impl From<KeyError> for GatewayError {
         Self::Keys(error.into())
     }
 }
+
+/// How long keys must have been ahead of the clock before they count as drawn by one that was ahead.
+const MIN_AHEAD: Duration = Duration::from_secs(3600);
 
 /// Opens encapsulated requests, has them answered, and seals the answers.
 pub(crate) struct Gateway {
@@ -42,8 +46,10 @@ pub(crate) struct Gateway {
     http: reqwest::Client,
     /// Largest body of an origin's answer.
     max_bytes: usize,
+    /// Since when the newest key has been ahead of the clock.
+    ahead_since: std::sync::Mutex<Option<Instant>>,
     /// For requests that are opened and answers that are sealed at a time, which anyone can ask for: as many as there are cores.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 /// A request that was opened, and the context that seals its answer.
@@ -82,7 +88,10 @@ impl Gateway {
             requests: settings.requests.clone(),
             http,
             max_bytes,
-            permits: Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)),
+            ahead_since: std::sync::Mutex::default(),
+            permits: Arc::new(Semaphore::new(
+                thread::available_parallelism().map_or(1, NonZero::get),
+            )),
         };
         wait_for_keys(async || {
             gateway.maintain(now).await?;
@@ -108,7 +117,11 @@ impl Gateway {
     pub(crate) async fn maintain(&self, now: Timestamp) -> Result<(), GatewayError> {
         let _guard = self.rotating.lock().await;
         let mut keys = self.stored().await?;
-        if keys.is_due(self.rotation, now)
+        let is_ahead = keys.is_ahead(now) && self.is_ahead_for_long();
+        if !keys.is_ahead(now) {
+            self.ahead_since.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        if (is_ahead || keys.is_due(self.rotation, now))
             && let Some(rotated) =
                 with_lease(&*self.store, async |lease| self.rotate(now, lease).await).await?
         {
@@ -119,10 +132,20 @@ impl Gateway {
         Ok(())
     }
 
+    /// Whether keys have been ahead of the clock for so long that it is not the clock that is behind, as on a machine that has
+    /// just started.
+    fn is_ahead_for_long(&self) -> bool {
+        let mut since = self.ahead_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.get_or_insert_with(Instant::now).elapsed() >= MIN_AHEAD
+    }
+
     /// Creates and retires keys. They are stored before they are used or published.
     async fn rotate(&self, now: Timestamp, lease: &Lease) -> Result<GatewayKeys, GatewayError> {
         // Read again under the lease: another node may have changed them since.
         let mut keys = self.stored().await?;
+        if keys.is_ahead(now) && self.is_ahead_for_long() {
+            keys.publish_soon(now);
+        }
         keys.rotate(self.rotation, now)?;
         self.store.put_gateway_keys(&keys.to_json(), lease).await?;
         Ok(keys)
@@ -134,13 +157,21 @@ impl Gateway {
         self.ring.load().published(now)
     }
 
-    /// Runs work of a fraction of a millisecond, and a millisecond for each megabyte, on one of few threads for it.
-    pub(crate) async fn computing<T: Send + 'static>(
+    /// Runs work of a fraction of a millisecond, and a millisecond for each megabyte, on one of few threads for it. `held` is
+    /// given back with the result, or when the work ends if nobody waits for it.
+    pub(crate) async fn computing<T: Send + 'static, H: Send + 'static>(
         &self,
+        held: H,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, TaskFailed> {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        blocking(move || Ok::<_, TaskFailed>(work())).await
+    ) -> Result<(T, H), TaskFailed> {
+        let permits = Arc::clone(&self.permits);
+        let permit = permits.acquire_owned().await.expect("the semaphore is never closed");
+        blocking(move || {
+            let result = work();
+            drop(permit);
+            Ok::<_, TaskFailed>((result, held))
+        })
+        .await
     }
 
     /// Opens an encapsulated request.
@@ -249,4 +280,43 @@ fn refusal_response(refusal: GatewayRefusal) -> Response<Bytes> {
     let json = http::HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(http::header::CONTENT_TYPE, json);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::StoreSettings;
+    use crate::store::EmbeddedStore;
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_of_a_clock_that_was_ahead_are_published_after_an_hour() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(&StoreSettings::in_folder(folder.path())).unwrap();
+        let (begin, ahead) =
+            (Timestamp::from_unix_seconds(1_000_000), Timestamp::from_unix_seconds(90_000_000));
+        let settings = GatewaySettings {
+            hosts: vec!["a.example".to_owned()],
+            origins: Vec::new(),
+            requests: Vec::new(),
+            rotation: Duration::from_secs(1_000_000),
+            overlap: Duration::from_secs(500_000),
+        };
+        let timeout = Duration::from_secs(1);
+        let gateway = Gateway::open(Arc::new(store), &settings, 1, timeout, begin).await.unwrap();
+        let first = gateway.published(begin).unwrap();
+        gateway.maintain(ahead).await.unwrap();
+        let second = gateway.published(ahead + Duration::from_secs(300)).unwrap();
+        assert_ne!(first, second);
+        // It may be the clock of now that is behind.
+        let second_is_published = |after: Duration| {
+            gateway.published(begin + after + Duration::from_secs(300)).unwrap() == second
+        };
+        for (passed, is_published) in
+            [(0, false), (MIN_AHEAD.as_secs() - 1, false), (1, true), (1, true)]
+        {
+            tokio::time::advance(Duration::from_secs(passed)).await;
+            gateway.maintain(begin).await.unwrap();
+            assert_eq!(second_is_published(Duration::ZERO), is_published, "{passed}");
+        }
+    }
 }

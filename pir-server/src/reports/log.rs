@@ -12,6 +12,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Mutex;
 use unix_clock::Timestamp;
 
@@ -72,20 +73,14 @@ struct Files {
     ahead: HashSet<String>,
 }
 
-/// What was done beside adding a report, or by maintenance.
-#[derive(Debug, Default, PartialEq, Eq)]
-#[must_use = "reports that are lost are told"]
-pub(crate) struct RemovedReports {
-    /// Number of files that were removed before their days had passed, because there were too many.
-    pub(crate) early: usize,
-}
-
 /// The folder of report files, with the settings of one configuration.
 pub(crate) struct ReportLog {
     directory: PathBuf,
     settings: ReportSettings,
     /// One report is written at a time, and those that wait take no thread.
     files: Arc<Mutex<Files>>,
+    /// Number of files that were removed before their days had passed, because there were too many, and that nobody was told of.
+    removed_early: Arc<AtomicUsize>,
 }
 
 impl ReportLog {
@@ -99,6 +94,7 @@ impl ReportLog {
             directory: directory.to_owned(),
             settings: settings.clone(),
             files: Arc::default(),
+            removed_early: Arc::default(),
         };
         // A folder that cannot be written fails now rather than at the first report.
         log.open_current(Timestamp::MIN)?;
@@ -111,6 +107,7 @@ impl ReportLog {
             directory: self.directory.clone(),
             settings: settings.clone(),
             files: Arc::clone(&self.files),
+            removed_early: Arc::clone(&self.removed_early),
         }
     }
 
@@ -139,6 +136,11 @@ impl ReportLog {
         Ok(Current { file, opened, bytes })
     }
 
+    /// The number of files that were removed before their days had passed, because there were too many, since the last call.
+    pub(crate) fn take_removed_early(&self) -> usize {
+        self.removed_early.swap(0, Ordering::Relaxed)
+    }
+
     /// Adds a report at `now`. `held` is dropped once the report takes no memory any more, also if nobody awaits this.
     ///
     /// # Errors
@@ -149,7 +151,7 @@ impl ReportLog {
         platform: Platform,
         now: Timestamp,
         held: H,
-    ) -> io::Result<RemovedReports> {
+    ) -> io::Result<()> {
         let mut files = Arc::clone(&self.files).lock_owned().await;
         blocking(move || {
             let added = self.write(&mut files, &urls, platform, now);
@@ -165,11 +167,10 @@ impl ReportLog {
         urls: &[String],
         platform: Platform,
         now: Timestamp,
-    ) -> io::Result<RemovedReports> {
+    ) -> io::Result<()> {
         let line = Line { received_at: now, platform: platform.to_string(), urls };
         let mut line = serde_json::to_vec(&line)?;
         line.push(b'\n');
-        let mut removed = RemovedReports::default();
         let mut current = match files.current.take() {
             Some(current) => current,
             None => self.open_current(now)?,
@@ -178,7 +179,7 @@ impl ReportLog {
         let full = current.bytes + line.len() as u64 > self.settings.file_bytes;
         if current.bytes > 0 && (full || age >= self.settings.file_age) {
             current.file.sync_data()?;
-            removed = self.finish(now)?;
+            self.finish(now)?;
             current = self.open_current(now)?;
         }
         // One call, so that lines never mix.
@@ -192,7 +193,7 @@ impl ReportLog {
         }
         current.bytes += line.len() as u64;
         files.current = Some(current);
-        Ok(removed)
+        Ok(())
     }
 
     /// Finishes a file that is old enough, and removes finished ones that are older than reports are kept.
@@ -203,13 +204,12 @@ impl ReportLog {
     ///
     /// # Errors
     /// If the disk fails.
-    pub(crate) async fn maintain(self: Arc<Self>, now: Timestamp) -> io::Result<RemovedReports> {
+    pub(crate) async fn maintain(self: Arc<Self>, now: Timestamp) -> io::Result<()> {
         let mut files = Arc::clone(&self.files).lock_owned().await;
         blocking(move || self.maintain_files(&mut files, now)).await
     }
 
-    fn maintain_files(&self, files: &mut Files, now: Timestamp) -> io::Result<RemovedReports> {
-        let mut removed = RemovedReports::default();
+    fn maintain_files(&self, files: &mut Files, now: Timestamp) -> io::Result<()> {
         let known = std::mem::take(&mut files.ahead);
         let current = match files.current.take() {
             Some(current) => current,
@@ -219,7 +219,7 @@ impl ReportLog {
         let is_old = current.bytes > 0 && now.since(current.opened) >= self.settings.file_age;
         if is_old || is_ahead && known.contains(CURRENT) {
             current.file.sync_data()?;
-            removed = self.finish(now)?;
+            self.finish(now)?;
         } else {
             files.current = Some(current);
             files.ahead.extend(is_ahead.then(|| CURRENT.to_owned()));
@@ -235,7 +235,7 @@ impl ReportLog {
                 fs::remove_file(self.directory.join(name))?;
             }
         }
-        Ok(removed)
+        Ok(())
     }
 
     /// The files that there are, the oldest first.
@@ -248,22 +248,21 @@ impl ReportLog {
     }
 
     /// Renames the current file to its final name, and removes the oldest finished files.
-    fn finish(&self, now: Timestamp) -> io::Result<RemovedReports> {
+    fn finish(&self, now: Timestamp) -> io::Result<()> {
         let mut finished = self.finished()?;
         let name = free_name(now, &finished)?;
         fs::rename(self.directory.join(CURRENT), self.directory.join(&name))?;
         finished.push(name);
         finished.sort();
         let surplus = finished.len().saturating_sub(self.settings.files);
-        let mut removed = RemovedReports::default();
         for name in finished.drain(..surplus) {
             let age = finished_at(&name).map(|finished| now.since(finished));
             fs::remove_file(self.directory.join(name))?;
             // Without a number of days, files are kept for as long as there is room for them.
             let is_early = self.settings.kept.is_some_and(|kept| age.is_none_or(|age| age < kept));
-            removed.early += usize::from(is_early);
+            self.removed_early.fetch_add(usize::from(is_early), Ordering::Relaxed);
         }
-        Ok(removed)
+        Ok(())
     }
 
     fn finished(&self) -> io::Result<Vec<String>> {
@@ -304,11 +303,13 @@ fn free_name(now: Timestamp, finished: &[String]) -> io::Result<String> {
 impl ReportLog {
     /// Adds a report, and returns how many files were removed early.
     pub(super) fn add_now(&self, urls: &[String], platform: Platform, now: Timestamp) -> usize {
-        self.write(&mut self.files.blocking_lock(), urls, platform, now).unwrap().early
+        self.write(&mut self.files.blocking_lock(), urls, platform, now).unwrap();
+        self.take_removed_early()
     }
 
     fn maintain_now(&self, now: Timestamp) {
-        assert_eq!(self.maintain_files(&mut self.files.blocking_lock(), now).unwrap().early, 0);
+        self.maintain_files(&mut self.files.blocking_lock(), now).unwrap();
+        assert_eq!(self.take_removed_early(), 0);
     }
 }
 
@@ -400,7 +401,7 @@ mod tests {
             for day in 0..6 {
                 assert_eq!(log.add_now(&key, Platform::Unknown, start + 24 * HOUR * day), 0);
             }
-            // The first file was finished on the second day, six days ago at the end.
+            // The first file was finished on the second day, four days ago at the end.
             let now = start + 24 * HOUR * 5;
             assert_eq!(log.add_now(&key, Platform::Unknown, now), early, "{kept:?}");
         }

@@ -6,7 +6,7 @@ use super::error::{ServiceError, io_error};
 use super::refresh::RefreshedFile;
 use crate::blocking::blocking;
 use crate::metrics::Outcome;
-use crate::reports::{self, RemovedReports, ReportLog};
+use crate::reports::{self, ReportLog};
 use error_reporter::Report;
 use futures_util::FutureExt;
 use std::future::Future;
@@ -64,8 +64,8 @@ impl Service {
             self.store.collect_garbage(now).await?;
             if let Some(log) = self.live().reports.clone() {
                 let maintained = Arc::clone(&log).maintain(now).await;
-                let removed = maintained.map_err(io_error("remove old reports"))?;
-                self.note_removed_reports(&log, &removed);
+                self.note_removed_reports(&log);
+                maintained.map_err(io_error("remove old reports"))?;
             }
             self.last_collection.store(now.unix_seconds().max(1), Ordering::Relaxed);
         }
@@ -117,13 +117,14 @@ impl Service {
     }
 
     /// Tells that reports are lost whose counts may not have been read or sent yet.
-    pub(crate) fn note_removed_reports(&self, log: &ReportLog, removed: &RemovedReports) {
-        if removed.early == 0 {
+    pub(crate) fn note_removed_reports(&self, log: &ReportLog) {
+        let removed = log.take_removed_early();
+        if removed == 0 {
             return;
         }
-        self.metrics.report_files_removed_early(removed.early);
+        self.metrics.report_files_removed_early(removed);
         tracing::warn!(
-            files = removed.early,
+            files = removed,
             max = log.settings().files,
             "reports were removed before reports.days, since there were more than reports.files files; counts of them may not have \
              been read or sent"

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use unix_clock::{ManualClock, SystemClock, Timestamp};
 
@@ -271,7 +272,8 @@ async fn a_prefilter_that_does_not_come_delays_no_release_that_is_ready() {
         clock.set(at(NOW + 60));
     };
     let poll = node.service.poll_publications();
-    futures_util::future::join(poll, time_comes).await.0.unwrap();
+    let both = futures_util::future::join(poll, time_comes);
+    tokio::time::timeout(Duration::from_secs(100), both).await.unwrap().0.unwrap();
     assert_eq!((node.shards(), &node.status().await["active"]), (3, &"2".into()));
     // The thread that waits for the pipe ends.
     drop(fs::OpenOptions::new().write(true).open(&prefilter).unwrap());

@@ -429,6 +429,7 @@ pub(crate) fn inverse<W: MachineWord, V: Lanes<W>, const R: usize>(
     from: Option<&[W]>,
     row: &mut [W],
 ) {
+    assert!(table.products() != Products::Signed, "tables are those of the back end's vectors");
     let b = Inverse(Bounds::<V>::new(cpu, table.modulus().value()));
     inverse_with::<W, V, R>(cpu, table, from, row, b);
 }

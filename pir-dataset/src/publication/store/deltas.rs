@@ -8,7 +8,7 @@ use super::{ReleaseStore, ReleaseStoreError, deltas_key};
 use std::path::Path;
 #[cfg(feature = "publisher")]
 use {
-    super::patience::Pieces,
+    super::read_timeout::Pieces,
     super::{Damage, Sha256, file_error, json},
     bytes::Bytes,
     durable_file::Operation,

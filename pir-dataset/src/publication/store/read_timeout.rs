@@ -10,26 +10,26 @@ use std::future::Future;
 use std::time::Duration;
 
 /// How long a store may give nothing of a file that it was asked for.
-pub(super) const MAX_SILENCE: Duration = Duration::from_secs(60);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// It has been that long.
 #[derive(Debug, thiserror::Error)]
-#[error("nothing came for {} s", MAX_SILENCE.as_secs())]
-struct TooSilent;
+#[error("nothing came for {} s", READ_TIMEOUT.as_secs())]
+struct TimedOut;
 
 /// An error of a store, for which nothing came in time.
-fn too_silent() -> Error {
-    Error::Generic { store: "object store", source: Box::new(TooSilent) }
+fn timed_out() -> Error {
+    Error::Generic { store: "object store", source: Box::new(TimedOut) }
 }
 
 /// Whether a store was silent for too long.
-pub(super) fn is_too_silent(error: &Error) -> bool {
-    matches!(error, Error::Generic { source, .. } if source.is::<TooSilent>())
+pub(super) fn has_timed_out(error: &Error) -> bool {
+    matches!(error, Error::Generic { source, .. } if source.is::<TimedOut>())
 }
 
 /// What a store does at once, as long as it answers.
 pub(super) async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(MAX_SILENCE, work).await.unwrap_or_else(|_| Err(too_silent()))
+    tokio::time::timeout(READ_TIMEOUT, work).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
 /// The pieces of a file. An error ends them.
@@ -52,7 +52,7 @@ impl ReleaseStore {
     }
 
     pub(super) fn silent(name: String) -> ReleaseStoreError {
-        ReleaseStoreError::Silent { name, silence: MAX_SILENCE }
+        ReleaseStoreError::Silent { name, silence: READ_TIMEOUT }
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     async fn a_store_may_be_silent_for_a_minute() {
         let second = Duration::from_secs(1);
         for (silence, is_too_long) in
-            [(MAX_SILENCE - second, false), (MAX_SILENCE, false), (MAX_SILENCE + second, true)]
+            [(READ_TIMEOUT - second, false), (READ_TIMEOUT, false), (READ_TIMEOUT + second, true)]
         {
             let piece = move |number: u8| async move {
                 tokio::time::sleep(silence).await;
@@ -77,14 +77,14 @@ mod tests {
                 let next = pieces.next().await.unwrap();
                 match is_too_long {
                     true => {
-                        assert!(is_too_silent(&next.unwrap_err()));
+                        assert!(has_timed_out(&next.unwrap_err()));
                         break;
                     }
                     false => assert_eq!(next.unwrap(), vec![number]),
                 }
             }
         }
-        assert!(!is_too_silent(&Error::NotImplemented {
+        assert!(!has_timed_out(&Error::NotImplemented {
             operation: "get".to_owned(),
             implementer: "a test".to_owned(),
         }));
