@@ -274,7 +274,7 @@ impl WriteKeys {
                                 }
                                 change = change + remove(transaction, id)?;
                             }
-                            was_ahead = bring_back(transaction, day, was_ahead)?;
+                            was_ahead = correct_days_to_come(transaction, day, was_ahead)?;
                         }
                     }
                 }
@@ -326,7 +326,7 @@ fn first_by_use(transaction: &WriteTransaction) -> Result<Option<(u32, KeyId)>, 
 /// Keys that were used later than on a day after this one were used while the clock was ahead. If there were some at the last
 /// collection already, they count as used on this day from now on. At the first one after a start it may be this day that is
 /// wrong, on a machine that has not asked for the time yet. Returns whether there are some.
-fn bring_back(
+fn correct_days_to_come(
     transaction: &WriteTransaction,
     day: u32,
     was_ahead: bool,
