@@ -3,8 +3,9 @@
 use crate::blocking::{TaskFailed, blocking};
 use crate::configuration::{IssuerSettings, Tier};
 use crate::store::{Lease, Store, StoreError, wait_for_keys, with_lease};
-use arc_swap::ArcSwap;
-use privacy_pass::{DirectoryKey, Error, KeySet, Rotation, Token, TokenRequest};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+use privacy_pass::{DirectoryKey, Error, IssuerDirectory, KeySet, Rotation, Token, TokenRequest};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -18,8 +19,18 @@ pub(crate) struct Issuer {
     rotation: Rotation,
     strict_tiers: bool,
     sets: ArcSwap<KeySets>,
+    /// The directory that was asked for last.
+    directory: ArcSwapOption<MadeDirectory>,
     /// Held while keys rotate: one rotation at a time.
     rotating: Mutex<()>,
+}
+
+/// A directory, and what it was made of.
+struct MadeDirectory {
+    at: Timestamp,
+    request_uri: String,
+    sets: Arc<KeySets>,
+    text: Bytes,
 }
 
 /// Issuer keys cannot be read, created or rotated.
@@ -62,7 +73,9 @@ impl Issuer {
     ) -> Result<Self, IssuerError> {
         let (rotation, strict_tiers) = (settings.rotation, settings.strict_tiers);
         let sets = ArcSwap::from_pointee(KeySets::new());
-        let issuer = Self { store, rotation, strict_tiers, sets, rotating: Mutex::default() };
+        let directory = ArcSwapOption::empty();
+        let issuer =
+            Self { store, rotation, strict_tiers, sets, directory, rotating: Mutex::default() };
         wait_for_keys(async || {
             issuer.maintain(now).await?;
             Ok::<_, IssuerError>(issuer.sets.load().len() == Tier::ALL.len())
@@ -145,13 +158,32 @@ impl Issuer {
             .collect()
     }
 
-    /// The entries of the issuer directory (RFC 9578, section 4) at `now`: keys that sign first, then upcoming ones by time.
-    #[must_use]
-    pub(crate) fn directory_keys(&self, now: Timestamp) -> Vec<DirectoryKey> {
+    /// The text of the issuer directory (RFC 9578, section 4) at `now`: keys that sign first, then upcoming ones by time. Within
+    /// a second it is made once: anyone can ask for it, as often as they like.
+    ///
+    /// # Errors
+    /// If it has no text.
+    pub(crate) fn directory(
+        &self,
+        request_uri: &str,
+        now: Timestamp,
+    ) -> Result<Bytes, serde_json::Error> {
+        let sets = self.sets.load_full();
+        if let Some(made) = &*self.directory.load()
+            && made.at == now
+            && made.request_uri == request_uri
+            && Arc::ptr_eq(&made.sets, &sets)
+        {
+            return Ok(made.text.clone());
+        }
         let mut keys: Vec<DirectoryKey> =
-            self.sets.load().values().flat_map(|set| set.directory_keys(now)).collect();
+            sets.values().flat_map(|set| set.directory_keys(now)).collect();
         keys.sort_by_key(|key| key.not_before);
-        keys
+        let text = Bytes::from(serde_json::to_vec(&IssuerDirectory::new(request_uri, keys))?);
+        let request_uri = request_uri.to_owned();
+        let made = MadeDirectory { at: now, request_uri, sets, text: text.clone() };
+        self.directory.store(Some(Arc::new(made)));
+        Ok(text)
     }
 
     /// The `SubjectPublicKeyInfo` of the key that signs for a tier at `now`; `None` if there is none.
@@ -201,5 +233,30 @@ impl Issuer {
             }
         }
         Err(Error::OtherKey)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::StoreSettings;
+    use crate::store::EmbeddedStore;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_directory_is_made_once_for_the_same_time_address_and_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(&StoreSettings::in_folder(folder.path())).unwrap();
+        let begin = Timestamp::from_unix_seconds(1_000_000);
+        let settings = IssuerSettings::default();
+        let issuer = Issuer::open(Arc::new(store), &settings, begin).await.unwrap();
+        let first = issuer.directory("/issue", begin).unwrap();
+        assert_eq!(issuer.directory("/issue", begin).unwrap().as_ptr(), first.as_ptr());
+        assert_ne!(issuer.directory("/other", begin).unwrap(), first);
+        assert_eq!(issuer.directory("/issue", begin).unwrap(), first);
+        // The next key is announced before it signs.
+        let later = begin + (settings.rotation.period - Duration::from_secs(1));
+        issuer.maintain(later).await.unwrap();
+        assert_ne!(issuer.directory("/issue", later).unwrap(), first);
     }
 }

@@ -27,11 +27,8 @@ pub(super) async fn directory(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
 ) -> Result<Reply, Refusal> {
-    let directory = IssuerDirectory::new(
-        &service.live().issuer_request_uri,
-        service.issuer().directory_keys(service.now()),
-    );
-    let text = serde_json::to_vec(&directory).map_err(|_| Refusal::Internal)?;
+    let text = service.issuer().directory(&service.live().issuer_request_uri, service.now());
+    let text = text.map_err(|_| Refusal::Internal)?;
     let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let by_name = accept.into_iter().any(|value| value.contains(IssuerDirectory::MEDIA_TYPE));
     let media =
