@@ -454,7 +454,7 @@ impl Subscription {
     ) -> Result<(), SubscriptionError> {
         let before = state.prefilter_silence;
         if before.is_some_and(Backoff::is_on) {
-            return Ok(());
+            return Err(SubscriptionError::Silent { use_case: self.use_case.clone() });
         }
         let fetched = self.fetch_prefilters(service, state).await;
         let is_silent = fetched.as_ref().is_err_and(SubscriptionError::is_silence);

@@ -35,7 +35,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(super) use error::file_error;
 pub use error::{Damage, ReleaseStoreError};
-use read_timeout::{Pieces, has_timed_out, in_time};
+use read_timeout::{Pieces, READ_TIMEOUT, has_timed_out, in_time};
 
 /// An error of the `object_store` crate as one cause. Some of its messages repeat their causes and others do
 /// not, so what every cause adds is put together here, once.
@@ -181,7 +181,9 @@ impl ReleaseStore {
                 ReleaseStoreError::Changed { name }
             }
             Error::NotFound { .. } => ReleaseStoreError::NotFound { name, source: cause(&error) },
-            error if has_timed_out(&error) => Self::silent(name),
+            error if has_timed_out(&error) => {
+                ReleaseStoreError::Silent { name, silence: READ_TIMEOUT }
+            }
             error => {
                 let source = cause(&error);
                 if source.to_string().contains(MACHINE_CREDENTIALS) {

@@ -2,7 +2,7 @@
 
 use crate::factor;
 use crate::floods::GATEWAY;
-use crate::memory::Target;
+use crate::memory::{Target, takes_nothing};
 use crate::support::USER;
 use bhttp::{Message as Binary, Mode};
 use futures_util::future::join_all;
@@ -53,11 +53,7 @@ async fn answers_through_the_gateway_that_are_not_taken_count_as_others_do() {
     let before = target.peak_megabytes();
     let mut held = Vec::new();
     for tokens in tokens.chunks(10) {
-        let deaf = reqwest::Client::builder()
-            .http2_prior_knowledge()
-            .http2_initial_stream_window_size(1)
-            .build()
-            .unwrap();
+        let deaf = takes_nothing();
         for token in tokens {
             held.extend(post(&deaf, token).await);
         }

@@ -76,6 +76,12 @@ fn device(process: &Process, http: reqwest::Client, user: String) -> Device {
     Device { http, url: process.url.clone(), user }
 }
 
+/// A client that reads the heads of answers, and a byte of their bodies.
+pub(crate) fn takes_nothing() -> reqwest::Client {
+    let client = reqwest::Client::builder().http2_prior_knowledge();
+    client.http2_initial_stream_window_size(1).build().unwrap()
+}
+
 /// A request of queries that have an evaluation key each, every one another. A prepared key takes several times the memory
 /// of one in a request.
 #[tokio::test(flavor = "multi_thread")]
@@ -222,11 +228,7 @@ async fn answers_that_are_not_taken_take_no_more_memory_than_bodies_may() {
     // What clients have not taken, of connections that are open as long as the service lets them be.
     let mut held = Vec::new();
     for tokens in tokens.chunks(10) {
-        let http = reqwest::Client::builder()
-            .http2_prior_knowledge()
-            .http2_initial_stream_window_size(1)
-            .build()
-            .unwrap();
+        let http = takes_nothing();
         let deaf = device(&target.process, http, USER.to_owned());
         for token in tokens {
             held.extend(deaf.post("/queries", token, many.clone()).await);

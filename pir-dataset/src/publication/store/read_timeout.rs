@@ -1,6 +1,6 @@
 //! Reading from stores that stop answering in the middle: a share of a network that hangs, or a connection that is dead.
 
-use super::{ReleaseStore, ReleaseStoreError};
+use super::ReleaseStore;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -46,13 +46,9 @@ impl Pieces {
 }
 
 impl ReleaseStore {
-    /// A file, of which only the head is there.
+    /// A file whose content has not been read yet.
     pub(super) async fn get(&self, key: &Key) -> Result<GetResult, Error> {
         in_time(self.store.get(key)).await
-    }
-
-    pub(super) fn silent(name: String) -> ReleaseStoreError {
-        ReleaseStoreError::Silent { name, silence: READ_TIMEOUT }
     }
 }
 

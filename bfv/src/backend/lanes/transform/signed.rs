@@ -60,13 +60,6 @@ impl<V: SignedLanes> Bounds<V> {
 #[derive(Clone, Copy)]
 struct Forward<V>(Bounds<V>);
 
-impl<V: SignedLanes> Forward<V> {
-    #[inline(always)]
-    fn new(cpu: V::Cpu, modulus: &Modulus<u32>) -> Self {
-        Self(Bounds::new(cpu, modulus))
-    }
-}
-
 impl<V: SignedLanes> Butterflies<u32, V> for Forward<V> {
     #[inline(always)]
     fn enter(self, x: V) -> V {
@@ -95,13 +88,6 @@ impl<V: SignedLanes> Butterflies<u32, V> for Forward<V> {
 #[derive(Clone, Copy)]
 struct Inverse<V>(Bounds<V>);
 
-impl<V: SignedLanes> Inverse<V> {
-    #[inline(always)]
-    fn new(cpu: V::Cpu, modulus: &Modulus<u32>) -> Self {
-        Self(Bounds::new(cpu, modulus))
-    }
-}
-
 impl<V: SignedLanes> Butterflies<u32, V> for Inverse<V> {
     #[inline(always)]
     fn butterfly(self, x: &mut V, y: &mut V, (value, quotient): (V, V), stage: usize) {
@@ -128,7 +114,7 @@ impl<V: SignedLanes> InverseButterflies<u32, V> for Inverse<V> {
 /// As [`forward`](super::forward), for vectors of residues with a sign.
 ///
 /// # Panics
-/// As [`forward`](super::forward).
+/// If the rows have not the table's N residues, or the table was built for vectors of other sizes.
 #[inline(always)]
 pub(crate) fn forward<V: SignedLanes, const R: usize>(
     cpu: V::Cpu,
@@ -139,7 +125,7 @@ pub(crate) fn forward<V: SignedLanes, const R: usize>(
 ) {
     match table.products() {
         Products::Signed => {
-            let b = Forward::new(cpu, table.modulus());
+            let b = Forward(Bounds::new(cpu, table.modulus()));
             forward_with::<u32, V, R>(cpu, table, from, row, b, lazy);
         }
         Products::Lazy | Products::Centred => {
@@ -151,7 +137,7 @@ pub(crate) fn forward<V: SignedLanes, const R: usize>(
 /// As [`inverse`](super::inverse), for vectors of residues with a sign.
 ///
 /// # Panics
-/// As [`inverse`](super::inverse).
+/// If the rows have not the table's N residues, or the table was built for vectors of other sizes.
 #[inline(always)]
 pub(crate) fn inverse<V: SignedLanes, const R: usize>(
     cpu: V::Cpu,
@@ -161,7 +147,7 @@ pub(crate) fn inverse<V: SignedLanes, const R: usize>(
 ) {
     match table.products() {
         Products::Signed => {
-            let b = Inverse::new(cpu, table.modulus());
+            let b = Inverse(Bounds::new(cpu, table.modulus()));
             inverse_with::<u32, V, R>(cpu, table, from, row, b);
         }
         Products::Lazy | Products::Centred => super::inverse::<u32, V, R>(cpu, table, from, row),
